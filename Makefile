@@ -1,0 +1,41 @@
+# Every target sets up what it needs on first use: a virtual environment with the locked versions.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lock clean
+
+demo: $(READY)
+	@$(VENV)/bin/backbone demo $(ARGS)
+
+test: $(READY)
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(READY)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/test_house.py
+
+bench: $(READY)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+# The lock is made by hand, when a dependency changes: no target depends on it.
+lock: $(READY)
+	@$(VENV)/bin/python -m pip install --quiet uv
+	@$(VENV)/bin/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+		--quiet --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it" >&2; exit 2; }
+	@echo "Setting up $(VENV) (once; about a minute) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock >&2
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . >&2
+	@touch $(READY)

@@ -1,0 +1,50 @@
+"""What an operator says to everyone: halts, resumes and shutdowns, with scope, reason and who."""
+
+from typing import Literal
+
+from bus.codec import Message
+
+Mode = Literal["halted", "reduce_only"]
+
+
+class Halt(Message, frozen=True, kw_only=True):
+    """New orders and replaces in this scope are refused; cancels go through.
+
+    Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`.
+    """
+
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class ReduceOnly(Message, frozen=True, kw_only=True):
+    """Only orders that bring a position closer to zero are approved in this scope."""
+
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class Resume(Message, frozen=True, kw_only=True):
+    """The halt of exactly this scope is lifted; `all` lifts every one."""
+
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class Shutdown(Message, frozen=True, kw_only=True):
+    """The algorithms in this scope stop, each after its own `on_shutdown`."""
+
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+ControlMessage = Halt | ReduceOnly | Resume | Shutdown
+CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, Shutdown)

@@ -1,0 +1,156 @@
+"""Names of streams, keys and groups, and which server each lives on. Nothing else spells them.
+
+`{...}` in a name is literal: it is a Redis hash tag, so that what one script touches lies in one slot.
+"""
+
+import re
+from zlib import crc32
+
+from bus.errors import InvalidInput
+
+# The market-data server.
+
+MARKET_CHANNELS = (
+    "trades",
+    "quotes",
+    "bars",
+    "updatedBars",
+    "dailyBars",
+    "statuses",
+    "lulds",
+    "corrections",
+    "cancelErrors",
+    "orderbooks",
+    "news",
+)
+
+# Eight partitions keep a reader of everything below the count at which a blocking read gets dear
+# (measured: 16 keys cost twice what one costs, 500 sixty times).
+ALL_PARTITIONS = 8
+
+# Above this many per-symbol streams on one connection a reader should want `*` instead.
+STREAMS_PER_READER = 50
+
+MARKET_LEASE = "lease:market"
+
+
+def market(symbol: str, channel: str) -> str:
+    """The stream of one symbol and channel: `md:AAPL:trades`."""
+    return f"md:{symbol}:{channel}"
+
+
+def market_all(channel: str, symbol: str) -> str:
+    """The partition of `md-all:<channel>` that carries this symbol."""
+    return f"md-all:{channel}:{crc32(symbol.encode()) % ALL_PARTITIONS:02d}"
+
+
+def market_all_partitions(channel: str) -> tuple[str, ...]:
+    """Every partition of a channel, for a reader of all symbols."""
+    return tuple(f"md-all:{channel}:{number:02d}" for number in range(ALL_PARTITIONS))
+
+
+def market_channel(stream: str) -> str:
+    """The channel of an `md` or `md-all` stream."""
+    kind, rest = stream.split(":", 1)
+    return rest.split(":")[0] if kind == "md-all" else rest.rsplit(":", 1)[1]
+
+
+# The orders server.
+
+CONTROL = "control:{control}"
+HALT = "halt:{control}"
+DEAD = "dead"
+GROUP_OMS = "oms"
+
+# One fixed member a group: two members of one group would split a stream between them.
+MEMBER = "leader"
+
+# Orders and trades that nobody of ours asked for are booked under this name.
+EXTERNAL = "external"
+
+_NAME = re.compile(r"[a-z0-9-]{1,32}")
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?")
+
+
+def account(name: str) -> str:
+    """Broker facts as received, raw."""
+    return f"account:{{{name}}}"
+
+
+def account_lease(name: str) -> str:
+    """Guards writes to the account stream."""
+    return f"account:{{{name}}}:lease"
+
+
+def requests(account_name: str, algorithm: str) -> str:
+    """What one algorithm asks of the OMS."""
+    return f"orders:{{{account_name}}}:requests:{algorithm}"
+
+
+def events(account_name: str, algorithm: str) -> str:
+    """What became of one algorithm's requests."""
+    return f"orders:{{{account_name}}}:events:{algorithm}"
+
+
+def journal(account_name: str) -> str:
+    """Every decision and every broker fact, in order."""
+    return f"orders:{{{account_name}}}:journal"
+
+
+def orders_dead(account_name: str) -> str:
+    """Order traffic that could not be handled."""
+    return f"orders:{{{account_name}}}:dead"
+
+
+def oms_lease(account_name: str) -> str:
+    """Guards the journal and every events stream of an account."""
+    return f"orders:{{{account_name}}}:lease:oms"
+
+
+def algorithm_lease(account_name: str, algorithm: str) -> str:
+    """Guards one algorithm's requests stream; its holder is the leader."""
+    return f"orders:{{{account_name}}}:lease:{algorithm}"
+
+
+def algorithms(account_name: str) -> str:
+    """Registry of algorithms: a hash, name to registration."""
+    return f"orders:{{{account_name}}}:algos"
+
+
+def limits(account_name: str) -> str:
+    """The limits in force, as JSON."""
+    return f"orders:{{{account_name}}}:limits"
+
+
+def alive(process: str) -> str:
+    """A process's heartbeat."""
+    return f"alive:{process}"
+
+
+def wants(reader: str) -> str:
+    """The channels and symbols that a reader wants."""
+    return f"wants:{reader}"
+
+
+def algorithm_group(algorithm: str) -> str:
+    """An algorithm's consumer group on every stream that it reads."""
+    return f"algo:{algorithm}"
+
+
+# What people type.
+
+
+def checked_name(name: str, what: str = "name") -> str:
+    """The name of an algorithm, account or process, or InvalidInput that says what is allowed."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"{what} {name!r}: use 1 to 32 of a-z, 0-9 and '-'")
+    if name in (EXTERNAL, GROUP_OMS):
+        raise InvalidInput(f"{what} {name!r} is taken by the backbone itself: choose another")
+    return name
+
+
+def checked_symbol(symbol: str) -> str:
+    """A symbol as Alpaca writes it (AAPL, BRK.B, BTC/USD), or InvalidInput."""
+    if not _SYMBOL.fullmatch(symbol):
+        raise InvalidInput(f"symbol {symbol!r}: write it as Alpaca does, such as AAPL, BRK.B or BTC/USD")
+    return symbol
