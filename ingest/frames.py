@@ -1,0 +1,246 @@
+"""A frame of Alpaca's market stream, split into entries: stream, id millisecond, JSON. Pure; the hot path.
+
+Trades, quotes and bars of the shape we know take the fast way: typed decoding, three times as fast as any
+generic one. A frame with anything else in it (another type, an unknown field) takes the general way, which
+keeps every field there is. Both read each message once, and neither raises on garbage.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import msgpack  # type: ignore[import-untyped]
+import msgspec
+import orjson
+from msgspec import UNSET, UnsetType
+
+from bus.publish import MarketBatch
+from bus.streams import market, market_all
+
+CHANNELS = {
+    "t": "trades",
+    "q": "quotes",
+    "b": "bars",
+    "u": "updatedBars",
+    "d": "dailyBars",
+    "s": "statuses",
+    "l": "lulds",
+    "c": "corrections",
+    "x": "cancelErrors",
+    "o": "orderbooks",
+    "n": "news",
+}
+
+# What speaks of the past, or is revised later, is known when it arrives: its own time would put it too early.
+_KNOWN_ON_ARRIVAL = frozenset("udcxn")
+
+# Nobody knows a message before it arrives; this much clock difference between Alpaca and us is believed.
+LEAD_MS = 1000
+
+LONGEST_SYMBOL = 64
+
+
+class Kept(NamedTuple):
+    """What could not become an entry, kept for inspection: why, and the bytes (JSON where it decoded)."""
+
+    reason: str
+    payload: bytes
+
+
+class Split(NamedTuple):
+    """A frame's entries, ready to be written, and what had to be kept aside."""
+
+    batch: MarketBatch
+    kept: list[Kept]
+
+
+_Text = str | UnsetType
+_Number = int | float | UnsetType
+
+
+class _Trade(msgspec.Struct, tag_field="T", tag="t", forbid_unknown_fields=True, kw_only=True, gc=False):
+    i: int | UnsetType = UNSET
+    S: str
+    x: _Text = UNSET
+    p: _Number = UNSET
+    s: _Number = UNSET
+    t: int
+    c: list[str] | UnsetType = UNSET
+    z: _Text = UNSET
+    tks: _Text = UNSET
+
+
+class _Quote(msgspec.Struct, tag_field="T", tag="q", forbid_unknown_fields=True, kw_only=True, gc=False):
+    S: str
+    bx: _Text = UNSET
+    bp: _Number = UNSET
+    bs: _Number = UNSET
+    ax: _Text = UNSET
+    ap: _Number = UNSET
+    as_: _Number = msgspec.field(name="as", default=UNSET)
+    t: int
+    c: list[str] | UnsetType = UNSET
+    z: _Text = UNSET
+
+
+class _Bar(msgspec.Struct, tag_field="T", tag="b", forbid_unknown_fields=True, kw_only=True, gc=False):
+    S: str
+    o: _Number = UNSET
+    h: _Number = UNSET
+    l: _Number = UNSET  # noqa: E741 - Alpaca's name
+    c: _Number = UNSET
+    v: _Number = UNSET
+    n: _Number = UNSET
+    vw: _Number = UNSET
+    t: int
+
+
+class _Names(dict[str, str]):
+    """Symbol to stream name, each made once."""
+
+    def __init__(self, channel: str, name: Callable[[str, str], str]) -> None:
+        self._channel = channel
+        self._name = name
+
+    def __missing__(self, symbol: str) -> str:
+        if not symbol or len(symbol) > LONGEST_SYMBOL or not symbol.isascii() or not symbol.isprintable():
+            raise ValueError(f"the symbol {symbol[:LONGEST_SYMBOL]!r} cannot name a stream")
+        if " " in symbol or ":" in symbol:
+            raise ValueError(f"the symbol {symbol!r} cannot name a stream: it holds a blank or a colon")
+        self[symbol] = name = self._name(symbol, self._channel)
+        return name
+
+
+_STREAMS = {kind: _Names(channel, market) for kind, channel in CHANNELS.items()}
+_ALL_STREAMS = {
+    kind: _Names(channel, lambda symbol, channel: market_all(channel, symbol))
+    for kind, channel in CHANNELS.items()
+}
+_TYPED_STREAMS: dict[type, _Names] = {
+    _Trade: _STREAMS["t"],
+    _Quote: _STREAMS["q"],
+    _Bar: _STREAMS["b"],
+}
+
+_decode = msgspec.msgpack.Decoder(list[_Trade | _Quote | _Bar]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def split(
+    frame: bytes,
+    received_ns: int,
+    wildcards: Collection[str] = (),
+    *,
+    bar_ns: int = 60_000_000_000,
+    feed: str = "",
+) -> Split:
+    """The entries of one msgpack frame, in the frame's order.
+
+    An entry's id millisecond is when the message could be known: its own time, a bar's end (`bar_ns` after
+    its start), or `received_ns` for what speaks of the past; never more than a second after `received_ns`.
+    Channels in `wildcards` are written to their `md-all` partition too. Raises nothing.
+    """
+    if not wildcards:
+        batch = _typed(frame, received_ns, bar_ns, feed)
+        if batch is not None:
+            return Split(batch, [])
+    return _general(frame, received_ns, wildcards, bar_ns, feed)
+
+
+def _typed(frame: bytes, received_ns: int, bar_ns: int, feed: str) -> MarketBatch | None:
+    """The fast way; None where the frame holds anything but known trades, quotes and bars.
+
+    The decoder would cut a timestamp to microseconds, or make an object of it. So the header of each `t`
+    (extension -1 of 8 or 4 bytes) is replaced by that of an unsigned integer of the same bytes: 30 bits
+    of nanoseconds above 34 bits of seconds. Each replacement takes one byte off: the length tells
+    whether every message had exactly one.
+    """
+    plain = frame.replace(b"\xa1t\xd7\xff", b"\xa1t\xcf").replace(b"\xa1t\xd6\xff", b"\xa1t\xce")
+    streams: list[str] = []
+    values: list[int | bytes] = []
+    add_stream, add_value, encode, typed_streams = streams.append, values.append, _encode, _TYPED_STREAMS
+    latest_ms = received_ns // 1_000_000 + LEAD_MS
+    try:
+        messages = _decode(plain)
+        if len(frame) - len(plain) != len(messages):
+            return None
+        for message in messages:
+            packed = message.t
+            message.t = at_ns = (packed & 0x3FFFFFFFF) * 1_000_000_000 + (packed >> 34)
+            kind = message.__class__
+            add_stream(typed_streams[kind][message.S])
+            ms = (at_ns if kind is not _Bar else at_ns + bar_ns) // 1_000_000
+            add_value(ms if ms < latest_ms else latest_ms)
+            add_value(encode(message))
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return MarketBatch(streams, values, received_ns, feed)
+
+
+def _general(frame: bytes, received_ns: int, wildcards: Collection[str], bar_ns: int, feed: str) -> Split:
+    """The way that keeps whatever fields there are."""
+    streams: list[str] = []
+    values: list[int | bytes] = []
+    kept: list[Kept] = []
+    try:
+        messages = msgpack.unpackb(frame, timestamp=2)
+    except (ValueError, TypeError) as error:
+        kept.append(Kept(f"a frame that is not msgpack: {error!r}", frame))
+        messages = []
+    if not isinstance(messages, list):
+        kept.append(Kept("a frame that is not an array", frame))
+        messages = []
+    for message in messages:
+        try:
+            names = _names(message, wildcards)
+            value: tuple[int | bytes, ...] = (
+                _available_ms(message, received_ns, bar_ns),
+                orjson.dumps(message),
+            )
+        except (ValueError, TypeError) as error:
+            kept.append(Kept(str(error), _shown(message)))
+            continue
+        for name in names:
+            streams.append(name)
+            values += value
+    return Split(MarketBatch(streams, values, received_ns, feed), kept)
+
+
+def _names(message: Any, wildcards: Collection[str]) -> list[str]:
+    """The streams that take a message. Raises ValueError saying why none can."""
+    kind = message.get("T") if isinstance(message, dict) else None
+    if not isinstance(kind, str) or kind not in CHANNELS:
+        raise ValueError(f"a message of unknown type {kind!r}")
+    if kind == "n":
+        # News without a symbol concerns everyone.
+        symbols = message.get("symbols") or ["*"]
+        if not isinstance(symbols, list):
+            raise ValueError(f"news of symbols {symbols!r}: expected a list")
+        symbols = list(dict.fromkeys(symbols))
+    else:
+        symbols = [message.get("S")]
+    if not all(isinstance(symbol, str) for symbol in symbols):
+        raise ValueError(f"a message of {CHANNELS[kind]} without a symbol")
+    names = [_STREAMS[kind][symbol] for symbol in symbols]
+    if CHANNELS[kind] in wildcards:
+        names.append(_ALL_STREAMS[kind][symbols[0]])
+    return names
+
+
+def _available_ms(message: dict[str, Any], received_ns: int, bar_ns: int) -> int:
+    """The millisecond at which a message could be known. Raises ValueError where its time is missing."""
+    kind = message["T"]
+    if kind in _KNOWN_ON_ARRIVAL:
+        return received_ns // 1_000_000
+    at_ns = message.get("t")
+    if type(at_ns) is not int:
+        raise ValueError(f"a message of {CHANNELS[kind]} without a time")
+    ms = (at_ns + bar_ns if kind == "b" else at_ns) // 1_000_000
+    return max(0, min(ms, received_ns // 1_000_000 + LEAD_MS))
+
+
+def _shown(message: Any) -> bytes:
+    """A message that was decoded and refused, for inspection."""
+    try:
+        return orjson.dumps(message)
+    except TypeError:
+        return repr(message).encode(errors="backslashreplace")
