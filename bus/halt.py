@@ -1,0 +1,170 @@
+"""The halt state by scope: read it, change it in one script, follow it.
+
+The state is a hash beside the control stream, changed in the same script as the control entry: a halt
+latches even where no OMS is alive. A missing key means that the state is unknown, not that all is well.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import msgspec
+import redis.asyncio
+import structlog
+
+from bus.clock import Clock
+from bus.codec import Message, MessageCodec
+from bus.connection import Client, connect
+from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
+from bus.errors import InvalidInput, Unreadable
+from bus.streams import CONTROL, HALT, checked_name, checked_symbol
+
+# The state is believed for this long after it was last read.
+FRESH_MS = 500
+
+# A follower blocks for less than that, so that a quiet control stream still counts as read.
+_BLOCK_MS = 100
+
+# Kept in the hash so that a key without halts still exists.
+_MARKER = "initialised"
+
+_CHANGE = """\
+redis.call('HSETNX', KEYS[1], 'initialised', ARGV[6])
+if ARGV[1] == 'set' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[5])
+elseif ARGV[2] == 'all' then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'initialised', ARGV[6])
+else redis.call('HDEL', KEYS[1], ARGV[2]) end
+return redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'version', ARGV[4], 'data', ARGV[5])
+"""
+
+_read_mode = msgspec.json.Decoder(Halt | ReduceOnly).decode
+_CODEC = MessageCodec(CONTROL_MESSAGES)
+
+log = structlog.get_logger()
+
+
+class HaltState(msgspec.Struct, frozen=True):
+    """Which scopes are halted or reduce-only, and by whom. `known` is False when the key was missing."""
+
+    known: bool
+    scopes: Mapping[str, Halt | ReduceOnly] = MappingProxyType({})
+
+    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
+        """The strictest that applies to an order of this algorithm in this symbol; None: trade."""
+        names = ("all", f"account:{account}", f"algorithm:{algorithm}", f"symbol:{symbol}")
+        found = [self.scopes[name] for name in names if name in self.scopes]
+        return next((mode for mode in found if isinstance(mode, Halt)), found[0] if found else None)
+
+
+def concerns(scope: str, account: str, algorithm: str) -> bool:
+    """Whether a control message of this scope is for this algorithm; one for a symbol is for all."""
+    return scope in ("all", f"account:{account}", f"algorithm:{algorithm}") or scope.startswith("symbol:")
+
+
+def scope_of(*, algorithm: str | None = None, symbol: str | None = None, account: str | None = None) -> str:
+    """The scope that an operator named; `all` without any.
+
+    Raises InvalidInput for two at once or an impossible name.
+    """
+    named = [
+        f"{kind}:{check(value)}"
+        for kind, value, check in (
+            ("algorithm", algorithm, lambda name: checked_name(name, "algorithm")),
+            ("symbol", symbol, checked_symbol),
+            ("account", account, lambda name: checked_name(name, "account")),
+        )
+        if value is not None
+    ]
+    if len(named) > 1:
+        raise InvalidInput(f"one scope at a time, not {' and '.join(named)}: give the command twice")
+    return named[0] if named else "all"
+
+
+async def read(client: Client) -> HaltState:
+    """The state now."""
+    fields = await client.hgetall(HALT)
+    return _state({name.decode(): value for name, value in fields.items()})
+
+
+async def change(client: Client, message: Halt | ReduceOnly | Resume) -> HaltState:
+    """Change the state and tell everyone, in one script; returns the state afterwards."""
+    name, version, data = _CODEC.encode(message)
+    action = "clear" if isinstance(message, Resume) else "set"
+    await client.eval(_CHANGE, 2, HALT, CONTROL, action, message.scope, name, version, data, message.at_ns)
+    return await read(client)
+
+
+async def announce(client: Client, message: Shutdown) -> None:
+    """Tell everyone to shut down within a scope; the halt state stays as it is."""
+    name, version, data = _CODEC.encode(message)
+    await client.xadd(CONTROL, {"type": name, "version": version, "data": data})
+
+
+async def initialise(client: Client, at_ns: int) -> None:
+    """Write the key where it is missing: a new installation trades until somebody halts it."""
+    await client.hsetnx(HALT, _MARKER, str(at_ns))
+
+
+def _state(fields: Mapping[str, bytes]) -> HaltState:
+    scopes = {scope: _read_mode(value) for scope, value in fields.items() if scope != _MARKER}
+    return HaltState(known=bool(fields), scopes=MappingProxyType(scopes))
+
+
+class HaltWatch:
+    """Follows the halt state over a connection of its own; `state` is what the last read said."""
+
+    def __init__(self, url: str, clock: Clock, *, name: str = "halt-watch") -> None:
+        self.state = HaltState(known=False)
+        self._clock = clock
+        self._client = connect(url, name=name)
+        self._read_ns: int | None = None
+        self._position = b"$"
+
+    def fresh(self, bound_ms: int = FRESH_MS) -> bool:
+        """Whether the state was read within the bound; what is older may not be acted on."""
+        if self._read_ns is None:
+            return False
+        return self._clock.monotonic_ns() - self._read_ns <= bound_ms * 1_000_000
+
+    async def run(self, on_message: Callable[[Message], None] | None = None) -> None:
+        """Follow control until cancelled; `on_message` gets each message once the state includes it."""
+        while True:
+            try:
+                await self._refresh()
+                await self._follow(on_message)
+            except (redis.asyncio.RedisError, OSError) as error:
+                log.warning("control not readable", error=str(error))
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+    async def _refresh(self) -> None:
+        asked_ns = self._clock.monotonic_ns()
+        if self._position == b"$":
+            last = await self._client.xrevrange(CONTROL, count=1)
+            self._position = last[0][0] if last else b"0-0"
+        self.state = await read(self._client)
+        self._read_ns = asked_ns
+
+    async def _follow(self, on_message: Callable[[Message], None] | None) -> None:
+        while True:
+            found = await self._client.xread({CONTROL: self._position}, count=100, block=_BLOCK_MS)
+            entries = found[0][1] if found else []
+            if entries:
+                self._position = entries[-1][0]
+            await self._refresh()
+            for _, fields in entries:
+                if on_message is not None:
+                    self._tell(fields, on_message)
+
+    def _tell(self, fields: Mapping[bytes, bytes], on_message: Callable[[Message], None]) -> None:
+        try:
+            message = _CODEC.decode(fields)
+        except Unreadable as error:
+            # Anyone may write to control: what cannot be read is said, and the state stands on its own.
+            log.error("unreadable control entry", error=str(error))
+            return
+        on_message(message)

@@ -1,0 +1,101 @@
+"""Leases: one holder at a time, and a fencing token that every guarded write checks in its own script."""
+
+import redis.asyncio
+
+from bus.clock import Clock, SystemClock
+from bus.connection import Client
+from bus.errors import Fenced
+
+# A holder that stalls this long is replaced; renewals come three times as often.
+TTL_MS = 5000
+
+# The first line of every script that writes under a lease: KEYS[1] is the lease, ARGV[1] the holder's value.
+FENCE = """\
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('FENCED not the holder') end
+"""
+
+# Tokens come from a counter that outlives every holder, so that they only grow.
+_ACQUIRE = """\
+if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local token = redis.call('INCR', KEYS[2])
+local value = token .. ':' .. ARGV[1]
+redis.call('SET', KEYS[1], value, 'PX', ARGV[2])
+return value
+"""
+_RENEW = FENCE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class Lease:
+    """The right to write somewhere, held by one process at a time.
+
+    `value` ("<token>:<holder>") is what scripts compare. `held` is the local view: true only while the
+    lease cannot have run out, counted from before the last renewal was sent.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        key: str,
+        holder: str,
+        *,
+        ttl_ms: int = TTL_MS,
+        clock: Clock | None = None,
+    ) -> None:
+        self.key = key
+        self.value = ""
+        self.ttl_ms = ttl_ms
+        self._client = client
+        self._holder = holder
+        self._clock = clock or SystemClock()
+        self._valid_until_ns = 0
+
+    def __repr__(self) -> str:
+        return f"lease {self.key}, {f'held as {self.value}' if self.held else 'not held'}"
+
+    @property
+    def token(self) -> int:
+        """The fencing token; 0 before the first acquisition."""
+        return int(self.value.split(":", 1)[0]) if self.value else 0
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease is certainly still ours, by the local clock."""
+        return bool(self.value) and self._clock.monotonic_ns() < self._valid_until_ns
+
+    async def acquire(self) -> bool:
+        """Take the lease where it is free; False where somebody holds it."""
+        asked_ns = self._clock.monotonic_ns()
+        value = await self._client.eval(_ACQUIRE, 2, self.key, f"{self.key}:token", self._holder, self.ttl_ms)
+        if value is None:
+            return False
+        self.value = value.decode()
+        self._extend(asked_ns)
+        return True
+
+    async def renew(self) -> None:
+        """Extend the lease. Raises Fenced when it has run out or is another's."""
+        asked_ns = self._clock.monotonic_ns()
+        try:
+            await self._client.eval(_RENEW, 1, self.key, self.value, self.ttl_ms)
+        except redis.asyncio.RedisError as error:
+            if not str(error).startswith("FENCED"):
+                raise
+            self.value = ""
+            raise Fenced(f"the lease {self.key} is not ours any more: stop writing") from error
+        self._extend(asked_ns)
+
+    async def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        value, self.value = self.value, ""
+        if value:
+            await self._client.eval(_RELEASE, 1, self.key, value)
+
+    def _extend(self, asked_ns: int) -> None:
+        self._valid_until_ns = asked_ns + self.ttl_ms * 1_000_000
+
+
+async def current(client: Client, key: str) -> str:
+    """The value of the present holder; empty when the lease is free."""
+    value: bytes | None = await client.get(key)
+    return value.decode() if value else ""

@@ -1,0 +1,100 @@
+"""A wire that is opened again when it breaks, and the scripts that run over it. Nothing is re-sent here."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from bus.connection import shown
+from bus.errors import ServerUnreachable
+from bus.wire import Reply, Wire, checked, pack
+
+# First try at once, then doubling up to a second: a server that restarts is back within one.
+FIRST_WAIT_S = 0.01
+LONGEST_WAIT_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Script:
+    """A server-side script, named by its digest so that the text travels once per connection."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def packed(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> bytes:
+        """The command that runs it."""
+        return pack("EVALSHA", self.digest, len(keys), *keys, *arguments)
+
+
+class Link:
+    """One wire to one server, opened on demand and again after each break."""
+
+    def __init__(self, url: str, *, name: str, scripts: Sequence[Script] = ()) -> None:
+        self.url = url
+        self.name = name
+        self.breaks = 0
+        self._scripts = scripts
+        self._wire: Wire | None = None
+        self._opening = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"link {self.name}, {self._wire or 'not opened'}"
+
+    @property
+    def wire(self) -> Wire | None:
+        """The wire if it is connected now."""
+        return self._wire if self._wire is not None and self._wire.connected else None
+
+    async def opened(self) -> Wire:
+        """The wire, opened first where need be; waits as long as the server is away.
+
+        Raises InvalidInput when the server refuses us: waiting would not mend that.
+        """
+        if self._wire is not None and self._wire.connected:
+            return self._wire
+        async with self._opening:
+            wait_s = FIRST_WAIT_S
+            while self._wire is None or not self._wire.connected:
+                try:
+                    self._wire = await self._open()
+                except ServerUnreachable as error:
+                    if wait_s == FIRST_WAIT_S:
+                        self.breaks += 1
+                        log.warning("server away", link=self.name, server=shown(self.url), error=str(error))
+                    # Jitter, so that a crowd of clients does not come back in step.
+                    await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+                    wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        return self._wire
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Reply:
+        """Run a script once and return its reply.
+
+        A server that lost its scripts (restart, failover) says so before it does anything: then the text is
+        loaded and the script run. Raises Fenced, ServerRefused or ReplyLost.
+        """
+        wire = await self.opened()
+        (reply,) = await wire.send(script.packed(keys, arguments))
+        if is_unloaded(reply):
+            await wire.call("SCRIPT", "LOAD", script.text)
+            (reply,) = await wire.send(script.packed(keys, arguments))
+        return checked(reply)
+
+    async def close(self) -> None:
+        """Close the wire."""
+        if self._wire is not None:
+            await self._wire.close()
+
+    async def _open(self) -> Wire:
+        wire = await Wire.open(self.url, name=self.name)
+        for script in self._scripts:
+            await wire.call("SCRIPT", "LOAD", script.text)
+        return wire
+
+
+def is_unloaded(reply: Reply) -> bool:
+    """Whether a reply says that the server does not have the script: it was not run."""
+    return isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT")

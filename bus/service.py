@@ -1,0 +1,162 @@
+"""A process's life on one screen: signals, one task group, a heartbeat, a bounded stop."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+import redis.asyncio
+import structlog
+import uvloop
+
+from bus.clock import Clock, SystemClock
+from bus.connection import connect
+from bus.errors import BackboneError, InvalidInput
+from bus.streams import alive
+
+HEARTBEAT_S = 0.5
+# Six heartbeats may be missed before a process counts as gone.
+HEARTBEAT_TTL_MS = 3000
+# What a container engine grants by default is 10 s; ours asks for more in compose.yaml.
+GRACE_S = 15.0
+
+BAD_INPUT = 2
+FAILED = 1
+
+log = structlog.get_logger()
+
+
+class Service:
+    """What a running process says of itself, and the event that asks it to stop."""
+
+    def __init__(self, process: str, clock: Clock | None = None) -> None:
+        self.process = process
+        self.clock = clock or SystemClock()
+        self.stopping = asyncio.Event()
+        self.stop_reason = ""
+        self.state = "starting"
+        self.counters: dict[str, int | float | str | None] = {}
+        self.details: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"{self.process}, {self.state}"
+
+    def stop(self, reason: str) -> None:
+        """Ask the process to end; the first reason is the one that is kept."""
+        if not self.stopping.is_set():
+            self.stop_reason = reason
+            log.info("stopping", reason=reason)
+            self.stopping.set()
+
+    def heartbeat(self) -> bytes:
+        """The heartbeat entry, as JSON."""
+        return orjson.dumps(
+            {
+                "process": self.process,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "version": version("alpaca-backbone"),
+                "state": self.state,
+                "at_ns": self.clock.now_ns(),
+                "counters": self.counters,
+                "details": self.details,
+            },
+            default=str,
+        )
+
+
+async def live(
+    service: Service,
+    orders_url: str,
+    body: Callable[[], Awaitable[None]],
+    *,
+    grace_s: float = GRACE_S,
+) -> None:
+    """Run `body` until it returns; SIGINT and SIGTERM set `service.stopping`, and body then has `grace_s`.
+
+    Whatever body raises ends the process. Past the grace body is cancelled, and that is said.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.stop, f"signal {number.name}")
+    async with asyncio.TaskGroup() as tasks:
+        heart = tasks.create_task(_beat(service, orders_url))
+        work = asyncio.ensure_future(body())
+        stopping = asyncio.ensure_future(service.stopping.wait())
+        try:
+            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                service.state = "stopping"
+                await asyncio.wait({work}, timeout=grace_s)
+            if not work.done():
+                log.error("did not stop in time, cancelled", grace_s=grace_s)
+                work.cancel()
+                await asyncio.wait({work})
+            if not work.cancelled():
+                work.result()
+        finally:
+            work.cancel()
+            stopping.cancel()
+            heart.cancel()
+
+
+async def _beat(service: Service, orders_url: str) -> None:
+    """Write the heartbeat until cancelled, then take it away: a process that ended is not alive."""
+    client = connect(orders_url, name=f"{service.process}-heartbeat")
+    key = alive(service.process)
+    try:
+        while True:
+            try:
+                await client.set(key, service.heartbeat(), px=HEARTBEAT_TTL_MS)
+            except (redis.asyncio.RedisError, OSError) as error:
+                log.warning("heartbeat not written", error=str(error))
+            await asyncio.sleep(HEARTBEAT_S)
+    finally:
+        try:
+            await asyncio.wait_for(client.delete(key), timeout=1)
+        except (redis.asyncio.RedisError, OSError, TimeoutError) as error:
+            log.warning("heartbeat not removed", error=str(error))
+        await client.aclose()
+
+
+async def run_together(*bodies: Coroutine[Any, Any, None]) -> None:
+    """Run several coroutines in one task group; the first that returns or raises ends the others."""
+    tasks = [asyncio.ensure_future(body) for body in bodies]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run a process to its end and return its exit code: 0, 1 for a failure, 2 for bad input.
+
+    Bad input and known failures are one sentence on stderr; anything else is a defect, with its traceback.
+    """
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except KeyboardInterrupt:
+        return 0
+    except BaseException as error:  # noqa: BLE001 - sorted below; what is unknown is raised again
+        return _exit_code(error)
+    return 0
+
+
+def _exit_code(error: BaseException) -> int:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if not isinstance(error, BackboneError):
+        raise error
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one sentence for the person who started us
+    return BAD_INPUT if isinstance(error, InvalidInput) else FAILED

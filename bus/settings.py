@@ -1,0 +1,145 @@
+"""Settings from the environment: frozen, typed, read once; unknown names are refused, secrets masked.
+
+A variable NAME may be given as NAME_FILE instead: its value is then the content of that file, which is how
+container secrets arrive. A service's own settings begin with its name (field `oms_limits`, variable
+BACKBONE_OMS_LIMITS), so that one environment can serve several processes and each still refuses misspelt names.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bus.connection import shown
+from bus.errors import InvalidInput
+from bus.streams import checked_name
+
+PREFIX = "BACKBONE_"
+
+# Read by others than the settings classes: where the command keeps its files, and which server binary to run.
+_OTHERS = {"BACKBONE_HOME", "BACKBONE_SERVER_BIN"}
+
+# A section is checked by the process it belongs to; the others pass it by.
+_SECTIONS = ("BACKBONE_INGEST_", "BACKBONE_OMS_", "BACKBONE_ALGO_", "BACKBONE_OPS_", "BACKBONE_PARAM_")
+
+SettingsType = TypeVar("SettingsType", bound="BusSettings")
+
+
+class BusSettings(BaseSettings):
+    """What every process needs: the two servers and the account."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, hide_input_in_errors=True, populate_by_name=True
+    )
+
+    md_redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="MD_REDIS_URL", repr=False)
+    orders_redis_url: str = Field(
+        default="redis://127.0.0.1:6380/0", validation_alias="ORDERS_REDIS_URL", repr=False
+    )
+    account: str = "paper"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("account")
+    @classmethod
+    def _account_name(cls, value: str) -> str:
+        try:
+            return checked_name(value, "account")
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments and the environment; no other file is read unasked."""
+        return init_settings, env_settings
+
+
+class AlpacaSettings(BusSettings):
+    """How to reach Alpaca. Paper unless BACKBONE_TRADING=live; None means Alpaca's own address."""
+
+    alpaca_api_key: SecretStr | None = Field(default=None, validation_alias="ALPACA_API_KEY")
+    alpaca_secret_key: SecretStr | None = Field(default=None, validation_alias="ALPACA_SECRET_KEY")
+    trading: Literal["paper", "live"] = "paper"
+    trading_url: str | None = None
+    trading_stream_url: str | None = None
+    data_url: str | None = None
+    stocks_stream_url: str | None = None
+    crypto_stream_url: str | None = None
+    feed: Literal["iex", "sip", "delayed_sip", "test"] = "iex"
+
+    def keys(self) -> tuple[str, str]:
+        """The API key and the secret key. Raises InvalidInput where one is missing."""
+        if self.alpaca_api_key is None or self.alpaca_secret_key is None:
+            raise InvalidInput(
+                "Alpaca's keys are missing: set ALPACA_API_KEY and ALPACA_SECRET_KEY, "
+                "or ALPACA_API_KEY_FILE and ALPACA_SECRET_KEY_FILE"
+            )
+        return self.alpaca_api_key.get_secret_value(), self.alpaca_secret_key.get_secret_value()
+
+
+def load(cls: type[SettingsType], **given: Any) -> SettingsType:
+    """Read settings from the environment; `given` values (from the command line) come first.
+
+    Raises InvalidInput that names the variable, what is wrong with it and what is allowed, and never shows
+    a value that may be a secret.
+    """
+    _refuse_unknown(cls)
+    values = _from_files(cls) | {name: value for name, value in given.items() if value is not None}
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        variable = _variable(cls, str(first["loc"][0]))
+        raise InvalidInput(f"{variable}: {first['msg']}") from None
+
+
+def describe(settings: BusSettings) -> dict[str, str]:
+    """The settings in force, for `doctor` and logs: server passwords and secrets left out."""
+    values: dict[str, str] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        values[name] = shown(value) if name.endswith("_redis_url") else str(value)
+    return values
+
+
+def _variable(cls: type[BusSettings], field: str) -> str:
+    """The environment variable of a field; errors name a field by its alias where it has one."""
+    info = cls.model_fields.get(field)
+    alias = info.validation_alias if info is not None else field
+    return str(alias) if alias else PREFIX + field.upper()
+
+
+def _from_files(cls: type[BusSettings]) -> dict[str, str]:
+    """Fields whose variable is given as NAME_FILE, with the content of that file."""
+    values = {}
+    for field in cls.model_fields:
+        variable = _variable(cls, field)
+        path = os.environ.get(f"{variable}_FILE")
+        if path is None:
+            continue
+        if variable in os.environ:
+            raise InvalidInput(f"{variable} and {variable}_FILE are both set: keep one")
+        try:
+            values[field] = Path(path).read_text().strip()
+        except OSError as error:
+            raise InvalidInput(f"{variable}_FILE={path}: {error.strerror}") from error
+    return values
+
+
+def _refuse_unknown(cls: type[BusSettings]) -> None:
+    own = {_variable(cls, field) for field in cls.model_fields}
+    known = own | {_variable(AlpacaSettings, field) for field in AlpacaSettings.model_fields} | _OTHERS
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name.removesuffix("_FILE") in known:
+            continue
+        section = next((section for section in _SECTIONS if name.startswith(section)), None)
+        if section is None or any(variable.startswith(section) for variable in own):
+            raise InvalidInput(f"{name} is not a setting; known here: {', '.join(sorted(known))}")

@@ -1,0 +1,42 @@
+"""Fixtures that every test may use: real servers of our own, empty for each test."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from bus import embedded
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]]:
+    """A market-data and an orders server, started once a session and worker."""
+    # A short path: a unix socket's address may not be longer than about a hundred characters.
+    directory = Path(tempfile.mkdtemp(prefix="bb-"))
+    market = embedded.start("market", directory / "md")
+    orders = embedded.start("orders", directory / "orders")
+    yield market, orders
+    market.stop()
+    orders.stop()
+    shutil.rmtree(directory)
+
+
+def _emptied(server: embedded.EmbeddedServer) -> str:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture
+def md_url(servers: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]) -> str:
+    """The address of an empty market-data server."""
+    return _emptied(servers[0])
+
+
+@pytest.fixture
+def orders_url(servers: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]) -> str:
+    """The address of an empty orders server."""
+    return _emptied(servers[1])
