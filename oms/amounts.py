@@ -1,0 +1,68 @@
+"""Exact decimal arithmetic for quantities, prices and money: nothing is rounded unless the name says so."""
+
+from decimal import (
+    ROUND_CEILING,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
+
+ZERO = Decimal(0)
+NINTH_PLACE = Decimal("0.000000001")
+
+# A quantity and a price have up to 15 digits before the point and nine after it: 48 digits hold their
+# product, the rest is room for sums. The default context of 28 digits would round.
+_EXACT = Context(prec=72, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+_MAXIMUM_EXPONENT = 14
+_MINIMUM_EXPONENT = -9
+
+
+def is_amount(value: Decimal) -> bool:
+    """Whether this is a finite number with at most nine places and fifteen digits before the point."""
+    if not value.is_finite():
+        return False
+    if not value:
+        return True
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or value.adjusted() > _MAXIMUM_EXPONENT:
+        return False
+    return exponent >= _MINIMUM_EXPONENT or value.normalize(_EXACT).as_tuple().exponent >= _MINIMUM_EXPONENT  # type: ignore[operator]
+
+
+def times(left: Decimal, right: Decimal) -> Decimal:
+    """The exact product."""
+    return _EXACT.multiply(left, right)
+
+
+def plus(left: Decimal, right: Decimal) -> Decimal:
+    """The exact sum."""
+    return _EXACT.add(left, right)
+
+
+def minus(left: Decimal, right: Decimal) -> Decimal:
+    """The exact difference."""
+    return _EXACT.subtract(left, right)
+
+
+def ceiling(value: Decimal) -> Decimal:
+    """The value rounded up to nine places, so that a reservation is never too small."""
+    return value.quantize(NINTH_PLACE, rounding=ROUND_CEILING, context=_EXACT)
+
+
+def rounded(value: Decimal) -> Decimal:
+    """The value rounded to the nearest nine places."""
+    return value.quantize(NINTH_PLACE, rounding=ROUND_HALF_EVEN, context=_EXACT)
+
+
+def quotient(left: Decimal, right: Decimal) -> Decimal:
+    """The quotient, rounded up to nine places. Raises DivisionByZero."""
+    return ceiling(_EXACT.divide(left, right))
+
+
+def text(value: Decimal) -> str:
+    """The number for people and for Alpaca: no exponent, no trailing zeros."""
+    shown = format(value, "f")
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown

@@ -1,0 +1,207 @@
+"""The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from bus.codec import Message
+from bus.order_messages import (
+    OrderApproved,
+    OrderFilled,
+    OrderRefused,
+    OrderSent,
+    OrderUncertain,
+    OrderUpdated,
+)
+from oms import orders
+from oms.amounts import ZERO, minus, plus, times
+from oms.orders import Order
+
+# The key under which the whole account is counted, beside each algorithm and `external`.
+ACCOUNT = ""
+
+_SECOND_NS = 1_000_000_000
+
+
+class Book:
+    """Every event of the journal, applied in its order, gives the same book.
+
+    Sums are kept as orders change, so that every question a check asks is a look-up.
+    """
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.by_broker_id: dict[str, Order] = {}
+        self._open: dict[str, Order] = {}
+        self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
+        self._cash: dict[str, Decimal] = defaultdict(Decimal)
+        self._open_count: dict[str, int] = defaultdict(int)
+        self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+        self._reserved: dict[str, Decimal] = defaultdict(Decimal)
+        self._approvals: dict[str, deque[int]] = defaultdict(deque)
+        self._appliers: dict[type[Message], Callable[[Message], None]] = {
+            OrderApproved: self._approved,  # type: ignore[dict-item]
+            OrderRefused: self._refused,  # type: ignore[dict-item]
+            OrderSent: self._sent,  # type: ignore[dict-item]
+            OrderUncertain: self._uncertain,  # type: ignore[dict-item]
+            OrderUpdated: self._updated,  # type: ignore[dict-item]
+            OrderFilled: self._filled,  # type: ignore[dict-item]
+        }
+
+    def __repr__(self) -> str:
+        return f"<book of {len(self.orders)} orders, {len(self._open)} open>"
+
+    def apply(self, event: Message) -> None:
+        """Take one event in. Events that change no order (such as Registered) are passed over."""
+        apply = self._appliers.get(type(event))
+        if apply is not None:
+            apply(event)
+
+    # Questions.
+
+    def open_orders(self) -> Iterator[Order]:
+        """Orders that may still be filled, oldest first."""
+        return iter(tuple(self._open.values()))
+
+    def unsettled(self) -> Iterator[Order]:
+        """Approved orders of which nobody has heard what the broker did with them, oldest first."""
+        return (order for order in tuple(self._open.values()) if not order.settled)
+
+    def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
+        """Signed quantity held; of the whole account where no algorithm is named."""
+        return self._positions[algorithm].get(symbol, ZERO)
+
+    def positions(self) -> dict[str, dict[str, Decimal]]:
+        """What each algorithm and `external` hold, without the zeros."""
+        return {
+            name: held
+            for name, symbols in self._positions.items()
+            if name != ACCOUNT and (held := {symbol: size for symbol, size in symbols.items() if size})
+        }
+
+    def cash(self, algorithm: str = ACCOUNT) -> Decimal:
+        """What sales brought less what purchases cost, since the journal began."""
+        return self._cash[algorithm]
+
+    def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
+        """The quantity that open orders of this side may still fill."""
+        return self._pending.get((algorithm, symbol, side), ZERO)
+
+    def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
+        """The value of what open buy orders may still buy, at their reserve prices."""
+        return self._reserved[algorithm]
+
+    def open_count(self, algorithm: str = ACCOUNT) -> int:
+        """How many orders are open."""
+        return self._open_count[algorithm]
+
+    def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
+        """How many orders were approved after this time; of the last second at most."""
+        count = 0
+        for approved_ns in reversed(self._approvals[algorithm]):
+            if approved_ns <= since_ns:
+                break
+            count += 1
+        return count
+
+    def symbols(self) -> set[str]:
+        """Symbols with a position or an open order."""
+        held = {symbol for symbol, size in self._positions[ACCOUNT].items() if size}
+        return held | {order.symbol for order in self._open.values()}
+
+    # Events.
+
+    def _approved(self, event: OrderApproved) -> None:
+        if event.client_order_id in self.orders:
+            return
+        order = Order(
+            algorithm=event.algorithm,
+            client_order_id=event.client_order_id,
+            symbol=event.terms.symbol,
+            side=event.terms.side,
+            terms=event.terms,
+            reserve_price=event.reserve_price,
+            approved_ns=event.approved_ns,
+            replaces=event.replaces,
+        )
+        self.orders[event.client_order_id] = order
+        for name in (ACCOUNT, event.algorithm):
+            approvals = self._approvals[name]
+            while approvals and approvals[0] <= event.approved_ns - _SECOND_NS:
+                approvals.popleft()
+            approvals.append(event.approved_ns)
+        self._hold(order)
+
+    def _refused(self, event: OrderRefused) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is not None:
+            orders.refused(order, event)
+            self._hold(order)
+        elif event.terms is not None:
+            # Remembered, so that the same request, delivered again, gets the same answer.
+            self.orders[event.client_order_id] = Order(
+                algorithm=event.algorithm,
+                client_order_id=event.client_order_id,
+                symbol=event.terms.symbol,
+                side=event.terms.side,
+                terms=event.terms,
+                status=orders.REFUSED,
+                refusal=event.reasons[0].code if event.reasons else "",
+            )
+
+    def _sent(self, event: OrderSent) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is not None:
+            orders.sent(order, event)
+            self._hold(order)
+
+    def _uncertain(self, event: OrderUncertain) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is not None:
+            orders.uncertain(order, event)
+
+    def _updated(self, event: OrderUpdated) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is None:
+            order = Order(event.algorithm, event.client_order_id, event.symbol, "buy", status=orders.SENT)
+            self.orders[event.client_order_id] = order
+        orders.updated(order, event)
+        self._hold(order)
+
+    def _filled(self, event: OrderFilled) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is None:
+            order = Order(
+                event.algorithm, event.client_order_id, event.symbol, event.side, status=orders.SENT
+            )
+            self.orders[event.client_order_id] = order
+        if not orders.fill(order, event):
+            return
+        signed = event.quantity if event.side == "buy" else -event.quantity
+        paid = times(signed, event.price)
+        for name in (ACCOUNT, order.algorithm):
+            held = self._positions[name]
+            held[event.symbol] = plus(held.get(event.symbol, ZERO), signed)
+            self._cash[name] = minus(self._cash[name], paid)
+        self._hold(order)
+
+    def _hold(self, order: Order) -> None:
+        """Bring the sums in line with what this order may still do."""
+        if order.broker_order_id:
+            self.by_broker_id.setdefault(order.broker_order_id, order)
+        is_open = order.open
+        quantity = order.leaves()
+        value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
+        if quantity == order.held_quantity and is_open == order.held_open:
+            return
+        more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
+        count = is_open - order.held_open
+        for name in (ACCOUNT, order.algorithm):
+            self._pending[name, order.symbol, order.side] += more
+            self._reserved[name] = plus(self._reserved[name], worth)
+            self._open_count[name] += count
+        if is_open:
+            self._open.setdefault(order.client_order_id, order)
+        else:
+            self._open.pop(order.client_order_id, None)
+        order.held_quantity, order.held_value, order.held_open = quantity, value, is_open

@@ -1,0 +1,176 @@
+"""One order's life: a state machine that takes events late, twice, out of order or in unknown words."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from bus.order_messages import (
+    OrderFilled,
+    OrderRefused,
+    OrderSent,
+    OrderTerms,
+    OrderUncertain,
+    OrderUpdated,
+    Side,
+)
+from oms.amounts import ZERO, minus, plus, quotient
+
+# What the OMS itself knows of an order before the broker has said anything.
+APPROVED = "approved"
+SENT = "sent"
+UNCERTAIN = "uncertain"
+REFUSED = "refused"
+
+TERMINAL = frozenset({REFUSED, "filled", "canceled", "expired", "replaced", "rejected"})
+
+# Of two open states the one further along wins, whichever comes last. Words not listed here count as
+# furthest: a status that Alpaca adds tomorrow is an open order.
+_RANK = {
+    APPROVED: 0,
+    UNCERTAIN: 1,
+    SENT: 2,
+    "pending_new": 3,
+    "accepted": 3,
+    "accepted_for_bidding": 3,
+    "pending_review": 3,
+    "held": 3,
+    "new": 4,
+}
+_FURTHEST = 5
+
+
+@dataclass(slots=True)
+class Order:
+    """What is known of one order. `filled` is what executions were booked for, and never goes back."""
+
+    algorithm: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    terms: OrderTerms | None = None
+    reserve_price: Decimal = ZERO
+    approved_ns: int = 0
+    replaces: str | None = None
+    replaced_by: str | None = None
+    status: str = APPROVED
+    broker_order_id: str = ""
+    refusal: str = ""
+    filled: Decimal = ZERO
+    reported: Decimal = ZERO
+    executions: set[str] = field(default_factory=set)
+    assumed: Decimal = ZERO
+    assumed_up_to: Decimal = ZERO
+    held_quantity: Decimal = ZERO
+    held_value: Decimal = ZERO
+    held_open: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still be filled."""
+        return self.status not in TERMINAL
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker's word on it is known: it has the order, or there is none."""
+        return self.broker_order_id != "" or not self.open
+
+    def wanted(self) -> Decimal:
+        """The quantity ordered; for a notional order the most that its reserve price can buy."""
+        if self.terms is None:
+            return ZERO
+        if self.terms.quantity is not None:
+            return self.terms.quantity
+        if self.terms.notional is None or not self.reserve_price:
+            return ZERO
+        return quotient(self.terms.notional, self.reserve_price)
+
+    def leaves(self) -> Decimal:
+        """The quantity that may still be filled."""
+        if not self.open:
+            return ZERO
+        return max(ZERO, self.wanted() - max(self.filled, self.reported))
+
+
+ASSUMED_PREFIX = "assumed:"
+
+
+def assumed_execution_id(broker_order_id: str, filled_quantity: Decimal) -> str:
+    """The id of an execution that was read off the broker's order instead of heard of.
+
+    It is the same whenever the same quantity is found, so finding it twice books it once.
+    """
+    return f"{ASSUMED_PREFIX}{broker_order_id}:{filled_quantity.normalize():f}"
+
+
+def countable(order: Order, execution_id: str, quantity: Decimal, filled_quantity: Decimal) -> Decimal:
+    """How much of an execution is news.
+
+    None of one that was booked before; and of one that comes late, only what an assumed execution did not
+    book already in its place.
+    """
+    if execution_id in order.executions:
+        return ZERO
+    if execution_id.startswith(ASSUMED_PREFIX) or filled_quantity > order.assumed_up_to:
+        return quantity
+    return max(ZERO, quantity - order.assumed)
+
+
+def absorb(order: Order, execution_id: str, quantity: Decimal, filled_quantity: Decimal) -> None:
+    """Remember an execution that `countable` found to be booked already, wholly or in part."""
+    if execution_id in order.executions or execution_id.startswith(ASSUMED_PREFIX):
+        return
+    if filled_quantity <= order.assumed_up_to:
+        order.assumed = max(ZERO, minus(order.assumed, quantity))
+
+
+def fill(order: Order, event: OrderFilled) -> bool:
+    """Book an execution on the order; False where it was booked before. A fill counts in every state."""
+    if event.execution_id in order.executions:
+        return False
+    order.executions.add(event.execution_id)
+    order.filled = plus(order.filled, event.quantity)
+    order.reported = max(order.reported, event.filled_quantity)
+    if event.execution_id.startswith(ASSUMED_PREFIX):
+        order.assumed = plus(order.assumed, event.quantity)
+        order.assumed_up_to = max(order.assumed_up_to, event.filled_quantity)
+    order.broker_order_id = order.broker_order_id or event.broker_order_id
+    _advance(order, event.status)
+    return True
+
+
+def sent(order: Order, event: OrderSent) -> None:
+    """The broker has it."""
+    order.broker_order_id = order.broker_order_id or event.broker_order_id
+    _advance(order, SENT)
+
+
+def uncertain(order: Order, event: OrderUncertain) -> None:
+    """Nobody knows whether the broker has it."""
+    del event
+    _advance(order, UNCERTAIN)
+
+
+def updated(order: Order, event: OrderUpdated) -> None:
+    """The broker said something of it."""
+    order.broker_order_id = order.broker_order_id or event.broker_order_id
+    order.replaced_by = event.replaced_by or order.replaced_by
+    order.reported = max(order.reported, event.filled_quantity)
+    _advance(order, event.status)
+
+
+def refused(order: Order, event: OrderRefused) -> None:
+    """It will not happen.
+
+    A refusal by risk of an id that is known already is that of another request under the same id, and one of
+    an order that the broker has is out of date: both leave the order as it is.
+    """
+    if event.by == "risk" or order.broker_order_id or not order.open:
+        return
+    order.status = REFUSED
+    order.refusal = event.reasons[0].code if event.reasons else ""
+
+
+def _advance(order: Order, status: str) -> None:
+    if order.status in TERMINAL:
+        return
+    if status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(order.status, _FURTHEST):
+        order.status = status
