@@ -2,7 +2,7 @@
 
 A variable NAME may be given as NAME_FILE instead: its value is then the content of that file, which is how
 container secrets arrive. A service's own settings begin with its name (field `oms_limits`, variable
-BACKBONE_OMS_LIMITS), so that one environment can serve several processes and each still refuses misspelt names.
+BACKBONE_OMS_LIMITS), so that one environment serves several processes while each refuses what it misspells.
 """
 
 import os
