@@ -1,4 +1,4 @@
-"""What live readers want, united into what each feed must be subscribed to, and the steps from here to there."""
+"""What live readers want, united into what each feed must carry, and the steps from here to there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,187 @@
+"""Trade updates of one account, through alpaca-py: the raw text is kept before anything else happens."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from typing import Any
+
+import msgspec
+import structlog
+import websockets
+from alpaca.trading.stream import TradingStream
+
+from bus.clock import Clock
+from bus.errors import InvalidInput
+from ingest.alpaca_market import WEBSOCKET_PARAMS
+from ingest.buffer import Buffer
+
+# What the account stream takes: type, version, data and the receive time (ns), as entry fields.
+Fact = tuple[bytes, bytes, bytes, bytes]
+
+_VERSION = b"1"
+
+log = structlog.get_logger()
+
+
+class _Envelope(msgspec.Struct):
+    stream: str = ""
+    data: dict[str, Any] = {}
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+class AccountFeed:
+    """The account's one connection for trade updates.
+
+    The buffer gets a TradeUpdate for each frame as it came, Connected with an epoch that only grows each
+    time Alpaca starts to send, and Disconnected when the connection breaks: Alpaca replays nothing, so what
+    happened in between has to be asked for.
+    """
+
+    def __init__(
+        self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock, first_epoch: int = 1
+    ) -> None:
+        self.url = url
+        self.live = False
+        self.connects = 0
+        self.since_ns = clock.now_ns()
+        self.trouble = ""
+        self._buffer = buffer
+        self._clock = clock
+        self._last_ns = 0
+        self._first_epoch = first_epoch
+        self._hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._stream = _Updates(
+            key, secret, raw_data=True, url_override=url, websocket_params=WEBSOCKET_PARAMS
+        )
+        self._stream.feed = self
+        self._stream.subscribe_trade_updates(self._stream._dispatch)
+
+    def __repr__(self) -> str:
+        return f"trade updates {'live' if self.live else 'down'}, {self.connects} connects"
+
+    async def run(self) -> None:
+        """Stay connected until cancelled. Raises InvalidInput when the keys are wrong at start-up."""
+        logging.getLogger("alpaca").setLevel(logging.CRITICAL)  # What it would say, we say in sentences.
+        stream = asyncio.create_task(self._stream._run_forever(), name="trade updates")
+        try:
+            ends: set[asyncio.Future[Any]] = {stream, self._hopeless}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._hopeless.done():
+                raise InvalidInput(self._hopeless.result())
+            stream.result()
+        finally:
+            stream.cancel()
+            await asyncio.gather(stream, return_exceptions=True)
+            with contextlib.suppress(websockets.WebSocketException, OSError):
+                await self._stream.close()
+
+    # What the tap says.
+
+    async def room(self) -> None:
+        """Wait while the buffer is full: nothing that was read is ever dropped."""
+        if self._buffer.full:
+            await self._buffer.room()
+
+    def update(self, raw: bytes) -> None:
+        """Anything that is not an answer to us is kept as it came; whoever reads it judges it."""
+        self._stream._data_received = True
+        self._keep(b"TradeUpdate", raw)
+
+    def authorized(self, answer: dict[str, Any]) -> None:
+        """The answer to our keys."""
+        if answer.get("status") == "authorized":
+            return
+        self.trouble = (
+            f"{self.url} refused the keys: check ALPACA_API_KEY and ALPACA_SECRET_KEY, "
+            "and that they are of this account (paper keys for paper)"
+        )
+        log.error("trade updates refused", error=self.trouble)
+        if not self.connects and not self._hopeless.done():
+            self._hopeless.set_result(self.trouble)
+
+    def listening(self) -> None:
+        """Alpaca sends trade updates from here on."""
+        self.live = True
+        self.connects += 1
+        self.since_ns = self._clock.now_ns()
+        self.trouble = ""
+        epoch = self._first_epoch + self.connects - 1
+        self._keep(b"Connected", json.dumps({"epoch": epoch}).encode())
+        log.info("trade updates connected", epoch=epoch)
+
+    def failed(self, reason: str) -> None:
+        """A connection could not be made; alpaca-py tries again with a growing, jittered wait."""
+        self.trouble = f"cannot connect to {self.url}: {reason}; trying again"
+        log.warning("trade updates not connected", error=reason)
+
+    def broke(self, reason: str) -> None:
+        """The connection is gone."""
+        if not self.live:
+            return
+        self.live = False
+        self.since_ns = self._clock.now_ns()
+        self.trouble = f"the connection to {self.url} broke: {reason}; connecting again"
+        self._keep(b"Disconnected", json.dumps({"reason": reason}).encode())
+        log.warning("trade updates broke", error=reason)
+
+    def _keep(self, kind: bytes, data: bytes) -> None:
+        # No two alike: a batch whose reply was lost is recognised by its receive times.
+        self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
+        self._buffer.add((kind, _VERSION, data, str(self._last_ns).encode()), len(data))
+
+
+class _TapSocket:
+    """Stands where the SDK keeps its socket: trade updates go to us, answers on to the SDK as well."""
+
+    def __init__(self, socket: Any, feed: AccountFeed) -> None:
+        self._socket = socket
+        self._feed = feed
+
+    async def recv(self) -> str | bytes:
+        feed = self._feed
+        while True:
+            await feed.room()
+            try:
+                frame: str | bytes = await self._socket.recv()
+            except websockets.WebSocketException as error:
+                feed.broke(str(error))
+                raise
+            raw = frame.encode() if isinstance(frame, str) else bytes(frame)
+            try:
+                envelope = _envelope(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                envelope = _Envelope()
+            if envelope.stream == "authorization":
+                feed.authorized(envelope.data)
+                return frame
+            if envelope.stream == "listening":
+                feed.listening()
+                return frame
+            feed.update(raw)
+
+    async def send(self, message: Any) -> None:
+        await self._socket.send(message)
+
+    async def close(self, *arguments: Any, **options: Any) -> None:
+        await self._socket.close(*arguments, **options)
+
+
+class _Updates(TradingStream):
+    """What is ours in alpaca-py's stream: the socket is tapped, and nothing is dispatched."""
+
+    feed: AccountFeed
+
+    async def _connect(self) -> None:
+        self.feed.broke("reconnecting")
+        try:
+            await super()._connect()
+        except Exception as error:
+            self.feed.failed(f"{error or type(error).__name__}")
+            raise
+        self._ws: Any = _TapSocket(self._ws, self.feed)
+
+    async def _dispatch(self, msg: dict[str, Any]) -> None:
+        """Answers were heard at the tap; trade updates never come here."""

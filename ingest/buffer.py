@@ -1,0 +1,61 @@
+"""Frames between receiving and writing: in order, bounded in bytes, and honest about being full."""
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Buffer(Generic[T]):
+    """A queue from one receiver to one writer. A full buffer asks the receiver to stop reading.
+
+    The bound is soft by one item: whoever sees `full` as false may add once more, so that nothing that was
+    read is ever dropped here.
+    """
+
+    def __init__(self, bound_bytes: int) -> None:
+        self._items: deque[tuple[T, int]] = deque()
+        self._bound_bytes = bound_bytes
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.held_bytes = 0
+        self.stalls = 0
+
+    def __repr__(self) -> str:
+        return f"{len(self._items)} waiting, {self.held_bytes} of {self._bound_bytes} bytes"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def full(self) -> bool:
+        """Whether the receiver should stop reading."""
+        return self.held_bytes >= self._bound_bytes
+
+    def add(self, item: T, size_bytes: int) -> None:
+        """Append an item; never waits, never drops."""
+        self._items.append((item, size_bytes))
+        self.held_bytes += size_bytes
+        if not self._arrived.is_set():
+            self._arrived.set()
+
+    async def room(self) -> None:
+        """Wait until there is room. Each wait that was necessary counts as a stall."""
+        if self.full:
+            self.stalls += self._room.is_set()
+            self._room.clear()
+            await self._room.wait()
+
+    async def take(self) -> T:
+        """The oldest item; waits for one."""
+        while not self._items:
+            self._arrived.clear()
+            await self._arrived.wait()
+        item, size_bytes = self._items.popleft()
+        self.held_bytes -= size_bytes
+        # Half empty before reading goes on: stopping and starting for each frame would be dear.
+        if not self._room.is_set() and self.held_bytes <= self._bound_bytes // 2:
+            self._room.set()
+        return item
