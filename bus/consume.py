@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
 from bus.link import Link
 from bus.streams import MEMBER
-from bus.wire import Reply, Wire, checked, pack
+from bus.wire import Reply, Sent, Wire, checked, pack
 
 # Well under every socket timeout, so that an idle stream is not taken for a dead server.
 BLOCK_MS = 1000
@@ -18,8 +18,7 @@ COUNT = 500
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One entry as delivered. `trimmed`: it was pending, and its content is gone from the stream."""
 
     stream: str
@@ -70,7 +69,7 @@ class GroupReader:
         # What goes out with the next read, and what went out in a write whose reply has not come.
         self._to_acknowledge: dict[str, list[str]] = {}
         self._last_id: dict[str, str] = {}
-        self._read: asyncio.Future[list[Reply]] | None = None
+        self._read: Sent | None = None
         self._read_acknowledges: dict[str, list[str]] = {}
         self._reading: list[str] = []
 
@@ -93,7 +92,7 @@ class GroupReader:
             if self._read is None:
                 await self._ask()
             assert self._read is not None
-            replies = await asyncio.shield(self._read)
+            replies = await self._read
             self._read = None
             return await self._understood(replies)
         except (ReplyLost, ServerUnreachable):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bus.errors import ReplyLost, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
-from bus.wire import Reply, checked
+from bus.wire import Sent, checked
 
 # Frames under way at once. Four keep the server busy while we pack (measured: 4 in flight are 1.6 times one).
 WINDOW = 4
@@ -91,7 +91,7 @@ class MarketWriter:
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
         self._link = Link(url, name=name, scripts=(_MARKET,))
         self._lease = lease
-        self._under_way: deque[tuple[MarketBatch, asyncio.Future[list[Reply]] | None]] = deque()
+        self._under_way: deque[tuple[MarketBatch, Sent | None]] = deque()
         self._last_received_ns = 0
         self.written = 0
 
@@ -106,9 +106,9 @@ class MarketWriter:
         batch.received_ns = self._last_received_ns = max(batch.received_ns, self._last_received_ns + 1)
         while len(self._under_way) >= WINDOW:
             await self._settle()
-        future = self._send(batch)
-        self._under_way.append((batch, future))
-        if future is None:
+        sent = self._send(batch)
+        self._under_way.append((batch, sent))
+        if sent is None:
             await self._recover()
 
     async def drain(self) -> None:
@@ -116,12 +116,16 @@ class MarketWriter:
         while self._under_way:
             await self._settle()
 
+    async def resume(self) -> None:
+        """After Fenced, with the lease taken again: send what is under way and not there yet, in order."""
+        await self._recover()
+
     async def close(self) -> None:
         """Acknowledge what is under way, then close the connection."""
         await self.drain()
         await self._link.close()
 
-    def _send(self, batch: MarketBatch) -> asyncio.Future[list[Reply]] | None:
+    def _send(self, batch: MarketBatch) -> Sent | None:
         wire = self._link.wire
         if wire is None:
             return None
@@ -131,12 +135,12 @@ class MarketWriter:
 
     async def _settle(self) -> None:
         """Wait for the oldest frame's reply; where it is lost, find out and send what is missing."""
-        batch, future = self._under_way[0]
-        if future is None:
+        batch, sent = self._under_way[0]
+        if sent is None:
             await self._recover()
             return
         try:
-            (reply,) = await future
+            (reply,) = await sent
         except ReplyLost:
             await self._recover()
             return
@@ -151,9 +155,6 @@ class MarketWriter:
         """After a break: drop from the front what the server has, send the rest again, in order."""
         while True:
             await self._link.opened()
-            for _, future in self._under_way:
-                if future is not None:
-                    await asyncio.wait([future])
             try:
                 while self._under_way and await self._is_there(self._under_way[0][0]):
                     batch, _ = self._under_way.popleft()

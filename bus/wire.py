@@ -6,6 +6,7 @@ unanswered command fails with ReplyLost, and the caller, who knows what it meant
 
 import asyncio
 from collections import deque
+from collections.abc import Generator
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -25,13 +26,61 @@ def pack(*arguments: str | bytes | int) -> bytes:
     return packed
 
 
+class Sent:
+    """Commands on their way: awaiting gives all their replies, errors among them as values.
+
+    Raises ReplyLost when the connection breaks first. A cancelled wait loses nothing: the replies are kept,
+    and the same object can be awaited again. (A future would be cancelled with its waiter, and shielding it
+    costs every read another turn of the event loop.)
+    """
+
+    __slots__ = ("_error", "_loop", "_replies", "_waiter", "_wanted")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wanted: int) -> None:
+        self._loop = loop
+        self._wanted = wanted
+        self._replies: list[Reply] = []
+        self._error: str | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __await__(self) -> Generator[Any, None, list[Reply]]:
+        if not self.done:
+            self._waiter = self._loop.create_future()
+            yield from self._waiter
+        if self._error is not None:
+            raise ReplyLost(self._error)
+        return self._replies
+
+    @property
+    def done(self) -> bool:
+        """Whether every reply is there, or none will come any more."""
+        return len(self._replies) == self._wanted or self._error is not None
+
+    def take(self, reply: Reply) -> bool:
+        """Add a reply; True with the last one."""
+        self._replies.append(reply)
+        if len(self._replies) != self._wanted:
+            return False
+        self._wake()
+        return True
+
+    def lose(self, error: str) -> None:
+        """Say that the missing replies will not come."""
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
 class Wire(asyncio.Protocol):
     """One connection to one server, TCP (`redis://`), TLS (`rediss://`) or `unix://`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._reader = hiredis.Reader()
-        self._waiting: deque[tuple[asyncio.Future[list[Reply]], list[Reply], int]] = deque()
+        self._waiting: deque[Sent] = deque()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._writable = asyncio.Event()
@@ -83,18 +132,17 @@ class Wire(asyncio.Protocol):
         """Commands (or batches) that were sent and have no reply yet."""
         return len(self._waiting)
 
-    def send(self, packed: bytes, replies: int = 1) -> asyncio.Future[list[Reply]]:
-        """Send packed commands now; the future gets all their replies, errors among them as values.
+    def send(self, packed: bytes, replies: int = 1) -> Sent:
+        """Send packed commands now; await what it returns for all their replies.
 
-        Raises ServerUnreachable when there is no connection: then nothing was sent. The future fails with
-        ReplyLost when the connection breaks before the last reply.
+        Raises ServerUnreachable when there is no connection: then nothing was sent.
         """
         if self._transport is None or self._closed.done():
             raise ServerUnreachable(f"no connection to {shown(self._url)}; nothing was sent")
-        future: asyncio.Future[list[Reply]] = self._loop.create_future()
-        self._waiting.append((future, [], replies))
+        sent = Sent(self._loop, replies)
+        self._waiting.append(sent)
         self._transport.write(packed)
-        return future
+        return sent
 
     async def call(self, *arguments: str | bytes | int) -> Reply:
         """Send one command and return its reply.
@@ -138,21 +186,13 @@ class Wire(asyncio.Protocol):
         reader, waiting = self._reader, self._waiting
         reader.feed(data)
         while (reply := reader.gets()) is not False:
-            future, replies, wanted = waiting[0]
-            replies.append(reply)
-            if len(replies) == wanted:
+            if waiting[0].take(reply):
                 waiting.popleft()
-                if not future.done():
-                    future.set_result(replies)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail every unanswered command: its outcome is unknown."""
         while self._waiting:
-            future, _, _ = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(ReplyLost(f"{shown(self._url)} closed the connection before its reply"))
-                # Fire-and-forget senders must not litter the log when the connection breaks.
-                future.exception()
+            self._waiting.popleft().lose(f"{shown(self._url)} closed the connection before its reply")
         self._writable.set()
         if not self._closed.done():
             self._closed.set_result(None)
