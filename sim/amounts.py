@@ -1,0 +1,29 @@
+"""Amounts as Alpaca writes them: strings, plain notation, no zeros that say nothing."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+CENT = Decimal("0.01")
+SMALLEST_QTY = Decimal("0.000000001")
+
+
+def plain(amount: Decimal) -> str:
+    """The amount without an exponent and without trailing zeros: Decimal("5.00") is "5"."""
+    text = format(amount, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def plain_or_none(amount: Decimal | None) -> str | None:
+    """`plain`, where there is an amount at all."""
+    return None if amount is None else plain(amount)
+
+
+def cents(amount: Decimal) -> str:
+    """The amount rounded to whole cents."""
+    return plain(amount.quantize(CENT, ROUND_HALF_UP))
+
+
+def is_finer(amount: Decimal, step: Decimal) -> bool:
+    """Whether the amount has more decimals than the step allows."""
+    return amount % step != 0

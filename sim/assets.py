@@ -1,0 +1,107 @@
+"""The assets this broker knows: well-known stocks and coins, and whatever the market being played adds."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sim.assets_known import KNOWN
+
+_SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?")
+_PAIR = re.compile(r"[A-Z0-9]{2,8}/(USD|USDT|USDC|BTC)")
+_NAMESPACE = uuid.UUID("5c6a1d0e-8a52-4a8e-9d2c-3f1c7f6b2a10")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One tradable thing; `opening_price` is where a generated market starts, in hundredths of a dollar."""
+
+    symbol: str
+    name: str
+    exchange: str
+    opening_price_cents: int
+
+    @property
+    def is_crypto(self) -> bool:
+        """Whether it is a pair of currencies and not a share."""
+        return "/" in self.symbol
+
+    @property
+    def asset_class(self) -> str:
+        """Alpaca's name of the class."""
+        return "crypto" if self.is_crypto else "us_equity"
+
+    @property
+    def id(self) -> str:
+        """The same identity in every run, made from the symbol."""
+        return str(uuid.uuid5(_NAMESPACE, self.symbol))
+
+
+def is_plausible(symbol: str) -> bool:
+    """Whether it could be a symbol at all: a share such as BRK.B or a pair such as BTC/USD."""
+    return bool(_SYMBOL.fullmatch(symbol) or _PAIR.fullmatch(symbol))
+
+
+def made_up(symbol: str) -> Asset:
+    """An asset for a plausible symbol that no list names; its price follows from its letters."""
+    cents = 1_000 + uuid.uuid5(_NAMESPACE, symbol).int % 30_000
+    return Asset(symbol, symbol, "CRYPTO" if "/" in symbol else "NASDAQ", cents)
+
+
+class Assets:
+    """What can be looked up by symbol; starts with the known list."""
+
+    def __init__(self) -> None:
+        self._by_symbol: dict[str, Asset] = {row[0]: Asset(*row) for row in KNOWN}
+        self._by_id = {asset.id: asset for asset in self._by_symbol.values()}
+
+    def add(self, symbol: str) -> Asset:
+        """Make a plausible symbol known, and return it."""
+        if symbol not in self._by_symbol:
+            asset = made_up(symbol)
+            self._by_symbol[symbol] = self._by_id[asset.id] = asset
+        return self._by_symbol[symbol]
+
+    def find(self, name: str) -> Asset | None:
+        """By symbol, by a pair without its slash (BTCUSD), or by id."""
+        if name in self._by_symbol:
+            return self._by_symbol[name]
+        if name in self._by_id:
+            return self._by_id[name]
+        for quote in ("USDT", "USDC", "USD", "BTC"):
+            if name.endswith(quote) and f"{name[: -len(quote)]}/{quote}" in self._by_symbol:
+                return self._by_symbol[f"{name[: -len(quote)]}/{quote}"]
+        return None
+
+    def all(self) -> list[Asset]:
+        """Every asset, by symbol."""
+        return [self._by_symbol[symbol] for symbol in sorted(self._by_symbol)]
+
+
+def asset_json(asset: Asset) -> dict[str, Any]:
+    """The asset as GET /v2/assets answers."""
+    body: dict[str, Any] = {
+        "id": asset.id,
+        "class": asset.asset_class,
+        "exchange": asset.exchange,
+        "symbol": asset.symbol,
+        "name": asset.name,
+        "status": "active",
+        "tradable": True,
+        "marginable": not asset.is_crypto,
+        "shortable": not asset.is_crypto,
+        "easy_to_borrow": not asset.is_crypto,
+        "borrow_status": "not_shortable" if asset.is_crypto else "easy_to_borrow",
+        "fractionable": True,
+        "maintenance_margin_requirement": 100 if asset.is_crypto else 30,
+        "margin_requirement_long": "100" if asset.is_crypto else "30",
+        "margin_requirement_short": "100" if asset.is_crypto else "30",
+        "attributes": [] if asset.is_crypto else ["fractional_eh_enabled", "has_options"],
+    }
+    if asset.is_crypto:
+        body |= {
+            "min_order_size": "0.000000001",
+            "min_trade_increment": "0.000000001",
+            "price_increment": "0.01",
+        }
+    return body

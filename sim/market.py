@@ -1,0 +1,72 @@
+"""What the market has shown so far: the quote in force, the last trade, and a bounded history."""
+
+from collections import deque
+from decimal import Decimal
+
+from sim.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Message, Quote, Trade
+from sim.matching import Touch
+
+HISTORY = 10_000  # messages kept per symbol and channel: minutes of a busy symbol, in about 2 MB
+
+
+def money(price: float) -> Decimal:
+    """The price as it is written on the wire, exactly."""
+    return Decimal(str(price))
+
+
+def _side(price: float) -> Decimal | None:
+    return money(price) if price > 0 else None
+
+
+class Market:
+    """A fold of the messages played."""
+
+    def __init__(self, history: int = HISTORY) -> None:
+        self._history = history
+        self._quotes: dict[str, AnyQuote] = {}
+        self._trades: dict[str, AnyTrade] = {}
+        self._closes: dict[str, float] = {}
+        self._kept: dict[tuple[str, str], deque[Message]] = {}
+
+    def show(self, message: Message) -> None:
+        """One more message."""
+        symbol = message.symbol
+        if isinstance(message, Quote | CryptoQuote):
+            self._quotes[symbol] = message
+        elif isinstance(message, Trade | CryptoTrade):
+            self._trades[symbol] = message
+        else:
+            self._closes[symbol] = message.close
+        kept = self._kept.get((message.channel, symbol))
+        if kept is None:
+            kept = self._kept[message.channel, symbol] = deque(maxlen=self._history)
+        kept.append(message)
+
+    def touch(self, symbol: str) -> Touch | None:
+        """The best bid and offer; for a symbol never quoted, the last price stands for both."""
+        quote = self._quotes.get(symbol)
+        if quote is not None:
+            return Touch(_side(quote.bid_price), _side(quote.ask_price))
+        price = self.traded_at(symbol)
+        return None if price is None else Touch(price, price)
+
+    def traded_at(self, symbol: str) -> Decimal | None:
+        """The price of the last trade, or the close of the last bar where no trades are played."""
+        trade = self._trades.get(symbol)
+        if trade is not None:
+            return money(trade.price)
+        close = self._closes.get(symbol)
+        return None if close is None else money(close)
+
+    def is_quoted(self, symbol: str) -> bool:
+        """Whether a quote was ever shown."""
+        return symbol in self._quotes
+
+    def latest(self, channel: str, symbol: str) -> Message | None:
+        """The last message of a channel."""
+        kept = self._kept.get((channel, symbol))
+        return kept[-1] if kept else None
+
+    def history(self, channel: str, symbol: str) -> list[Message]:
+        """What is kept of a channel, oldest first."""
+        return list(self._kept.get((channel, symbol), ()))

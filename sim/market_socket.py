@@ -1,0 +1,234 @@
+"""The market-data websocket: control messages, subscriptions, and frames of what is played."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from sim.codecs import JSON, MSGPACK, Codec
+from sim.faults import Faults
+from sim.market_messages import Message
+from sim.outgoing import Outgoing
+
+CHANNELS = {
+    "stocks": (
+        "trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "corrections",
+        "cancelErrors",
+    ),
+    "crypto": ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars"),
+}  # fmt: skip
+ERRORS = {
+    400: "invalid syntax",
+    401: "not authenticated",
+    402: "auth failed",
+    403: "already authenticated",
+    404: "auth timeout",
+    405: "symbol limit exceeded",
+    406: "connection limit exceeded",
+    407: "slow client",
+}
+AUTH_TIMEOUT_S = 10.0
+MOST_PER_FRAME = 100
+_LIMITED = ("trades", "quotes")  # bars do not count towards the plan's symbols
+_WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
+
+
+class Client:
+    """One connection: its codec, whether it is authenticated, and what it wants."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, asset_class: str) -> None:
+        self.request = request
+        self.endpoint = request.path
+        self.codec: Codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
+        self.outgoing = Outgoing(socket, self.codec.is_binary)
+        self.is_authenticated = False
+        self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
+        self.sent = 0
+        self._waiting: list[bytes] = []
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a control message, alone in its frame."""
+        self.outgoing.put(self.codec.control([message]))
+
+    def error(self, code: int) -> None:
+        """Send an error by its number."""
+        self.tell({"T": "error", "code": code, "msg": ERRORS[code]})
+
+    def subscriptions(self) -> dict[str, Any]:
+        """The acknowledgement: always the full set."""
+        channels = {channel: sorted(symbols) for channel, symbols in self.wanted.items()}
+        return {"T": "subscription", **channels}
+
+    def deliver(self, parts: list[bytes], frame_messages: int | None) -> None:
+        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred."""
+        self._waiting += parts
+        size = frame_messages or MOST_PER_FRAME
+        end = len(self._waiting) - (len(self._waiting) % size if frame_messages else 0)
+        for start in range(0, end, size):
+            frame = self._waiting[start : min(start + size, end)]
+            if not self.outgoing.put(self.codec.frame(frame)):
+                self.outgoing.finish(self.codec.control([{"T": "error", "code": 407, "msg": ERRORS[407]}]))
+                return
+            self.sent += len(frame)
+        del self._waiting[:end]
+
+    def flush(self) -> None:
+        """Send what waits for a frame to fill: no more will come."""
+        if self._waiting:
+            self.sent += len(self._waiting)
+            self.outgoing.put(self.codec.frame(self._waiting))
+            self._waiting = []
+
+
+class MarketStream:
+    """All connections of one asset class; one authenticated connection per endpoint."""
+
+    def __init__(
+        self,
+        asset_class: str,
+        credentials: tuple[str, str],
+        faults: Faults,
+        now_ns: Callable[[], int],
+        subscribed: Callable[[set[str]], None],
+        frame_messages: int | None = None,
+        symbol_limit: int | None = None,
+    ) -> None:
+        self.asset_class = asset_class
+        self.clients: list[Client] = []
+        self._credentials = credentials
+        self._faults = faults
+        self._now_ns = now_ns
+        self._subscribed = subscribed
+        self._frame_messages = frame_messages
+        self._symbol_limit = symbol_limit
+
+    def publish(self, messages: list[Message]) -> None:
+        """Send each client what it wants of the messages; each is written once per codec."""
+        if self._faults.holds("mute", self.asset_class, self._now_ns()):
+            return
+        written: dict[str, list[bytes | None]] = {}
+        for client in self.clients:
+            if client.is_authenticated:
+                parts = _select(client, messages, written)
+                if parts:
+                    client.deliver(parts, self._frame_messages)
+
+    def flush(self) -> None:
+        """The market is over: send what still waits."""
+        for client in self.clients:
+            client.flush()
+
+    def disconnect(self) -> None:
+        """Cut every connection without a close frame."""
+        for client in self.clients:
+            if client.request.transport is not None:
+                client.request.transport.abort()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One connection from its handshake to its end."""
+        if self._faults.holds("disconnect", self.asset_class, self._now_ns()):
+            return web.json_response({"message": "service unavailable"}, status=503)
+        socket = web.WebSocketResponse(max_msg_size=16 * 1024 * 1024)
+        await socket.prepare(request)
+        client = Client(request, socket, self.asset_class)
+        sender = asyncio.create_task(client.outgoing.send())
+        self.clients.append(client)
+        timeout = asyncio.get_running_loop().call_later(AUTH_TIMEOUT_S, self._time_out, client)
+        try:
+            client.tell({"T": "success", "msg": "connected"})
+            headers = request.headers
+            if "APCA-API-KEY-ID" in headers:
+                self._authenticate(client, headers["APCA-API-KEY-ID"], headers.get("APCA-API-SECRET-KEY", ""))
+            async for message in socket:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    data = message.data
+                    self._receive(client, data.encode() if isinstance(data, str) else data)
+        finally:
+            timeout.cancel()
+            self.clients.remove(client)
+            sender.cancel()
+        return socket
+
+    def _time_out(self, client: Client) -> None:
+        if not client.is_authenticated and client in self.clients:
+            client.outgoing.finish(client.codec.control([{"T": "error", "code": 404, "msg": ERRORS[404]}]))
+
+    def _receive(self, client: Client, data: bytes) -> None:
+        try:
+            message = client.codec.read(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            client.error(400)
+            return
+        action = message.get("action") if isinstance(message, dict) else None
+        if action == "auth":
+            self._authenticate(client, message.get("key"), message.get("secret"))
+        elif action not in ("subscribe", "unsubscribe"):
+            client.error(400)
+        elif not client.is_authenticated:
+            client.error(401)
+        else:
+            self._subscribe(client, message, action == "subscribe")
+
+    def _authenticate(self, client: Client, key: object, secret: object) -> None:
+        others = any(
+            other.is_authenticated and other.endpoint == client.endpoint
+            for other in self.clients
+            if other is not client
+        )
+        if client.is_authenticated:
+            client.error(403)
+        elif not _matches(self._credentials, key, secret):
+            client.error(402)
+        elif others or self._faults.holds("connection_limit", self.asset_class, self._now_ns()):
+            client.error(406)
+        else:
+            client.is_authenticated = True
+            client.tell({"T": "success", "msg": "authenticated"})
+
+    def _subscribe(self, client: Client, message: dict[str, Any], adds: bool) -> None:
+        wanted = {channel: set(symbols) for channel, symbols in client.wanted.items()}
+        asked = [channel for channel in wanted if channel in message]
+        for channel in asked:
+            symbols = message[channel]
+            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+                client.error(400)
+                return
+            wanted[channel] = wanted[channel] | set(symbols) if adds else wanted[channel] - set(symbols)
+        if "trades" in wanted:
+            for channel in _WITH_TRADES:
+                if channel in wanted:
+                    wanted[channel] = set(wanted["trades"])
+        limited = set().union(*(wanted[channel] for channel in _LIMITED))
+        if adds and self._symbol_limit is not None and len(limited) > self._symbol_limit:
+            client.error(405)
+            return
+        client.wanted = wanted
+        client.tell(client.subscriptions())
+        if adds:
+            self._subscribed({symbol for channel in asked for symbol in wanted[channel]})
+
+
+def _matches(credentials: tuple[str, str], key: object, secret: object) -> bool:
+    """Compare in constant time, so that nobody learns a secret from how long the answer takes."""
+    given = f"{key}\n{secret}".encode()
+    return hmac.compare_digest(given, "\n".join(credentials).encode())
+
+
+def _select(client: Client, messages: list[Message], written: dict[str, list[bytes | None]]) -> list[bytes]:
+    wanted = client.wanted
+    # None stands for every symbol.
+    chosen = {channel: None if "*" in symbols else symbols for channel, symbols in wanted.items()}
+    write = client.codec.message
+    cache = written.setdefault(client.codec.name, [None] * len(messages))
+    parts: list[bytes] = []
+    for index, message in enumerate(messages):
+        symbols = chosen[message.channel]
+        if symbols is None or message.symbol in symbols:
+            part = cache[index]
+            if part is None:
+                part = cache[index] = write(message)
+            parts.append(part)
+    return parts

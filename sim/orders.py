@@ -1,0 +1,122 @@
+"""An order as the broker keeps it, and as Alpaca shows it."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from sim.amounts import SMALLEST_QTY, plain, plain_or_none
+from sim.assets import Asset
+from sim.times import rfc3339
+
+OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled"})
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What somebody wants, checked: either `qty` or `notional` is there, and the prices its type needs."""
+
+    client_order_id: str
+    asset: Asset
+    side: str
+    type: str
+    time_in_force: str
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    extended_hours: bool = False
+
+
+@dataclass(slots=True)
+class Order:
+    """One order and what became of it; `reserve_price` is what buying power is held at."""
+
+    id: str
+    ticket: Ticket
+    position_intent: str
+    reserve_price: Decimal
+    created_ns: int
+    updated_ns: int
+    expires_ns: int | None = None
+    status: str = "pending_new"
+    filled_qty: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    is_triggered: bool = False
+    filled_ns: int | None = None
+    canceled_ns: int | None = None
+    replaced_ns: int | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still fill."""
+        return self.status in OPEN
+
+    @property
+    def remaining_qty(self) -> Decimal:
+        """What is left to fill; an order by value has none until its first fill tells the quantity."""
+        return ZERO if self.ticket.qty is None else self.ticket.qty - self.filled_qty
+
+    @property
+    def reserved_value(self) -> Decimal:
+        """The value it may still cost, at its reserve price."""
+        if self.ticket.notional is not None:
+            return self.ticket.notional - self.filled_value
+        return self.remaining_qty * self.reserve_price
+
+    @property
+    def filled_avg_price(self) -> Decimal | None:
+        """The average of its fills to nine decimals; None before the first."""
+        if not self.filled_qty:
+            return None
+        return (self.filled_value / self.filled_qty).quantize(SMALLEST_QTY, ROUND_HALF_UP)
+
+
+def _time_or_none(time_ns: int | None) -> str | None:
+    return None if time_ns is None else rfc3339(time_ns)
+
+
+def order_json(order: Order) -> dict[str, Any]:
+    """Every key of Alpaca's order; numbers are strings."""
+    ticket = order.ticket
+    created = rfc3339(order.created_ns)
+    return {
+        "id": order.id,
+        "client_order_id": ticket.client_order_id,
+        "created_at": created,
+        "updated_at": rfc3339(order.updated_ns),
+        "submitted_at": created,
+        "filled_at": _time_or_none(order.filled_ns),
+        "expired_at": None,
+        "expires_at": _time_or_none(order.expires_ns),
+        "canceled_at": _time_or_none(order.canceled_ns),
+        "failed_at": None,
+        "replaced_at": _time_or_none(order.replaced_ns),
+        "replaced_by": order.replaced_by,
+        "replaces": order.replaces,
+        "asset_id": ticket.asset.id,
+        "symbol": ticket.asset.symbol,
+        "asset_class": ticket.asset.asset_class,
+        "notional": plain_or_none(ticket.notional),
+        "qty": plain_or_none(ticket.qty),
+        "filled_qty": plain(order.filled_qty),
+        "filled_avg_price": plain_or_none(order.filled_avg_price),
+        "order_class": "",
+        "order_type": ticket.type,
+        "type": ticket.type,
+        "side": ticket.side,
+        "time_in_force": ticket.time_in_force,
+        "limit_price": plain_or_none(ticket.limit_price),
+        "stop_price": plain_or_none(ticket.stop_price),
+        "status": order.status,
+        "extended_hours": ticket.extended_hours,
+        "legs": None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "position_intent": order.position_intent,
+        "subtag": None,
+        "source": None,
+    }

@@ -1,0 +1,56 @@
+"""What waits to be sent on one websocket: bounded, sent in order by a task of its own."""
+
+import asyncio
+from collections import deque
+
+from aiohttp import web
+
+MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
+
+
+class Outgoing:
+    """Frames on their way to one client."""
+
+    def __init__(self, socket: web.WebSocketResponse, is_binary: bool) -> None:
+        self._socket = socket
+        self._is_binary = is_binary
+        self._frames: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._last_words = False
+
+    def put(self, frame: bytes) -> bool:
+        """Add a frame; False, and nothing added, if the client is too far behind."""
+        if self._waiting_bytes > MOST_BYTES or self._last_words:
+            return False
+        self._frames.append(frame)
+        self._waiting_bytes += len(frame)
+        self._wake.set()
+        return True
+
+    def finish(self, frame: bytes) -> None:
+        """Forget what waits, send this frame, and close."""
+        self._frames.clear()
+        self._waiting_bytes = 0
+        self._frames.append(frame)
+        self._last_words = True
+        self._wake.set()
+
+    async def send(self) -> None:
+        """Send what is put, until cancelled or the connection ends."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._frames:
+                    frame = self._frames.popleft()
+                    self._waiting_bytes -= len(frame)
+                    if self._is_binary:
+                        await self._socket.send_bytes(frame)
+                    else:
+                        await self._socket.send_str(frame.decode())
+                if self._last_words:
+                    await self._socket.close(code=1008)
+                    return
+        except ConnectionError:
+            return  # the reading side sees the end of the connection and cleans up

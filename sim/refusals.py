@@ -1,0 +1,59 @@
+"""What Alpaca says no with: the HTTP status, its code, its words, and the fields beside them."""
+
+from decimal import Decimal
+from typing import Any
+
+from sim.amounts import cents, plain
+
+
+class Refused(Exception):
+    """A definite no; `body` is the JSON of the answer."""
+
+    def __init__(self, status: int, code: int | None, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body: dict[str, Any] = (
+            {"message": message} if code is None else {"code": code, "message": message}
+        )
+        self.body |= fields
+
+
+def invalid(message: str) -> Refused:
+    """422: the request contradicts a rule."""
+    return Refused(422, 42210000, message)
+
+
+def malformed(message: str) -> Refused:
+    """422: the request cannot be understood."""
+    return Refused(422, 40010001, message)
+
+
+def not_found(message: str) -> Refused:
+    """404: there is no such thing."""
+    return Refused(404, 40410000, message)
+
+
+def buying_power(available: Decimal, cost: Decimal) -> Refused:
+    """403: it costs more than the account can pay."""
+    return Refused(
+        403, 40310000, "insufficient buying power", buying_power=cents(available), cost_basis=plain(cost)
+    )
+
+
+def quantity(
+    symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]
+) -> Refused:
+    """403: it sells more than is there and free."""
+    available = existing - held
+    fields: dict[str, Any] = {
+        "available": plain(available),
+        "existing_qty": plain(existing),
+        "held_for_orders": plain(held),
+        "symbol": symbol,
+    }
+    if related:
+        fields["related_orders"] = related
+    words = (
+        f"insufficient qty available for order (requested: {plain(requested)}, available: {plain(available)})"
+    )
+    return Refused(403, 40310000, words, **fields)

@@ -1,0 +1,237 @@
+"""The simulator as a running whole: sockets bound first, then the market, then everything until a signal."""
+
+import asyncio
+import random
+import socket
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from bus.errors import InvalidInput
+from sim import tape
+from sim.assets import Assets
+from sim.brokerage import Brokerage
+from sim.control import ControlRoutes, say_what_is_wrong
+from sim.desk import Desk, now_ns
+from sim.faults import Faults
+from sim.generator import Generator
+from sim.market import Market
+from sim.market_messages import Bar, Message
+from sim.market_socket import MarketStream
+from sim.player import GeneratedSource, Source, play
+from sim.rate_limit import RateLimit
+from sim.rest import door
+from sim.rest_account import AccountRoutes
+from sim.rest_data import DataRoutes
+from sim.rest_orders import OrderRoutes
+from sim.settings import Settings
+from sim.times import SECOND_NS
+from sim.updates_socket import UpdatesStream
+from sim.venue import Venue
+
+STOCK_ENDPOINTS = (
+    "/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v2/test", "/v1beta1/boats", "/v1beta1/overnight",
+)  # fmt: skip
+CRYPTO_ENDPOINTS = ("/v1beta3/crypto/us", "/v1beta3/crypto/us-1", "/v1beta3/crypto/eu-1")
+LOOPBACK = "127.0.0.1"
+GRACE_S = 1.0  # how long requests may finish after the signal
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The two listening sockets."""
+
+    public: socket.socket
+    control: socket.socket
+
+
+def bind(settings: Settings) -> Sockets:
+    """Take the ports before anything else; raises InvalidInput if one is not to be had."""
+    public = _bound("--port", settings.host, settings.port)
+    try:
+        return Sockets(public, _bound("--control-port", LOOPBACK, settings.control_port))
+    except InvalidInput:
+        public.close()
+        raise
+
+
+def _bound(name: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(128)
+    except OSError as error:
+        made.close()
+        raise InvalidInput(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with {name}, or 0 for any"
+        ) from error
+    return made
+
+
+def addresses(settings: Settings, sockets: Sockets) -> dict[str, str]:
+    """Where everything is, and the keys to it."""
+    host = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    public = f"{host}:{sockets.public.getsockname()[1]}"
+    return {
+        "trading_url": f"http://{public}",
+        "trading_stream_url": f"ws://{public}/stream",
+        "data_url": f"http://{public}",
+        "stocks_stream_url": f"ws://{public}/v2/iex",
+        "crypto_stream_url": f"ws://{public}/v1beta3/crypto/us",
+        "control_url": f"http://{LOOPBACK}:{sockets.control.getsockname()[1]}",
+        "key": settings.key,
+        "secret": settings.secret,
+    }
+
+
+class Simulator:
+    """One market, one account, and the servers in front of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._begin = asyncio.Event()
+        self._faults = Faults()
+        self._assets = Assets()
+        self._sent = 0
+        market = Market()
+        rng = random.Random(settings.seed)
+        brokerage = Brokerage(
+            settings.cash,
+            market.touch,
+            market.traded_at,
+            new_id=new_id,
+            draw=rng.random,
+            partial_chance=settings.partial_chance,
+        )
+        generator, self._source, recorded_bars = self._open_source()
+        bar_ns = settings.bar_seconds * SECOND_NS
+        self._venue = Venue(market, brokerage, bar_ns, generator, recorded_bars)
+        if generator is not None:
+            for symbol in settings.symbols:
+                market.show(generator.opening_quote(symbol, now_ns()))
+        credentials = (settings.key, settings.secret)
+        self._streams = {
+            name: MarketStream(
+                name, credentials, self._faults, now_ns, self._subscribed, settings.frame_messages,
+                settings.symbol_limit,
+            )
+            for name in ("stocks", "crypto")
+        }  # fmt: skip
+        self._updates = UpdatesStream(credentials, self._faults, now_ns)
+        self._desk = Desk(self._assets, self._venue, self._faults, self._updates, credentials, new_id)
+
+    def _open_source(self) -> tuple[Generator | None, Source, frozenset[str]]:
+        settings = self._settings
+        if settings.data is None:
+            generator = Generator([self._assets.add(symbol) for symbol in settings.symbols], settings.seed)
+            return generator, GeneratedSource(generator, settings.pace), frozenset()
+        messages = tape.read(settings.data)
+        for symbol in {message.symbol for message in messages}:
+            self._assets.add(symbol)
+        recorded_bars = frozenset(message.symbol for message in messages if isinstance(message, Bar))
+        return None, tape.Tape(messages, settings.speed, settings.keeps_times), recorded_bars
+
+    def application(self) -> web.Application:
+        """Trading, data and their websockets."""
+        settings = self._settings
+        app = web.Application(
+            middlewares=[
+                door(
+                    (settings.key, settings.secret),
+                    self._faults,
+                    RateLimit(settings.requests_per_minute),
+                    RateLimit(settings.data_requests_per_minute),
+                )
+            ]
+        )
+        app.add_routes(OrderRoutes(self._desk).routes())
+        app.add_routes(AccountRoutes(self._desk, now_ns()).routes())
+        app.add_routes(DataRoutes(self._venue).routes())
+        app.add_routes([web.get("/stream", self._updates.handle)])
+        app.add_routes([web.get(path, self._streams["stocks"].handle) for path in STOCK_ENDPOINTS])
+        app.add_routes([web.get(path, self._streams["crypto"].handle) for path in CRYPTO_ENDPOINTS])
+        return app
+
+    def control(self) -> web.Application:
+        """The control endpoint."""
+        app = web.Application(middlewares=[say_what_is_wrong])
+        app.add_routes(ControlRoutes(self._desk, self._disconnect, self._state).routes())
+        return app
+
+    async def play(self) -> None:
+        """Play the market from the first subscription on."""
+        await play(self._source, self._begin, self._publish)
+        for stream in self._streams.values():
+            stream.flush()
+
+    def _publish(self, messages: list[Message], time_ns: int) -> None:
+        played, updates = self._venue.play(messages)
+        if self._settings.data is None:
+            played += self._venue.close_bars(time_ns)
+        if played:
+            self._sent += len(played)
+            for name, stream in self._streams.items():
+                is_crypto = name == "crypto"
+                if stream.clients:
+                    stream.publish([m for m in played if ("/" in m.symbol) == is_crypto])
+        if updates:
+            self._updates.publish(updates)
+
+    def _subscribed(self, symbols: set[str]) -> None:
+        for symbol in symbols:
+            asset = self._assets.find(symbol)
+            if asset is not None:
+                self._venue.ensure_quoted(asset, now_ns())
+        if symbols:
+            self._begin.set()
+
+    def _disconnect(self, stream: str) -> None:
+        if stream == "trade_updates":
+            self._updates.disconnect()
+        else:
+            self._streams[stream].disconnect()
+
+    def _state(self) -> dict[str, Any]:
+        clients = {name: len(stream.clients) for name, stream in self._streams.items()}
+        clients["trade_updates"] = len(self._updates.listeners)
+        sent = sum(client.sent for stream in self._streams.values() for client in stream.clients)
+        return {
+            "tape_finished": self._settings.data is not None and self._source.is_finished,
+            "is_playing": self._begin.is_set(),
+            "clients": clients,
+            "messages_played": self._sent,
+            "messages_sent": sent,
+        }
+
+
+def new_id() -> str:
+    """A new identity, never the same in two runs."""
+    return str(uuid.uuid4())
+
+
+async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then end every connection and return."""
+    runners = [
+        web.AppRunner(simulator.application(), access_log=None, shutdown_timeout=GRACE_S),
+        web.AppRunner(simulator.control(), access_log=None, shutdown_timeout=GRACE_S),
+    ]
+    playing = asyncio.create_task(simulator.play())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        for runner, bound in zip(runners, (sockets.public, sockets.control), strict=True):
+            await runner.setup()
+            await web.SockSite(runner, bound).start()
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if playing.done():
+            playing.result()  # an error of the market ends the simulator, and is seen
+        await stop.wait()
+    finally:
+        playing.cancel()
+        stopping.cancel()
+        for runner in runners:
+            await runner.cleanup()

@@ -1,0 +1,37 @@
+"""Times as Alpaca writes them (RFC 3339, nine digits) and as kept here (integer nanoseconds)."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+
+SECOND_NS = 1_000_000_000
+
+_FRACTION = re.compile(r"[.,](\d+)")
+
+
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(time_ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 in UTC with nine digits."""
+    second, fraction_ns = divmod(time_ns, SECOND_NS)
+    return f"{_second(second)}.{fraction_ns:09d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _whole_ns(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * SECOND_NS
+
+
+def parse_ns(text: str) -> int:
+    """RFC 3339 or a plain date (midnight UTC) as nanoseconds since 1970; raises ValueError otherwise."""
+    fraction = _FRACTION.search(text)
+    if fraction is None:
+        return _whole_ns(text)
+    digits = fraction.group(1)[:9].ljust(9, "0")
+    return _whole_ns(text[: fraction.start()] + text[fraction.end() :]) + int(digits)

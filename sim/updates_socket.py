@@ -1,0 +1,152 @@
+"""The trade_updates websocket: JSON in binary frames, one connection, nothing replayed."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from sim.amounts import plain
+from sim.brokerage import Update
+from sim.codecs import JSON, MSGPACK
+from sim.faults import Faults
+from sim.outgoing import Outgoing
+from sim.times import rfc3339
+
+STREAM = "trade_updates"
+HOLD_S = 0.05  # how long an update waits for a partner to change places with
+
+
+def update_json(update: Update) -> dict[str, Any]:
+    """The update in Alpaca's envelope; price, quantities only on fills, as strings."""
+    data: dict[str, Any] = {
+        "event": update.event,
+        "execution_id": update.execution_id,
+        "order": update.order,
+        "timestamp": rfc3339(update.at_ns),
+    }
+    if update.fill is not None and update.position_qty is not None:
+        data["price"] = plain(update.fill.price)
+        data["qty"] = plain(update.fill.qty)
+        data["position_qty"] = plain(update.position_qty)
+    return {"stream": STREAM, "data": data}
+
+
+class Listener:
+    """One connection."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        self.request = request
+        self.codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
+        self.outgoing = Outgoing(socket, is_binary=True)
+        self.is_authorized = False
+        self.listens = False
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        self.outgoing.put(self.codec.control(message))
+
+
+class UpdatesStream:
+    """All connections to /stream; one may be authorized."""
+
+    def __init__(self, credentials: tuple[str, str], faults: Faults, now_ns: Callable[[], int]) -> None:
+        self.listeners: list[Listener] = []
+        self._credentials = credentials
+        self._faults = faults
+        self._now_ns = now_ns
+        self._held: dict[str, Any] | None = None
+
+    def publish(self, updates: list[Update]) -> None:
+        """Send updates to who listens; duplicated, swapped or lost, as the faults will."""
+        for update in updates:
+            message = update_json(update)
+            if self._faults.is_on("out_of_order_updates"):
+                if self._held is None:
+                    self._held = message
+                    asyncio.get_running_loop().call_later(HOLD_S, self._let_go, message)
+                    continue
+                self._send(message)
+                message, self._held = self._held, None
+            self._send(message)
+
+    def disconnect(self) -> None:
+        """Cut every connection without a close frame."""
+        for listener in self.listeners:
+            if listener.request.transport is not None:
+                listener.request.transport.abort()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One connection from its handshake to its end."""
+        now_ns = self._now_ns()
+        if self._faults.holds("disconnect", STREAM, now_ns):
+            return web.json_response({"message": "service unavailable"}, status=503)
+        is_taken = any(listener.is_authorized for listener in self.listeners)
+        if is_taken or self._faults.holds("connection_limit", STREAM, now_ns):
+            return web.json_response({"message": "too many connections"}, status=429)
+        socket = web.WebSocketResponse(max_msg_size=1024 * 1024)
+        await socket.prepare(request)
+        listener = Listener(request, socket)
+        sender = asyncio.create_task(listener.outgoing.send())
+        self.listeners.append(listener)
+        try:
+            async for message in socket:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    data = message.data
+                    self._receive(listener, data.encode() if isinstance(data, str) else data)
+        finally:
+            self.listeners.remove(listener)
+            sender.cancel()
+        return socket
+
+    def _let_go(self, message: dict[str, Any]) -> None:
+        if self._held is message:
+            self._held = None
+            self._send(message)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._faults.holds("mute", STREAM, self._now_ns()):
+            return
+        times = 2 if self._faults.is_on("duplicate_updates") else 1
+        for listener in self.listeners:
+            if listener.listens:
+                for _ in range(times):
+                    listener.tell(message)
+
+    def _receive(self, listener: Listener, data: bytes) -> None:
+        message = _read(data)
+        action = message.get("action")
+        fields = message.get("data")
+        fields = fields if isinstance(fields, dict) else {}
+        if action in ("authenticate", "auth"):
+            key = fields.get("key_id", message.get("key"))
+            secret = fields.get("secret_key", message.get("secret"))
+            given = f"{key}\n{secret}".encode()
+            is_one_too_many = any(other.is_authorized for other in self.listeners if other is not listener)
+            is_right = hmac.compare_digest(given, "\n".join(self._credentials).encode())
+            listener.is_authorized = is_right and not is_one_too_many
+            status = "authorized" if listener.is_authorized else "unauthorized"
+            listener.tell({"stream": "authorization", "data": {"status": status, "action": "authenticate"}})
+        elif action == "listen" and listener.is_authorized:
+            streams = fields.get("streams")
+            streams = [STREAM] if isinstance(streams, list) and STREAM in streams else []
+            listener.listens = bool(streams)
+            listener.tell({"stream": "listening", "data": {"streams": streams}})
+        elif action == "listen":
+            listener.tell({"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}})
+        else:
+            listener.tell({"stream": "error", "data": {"error_message": "invalid action"}})
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    """A client's message, JSON or msgpack; an empty one where it is neither."""
+    for read in (JSON.read, MSGPACK.read):
+        try:
+            message = read(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if isinstance(message, dict):
+            return message
+    return {}
