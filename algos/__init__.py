@@ -1,0 +1,27 @@
+"""What an algorithm's author writes against, and the processes that run it."""
+
+from algos.algorithm import Algorithm, KillSwitch
+from algos.lifecycle import State
+from algos.notices import Gap, Timer
+from algos.parameters import parameter
+from algos.portfolio import Order
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.market_messages import Bar, Quote, Trade
+from bus.order_messages import OrderFilled as Fill
+
+__all__ = [
+    "Algorithm",
+    "Bar",
+    "Fill",
+    "Gap",
+    "Halt",
+    "KillSwitch",
+    "Order",
+    "Quote",
+    "ReduceOnly",
+    "Resume",
+    "State",
+    "Timer",
+    "Trade",
+    "parameter",
+]

@@ -1,0 +1,1 @@
+"""Worked examples: two strategies, each on one screen."""

@@ -1,0 +1,80 @@
+"""`python -m algos path/to/file.py:Class`: run one algorithm as a process of its own."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from algos.loading import default_name, load_class, make, parameters_given
+from algos.parameters import read_parameters
+from algos.runner import Runner
+from algos.settings import AlgoSettings
+from bus.connection import connect, require_server
+from bus.logs import set_up
+from bus.service import Service, live, run
+from bus.settings import load
+from bus.streams import checked_name
+
+EXAMPLE = """\
+example:
+  python -m algos strategies/cross.py:MovingAverageCross --symbols AAPL,MSFT --param fast=5
+
+Parameters may also be given as BACKBONE_PARAM_<NAME>; --param wins. The servers are MD_REDIS_URL and
+ORDERS_REDIS_URL. Exit code: 0 after a shutdown, 1 after a failure, 2 for input that is wrong.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be typed."""
+    made = argparse.ArgumentParser(
+        prog="python -m algos",
+        description="Run one algorithm.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("target", metavar="FILE:CLASS", help="path/to/file.py:Class or package.module:Class")
+    made.add_argument(
+        "--symbols",
+        default="",
+        metavar="A,B",
+        help="such as AAPL,MSFT; * is all; default: the class's",
+    )
+    made.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated"
+    )
+    made.add_argument("--name", help="what it is called; default: from the class's name")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run an algorithm until it is stopped; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    return run(lambda: _run(arguments))
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    settings = load(AlgoSettings)
+    found = load_class(arguments.target)
+    name = checked_name(arguments.name) if arguments.name else default_name(found)
+    parameters = read_parameters(found, parameters_given(arguments.param), os.environ)
+    symbols = [symbol.strip() for symbol in arguments.symbols.split(",") if symbol.strip()]
+    algorithm = make(found, symbols, parameters)
+    process = f"algo-{name}"
+    set_up(process, level=settings.log_level)
+    for url, variable in (
+        (settings.md_redis_url, "MD_REDIS_URL"),
+        (settings.orders_redis_url, "ORDERS_REDIS_URL"),
+    ):
+        client = connect(url, name=f"{process}-check")
+        try:
+            await require_server(client, url, variable)
+        finally:
+            await client.aclose()
+    service = Service(process)
+    runner = Runner(algorithm, name, service, settings)
+    # The runner ends in time by itself and says who was late; two seconds more are for its own goodbye.
+    await live(service, settings.orders_redis_url, runner.run, grace_s=settings.algo_shutdown_grace_s + 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""What an author writes against: handlers to override, orders to ask for, positions to look at."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from algos.desk import Desk
+from algos.lifecycle import State
+from algos.notices import Gap, Timer
+from algos.parameters import declared
+from algos.portfolio import Order
+from algos.terms import changed_terms, order_terms
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.market_messages import Bar, Quote, Trade
+from bus.order_messages import OrderFilled, Side, TimeInForce
+
+Amount = Decimal | int | str
+KillSwitch = Halt | ReduceOnly | Resume
+
+
+class Algorithm:
+    """Subclass this, override the handlers you need, and ask for orders in them.
+
+    Handlers are plain synchronous methods: they look at what they are given and return quickly. Orders leave
+    after the handler has returned; what becomes of them arrives in `on_order` and `on_fill`. An algorithm is
+    subscribed to what it handles: one with `on_bar` alone gets bars and nothing else.
+    """
+
+    # The symbols it trades when none are given at start; `("*",)` is every symbol that anybody subscribes to.
+    symbols: tuple[str, ...] = ()
+
+    # What becomes of its open orders when one of its handlers raises.
+    on_abort: ClassVar[Literal["cancel", "keep"]] = "cancel"
+
+    def __init__(self, *, symbols: Iterable[str] = (), **parameters: Any) -> None:
+        known = declared(type(self))
+        for name, value in parameters.items():
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} has no parameter {name}; it has {', '.join(known)}")
+            setattr(self, name, value)
+        self.symbols = tuple(symbols) or type(self).symbols
+        self._desk = Desk(type(self).__name__.lower(), "")
+        self.prepare()
+
+    # Handlers.
+
+    def prepare(self) -> None:
+        """Called once, when parameters and symbols are set: check them, make your own state, set timers."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """A trade on the tape."""
+
+    def on_quote(self, quote: Quote) -> None:
+        """A new best bid and ask."""
+
+    def on_bar(self, bar: Bar) -> None:
+        """A bar has ended."""
+
+    def on_order(self, order: Order) -> None:
+        """One of your orders changed other than by a fill: approved, refused, sent, canceled, and so on."""
+
+    def on_fill(self, fill: OrderFilled) -> None:
+        """One of your orders was filled, wholly or in part; positions include it already."""
+
+    def on_gap(self, gap: Gap) -> None:
+        """Market data is missing here."""
+
+    def on_timer(self, timer: Timer) -> None:
+        """A timer of `every` is due."""
+
+    def on_kill_switch(self, message: KillSwitch) -> None:
+        """Trading was halted, restricted or resumed in a scope that concerns you."""
+
+    def on_status_change(self, previous: State, current: State) -> None:
+        """You became leader, follower or aborted."""
+
+    def on_shutdown(self) -> None:
+        """The process is to end. Override this to cancel or close first, and acknowledge when done."""
+        self.acknowledge_shutdown()
+
+    # What a handler may ask for.
+
+    def buy(
+        self,
+        symbol: str,
+        quantity: Amount | None = None,
+        *,
+        notional: Amount | None = None,
+        limit_price: Amount | None = None,
+        stop_price: Amount | None = None,
+        time_in_force: TimeInForce | None = None,
+        extended_hours: bool = False,
+    ) -> str:
+        """Ask to buy a quantity, or for a notional amount of dollars; returns the client order id.
+
+        A market order unless a limit or stop price is given; `day`, or `gtc` for crypto. Raises ValueError
+        for a quantity or price that is not above zero.
+        """
+        terms = order_terms(
+            symbol,
+            "buy",
+            quantity,
+            notional=notional,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            extended_hours=extended_hours,
+        )
+        return self._desk.order(terms)
+
+    def sell(
+        self,
+        symbol: str,
+        quantity: Amount | None = None,
+        *,
+        notional: Amount | None = None,
+        limit_price: Amount | None = None,
+        stop_price: Amount | None = None,
+        time_in_force: TimeInForce | None = None,
+        extended_hours: bool = False,
+    ) -> str:
+        """Ask to sell, as `buy` does to buy."""
+        terms = order_terms(
+            symbol,
+            "sell",
+            quantity,
+            notional=notional,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            extended_hours=extended_hours,
+        )
+        return self._desk.order(terms)
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask to cancel an order; nothing happens where it is closed already."""
+        self._desk.cancel(client_order_id)
+
+    def replace(
+        self,
+        client_order_id: str,
+        *,
+        quantity: Amount | None = None,
+        limit_price: Amount | None = None,
+        stop_price: Amount | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> str:
+        """Ask to change a working order; returns the client order id of the order that takes its place.
+
+        Raises ValueError for an order that is unknown or closed.
+        """
+        order = self.order(client_order_id)
+        if order is None or not order.is_open:
+            status = "not known" if order is None else order.status
+            raise ValueError(f"order {client_order_id} is {status} and cannot be replaced")
+        terms = changed_terms(
+            order.terms,
+            quantity=quantity,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+        )
+        return self._desk.order(terms, replaces=client_order_id)
+
+    def every(self, seconds: Amount, name: str) -> None:
+        """Have `on_timer` called each `seconds`, at whole multiples since 1970; a missed one is skipped.
+
+        Raises ValueError unless it is at least a millisecond.
+        """
+        period_ns = int(Decimal(str(seconds)) * 1_000_000_000)
+        if period_ns < 1_000_000:
+            raise ValueError(f"timer {name!r}: every {seconds} seconds; a millisecond is the shortest")
+        self._desk.timers[name] = period_ns
+
+    def acknowledge_shutdown(self) -> None:
+        """Say that you are done: nothing you ask for afterwards leaves."""
+        self._desk.acknowledged = True
+
+    # What a handler may look at.
+
+    @property
+    def name(self) -> str:
+        """The name under which this algorithm runs."""
+        return self._desk.name
+
+    @property
+    def now_ns(self) -> int:
+        """The time of what is being handled, in nanoseconds since 1970-01-01 UTC."""
+        return self._desk.now_ns
+
+    @property
+    def state(self) -> State:
+        """Bootstrap, follower, leader or aborted."""
+        return self._desk.state
+
+    @property
+    def is_leader(self) -> bool:
+        """Do orders leave?"""
+        return self._desk.state is State.LEADER
+
+    @property
+    def is_bootstrap(self) -> bool:
+        """Is the past being read?"""
+        return self._desk.state is State.BOOTSTRAP
+
+    @property
+    def positions(self) -> dict[str, Decimal]:
+        """What you hold, by symbol, negative when sold short; only symbols with a position."""
+        return self._desk.portfolio.quantities
+
+    def position(self, symbol: str) -> Decimal:
+        """What you hold of this symbol."""
+        return self._desk.portfolio.position(symbol).quantity
+
+    @property
+    def open_orders(self) -> tuple[Order, ...]:
+        """Your orders that may still be filled, those not yet answered included; oldest first."""
+        return self._desk.portfolio.open_orders
+
+    def has_open_order(self, symbol: str, side: Side | None = None) -> bool:
+        """Is an order in this symbol (on this side) still open?"""
+        return any(
+            order.symbol == symbol and side in (None, order.side)
+            for order in self._desk.portfolio.open_orders
+        )
+
+    def order(self, client_order_id: str) -> Order | None:
+        """One of your orders, open or closed not long ago."""
+        return self._desk.portfolio.order(client_order_id)
+
+
+def seat(algorithm: Algorithm, name: str, lineage: str) -> Desk:
+    """Give an algorithm its name and lineage, which make its order ids; returns its desk."""
+    desk = algorithm._desk
+    desk.name, desk.lineage = name, lineage
+    return desk

@@ -1,0 +1,257 @@
+"""An algorithm's own orders and positions, as a fold of its events; one applied twice changes nothing."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from bus.codec import Message
+from bus.order_messages import (
+    CancelRefused,
+    Event,
+    OrderApproved,
+    OrderFilled,
+    OrderRefused,
+    OrderSent,
+    OrderTerms,
+    OrderUncertain,
+    OrderUpdated,
+    Reason,
+    Side,
+)
+
+OrderStatus = Literal[
+    "requested",
+    "approved",
+    "uncertain",
+    "working",
+    "filled",
+    "canceled",
+    "expired",
+    "rejected",
+    "replaced",
+    "refused",
+    "dropped",
+]
+_OPEN: dict[str, int] = {"requested": 0, "approved": 1, "uncertain": 1, "working": 2}
+# Alpaca's words for the end of an order; everything else it says is an order that still works.
+_ENDED: dict[str, OrderStatus] = {
+    "filled": "filled",
+    "canceled": "canceled",
+    "expired": "expired",
+    "rejected": "rejected",
+    "replaced": "replaced",
+}
+# Closed orders are kept for as many as a handler could still ask about, not for ever.
+_CLOSED_KEPT = 1000
+_NINE_PLACES = Decimal("1E-9")
+ZERO = Decimal(0)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of this algorithm, as far as its events say."""
+
+    client_order_id: str
+    terms: OrderTerms
+    status: OrderStatus
+    filled_quantity: Decimal = ZERO
+    broker_order_id: str = ""
+    replaces: str | None = None
+    replaced_by: str | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def symbol(self) -> str:
+        """The symbol that is bought or sold."""
+        return self.terms.symbol
+
+    @property
+    def side(self) -> Side:
+        """`buy` or `sell`."""
+        return self.terms.side
+
+    @property
+    def is_open(self) -> bool:
+        """May this order still be filled?"""
+        return self.status in _OPEN
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of one symbol. `cash` is all that fills brought in less what they cost; `cost` is what the
+    quantity held now was bought for, negative when it is sold short."""
+
+    quantity: Decimal = ZERO
+    cash: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    def after(self, side: Side, quantity: Decimal, price: Decimal) -> "Position":
+        """The position after one execution; average cost, and a flip starts a new cost at its price."""
+        signed = quantity if side == "buy" else -quantity
+        held = self.quantity + signed
+        if self.quantity * signed >= 0:
+            cost = self.cost + signed * price
+        elif held * self.quantity > 0:
+            # The only division: rounded to what Alpaca's prices and quantities can tell apart.
+            cost = (self.cost * held / self.quantity).quantize(_NINE_PLACES)
+        else:
+            cost = held * price
+        return Position(quantity=held, cash=self.cash - signed * price, cost=cost)
+
+    @property
+    def realised_profit(self) -> Decimal:
+        """What closed quantities earned."""
+        return self.cash + self.cost
+
+    def unrealised_profit(self, last_price: Decimal) -> Decimal:
+        """What the quantity held would earn, closed at this price."""
+        return self.quantity * last_price - self.cost
+
+
+class Portfolio:
+    """Orders and positions of one algorithm; `apply` is the only way in for what really happened."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Order] = {}
+        self._closed: dict[str, Order] = {}
+        self._positions: dict[str, Position] = {}
+        self._executions: set[str] = set()
+
+    def order(self, client_order_id: str) -> Order | None:
+        """The order of this id: open, or closed not long ago."""
+        return self._open.get(client_order_id) or self._closed.get(client_order_id)
+
+    @property
+    def open_orders(self) -> tuple[Order, ...]:
+        """Orders that may still be filled, those asked for and not yet answered included; oldest first."""
+        return tuple(self._open.values())
+
+    def position(self, symbol: str) -> Position:
+        """What is held of this symbol; empty when it was never traded."""
+        return self._positions.get(symbol, _EMPTY)
+
+    @property
+    def quantities(self) -> dict[str, Decimal]:
+        """What is held now, by symbol; symbols without a position are left out."""
+        return {
+            symbol: position.quantity for symbol, position in self._positions.items() if position.quantity
+        }
+
+    def realised_profit(self) -> Decimal:
+        """What closed quantities of all symbols earned."""
+        return sum((position.realised_profit for position in self._positions.values()), ZERO)
+
+    def unrealised_profit(self, last_prices: Mapping[str, Decimal]) -> Decimal:
+        """What open quantities would earn at these prices; a symbol without a price counts as nothing."""
+        return sum(
+            (
+                position.unrealised_profit(last_prices[symbol])
+                for symbol, position in self._positions.items()
+                if symbol in last_prices
+            ),
+            ZERO,
+        )
+
+    def requested(self, client_order_id: str, terms: OrderTerms, replaces: str | None = None) -> None:
+        """Remember an order from the moment it is asked for; one that is known stays as it is."""
+        if self.order(client_order_id) is None:
+            self._keep(
+                Order(client_order_id=client_order_id, terms=terms, status="requested", replaces=replaces)
+            )
+
+    def dropped(self, client_order_id: str) -> None:
+        """An order that was asked for never left this process; one that was answered stays as it is."""
+        order = self._open.get(client_order_id)
+        if order is not None and order.status == "requested":
+            self._keep(msgspec.structs.replace(order, status="dropped"))
+
+    def apply(self, event: Event | Message) -> Order | None:
+        """Take in one event and return the order it is about, as it stands now; None for other events."""
+        match event:
+            case OrderApproved():
+                return self._approved(event)
+            case OrderRefused():
+                return self._refused(event)
+            case OrderSent():
+                return self._advance(event.client_order_id, "working", broker_order_id=event.broker_order_id)
+            case OrderUncertain():
+                return self._advance(event.client_order_id, "uncertain")
+            case OrderUpdated():
+                return self._advance(
+                    event.client_order_id,
+                    _ENDED.get(event.status, "working"),
+                    broker_order_id=event.broker_order_id,
+                    filled_quantity=event.filled_quantity,
+                    replaced_by=event.replaced_by,
+                )
+            case OrderFilled():
+                return self._filled(event)
+            case CancelRefused():
+                return self._advance(event.client_order_id, "requested", reasons=(event.reason,))
+            case _:
+                return None
+
+    def _approved(self, event: OrderApproved) -> Order | None:
+        self.requested(event.client_order_id, event.terms, event.replaces)
+        return self._advance(event.client_order_id, "approved")
+
+    def _refused(self, event: OrderRefused) -> Order | None:
+        order = self.order(event.client_order_id)
+        if order is None and event.terms is not None:
+            self.requested(event.client_order_id, event.terms)
+        elif order is not None and order.status != "requested" and event.by == "risk":
+            # Risk speaks once of an order, before its approval: this answers a second request of the same id.
+            return order
+        return self._advance(event.client_order_id, "refused", reasons=event.reasons)
+
+    def _filled(self, event: OrderFilled) -> Order | None:
+        if event.execution_id not in self._executions:
+            self._executions.add(event.execution_id)
+            self._positions[event.symbol] = self.position(event.symbol).after(
+                event.side, event.quantity, event.price
+            )
+        return self._advance(
+            event.client_order_id,
+            "filled" if event.status == "filled" else "working",
+            broker_order_id=event.broker_order_id,
+            filled_quantity=event.filled_quantity,
+        )
+
+    def _advance(
+        self,
+        client_order_id: str,
+        status: OrderStatus,
+        *,
+        broker_order_id: str = "",
+        filled_quantity: Decimal = ZERO,
+        replaced_by: str | None = None,
+        reasons: tuple[Reason, ...] = (),
+    ) -> Order | None:
+        """An order only moves forward: events that come late or twice take nothing back."""
+        order = self.order(client_order_id)
+        if order is None:
+            return None
+        if not order.is_open or _OPEN.get(status, 3) <= _OPEN[order.status]:
+            status = order.status
+        order = msgspec.structs.replace(
+            order,
+            status=status,
+            broker_order_id=order.broker_order_id or broker_order_id,
+            filled_quantity=max(order.filled_quantity, filled_quantity),
+            replaced_by=order.replaced_by or replaced_by,
+            reasons=reasons or order.reasons,
+        )
+        self._keep(order)
+        return order
+
+    def _keep(self, order: Order) -> None:
+        if order.is_open:
+            self._open[order.client_order_id] = order
+            return
+        self._open.pop(order.client_order_id, None)
+        self._closed[order.client_order_id] = order
+        if len(self._closed) > _CLOSED_KEPT:
+            del self._closed[next(iter(self._closed))]
+
+
+_EMPTY = Position()

@@ -1,0 +1,53 @@
+"""Making oneself known: the registry that the OMS reads, and the wants that ingest reads."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import redis.asyncio
+import structlog
+
+from bus.connection import Client
+from bus.streams import algorithms, wants
+
+WANTS_TTL_MS = 5000
+WANTS_EVERY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An algorithm's entry in the registry. `lineage` is born with it and stays, through every restart."""
+
+    lineage: str
+    registered_ns: int
+
+
+async def register(client: Client, account: str, name: str, entry: Entry) -> Entry:
+    """Enter an algorithm in the registry; returns the entry in force, which is the first one ever made."""
+    key = algorithms(account)
+    await client.hsetnx(key, name, msgspec.json.encode(entry))
+    return msgspec.json.decode(await client.hget(key, name), type=Entry)
+
+
+class Wants:
+    """Tells ingest, each second, what market data this algorithm wants, for as long as it wants it."""
+
+    def __init__(self, client: Client, name: str, channels: Mapping[str, Sequence[str]]) -> None:
+        self._client = client
+        self._key = wants(name)
+        self._value = msgspec.json.encode({channel: list(symbols) for channel, symbols in channels.items()})
+
+    async def run(self, wanted: Callable[[], bool]) -> None:
+        """Renew for as long as it is wanted."""
+        while wanted():
+            try:
+                await self._client.set(self._key, self._value, px=WANTS_TTL_MS)
+            except (redis.asyncio.RedisError, OSError) as error:
+                # It outlasts five renewals; a server that stays away ends the lease, and so the process.
+                log.warning("wants not renewed", error=str(error))
+            await asyncio.sleep(WANTS_EVERY_S)
+
+    async def withdraw(self) -> None:
+        """Want nothing any more."""
+        await self._client.delete(self._key)

@@ -1,0 +1,14 @@
+"""Settings of an algorithm's process; variables BACKBONE_ALGO_*."""
+
+from pydantic import Field
+
+from bus.settings import BusSettings
+
+
+class AlgoSettings(BusSettings):
+    """How old a trigger may be, and how long a shutdown may take."""
+
+    # An order answers the market of its trigger; older than this it answers one that is gone.
+    algo_trigger_max_age_s: float = Field(default=10.0, gt=0)
+    # How long an algorithm has to acknowledge a shutdown before its process ends anyway.
+    algo_shutdown_grace_s: float = Field(default=15.0, gt=0)

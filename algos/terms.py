@@ -1,0 +1,95 @@
+"""The terms of an order from what an author writes: exact numbers, the order type inferred."""
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from bus.order_messages import OrderTerms, OrderType, Side, TimeInForce
+
+# What Alpaca can tell apart.
+_FINEST = -9
+
+
+def exact(what: str, value: object) -> Decimal:
+    """A quantity or price as an exact decimal, taken as it prints.
+
+    Raises ValueError, naming `what`, unless it is a positive number of nine decimal places at most.
+    """
+    try:
+        amount = value if isinstance(value, Decimal) else Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{what} {value!r} is not a number") from None
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError(f"{what} {value!r}: it must be a number above zero")
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < _FINEST and amount != round(amount, -_FINEST):
+        raise ValueError(f"{what} {value!r} has more than nine decimal places: round it")
+    return amount
+
+
+def order_terms(
+    symbol: str,
+    side: Side,
+    quantity: object | None,
+    *,
+    notional: object | None = None,
+    limit_price: object | None = None,
+    stop_price: object | None = None,
+    time_in_force: TimeInForce | None = None,
+    extended_hours: bool = False,
+) -> OrderTerms:
+    """A market order, unless a limit or stop price (or both) makes it another.
+
+    Without a time in force it is `day`; `gtc` for crypto, which has no day. Raises ValueError.
+    """
+    if (quantity is None) == (notional is None):
+        raise ValueError(f"{side} {symbol}: give either a quantity or a notional")
+    return OrderTerms(
+        symbol=symbol,
+        side=side,
+        type=_order_type(limit_price is not None, stop_price is not None),
+        time_in_force=time_in_force or ("gtc" if "/" in symbol else "day"),
+        quantity=_exact_or_none("quantity", quantity),
+        notional=_exact_or_none("notional", notional),
+        limit_price=_exact_or_none("limit_price", limit_price),
+        stop_price=_exact_or_none("stop_price", stop_price),
+        extended_hours=extended_hours,
+    )
+
+
+def changed_terms(
+    terms: OrderTerms,
+    *,
+    quantity: object | None = None,
+    limit_price: object | None = None,
+    stop_price: object | None = None,
+    time_in_force: TimeInForce | None = None,
+) -> OrderTerms:
+    """The same terms with what is given changed; raises ValueError for a price that the order type lacks."""
+    for what, new, old in (
+        ("limit_price", limit_price, terms.limit_price),
+        ("stop_price", stop_price, terms.stop_price),
+    ):
+        if new is not None and old is None:
+            raise ValueError(f"a {terms.type} order has no {what}: cancel it and place another")
+    given = {"quantity": quantity, "limit_price": limit_price, "stop_price": stop_price}
+    changes: dict[str, object] = {
+        what: exact(what, value) for what, value in given.items() if value is not None
+    }
+    if time_in_force is not None:
+        changes["time_in_force"] = time_in_force
+    if not changes:
+        raise ValueError("a replacement changes something: give a quantity, a price or a time in force")
+    return msgspec.structs.replace(terms, **changes)
+
+
+def _order_type(limit: bool, stop: bool) -> OrderType:
+    if limit and stop:
+        return "stop_limit"
+    if limit:
+        return "limit"
+    return "stop" if stop else "market"
+
+
+def _exact_or_none(what: str, value: object | None) -> Decimal | None:
+    return None if value is None else exact(what, value)
