@@ -25,8 +25,9 @@ log = structlog.get_logger()
 
 
 class _Envelope(msgspec.Struct):
+    # Only what routing needs: the update itself is parsed by whoever reads the stream.
     stream: str = ""
-    data: dict[str, Any] = {}
+    data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 _envelope = msgspec.json.Decoder(_Envelope).decode
@@ -40,18 +41,16 @@ class AccountFeed:
     happened in between has to be asked for.
     """
 
-    def __init__(
-        self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock, first_epoch: int = 1
-    ) -> None:
+    def __init__(self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock) -> None:
         self.url = url
         self.live = False
         self.connects = 0
+        self.first_epoch = 1
         self.since_ns = clock.now_ns()
         self.trouble = ""
         self._buffer = buffer
         self._clock = clock
         self._last_ns = 0
-        self._first_epoch = first_epoch
         self._hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stream = _Updates(
             key, secret, raw_data=True, url_override=url, websocket_params=WEBSOCKET_PARAMS
@@ -65,7 +64,9 @@ class AccountFeed:
     async def run(self) -> None:
         """Stay connected until cancelled. Raises InvalidInput when the keys are wrong at start-up."""
         logging.getLogger("alpaca").setLevel(logging.CRITICAL)  # What it would say, we say in sentences.
-        stream = asyncio.create_task(self._stream._run_forever(), name="trade updates")
+        # What alpaca-py's run() does, in our loop.
+        forever = self._stream._run_forever()  # type: ignore[no-untyped-call]
+        stream = asyncio.create_task(forever, name="trade updates")
         try:
             ends: set[asyncio.Future[Any]] = {stream, self._hopeless}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -90,9 +91,9 @@ class AccountFeed:
         self._stream._data_received = True
         self._keep(b"TradeUpdate", raw)
 
-    def authorized(self, answer: dict[str, Any]) -> None:
+    def authorized(self, answer: bytes) -> None:
         """The answer to our keys."""
-        if answer.get("status") == "authorized":
+        if json.loads(answer).get("status") == "authorized":
             return
         self.trouble = (
             f"{self.url} refused the keys: check ALPACA_API_KEY and ALPACA_SECRET_KEY, "
@@ -108,7 +109,7 @@ class AccountFeed:
         self.connects += 1
         self.since_ns = self._clock.now_ns()
         self.trouble = ""
-        epoch = self._first_epoch + self.connects - 1
+        epoch = self.first_epoch + self.connects - 1
         self._keep(b"Connected", json.dumps({"epoch": epoch}).encode())
         log.info("trade updates connected", epoch=epoch)
 
@@ -155,7 +156,7 @@ class _TapSocket:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 envelope = _Envelope()
             if envelope.stream == "authorization":
-                feed.authorized(envelope.data)
+                feed.authorized(bytes(envelope.data))
                 return frame
             if envelope.stream == "listening":
                 feed.listening()
@@ -177,7 +178,7 @@ class _Updates(TradingStream):
     async def _connect(self) -> None:
         self.feed.broke("reconnecting")
         try:
-            await super()._connect()
+            await super()._connect()  # type: ignore[no-untyped-call]
         except Exception as error:
             self.feed.failed(f"{error or type(error).__name__}")
             raise

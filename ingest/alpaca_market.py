@@ -68,7 +68,7 @@ class MarketFeed:
         self._now_ns = clock.now_ns
         self._last_data_ns = 0
         self._acknowledged_ns = 0
-        self._gap: tuple[list[str], int] | None = None
+        self._gap: dict[str, int] | None = None
         self._claimed_ns = 0
         self._changed = asyncio.Event()
         self._hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -90,6 +90,16 @@ class MarketFeed:
         self.subscription.want(wanted)
         self.wildcards = wildcards(wanted)
         self._changed.set()
+
+    def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
+        """Say in these streams (each with the time of its last message) that messages may be missing.
+
+        The gap is closed, in the same streams, before the first message of the next connection.
+        """
+        if since_ns and self._gap is None:
+            self.gaps += 1
+            self._gap = since_ns
+            self._buffer.add(gaps.opened(since_ns, feed=self.name, at_ns=self._now_ns(), reason=reason), 0)
 
     async def run(self) -> None:
         """Stay connected and subscribed until cancelled; connects when something is first wanted.
@@ -186,22 +196,16 @@ class MarketFeed:
         self.live = False
         self.trouble = f"the connection to {self.url} broke: {reason}; connecting again"
         log.warning("market stream broke", feed=self.name, error=reason)
-        if self._gap is None and concerned:
-            self.gaps += 1
-            names, since_ns = gaps.streams(concerned), self._last_data_ns or self.since_ns
-            self._gap = names, since_ns
-            marker = gaps.opened(names, feed=self.name, since_ns=since_ns, at_ns=now_ns, reason=reason)
-            self._buffer.add(marker, 0)
+        self.open_gap(dict.fromkeys(gaps.streams(concerned), self._last_data_ns or self.since_ns), reason)
         self.since_ns = now_ns
         self.subscription.disconnected()
 
     def _close_gap(self, received_ns: int) -> None:
         if self._gap is None or not self._acknowledged_ns:
             return
-        (names, since_ns), self._gap = self._gap, None
+        since_ns, self._gap = self._gap, None
         until_ns = self._acknowledged_ns
-        marker = gaps.closed(names, feed=self.name, since_ns=since_ns, until_ns=until_ns, at_ns=received_ns)
-        self._buffer.add(marker, 0)
+        self._buffer.add(gaps.closed(since_ns, feed=self.name, until_ns=until_ns, at_ns=received_ns), 0)
 
     def _error(self, code: Any, text: str) -> None:
         log.error("market stream refused", feed=self.name, code=code, error=text)

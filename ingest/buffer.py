@@ -34,6 +34,11 @@ class Buffer(Generic[T]):
         """Whether the receiver should stop reading."""
         return self.held_bytes >= self._bound_bytes
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything was taken and the writer has come back for more."""
+        return not self._items and not self._arrived.is_set()
+
     def add(self, item: T, size_bytes: int) -> None:
         """Append an item; never waits, never drops."""
         self._items.append((item, size_bytes))

@@ -47,10 +47,11 @@ class Kept(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A frame's entries, ready to be written, and what had to be kept aside."""
+    """A frame's entries, ready to be written, what had to be kept aside, and how many messages it held."""
 
     batch: MarketBatch
     kept: list[Kept]
+    messages: int
 
 
 _Text = str | UnsetType
@@ -142,7 +143,7 @@ def split(
     if not wildcards:
         batch = _typed(frame, received_ns, bar_ns, feed)
         if batch is not None:
-            return Split(batch, [])
+            return Split(batch, [], len(batch.streams))
     return _general(frame, received_ns, wildcards, bar_ns, feed)
 
 
@@ -202,7 +203,7 @@ def _general(frame: bytes, received_ns: int, wildcards: Collection[str], bar_ns:
         for name in names:
             streams.append(name)
             values += value
-    return Split(MarketBatch(streams, values, received_ns, feed), kept)
+    return Split(MarketBatch(streams, values, received_ns, feed), kept, len(messages))
 
 
 def _names(message: Any, wildcards: Collection[str]) -> list[str]:

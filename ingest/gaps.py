@@ -1,8 +1,10 @@
 """Markers that stand in the streams where a feed broke and where it was whole again. Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
-from bus.market_messages import GapClosed, GapOpened
+from bus.market_messages import Gap, GapClosed, GapOpened
 from bus.publish import MarketBatch
 from bus.streams import market, market_all_partitions
 from ingest.wants import Subscription
@@ -17,16 +19,24 @@ def streams(subscription: Subscription) -> list[str]:
     return names
 
 
-def opened(names: list[str], *, feed: str, since_ns: int, at_ns: int, reason: str) -> MarketBatch:
-    """GapOpened in each stream: what follows may miss messages since `since_ns`."""
-    return _marked(names, GapOpened(feed=feed, since_ns=since_ns, reason=reason), at_ns, feed)
+def opened(since_ns: Mapping[str, int], *, feed: str, at_ns: int, reason: str) -> MarketBatch:
+    """GapOpened in each stream: what follows may miss messages since that stream's time."""
+    markers = {
+        stream: GapOpened(feed=feed, since_ns=since, reason=reason) for stream, since in since_ns.items()
+    }
+    return _batch(markers, at_ns, feed, "GapOpened")
 
 
-def closed(names: list[str], *, feed: str, since_ns: int, until_ns: int, at_ns: int) -> MarketBatch:
-    """GapClosed in each stream: what was missed lies between `since_ns` and `until_ns`."""
-    return _marked(names, GapClosed(feed=feed, since_ns=since_ns, until_ns=until_ns), at_ns, feed)
+def closed(since_ns: Mapping[str, int], *, feed: str, until_ns: int, at_ns: int) -> MarketBatch:
+    """GapClosed in each stream: what was missed lies between that stream's time and `until_ns`."""
+    markers = {
+        stream: GapClosed(feed=feed, since_ns=since, until_ns=until_ns) for stream, since in since_ns.items()
+    }
+    return _batch(markers, at_ns, feed, "GapClosed")
 
 
-def _marked(names: list[str], message: GapOpened | GapClosed, at_ns: int, feed: str) -> MarketBatch:
-    values: list[int | bytes] = [at_ns // 1_000_000, msgspec.json.encode(message)]
-    return MarketBatch(list(names), values * len(names), at_ns, feed, type(message).__name__)
+def _batch(markers: Mapping[str, Gap], at_ns: int, feed: str, kind: str) -> MarketBatch:
+    values: list[int | bytes] = []
+    for marker in markers.values():
+        values += (at_ns // 1_000_000, msgspec.json.encode(marker))
+    return MarketBatch(list(markers), values, at_ns, feed, kind)

@@ -1,0 +1,54 @@
+"""`python -m ingest`: listen to Alpaca's streams and write them to Redis."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from bus.errors import InvalidInput
+from bus.logs import set_up
+from bus.service import BAD_INPUT, run
+from bus.settings import load
+from ingest.service import serve
+from ingest.settings import IngestSettings
+
+_EPILOG = """\
+environment:
+  ALPACA_API_KEY, ALPACA_SECRET_KEY       keys (or ..._FILE: files that hold them)
+  MD_REDIS_URL, ORDERS_REDIS_URL          the two servers
+  BACKBONE_FEED                           iex (default), sip, delayed_sip or test
+  BACKBONE_STOCKS_STREAM_URL, BACKBONE_CRYPTO_STREAM_URL, BACKBONE_TRADING_STREAM_URL
+                                          other addresses than Alpaca's own, such as a simulator's
+  BACKBONE_INGEST_BAR_SECONDS             how long a bar lasts; 60 at Alpaca
+  BACKBONE_INGEST_BUFFER_MB               memory for frames while a server is away
+
+example:
+  MD_REDIS_URL=redis://127.0.0.1:6379/0 ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 python -m ingest --feed iex
+
+It subscribes to what readers want: keys wants:<reader> on the orders server, such as
+  SET wants:me '{"trades": ["AAPL"], "bars": ["*"]}' PX 5000
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ingest to its end; returns the exit code: 0, 1 for a failure, 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ingest",
+        description="Listen to Alpaca's market data and trade updates; write them to Redis Streams.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--feed", help="the stock feed: iex, sip, delayed_sip or test")
+    parser.add_argument("--bar-seconds", type=float, help="how long a bar lasts (60 at Alpaca)")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load(IngestSettings, feed=arguments.feed, ingest_bar_seconds=arguments.bar_seconds)
+        settings.keys()
+    except InvalidInput as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
+        return BAD_INPUT
+    set_up("ingest", level=settings.log_level)
+    return run(lambda: serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""From the buffers to the servers: market frames split and written, broker facts appended, in order."""
+
+from collections import deque
+
+import structlog
+
+from bus.errors import Fenced
+from bus.publish import MarketBatch, MarketWriter, Publisher
+from ingest.alpaca_account import Fact
+from ingest.alpaca_market import Item
+from ingest.buffer import Buffer
+from ingest.frames import Kept, split
+from ingest.tenure import Tenure
+
+# Enough to see what is wrong with a feed; what comes beyond is counted.
+MOST_KEPT = 1000
+
+# Batches looked through for last prices when somebody asks.
+RECENT = 64
+
+# One script for so many broker facts at most.
+FACTS_AT_ONCE = 100
+
+log = structlog.get_logger()
+
+
+class MarketPump:
+    """Writes what the market feeds received, one script for each frame."""
+
+    def __init__(self, buffer: Buffer[Item], writer: MarketWriter, tenure: Tenure, bar_ns: int) -> None:
+        self.messages_in = 0
+        self.unreadable = 0
+        self.kept: deque[tuple[str, int, Kept]] = deque(maxlen=MOST_KEPT)
+        self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
+        self._buffer = buffer
+        self._writer = writer
+        self._tenure = tenure
+        self._bar_ns = bar_ns
+
+    async def run(self) -> None:
+        """Write until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
+        take, write, recent, bar_ns = self._buffer.take, self._writer.write, self.recent, self._bar_ns
+        while True:
+            item = await take()
+            if type(item) is tuple:
+                feed, received_ns, frame = item
+                batch, kept, messages = split(
+                    frame, received_ns, feed.wildcards, bar_ns=bar_ns, feed=feed.name
+                )
+                self.messages_in += messages
+                recent.append(batch)
+                if kept:
+                    self._keep(feed.name, received_ns, kept)
+            elif isinstance(item, MarketBatch):
+                batch = item
+            else:
+                await self._drain()
+                continue
+            while True:
+                try:
+                    await write(batch)
+                    break
+                except Fenced:
+                    # Raised before the batch was sent, for one that was under way.
+                    await self._regain()
+
+    async def _drain(self) -> None:
+        if not self._tenure.lease.value:
+            await self._regain()
+        try:
+            await self._writer.drain()
+        except Fenced:
+            await self._regain()
+
+    async def _regain(self) -> None:
+        """The lease ran out: with a new one, whatever is not there yet is sent again."""
+        while True:
+            await self._tenure.regain(self._tenure.lease.value)
+            try:
+                await self._writer.resume()
+                return
+            except Fenced:
+                continue
+
+    def _keep(self, feed: str, received_ns: int, kept: list[Kept]) -> None:
+        self.unreadable += len(kept)
+        for one in kept:
+            self.kept.append((feed, received_ns, one))
+        log.error("market messages not understood", feed=feed, count=len(kept), reason=kept[0].reason)
+
+
+class AccountPump:
+    """Appends broker facts to the account's stream, in order, each once, none dropped."""
+
+    def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, tenure: Tenure) -> None:
+        self.written = 0
+        self._stream = stream
+        self._buffer = buffer
+        self._publisher = publisher
+        self._tenure = tenure
+
+    async def run(self) -> None:
+        """Append until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
+        while True:
+            facts = [await self._buffer.take()]
+            while len(self._buffer) and len(facts) < FACTS_AT_ONCE:
+                facts.append(await self._buffer.take())
+            while True:
+                value = self._tenure.lease.value
+                try:
+                    await self._publisher.append([(self._stream, fact) for fact in facts])
+                    break
+                except Fenced:
+                    await self._tenure.regain(value)
+            self.written += len(facts)

@@ -1,0 +1,31 @@
+"""What ingest reads from the environment."""
+
+from pydantic import Field
+
+from bus.settings import AlpacaSettings
+
+
+class IngestSettings(AlpacaSettings):
+    """Alpaca's streams, and what is ingest's own (variables BACKBONE_INGEST_...)."""
+
+    # Alpaca's bars are minutes; a simulator may play shorter ones.
+    ingest_bar_seconds: float = Field(default=60.0, gt=0, le=86_400)
+
+    # While the market-data server is away: at 100 bytes a message, ten minutes of a thousand a second.
+    ingest_buffer_mb: int = Field(default=64, ge=1, le=4096)
+
+    @property
+    def stocks_url(self) -> str:
+        """The stock stream's address."""
+        return self.stocks_stream_url or f"wss://stream.data.alpaca.markets/v2/{self.feed}"
+
+    @property
+    def crypto_url(self) -> str:
+        """The crypto stream's address."""
+        return self.crypto_stream_url or "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+
+    @property
+    def updates_url(self) -> str:
+        """The trade updates' address, paper unless live was asked for."""
+        host = "api" if self.trading == "live" else "paper-api"
+        return self.trading_stream_url or f"wss://{host}.alpaca.markets/stream"
