@@ -20,7 +20,7 @@ WINDOW = 4
 READ_BACK = 2000
 
 # An id that is not above the stream's last is refused; then the entry takes the last id's millisecond.
-_MARKET = Script(
+MARKET_SCRIPT = Script(
     FENCE
     + """\
 local received, feed, marker = ARGV[2], ARGV[3], ARGV[4]
@@ -89,7 +89,7 @@ class MarketWriter:
     """Writes market frames in order, a few of them under way at once."""
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
-        self._link = Link(url, name=name, scripts=(_MARKET,))
+        self._link = Link(url, name=name, scripts=(MARKET_SCRIPT,))
         self._lease = lease
         self._under_way: deque[tuple[MarketBatch, Sent | None]] = deque()
         self._last_received_ns = 0
@@ -131,7 +131,7 @@ class MarketWriter:
             return None
         keys = [self._lease.key, *batch.streams]
         values = [self._lease.value, batch.received_ns, batch.feed, batch.marker, *batch.values]
-        return wire.send(_MARKET.packed(keys, values))
+        return wire.send(MARKET_SCRIPT.packed(keys, values))
 
     async def _settle(self) -> None:
         """Wait for the oldest frame's reply; where it is lost, find out and send what is missing."""
@@ -176,7 +176,7 @@ class MarketWriter:
 
     async def _reload(self) -> None:
         wire = await self._link.opened()
-        await wire.call("SCRIPT", "LOAD", _MARKET.text)
+        await wire.call("SCRIPT", "LOAD", MARKET_SCRIPT.text)
 
 
 class Publisher:
