@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -87,16 +88,22 @@ def server_binary() -> str:
     )
 
 
-def start(role: Role, directory: Path, port: int | None = None) -> EmbeddedServer:
+def start(
+    role: Role,
+    directory: Path,
+    port: int | None = None,
+    *,
+    before_exec: Callable[[], None] | None = None,
+) -> EmbeddedServer:
     """Run a server of this role with its data in `directory`, on loopback and a unix socket.
 
-    `port` None takes a free one. Raises InvalidInput where a given port is in use, ServerUnreachable where
+    `port` None takes a free one. `before_exec` runs in the child, before the server. Raises InvalidInput where a given port is in use, ServerUnreachable where
     the server does not answer in time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     binary = server_binary()
     for _ in range(5):
-        server = _spawn(binary, role, directory, port or _free_port())
+        server = _spawn(binary, role, directory, port or _free_port(), before_exec)
         if _answers(server):
             return server
         output = (directory / "server.log").read_text(errors="replace").strip()
@@ -108,7 +115,9 @@ def start(role: Role, directory: Path, port: int | None = None) -> EmbeddedServe
     raise ServerUnreachable(f"{binary} found no free port in five tries")
 
 
-def _spawn(binary: str, role: Role, directory: Path, port: int) -> EmbeddedServer:
+def _spawn(
+    binary: str, role: Role, directory: Path, port: int, before_exec: Callable[[], None] | None
+) -> EmbeddedServer:
     path = directory / "server.sock"
     config = directory / "server.conf"
     config.write_text(
@@ -122,6 +131,7 @@ def _spawn(binary: str, role: Role, directory: Path, port: int) -> EmbeddedServe
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=before_exec,
             cwd=directory,
         )
     return EmbeddedServer(role, directory, port, f"unix://{path}", process)

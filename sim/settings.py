@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import os
 import secrets
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bus.errors import InvalidInput
+from sim.amounts import CENT, is_finer
 from sim.assets import is_plausible
+from sim.order_rules import MOST
 from sim.pace import Burst, Pace
 
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
@@ -72,8 +75,8 @@ def parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="beyond loopback only with --key and --secret")
     add("--port", default="0", help="trading and data; 0 takes a free one (default)")
     add("--control-port", default="0", help="always on loopback; 0 takes a free one (default)")
-    add("--key", help="API key id (default: a new one each run)")
-    add("--secret", help="API secret (default: a new one each run)")
+    add("--key", help="API key id (default: $SIM_API_KEY, or a new one each run)")
+    add("--secret", help="API secret (default: $SIM_SECRET_KEY, or a new one each run)")
     add("--requests-per-minute", default="200", help="trading requests (default 200)")
     add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
     add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
@@ -97,8 +100,9 @@ def read(argv: list[str] | None) -> Settings:
         host=given.host,
         port=_whole("--port", given.port, 0, 65_535),
         control_port=_whole("--control-port", given.control_port, 0, 65_535),
-        key=given.key or "PK" + secrets.token_hex(9).upper(),
-        secret=given.secret or secrets.token_urlsafe(30),
+        # From the environment where others must not see them in the list of processes.
+        key=given.key or os.environ.get("SIM_API_KEY") or "PK" + secrets.token_hex(9).upper(),
+        secret=given.secret or os.environ.get("SIM_SECRET_KEY") or secrets.token_urlsafe(30),
         symbols=_symbols(given.symbols or DEFAULT_SYMBOLS),
         pace=Pace(_number("--rate", given.rate, 0, 10_000_000), _burst(given.burst)),
         seed=_whole("--seed", given.seed, 0, 2**63),
@@ -152,8 +156,8 @@ def _cash(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value < 0 or value % Decimal("0.01"):
-        raise InvalidInput(f"--cash is {text!r}; allowed: dollars, 0 or more, in whole cents")
+    if not value.is_finite() or not 0 <= value <= MOST or is_finer(value, CENT):
+        raise InvalidInput(f"--cash is {text!r}; allowed: dollars from 0 to {MOST}, in whole cents")
     return value
 
 
