@@ -13,6 +13,7 @@ from bus.errors import InvalidInput
 from sim import faults
 from sim.desk import Desk, now_ns
 from sim.ledger import ledger_json
+from sim.order_rules import MOST
 from sim.orders import Ticket
 from sim.rest import answer
 
@@ -98,16 +99,15 @@ class ControlRoutes:
             raise InvalidInput(f"symbol is {wanted.symbol!r}; allowed: a symbol of GET /v2/assets")
         if wanted.side not in ("buy", "sell"):
             raise InvalidInput(f"side is {wanted.side!r}; allowed: buy, sell")
-        if not wanted.qty.is_finite() or wanted.qty <= 0:
-            raise InvalidInput(f"qty is {wanted.qty}; allowed: a number greater than 0")
+        for name, amount in (("qty", wanted.qty), ("price", wanted.price)):
+            if amount is not None and not (amount.is_finite() and 0 < amount <= MOST):
+                raise InvalidInput(f"{name} is {amount}; allowed: more than 0, at most {MOST}")
         self._desk.venue.ensure_quoted(asset, now_ns())
         touch = self._desk.venue.market.touch(asset.symbol)
         quoted = None if touch is None else touch.ask if wanted.side == "buy" else touch.bid
         price = wanted.price if wanted.price is not None else quoted
         if price is None:
             raise InvalidInput(f"{asset.symbol} has no quote yet; give a price")
-        if not price.is_finite() or price <= 0:
-            raise InvalidInput(f"price is {price}; allowed: a number greater than 0")
         time_in_force = "gtc" if asset.is_crypto else "day"
         ticket = Ticket(self._desk.new_id(), asset, wanted.side, "market", time_in_force, wanted.qty)
         return ticket, price

@@ -7,6 +7,8 @@ from sim.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Me
 from sim.matching import Touch
 
 HISTORY = 10_000  # messages kept per symbol and channel: minutes of a busy symbol, in about 2 MB
+HISTORY_IN_ALL = 400_000  # and of all symbols together, in about 80 MB
+HISTORY_AT_LEAST = 500
 
 
 def money(price: float) -> Decimal:
@@ -19,10 +21,11 @@ def _side(price: float) -> Decimal | None:
 
 
 class Market:
-    """A fold of the messages played."""
+    """A fold of the messages played; `symbols` is about how many there are, so that memory stays bounded."""
 
-    def __init__(self, history: int = HISTORY) -> None:
-        self._history = history
+    def __init__(self, symbols: int = 1) -> None:
+        fair_share = HISTORY_IN_ALL // (2 * max(1, symbols))
+        self._history = max(HISTORY_AT_LEAST, min(HISTORY, fair_share))
         self._quotes: dict[str, AnyQuote] = {}
         self._trades: dict[str, AnyTrade] = {}
         self._closes: dict[str, float] = {}

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from sim.codecs import JSON, MSGPACK, Codec
 from sim.faults import Faults
 from sim.market_messages import Message
-from sim.outgoing import Outgoing
+from sim.outgoing import CLOSE_S, Outgoing
 
 CHANNELS = {
     "stocks": (
@@ -46,7 +46,6 @@ class Client:
         self.outgoing = Outgoing(socket, self.codec.is_binary)
         self.is_authenticated = False
         self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
-        self.sent = 0
         self._waiting: list[bytes] = []
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -62,8 +61,11 @@ class Client:
         channels = {channel: sorted(symbols) for channel, symbols in self.wanted.items()}
         return {"T": "subscription", **channels}
 
-    def deliver(self, parts: list[bytes], frame_messages: int | None) -> None:
-        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred."""
+    def deliver(self, parts: list[bytes], frame_messages: int | None) -> int:
+        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred.
+
+        Returns how many messages were sent.
+        """
         self._waiting += parts
         size = frame_messages or MOST_PER_FRAME
         end = len(self._waiting) - (len(self._waiting) % size if frame_messages else 0)
@@ -71,16 +73,17 @@ class Client:
             frame = self._waiting[start : min(start + size, end)]
             if not self.outgoing.put(self.codec.frame(frame)):
                 self.outgoing.finish(self.codec.control([{"T": "error", "code": 407, "msg": ERRORS[407]}]))
-                return
-            self.sent += len(frame)
+                return 0
         del self._waiting[:end]
+        return end
 
-    def flush(self) -> None:
-        """Send what waits for a frame to fill: no more will come."""
-        if self._waiting:
-            self.sent += len(self._waiting)
+    def flush(self) -> int:
+        """Send what waits for a frame to fill, since no more will come; returns how many messages."""
+        count = len(self._waiting)
+        if count:
             self.outgoing.put(self.codec.frame(self._waiting))
             self._waiting = []
+        return count
 
 
 class MarketStream:
@@ -98,6 +101,7 @@ class MarketStream:
     ) -> None:
         self.asset_class = asset_class
         self.clients: list[Client] = []
+        self.sent = 0
         self._credentials = credentials
         self._faults = faults
         self._now_ns = now_ns
@@ -114,12 +118,12 @@ class MarketStream:
             if client.is_authenticated:
                 parts = _select(client, messages, written)
                 if parts:
-                    client.deliver(parts, self._frame_messages)
+                    self.sent += client.deliver(parts, self._frame_messages)
 
     def flush(self) -> None:
         """The market is over: send what still waits."""
         for client in self.clients:
-            client.flush()
+            self.sent += client.flush()
 
     def disconnect(self) -> None:
         """Cut every connection without a close frame."""
@@ -127,11 +131,15 @@ class MarketStream:
             if client.request.transport is not None:
                 client.request.transport.abort()
 
+    async def close(self) -> None:
+        """End every connection with a close frame."""
+        await asyncio.gather(*(client.outgoing.close() for client in self.clients))
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
         if self._faults.holds("disconnect", self.asset_class, self._now_ns()):
             return web.json_response({"message": "service unavailable"}, status=503)
-        socket = web.WebSocketResponse(max_msg_size=16 * 1024 * 1024)
+        socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=16 * 1024 * 1024)
         await socket.prepare(request)
         client = Client(request, socket, self.asset_class)
         sender = asyncio.create_task(client.outgoing.send())

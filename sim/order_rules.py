@@ -14,6 +14,7 @@ STOCK_TYPES = ("market", "limit", "stop", "stop_limit")
 CRYPTO_TYPES = ("market", "limit", "stop_limit")
 STOCK_TIMES = ("day", "gtc", "opg", "cls", "ioc", "fok")
 CRYPTO_TIMES = ("gtc", "ioc")
+MOST = Decimal(1_000_000_000)  # of shares, and of dollars: sums of money stay exact in 28 digits
 _LONGEST_CLIENT_ID = 128
 _SUB_DOLLAR_STEP = Decimal("0.0001")
 
@@ -123,15 +124,15 @@ def _check_size(made: Ticket) -> None:
     if (made.qty is None) == (made.notional is None):
         raise malformed("qty or notional is required, and only one of them")
     if made.qty is not None:
-        if not made.qty.is_finite() or made.qty <= 0:
-            raise malformed("qty must be > 0")
+        if not made.qty.is_finite() or not 0 < made.qty <= MOST:
+            raise malformed(f"qty must be > 0 and <= {plain(MOST)}")
         if is_finer(made.qty, SMALLEST_QTY):
             raise invalid("qty must be limited to 9 decimal places")
         if made.qty % 1 != 0 and not made.asset.is_crypto and made.time_in_force != "day":
             raise invalid("fractional orders must be DAY orders")
     if made.notional is not None:
-        if not made.notional.is_finite() or made.notional < 1:
-            raise invalid("notional amount must be >= 1.00")
+        if not made.notional.is_finite() or not 1 <= made.notional <= MOST:
+            raise invalid(f"notional amount must be >= 1.00 and <= {plain(MOST)}")
         if is_finer(made.notional, CENT):
             raise invalid("notional value must be limited to 2 decimal places")
         if made.type != "market" or not (made.asset.is_crypto or made.time_in_force == "day"):
@@ -145,8 +146,8 @@ def _check_price(made: Ticket, name: str, price: Decimal | None, is_needed: bool
         return
     if not is_needed:
         raise malformed(f"{made.type} orders must not have {name}")
-    if not price.is_finite() or price <= 0:
-        raise malformed(f"{name} must be > 0")
+    if not price.is_finite() or not 0 < price <= MOST:
+        raise malformed(f"{name} must be > 0 and <= {plain(MOST)}")
     if is_finer(price, _step(made.asset, price)):
         raise invalid(
             f"invalid {name} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"

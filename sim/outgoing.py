@@ -6,6 +6,7 @@ from collections import deque
 from aiohttp import web
 
 MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
+CLOSE_S = 1.0  # how long a client may take to answer a close frame
 
 
 class Outgoing:
@@ -35,6 +36,10 @@ class Outgoing:
         self._frames.append(frame)
         self._last_words = True
         self._wake.set()
+
+    async def close(self) -> None:
+        """Say goodbye: the server is going away."""
+        await self._socket.close(code=1001)
 
     async def send(self) -> None:
         """Send what is put, until cancelled or the connection ends."""

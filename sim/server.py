@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ STOCK_ENDPOINTS = (
 )  # fmt: skip
 CRYPTO_ENDPOINTS = ("/v1beta3/crypto/us", "/v1beta3/crypto/us-1", "/v1beta3/crypto/eu-1")
 LOOPBACK = "127.0.0.1"
+END_OF_TIME_NS = 1 << 62
+REWORK_S = 0.05
 GRACE_S = 1.0  # how long requests may finish after the signal
 
 
@@ -97,8 +100,8 @@ class Simulator:
         self._begin = asyncio.Event()
         self._faults = Faults()
         self._assets = Assets()
-        self._sent = 0
-        market = Market()
+        self._played = 0
+        market = Market(len(settings.symbols))
         rng = random.Random(settings.seed)
         brokerage = Brokerage(
             settings.cash,
@@ -166,21 +169,33 @@ class Simulator:
     async def play(self) -> None:
         """Play the market from the first subscription on."""
         await play(self._source, self._begin, self._publish)
+        self._send(self._venue.close_bars(END_OF_TIME_NS))
         for stream in self._streams.values():
             stream.flush()
 
+    async def end_streams(self) -> None:
+        """Close every websocket."""
+        await asyncio.gather(self._updates.close(), *(stream.close() for stream in self._streams.values()))
+
+    async def rework(self) -> None:
+        """Offer waiting orders the quote in force again: the rest of a partial fill needs no new one."""
+        while True:
+            await asyncio.sleep(REWORK_S)
+            self._updates.publish(self._venue.rework(now_ns()))
+
     def _publish(self, messages: list[Message], time_ns: int) -> None:
-        played, updates = self._venue.play(messages)
+        played, updates = self._venue.play(messages, time_ns)
         if self._settings.data is None:
             played += self._venue.close_bars(time_ns)
-        if played:
-            self._sent += len(played)
-            for name, stream in self._streams.items():
-                is_crypto = name == "crypto"
-                if stream.clients:
-                    stream.publish([m for m in played if ("/" in m.symbol) == is_crypto])
-        if updates:
-            self._updates.publish(updates)
+        self._send(played)
+        self._updates.publish(updates)
+
+    def _send(self, played: Sequence[Message]) -> None:
+        self._played += len(played)
+        for name, stream in self._streams.items():
+            is_crypto = name == "crypto"
+            if played and stream.clients:
+                stream.publish([message for message in played if ("/" in message.symbol) == is_crypto])
 
     def _subscribed(self, symbols: set[str]) -> None:
         for symbol in symbols:
@@ -199,13 +214,12 @@ class Simulator:
     def _state(self) -> dict[str, Any]:
         clients = {name: len(stream.clients) for name, stream in self._streams.items()}
         clients["trade_updates"] = len(self._updates.listeners)
-        sent = sum(client.sent for stream in self._streams.values() for client in stream.clients)
         return {
             "tape_finished": self._settings.data is not None and self._source.is_finished,
             "is_playing": self._begin.is_set(),
             "clients": clients,
-            "messages_played": self._sent,
-            "messages_sent": sent,
+            "messages_played": self._played,
+            "messages_sent": sum(stream.sent for stream in self._streams.values()),
         }
 
 
@@ -220,18 +234,23 @@ async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> 
         web.AppRunner(simulator.application(), access_log=None, shutdown_timeout=GRACE_S),
         web.AppRunner(simulator.control(), access_log=None, shutdown_timeout=GRACE_S),
     ]
-    playing = asyncio.create_task(simulator.play())
+    working = [asyncio.create_task(simulator.play()), asyncio.create_task(simulator.rework())]
     stopping = asyncio.create_task(stop.wait())
     try:
         for runner, bound in zip(runners, (sockets.public, sockets.control), strict=True):
             await runner.setup()
             await web.SockSite(runner, bound).start()
-        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if playing.done():
-            playing.result()  # an error of the market ends the simulator, and is seen
-        await stop.wait()
+        # An error of the market or of the broker ends the simulator and is seen; the end of a tape is none.
+        while not stopping.done():
+            running = [task for task in working if not task.done()]
+            await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+            for task in working:
+                if task.done():
+                    task.result()
     finally:
-        playing.cancel()
         stopping.cancel()
+        for task in working:
+            task.cancel()
+        await simulator.end_streams()
         for runner in runners:
             await runner.cleanup()

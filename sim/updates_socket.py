@@ -12,7 +12,7 @@ from sim.amounts import plain
 from sim.brokerage import Update
 from sim.codecs import JSON, MSGPACK
 from sim.faults import Faults
-from sim.outgoing import Outgoing
+from sim.outgoing import CLOSE_S, Outgoing
 from sim.times import rfc3339
 
 STREAM = "trade_updates"
@@ -78,6 +78,10 @@ class UpdatesStream:
             if listener.request.transport is not None:
                 listener.request.transport.abort()
 
+    async def close(self) -> None:
+        """End every connection with a close frame."""
+        await asyncio.gather(*(listener.outgoing.close() for listener in self.listeners))
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
         now_ns = self._now_ns()
@@ -86,7 +90,7 @@ class UpdatesStream:
         is_taken = any(listener.is_authorized for listener in self.listeners)
         if is_taken or self._faults.holds("connection_limit", STREAM, now_ns):
             return web.json_response({"message": "too many connections"}, status=429)
-        socket = web.WebSocketResponse(max_msg_size=1024 * 1024)
+        socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=1024 * 1024)
         await socket.prepare(request)
         listener = Listener(request, socket)
         sender = asyncio.create_task(listener.outgoing.send())

@@ -40,8 +40,11 @@ class Venue:
         if self._generator is not None and self._generator.add(asset):
             self.market.show(self._generator.opening_quote(asset.symbol, now_ns))
 
-    def play(self, messages: list[Message]) -> tuple[list[Message], list[Update]]:
-        """Show the messages; returns them with the bars that closed on the way, and what the broker did."""
+    def play(self, messages: list[Message], now_ns: int) -> tuple[list[Message], list[Update]]:
+        """Show the messages; returns them with the bars that closed on the way, and what the broker did.
+
+        Bars go by the messages' times, which a tape may keep; the broker acts at `now_ns`.
+        """
         played: list[Message] = []
         updates: list[Update] = []
         working = self.brokerage.working
@@ -54,7 +57,7 @@ class Venue:
                 if self._streamed is not self._minutes:
                     self._streamed.add(message)
             if message.symbol in working:
-                updates += self._work(message)
+                updates += self._work(message, now_ns)
         return played, updates
 
     def close_bars(self, now_ns: int) -> list[Bar]:
@@ -64,12 +67,19 @@ class Venue:
             self.market.show(bar)
         return minutes if self._streamed is self._minutes else self._streamed.closed(now_ns)
 
+    def rework(self, now_ns: int) -> list[Update]:
+        """Offer waiting orders the quotes in force once more."""
+        updates: list[Update] = []
+        for symbol in list(self.brokerage.working):
+            updates += self.brokerage.quoted(symbol, now_ns)
+        return updates
+
     def latest_bar(self, symbol: str) -> Message | None:
         """The last minute bar; before the first is over, the one that is being made."""
         return self.market.latest("bars", symbol) or self._minutes.unfinished(symbol)
 
-    def _work(self, message: Message) -> list[Update]:
-        symbol, now_ns = message.symbol, message.time_ns
+    def _work(self, message: Message, now_ns: int) -> list[Update]:
+        symbol = message.symbol
         if message.channel == "quotes":
             return self.brokerage.quoted(symbol, now_ns)
         price = message.close if isinstance(message, Bar) else message.price  # type: ignore[union-attr]
