@@ -33,8 +33,11 @@ def connect(url: str, *, name: str) -> Client:
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=0,
         )
-    except ValueError as error:
-        raise InvalidInput(f"server address {shown(url)}: {error}") from error
+    except ValueError:
+        # The parser's own words may quote a piece of the password.
+        raise InvalidInput(
+            f"server address {shown(url)}: write redis://[user:password@]host:port/0 or unix:///path"
+        ) from None
 
 
 async def require_server(client: Client, url: str, variable: str) -> None:
@@ -62,6 +65,6 @@ async def require_server(client: Client, url: str, variable: str) -> None:
 
 
 def shown(url: str) -> str:
-    """The address without user and password, for messages."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    """The address without user, password and options, for messages."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

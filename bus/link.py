@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from bus.connection import shown
-from bus.errors import ServerUnreachable
-from bus.wire import Reply, Wire, checked, pack
+from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
+from bus.wire import Reply, Wire, checked, pack, passing
 
 # First try at once, then doubling up to a second: a server that restarts is back within one.
 FIRST_WAIT_S = 0.01
@@ -40,6 +40,8 @@ class Link:
         self._scripts = scripts
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
+        # The server's run and the number it gave to our last connection.
+        self._last: tuple[bytes, int] | None = None
 
     def __repr__(self) -> str:
         return f"link {self.name}, {self._wire or 'not opened'}"
@@ -61,7 +63,7 @@ class Link:
             while self._wire is None or not self._wire.connected:
                 try:
                     self._wire = await self._open()
-                except ServerUnreachable as error:
+                except (ServerUnreachable, ReplyLost) as error:
                     if wait_s == FIRST_WAIT_S:
                         self.breaks += 1
                         log.warning("server away", link=self.name, server=shown(self.url), error=str(error))
@@ -74,7 +76,8 @@ class Link:
         """Run a script once and return its reply.
 
         A server that lost its scripts (restart, failover) says so before it does anything: then the text is
-        loaded and the script run. Raises Fenced, ServerRefused or ReplyLost.
+        loaded and the script run. Raises Fenced, ServerRefused, ReplyLost or, where nothing was sent,
+        ServerUnreachable.
         """
         wire = await self.opened()
         (reply,) = await wire.send(script.packed(keys, arguments))
@@ -90,9 +93,33 @@ class Link:
 
     async def _open(self) -> Wire:
         wire = await Wire.open(self.url, name=self.name)
-        for script in self._scripts:
-            await wire.call("SCRIPT", "LOAD", script.text)
+        try:
+            await self._end_last(wire)
+            for script in self._scripts:
+                await wire.call("SCRIPT", "LOAD", script.text)
+        except BaseException as error:
+            await wire.close()
+            if isinstance(error, ServerRefused) and passing(error):
+                raise ServerUnreachable(f"{shown(self.url)} takes nobody now: {error}") from error
+            raise
         return wire
+
+    async def _end_last(self, wire: Wire) -> None:
+        """End the connection before this one, so that what it sent has happened by now or never will.
+
+        The server may not have seen the break: a read that it still blocks for the old connection would
+        take entries that nobody receives, and a write in its buffer would come after we looked for it.
+        """
+        run = run_id(await wire.call("INFO", "server"))
+        number = await wire.call("CLIENT", "ID")
+        if self._last is not None and self._last[0] == run:
+            await wire.call("CLIENT", "KILL", "ID", self._last[1])
+        self._last = (run, number)
+
+
+def run_id(info: bytes) -> bytes:
+    """What tells one run of a server from the next: its connections are numbered anew in each."""
+    return next((line[7:] for line in info.splitlines() if line.startswith(b"run_id:")), b"")
 
 
 def is_unloaded(reply: Reply) -> bool:

@@ -5,6 +5,7 @@ unanswered command fails with ReplyLost, and the caller, who knows what it meant
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Generator
 from typing import Any, cast
@@ -18,6 +19,16 @@ from bus.errors import Fenced, InvalidInput, ReplyLost, ServerRefused, ServerUnr
 Reply = Any
 
 CONNECT_TIMEOUT_S = 5.0
+
+# A server that owes a reply for this long is taken for gone (a cut cable sends no goodbye). Far above the
+# longest BLOCK of ours, 2 s, and above what a busy disk makes us wait.
+REPLY_TIMEOUT_S = 10.0
+
+# What is still to be written when we close may take this long; then it is dropped.
+CLOSE_TIMEOUT_S = 1.0
+
+# Error replies that pass by themselves: trying again later is the cure.
+_PASSING = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients")
 
 
 def pack(*arguments: str | bytes | int) -> bytes:
@@ -86,6 +97,9 @@ class Wire(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed = self._loop.create_future()
+        self._watch: asyncio.TimerHandle | None = None
+        self._silent_watches = 0
+        self._why = "closed the connection before its reply"
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "closed"
@@ -98,28 +112,22 @@ class Wire(asyncio.Protocol):
         Raises InvalidInput for a wrong address or password, ServerUnreachable where nobody answers.
         """
         wire = cls(url)
-        loop = asyncio.get_running_loop()
-        parts = urlsplit(url)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                if parts.scheme == "unix":
-                    await loop.create_unix_connection(lambda: wire, parts.path)
-                elif parts.scheme in ("redis", "rediss"):
-                    secure = True if parts.scheme == "rediss" else None
-                    await loop.create_connection(
-                        lambda: wire, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=secure
-                    )
-                else:
-                    raise InvalidInput(f"server address {shown(url)}: use redis://, rediss:// or unix://")
+                await wire._connect()
                 await wire._introduce(name)
-        except ServerRefused as error:
-            await wire.close()
-            if "LOADING" in str(error):
-                raise ServerUnreachable(f"{shown(url)} is still loading its data") from error
-            raise InvalidInput(f"{shown(url)} refused the connection: {error}") from error
-        except (OSError, TimeoutError, ReplyLost) as error:
-            await wire.close()
-            raise ServerUnreachable(f"no server answers at {shown(url)}: {error}") from error
+        except BaseException as error:
+            if wire._transport is not None:
+                wire._transport.abort()
+            if isinstance(error, ServerRefused):
+                if passing(error):
+                    raise ServerUnreachable(f"{shown(url)} takes nobody now: {error}") from error
+                raise InvalidInput(f"{shown(url)} refused the connection: {error}") from error
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise InvalidInput(f"{shown(url)}: its certificate does not hold: {error}") from error
+            if isinstance(error, OSError | TimeoutError | ReplyLost):
+                raise ServerUnreachable(f"no server answers at {shown(url)}: {error}") from error
+            raise
         return wire
 
     @property
@@ -161,7 +169,25 @@ class Wire(asyncio.Protocol):
         """Close the connection; unanswered commands fail with ReplyLost."""
         if self._transport is not None:
             self._transport.close()
-            await asyncio.shield(self._closed)
+            await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT_S)
+            if not self._closed.done():
+                # The peer does not take what is still to be written.
+                self._transport.abort()
+                await asyncio.wait({self._closed})
+
+    async def _connect(self) -> None:
+        parts = urlsplit(self._url)
+        if parts.scheme == "unix":
+            await self._loop.create_unix_connection(lambda: self, unquote(parts.path))
+            return
+        if parts.scheme not in ("redis", "rediss"):
+            raise InvalidInput(f"server address {shown(self._url)}: use redis://, rediss:// or unix://")
+        try:
+            port = parts.port or 6379
+        except ValueError:
+            raise InvalidInput(f"server address {shown(self._url)}: that port is not a number") from None
+        secure = True if parts.scheme == "rediss" else None
+        await self._loop.create_connection(lambda: self, parts.hostname or "127.0.0.1", port, ssl=secure)
 
     async def _introduce(self, name: str) -> None:
         parts = urlsplit(self._url)
@@ -174,28 +200,54 @@ class Wire(asyncio.Protocol):
         if database not in ("", "0"):
             await self.call("SELECT", database)
         await self.call("CLIENT", "SETNAME", name)
+        # The commands before are answered even by a server that is loading its data; this one is not.
+        await self.call("PING")
 
     # What follows is called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start of the connection."""
         self._transport = cast(asyncio.Transport, transport)
+        self._watch = self._loop.call_later(REPLY_TIMEOUT_S / 2, self._look)
 
     def data_received(self, data: bytes) -> None:
         """Give each reply to whoever sent the command."""
         reader, waiting = self._reader, self._waiting
-        reader.feed(data)
-        while (reply := reader.gets()) is not False:
-            if waiting[0].take(reply):
-                waiting.popleft()
+        self._silent_watches = 0
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                if not waiting:
+                    # A server that is full says so unasked, then closes.
+                    self._give_up(f"said {str(reply)[:200]!r} unasked")
+                    return
+                if waiting[0].take(reply):
+                    waiting.popleft()
+        except hiredis.ProtocolError as error:
+            self._give_up(f"does not speak the server's protocol: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail every unanswered command: its outcome is unknown."""
+        if self._watch is not None:
+            self._watch.cancel()
         while self._waiting:
-            self._waiting.popleft().lose(f"{shown(self._url)} closed the connection before its reply")
+            self._waiting.popleft().lose(f"{shown(self._url)} {self._why}")
         self._writable.set()
         if not self._closed.done():
             self._closed.set_result(None)
+
+    def _look(self) -> None:
+        """Called twice a reply timeout: a reply owed over three looks will not come."""
+        self._silent_watches = self._silent_watches + 1 if self._waiting else 0
+        if self._silent_watches > 2:
+            self._give_up(f"did not answer for {REPLY_TIMEOUT_S:g} s")
+        else:
+            self._watch = self._loop.call_later(REPLY_TIMEOUT_S / 2, self._look)
+
+    def _give_up(self, why: str) -> None:
+        self._why = why
+        assert self._transport is not None
+        self._transport.abort()
 
     def pause_writing(self) -> None:
         """The peer does not read: hold back."""
@@ -212,3 +264,8 @@ def checked(reply: Reply) -> Reply:
         text = str(reply)
         raise (Fenced if text.startswith("FENCED") else ServerRefused)(text)
     return reply
+
+
+def passing(error: ServerRefused) -> bool:
+    """Whether a refusal passes by itself: the server is loading, busy or full."""
+    return str(error).startswith(_PASSING)
