@@ -97,8 +97,8 @@ def start(
 ) -> EmbeddedServer:
     """Run a server of this role with its data in `directory`, on loopback and a unix socket.
 
-    `port` None takes a free one. `before_exec` runs in the child, before the server. Raises InvalidInput where a given port is in use, ServerUnreachable where
-    the server does not answer in time.
+    `port` None takes a free one. `before_exec` runs in the child, before the server. Raises InvalidInput
+    where a given port is in use, ServerUnreachable where the server does not answer in time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     binary = server_binary()
