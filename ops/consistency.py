@@ -1,0 +1,139 @@
+"""Compare the OMS's book, each algorithm's own view and the broker's ledger; say every difference."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from algos.portfolio import Portfolio
+from oms.book import Book
+from oms.orders import TERMINAL, Order
+
+_ZERO = Decimal(0)
+
+# What the broker calls an order of which it has said nothing since it took it.
+_OPEN_WORDS = ("approved", "uncertain", "sent")
+
+
+class LedgerOrder(msgspec.Struct, frozen=True):
+    """One order as the broker has it."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    side: str
+    status: str
+    filled_qty: Decimal
+
+
+class LedgerFill(msgspec.Struct, frozen=True):
+    """One execution as the broker has it."""
+
+    order_id: str
+    symbol: str
+    side: str
+    qty: Decimal
+    price: Decimal
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """The broker's orders and executions, oldest first."""
+
+    orders: tuple[LedgerOrder, ...]
+    fills: tuple[LedgerFill, ...]
+
+
+def read_ledger(raw: bytes) -> Ledger:
+    """The ledger out of its JSON. Raises msgspec.DecodeError for another shape."""
+    # Decimals may come as numbers or as text; both are exact here.
+    return msgspec.json.decode(raw, type=Ledger, strict=False)
+
+
+def differences(
+    book: Book,
+    portfolios: Mapping[str, Portfolio],
+    ledger: Ledger,
+    unanswered: Collection[str] = (),
+) -> list[str]:
+    """What does not agree, each a sentence; empty when all three tell the same story.
+
+    `unanswered` holds the client ids of requests that the OMS neither approved nor refused.
+    """
+    return [
+        *(f"request {client_id} was never answered by the OMS" for client_id in sorted(unanswered)),
+        *_orders(book, ledger),
+        *_positions(book, ledger),
+        *_views(book, portfolios),
+    ]
+
+
+def _orders(book: Book, ledger: Ledger) -> Iterator[str]:
+    """Every order on either side: known to both, in the same state, filled alike."""
+    filled: dict[str, Decimal] = defaultdict(Decimal)
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in ledger.fills:
+        filled[fill.order_id] += fill.qty
+        paid[fill.order_id] += fill.qty * fill.price
+    seen = set()
+    for theirs in ledger.orders:
+        ours = book.by_broker_id.get(theirs.id) or book.orders.get(theirs.client_order_id)
+        name = f"order {theirs.client_order_id} ({theirs.side} {theirs.symbol})"
+        if ours is None:
+            yield f"{name}: the broker has it as {theirs.status}, the book does not know it"
+            continue
+        seen.add(ours.client_order_id)
+        if not _same_state(ours, theirs):
+            yield f"{name}: {theirs.status} at the broker, {ours.status} in the book"
+        if ours.filled != filled[theirs.id]:
+            yield f"{name}: the broker filled {_shown(filled[theirs.id])}, the book {_shown(ours.filled)}"
+        # An execution that was read off the order has the order's average price, rounded.
+        elif ours.paid != paid[theirs.id] and not ours.assumed_up_to:
+            yield f"{name}: worth {_shown(paid[theirs.id])} at the broker, {_shown(ours.paid)} in the book"
+    for ours in book.orders.values():
+        if ours.client_order_id not in seen and (ours.broker_order_id or ours.open):
+            yield f"order {ours.client_order_id}: {ours.status} in the book, unknown to the broker"
+
+
+def _same_state(ours: Order, theirs: LedgerOrder) -> bool:
+    if theirs.status in TERMINAL or ours.status in TERMINAL:
+        return ours.status == theirs.status
+    # Between two open states the broker may be a word ahead of what it has told.
+    return ours.status not in _OPEN_WORDS or theirs.filled_qty == _ZERO
+
+
+def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
+    """The net position of every symbol."""
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in ledger.fills:
+        held[fill.symbol] += fill.qty if fill.side == "buy" else -fill.qty
+    booked = {symbol for symbols in book.positions().values() for symbol in symbols}
+    for symbol in sorted(booked | held.keys()):
+        if held[symbol] != book.position(symbol):
+            ours = _shown(book.position(symbol))
+            yield f"position in {symbol}: {_shown(held[symbol])} at the broker, {ours} in the book"
+
+
+def _views(book: Book, portfolios: Mapping[str, Portfolio]) -> Iterator[str]:
+    """Positions and open orders of each algorithm, as it sees them itself."""
+    booked = book.positions()
+    open_ids: dict[str, set[str]] = defaultdict(set)
+    for order in book.open_orders():
+        open_ids[order.algorithm].add(order.client_order_id)
+    for name, portfolio in portfolios.items():
+        theirs, ours = portfolio.quantities, booked.get(name, {})
+        for symbol in sorted(theirs.keys() | ours.keys()):
+            mine, booked_quantity = theirs.get(symbol, _ZERO), ours.get(symbol, _ZERO)
+            if mine != booked_quantity:
+                yield (
+                    f"position of {name} in {symbol}: {_shown(mine)} as it sees it, "
+                    f"{_shown(booked_quantity)} in the book"
+                )
+        seen = {order.client_order_id for order in portfolio.open_orders}
+        for client_id in sorted(seen ^ open_ids[name]):
+            where = f"{name} itself" if client_id in seen else "the book"
+            yield f"order {client_id} of {name} is open for {where} alone"
+
+
+def _shown(number: Decimal) -> str:
+    return f"{number.normalize():f}"

@@ -1,0 +1,127 @@
+"""The file that tells other terminals which servers are running, held under a lock while they do."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from bus.errors import InvalidInput
+from bus.settings import BusSettings, load
+
+NOTHING_RUNS = (
+    "nothing is running: start it with `backbone demo` or `backbone up`, or set MD_REDIS_URL and "
+    "ORDERS_REDIS_URL to the servers to speak to"
+)
+_VARIABLES = ("MD_REDIS_URL", "ORDERS_REDIS_URL")
+
+
+class Servers(msgspec.Struct, frozen=True):
+    """The two servers to speak to and the account on them."""
+
+    market: str
+    orders: str
+    account: str
+
+    def __repr__(self) -> str:
+        return f"<servers of account {self.account}>"
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Who runs, and on which servers."""
+
+    pid: int
+    command: str
+    servers: Servers
+
+
+class Claim:
+    """The running file, ours for as long as this process lives: a lock ends with its holder."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, running: Running) -> None:
+        """Tell other terminals."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(msgspec.json.encode(running))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Tell other terminals that nothing runs any more."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def home() -> Path:
+    """The directory of our files, private to the user: $BACKBONE_HOME, or ~/.backbone."""
+    path = Path(os.environ.get("BACKBONE_HOME") or Path.home() / ".backbone")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"BACKBONE_HOME={path}: {error.strerror}; set it to a directory that may be written"
+        ) from error
+    return path
+
+
+def claim() -> Claim | None:
+    """Take the running file; None while another process on this machine holds it."""
+    path = home() / "running.json"
+    # Addresses may carry passwords: nobody else may read them.
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    if not _lock(file):
+        file.close()
+        return None
+    return Claim(file, path)
+
+
+def read() -> Running | None:
+    """What runs on this machine now, as far as the file says; None where nothing does."""
+    try:
+        with (home() / "running.json").open("rb") as file:
+            if _lock(file):
+                return None
+            return msgspec.json.decode(file.read(), type=Running)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def servers(*, orders_only: bool = False) -> Servers:
+    """The servers of MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else of what runs here.
+
+    Raises InvalidInput where neither tells, or where only one variable is set (`orders_only` needs no other).
+    """
+    settings = load(BusSettings)
+    given = given_servers(settings, orders_only=orders_only)
+    if given is not None:
+        return given
+    running = read()
+    if running is None:
+        raise InvalidInput(NOTHING_RUNS)
+    return running.servers
+
+
+def given_servers(settings: BusSettings, *, orders_only: bool = False) -> Servers | None:
+    """The servers that the environment names; None where it names none.
+
+    Raises InvalidInput where it names only one.
+    """
+    named = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    if not named:
+        return None
+    if len(named) == 1 and not (orders_only and named[0] == "ORDERS_REDIS_URL"):
+        missing = next(name for name in _VARIABLES if name not in named)
+        raise InvalidInput(f"{named[0]} is set and {missing} is not: set both, or neither")
+    return Servers(settings.md_redis_url, settings.orders_redis_url, settings.account)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

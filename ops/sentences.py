@@ -1,0 +1,108 @@
+"""One line for people for each message, used by `tail` and by the live view."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from bus.control_messages import Halt, ReduceOnly, Resume, Shutdown
+from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.order_messages import (
+    CancelRefused,
+    CancelRequest,
+    FactKept,
+    OrderApproved,
+    OrderFilled,
+    OrderRefused,
+    OrderRequest,
+    OrderSent,
+    OrderTerms,
+    OrderUncertain,
+    OrderUpdated,
+    Registered,
+    ReplaceRequest,
+    ShutdownAcknowledged,
+)
+
+
+def number(value: Decimal | None) -> str:
+    """A decimal without trailing zeros and without an exponent."""
+    if value is None:
+        return "?"
+    return f"{value.normalize():f}" if value else "0"
+
+
+def terms(order: OrderTerms) -> str:
+    """What is to be bought or sold: `buy 10 AAPL limit 230.1`."""
+    amount = number(order.quantity) if order.quantity is not None else f"${number(order.notional)} of"
+    prices = [
+        f"{word} {number(price)}"
+        for word, price in (("stop", order.stop_price), ("limit", order.limit_price))
+        if price is not None
+    ]
+    return f"{order.side} {amount} {order.symbol} {' '.join(prices) or order.type}"
+
+
+def short(client_order_id: str) -> str:
+    """The end of a client id, enough to tell orders apart by eye."""
+    return client_order_id if len(client_order_id) <= 14 else f"…{client_order_id[-8:]}"
+
+
+def _refused(event: OrderRefused) -> str:
+    why = "; ".join(f"{reason.code}: {reason.message}" for reason in event.reasons)
+    what = f" {terms(event.terms)}" if event.terms is not None else ""
+    return f"{event.algorithm}: refused by {event.by}{what} {short(event.client_order_id)}, {why}"
+
+
+def _filled(event: OrderFilled) -> str:
+    verb = "bought" if event.side == "buy" else "sold"
+    part = "" if event.status == "filled" else f" ({event.status.replace('_', ' ')})"
+    return f"{event.algorithm}: {verb} {number(event.quantity)} {event.symbol} at {number(event.price)}{part}"
+
+
+def _control(verb: str) -> Callable[[Any], str]:
+    return lambda message: f"{verb} {message.scope}: {message.reason} (by {message.by})"
+
+
+_SENTENCES: dict[type[Any], Callable[[Any], str]] = {
+    Trade: lambda m: f"{m.symbol} trade {number(m.size)} at {number(m.price)}",
+    Quote: lambda m: (
+        f"{m.symbol} quote bid {number(m.bid_price)} x {number(m.bid_size)}, "
+        f"ask {number(m.ask_price)} x {number(m.ask_size)}"
+    ),
+    Bar: lambda m: (
+        f"{m.symbol} bar open {number(m.open)} high {number(m.high)} low {number(m.low)} "
+        f"close {number(m.close)} volume {number(m.volume)}"
+    ),
+    GapOpened: lambda m: f"GAP: the {m.feed} feed broke ({m.reason}); what follows may miss entries",
+    GapClosed: lambda m: (
+        f"gap closed: the {m.feed} feed is back after {(m.until_ns - m.since_ns) / 1e9:.1f} s"
+    ),
+    OrderRequest: lambda m: f"asks to {terms(m.terms)} {short(m.client_order_id)}, because of {m.trigger}",
+    CancelRequest: lambda m: f"asks to cancel {short(m.client_order_id)}",
+    ReplaceRequest: lambda m: (
+        f"asks to replace {short(m.replaces)} by {terms(m.terms)} {short(m.client_order_id)}"
+    ),
+    ShutdownAcknowledged: lambda m: "has stopped asking",
+    Registered: lambda m: f"{m.algorithm}: registered",
+    OrderApproved: lambda m: f"{m.algorithm}: approved {terms(m.terms)} {short(m.client_order_id)}",
+    OrderRefused: _refused,
+    OrderSent: lambda m: (
+        f"{m.algorithm}: sent {short(m.client_order_id)}, acknowledged after "
+        f"{(m.acknowledged_ns - m.sent_ns) / 1e6:.1f} ms"
+    ),
+    OrderUncertain: lambda m: f"{m.algorithm}: uncertain {short(m.client_order_id)}, {m.why}",
+    OrderUpdated: lambda m: f"{m.algorithm}: {m.symbol} {short(m.client_order_id)} is {m.status} ({m.event})",
+    OrderFilled: _filled,
+    CancelRefused: lambda m: f"{m.algorithm}: not cancelled {short(m.client_order_id)}, {m.reason.message}",
+    FactKept: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
+    Halt: _control("HALT"),
+    ReduceOnly: _control("REDUCE ONLY"),
+    Resume: _control("resume"),
+    Shutdown: _control("shut down"),
+}
+
+
+def sentence(message: Any) -> str:
+    """One line about a message; of a type without one, its repr."""
+    say = _SENTENCES.get(type(message))
+    return say(message) if say is not None else repr(message)

@@ -1,0 +1,203 @@
+"""Start processes, watch them, start the dead again a bounded number of times, and stop them in order."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bus.errors import BackboneError
+from bus.service import BAD_INPUT
+from ops.lifeline import tied_to_this_process
+
+# What still dies after five starts has a cause that a sixth does not remove.
+MOST_RESTARTS = 5
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 4.0
+_POLL_S = 0.05
+
+# Services stop within 15 s of their own (bus/service.py); past this they are killed.
+STOP_WITHIN_S = 20.0
+
+_LAST_LINES = 8
+
+State = Literal["running", "restarting", "failed", "stopping", "stopped"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How to start one process. Where it is `essential`, the whole cannot go on without it."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]] = field(repr=False)
+    log: Path
+    essential: bool = True
+    stop_within_s: float = STOP_WITHIN_S
+
+
+@dataclass
+class Child:
+    """One process of ours, over all its starts."""
+
+    spec: Spec
+    process: subprocess.Popen[bytes] = field(repr=False)
+    state: State = "running"
+    restarts: int = 0
+    restart_at: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists."""
+        return self.process.poll() is None
+
+
+def python(
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path,
+    *,
+    essential: bool = True,
+) -> Spec:
+    """A process of this project: `arguments` follow the interpreter; output goes to files in `directory`."""
+    log, output = directory / f"{name}.log", directory / f"{name}.out"
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as errors, output.open("wb") as out:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                # Ctrl-C in the terminal reaches the supervisor alone, which stops the others in order.
+                start_new_session=True,
+                preexec_fn=tied_to_this_process(),
+            )
+
+    return Spec(name, start, log, essential)
+
+
+class ChildFailed(BackboneError):
+    """A process without which nothing goes on has ended for good; `exit_code` is what ours should be."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Supervisor:
+    """The processes of one run."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.children: dict[str, Child] = {}
+        self._say = say
+
+    def __repr__(self) -> str:
+        return f"supervisor of {', '.join(f'{child.spec.name} ({child.state})' for child in self._all())}"
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again; those that never were are left out."""
+        return {name: child.restarts for name, child in self.children.items() if child.restarts}
+
+    def start(self, spec: Spec) -> Child:
+        """Start a process and watch it from now on."""
+        child = self.children[spec.name] = Child(spec, spec.start())
+        return child
+
+    async def watch(self) -> None:
+        """Start the dead again, until cancelled. Raises ChildFailed when an essential one ends for good."""
+        while True:
+            for child in self._all():
+                self.look_after(child)
+            await asyncio.sleep(_POLL_S)
+
+    def look_after(self, child: Child) -> None:
+        """One look at one process; raises ChildFailed as `watch` does."""
+        now = time.monotonic()
+        if child.state == "running" and not child.alive:
+            self._ended(child, now)
+        elif child.state == "restarting" and now >= child.restart_at:
+            child.process = child.spec.start()
+            child.state = "running"
+            child.restarts += 1
+            self._say(f"{child.spec.name} runs again as pid {child.process.pid}")
+
+    async def stop(self, *names: str) -> None:
+        """Stop these together: SIGTERM, a bounded wait, then SIGKILL, naming who was late."""
+        stopping = [self.children[name] for name in names if name in self.children]
+        for child in stopping:
+            child.state = "stopping"
+            if child.alive:
+                child.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        while waiting := [child for child in stopping if child.alive]:
+            for child in waiting:
+                if time.monotonic() - started > child.spec.stop_within_s:
+                    self._say(f"{child.spec.name} did not end in {child.spec.stop_within_s:.0f} s: killed")
+                    child.process.kill()
+                    child.process.wait()
+            await asyncio.sleep(_POLL_S / 5)
+        for child in stopping:
+            child.state = "stopped"
+
+    def kill_all(self) -> None:
+        """The last resort of a stop that was itself broken off: leave nobody behind."""
+        for child in self._all():
+            if child.alive:
+                child.process.kill()
+                child.process.wait()
+
+    def _all(self) -> list[Child]:
+        return list(self.children.values())
+
+    def _ended(self, child: Child, now: float) -> None:
+        how = _how(child.process.returncode)
+        # Exit code 2 means that somebody's input is wrong: another start would say the same.
+        if child.process.returncode != BAD_INPUT and child.restarts < MOST_RESTARTS:
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**child.restarts)
+            child.state, child.restart_at = "restarting", now + wait_s
+            self._say(f"{child.spec.name} {how}; it is started again")
+            return
+        child.state = "failed"
+        message = f"{child.spec.name} {how}{_after(child.restarts)}{_lines(child.spec.log)}"
+        if child.process.returncode == BAD_INPUT:
+            raise ChildFailed(bad_input(child.spec) or message, BAD_INPUT)
+        if child.spec.essential:
+            raise ChildFailed(message, 1)
+        self._say(message)
+
+
+def bad_input(spec: Spec) -> str:
+    """The sentence that a process left when it refused its input; empty where it left none."""
+    sentences = [line for line in _tail(spec.log) if line.startswith("error: ")]
+    return sentences[-1].removeprefix("error: ") if sentences else ""
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with code {code}"
+
+
+def _after(restarts: int) -> str:
+    return f" after {restarts} restarts" if restarts else ""
+
+
+def _lines(log: Path) -> str:
+    lines = _tail(log)
+    if not lines:
+        return f"; it logged nothing ({log})"
+    return f"; the last lines of {log}:\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        return log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    except FileNotFoundError:
+        return []
