@@ -98,7 +98,8 @@ class MarketWriter:
     async def write(self, batch: MarketBatch) -> None:
         """Send one frame; returns when it is under way, after waiting for a place in the window.
 
-        Raises Fenced when the lease is lost, ServerRefused when the server cannot take it.
+        Raises Fenced when the lease is lost, ServerRefused when the server cannot take an earlier frame:
+        then this one was not taken. The earlier one goes first when writing goes on.
         """
         if not batch.streams:
             return
@@ -121,9 +122,11 @@ class MarketWriter:
         await self._recover()
 
     async def close(self) -> None:
-        """Acknowledge what is under way, then close the connection."""
-        await self.drain()
-        await self._link.close()
+        """Acknowledge what is under way, then close the connection. Raises as `write` does."""
+        try:
+            await self.drain()
+        finally:
+            await self._link.close()
 
     def _send(self, batch: MarketBatch) -> Sent | None:
         wire = self._link.wire
@@ -147,24 +150,38 @@ class MarketWriter:
         if is_unloaded(reply):
             await self._recover()
             return
+        if isinstance(reply, Exception):
+            # Not written; it stays in front, to be sent again if the caller goes on.
+            self._under_way[0] = (batch, None)
         checked(reply)
         self._under_way.popleft()
         self.written += len(batch.streams)
 
     async def _recover(self) -> None:
-        """After a break: drop from the front what the server has, send the rest again, in order."""
+        """After a break: drop what the server has, send the rest again, in order."""
         while True:
-            await self._link.opened()
             try:
-                while self._under_way and await self._is_there(self._under_way[0][0]):
-                    batch, _ = self._under_way.popleft()
-                    self.written += len(batch.streams)
+                there = [await self._is_written(batch, sent) for batch, sent in self._under_way]
                 await self._reload()
             except (ReplyLost, ServerUnreachable):
                 continue
-            pending = [batch for batch, _ in self._under_way]
-            self._under_way = deque((batch, self._send(batch)) for batch in pending)
+            missing: deque[tuple[MarketBatch, Sent | None]] = deque()
+            for (batch, _), is_there in zip(self._under_way, there, strict=True):
+                if is_there:
+                    self.written += len(batch.streams)
+                else:
+                    missing.append((batch, self._send(batch)))
+            self._under_way = missing
             return
+
+    async def _is_written(self, batch: MarketBatch, sent: Sent | None) -> bool:
+        if sent is None:
+            return False
+        try:
+            (reply,) = await sent
+        except ReplyLost:
+            return await self._is_there(batch)
+        return not isinstance(reply, Exception)
 
     async def _is_there(self, batch: MarketBatch) -> bool:
         received = str(batch.received_ns).encode()
