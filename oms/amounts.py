@@ -52,9 +52,9 @@ def ceiling(value: Decimal) -> Decimal:
     return value.quantize(NINTH_PLACE, rounding=ROUND_CEILING, context=_EXACT)
 
 
-def rounded(value: Decimal) -> Decimal:
-    """The value rounded to the nearest nine places."""
-    return value.quantize(NINTH_PLACE, rounding=ROUND_HALF_EVEN, context=_EXACT)
+def ratio(left: Decimal, right: Decimal) -> Decimal:
+    """The quotient, rounded to the nearest nine places. Raises DivisionByZero."""
+    return _EXACT.divide(left, right).quantize(NINTH_PLACE, rounding=ROUND_HALF_EVEN, context=_EXACT)
 
 
 def quotient(left: Decimal, right: Decimal) -> Decimal:

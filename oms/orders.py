@@ -12,7 +12,7 @@ from bus.order_messages import (
     OrderUpdated,
     Side,
 )
-from oms.amounts import ZERO, minus, plus, quotient
+from oms.amounts import ZERO, minus, plus, quotient, times
 
 # What the OMS itself knows of an order before the broker has said anything.
 APPROVED = "approved"
@@ -40,7 +40,7 @@ _FURTHEST = 5
 
 @dataclass(slots=True)
 class Order:
-    """What is known of one order. `filled` is what executions were booked for, and never goes back."""
+    """What is known of one order. `filled` is what executions were booked for, at `paid` in all."""
 
     algorithm: str
     client_order_id: str
@@ -55,6 +55,7 @@ class Order:
     broker_order_id: str = ""
     refusal: str = ""
     filled: Decimal = ZERO
+    paid: Decimal = ZERO
     reported: Decimal = ZERO
     executions: set[str] = field(default_factory=set)
     assumed: Decimal = ZERO
@@ -115,9 +116,8 @@ def countable(order: Order, execution_id: str, quantity: Decimal, filled_quantit
 
 
 def absorb(order: Order, execution_id: str, quantity: Decimal, filled_quantity: Decimal) -> None:
-    """Remember an execution that `countable` found to be booked already, wholly or in part."""
-    if execution_id in order.executions or execution_id.startswith(ASSUMED_PREFIX):
-        return
+    """Remember an execution that came late and was booked already, wholly or in part; once for each."""
+    order.executions.add(execution_id)
     if filled_quantity <= order.assumed_up_to:
         order.assumed = max(ZERO, minus(order.assumed, quantity))
 
@@ -128,6 +128,7 @@ def fill(order: Order, event: OrderFilled) -> bool:
         return False
     order.executions.add(event.execution_id)
     order.filled = plus(order.filled, event.quantity)
+    order.paid = plus(order.paid, times(event.quantity, event.price))
     order.reported = max(order.reported, event.filled_quantity)
     if event.execution_id.startswith(ASSUMED_PREFIX):
         order.assumed = plus(order.assumed, event.quantity)
@@ -169,8 +170,13 @@ def refused(order: Order, event: OrderRefused) -> None:
     order.refusal = event.reasons[0].code if event.reasons else ""
 
 
+def advances(order: Order, status: str) -> bool:
+    """Whether this status would be news: not after the end, not a step back, not the same again."""
+    if order.status in TERMINAL or status == order.status:
+        return False
+    return status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(order.status, _FURTHEST)
+
+
 def _advance(order: Order, status: str) -> None:
-    if order.status in TERMINAL:
-        return
-    if status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(order.status, _FURTHEST):
+    if advances(order, status):
         order.status = status

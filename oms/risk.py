@@ -6,7 +6,8 @@ from decimal import Decimal
 from bus.order_messages import OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, ceiling, quotient, times
 from oms.book import Book
-from oms.checks import CHECKS, Context, Price, Subject, gate, malformed
+from oms.checks import CHECKS, Subject
+from oms.gate import Context, Price, gate, malformed
 from oms.limits import Effective, Limits
 
 _PERMISSION = object()

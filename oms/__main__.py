@@ -1,0 +1,86 @@
+"""Run the OMS: `python -m oms`. Wires settings, limits and the broker by plain arguments."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bus import logs
+from bus.errors import InvalidInput
+from bus.service import Service, live, run
+from bus.settings import load
+from oms.broker import Broker
+from oms.journal import Journal
+from oms.limits import Limits, parse
+from oms.service import Oms
+from oms.settings import DEFAULT_LIMITS, OmsSettings
+
+_EXAMPLE = """\
+example:
+  ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 MD_REDIS_URL=redis://127.0.0.1:6379/0 \\
+  ALPACA_API_KEY_FILE=key ALPACA_SECRET_KEY_FILE=secret python -m oms --limits limits.toml
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the OMS until it is stopped; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="backbone oms",
+        description="Check each order request against limits and halts, journal it, send what is approved.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--limits",
+        metavar="FILE",
+        type=Path,
+        help=f"risk limits as TOML (default: {DEFAULT_LIMITS.name} of this package, made for paper)",
+    )
+    arguments = parser.parse_args(argv)
+    return start(arguments.limits, alpaca)
+
+
+def start(
+    limits_file: Path | None,
+    make_broker: Callable[[OmsSettings], Broker],
+    make_journal: Callable[..., Journal] = Journal,
+) -> int:
+    """Run an OMS with this broker and journal; returns the exit code."""
+
+    async def body() -> None:
+        settings = load(OmsSettings, oms_limits=limits_file)
+        logs.set_up("oms", level=settings.log_level)
+        limits = read_limits(settings.oms_limits)
+        service = Service("oms")
+        oms = Oms(service, settings, limits, make_broker(settings), make_journal)
+        await live(service, settings.orders_redis_url, oms.run)
+
+    return run(body)
+
+
+def alpaca(settings: OmsSettings) -> Broker:
+    """The broker of these settings. Raises InvalidInput where keys are missing."""
+    # Imported here, so that nothing else of the OMS loads alpaca-py and what comes with it.
+    from oms.alpaca_broker import AlpacaBroker
+
+    key, secret = settings.keys()
+    return AlpacaBroker(
+        key,
+        secret,
+        paper=settings.trading == "paper",
+        url=settings.trading_url,
+        timeout_s=settings.oms_send_timeout_s,
+    )
+
+
+def read_limits(path: Path) -> Limits:
+    """The limits of a file. Raises InvalidInput that names it."""
+    try:
+        content = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"limits file {path}: {error}") from error
+    return parse(content, str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Alpaca's order objects and ours: read tolerantly, written exactly. Pure."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from bus.errors import Unreadable
+from bus.order_messages import OrderTerms
+from oms.amounts import ZERO, text
+from oms.broker import BrokerOrder
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)")
+
+
+class AlpacaOrder(msgspec.Struct, frozen=True):
+    """The fields of an order that matter here. Words such as status are taken as they come."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    status: str
+    side: str = ""
+    type: str = ""
+    time_in_force: str = ""
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    filled_qty: Decimal | None = None
+    filled_avg_price: Decimal | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    extended_hours: bool = False
+
+
+def read_order(raw: Any) -> BrokerOrder:
+    """An order of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        return broker_order(msgspec.convert(raw, AlpacaOrder, strict=False))
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"an order of Alpaca's: {error}") from error
+
+
+def broker_order(order: AlpacaOrder) -> BrokerOrder:
+    """Alpaca's order in the broker protocol's words."""
+    return BrokerOrder(
+        id=order.id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        time_in_force=order.time_in_force,
+        status=order.status,
+        quantity=order.qty,
+        notional=order.notional,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        filled_quantity=order.filled_qty or ZERO,
+        filled_average_price=order.filled_avg_price,
+        replaces=order.replaces,
+        replaced_by=order.replaced_by,
+        extended_hours=order.extended_hours,
+    )
+
+
+def new_order(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
+    """The body of a new order. Numbers are strings: a float would not be the number that was approved."""
+    body: dict[str, Any] = {
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "type": terms.type,
+        "time_in_force": terms.time_in_force,
+        "client_order_id": client_order_id,
+    }
+    for name, value in (
+        ("qty", terms.quantity),
+        ("notional", terms.notional),
+        ("limit_price", terms.limit_price),
+        ("stop_price", terms.stop_price),
+    ):
+        if value is not None:
+            body[name] = text(value)
+    if terms.extended_hours:
+        body["extended_hours"] = True
+    return body
+
+
+def replacement(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
+    """The body of a replace: what may change of a working order, and the new client id."""
+    body = new_order(terms, client_order_id)
+    changeable = ("qty", "time_in_force", "limit_price", "stop_price", "client_order_id")
+    return {name: body[name] for name in changeable if name in body}
+
+
+def terms_of(order: BrokerOrder) -> OrderTerms:
+    """The terms of an order that was found at the broker.
+
+    Raises Unreadable for a kind of order that our terms have no word for.
+    """
+    raw = {
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.type,
+        "time_in_force": order.time_in_force,
+        "quantity": order.quantity,
+        "notional": order.notional if order.quantity is None else None,
+        "limit_price": order.limit_price,
+        "stop_price": order.stop_price,
+        "extended_hours": order.extended_hours,
+    }
+    try:
+        return msgspec.convert(raw, OrderTerms)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"order {order.id} at the broker: {error}") from error
+
+
+def time_ns(written: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time with up to nine decimals. Raises Unreadable."""
+    match = _TIME.fullmatch(written)
+    if match is None:
+        raise Unreadable(f"{written[:64]!r} is not a time such as 2026-01-02T15:04:05.123456789Z")
+    seconds, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
+    return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+
+
+def written_time(at_ns: int) -> str:
+    """RFC 3339 of a time, to the second below: for filters that must not cut too much."""
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

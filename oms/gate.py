@@ -1,0 +1,133 @@
+"""What must hold before an order is even looked at: readiness, halts, leadership, and terms that make sense."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from bus.control_messages import Halt, ReduceOnly
+from bus.errors import InvalidInput
+from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
+from bus.streams import checked_symbol
+from oms.amounts import is_amount
+
+
+class HaltView(Protocol):
+    """What the checks ask of the halt state."""
+
+    @property
+    def known(self) -> bool:
+        """False where the state could not be read: then nothing may be sent."""
+        ...
+
+    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
+        """The strictest halt that covers this order, if any."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A reference price and when it was received."""
+
+    price: Decimal
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision depends on besides the request, the book, limits and prices.
+
+    `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
+    holder has said that it stopped. `why_not_ready` is "" once orders may be taken.
+    """
+
+    account: str
+    algorithm: str
+    now_ns: int
+    halt: HaltView
+    control_fresh: bool
+    why_not_ready: str
+    lease: str
+    retired_lease: str = ""
+
+
+def gate(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reason]:
+    """Why nothing is taken from this algorithm now: not ready, halted, control unread, not the leader."""
+    reasons = []
+    if context.why_not_ready:
+        reasons.append(Reason(code="not_ready", message=f"orders are not taken yet: {context.why_not_ready}"))
+    if not context.halt.known:
+        reasons.append(
+            Reason(
+                code="halt_unknown",
+                message="the halt state is missing: look at the account, then `backbone resume --reason ...`",
+            )
+        )
+    if not context.control_fresh:
+        reasons.append(
+            Reason(
+                code="control_unread", message="the control stream has not been read for 500 ms", limit="500"
+            )
+        )
+    mode = context.halt.mode_for(context.account, context.algorithm, request.terms.symbol)
+    if isinstance(mode, Halt):
+        reasons.append(Reason(code="halted", message=f"{mode.scope} is halted by {mode.by}: {mode.reason}"))
+    if not context.lease or request.lease != context.lease:
+        reasons.append(
+            Reason(
+                code="not_leader",
+                message="only the leader of an algorithm may order: this lease is not in force",
+            )
+        )
+    elif request.lease == context.retired_lease:
+        reasons.append(
+            Reason(code="shut_down", message="this algorithm has acknowledged its shutdown under this lease")
+        )
+    if (
+        not request.client_order_id.startswith(f"bb-{context.algorithm}-")
+        or len(request.client_order_id) > 128
+    ):
+        reasons.append(
+            Reason(
+                code="bad_client_order_id",
+                message=f"a client order id begins with bb-{context.algorithm}- in 128 characters at most",
+                value=request.client_order_id[:128],
+            )
+        )
+    return reasons
+
+
+def malformed(terms: OrderTerms) -> Reason | None:
+    """What makes these terms no order at all, if anything."""
+    wrong = _amount_wrong("quantity", terms.quantity) or _amount_wrong("notional", terms.notional)
+    wrong = (
+        wrong
+        or _amount_wrong("limit_price", terms.limit_price)
+        or _amount_wrong("stop_price", terms.stop_price)
+    )
+    if wrong is None and (terms.quantity is None) == (terms.notional is None):
+        wrong = "exactly one of quantity and notional must be set"
+    if wrong is None:
+        wrong = _price_wrong(terms)
+    if wrong is None:
+        try:
+            checked_symbol(terms.symbol)
+        except InvalidInput as error:
+            wrong = str(error)
+    return None if wrong is None else Reason(code="bad_terms", message=wrong)
+
+
+def _amount_wrong(name: str, value: Decimal | None) -> str | None:
+    if value is None or (is_amount(value) and value > 0):
+        return None
+    return f"{name} is {value}: it must be above zero, with at most nine places"
+
+
+def _price_wrong(terms: OrderTerms) -> str | None:
+    needs_limit, needs_stop = terms.type in ("limit", "stop_limit"), terms.type in ("stop", "stop_limit")
+    for name, value, needed in (
+        ("limit_price", terms.limit_price, needs_limit),
+        ("stop_price", terms.stop_price, needs_stop),
+    ):
+        if needed != (value is not None):
+            return f"a {terms.type} order {'needs' if needed else 'has no'} {name}"
+    return None

@@ -1,0 +1,160 @@
+"""The parts of one OMS, put together by plain arguments, and the little that several of them share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bus import halt, streams
+from bus.connection import connect
+from bus.consume import GroupReader
+from bus.control_messages import Halt
+from bus.lease import Lease
+from bus.order_messages import Registered
+from bus.service import Service
+from oms.book import Book
+from oms.broker import Broker, BrokerError
+from oms.budget import Bucket
+from oms.desk import Desk
+from oms.dispatch import Dispatch
+from oms.journal import Journal
+from oms.limits import Limits
+from oms.permission import Permission
+from oms.prices import Prices
+from oms.records import Records
+from oms.recovery import Recovery
+from oms.registry import Registry
+from oms.sender import Sender
+from oms.settings import OmsSettings
+from oms.watch import Watch
+
+# Readers look up from a quiet stream this often, so that a stop and a new algorithm are noticed.
+BLOCK_MS = 100
+
+_RETRY_S = 0.5
+
+log = structlog.get_logger()
+
+
+class Parts:
+    """Everything an OMS is made of. Must be made inside the event loop."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: OmsSettings,
+        limits: Limits,
+        broker: Broker,
+        make_journal: Callable[[str, Lease, str], Journal],
+    ) -> None:
+        url, account, clock = settings.orders_redis_url, settings.account, service.clock
+        self.service, self.settings, self.limits, self.broker = service, settings, limits, broker
+        self.account, self.clock = account, clock
+        self.client = connect(url, name="oms")
+        self.lease = Lease(self.client, streams.oms_lease(account), service.process, clock=clock)
+        self.halts = halt.HaltWatch(url, clock, name="oms-halts")
+        self.journal = make_journal(url, self.lease, account)
+        self.records = Records(Book(), self.journal, account)
+        self.sender = Sender(
+            Bucket(clock.monotonic_ns(), settings.oms_requests_per_minute),
+            clock,
+            threads=settings.oms_threads,
+            longest_wait_s=settings.oms_longest_wait_s,
+        )
+        self.watch = Watch(
+            broker, self.sender, self.records, clock, settings.oms_send_timeout_s, settings.oms_settle_s
+        )
+        self.recovery = Recovery(broker, self.sender, self.records, self.watch, clock)
+        permission = Permission(self.lease, self.halts, clock, account)
+        self.dispatch = Dispatch(broker, self.sender, self.records, permission, clock, self.watch.add)
+        self.prices = Prices(settings.md_redis_url, clock)
+        self.registry = Registry(self.client, account)
+        self.behind = asyncio.Event()
+        self.desk = Desk(
+            account,
+            limits,
+            self.records,
+            self.prices,
+            self.registry,
+            self.halts,
+            self.dispatch,
+            clock,
+            on_unreadable_fact=self._halt_account,
+            on_connected=self.fall_behind,
+        )
+        self.requests = self.reader((), "oms-requests", "0")
+
+    def __repr__(self) -> str:
+        return f"<OMS of {self.account}: {self.desk.why_not_ready or 'ready'}>"
+
+    def reader(self, names: tuple[str, ...], name: str, start: str) -> GroupReader:
+        """A reader of streams on the orders server, for the OMS's group."""
+        return GroupReader(
+            self.settings.orders_redis_url,
+            names,
+            streams.GROUP_OMS,
+            start=start,
+            block_ms=BLOCK_MS,
+            name=name,
+        )
+
+    def say(self, why_not_ready: str) -> None:
+        """Take no orders for this reason; "" takes them again."""
+        self.desk.why_not_ready = why_not_ready
+        self.service.state = why_not_ready or "ready"
+        self.service.details.update(ready=not why_not_ready, why_not=[why_not_ready] if why_not_ready else [])
+
+    def fall_behind(self) -> None:
+        """The broker may know more than the book: take no orders until that is mended."""
+        self.behind.set()
+        self.say("catching up with the broker")
+
+    def registered(self, name: str) -> None:
+        """Tell an algorithm that its requests are read; once in its life."""
+        if name not in self.records.registered:
+            self.records.record([Registered(algorithm=name, at_ns=self.clock.now_ns())])
+
+    async def asked(self, ask: Callable[[], Awaitable[None]]) -> bool:
+        """Ask the broker until it answers; False where a stop came first."""
+        while not self.service.stopping.is_set():
+            try:
+                await ask()
+            except BrokerError as error:
+                self.say(f"the broker's orders are not known: {error}")
+                await self.pause(_RETRY_S)
+            else:
+                return True
+        return False
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not beyond a stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.service.stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something holds, but not beyond a stop."""
+        while not true() and not self.service.stopping.is_set():
+            await self.pause(0.005)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await asyncio.gather(
+            self.requests.close(),
+            self.journal.close(),
+            self.prices.close(),
+            self.halts.close(),
+            self.client.aclose(),
+            return_exceptions=True,
+        )
+
+    async def _halt_account(self, why: str) -> None:
+        """A broker fact that cannot be read may be a fill: stop ordering, and ask the broker."""
+        log.error("account halted", reason=why)
+        await halt.change(
+            self.client,
+            Halt(scope=f"account:{self.account}", reason=why, by="oms", at_ns=self.clock.now_ns()),
+        )
+        self.fall_behind()

@@ -1,0 +1,109 @@
+"""Reference prices on demand: the last trade or quote of a symbol, and when it was received."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import structlog
+
+from bus.clock import Clock
+from bus.codec import market_message
+from bus.errors import ReplyLost, ServerUnreachable, Unreadable
+from bus.link import Link
+from bus.market_messages import Quote, Trade
+from bus.streams import market
+from bus.wire import pack
+from oms.gate import Price
+
+# A price read this recently is not read again: its age is judged by when it was received, not by when it
+# was read.
+CACHE_NS = 20_000_000
+
+# A trade this recent is the price; an older one gives way to a newer quote's middle.
+TRADE_FRESH_NS = 1_000_000_000
+
+# Prices must not hold up decisions: without an answer the last known price stays, and ages.
+ANSWER_TIMEOUT_S = 0.25
+
+_CHANNELS = ("trades", "quotes")
+
+log = structlog.get_logger()
+
+
+class Prices:
+    """The market-data server's last entries for the symbols of a batch, in one pipelined request."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._link = Link(url, name="oms-prices")
+        self._clock = clock
+        self._known: dict[str, Price] = {}
+        self._read_ns: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<prices of {len(self._known)} symbols>"
+
+    @property
+    def known(self) -> Mapping[str, Price]:
+        """What was read last, by symbol."""
+        return self._known
+
+    async def refresh(self, symbols: Iterable[str]) -> Mapping[str, Price]:
+        """Read the prices that were not read in the last milliseconds; returns all that are known."""
+        now_ns = self._clock.monotonic_ns()
+        due = [name for name in set(symbols) if now_ns - self._read_ns.get(name, -CACHE_NS) >= CACHE_NS]
+        if due:
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await self._read(due, now_ns)
+            except (ReplyLost, ServerUnreachable, TimeoutError) as error:
+                log.warning("prices not readable", error=str(error) or "no answer in time")
+        return self._known
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
+
+    async def _read(self, symbols: list[str], now_ns: int) -> None:
+        wire = await self._link.opened()
+        asked = [(symbol, channel) for symbol in symbols for channel in _CHANNELS]
+        packed = b"".join(
+            pack("XREVRANGE", market(symbol, channel), "+", "-", "COUNT", 1) for symbol, channel in asked
+        )
+        replies = await wire.send(packed, len(asked))
+        found: dict[str, dict[str, Price]] = {symbol: {} for symbol in symbols}
+        for (symbol, channel), reply in zip(asked, replies, strict=True):
+            if isinstance(reply, Exception) or not reply:
+                continue
+            values = reply[0][1]
+            price = read_price(channel, dict(zip(values[::2], values[1::2], strict=True)))
+            if price is not None:
+                found[symbol][channel] = price
+        for symbol, prices in found.items():
+            self._read_ns[symbol] = now_ns
+            chosen = choose(prices.get("trades"), prices.get("quotes"), self._clock.now_ns())
+            if chosen is not None:
+                self._known[symbol] = chosen
+
+
+def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:
+    """The price of an entry: a trade's, or the middle of a two-sided quote. None for anything else."""
+    try:
+        message = market_message(channel, fields)
+        received_ns = int(fields[b"r"])
+    except (Unreadable, KeyError, ValueError):
+        return None
+    if isinstance(message, Trade) and message.price > 0:
+        return Price(message.price, received_ns)
+    if isinstance(message, Quote) and message.bid_price > 0 and message.ask_price > 0:
+        middle: Decimal = (message.bid_price + message.ask_price) / 2
+        return Price(middle, received_ns)
+    return None
+
+
+def choose(trade: Price | None, quote: Price | None, now_ns: int) -> Price | None:
+    """The trade while it is fresh, otherwise the newer of the two."""
+    if trade is None or quote is None:
+        return trade or quote
+    if now_ns - trade.received_ns <= TRADE_FRESH_NS or trade.received_ns >= quote.received_ns:
+        return trade
+    return quote

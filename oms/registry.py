@@ -1,0 +1,82 @@
+"""Which algorithms there are, who leads each, and which symbols need a reference price."""
+
+from collections.abc import Callable
+
+import orjson
+import redis.asyncio
+import structlog
+
+from bus.connection import Client
+from bus.consume import GroupReader
+from bus.errors import InvalidInput
+from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
+
+# How often the registry is looked at, and for how long the OMS's own wants hold without that.
+LOOK_S = 1.0
+_WANTS_TTL_MS = 5000
+
+log = structlog.get_logger()
+
+
+class Registry:
+    """Follows the registered algorithms; `leases` is the lease value of each as last read."""
+
+    def __init__(self, client: Client, account: str) -> None:
+        self.leases: dict[str, str] = {}
+        self._client = client
+        self._account = account
+        self._refused: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<registry of {len(self.leases)} algorithms>"
+
+    async def look(self, reader: GroupReader, on_new: Callable[[str], None]) -> None:
+        """Read the requests of newly registered algorithms too, and tell `on_new` their names."""
+        found = await self._client.hkeys(algorithms(self._account))
+        new = []
+        for raw in found:
+            name = raw.decode(errors="replace")
+            if name in self.leases or name in self._refused:
+                continue
+            try:
+                new.append(checked_name(name, "algorithm"))
+            except InvalidInput as error:
+                self._refused.add(name)
+                log.error("registration not taken", error=str(error))
+        if new:
+            await reader.add([requests(self._account, name) for name in new])
+            self.leases |= dict.fromkeys(new, "")
+        await self.read_leases()
+        for name in new:
+            on_new(name)
+
+    async def read_leases(self) -> None:
+        """Read who leads each algorithm now."""
+        names = list(self.leases)
+        if not names:
+            return
+        values = await self._client.mget([algorithm_lease(self._account, name) for name in names])
+        for name, value in zip(names, values, strict=True):
+            self.leases[name] = value.decode() if value else ""
+
+    async def want_prices(self, needed: set[str]) -> None:
+        """Want trades of these symbols and of every symbol that somebody wants in any channel."""
+        own = wants("oms")
+        symbols = set(needed)
+        keys = [
+            key async for key in self._client.scan_iter(match=wants("*"), count=200) if key.decode() != own
+        ]
+        for value in await self._client.mget(keys) if keys else ():
+            try:
+                channels = orjson.loads(value) if value else {}
+                symbols.update(symbol for listed in channels.values() for symbol in listed if symbol != "*")
+            except (ValueError, AttributeError, TypeError) as error:
+                log.warning("wants not readable", error=str(error))
+        await self._client.set(own, orjson.dumps({"trades": sorted(symbols)}), px=_WANTS_TTL_MS)
+
+    async def leave(self) -> None:
+        """Take the OMS's own wants away."""
+        try:
+            await self._client.delete(wants("oms"))
+        except (redis.asyncio.RedisError, OSError) as error:
+            log.warning("wants not removed", error=str(error))

@@ -1,0 +1,151 @@
+"""Alpaca's trade updates, as received, to events of ours. Pure: unknown words are taken as they come."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from bus.codec import Message
+from bus.errors import Unreadable
+from bus.order_messages import CancelRefused, OrderFilled, OrderUpdated, Reason
+from oms.adoption import adopted, owner, side_of
+from oms.alpaca_orders import AlpacaOrder, broker_order, time_ns
+from oms.amounts import ZERO, is_amount
+from oms.book import Book
+from oms.orders import REFUSED, TERMINAL, Order, advances, countable
+
+_FILLS = ("fill", "partial_fill")
+
+# Events that mean something although the order's state stays as it was.
+_TELLING = ("order_cancel_rejected", "order_replace_rejected", "restated")
+
+
+class _Update(msgspec.Struct, frozen=True):
+    event: str
+    order: AlpacaOrder
+    execution_id: str | None = None
+    timestamp: str | None = None
+    price: Decimal | None = None
+    qty: Decimal | None = None
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    stream: str
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_read_frame = msgspec.json.Decoder(_Frame, strict=False).decode
+_read_update = msgspec.json.Decoder(_Update, strict=False).decode
+
+
+@dataclass(slots=True)
+class Translation:
+    """What one frame means.
+
+    `events` go into the journal. `absorbed` is a fill that comes late: it was booked already, wholly or in
+    part. `stray` is the broker's id of an order that was given up as never sent and is at the broker after
+    all: it must be cancelled. `order` is the one concerned, where the book knew it before.
+    """
+
+    events: list[Message] = field(default_factory=list)
+    absorbed: tuple[Order, str, Decimal, Decimal] | None = None
+    stray: str | None = None
+    order: Order | None = None
+
+
+def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
+    """What a frame of the trade updates stream means to this book.
+
+    Raises Unreadable where it is not a trade update that can be understood: then a fact may be missing.
+    """
+    try:
+        envelope = _read_frame(frame)
+        if envelope.stream in ("authorization", "listening"):
+            return Translation()
+        if envelope.stream != "trade_updates":
+            raise Unreadable(f"a frame of stream {envelope.stream[:64]!r}; known here: trade_updates")
+        update = _read_update(envelope.data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"a trade update: {error}") from error
+    order = update.order
+    at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
+    known = book.orders.get(order.client_order_id)
+    translation = Translation(order=known)
+    if known is None:
+        translation.events += adopted(broker_order(order), at_ns)
+    algorithm = known.algorithm if known is not None else owner(order.client_order_id)
+    if update.event in _FILLS:
+        _fill(translation, update, known, algorithm, at_ns)
+    else:
+        _change(translation, update, known, algorithm, at_ns)
+    if known is not None and known.status == REFUSED and order.status not in TERMINAL:
+        translation.stray = order.id
+    return translation
+
+
+def _fill(translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int) -> None:
+    order, quantity, price = update.order, update.qty, update.price
+    if quantity is None or price is None or not (is_amount(quantity) and price.is_finite() and quantity > 0):
+        raise Unreadable(f"a {update.event} of order {order.id} with quantity {quantity} and price {price}")
+    cumulative = order.filled_qty or ZERO
+    execution_id = update.execution_id or f"{order.id}:{cumulative.normalize():f}"
+    news = quantity if known is None else countable(known, execution_id, quantity, cumulative)
+    if known is not None and news != quantity and execution_id not in known.executions:
+        translation.absorbed = (known, execution_id, quantity, cumulative)
+    if news > 0:
+        translation.events.append(
+            OrderFilled(
+                algorithm=algorithm,
+                client_order_id=order.client_order_id,
+                broker_order_id=order.id,
+                execution_id=execution_id,
+                symbol=order.symbol,
+                side=side_of(order.side),
+                quantity=news,
+                price=price,
+                filled_quantity=cumulative,
+                status=order.status,
+                at_ns=at_ns,
+            )
+        )
+    elif known is not None and advances(known, order.status):
+        translation.events.append(_updated(update, algorithm, at_ns))
+
+
+def _change(
+    translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int
+) -> None:
+    order = update.order
+    news = (
+        known is None
+        or not known.broker_order_id
+        or advances(known, order.status)
+        or update.event in _TELLING
+        or (order.filled_qty or ZERO) > known.reported
+    )
+    if news:
+        translation.events.append(_updated(update, algorithm, at_ns))
+    if update.event == "order_cancel_rejected":
+        translation.events.append(
+            CancelRefused(
+                algorithm=algorithm,
+                client_order_id=order.client_order_id,
+                reason=Reason(code="broker", message="the broker rejected the cancel", value=order.status),
+                at_ns=at_ns,
+            )
+        )
+
+
+def _updated(update: _Update, algorithm: str, at_ns: int) -> OrderUpdated:
+    order = update.order
+    return OrderUpdated(
+        algorithm=algorithm,
+        client_order_id=order.client_order_id,
+        broker_order_id=order.id,
+        symbol=order.symbol,
+        event=update.event,
+        status=order.status,
+        filled_quantity=order.filled_qty or ZERO,
+        at_ns=at_ns,
+        replaced_by=order.replaced_by,
+    )
