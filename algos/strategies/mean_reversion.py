@@ -11,10 +11,10 @@ ZERO = Decimal(0)
 
 class MeanReversion(Algorithm):
     """Buys when a trade is `deviations` standard deviations below the mean of the last `window` trades, and
-    sells when one is as far above it. It holds `quantity` of a symbol or nothing, and rests after an order."""
+    sells when one is as far above it. It holds `quantity` or nothing, and rests after an order."""
 
     window: int = parameter(20, "trades to take the mean of")
-    deviations: Decimal = parameter(Decimal("1.5"), "how far from the mean is far")
+    deviations: Decimal = parameter(Decimal(1), "how far from the mean is far")
     quantity: Decimal = parameter(Decimal(1), "how much of a symbol to hold")
     rest_s: int = parameter(3, "seconds without an order in a symbol after one")
 
