@@ -15,6 +15,9 @@ from bus.wire import Reply, Sent, Wire, checked, pack
 BLOCK_MS = 1000
 COUNT = 500
 
+# Acknowledgements that cannot be sent within this time when we close: their entries come again.
+CLOSE_TIMEOUT_S = 2.0
+
 log = structlog.get_logger()
 
 
@@ -37,7 +40,7 @@ class GroupReader:
 
     Every entry is delivered at least once until it is acknowledged. After a start or a broken connection the
     entries that were delivered and not acknowledged come first. A group that is gone (FLUSHDB, a deleted
-    stream) is made again at the last acknowledged id, and `recreated` counts it.
+    stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it.
     """
 
     def __init__(
@@ -61,17 +64,21 @@ class GroupReader:
         self._block_ms = block_ms
         self._link = Link(url, name=name)
         self._wire: Wire | None = None
-        # A second wire for what must not wait behind a blocked read.
-        self._side: Wire | None = None
+        # For what must not wait behind a blocked read.
+        self._side = Link(url, name=f"{name}-side")
         self._streams = list(dict.fromkeys(streams))
         # Streams whose own pending entries are still to be read, with the id read up to.
         self._pending_from: dict[str, str] = {}
         # What goes out with the next read, and what went out in a write whose reply has not come.
         self._to_acknowledge: dict[str, list[str]] = {}
-        self._last_id: dict[str, str] = {}
-        self._read: Sent | None = None
         self._read_acknowledges: dict[str, list[str]] = {}
-        self._reading: list[str] = []
+        # By stream: the id that the group stands at, and what was delivered and not acknowledged.
+        self._position: dict[str, str] = {}
+        self._outstanding: dict[str, dict[str, None]] = {}
+        self._lost: set[str] = set()
+        # The read under way, and where in the pending entries it was to begin; empty for a read of new ones.
+        self._read: Sent | None = None
+        self._reading: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"group {self._group} on {len(self._streams)} streams, {self._link}"
@@ -85,12 +92,10 @@ class GroupReader:
 
         A cancelled call loses nothing: the read goes on, and the next call gets what it brought.
         """
-        if not self._streams and not self._to_acknowledge:
-            await asyncio.sleep(self._block_ms / 1000)
-            return []
         try:
-            if self._read is None:
-                await self._ask()
+            if self._read is None and not await self._ask():
+                await asyncio.sleep(self._block_ms / 1000)
+                return []
             assert self._read is not None
             replies = await self._read
             self._read = None
@@ -104,26 +109,35 @@ class GroupReader:
         self._to_acknowledge.setdefault(delivery.stream, []).append(delivery.id)
 
     async def flush(self) -> None:
-        """Acknowledge now what is marked, without reading."""
+        """Acknowledge now what is marked, without reading; waits for a server that is away."""
         while self._to_acknowledge:
+            marked, self._to_acknowledge = self._to_acknowledge, {}
+            confirmed = False
             try:
-                packed, replies = self._packed_acknowledgements(self._to_acknowledge)
-                for reply in await (await self._side_wire()).send(packed, replies):
+                wire = await self._side.opened()
+                for reply in await wire.send(*self._packed_acknowledgements(marked)):
                     checked(reply)
+                confirmed = True
             except (ReplyLost, ServerUnreachable):
-                await asyncio.sleep(0.05)
                 continue
-            self._note_acknowledged(self._to_acknowledge)
-            self._to_acknowledge = {}
+            finally:
+                if not confirmed:
+                    self._mark_again(marked)
+            self._note_acknowledged(marked)
 
     async def add(self, streams: Iterable[str]) -> None:
         """Read these streams too, from the next read on."""
-        new = [stream for stream in dict.fromkeys(streams) if stream not in self._streams]
-        self._streams += new
-        if self._wire is not None and self._wire.connected and new:
-            for stream in new:
-                await self._make_group(await self._side_wire(), stream)
+        for stream in dict.fromkeys(streams):
+            # The group comes first: a read that is sent meanwhile must not name a stream without one.
+            while self._wire is not None and stream not in self._streams:
+                try:
+                    await self._make_group(await self._side.opened(), stream)
+                except (ReplyLost, ServerUnreachable):
+                    continue
+                break
+            if stream not in self._streams:
                 self._pending_from[stream] = "0"
+                self._streams.append(stream)
 
     async def remove(self, streams: Iterable[str]) -> None:
         """Stop reading these streams; their group stays."""
@@ -131,83 +145,132 @@ class GroupReader:
         self._streams = [stream for stream in self._streams if stream not in gone]
         for stream in gone:
             self._pending_from.pop(stream, None)
+            self._position.pop(stream, None)
+            self._outstanding.pop(stream, None)
 
     async def lag(self) -> int:
-        """Entries behind over all streams: not yet delivered, and delivered but not acknowledged."""
-        wire = await self._side_wire()
-        positions = [await self._position(wire, stream) for stream in self._streams]
-        return sum((position.get(b"lag") or 0) + position.get(b"pending", 0) for position in positions)
+        """Entries behind over all streams: not yet delivered, and delivered but not acknowledged.
+
+        Waits for a server that is away.
+        """
+        infos = [await self._asked_aside("XINFO", "GROUPS", stream) for stream in list(self._streams)]
+        groups = [self._own(info) for info in infos]
+        return sum((group.get(b"lag") or 0) + group.get(b"pending", 0) for group in groups)
 
     def retry(self, delivery: Delivery) -> None:
         """Have this entry, and whatever else is pending on its stream, delivered again by the next read."""
-        self._pending_from[delivery.stream] = "0"
+        if delivery.stream in self._streams:
+            self._pending_from[delivery.stream] = "0"
 
     async def attempts(self, delivery: Delivery) -> int:
         """How often the server has delivered a pending entry: a count that outlives our process."""
-        wire = await self._side_wire()
-        pending = await wire.call("XPENDING", delivery.stream, self._group, delivery.id, delivery.id, 1)
+        pending = await self._asked_aside(
+            "XPENDING", delivery.stream, self._group, delivery.id, delivery.id, 1
+        )
         return int(pending[0][3]) if pending else 0
 
     async def close(self) -> None:
         """Send the acknowledgements that wait, and close the connections."""
-        if self._to_acknowledge:
-            await self.flush()
-        await self._link.close()
-        if self._side is not None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.flush()
+        except TimeoutError:
+            log.warning("not acknowledged, will be delivered again", group=self._group)
+        finally:
+            await self._link.close()
             await self._side.close()
 
-    async def _position(self, wire: Wire, stream: str) -> dict[bytes, Reply]:
-        for group in await wire.call("XINFO", "GROUPS", stream):
+    async def _asked_aside(self, *command: str | int) -> Reply:
+        while True:
+            try:
+                return await self._asked(await self._side.opened(), *command)
+            except (ReplyLost, ServerUnreachable):
+                continue
+
+    def _own(self, groups: Reply) -> dict[bytes, Reply]:
+        """What XINFO GROUPS says of our group; empty where it is missing."""
+        for group in groups or ():
             info = dict(zip(group[::2], group[1::2], strict=True))
             if info[b"name"].decode() == self._group:
                 return info
         return {}
 
-    async def _side_wire(self) -> Wire:
-        if self._side is None or not self._side.connected:
-            self._side = await Wire.open(self._link.url, name=f"{self._link.name}-side")
-        return self._side
-
     async def _connected(self) -> Wire:
         wire = await self._link.opened()
         if wire is not self._wire:
-            for stream in self._streams:
+            for stream in list(self._streams):
                 await self._make_group(wire, stream)
             self._pending_from = dict.fromkeys(self._streams, "0")
             self._wire = wire
         return wire
 
     async def _make_group(self, wire: Wire, stream: str) -> None:
-        start = self._last_id.get(stream, self._start)
+        if stream not in self._position:
+            await self._create(wire, stream, self._start)
+            # "$" names a place only now: should the group be lost, this is where it starts again.
+            own = self._own(await self._asked(wire, "XINFO", "GROUPS", stream))
+            if own:
+                self._position[stream] = own[b"last-delivered-id"].decode()
+            return
+        if not self._own(await self._asked(wire, "XINFO", "GROUPS", stream)):
+            # Remembered until it is mended, for the connection may break in between.
+            self._lost.add(stream)
+        if stream in self._lost:
+            await self._restore(wire, stream)
+
+    async def _restore(self, wire: Wire, stream: str) -> None:
+        """Make a lost group again where it stood, and what was not acknowledged pending again."""
+        info = await self._asked(wire, "XINFO", "STREAM", stream) or [b"last-generated-id", b"0-0"]
+        last = dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"].decode()
+        if numbers(last) < numbers(self._position[stream]):
+            # The stream itself is new, its ids began again: nothing in it was delivered yet.
+            self._position[stream] = "0-0"
+        await self._create(wire, stream, self._position[stream])
+        if outstanding := self._outstanding.get(stream):
+            # FORCE makes them pending though this group never delivered them.
+            head = ("XCLAIM", stream, self._group, self._member, 0)
+            claimed = await wire.call(*head, *outstanding, "FORCE", "JUSTID")
+            self._outstanding[stream] = {id_.decode(): None for id_ in claimed}
+        self._pending_from[stream] = "0"
+        self._lost.discard(stream)
+        self.recreated += 1
+        log.warning("consumer group lost, made again", group=self._group, stream=stream)
+
+    async def _create(self, wire: Wire, stream: str, start: str) -> None:
         try:
             await wire.call("XGROUP", "CREATE", stream, self._group, start, "MKSTREAM")
         except ServerRefused as error:
             if "BUSYGROUP" not in str(error):
                 raise
-        if stream not in self._last_id:
-            # "$" names a place only now: should the group be lost before anything is handled, this is where
-            # it starts again.
-            position = await self._position(wire, stream)
-            if position:
-                self._last_id[stream] = position[b"last-delivered-id"].decode()
 
-    async def _ask(self) -> None:
-        """Send acknowledgements and the next read in one write."""
+    async def _asked(self, wire: Wire, *command: str | int) -> Reply:
+        """The answer to a command that only reads; None where the stream or the group is missing."""
+        try:
+            return await wire.call(*command)
+        except ServerRefused as error:
+            if not str(error).startswith(("NOGROUP", "ERR no such key")):
+                raise
+            return None
+
+    async def _ask(self) -> bool:
+        """Send acknowledgements and the next read in one write; False where there is neither."""
         wire = await self._connected()
         await wire.drained()
-        self._read_acknowledges, self._to_acknowledge = self._to_acknowledge, {}
-        packed, replies = self._packed_acknowledgements(self._read_acknowledges)
+        packed, replies = self._packed_acknowledgements(self._to_acknowledge)
         if self._streams:
             packed += self._packed_read()
             replies += 1
+        if not replies:
+            return False
         self._read = wire.send(packed, replies)
+        self._read_acknowledges, self._to_acknowledge = self._to_acknowledge, {}
+        return True
 
     def _packed_read(self) -> bytes:
         head = ("XREADGROUP", "GROUP", self._group, self._member, "COUNT", self._count)
-        if self._pending_from:
-            self._reading = list(self._pending_from)
-            return pack(*head, "STREAMS", *self._reading, *self._pending_from.values())
-        self._reading = self._streams
+        self._reading = dict(self._pending_from)
+        if self._reading:
+            return pack(*head, "STREAMS", *self._reading, *self._reading.values())
         block = ("BLOCK", self._block_ms, "STREAMS")
         return pack(*head, *block, *self._streams, *([">"] * len(self._streams)))
 
@@ -217,7 +280,14 @@ class GroupReader:
 
     def _note_acknowledged(self, ids_by_stream: dict[str, list[str]]) -> None:
         for stream, ids in ids_by_stream.items():
-            self._last_id[stream] = ids[-1]
+            outstanding = self._outstanding.get(stream, {})
+            for id_ in ids:
+                outstanding.pop(id_, None)
+
+    def _mark_again(self, ids_by_stream: dict[str, list[str]]) -> None:
+        """Acknowledgements whose reply did not come: to acknowledge twice does no harm."""
+        for stream, ids in ids_by_stream.items():
+            self._to_acknowledge[stream] = ids + self._to_acknowledge.get(stream, [])
 
     async def _understood(self, replies: list[Reply]) -> list[Delivery]:
         acknowledged, self._read_acknowledges = self._read_acknowledges, {}
@@ -229,16 +299,17 @@ class GroupReader:
             return []
         reply = replies[-1]
         if isinstance(reply, Exception) and str(reply).startswith(("NOGROUP", "UNBLOCKED")):
-            await self._recreate()
+            wire = await self._connected()
+            for stream in list(self._streams):
+                await self._make_group(wire, stream)
             return []
-        pending = bool(self._pending_from)
-        by_stream = [
-            (stream.decode(), [self._delivery(stream.decode(), entry, pending) for entry in entries])
+        redelivered = bool(self._reading)
+        by_stream = {
+            stream.decode(): [self._delivery(stream.decode(), entry, redelivered) for entry in entries]
             for stream, entries in (checked(reply) or ())
-        ]
-        if pending:
-            self._advance_pending(dict(by_stream))
-        found = [delivery for _, deliveries in by_stream for delivery in deliveries]
+        }
+        self._note_delivered(by_stream)
+        found = [delivery for deliveries in by_stream.values() for delivery in deliveries]
         if len(by_stream) > 1:
             # The server answers in the order of keys; what happened first comes first.
             found.sort(key=order)
@@ -251,32 +322,34 @@ class GroupReader:
             return Delivery(stream, id_.decode(), {}, redelivered, trimmed=True)
         return Delivery(stream, id_.decode(), dict(zip(values[::2], values[1::2], strict=True)), redelivered)
 
-    def _advance_pending(self, by_stream: dict[str, list[Delivery]]) -> None:
-        for stream in self._reading:
-            deliveries = by_stream.get(stream)
-            if deliveries:
-                self._pending_from[stream] = deliveries[-1].id
+    def _note_delivered(self, by_stream: dict[str, list[Delivery]]) -> None:
+        for stream, deliveries in by_stream.items():
+            if deliveries and stream in self._streams:
+                outstanding = self._outstanding.setdefault(stream, {})
+                outstanding.update((delivery.id, None) for delivery in deliveries)
+                if not self._reading:
+                    self._position[stream] = deliveries[-1].id
+        for stream, began in self._reading.items():
+            if self._pending_from.get(stream) != began:
+                continue  # Asked for anew, or removed, since the read was sent.
+            if by_stream.get(stream):
+                self._pending_from[stream] = by_stream[stream][-1].id
             else:
-                self._pending_from.pop(stream, None)
-
-    async def _recreate(self) -> None:
-        """Make lost groups again, from the last id that was acknowledged: nothing after it is skipped."""
-        self.recreated += 1
-        log.warning("consumer group lost, made again", group=self._group, streams=len(self._streams))
-        wire = await self._link.opened()
-        for stream in self._streams:
-            # A stream that was deleted starts its ids anew; none of ours would be below the last.
-            await self._make_group(wire, stream)
+                self._pending_from.pop(stream)
 
     def _broken(self) -> None:
         """The connection went: what was handled is acknowledged again, what was not is read again."""
         self._read = None
-        for stream, ids in self._read_acknowledges.items():
-            self._to_acknowledge[stream] = ids + self._to_acknowledge.get(stream, [])
+        self._mark_again(self._read_acknowledges)
         self._read_acknowledges = {}
+
+
+def numbers(id_: str) -> tuple[int, int]:
+    """An entry's id as numbers, which compare as the entries follow each other."""
+    milliseconds, _, sequence = id_.partition("-")
+    return int(milliseconds), int(sequence)
 
 
 def order(delivery: Delivery) -> tuple[int, int]:
     """The sort key of an entry: its id as numbers."""
-    milliseconds, _, sequence = delivery.id.partition("-")
-    return int(milliseconds), int(sequence)
+    return numbers(delivery.id)

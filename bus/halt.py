@@ -1,7 +1,8 @@
 """The halt state by scope: read it, change it in one script, follow it.
 
 The state is a hash beside the control stream, changed in the same script as the control entry: a halt
-latches even where no OMS is alive. A missing key means that the state is unknown, not that all is well.
+latches even where no OMS is alive. A missing key means that the state is unknown, not that all is well, and
+a halt of one scope does not make the rest known: only `initialise` and a resume of everything do.
 """
 
 import asyncio
@@ -25,11 +26,10 @@ FRESH_MS = 500
 # A follower blocks for less than that, so that a quiet control stream still counts as read.
 _BLOCK_MS = 100
 
-# Kept in the hash so that a key without halts still exists.
+# Kept in the hash so that a key without halts still exists, and one that was lost is not taken for whole.
 _MARKER = "initialised"
 
 _CHANGE = """\
-redis.call('HSETNX', KEYS[1], 'initialised', ARGV[6])
 if ARGV[1] == 'set' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[5])
 elseif ARGV[2] == 'all' then
   redis.call('DEL', KEYS[1])
@@ -45,7 +45,10 @@ log = structlog.get_logger()
 
 
 class HaltState(msgspec.Struct, frozen=True):
-    """Which scopes are halted or reduce-only, and by whom. `known` is False when the key was missing."""
+    """Which scopes are halted or reduce-only, and by whom.
+
+    `known` is False when the key is missing, was lost, or holds what cannot be read.
+    """
 
     known: bool
     scopes: Mapping[str, Halt | ReduceOnly] = MappingProxyType({})
@@ -84,7 +87,7 @@ def scope_of(*, algorithm: str | None = None, symbol: str | None = None, account
 async def read(client: Client) -> HaltState:
     """The state now."""
     fields = await client.hgetall(HALT)
-    return _state({name.decode(): value for name, value in fields.items()})
+    return _state({name.decode(errors="replace"): value for name, value in fields.items()})
 
 
 async def change(client: Client, message: Halt | ReduceOnly | Resume) -> HaltState:
@@ -107,8 +110,18 @@ async def initialise(client: Client, at_ns: int) -> None:
 
 
 def _state(fields: Mapping[str, bytes]) -> HaltState:
-    scopes = {scope: _read_mode(value) for scope, value in fields.items() if scope != _MARKER}
-    return HaltState(known=bool(fields), scopes=MappingProxyType(scopes))
+    known = _MARKER in fields
+    scopes: dict[str, Halt | ReduceOnly] = {}
+    for scope, value in fields.items():
+        if scope == _MARKER:
+            continue
+        try:
+            scopes[scope] = _read_mode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            # Somebody wrote it by hand, and may have meant a halt.
+            log.error("unreadable halt", scope=scope, error=str(error))
+            known = False
+    return HaltState(known=known, scopes=MappingProxyType(scopes))
 
 
 class HaltWatch:
@@ -120,6 +133,7 @@ class HaltWatch:
         self._client = connect(url, name=name)
         self._read_ns: int | None = None
         self._position = b"$"
+        self._away = False
 
     def fresh(self, bound_ms: int = FRESH_MS) -> bool:
         """Whether the state was read within the bound; what is older may not be acted on."""
@@ -134,7 +148,9 @@ class HaltWatch:
                 await self._refresh()
                 await self._follow(on_message)
             except (redis.asyncio.RedisError, OSError) as error:
-                log.warning("control not readable", error=str(error))
+                if not self._away:
+                    log.warning("control not readable", error=str(error))
+                self._away = True
                 await asyncio.sleep(0.05)
 
     async def close(self) -> None:
@@ -148,6 +164,7 @@ class HaltWatch:
             self._position = last[0][0] if last else b"0-0"
         self.state = await read(self._client)
         self._read_ns = asked_ns
+        self._away = False
 
     async def _follow(self, on_message: Callable[[Message], None] | None) -> None:
         while True:

@@ -67,6 +67,7 @@ class Service:
                 "details": self.details,
             },
             default=str,
+            option=orjson.OPT_NON_STR_KEYS,
         )
 
 
@@ -100,9 +101,12 @@ async def live(
             if not work.cancelled():
                 work.result()
         finally:
-            work.cancel()
             stopping.cancel()
             heart.cancel()
+            if not work.done():
+                # The heart failed, or we are cancelled: what body does on its way out still belongs to us.
+                work.cancel()
+                await asyncio.wait({work})
 
 
 async def _beat(service: Service, orders_url: str) -> None:
@@ -135,7 +139,10 @@ async def run_together(*bodies: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception) and error is not sys.exc_info()[1]:
+                log.error("failed while it was ended", error=repr(error))
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
@@ -156,7 +163,15 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
 def _exit_code(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    if not isinstance(error, BackboneError):
+    leaves = _leaves(error)
+    if not all(isinstance(leaf, BackboneError) for leaf in leaves):
         raise error
-    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one sentence for the person who started us
-    return BAD_INPUT if isinstance(error, InvalidInput) else FAILED
+    for sentence in dict.fromkeys(str(leaf) for leaf in leaves):
+        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - for the person who started us
+    return BAD_INPUT if any(isinstance(leaf, InvalidInput) for leaf in leaves) else FAILED
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]

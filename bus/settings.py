@@ -31,7 +31,13 @@ class BusSettings(BaseSettings):
     """What every process needs: the two servers and the account."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=PREFIX, hide_input_in_errors=True, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        # Compose files pass a variable that is not set on as an empty one.
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
     )
 
     md_redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="MD_REDIS_URL", repr=False)
@@ -106,7 +112,7 @@ def describe(settings: BusSettings) -> dict[str, str]:
     values: dict[str, str] = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        values[name] = shown(value) if name.endswith("_redis_url") else str(value)
+        values[name] = shown(value) if value and name.endswith("_url") else str(value)
     return values
 
 
@@ -131,6 +137,10 @@ def _from_files(cls: type[BusSettings]) -> dict[str, str]:
             values[field] = Path(path).read_text().strip()
         except OSError as error:
             raise InvalidInput(f"{variable}_FILE={path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise InvalidInput(f"{variable}_FILE={path}: is not text") from None
+        if not values[field]:
+            raise InvalidInput(f"{variable}_FILE={path}: is empty")
     return values
 
 
