@@ -1,6 +1,7 @@
 """Message to entry fields and back; what cannot be read becomes a typed error, never a crash."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
@@ -43,9 +44,23 @@ class MessageCodec:
                 f"an entry of type {_shown(kind)} and version {_shown(version)}; known here: {known}"
             )
         try:
-            return decode(fields.get(b"data", b""))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = decode(fields.get(b"data", b""))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreadable(f"{kind.decode()}: {error}") from error
+        if endless := _endless(message):
+            raise Unreadable(f"{kind.decode()}: {endless} is not a finite number")
+        return message
+
+
+def _endless(message: Message) -> str | None:
+    """The first field that is Infinity or NaN: a decimal to the decoder, a trap to whoever compares it."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if isinstance(value, Decimal) and not value.is_finite():
+            return name
+        if isinstance(value, Message) and (inner := _endless(value)):
+            return f"{name}.{inner}"
+    return None
 
 
 _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {
@@ -74,7 +89,7 @@ def market_message(channel: str, fields: Mapping[bytes, bytes]) -> MarketMessage
         raise Unreadable(f"a market entry of version {_shown(fields[b'v'])}; known here: 1")
     try:
         return decode(fields[b"d"])
-    except (KeyError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"a market entry of channel {channel!r}: {error!r}") from error
 
 

@@ -1,5 +1,6 @@
 """Find and run a real Redis-compatible server, for the demo and the tests."""
 
+import fcntl
 import importlib.resources
 import os
 import platform
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from bus.errors import InvalidInput, ServerUnreachable
 
@@ -19,6 +20,9 @@ Role = Literal["market", "orders"]
 
 # A server answers PING 10 to 50 ms after its start; ten seconds is a machine in trouble.
 START_TIMEOUT_S = 10.0
+
+# A server that was killed may leave a child that still writes its file for a moment.
+LOCK_TIMEOUT_S = 2.0
 
 _COMMON = """\
 bind 127.0.0.1
@@ -71,7 +75,7 @@ def server_binary() -> str:
     """
     named = os.environ.get("BACKBONE_SERVER_BIN")
     if named:
-        if not os.access(named, os.X_OK):
+        if not (os.path.isfile(named) and os.access(named, os.X_OK)):
             raise InvalidInput(f"BACKBONE_SERVER_BIN={named}: no such program, or it may not be run")
         return named
     for name in ("redis-server", "valkey-server"):
@@ -98,25 +102,53 @@ def start(
     """Run a server of this role with its data in `directory`, on loopback and a unix socket.
 
     `port` None takes a free one. `before_exec` runs in the child, before the server. Raises InvalidInput
-    where a given port is in use, ServerUnreachable where the server does not answer in time.
+    where a given port or the directory is in use, ServerUnreachable where the server does not answer in time.
     """
+    # The server runs in its directory: what is relative would be looked for there.
+    directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    binary = server_binary()
-    for _ in range(5):
-        server = _spawn(binary, role, directory, port or _free_port(), before_exec)
-        if _answers(server):
-            return server
-        output = (directory / "server.log").read_text(errors="replace").strip()
-        server.stop()
-        if "already in use" not in output:
-            raise ServerUnreachable(f"{binary} did not start: {output[-300:] or 'it printed nothing'}")
-        if port is not None:
-            raise InvalidInput(f"port {port} is in use: choose another, or stop what listens there")
+    binary = os.path.abspath(server_binary())
+    with _locked(directory) as lock:
+        for _ in range(5):
+            server = _spawn(binary, role, directory, port or _free_port(), lock, before_exec)
+            if _answers(server):
+                return server
+            output = (directory / "server.log").read_text(errors="replace").strip()
+            server.stop()
+            if "already in use" not in output:
+                raise ServerUnreachable(f"{binary} did not start: {output[-300:] or 'it printed nothing'}")
+            if port is not None:
+                raise InvalidInput(f"port {port} is in use: choose another, or stop what listens there")
     raise ServerUnreachable(f"{binary} found no free port in five tries")
 
 
+def _locked(directory: Path) -> IO[str]:
+    """The directory's lock, which the server inherits and holds for as long as it runs.
+
+    Two servers in one directory would write into the same file.
+    """
+    lock = (directory / "server.lock").open("w")
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.close()
+                raise InvalidInput(
+                    f"a server runs in {directory} already: stop it, or choose another directory"
+                ) from None
+            time.sleep(0.05)
+
+
 def _spawn(
-    binary: str, role: Role, directory: Path, port: int, before_exec: Callable[[], None] | None
+    binary: str,
+    role: Role,
+    directory: Path,
+    port: int,
+    lock: IO[str],
+    before_exec: Callable[[], None] | None,
 ) -> EmbeddedServer:
     path = directory / "server.sock"
     config = directory / "server.conf"
@@ -132,6 +164,7 @@ def _spawn(
             stderr=log,
             start_new_session=True,
             preexec_fn=before_exec,
+            pass_fds=(lock.fileno(),),
             cwd=directory,
         )
     return EmbeddedServer(role, directory, port, f"unix://{path}", process)
