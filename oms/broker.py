@@ -136,6 +136,10 @@ class Broker(Protocol):
         """The account's money."""
         ...
 
+    def close(self) -> None:
+        """End what threads wait for inside; calls under way end with OutcomeUnknown at the latest."""
+        ...
+
 
 def same_order(terms: OrderTerms, found: BrokerOrder) -> bool:
     """Whether the broker's order is the one with these terms: symbol, side, quantity and prices compared."""

@@ -1,4 +1,4 @@
-"""What must hold before an order is even looked at: readiness, halts, leadership, and terms that make sense."""
+"""What must hold before an order is looked at: readiness, halts, leadership, terms that make sense."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -140,7 +140,7 @@ class Parts:
             await self.pause(0.005)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and end what the broker's threads wait for."""
         await asyncio.gather(
             self.requests.close(),
             self.journal.close(),
@@ -149,12 +149,11 @@ class Parts:
             self.client.aclose(),
             return_exceptions=True,
         )
+        self.broker.close()
 
     async def _halt_account(self, why: str) -> None:
         """A broker fact that cannot be read may be a fill: stop ordering, and ask the broker."""
         log.error("account halted", reason=why)
-        await halt.change(
-            self.client,
-            Halt(scope=f"account:{self.account}", reason=why, by="oms", at_ns=self.clock.now_ns()),
-        )
+        scope = f"account:{self.account}"
+        await halt.change(self.client, Halt(scope=scope, reason=why, by="oms", at_ns=self.clock.now_ns()))
         self.fall_behind()

@@ -59,7 +59,10 @@ class Oms:
                 for task in background:
                     task.cancel()
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            error = _known(group)
+            if error is None:
+                raise
+            raise error from group
         finally:
             await parts.close()
 
@@ -123,10 +126,8 @@ class Oms:
             await parts.behind.wait()
             parts.behind.clear()
             parts.say("catching up with the broker")
-            if (
-                await parts.asked(lambda: parts.recovery.catch_up(at_start=False))
-                and not parts.behind.is_set()
-            ):
+            level = await parts.asked(lambda: parts.recovery.catch_up(at_start=False))
+            if level and not parts.behind.is_set():
                 parts.say("")
 
     async def _look_around(self) -> None:
@@ -171,11 +172,11 @@ class Oms:
             log.warning("requests to the broker still under way", sender=repr(self.parts.sender))
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to report: a known one where all are known, otherwise the group with every traceback."""
+def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The one error to report where all are known; None where there is a defect among them."""
     known, unknown = group.split(BackboneError)
     if unknown is not None or known is None:
-        return group
+        return None
     error: BaseException = known
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,4 +1,4 @@
-"""The start of the OMS, in an order that cannot deadlock: halts, limits, journal, the broker's orders, ready."""
+"""The start, in an order that cannot deadlock: halts, limits, journal, the broker's orders, ready."""
 
 import orjson
 import structlog
