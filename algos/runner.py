@@ -112,7 +112,6 @@ class Runner:
                 if self._leader.leads:
                     self._leader.hand(self._dispatcher.status, State.FOLLOWER, self._clock.now_ns())
                 raise
-            await self._lease.release()
 
     async def _lead(self) -> None:
         await self._events.fold()
@@ -206,12 +205,13 @@ class Runner:
         await self._leader.acknowledge_shutdown()
 
     async def _close(self) -> None:
-        """Acknowledge what was handled and withdraw the wants; a server that is away holds up nothing."""
+        """Acknowledge what was handled, give back wants and lease; a server that is away holds up nothing."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 for reader in self._readers:
                     await reader.close()
                 await self._wants.withdraw()
+                await self._lease.release()
         except (TimeoutError, redis.asyncio.RedisError, OSError, BackboneError) as error:
             log.warning("left without saying goodbye to a server", error=repr(error))
         await self._publisher.close()
