@@ -9,8 +9,9 @@ import uvloop
 
 from bus.errors import InvalidInput
 from sim import settings as arguments
-from sim.server import Simulator, Sockets, addresses, bind, serve
+from sim.server import Sockets, addresses, bind, serve
 from sim.settings import Settings
+from sim.simulator import Simulator
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -30,7 +30,6 @@ ERRORS = {
     406: "connection limit exceeded",
     407: "slow client",
 }
-AUTH_TIMEOUT_S = 10.0
 MOST_PER_FRAME = 100
 _LIMITED = ("trades", "quotes")  # bars do not count towards the plan's symbols
 _WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
@@ -98,6 +97,7 @@ class MarketStream:
         subscribed: Callable[[set[str]], None],
         frame_messages: int | None = None,
         symbol_limit: int | None = None,
+        auth_seconds: float = 10.0,
     ) -> None:
         self.asset_class = asset_class
         self.clients: list[Client] = []
@@ -108,6 +108,7 @@ class MarketStream:
         self._subscribed = subscribed
         self._frame_messages = frame_messages
         self._symbol_limit = symbol_limit
+        self._auth_seconds = auth_seconds
 
     def publish(self, messages: list[Message]) -> None:
         """Send each client what it wants of the messages; each is written once per codec."""
@@ -144,7 +145,7 @@ class MarketStream:
         client = Client(request, socket, self.asset_class)
         sender = asyncio.create_task(client.outgoing.send())
         self.clients.append(client)
-        timeout = asyncio.get_running_loop().call_later(AUTH_TIMEOUT_S, self._time_out, client)
+        timeout = asyncio.get_running_loop().call_later(self._auth_seconds, self._time_out, client)
         try:
             client.tell({"T": "success", "msg": "connected"})
             headers = request.headers

@@ -131,7 +131,8 @@ def select(
             continue
         page[symbol] = found[:left]
         if len(found) > left:
-            return {s: part for s, part in page.items() if part}, _token(symbol, page, after)
+            token = _token(found, left, after)
+            return {s: part for s, part in page.items() if part}, token
         left -= len(found)
     return page, None
 
@@ -144,18 +145,13 @@ def _rest(found: list[Message], time_ns: int, given: int, is_descending: bool) -
     return later[given:]
 
 
-def _token(symbol: str, page: dict[str, list[Message]], after: tuple[str, int, int] | None) -> str:
-    """The token of a page that ended within `symbol`, or before it if nothing of it found room."""
-    part = page[symbol]
-    if not part:
-        text = f"{symbol}|0|0"
-    else:
-        time_ns = part[-1].time_ns
-        given = sum(message.time_ns == time_ns for message in part)
-        if after is not None and after[:2] == (symbol, time_ns):
-            given += after[2]
-        text = f"{symbol}|{time_ns}|{given}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
+def _token(found: list[Message], given: int, after: tuple[str, int, int] | None) -> str:
+    """The token of a page that gave the first `given` of these; if none, the next begins there."""
+    last = found[max(given - 1, 0)]
+    same = sum(message.time_ns == last.time_ns for message in found[:given])
+    if after is not None and after[:2] == (last.symbol, last.time_ns):
+        same += after[2]
+    return base64.urlsafe_b64encode(f"{last.symbol}|{last.time_ns}|{same}".encode()).decode()
 
 
 def _read_token(token: str | None) -> tuple[str, int, int] | None:

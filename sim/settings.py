@@ -44,6 +44,7 @@ class Settings:
     data_requests_per_minute: int
     frame_messages: int | None
     symbol_limit: int | None
+    auth_seconds: float
     prints_json: bool
 
 
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
     add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
     add("--symbol-limit", help="refuse more symbols than this with error 405 (default: no limit)")
+    add("--auth-seconds", default="10", help="how long a market-data client may take to log in (default 10)")
     add("--json", action="store_true", help="print one JSON object with URLs and keys")
     return made
 
@@ -118,6 +120,7 @@ def read(argv: list[str] | None) -> Settings:
         ),
         frame_messages=_optional("--frame-messages", given.frame_messages, 3_000),
         symbol_limit=_optional("--symbol-limit", given.symbol_limit, 1_000_000),
+        auth_seconds=_number("--auth-seconds", given.auth_seconds, 0.001, 3_600),
         prints_json=given.json,
     )
 

@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,6 +15,9 @@ from sim.times import SECOND_NS, parse_ns
 
 MINUTE_NS = 60 * SECOND_NS
 
+_Price = Annotated[float, msgspec.Meta(ge=0)]
+_Size = Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]  # whole stays whole
+
 
 class _Line(msgspec.Struct):
     symbol: str = msgspec.field(name="S")
@@ -21,8 +25,8 @@ class _Line(msgspec.Struct):
 
 
 class _TradeLine(_Line, tag_field="T", tag="t"):
-    price: float = msgspec.field(name="p")
-    size: float | int = msgspec.field(name="s")
+    price: _Price = msgspec.field(name="p")
+    size: _Size = msgspec.field(name="s")
     id: int | None = msgspec.field(name="i", default=None)
     exchange: str = msgspec.field(name="x", default="V")
     conditions: list[str] = msgspec.field(name="c", default_factory=lambda: ["@"])
@@ -31,10 +35,10 @@ class _TradeLine(_Line, tag_field="T", tag="t"):
 
 
 class _QuoteLine(_Line, tag_field="T", tag="q"):
-    bid_price: float = msgspec.field(name="bp")
-    bid_size: float | int = msgspec.field(name="bs")
-    ask_price: float = msgspec.field(name="ap")
-    ask_size: float | int = msgspec.field(name="as")
+    bid_price: _Price = msgspec.field(name="bp")
+    bid_size: _Size = msgspec.field(name="bs")
+    ask_price: _Price = msgspec.field(name="ap")
+    ask_size: _Size = msgspec.field(name="as")
     bid_exchange: str = msgspec.field(name="bx", default="V")
     ask_exchange: str = msgspec.field(name="ax", default="V")
     conditions: list[str] = msgspec.field(name="c", default_factory=lambda: ["R"])
@@ -42,11 +46,11 @@ class _QuoteLine(_Line, tag_field="T", tag="q"):
 
 
 class _BarLine(_Line, tag_field="T", tag="b"):
-    open: float = msgspec.field(name="o")
-    high: float = msgspec.field(name="h")
-    low: float = msgspec.field(name="l")
-    close: float = msgspec.field(name="c")
-    volume: float | int = msgspec.field(name="v")
+    open: _Price = msgspec.field(name="o")
+    high: _Price = msgspec.field(name="h")
+    low: _Price = msgspec.field(name="l")
+    close: _Price = msgspec.field(name="c")
+    volume: _Size = msgspec.field(name="v")
     trade_count: int = msgspec.field(name="n", default=1)
     vwap: float | None = msgspec.field(name="vw", default=None)
 

@@ -1,0 +1,175 @@
+"""Bars, the pace, the codecs, the generated market, the budget and the history's pages."""
+
+import datetime as dt
+import random
+from decimal import Decimal
+
+import msgpack
+import orjson
+import pytest
+
+from sim.assets import made_up
+from sim.bars import BarBuilder
+from sim.codecs import JSON, MSGPACK
+from sim.generator import Generator
+from sim.market import Market
+from sim.market_messages import Bar, CryptoTrade, Message, Quote, Trade
+from sim.pace import Burst, Pace
+from sim.rate_limit import WINDOW_NS, RateLimit
+from sim.refusals import Refused
+from sim.rest_data import select
+from sim.timeframes import MINUTE_NS, aggregate, period
+from sim.times import SECOND_NS, parse_ns, rfc3339
+
+NOW_NS = 1_763_861_749_123_456_789
+
+
+def trade(symbol: str, price: float, time_ns: int, size: int = 1) -> Trade:
+    return Trade(symbol, 1, "V", price, size, ["@"], "C", time_ns)
+
+
+def test_a_frame_reads_as_alpaca_writes_it() -> None:
+    quote = Quote("AAPL", "V", 1.5, 2, "Q", 1.75, 3, ["R"], "C", NOW_NS)
+    packed = msgpack.unpackb(MSGPACK.frame([MSGPACK.message(quote)] * 20))
+    assert len(packed) == 20
+    assert list(packed[0]) == ["T", "S", "bx", "bp", "bs", "ax", "ap", "as", "c", "z", "t"]
+    assert packed[0]["t"] == msgpack.Timestamp(*divmod(NOW_NS, SECOND_NS))
+    written = orjson.loads(JSON.frame([JSON.message(quote)] * 2))
+    assert written[1] == {
+        "T": "q", "S": "AAPL", "bx": "V", "bp": 1.5, "bs": 2, "ax": "Q", "ap": 1.75, "as": 3, "c": ["R"],
+        "z": "C", "t": "2025-11-23T01:35:49.123456789Z",
+    }  # fmt: skip
+    assert quote.time_ns == NOW_NS
+
+
+def test_times_are_read_as_they_are_written() -> None:
+    assert parse_ns(rfc3339(NOW_NS)) == NOW_NS
+    assert parse_ns("2025-11-22T20:35:49.5-05:00") == NOW_NS // SECOND_NS * SECOND_NS + 500_000_000
+    assert rfc3339(parse_ns("2025-11-23")) == "2025-11-23T00:00:00.000000000Z"
+    for wrong in ("", "noon", "2025-13-01"):
+        with pytest.raises(ValueError):
+            parse_ns(wrong)
+
+
+def test_a_bar_holds_the_trades_of_its_period_and_starts_with_it() -> None:
+    bars = BarBuilder(MINUTE_NS)
+    start_ns = 100 * MINUTE_NS
+    for price, size, after_s in ((10.0, 1, 1), (12.0, 3, 2), (9.0, 1, 3), (11.0, 5, 59)):
+        assert bars.closed(start_ns + after_s * SECOND_NS) == []
+        bars.add(trade("AAPL", price, start_ns + after_s * SECOND_NS, size))
+    assert bars.closed(start_ns + MINUTE_NS) == [Bar("AAPL", 10.0, 12.0, 9.0, 11.0, 10, 4, 11.0, start_ns)]
+    assert bars.closed(start_ns + 2 * MINUTE_NS) == []
+
+
+def test_longer_bars_add_up() -> None:
+    minutes = [
+        Bar("A", 10.0, 11.0, 9.0, 10.5, 100, 2, 10.0, 0),
+        Bar("A", 10.5, 13.0, 10.0, 12.0, 300, 3, 12.0, MINUTE_NS),
+        Bar("A", 12.0, 12.0, 12.0, 12.0, 1, 1, 12.0, 5 * MINUTE_NS),
+    ]
+    first, second = aggregate(minutes, period("5Min"))
+    assert first == Bar("A", 10.0, 13.0, 9.0, 12.0, 400, 5, 11.5, 0)
+    assert second.time_ns == 5 * MINUTE_NS
+    assert aggregate(minutes, period("1Min")) == minutes
+    with pytest.raises(Refused, match="invalid timeframe 7Moons"):
+        period("7Moons")
+
+
+def test_a_steady_pace_plays_what_was_asked() -> None:
+    assert Pace(250).due(4.0) == 1000
+
+
+def test_a_burst_replaces_the_rate_at_the_end_of_each_round() -> None:
+    pace = Pace(100, Burst(5000, 1, 10))
+    assert [pace.due(at) for at in (9.0, 9.5, 10.0, 19.0, 20.0)] == [900, 3400, 5900, 6800, 11800]
+
+
+def test_the_same_seed_makes_the_same_market() -> None:
+    assets = [made_up("AAPL"), made_up("BTC/USD")]
+    first, second, other = (
+        Generator(assets, seed).messages(200, NOW_NS, NOW_NS + 1000) for seed in (1, 1, 2)
+    )
+    assert first == second != other
+
+
+def test_prices_move_some_cents_within_seconds_and_quotes_never_cross() -> None:
+    generator = Generator([made_up("AAPL")], 3)
+    trades: list[float] = []
+    last_id = 0
+    for step in range(1000):
+        at_ns = NOW_NS + step * SECOND_NS // 100
+        for message in generator.messages(2, at_ns, at_ns + SECOND_NS // 100):
+            if isinstance(message, Trade):
+                assert message.id == last_id + 1
+                last_id = message.id
+                trades.append(message.price)
+            elif isinstance(message, Quote):
+                assert 0.005 < message.ask_price - message.bid_price < 0.025
+    assert max(trades) - min(trades) > 0.06
+    assert all(Decimal(str(price)) % Decimal("0.01") == 0 for price in trades)
+
+
+def test_the_minute_is_full_after_the_limit_and_says_when_it_ends() -> None:
+    limit = RateLimit(2)
+    assert [limit.ask(NOW_NS).remaining for _ in range(2)] == [1, 0]
+    refused = limit.ask(NOW_NS + 5)
+    assert not refused.is_allowed
+    assert refused.headers() == {
+        "X-RateLimit-Limit": "2",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str((NOW_NS + WINDOW_NS) // SECOND_NS + 1),
+    }
+    assert limit.ask(NOW_NS + WINDOW_NS).is_allowed
+
+
+def test_a_symbol_never_quoted_trades_at_its_last_price() -> None:
+    market = Market()
+    assert market.touch("SPY") is None
+    market.show(trade("SPY", 167.44, NOW_NS))
+    touch = market.touch("SPY")
+    assert touch is not None
+    assert touch.bid == touch.ask == Decimal("167.44")
+    market.show(Quote("SPY", "V", 167.4, 1, "V", 0.0, 0, ["R"], "B", NOW_NS))
+    touch = market.touch("SPY")
+    assert touch is not None
+    assert (touch.bid, touch.ask) == (Decimal("167.4"), None)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_pages_give_everything_once_and_in_order(order: str, size: int) -> None:
+    rng = random.Random(5)
+    kept: dict[str, list[Message]] = {}
+    for symbol in ("AAPL", "BTC/USD", "MSFT"):
+        times = sorted(rng.randrange(8) for _ in range(12))
+        kept[symbol] = [CryptoTrade(symbol, n, 1.0, 1, "B", at) for n, at in enumerate(times)]
+    given: list[Message] = []
+    token: str | None = ""
+    pages = 0
+    while token is not None:
+        query = {"limit": str(size), "sort": order, "page_token": token}
+        page, token = select(kept, query)
+        part = [message for messages in page.values() for message in messages]
+        assert len(part) <= size
+        given += part
+        pages += 1
+    expected = [m for s in sorted(kept) for m in (kept[s] if order == "asc" else kept[s][::-1])]
+    assert given == expected
+    assert pages <= -(-36 // size) + 3
+
+
+def test_an_interval_includes_its_ends() -> None:
+    kept: dict[str, list[Message]] = {"A": [trade("A", 1.0, at * SECOND_NS) for at in range(10)]}
+    moments = {
+        name: dt.datetime.fromtimestamp(at, dt.UTC).isoformat() for name, at in (("start", 3), ("end", 5))
+    }
+    page, token = select(kept, moments)
+    assert [m.time_ns // SECOND_NS for m in page["A"]] == [3, 4, 5]
+    assert token is None
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"start": "noon"}, {"page_token": "?"}])
+def test_a_query_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        select({}, query)
+    assert refused.value.status == 400

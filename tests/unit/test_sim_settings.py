@@ -1,0 +1,60 @@
+"""The simulator's arguments: what is refused, and in which words."""
+
+import pytest
+
+from bus.errors import InvalidInput
+from sim.pace import Burst
+from sim.settings import read
+
+
+def test_the_defaults_are_a_loopback_simulator_with_a_hundred_thousand_dollars() -> None:
+    settings = read([])
+    assert settings.host == "127.0.0.1"
+    assert settings.cash == 100_000
+    assert settings.requests_per_minute == 200
+    assert settings.symbol_limit is None
+    assert "AAPL" in settings.symbols
+
+
+def test_keys_are_new_each_run_and_the_secret_is_not_shown() -> None:
+    first, second = read([]), read([])
+    assert first.key != second.key
+    assert first.secret not in repr(first)
+
+
+def test_a_burst_is_rate_seconds_and_how_often() -> None:
+    assert read(["--burst", "5000:1:10"]).pace.burst == Burst(5000, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--rate -5", "--rate is '-5'"),
+        ("--rate fast", "--rate is 'fast'"),
+        ("--rate nan", "--rate is 'nan'"),
+        ("--symbols AAPL,a$b", "--symbols has 'a$b'"),
+        ("--symbols AAPL,", "--symbols has ''"),
+        ("--port 70000", "--port is '70000'"),
+        ("--seed x", "--seed is 'x'"),
+        ("--cash -1", "--cash is '-1'"),
+        ("--cash 1e40", "--cash is '1e40'"),
+        ("--bar-seconds 0", "--bar-seconds is '0'"),
+        ("--partial-chance 2", "--partial-chance is '2'"),
+        ("--burst 5", "--burst is '5'"),
+        ("--burst 5:3:1", "SECONDS must not be more than EVERY"),
+        ("--frame-messages 5000", "--frame-messages is '5000'"),
+        ("--speed 2", "give --data as well"),
+        ("--data x --symbols AAPL", "brings its own symbols"),
+        ("--host 0.0.0.0", "give --key and --secret"),
+        ("--host 0.0.0.0 --key K", "give --key and --secret"),
+        ("--colour red", "unrecognized arguments: --colour"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(arguments: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(arguments.split(" "))
+    assert words in str(error.value)
+
+
+def test_beyond_loopback_with_explicit_keys() -> None:
+    assert read(["--host", "0.0.0.0", "--key", "K", "--secret", "S"]).host == "0.0.0.0"
