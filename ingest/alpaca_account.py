@@ -1,7 +1,6 @@
 """Trade updates of one account, through alpaca-py: the raw text is kept before anything else happens."""
 
 import asyncio
-import contextlib
 import json
 import logging
 from typing import Any
@@ -15,6 +14,7 @@ from bus.clock import Clock
 from bus.errors import InvalidInput
 from ingest.alpaca_market import WEBSOCKET_PARAMS
 from ingest.buffer import Buffer
+from ingest.tap import end
 
 # What the account stream takes: type, version, data and the receive time (ns), as entry fields.
 Fact = tuple[bytes, bytes, bytes, bytes]
@@ -74,10 +74,7 @@ class AccountFeed:
                 raise InvalidInput(self._hopeless.result())
             stream.result()
         finally:
-            stream.cancel()
-            await asyncio.gather(stream, return_exceptions=True)
-            with contextlib.suppress(websockets.WebSocketException, OSError):
-                await self._stream.close()
+            await end(self._stream, stream)
 
     # What the tap says.
 

@@ -18,7 +18,7 @@ from bus.publish import MarketBatch
 from ingest import gaps
 from ingest.buffer import Buffer
 from ingest.subscription import SubscriptionState
-from ingest.tap import TapSocket
+from ingest.tap import TapSocket, end
 from ingest.wants import CRYPTO, Subscription, wildcards
 
 # Pings keep idle connections through firewalls and find half-open ones within a minute. No compression: it
@@ -125,11 +125,8 @@ class MarketFeed:
                     task.result()
             raise InvalidInput(f"{self.url} is not open to these keys any more: {self.trouble}")
         finally:
-            stream.cancel()
             requests.cancel()
-            await asyncio.gather(stream, requests, return_exceptions=True)
-            with contextlib.suppress(websockets.WebSocketException, OSError):
-                await self._stream.close()
+            await end(self._stream, stream)
 
     async def _request(self) -> None:
         """Send subscribe and unsubscribe messages as the state asks for them."""

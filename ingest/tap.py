@@ -1,11 +1,14 @@
 """The tap on alpaca-py's socket: data frames go straight to us, control frames on to the SDK."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 import websockets
+from alpaca.data.live.websocket import DataStream
+from alpaca.trading.stream import TradingStream
 
 # The socket does not yield while it has frames queued; the writer must get its turn.
 FRAMES_PER_TURN = 64
@@ -71,6 +74,20 @@ class TapSocket:
     async def close(self, *arguments: Any, **options: Any) -> None:
         """Close the socket."""
         await self._socket.close(*arguments, **options)
+
+
+async def end(stream: DataStream | TradingStream, task: "asyncio.Task[None]") -> None:
+    """End a stream that runs in `task`, at once, and close its socket.
+
+    One cancellation is not enough: the legacy websocket swallows one that comes while it closes. Nor is
+    the SDK's own stop, which an idle stream notices after five seconds.
+    """
+    await stream.stop_ws()
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+    with contextlib.suppress(websockets.WebSocketException, OSError):
+        await stream.close()
 
 
 def _control(frame: bytes) -> dict[str, Any] | None:

@@ -104,8 +104,9 @@ def _pairs(reader: str, text: bytes, refused: list[str]) -> list[tuple[str, str]
             continue
         for symbol in symbols:
             try:
-                known = symbol in (ALL_STOCKS, ALL_CRYPTO)
-                pairs.append((channel, symbol if known else checked_symbol(str(symbol))))
+                if symbol not in (ALL_STOCKS, ALL_CRYPTO):
+                    checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
+                pairs.append((channel, symbol))
             except InvalidInput as error:
                 refused.append(f"{reader} wants {channel!r} of {error}")
     return pairs

@@ -1,0 +1,124 @@
+"""Runs ingest inside a test, between a simulator and the test's own servers."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import redis.asyncio
+from simulator import Simulator
+
+from bus.connection import connect
+from bus.service import Service
+from bus.settings import load
+from ingest.service import Ingest
+from ingest.settings import IngestSettings
+
+WANTS_TTL_MS = 5000
+
+
+def settings_for(simulator: Simulator, md_url: str, orders_url: str, **changes: Any) -> IngestSettings:
+    """Settings that point ingest at this simulator and these servers."""
+    return load(
+        IngestSettings,
+        **{
+            "md_redis_url": md_url,
+            "orders_redis_url": orders_url,
+            "alpaca_api_key": simulator.key,
+            "alpaca_secret_key": simulator.secret,
+            "stocks_stream_url": simulator.stocks_stream_url,
+            "crypto_stream_url": simulator.crypto_stream_url,
+            "trading_stream_url": simulator.trading_stream_url,
+            **changes,
+        },
+    )
+
+
+class Running:
+    """An ingest at work, with a client for each of its servers."""
+
+    def __init__(self, ingest: Ingest, market: Any, orders: Any, task: "asyncio.Task[None]") -> None:
+        self.ingest = ingest
+        self.market = market
+        self.orders = orders
+        self.task = task
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the heartbeat would say."""
+        return self.ingest.service.details
+
+    def subscribed(self) -> dict[str, list[str]]:
+        """Channel to symbols, as acknowledged upstream."""
+        return self.details.get("subscribed", {})
+
+    async def want(self, reader: str, **channels: list[str]) -> None:
+        """A reader's wants, as if it had just refreshed them."""
+        await self.orders.set(f"wants:{reader}", json.dumps(channels), px=WANTS_TTL_MS)
+
+    @contextlib.asynccontextmanager
+    async def wanting(self, reader: str, **channels: list[str]) -> AsyncIterator[None]:
+        """A reader that lives: it refreshes its wants, and takes them away when it leaves."""
+
+        async def refresh() -> None:
+            while True:
+                await self.want(reader, **channels)
+                await asyncio.sleep(0.5)
+
+        task = asyncio.create_task(refresh())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.orders.delete(f"wants:{reader}")
+
+    async def messages(self, stream: str) -> list[dict[str, Any]]:
+        """Every message in a market stream, gap markers left out."""
+        return [
+            json.loads(fields[b"d"])
+            for _, fields in await self.market.xrange(stream)
+            if b"type" not in fields
+        ]
+
+    async def markers(self, stream: str) -> list[tuple[str, dict[str, Any]]]:
+        """The gap markers in a market stream."""
+        return [
+            (fields[b"type"].decode(), json.loads(fields[b"d"]))
+            for _, fields in await self.market.xrange(stream)
+            if b"type" in fields
+        ]
+
+    async def facts(self, account: str = "paper") -> list[tuple[str, dict[str, Any]]]:
+        """Type and data of every entry in the account's stream."""
+        return [
+            (fields[b"type"].decode(), json.loads(fields[b"data"]))
+            for _, fields in await self.orders.xrange(f"account:{{{account}}}")
+        ]
+
+    async def stop(self) -> None:
+        """Ask it to stop, and wait until it has."""
+        self.ingest.service.stop("the test is over")
+        await asyncio.wait_for(self.task, 15)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: IngestSettings) -> AsyncIterator[Running]:
+    """An ingest, stopped at the end."""
+    market: redis.asyncio.Redis = connect(settings.md_redis_url, name="test")
+    orders: redis.asyncio.Redis = connect(settings.orders_redis_url, name="test")
+    own_market = connect(settings.md_redis_url, name="ingest")
+    own_orders = connect(settings.orders_redis_url, name="ingest")
+    ingest = Ingest(Service("ingest"), settings, own_market, own_orders)
+    task = asyncio.create_task(ingest.run())
+    try:
+        run = Running(ingest, market, orders, task)
+        yield run
+        if not task.done():
+            await run.stop()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for client in (market, orders, own_market, own_orders):
+            await client.aclose()

@@ -1,0 +1,163 @@
+"""Trade updates: raw, in order, with every connection and every break told."""
+
+import asyncio
+import json
+import signal
+
+import pytest
+from ingesting import running, settings_for
+from simulator import Simulator
+from waiting import until
+
+from bus import embedded
+from bus.errors import Fenced
+
+
+@pytest.fixture(scope="module")
+def plain_simulator():
+    with Simulator.start("--rate", "400", "--symbols", "AAPL,MSFT") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(plain_simulator):
+    yield plain_simulator
+    plain_simulator.clear_faults()
+
+
+async def test_trade_updates_are_kept_as_they_came(simulator, md_url, orders_url):
+    async with running(settings_for(simulator, md_url, orders_url)) as run:
+        await until(lambda: run.ingest.updates.live)
+        order = simulator.trade("AAPL", "buy", "3", "230.50")
+
+        async def filled():
+            return any(data.get("data", {}).get("event") == "fill" for _, data in await run.facts())
+
+        await until(filled, "the fill")
+        kinds = [kind for kind, _ in await run.facts()]
+        assert kinds[0] == "Connected"
+        assert set(kinds[1:]) == {"TradeUpdate"}
+        entries = await run.orders.xrange("account:{paper}")
+        for _, fields in entries:
+            assert fields[b"version"] == b"1"
+            assert int(fields[b"r"]) > 0
+        fill = json.loads(entries[-1][1][b"data"])
+        assert fill["stream"] == "trade_updates"
+        assert fill["data"]["order"]["id"] == order["id"]
+        assert fill["data"]["qty"] == "3"
+
+
+async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders_url):
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+        await until(lambda: run.ingest.updates.live and run.ingest.pump.messages_in > 0)
+        simulator.fault("disconnect", stream="trade_updates")
+        await until(lambda: run.ingest.updates.connects == 2, "the second connection")
+        simulator.trade("AAPL", "buy", "1")
+
+        async def told():
+            return [kind for kind, _ in await run.facts()][:4] == [
+                "Connected",
+                "Disconnected",
+                "Connected",
+                "TradeUpdate",
+            ]
+
+        await until(told, "the break and the update after it")
+        first, _, second = (data for _, data in (await run.facts())[:3])
+        assert second["epoch"] > first["epoch"]
+        assert run.ingest.feeds["stocks"].connects == 1
+        assert run.ingest.feeds["stocks"].gaps == 0
+    async with running(settings) as run:
+        await until(lambda: run.ingest.updates.live)
+
+        async def third():
+            return [data["epoch"] for kind, data in await run.facts() if kind == "Connected"][2:]
+
+        await until(lambda: _truth(third()))
+        assert (await third())[0] > second["epoch"], "epochs grow across restarts"
+
+
+async def _truth(value):
+    return bool(await value)
+
+
+async def test_a_second_ingest_waits_and_takes_over(simulator, md_url, orders_url):
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings) as first, running(settings) as second:
+        async with first.wanting("reader", trades=["AAPL"]):
+            await until(lambda: first.ingest.pump.messages_in > 0)
+            await until(lambda: "another ingest holds it" in second.ingest.service.state)
+            assert simulator.state()["clients"] == {"stocks": 1, "crypto": 0, "trade_updates": 1}
+            await first.stop()
+            await until(lambda: second.ingest.pump.messages_in > 0, "the second one's turn")
+
+
+async def test_a_lease_taken_by_another_ends_it(simulator, md_url, orders_url):
+    async with running(settings_for(simulator, md_url, orders_url)) as run:
+        async with run.wanting("reader", trades=["AAPL"]):
+            await until(lambda: run.ingest.pump.messages_in > 0)
+            await run.market.set("lease:market", "99:usurper")
+            with pytest.raises(Fenced, match="stops writing"):
+                await asyncio.wait_for(run.task, 15)
+            assert await run.market.get("lease:market") == b"99:usurper"
+
+
+@pytest.mark.parametrize("outage_s", [0.5, 6.0])
+async def test_an_outage_of_the_market_server_loses_and_duplicates_nothing(
+    simulator, md_url, orders_url, servers, outage_s
+):
+    """The longer one outlasts the lease: nobody else took it, so it is taken again and writing goes on."""
+    async with (
+        running(settings_for(simulator, md_url, orders_url)) as run,
+        run.wanting("reader", trades=["AAPL"]),
+    ):
+        await until(lambda: run.ingest.pump.messages_in > 20)
+        server = servers[0].process
+        server.send_signal(signal.SIGSTOP)
+        try:
+            stopped_ns = run.ingest.service.clock.monotonic_ns()
+            await until(
+                lambda: run.ingest.service.clock.monotonic_ns() - stopped_ns > outage_s * 1e9,
+                "the outage's end",
+            )
+            assert len(run.ingest.frames) > 0, "frames wait"
+        finally:
+            server.send_signal(signal.SIGCONT)
+        seen = run.ingest.pump.messages_in
+        await until(lambda: run.ingest.pump.messages_in > seen + 50, "what came afterwards")
+        await run.stop()
+        messages = await run.messages("md:AAPL:trades")
+        ids = [message["i"] for message in messages]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        assert len(ids) == run.ingest.pump.messages_in
+        assert await run.markers("md:AAPL:trades") == []
+
+
+async def test_a_killed_market_server_that_comes_back_gets_what_waited(
+    simulator, tmp_path_factory, orders_url, tmp_path
+):
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    directory = Path(tempfile.mkdtemp(prefix="bb-"))
+    server = embedded.start("market", directory)
+    try:
+        settings = settings_for(simulator, server.tcp_url, orders_url)
+        async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+            await until(lambda: run.ingest.pump.messages_in > 20)
+            server.process.kill()
+            server.process.wait()
+            await until(lambda: len(run.ingest.frames) > 10, "frames wait")
+            server = embedded.start("market", directory, server.port)
+            seen = run.ingest.pump.messages_in
+            await until(lambda: run.ingest.pump.messages_in > seen + 50, "what came afterwards")
+            await run.stop()
+            # What the server itself had not yet on disk when it was killed is the only thing that may be missing.
+            ids = [message["i"] for message in await run.messages("md:AAPL:trades")]
+            assert ids == sorted(set(ids))
+            assert ids[-30:] == list(range(ids[-30], ids[-30] + 30))
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
