@@ -34,7 +34,9 @@ OrderStatus = Literal[
     "refused",
     "dropped",
 ]
-_OPEN: dict[str, int] = {"requested": 0, "approved": 1, "uncertain": 1, "working": 2}
+# How far an open order has come; being looked for comes after being approved.
+_OPEN: dict[str, int] = {"requested": 0, "approved": 1, "uncertain": 2, "working": 3}
+_CLOSED = 4
 # Alpaca's words for the end of an order; everything else it says is an order that still works.
 _ENDED: dict[str, OrderStatus] = {
     "filled": "filled",
@@ -231,7 +233,7 @@ class Portfolio:
         order = self.order(client_order_id)
         if order is None:
             return None
-        if not order.is_open or _OPEN.get(status, 3) <= _OPEN[order.status]:
+        if not order.is_open or _OPEN.get(status, _CLOSED) <= _OPEN[order.status]:
             status = order.status
         order = msgspec.structs.replace(
             order,

@@ -180,7 +180,7 @@ def test_a_refused_cancel_leaves_the_order_open_and_says_why() -> None:
 
 def test_an_uncertain_order_stays_open_until_it_is_found() -> None:
     portfolio = Portfolio()
-    portfolio.requested(ID, TERMS)
+    portfolio.apply(approved())
     portfolio.apply(OrderUncertain(algorithm="a", client_order_id=ID, why="504", at_ns=4))
     assert (status(portfolio), len(portfolio.open_orders)) == ("uncertain", 1)
     portfolio.apply(sent())
