@@ -1,6 +1,7 @@
 """The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
 
-from collections import defaultdict, deque
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -22,6 +23,9 @@ ACCOUNT = ""
 
 _SECOND_NS = 1_000_000_000
 
+# Times of approval that are kept beyond the last second before they are cut away, all at once.
+_OLD_TIMES = 1000
+
 
 class Book:
     """Every event of the journal, applied in its order, gives the same book.
@@ -38,7 +42,7 @@ class Book:
         self._open_count: dict[str, int] = defaultdict(int)
         self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._reserved: dict[str, Decimal] = defaultdict(Decimal)
-        self._approvals: dict[str, deque[int]] = defaultdict(deque)
+        self._approvals: dict[str, list[int]] = defaultdict(list)
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
             OrderRefused: self._refused,  # type: ignore[dict-item]
@@ -97,12 +101,8 @@ class Book:
 
     def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
         """How many orders were approved after this time; of the last second at most."""
-        count = 0
-        for approved_ns in reversed(self._approvals[algorithm]):
-            if approved_ns <= since_ns:
-                break
-            count += 1
-        return count
+        times_ns = self._approvals.get(algorithm, ())
+        return len(times_ns) - bisect_right(times_ns, since_ns)
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
@@ -126,10 +126,7 @@ class Book:
         )
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
-            approvals = self._approvals[name]
-            while approvals and approvals[0] <= event.approved_ns - _SECOND_NS:
-                approvals.popleft()
-            approvals.append(event.approved_ns)
+            _note_time(self._approvals[name], event.approved_ns)
         self._hold(order)
 
     def _refused(self, event: OrderRefused) -> None:
@@ -205,3 +202,12 @@ class Book:
         else:
             self._open.pop(order.client_order_id, None)
         order.held_quantity, order.held_value, order.held_open = quantity, value, is_open
+
+
+def _note_time(times_ns: list[int], at_ns: int) -> None:
+    """Append a time to a list that stays sorted, even where the clock was set back, and short."""
+    times_ns.append(max(at_ns, times_ns[-1]) if times_ns else at_ns)
+    if len(times_ns) > _OLD_TIMES:
+        old = bisect_right(times_ns, times_ns[-1] - _SECOND_NS)
+        if old > _OLD_TIMES // 2:
+            del times_ns[:old]

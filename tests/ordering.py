@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from fakes import FakeBroker
@@ -33,19 +32,18 @@ EVENT_CODEC = MessageCodec(EVENTS)
 REQUEST_CODEC = MessageCodec(REQUESTS)
 
 
-def limits_with(**changes: object) -> Limits:
-    """The default limits with some of the account's changed."""
-    content = DEFAULT_LIMITS.read_text()
+def limits_text(**changes: object) -> str:
+    """The default limits file with some numbers changed, wherever they stand."""
     lines = []
-    section = ""
-    for line in content.splitlines():
-        if line.startswith("["):
-            section = line
+    for line in DEFAULT_LIMITS.read_text().splitlines():
         name = line.split(" = ")[0]
-        if name in changes:
-            line = f"{name} = {changes[name]}"
-        lines.append(line if section else "")
-    return parse("\n".join(lines), "limits")
+        lines.append(f"{name} = {changes[name]}" if name in changes else line)
+    return "\n".join(lines)
+
+
+def limits_with(**changes: object) -> Limits:
+    """The default limits with some numbers changed."""
+    return parse(limits_text(**changes), "limits")
 
 
 def client_order_id(algorithm: str, number: int | str) -> str:
@@ -281,16 +279,3 @@ async def trading(url: str, name: str = "alpha") -> AsyncIterator[Trader]:
         yield trader
     finally:
         await trader.close()
-
-
-def write_limits(directory: Path, **changes: object) -> Path:
-    """A limits file: the default ones with some changed."""
-    path = directory / "limits.toml"
-    lines = [
-        f"{line.split(' = ')[0]} = {changes[line.split(' = ')[0]]}"
-        if line.split(" = ")[0] in changes
-        else line
-        for line in DEFAULT_LIMITS.read_text().splitlines()
-    ]
-    path.write_text("\n".join(lines))
-    return path
