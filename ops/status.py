@@ -11,6 +11,7 @@ import orjson
 from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import Client
+from bus.control_messages import Halt
 from bus.errors import Unreadable
 from bus.halt import HaltState
 from bus.order_messages import EVENTS
@@ -120,7 +121,7 @@ def shown_halts(state: HaltState) -> dict[str, HaltedScope]:
     """The halted scopes, each with mode, reason and who."""
     return {
         scope: HaltedScope(
-            "halted" if isinstance(message, halt.Halt) else "reduce_only",
+            "halted" if isinstance(message, Halt) else "reduce_only",
             message.reason,
             message.by,
             message.at_ns,

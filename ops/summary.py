@@ -36,6 +36,7 @@ def summary(
     entries: dict[str, int],
     restarts: dict[str, int],
     gaps: int,
+    markers: int,
     dead: int,
     halted: bool,
     differences: list[str],
@@ -43,8 +44,8 @@ def summary(
     """The summary of a run, from its tally and what each stream gained (`entries`)."""
     return Summary(
         seconds=round(seconds, 3),
-        # md-all carries the same entries again, for readers of everything.
-        messages_in=sum(count for name, count in entries.items() if name.startswith("md:")) - gaps,
+        # Gap markers are ours, and md-all carries the same entries again, for readers of everything.
+        messages_in=sum(count for name, count in entries.items() if name.startswith("md:")) - markers,
         streams=dict(sorted(entries.items())),
         requests=tally.requests,
         approved=tally.approved,

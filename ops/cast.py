@@ -1,0 +1,93 @@
+"""Who takes part in a run, and how each is started."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from algos.loading import default_name, load_class, make
+from algos.parameters import read_parameters
+from bus.errors import InvalidInput
+from oms.limits import parse
+from ops.running import Servers
+from ops.supervise import Spec, python
+
+# The two worked examples, and the names they run under.
+DEFAULTS = [
+    ("algos.strategies.moving_average_cross:MovingAverageCross", "ma-cross"),
+    ("algos.strategies.mean_reversion:MeanReversion", "mean-reversion"),
+]
+
+
+@dataclass(frozen=True)
+class Player:
+    """One algorithm: the class to run and the name it runs under."""
+
+    target: str
+    name: str
+
+    @property
+    def process(self) -> str:
+        """The name of its process."""
+        return f"algo-{self.name}"
+
+
+def players(targets: Sequence[str], symbols: Sequence[str]) -> tuple[Player, ...]:
+    """The algorithms to run, each loaded and made once: what is wrong is known before anything starts.
+
+    Raises InvalidInput for a file or class that cannot be run. Two of one class get numbers.
+    """
+    found: list[Player] = []
+    for target, given_name in [(target, "") for target in targets] or DEFAULTS:
+        algorithm = load_class(target)
+        make(algorithm, symbols, read_parameters(algorithm, {}, os.environ))
+        name = base = given_name or default_name(algorithm)
+        number = 2
+        while name in {player.name for player in found}:
+            name = f"{base[:28]}-{number}"
+            number += 1
+        found.append(Player(target, name))
+    return tuple(found)
+
+
+def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a process that holds no keys and talks to no broker."""
+    return {name: value for name, value in environment.items() if not name.startswith("ALPACA_")}
+
+
+def on(servers: Servers, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with these servers; addresses never stand in the list of processes."""
+    given = {"MD_REDIS_URL": servers.market, "ORDERS_REDIS_URL": servers.orders}
+    kept = {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in given}
+    return kept | given | {"BACKBONE_ACCOUNT": servers.account}
+
+
+def algorithm(
+    player: Player, symbols: Sequence[str], environment: Mapping[str, str], directory: Path
+) -> Spec:
+    """One algorithm's process. The others go on without it."""
+    arguments = ["-m", "algos", player.target, "--name", player.name]
+    if symbols:
+        arguments += ["--symbols", ",".join(symbols)]
+    return python(player.process, arguments, without_keys(environment), directory, essential=False)
+
+
+def oms(environment: Mapping[str, str], directory: Path) -> Spec:
+    """The process that sends orders."""
+    return python("oms", ["-m", "oms"], environment, directory)
+
+
+def ingest(environment: Mapping[str, str], directory: Path, *arguments: str) -> Spec:
+    """The process that listens to market data and trade updates."""
+    return python("ingest", ["-m", "ingest", *arguments], environment, directory)
+
+
+def checked_limits(path: Path | None) -> dict[str, str]:
+    """The variable that tells the OMS its limits file. Raises InvalidInput where it is wrong."""
+    if path is None:
+        return {}
+    try:
+        parse(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--limits {path}: {error}") from error
+    return {"BACKBONE_OMS_LIMITS": str(path.resolve())}

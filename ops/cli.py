@@ -1,0 +1,39 @@
+"""The `backbone` command: one file for each group of commands, loaded when it is used."""
+
+import sys
+
+import typer
+
+from bus.errors import BackboneError, InvalidInput
+
+app = typer.Typer(
+    name="backbone",
+    help="A message-bus trading backbone for Alpaca on Redis Streams.",
+    epilog="Start with `backbone demo`: it needs no keys and no servers.",
+    # Messages are for people: plain sentences, without boxes, colours or tracebacks in frames.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+BAD_INPUT = 2
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence on stderr and exit code 2."""
+    from ops import dead, demo, doctor, halting, services, status_command, tail, up
+
+    for group in (demo, up, services, status_command, tail, halting, dead, doctor):
+        group.add_to(app)
+    try:
+        app()
+    except BackboneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""`backbone dead`: look at what could not be handled, and put it back."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="What could not be handled: list it, put it back.", no_args_is_help=True)
+    group.command("list")(list_)
+    group.command("put-back")(put_back)
+    app.add_typer(group, name="dead")
+
+
+def list_(
+    count: Annotated[int, typer.Option(min=1, help="so many of the latest of each kind")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """List entries that could not be handled, newest first, with where they stood and why.
+
+    Example: backbone dead list --count 5
+    """
+    asyncio.run(_list(count, as_json))
+
+
+def put_back(
+    entry_id: Annotated[str, typer.Argument(metavar="ID", help="the entry's id, as `list` shows it")],
+    orders: Annotated[
+        bool, typer.Option("--orders", help="an entry of order traffic (orders:{...}:dead)")
+    ] = False,
+) -> None:
+    """Append an entry to the stream it came from, and remove it from the dead.
+
+    Example: backbone dead put-back 1700000000000-0
+    """
+    asyncio.run(_put_back(entry_id, orders))
+
+
+async def _list(count: int, as_json: bool) -> None:
+    import dataclasses
+
+    import orjson
+
+    from bus import dead, streams
+    from bus.connection import connect, require_server
+    from ops.running import servers
+
+    found = servers(orders_only=True)
+    client = connect(found.orders, name="ops-dead")
+    try:
+        await require_server(client, found.orders, "ORDERS_REDIS_URL")
+        none = True
+        for name in (streams.DEAD, streams.orders_dead(found.account)):
+            for entry in await dead.entries(client, dead=name, count=count):
+                none = False
+                if as_json:
+                    print(orjson.dumps({"in": name, **dataclasses.asdict(entry)}).decode())
+                else:
+                    print(f"{name}  {entry.id}  from {entry.stream} {entry.entry_id}: {entry.error}")
+                    print(f"    {entry.payload}")
+    finally:
+        await client.aclose()
+    if none and not as_json:
+        print("Nothing is dead.")
+
+
+async def _put_back(entry_id: str, orders: bool) -> None:
+    import re
+
+    from bus import dead, streams
+    from bus.connection import connect, require_server
+    from bus.errors import InvalidInput
+    from ops.running import servers
+
+    if not re.fullmatch(r"\d+-\d+", entry_id):
+        raise InvalidInput(f"ID {entry_id!r}: an entry's id is two numbers, such as 1700000000000-0")
+    found = servers(orders_only=True)
+    client = connect(found.orders, name="ops-dead")
+    try:
+        await require_server(client, found.orders, "ORDERS_REDIS_URL")
+        name = streams.orders_dead(found.account) if orders else streams.DEAD
+        new_id = await dead.put_back(client, entry_id, dead=name)
+    finally:
+        await client.aclose()
+    print(f"Put back as {new_id}.")

@@ -1,0 +1,56 @@
+"""`backbone demo`: the whole, on this machine, against the simulator."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    symbols: Annotated[str, typer.Option(help="comma-separated; default AAPL,MSFT,SPY,TSLA")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="play a recorded .ndjson or .ndjson.gz file; the run ends with it")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(min=0.001, help="play the file so many times faster")] = None,
+    keep_times: Annotated[
+        bool, typer.Option("--keep-times", help="keep the file's times; otherwise they become now")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="generated messages a second, all symbols together")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same market")] = 1,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
+    algo: Annotated[
+        list[str] | None, typer.Option(help="file.py:Class to run instead of the two; may be repeated")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
+    ] = False,
+) -> None:
+    """Run everything on this machine: servers, simulator, ingest, OMS and two algorithms.
+
+    It needs no keys and no servers. With MD_REDIS_URL and ORDERS_REDIS_URL set it uses those servers and
+    leaves the streams in them. At the end the OMS's book, the algorithms' positions and the simulator's
+    ledger are compared; the exit code is 1 where they do not agree.
+
+    Example: backbone demo --symbols AAPL,BTC/USD --seconds 30 --json
+    """
+    from ops.demo_plan import Wishes, planned
+    from ops.performing import perform
+
+    wishes = Wishes(
+        symbols=symbols,
+        data=data,
+        speed=speed,
+        keep_times=keep_times,
+        rate=rate,
+        seed=seed,
+        seconds=seconds,
+        targets=tuple(algo or ()),
+    )
+    raise typer.Exit(perform(lambda: planned(wishes), prints_json=as_json))

@@ -1,0 +1,132 @@
+"""Pure: what facts about a set-up mean, each a sentence with what to do."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from bus.connection import OLDEST_SERVER
+from ops.status import HaltedScope
+
+Level = Literal["ok", "warning", "problem"]
+
+# Alpaca's times and ours are compared: half a second off makes fresh prices look old.
+_CLOCK_WARNING_MS = 100
+_CLOCK_PROBLEM_MS = 1000
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check and what came of it."""
+
+    check: str
+    level: Level
+    sentence: str
+
+
+def version(check: str, found: str) -> Finding:
+    """The server's version."""
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_SERVER:
+        return Finding(check, "problem", f"version {found} is too old: install Redis 7.0 or newer")
+    return Finding(check, "ok", f"version {found}")
+
+
+def durability(check: str, role: str, config: Mapping[str, str]) -> Finding:
+    """Whether the server keeps what it was given; `config` empty: it does not tell."""
+    if not config:
+        return Finding(
+            check,
+            "warning",
+            "the server does not let us read CONFIG: see that orders are kept safely yourself",
+        )
+    if config.get("appendonly") != "yes":
+        level: Level = "problem" if role == "orders" else "warning"
+        return Finding(check, level, "nothing is kept over a restart: set `appendonly yes`")
+    fsync = config.get("appendfsync", "?")
+    if role == "orders" and fsync != "always":
+        return Finding(
+            check,
+            "problem",
+            f"an approved order may be lost with the machine (appendfsync {fsync}): set `appendfsync always`",
+        )
+    return Finding(check, "ok", f"writes are kept (appendfsync {fsync})")
+
+
+def eviction(check: str, role: str, config: Mapping[str, str]) -> Finding | None:
+    """Whether the server may throw away what it holds when memory runs out."""
+    policy = config.get("maxmemory-policy")
+    if policy is None:
+        return None
+    if policy == "noeviction":
+        return Finding(check, "ok", "nothing is evicted (maxmemory-policy noeviction)")
+    level: Level = "problem" if role == "orders" else "warning"
+    return Finding(
+        check, level, f"streams may vanish (maxmemory-policy {policy}): set `maxmemory-policy noeviction`"
+    )
+
+
+def sharing(same: bool, meant: bool) -> Finding:
+    """Market data and orders on one server."""
+    check = "shared server"
+    if not same:
+        return Finding(check, "ok", "market data and orders live on two servers")
+    why = "a burst of market data can slow or fill up what the kill switch and the journal need"
+    if meant:
+        return Finding(check, "warning", f"market data and orders share one server: {why}")
+    return Finding(
+        check, "problem", f"MD_REDIS_URL and ORDERS_REDIS_URL are one server: {why}; use two, or say --shared"
+    )
+
+
+def clock(check: str, offset_ms: float) -> Finding:
+    """The server's clock against ours."""
+    off = abs(offset_ms)
+    ahead = "ahead of" if offset_ms > 0 else "behind"
+    sentence = f"the server's clock is {off:.0f} ms {ahead} ours"
+    if off > _CLOCK_PROBLEM_MS:
+        return Finding(check, "problem", f"{sentence}: prices will look stale; set both by NTP")
+    if off > _CLOCK_WARNING_MS:
+        return Finding(check, "warning", f"{sentence}: set both by NTP")
+    return Finding(check, "ok", sentence)
+
+
+def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Finding:
+    """The halt state; `empty`: journal and account hold nothing yet."""
+    check = "halts"
+    if not known and not empty:
+        return Finding(
+            check,
+            "problem",
+            "the halt state is missing although there is a journal, so nothing trades: "
+            "see what happened to the server, then `backbone resume --reason ...`",
+        )
+    if scopes:
+        named = "; ".join(
+            f"{scope} ({halted.reason}, by {halted.by})" for scope, halted in sorted(scopes.items())
+        )
+        return Finding(check, "warning", f"halted: {named}; `backbone resume --reason ...` lifts it")
+    return Finding(check, "ok", "nothing is halted")
+
+
+def leases(holders: Mapping[str, str], alive: Mapping[str, object]) -> Finding:
+    """Who holds which lease, and whether anybody holds one without a heartbeat."""
+    if not holders:
+        return Finding("leases", "ok", "nobody holds a lease: nothing is running")
+    named = ", ".join(f"{key} by {value.partition(':')[2]}" for key, value in sorted(holders.items()))
+    if not alive:
+        return Finding(
+            "leases", "warning", f"held without any heartbeat: {named}; they run out by themselves within 5 s"
+        )
+    return Finding("leases", "ok", f"held: {named}")
+
+
+def keys(present: bool, trading: str) -> Finding:
+    """Alpaca's keys; their values are nobody's business here."""
+    if not present:
+        return Finding(
+            "keys",
+            "warning",
+            "ALPACA_API_KEY and ALPACA_SECRET_KEY are not set: the demo needs none, `backbone up` does",
+        )
+    if trading == "live":
+        return Finding("keys", "warning", "set, and BACKBONE_TRADING=live: orders are for real money")
+    return Finding("keys", "ok", "set, for paper trading")

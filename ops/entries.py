@@ -1,0 +1,51 @@
+"""An entry of any stream as a line for people, or as JSON."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bus.codec import MessageCodec, market_message
+from bus.control_messages import CONTROL_MESSAGES
+from bus.errors import Unreadable
+from bus.order_messages import EVENTS, REQUESTS
+from bus.streams import market_channel
+from ops.sentences import sentence
+
+_CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
+
+
+def line(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
+    """Time, stream, and what the entry says; its raw fields where it cannot be read."""
+    ms = int(id_.partition("-")[0])
+    moment = time.strftime("%H:%M:%S", time.localtime(ms / 1000))
+    return f"{moment}.{ms % 1000:03d}  {stream}  {_text(stream, fields)}"
+
+
+def as_json(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
+    """One JSON object: stream, id, and the fields, JSON in them parsed."""
+    shown = {name.decode(): _parsed(value) for name, value in fields.items()}
+    return orjson.dumps({"stream": stream, "id": id_, "fields": shown}).decode()
+
+
+def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
+    try:
+        if stream.startswith(("md:", "md-all:")):
+            return sentence(market_message(market_channel(stream), fields))
+        return sentence(_CODEC.decode(fields))
+    except Unreadable:
+        # Broker facts are raw, and channels without a type of ours are shown as they are.
+        return "  ".join(
+            f"{name.decode(errors='replace')}={value.decode(errors='replace')}"
+            for name, value in fields.items()
+        )
+
+
+def _parsed(value: bytes) -> Any:
+    if value[:1] in (b"{", b"["):
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            pass  # Text that only looks like JSON is shown as text.
+    return value.decode(errors="replace")

@@ -1,0 +1,165 @@
+"""Gathers the facts that `backbone doctor` judges."""
+
+import os
+import time
+from typing import Any
+
+import redis.asyncio
+
+from bus import halt, streams
+from bus.connection import Client, connect, shown
+from bus.embedded import server_binary
+from bus.errors import InvalidInput
+from bus.settings import AlpacaSettings, load
+from ops import diagnosis
+from ops.diagnosis import Finding
+from ops.running import Servers, given_servers, home, read
+from ops.status import shown_halts
+
+_CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
+
+
+async def examine(*, shared: bool) -> list[Finding]:
+    """Every finding. Raises InvalidInput for settings that cannot be read at all."""
+    settings = load(AlpacaSettings)
+    findings = [await _keys(settings), _home(), _binary()]
+    servers = given_servers(settings)
+    if servers is None:
+        running = read()
+        if running is None:
+            findings.append(
+                Finding(
+                    "servers",
+                    "ok",
+                    "MD_REDIS_URL and ORDERS_REDIS_URL are not set and nothing runs: "
+                    "`backbone demo` and `backbone up` start servers of their own",
+                )
+            )
+            return findings
+        servers = running.servers
+    return findings + await _servers(servers, shared)
+
+
+async def _keys(settings: AlpacaSettings) -> Finding:
+    """Whether there are keys, and, where there are, whether Alpaca takes them."""
+    try:
+        key, secret = settings.keys()
+    except InvalidInput:
+        one = (settings.alpaca_api_key is None) != (settings.alpaca_secret_key is None)
+        if one:
+            return Finding(
+                "keys", "problem", "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
+            )
+        return diagnosis.keys(present=False, trading=settings.trading)
+    import aiohttp
+
+    host = "api" if settings.trading == "live" else "paper-api"
+    url = settings.trading_url or f"https://{host}.alpaca.markets"
+    headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+    try:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.get(f"{url}/v2/account") as answer,
+        ):
+            code = answer.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        why = type(error).__name__
+        return Finding("keys", "problem", f"set, but {url} does not answer ({why}): check the network")
+    if code in (401, 403):
+        return Finding(
+            "keys", "problem", f"{url} refuses them: check both, and that they are {settings.trading} keys"
+        )
+    if code != 200:
+        return Finding("keys", "warning", f"set, but {url} answered {code}: try again later")
+    return diagnosis.keys(present=True, trading=settings.trading)
+
+
+def _home() -> Finding:
+    try:
+        directory = home()
+    except InvalidInput as error:
+        return Finding("directory", "problem", str(error))
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return Finding(
+            "directory", "problem", f"{directory} may not be written: set BACKBONE_HOME to another"
+        )
+    if directory.stat().st_mode & 0o077:
+        return Finding("directory", "warning", f"others may look into {directory}: chmod 700 it")
+    return Finding("directory", "ok", f"{directory} is ours and may be written")
+
+
+def _binary() -> Finding:
+    try:
+        return Finding("embedded server", "ok", f"{server_binary()} can be started")
+    except InvalidInput as error:
+        return Finding("embedded server", "warning", str(error))
+
+
+async def _servers(servers: Servers, shared: bool) -> list[Finding]:
+    findings: list[Finding] = []
+    identities: list[str | None] = []
+    for role, url in (("market", servers.market), ("orders", servers.orders)):
+        name = f"{role} server"
+        client = connect(url, name="ops-doctor")
+        try:
+            info = await client.info("server")
+            identities.append(info["run_id"])
+            findings.append(diagnosis.version(name, str(info["redis_version"])))
+            findings += await _server(client, role)
+            if role == "orders":
+                findings += await _trading(client, servers.account)
+        except (redis.asyncio.RedisError, OSError) as error:
+            identities.append(None)
+            sentence = f"{shown(url)} does not answer ({error}): start it or correct the address"
+            findings.append(Finding(name, "problem", sentence))
+        finally:
+            await client.aclose()
+    same = identities[0] is not None and identities[0] == identities[1]
+    findings.append(diagnosis.sharing(same, shared))
+    return findings
+
+
+async def _server(client: Client, role: str) -> list[Finding]:
+    config = await _config(client)
+    before_ns = time.time_ns()
+    seconds, microseconds = await client.time()
+    middle_ns = (before_ns + time.time_ns()) // 2
+    offset_ms = ((seconds * 1_000_000 + microseconds) * 1000 - middle_ns) / 1e6
+    found = [
+        diagnosis.durability(f"{role} server's durability", role, config),
+        diagnosis.eviction(f"{role} server's memory", role, config),
+        diagnosis.clock(f"{role} server's clock", offset_ms),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+async def _config(client: Client) -> dict[str, str]:
+    try:
+        raw: dict[Any, Any] = await client.config_get(*_CONFIG)
+    except redis.asyncio.ResponseError:
+        # Managed servers forbid CONFIG.
+        return {}
+    return {_text(name): _text(value) for name, value in raw.items()}
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+async def _trading(client: Client, account: str) -> list[Finding]:
+    state = await halt.read(client)
+    journal, facts = await client.xlen(streams.journal(account)), await client.xlen(streams.account(account))
+    names = sorted(name.decode() for name in await client.hkeys(streams.algorithms(account)))
+    keys = [
+        streams.oms_lease(account),
+        streams.account_lease(account),
+        *(streams.algorithm_lease(account, name) for name in names),
+    ]
+    values = await client.mget(keys)
+    holders = {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
+    beats = {key.decode(): True async for key in client.scan_iter(match=streams.alive("*"))}
+    return [
+        diagnosis.halts(state.known, shown_halts(state), empty=not journal and not facts),
+        diagnosis.leases(holders, beats),
+    ]

@@ -1,0 +1,151 @@
+"""`backbone halt` and `backbone resume`: they need the orders server and nobody else."""
+
+import asyncio
+import getpass
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+# Imported when a command runs, so that `--help` and other commands stay quick.
+if TYPE_CHECKING:
+    from bus.connection import Client
+    from bus.halt import HaltState
+
+_ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
+_SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
+_ACCOUNT = Annotated[str | None, typer.Option(help="only this account")]
+_REASON = Annotated[str, typer.Option(help="why; everyone is told, and it stays on record")]
+_JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+_REDUCE = Annotated[
+    bool, typer.Option("--reduce-only", help="let orders through that bring a position closer to zero")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(halt)
+    app.command()(resume)
+
+
+def halt(
+    reason: _REASON,
+    algo: _ALGO = None,
+    symbol: _SYMBOL = None,
+    account: _ACCOUNT = None,
+    reduce_only: _REDUCE = False,
+    as_json: _JSON = False,
+) -> None:
+    """Refuse new orders and replaces at once; cancels still pass.
+
+    Without --algo, --symbol or --account everything is halted. A halt lasts until `backbone resume`, across
+    restarts, and takes hold even where no OMS is alive.
+
+    Example: backbone halt --algo ma-cross --reason "prices look wrong"
+    """
+    from bus.control_messages import Halt, ReduceOnly
+    from bus.halt import scope_of
+
+    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    kind = ReduceOnly if reduce_only else Halt
+    message = kind(scope=scope, reason=_given(reason), by=_who(), at_ns=time.time_ns())
+    asyncio.run(_change(message, as_json))
+
+
+def resume(
+    reason: _REASON,
+    algo: _ALGO = None,
+    symbol: _SYMBOL = None,
+    account: _ACCOUNT = None,
+    as_json: _JSON = False,
+) -> None:
+    """Lift the halt of exactly this scope; without --algo, --symbol or --account, every halt.
+
+    Example: backbone resume --algo ma-cross --reason "feed checked"
+    """
+    from bus.control_messages import Resume
+    from bus.halt import scope_of
+
+    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    asyncio.run(_change(Resume(scope=scope, reason=_given(reason), by=_who(), at_ns=time.time_ns()), as_json))
+
+
+def _given(reason: str) -> str:
+    from bus.errors import InvalidInput
+
+    if not reason.strip():
+        raise InvalidInput("--reason is empty: say why, for those who find trading halted or resumed")
+    return reason.strip()
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have a name.
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+async def _change(message: Any, as_json: bool) -> None:
+    from bus import halt as halts
+    from bus.connection import connect, require_server
+    from ops.running import servers
+
+    found = servers(orders_only=True)
+    client = connect(found.orders, name="ops-halt")
+    try:
+        await require_server(client, found.orders, "ORDERS_REDIS_URL")
+        before = await halts.read(client)
+        notes = await _notes(client, found.account, message, before)
+        state = await halts.change(client, message)
+    finally:
+        await client.aclose()
+    _print(message, state, notes, as_json)
+
+
+async def _notes(client: "Client", account: str, message: Any, before: "HaltState") -> list[str]:
+    """What the operator may have mistaken."""
+    from bus.control_messages import Resume
+    from bus.streams import algorithms
+
+    kind, _, name = message.scope.partition(":")
+    if kind == "algorithm":
+        known = sorted(key.decode() for key in await client.hkeys(algorithms(account)))
+        if name not in known:
+            there = f"known are {', '.join(known)}" if known else "none has registered yet"
+            return [f"no algorithm is called {name}; {there}"]
+    if isinstance(message, Resume) and message.scope not in (*before.scopes, "all"):
+        return [f"{message.scope} was not halted by itself"]
+    return []
+
+
+def _print(message: Any, state: "HaltState", notes: list[str], as_json: bool) -> None:
+    import msgspec
+
+    from ops.status import shown_halts
+
+    shown = shown_halts(state)
+    if as_json:
+        body = {
+            "command": type(message).__name__,
+            "scope": message.scope,
+            "reason": message.reason,
+            "by": message.by,
+            "halts": shown,
+            "cancels_pass": True,
+            "notes": notes,
+        }
+        print(msgspec.json.encode(body).decode())
+        return
+    for note in notes:
+        print(f"note: {note}")
+    if not shown:
+        print("Nothing is halted: trading goes on.")
+        return
+    for scope, halted in shown.items():
+        what = "halted" if halted.mode == "halted" else "reduce only"
+        print(f"{what}: {scope}, {halted.reason} (by {halted.by})")
+    print("New orders and replaces are refused there; cancels still pass.")

@@ -1,0 +1,70 @@
+"""Carries a plan out for a person or a program, and prints what it came to."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from bus import logs
+from bus.connection import connect
+from bus.errors import InvalidInput
+from bus.service import FAILED
+from bus.service import run as run_process
+from bus.streams import alive
+from ops import servers
+from ops.plan import Plan
+from ops.run import run
+from ops.summary import Summary, lines
+from ops.view import PlainView, View
+
+
+def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
+    """Make the plan, run it, print its summary; returns the exit code: 0, 1 where the books differ, 2."""
+    found: list[Summary] = []
+
+    async def body() -> None:
+        plan = make_plan()
+        if plan.servers is not None:
+            await servers.check(plan.servers)
+            await _nobody_else(plan.servers.orders)
+        found.append(await run(plan, _view(plan, prints_json), os.environ))
+
+    # Below errors, what the supervisor has to say goes through the view.
+    logs.set_up("supervisor", level="error")
+    code = run_process(body)
+    if not found:
+        return code
+    _print(found[0], prints_json)
+    return code or (0 if found[0].consistent else FAILED)
+
+
+async def _nobody_else(orders_url: str) -> None:
+    """Two supervisors on the same servers would each start a second of everything."""
+    client = connect(orders_url, name="ops-check")
+    try:
+        if await client.exists(alive("supervisor")):
+            raise InvalidInput(
+                "another `backbone demo` or `backbone up` runs on these servers: stop it first "
+                "(one that was killed counts as running for 3 s)"
+            )
+    finally:
+        await client.aclose()
+
+
+def _view(plan: Plan, prints_json: bool) -> View:
+    if prints_json or not sys.stdout.isatty():
+        return PlainView(sys.stderr if prints_json else sys.stdout)
+    from ops.terminal import LiveView
+
+    return LiveView(plan.title)
+
+
+def _print(summary: Summary, prints_json: bool) -> None:
+    if prints_json:
+        print(summary.as_json())
+        return
+    width = max(len(name) for name, _ in lines(summary))
+    print()
+    for name, value in lines(summary):
+        print(f"  {name:<{width}}  {value}")
+    for difference in summary.differences:
+        print(f"  {difference}")

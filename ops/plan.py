@@ -1,0 +1,43 @@
+"""What a run is to do, checked before anything is started."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.streams import checked_symbol
+from ops.cast import Player
+from ops.running import Servers
+
+DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the command line and the environment decided.
+
+    `servers` None starts two of our own, with their data in `data_directory`, or for this run only.
+    `simulator` holds the simulator's arguments; None is Alpaca. The run ends after `seconds`, with the
+    recorded data, or when it is told to.
+    """
+
+    command: str
+    account: str
+    symbols: tuple[str, ...]
+    players: tuple[Player, ...]
+    servers: Servers | None = None
+    data_directory: Path | None = None
+    simulator: tuple[str, ...] | None = None
+    ends_with_data: bool = False
+    seconds: float | None = None
+    limits: Path | None = None
+    is_live: bool = False
+
+    @property
+    def title(self) -> str:
+        """How the run is called on screen."""
+        return f"backbone {self.command}{' LIVE' if self.is_live else ''}"
+
+
+def split(symbols: str) -> tuple[str, ...]:
+    """`AAPL,MSFT` as symbols, each once. Raises InvalidInput for one that cannot be."""
+    parts = (part.strip() for part in symbols.split(","))
+    return tuple(dict.fromkeys(checked_symbol(part) for part in parts if part))

@@ -1,0 +1,212 @@
+"""One run on one screen: start everything, show it, end it in order, and compare the books."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import redis.asyncio
+
+from bus.clock import SystemClock
+from bus.connection import Client, connect
+from bus.errors import InvalidInput
+from bus.service import BAD_INPUT, Service, live, run_together
+from ops import cast, running, servers, simulator
+from ops.plan import Plan
+from ops.run_reader import RunReader
+from ops.running import Running, Servers
+from ops.settle import settled
+from ops.status import snapshot
+from ops.summary import Summary, summary
+from ops.supervise import ChildFailed, Supervisor
+from ops.view import View, hints
+
+# The stop of all children one after another, the comparison included.
+GRACE_S = 120.0
+_REPORT_S = 0.2
+_DRAIN_WITHIN_S = 10.0
+
+
+async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
+    """Run a plan to its end. Raises InvalidInput for what only the start could find out; nothing is left."""
+    directory = Path(tempfile.mkdtemp(prefix="backbone-"))
+    supervisor = Supervisor(view.say)
+    claim = running.claim()
+    performance = _Run(plan, view, supervisor, directory, environment)
+    try:
+        if plan.simulator is not None:
+            # First, because it takes longest: the servers come up while it imports.
+            supervisor.start(simulator.spec(plan.simulator, cast.without_keys(environment), directory))
+        place = plan.data_directory or directory
+        port = None
+        if plan.servers is not None:
+            found = plan.servers
+        else:
+            found, port = servers.start(supervisor, place, plan.account)
+        service = Service("supervisor")
+        if claim is not None:
+            claim.write(Running(os.getpid(), plan.command, found))
+        view.hint(hints(found, port, plan.symbols, named=claim is not None))
+        await live(service, found.orders, lambda: performance.live(service, found), grace_s=GRACE_S)
+    finally:
+        await supervisor.stop(simulator.NAME)
+        await supervisor.stop(servers.MARKET, servers.ORDERS)
+        if claim is not None:
+            claim.release()
+        if performance.failed:
+            view.say(f"the logs of every process are in {directory}")
+        else:
+            shutil.rmtree(directory)
+    assert performance.summary is not None, "a run that ended without an error has a summary"
+    return performance.summary
+
+
+class _Run:
+    """A run from the moment its servers answer."""
+
+    def __init__(
+        self, plan: Plan, view: View, supervisor: Supervisor, directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.summary: Summary | None = None
+        self.failed = True
+        self._plan = plan
+        self._view = view
+        self._supervisor = supervisor
+        self._directory = directory
+        self._environment = environment
+        self._control: simulator.Control | None = None
+        self._failures: list[str] = []
+
+    async def live(self, service: Service, found: Servers) -> None:
+        """Start the rest, run, stop, compare."""
+        market, orders = connect(found.market, name="ops-market"), connect(found.orders, name="ops-orders")
+        reader = RunReader(market, orders, found.account)
+        try:
+            await reader.begin()
+            with self._view:
+                await self._start(found)
+                service.state, began = "running", time.monotonic()
+                await self._until_the_end(service, market, orders)
+            service.state = "stopping"
+            await self._end(reader, began)
+        except ChildFailed as failure:
+            if failure.exit_code == BAD_INPUT:
+                raise InvalidInput(str(failure)) from None
+            raise
+        finally:
+            await self._stop_services()
+            if self._control is not None:
+                await self._control.close()
+            await market.aclose()
+            await orders.aclose()
+
+    async def _start(self, found: Servers) -> None:
+        plan, directory = self._plan, self._directory
+        environment = cast.on(found, self._environment)
+        for player in plan.players:
+            # They wait for the OMS by themselves, and ingest finds their wants when it comes up.
+            self._supervisor.start(cast.algorithm(player, plan.symbols, environment, directory))
+        arguments: tuple[str, ...] = ()
+        if plan.simulator is not None:
+            addresses = await simulator.ready(self._supervisor, directory)
+            self._control = simulator.Control(addresses)
+            environment = cast.without_keys(environment) | addresses.environment()
+            arguments = ("--bar-seconds", "1")
+        self._supervisor.start(cast.oms(environment | cast.checked_limits(plan.limits), directory))
+        self._supervisor.start(cast.ingest(environment, directory, *arguments))
+
+    async def _until_the_end(self, service: Service, market: Client, orders: Client) -> None:
+        """Until the time is up, the data are played, somebody says stop, or a process fails for good."""
+        try:
+            await run_together(
+                self._supervisor.watch(),
+                self._report(service),
+                self._show(market, orders),
+                self._end_of_plan(market, orders),
+                _wait(service.stopping),
+            )
+        except ChildFailed as failure:
+            if failure.exit_code == BAD_INPUT:
+                raise
+            self._failures.append(str(failure))
+            self._view.say(str(failure))
+
+    async def _report(self, service: Service) -> None:
+        """Keep the heartbeat's list of children up to date."""
+        while True:
+            service.details["children"] = [
+                {"name": name, "pid": child.process.pid, "state": child.state, "restarts": child.restarts}
+                for name, child in self._supervisor.children.items()
+            ]
+            await asyncio.sleep(_REPORT_S)
+
+    async def _show(self, market: Client, orders: Client) -> None:
+        clock = SystemClock()
+        while True:
+            try:
+                status = await snapshot(
+                    market, orders, self._plan.account, clock.now_ns(), with_streams=False
+                )
+            except (redis.asyncio.RedisError, OSError) as error:
+                self._view.say(f"a server does not answer: {error}")
+            else:
+                self._view.show(status)
+            await asyncio.sleep(self._view.every_s)
+
+    async def _end_of_plan(self, market: Client, orders: Client) -> None:
+        ends = [asyncio.sleep(self._plan.seconds)] if self._plan.seconds is not None else []
+        if self._plan.ends_with_data:
+            ends.append(self._data_played(market, orders))
+        await (run_together(*ends) if ends else asyncio.Event().wait())
+
+    async def _data_played(self, market: Client, orders: Client) -> None:
+        """Until the recorded data are over and every algorithm has read what they became."""
+        assert self._control is not None, "recorded data are played by the simulator"
+        while not await self._control.tape_finished():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(_REPORT_S)
+        deadline = time.monotonic() + _DRAIN_WITHIN_S
+        before = -1
+        while time.monotonic() < deadline:
+            status = await snapshot(market, orders, self._plan.account, 0)
+            written = sum(status.streams.values())
+            if written == before and not any(algorithm.lag for algorithm in status.algorithms.values()):
+                return
+            before = written
+            # Longer than the heartbeat that tells the lag.
+            await asyncio.sleep(0.6)
+
+    async def _end(self, reader: RunReader, began: float) -> None:
+        """Algorithms first; then everything must have been heard before the books are compared."""
+        self._view.say("stopping the algorithms, then comparing the books")
+        await self._supervisor.stop(*(player.process for player in self._plan.players))
+        seconds = time.monotonic() - began
+        found = await settled(reader, self._control)
+        restarts = self._supervisor.restarts
+        await self._stop_services()
+        tally = await reader.advance()
+        gained = await reader.gained()
+        gaps, markers = await reader.gaps(gained)
+        self.summary = summary(
+            tally,
+            seconds=seconds,
+            entries=gained,
+            restarts=restarts,
+            gaps=gaps,
+            markers=markers,
+            dead=reader.dead(gained),
+            halted=await reader.halted(),
+            differences=self._failures + found,
+        )
+        self.failed = bool(self.summary.differences)
+
+    async def _stop_services(self) -> None:
+        await self._supervisor.stop(*(player.process for player in self._plan.players))
+        await self._supervisor.stop("oms")
+        await self._supervisor.stop("ingest")
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,32 @@
+"""`backbone sim | ingest | oms | algo`: one service in this terminal."""
+
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+# The service reads its own arguments, `--help` included.
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+SERVICES = {
+    "sim": ("sim", "Run the Alpaca look-alike alone."),
+    "ingest": ("ingest", "Run ingest: Alpaca's streams into Redis Streams."),
+    "oms": ("oms", "Run the OMS: check, journal and send orders."),
+    "algo": ("algos", "Run one algorithm: backbone algo path/to/file.py:Class --symbols AAPL,MSFT."),
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, (package, text) in SERVICES.items():
+        app.command(name, help=text, context_settings=_PASSED_ON, add_help_option=False)(_runner(package))
+
+
+def _runner(package: str) -> Callable[[typer.Context], None]:
+    def command(context: typer.Context) -> None:
+        # The process becomes the service: signals reach it directly, and nothing of ours stays in its memory.
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", package, *context.args])
+
+    return command

@@ -1,0 +1,36 @@
+"""At the end of a run: wait until everything has been heard by everyone, then compare."""
+
+import asyncio
+
+from bus.errors import ServerUnreachable
+from ops.consistency import Ledger, differences
+from ops.run_reader import RunReader
+from ops.simulator import Control
+
+# What is still on its way after ten seconds has been lost: that is a difference.
+WITHIN_S = 10.0
+_POLL_S = 0.1
+
+
+async def settled(reader: RunReader, control: Control | None) -> list[str]:
+    """What does not agree, once nothing moves any more; empty when all is well.
+
+    Orders still rest at the broker and may be filled between two looks: all must agree over two looks at an
+    unchanged ledger. Without a control endpoint (Alpaca) the book is compared with the algorithms alone.
+    """
+    deadline = asyncio.get_running_loop().time() + WITHIN_S
+    before: Ledger | None = None
+    agreed = False
+    while True:
+        try:
+            ledger = await control.ledger() if control is not None else None
+        except ServerUnreachable as error:
+            return [str(error)]
+        tally = await reader.advance()
+        found = differences(tally.book, tally.portfolios, ledger, tally.unanswered)
+        if not found and agreed and ledger == before:
+            return []
+        if asyncio.get_running_loop().time() > deadline:
+            return found
+        before, agreed = ledger, not found
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,51 @@
+"""`backbone status`: how everything stands, once."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.status import Status
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show every process, the halts, algorithms, prices, latencies and streams.
+
+    It speaks to MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else to what runs on this machine.
+
+    Example: backbone status --json
+    """
+    found = asyncio.run(_ask())
+    if as_json:
+        print(found.as_json().decode())
+        return
+    from rich.console import Console
+
+    from ops.terminal import still
+
+    Console().print(still(found))
+
+
+async def _ask() -> "Status":
+    from bus.connection import connect
+    from ops.running import servers as known_servers
+    from ops.servers import check
+    from ops.status import snapshot
+
+    servers = known_servers()
+    await check(servers)
+    market, orders = connect(servers.market, name="ops-status"), connect(servers.orders, name="ops-status")
+    try:
+        return await snapshot(market, orders, servers.account, time.time_ns())
+    finally:
+        await market.aclose()
+        await orders.aclose()

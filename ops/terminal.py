@@ -1,0 +1,220 @@
+"""The live view in a terminal: prices, algorithms, orders as they happen, processes, and the halt state."""
+
+import time
+from collections import deque
+from decimal import Decimal
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bus.codec import Message
+from bus.order_messages import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
+from ops.sentences import sentence
+from ops.status import Status, profit_of
+from ops.summary import duration
+
+_NOTICES = 3
+
+# What happens to orders, without the steps in between that only `tail journal` needs.
+_SHOWN = (OrderApproved, OrderFilled, OrderRefused, OrderUncertain)
+_STYLES: dict[type[Message], str] = {
+    OrderFilled: "bold green",
+    OrderRefused: "yellow",
+    OrderUncertain: "bold magenta",
+}
+_STATE_STYLES = {
+    "running": "green",
+    "leader": "green",
+    "failed": "bold red",
+    "aborted": "bold red",
+    "restarting": "yellow",
+}
+
+
+class LiveView:
+    """Redraws the whole at each look."""
+
+    every_s = 0.5
+
+    def __init__(self, title: str, console: Console | None = None) -> None:
+        self._title = title
+        self._console = console or Console()
+        self._began = time.monotonic()
+        self._first_prices: dict[str, Decimal] = {}
+        self._notices: deque[str] = deque(maxlen=_NOTICES)
+        self._hints: list[tuple[str, str]] = []
+        # Drawn when told to, not by a thread of its own: this process forks, and threads and forks mix badly.
+        self._live = Live(console=self._console, screen=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._live.__exit__(None, None, None)
+        for notice in self._notices:
+            self._console.print(Text(notice, style="yellow"))
+
+    def say(self, text: str) -> None:
+        """Keep a notice in sight."""
+        self._notices.append(f"{time.monotonic() - self._began:.0f} s: {text}")
+
+    def hint(self, hints: list[tuple[str, str]]) -> None:
+        """Commands for the foot of the screen."""
+        self._hints = hints
+
+    def show(self, status: Status) -> None:
+        """Draw."""
+        self._live.update(self.drawn(status), refresh=True)
+
+    def drawn(self, status: Status) -> RenderableType:
+        """The whole screen."""
+        for symbol, price in status.symbols.items():
+            self._first_prices.setdefault(symbol, Decimal(price))
+        middle = Table.grid(expand=True, padding=(0, 1))
+        middle.add_column(ratio=2)
+        middle.add_column(ratio=5)
+        middle.add_row(self._prices(status), Group(_algorithms(status), _processes(status)))
+        above = [self._head(status), *_halt_banner(status), middle]
+        foot = self._foot()
+        used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
+        rows = max(3, self._console.height - used - 3)
+        return Group(*above, _orders(status, rows), *foot)
+
+    def _head(self, status: Status) -> RenderableType:
+        seconds = int(time.monotonic() - self._began)
+        tick = status.latency_us["tick_to_approved"]
+        latency = "-"
+        if tick["p50"] is not None and tick["p99"] is not None:
+            latency = f"{duration(tick['p50'])}  p99 {duration(tick['p99'])}"
+        profit = profit_of(status.algorithms)
+        grid = Table.grid(expand=True)
+        for _ in range(5):
+            grid.add_column(justify="center", ratio=1)
+        grid.add_row(
+            Text(f"{self._title}  {seconds // 60:02d}:{seconds % 60:02d}", style="bold"),
+            Text.assemble((f"{status.feed.ticks_per_second or 0:,.0f}", "bold cyan"), " ticks/s"),
+            Text.assemble("tick → order ", (latency, "bold cyan")),
+            Text.assemble("profit ", _money(profit)),
+            Text("● TRADING", style="bold green") if status.trading else Text("● HELD", style="bold red"),
+        )
+        return Panel(grid, border_style="green" if status.trading else "red")
+
+    def _prices(self, status: Status) -> RenderableType:
+        table = _table("market", "symbol", "last", "change")
+        for symbol, shown in status.symbols.items():
+            price, first = Decimal(shown), self._first_prices[symbol]
+            change = (price / first - 1) * 100 if first else Decimal(0)
+            style = "green" if change > 0 else "red" if change < 0 else "dim"
+            table.add_row(symbol, f"{price:,.2f}", Text(f"{change:+.3f}%", style=style))
+        if not status.symbols:
+            table.add_row(Text("waiting for the first tick", style="dim"), "", "")
+        return table
+
+    def _foot(self) -> list[RenderableType]:
+        parts: list[RenderableType] = []
+        if self._notices:
+            parts.append(Text("\n".join(self._notices), style="yellow"))
+        if self._hints:
+            grid = Table.grid(padding=(0, 2))
+            for command, what in self._hints:
+                grid.add_row(Text(f"$ {command}", style="bold"), Text(what, style="dim"))
+            title = "try in another terminal  ·  Ctrl-C ends everything"
+            parts.append(Panel(grid, title=title, title_align="left", border_style="dim"))
+        return parts
+
+
+def still(status: Status) -> RenderableType:
+    """The snapshot for one look: what `backbone status` prints."""
+    word = Text("● TRADING", style="bold green")
+    if not status.trading:
+        word = Text(f"● HELD: {'; '.join(status.why_not) or 'not ready'}", style="bold red")
+    processes = _table("processes", "name", "pid", "state", "restarts", "heartbeat")
+    for name, process in sorted(status.processes.items()):
+        age = "-" if process.age_ms is None else f"{process.age_ms} ms ago"
+        state = Text(process.state, style=_STATE_STYLES.get(process.state, ""))
+        processes.add_row(name, str(process.pid or "-"), state, str(process.restarts), age)
+    latency = _table("latency", "from and to", "p50", "p99")
+    for span, percentiles in status.latency_us.items():
+        shown = [duration(value) if value is not None else "-" for value in percentiles.values()]
+        latency.add_row(span.replace("_", " "), *shown)
+    streams = _table("streams", "name", "entries")
+    for name, size in status.streams.items():
+        streams.add_row(name, f"{size:,}")
+    return Group(word, *_halt_banner(status), processes, _algorithms(status), latency, streams)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="dim", expand=True, box=None, padding=(0, 1))
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", header_style="dim", no_wrap=True)
+    return table
+
+
+def _algorithms(status: Status) -> RenderableType:
+    table = _table("algorithms", "name", "state", "lag", "position", "open", "profit")
+    for name, algorithm in status.algorithms.items():
+        held = ", ".join(f"{size} {symbol}" for symbol, size in sorted(algorithm.positions.items()))
+        profit = Decimal(algorithm.profit) if algorithm.profit is not None else None
+        table.add_row(
+            Text(name, style="bold"),
+            Text(algorithm.state, style=_STATE_STYLES.get(algorithm.state, "")),
+            "-" if algorithm.lag is None else f"{algorithm.lag:,}",
+            held or "flat",
+            "-" if algorithm.open_orders is None else str(algorithm.open_orders),
+            _money(profit),
+        )
+    return table
+
+
+def _processes(status: Status) -> RenderableType:
+    text = Text()
+    for name, process in sorted(status.processes.items()):
+        style = _STATE_STYLES.get(process.state, "")
+        text.append("● ", style=style or "green")
+        text.append(name)
+        text.append(f" {process.pid or ''}", style="dim")
+        if process.state not in ("running", "leader"):
+            text.append(f" {process.state}", style=style or "yellow")
+        if process.restarts:
+            text.append(f" restarted {process.restarts}x", style="yellow")
+        text.append("   ")
+    return Panel(text, title="processes", title_align="left", border_style="dim")
+
+
+def _halt_banner(status: Status) -> list[RenderableType]:
+    if not status.halts:
+        return []
+    lines = [
+        f"{halted.mode.replace('_', ' ').upper()} {scope}: {halted.reason} (by {halted.by})"
+        for scope, halted in status.halts.items()
+    ]
+    text = Text("\n".join(lines), style="bold white on red", justify="center")
+    return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
+
+
+def _orders(status: Status, rows: int) -> RenderableType:
+    """The latest, newest last."""
+    shown = [(at_ms, message) for at_ms, message in status.recent if isinstance(message, _SHOWN)]
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for at_ms, message in shown[-rows:]:
+        moment = time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
+        text.append(f"{moment}.{at_ms % 1000:03d}  ", style="dim")
+        text.append(f"{sentence(message)}\n", style=_STYLES.get(type(message), ""))
+    counts = status.orders
+    title = f"orders and fills  ·  {counts['open']} open"
+    if not shown:
+        why = "; ".join(status.why_not)
+        text = Text(f"none yet{f': {why}' if why else ''}", style="dim")
+    return Panel(text, title=title, title_align="left", border_style="dim", height=rows + 2)
+
+
+def _money(profit: Decimal | None) -> Text:
+    if profit is None:
+        return Text("-")
+    style = "green" if profit > 0 else "red" if profit < 0 else ""
+    return Text(f"{profit:+,.2f}", style=style)

@@ -1,0 +1,64 @@
+"""`backbone up`: the whole, on this machine, against Alpaca."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.plan import Plan
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(up)
+
+
+def up(
+    symbols: Annotated[str, typer.Option(help="comma-separated; default AAPL,MSFT,SPY,TSLA")] = "",
+    algo: Annotated[
+        list[str] | None, typer.Option(help="file.py:Class to run instead of the two; may be repeated")
+    ] = None,
+    limits: Annotated[Path | None, typer.Option(help="risk limits as TOML")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
+    ] = False,
+) -> None:
+    """Run ingest, the OMS and algorithms against Alpaca paper, with ALPACA_API_KEY and ALPACA_SECRET_KEY.
+
+    Servers of our own keep their data under $BACKBONE_HOME (~/.backbone), unless MD_REDIS_URL and
+    ORDERS_REDIS_URL name others. Paper is the default; BACKBONE_TRADING=live trades with real money.
+
+    Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
+    """
+    from ops.performing import perform
+
+    raise typer.Exit(
+        perform(lambda: _planned(symbols, tuple(algo or ()), limits, seconds), prints_json=as_json)
+    )
+
+
+def _planned(symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None) -> "Plan":
+    from bus.settings import AlpacaSettings, load
+    from ops.cast import checked_limits, players
+    from ops.plan import DEFAULT_SYMBOLS, Plan, split
+    from ops.running import given_servers, home
+
+    settings = load(AlpacaSettings)
+    # Only asked for here: the services read them themselves.
+    settings.keys()
+    servers = given_servers(settings)
+    chosen = split(symbols or DEFAULT_SYMBOLS)
+    checked_limits(limits)
+    return Plan(
+        command="up",
+        account=settings.account,
+        symbols=chosen,
+        players=players(targets, chosen),
+        servers=servers,
+        data_directory=home() / "data" if servers is None else None,
+        seconds=seconds,
+        limits=limits,
+        is_live=settings.trading == "live",
+    )

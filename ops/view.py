@@ -1,0 +1,97 @@
+"""What a run shows while it runs: a live view in a terminal, plain lines elsewhere."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import IO, Protocol, Self
+
+from ops.running import Servers
+from ops.status import Status
+from ops.summary import duration
+
+
+class View(Protocol):
+    """Somewhere to show a run."""
+
+    # Seconds between two looks at the whole.
+    every_s: float
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *ended: object) -> None: ...
+
+    def say(self, text: str) -> None:
+        """Something happened."""
+        ...
+
+    def show(self, status: Status) -> None:
+        """How it stands."""
+        ...
+
+    def hint(self, hints: list[tuple[str, str]]) -> None:
+        """Commands to try in another terminal, each with what it does."""
+        ...
+
+
+class PlainView:
+    """One line now and then, for logs and pipes."""
+
+    every_s = 5.0
+
+    def __init__(self, to: IO[str]) -> None:
+        self._to = to
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._to.flush()
+
+    def say(self, text: str) -> None:
+        """One line with the time since the start."""
+        print(f"{time.monotonic() - self._began:7.1f} s  {text}", file=self._to, flush=True)
+
+    def show(self, status: Status) -> None:
+        """One line that sums up."""
+        rate = status.feed.ticks_per_second
+        middle = status.latency_us["tick_to_approved"]["p50"]
+        parts = [
+            f"{rate or 0:,.0f} ticks/s",
+            f"{status.orders['approved']} approved",
+            f"{status.orders['fills']} fills",
+            f"tick to order {duration(middle)}" if middle is not None else "",
+            "trading" if status.trading else f"not trading: {'; '.join(status.why_not) or 'not ready'}",
+        ]
+        self.say(", ".join(part for part in parts if part))
+
+    def hint(self, hints: list[tuple[str, str]]) -> None:
+        """The commands, one a line."""
+        self.say("in another terminal:")
+        for command, what in hints:
+            self.say(f"  {command}    # {what}")
+
+
+def hints(
+    servers: Servers, market_port: int | None, symbols: Sequence[str], *, named: bool
+) -> list[tuple[str, str]]:
+    """Three things to try. `named`: other terminals find the servers by themselves."""
+    command = command_name()
+    if not named:
+        command = f"MD_REDIS_URL={servers.market} ORDERS_REDIS_URL={servers.orders} {command}"
+    symbol = symbols[0] if symbols else "journal"
+    look = "a stream, entry by entry"
+    if market_port is not None and shutil.which("redis-cli"):
+        look += f"; or redis-cli -p {market_port} XREVRANGE md:{symbol}:trades + - COUNT 3"
+    return [
+        (f"{command} halt --reason lunch", "no new orders until `backbone resume --reason back`"),
+        (f"{command} tail {symbol} -f", look),
+        (f"{command} status", "every process, and how it stands"),
+    ]
+
+
+def command_name() -> str:
+    """How this command is called from here."""
+    return "backbone" if shutil.which("backbone") else os.path.relpath(sys.argv[0])
