@@ -194,7 +194,16 @@ class Portfolio:
                 return None
 
     def _approved(self, event: OrderApproved) -> Order | None:
-        self.requested(event.client_order_id, event.terms, event.replaces)
+        order = self.order(event.client_order_id)
+        if order is not None and any(reason.code == "not_leader" for reason in order.reasons):
+            # That refusal answered a leader before us, who asked for the same order and died.
+            self._closed.pop(event.client_order_id, None)
+            order = None
+        if order is None:
+            self.requested(event.client_order_id, event.terms, event.replaces)
+        elif order.terms != event.terms:
+            # Ours was a conflict: the order that stands under this id is the one that was approved.
+            self._keep(msgspec.structs.replace(order, terms=event.terms))
         return self._advance(event.client_order_id, "approved")
 
     def _refused(self, event: OrderRefused) -> Order | None:

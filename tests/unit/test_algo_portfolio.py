@@ -167,6 +167,24 @@ def test_a_refusal_of_a_second_request_leaves_the_first_one_working() -> None:
     assert status(portfolio) == "refused"
 
 
+def test_a_refusal_of_a_former_leader_does_not_close_the_order_that_its_successor_asks_for() -> None:
+    portfolio = Portfolio()
+    portfolio.requested(ID, TERMS)
+    not_leader = Reason(code="not_leader", message="another leads")
+    former = OrderRefused(algorithm="a", client_order_id=ID, by="risk", reasons=(not_leader,), at_ns=3)
+    for event in (former, approved(), former):
+        portfolio.apply(event)
+    assert status(portfolio) == "approved"
+
+
+def test_the_terms_of_an_order_are_those_that_were_approved() -> None:
+    portfolio = Portfolio()
+    portfolio.requested(ID, OrderTerms(symbol="AAPL", side="sell", quantity=Decimal(3)))
+    order = portfolio.apply(approved())
+    assert order is not None
+    assert order.terms == TERMS
+
+
 def test_a_refused_cancel_leaves_the_order_open_and_says_why() -> None:
     portfolio = Portfolio()
     portfolio.apply(approved())
