@@ -1,6 +1,6 @@
-"""`python -m bus.health algo-ma-cross`: is this process alive and at work, by its heartbeat? Exit code 0 or 1.
+"""`python -m bus.health algo-ma-cross`: exit code 0 if this process is alive and at work, by its heartbeat.
 
-Container health checks run it every few seconds, so it imports little and asks one thing of the orders server.
+Container health checks run it every few seconds: it imports little and asks one thing of the orders server.
 """
 
 import argparse

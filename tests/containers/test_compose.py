@@ -1,0 +1,154 @@
+"""The containers: one image, everything healthy, orders filled, least privilege, an orderly stop."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from bus.streams import journal
+from tests.containers import engine
+from tests.containers.engine import Stack
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(420)]
+
+ALGORITHMS = {"ma-cross", "mean-reversion"}
+SERVERS = {"redis-md", "redis-orders"}
+OURS = {"sim", "ingest", "oms", *ALGORITHMS}
+
+PRIVILEGES = "grep -E '^(Uid|CapPrm|CapEff|CapBnd|NoNewPrivs):' /proc/self/status"
+LEDGER = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9002/ledger').read().decode())"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything up, once for this file; the last test stops it."""
+    engine.require_engine()
+    with engine.stack(tmp_path_factory.mktemp("compose")) as running:
+        yield running
+
+
+@pytest.fixture
+def orders(stack: Stack) -> Iterator[Any]:
+    """The orders server, through its published port."""
+    with redis.Redis.from_url(stack.url("redis-orders", 6380), decode_responses=True) as client:
+        yield client
+
+
+def test_every_service_is_healthy(stack: Stack) -> None:
+    containers = stack.inspect()
+    assert set(containers) == OURS | SERVERS
+    assert {name: each["State"]["Health"]["Status"] for name, each in containers.items()} == {
+        name: "healthy" for name in containers
+    }
+    assert len({containers[name]["Image"] for name in OURS}) == 1, "one image for all"
+
+
+def test_orders_are_filled_and_the_broker_agrees(stack: Stack, orders: Any) -> None:
+    def filled() -> dict[str, str]:
+        entries = orders.xrange(journal("paper"))
+        fills = [json.loads(fields["data"]) for _, fields in entries if fields["type"] == "OrderFilled"]
+        return {fill["client_order_id"]: fill["symbol"] for fill in fills if fill["status"] == "filled"}
+
+    wait_until(lambda: bool(filled()), "a filled order in the journal", timeout_s=60)
+    known = filled()
+    ledger = json.loads(stack.python("sim", LEDGER))
+    at_broker = {order["client_order_id"]: order["symbol"] for order in ledger["orders"]}
+    assert known.items() <= at_broker.items()
+
+
+def test_servers_keep_what_they_promise(stack: Stack, orders: Any) -> None:
+    kept = ("appendonly", "appendfsync", "maxmemory-policy")
+    assert orders.config_get(*kept) == {
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "maxmemory-policy": "noeviction",
+    }
+    with redis.Redis.from_url(stack.url("redis-md", 6379), decode_responses=True) as market:
+        assert market.config_get(*kept)["appendfsync"] == "everysec"
+
+
+def test_containers_may_do_as_little_as_possible(stack: Stack) -> None:
+    for name, container in stack.inspect().items():
+        host = container["HostConfig"]
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], name
+        assert host["Init"], name
+        assert host["Memory"] > 0, name
+        published = [each["HostIp"] for each in sum((host["PortBindings"] or {}).values(), [])]
+        assert set(published) <= {"127.0.0.1"}, name
+        # What is asked for above holds in the process itself.
+        found = dict(line.split(":", 1) for line in stack.shell(name, PRIVILEGES).splitlines())
+        assert "0" not in found["Uid"].split(), name
+        assert {int(found[cap], 16) for cap in ("CapPrm", "CapEff", "CapBnd")} == {0}, name
+        assert found["NoNewPrivs"].strip() == "1", name
+        assert stack.shell(name, "touch /here 2>/dev/null || echo refused") == "refused\n", name
+
+
+def test_algorithms_hold_no_keys_and_have_no_way_out(stack: Stack) -> None:
+    containers = stack.inspect()
+    for name in ALGORITHMS:
+        assert not [
+            line for line in containers[name]["Config"]["Env"] if "ALPACA" in line or "SECRET" in line
+        ]
+        networks = list(containers[name]["NetworkSettings"]["Networks"])
+        assert networks == [f"{stack.project}_bus"]
+    (network,) = json.loads(engine.run("docker", "network", "inspect", f"{stack.project}_bus"))
+    assert network["Internal"]
+
+
+def test_the_image_carries_no_tools_of_development(stack: Stack) -> None:
+    unwanted = ("pytest", "mypy", "ruff", "hypothesis", "testcontainers", "setuptools")
+    found = stack.python(
+        "ma-cross",
+        "from importlib.metadata import distributions; import sys\n"
+        "print([d.name for d in distributions(path=[p for p in sys.path if p.startswith('/opt/backbone')])])",
+    )
+    assert "alpaca-backbone" in found
+    assert not [name for name in (*unwanted, "pip") if f"'{name}'" in found]
+
+
+def test_health_tells_a_process_that_is_not_there(stack: Stack) -> None:
+    said = stack.shell("oms", "python -m bus.health algo-nobody || echo exit $?")
+    assert said.startswith("algo-nobody has no heartbeat")
+    assert said.endswith("exit 1\n")
+
+
+def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
+    """Keys come as files, to ingest and the OMS alone, and the data are not the simulator's."""
+    for name in ("key", "secret"):
+        (tmp_path / name).write_text(f"the-{name}")
+    environment = {
+        "ALPACA_API_KEY_FILE": str(tmp_path / "key"),
+        "ALPACA_SECRET_KEY_FILE": str(tmp_path / "secret"),
+    }
+    files = ("-f", "compose.yaml", "-f", "compose.alpaca.yaml")
+    shown = engine.run("docker", "compose", *files, "config", "--format", "json", environment=environment)
+    config = json.loads(shown)
+    assert config["name"] == "alpaca-backbone-paper"
+    assert set(config["services"]) == (OURS | SERVERS) - {"sim"}
+    for name, service in config["services"].items():
+        has_keys = name in ("ingest", "oms")
+        assert bool(service.get("secrets")) == has_keys, name
+        assert ("alpaca" in service["networks"]) == has_keys, name
+        assert not [
+            key for key in service.get("environment", {}) if key.endswith("_URL") and "BACKBONE" in key
+        ]
+    assert "the-key" not in shown
+    assert "the-secret" not in shown
+
+
+def test_stopping_ends_everything_in_order(stack: Stack) -> None:
+    stack.stop()
+    containers = stack.inspect()
+    assert {name: each["State"]["ExitCode"] for name, each in containers.items()} == dict.fromkeys(
+        containers, 0
+    )
+    ended = {name: each["State"]["FinishedAt"] for name, each in containers.items()}
+    floors = [ALGORITHMS, {"oms"}, {"ingest"}, {"sim"}, SERVERS]
+    for earlier, later in zip(floors, floors[1:], strict=False):
+        assert max(ended[name] for name in earlier) < min(ended[name] for name in later), (earlier, later)
