@@ -1,0 +1,206 @@
+"""One hop: publish, read in a group, decode, acknowledge; against redis-py asyncio doing the same."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import orjson
+import uvloop
+
+from benchmarks.limit import RawConnection, packed, percentile
+from benchmarks.row import Row
+from bus import embedded
+from bus.clock import SystemClock
+from bus.codec import market_message
+from bus.connection import connect
+from bus.consume import GroupReader
+from bus.lease import Lease
+from bus.publish import MarketBatch, MarketWriter
+
+STREAM = "md:AAPL:trades"
+SECONDS = 4.0
+# The first part of a run, while both sides warm up, does not count.
+WARM_UP = 0.25
+# A producer at 20,000 a second wakes a thousand times a second, as a feed does.
+MOST_WAKES_PER_SECOND = 1000
+
+
+def measure(directory: Path, *, rate: int) -> Row:
+    """The median from just before publishing to just after decoding, both clients in turns, three rounds."""
+    server = embedded.start("market", directory / "md")
+    try:
+        ours, theirs = [], []
+        for _ in range(3):
+            theirs.append(_round(server.url, "redis-py", rate))
+            ours.append(_round(server.url, "wire", rate))
+    finally:
+        server.stop()
+    return Row(
+        name=f"hop_{rate // 1000}k",
+        value=median(ours),
+        unit="us p50",
+        limit=median(theirs),
+        limit_is=f"redis-py asyncio, {rate:,} messages a second",
+        bar=0.6,
+        rule="at_most",
+    )
+
+
+def raw_hop_p50_us(url: str, *, rate: int) -> float:
+    """The least that a hop costs here: a plain XADD, prepared reads, nothing checked."""
+    return min(_round(url, "raw", rate) for _ in range(2))
+
+
+def _round(url: str, client: str, rate: int) -> float:
+    """One round in two processes; the median in microseconds."""
+    command = [sys.executable, "-m", "benchmarks.hop", url, client, str(rate)]
+    consumer = subprocess.Popen([*command, "consume"], stdout=subprocess.PIPE)
+    assert consumer.stdout is not None
+    assert consumer.stdout.readline() == b"ready\n"
+    subprocess.run([*command, "produce"], check=True)
+    output, _ = consumer.communicate()
+    times: list[int] = json.loads(output)
+    return percentile(times[int(len(times) * WARM_UP) :], 50) / 1000
+
+
+def _message() -> bytes:
+    return orjson.dumps(
+        {"T": "t", "S": "AAPL", "i": 96921, "x": "D", "p": 126.55, "s": 1, "t": time.time_ns(), "c": ["@", "I"]}
+    )
+
+
+async def _paced(rate: int) -> "asyncio.Queue[int]":
+    """A queue that gets the number of messages due, evenly over time, and 0 at the end."""
+    due: asyncio.Queue[int] = asyncio.Queue()
+    wakes = min(rate, MOST_WAKES_PER_SECOND)
+
+    async def fill() -> None:
+        started, sent = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - started) < SECONDS:
+            owed = int(elapsed * rate) - sent
+            if owed:
+                due.put_nowait(owed)
+                sent += owed
+            await asyncio.sleep(1 / wakes)
+        due.put_nowait(0)
+
+    due.task = asyncio.ensure_future(fill())  # type: ignore[attr-defined]
+    return due
+
+
+async def _produce_wire(url: str, rate: int) -> None:
+    client = connect(url, name="bench")
+    lease = Lease(client, "lease:market", "bench", ttl_ms=60_000, clock=SystemClock())
+    await lease.acquire()
+    writer = MarketWriter(url, lease)
+    due = await _paced(rate)
+    while count := await due.get():
+        values: list[int | bytes] = []
+        for _ in range(count):
+            values += (time.time_ns() // 1_000_000, _message())
+        await writer.write(MarketBatch([STREAM] * count, values, time.time_ns()))
+        if due.empty():
+            await writer.drain()
+    await _end(client)
+    await writer.close()
+    await lease.release()
+    await client.aclose()
+
+
+async def _produce_redis_py(url: str, rate: int) -> None:
+    client = connect(url, name="bench")
+    due = await _paced(rate)
+    while count := await due.get():
+        pipeline = client.pipeline(transaction=False)
+        for _ in range(count):
+            pipeline.xadd(STREAM, {"d": _message(), "r": time.time_ns()})
+        await pipeline.execute()
+    await _end(client)
+    await client.aclose()
+
+
+async def _end(client: "object") -> None:
+    await client.xadd(STREAM, {"end": "1"})  # type: ignore[attr-defined]
+
+
+async def _consume_wire(url: str, group: str) -> list[int]:
+    reader = GroupReader(url, [STREAM], group, start="$")
+    await reader.open()
+    print("ready", flush=True)
+    times: list[int] = []
+    while True:
+        for delivery in await reader.deliveries():
+            if b"end" in delivery.fields:
+                reader.acknowledge(delivery)
+                await reader.close()
+                return times
+            message = market_message("trades", delivery.fields)
+            times.append(time.time_ns() - message.at_ns)  # type: ignore[union-attr]
+            reader.acknowledge(delivery)
+
+
+async def _consume_redis_py(url: str, group: str) -> list[int]:
+    client = connect(url, name="bench")
+    await client.xgroup_create(STREAM, group, "$", mkstream=True)
+    print("ready", flush=True)
+    times: list[int] = []
+    while True:
+        found = await client.xreadgroup(group, "leader", {STREAM: ">"}, count=500, block=1000)
+        for _, entries in found:
+            for _, fields in entries:
+                if b"end" in fields:
+                    await client.aclose()
+                    return times
+                message = market_message("trades", fields)
+                times.append(time.time_ns() - message.at_ns)  # type: ignore[union-attr]
+            await client.xack(STREAM, group, *(id_ for id_, _ in entries))
+
+
+async def _produce_raw(url: str, rate: int) -> None:
+    connection = await RawConnection.open(url)
+    due = await _paced(rate)
+    while count := await due.get():
+        commands = b"".join(packed("XADD", STREAM, "*", "d", _message()) for _ in range(count))
+        await connection.send(commands, count)
+    await connection.call("XADD", STREAM, "*", "end", "1")
+
+
+async def _consume_raw(url: str, group: str) -> list[int]:
+    connection = await RawConnection.open(url)
+    await connection.call("XGROUP", "CREATE", STREAM, group, "$", "MKSTREAM")
+    read = packed("XREADGROUP", "GROUP", group, "leader", "COUNT", 500, "BLOCK", 1000, "STREAMS", STREAM, ">")
+    print("ready", flush=True)
+    times: list[int] = []
+    reply = (await connection.send(read))[-1]
+    while True:
+        ids = []
+        for id_, (name, value) in (entry for _, entries in reply or () for entry in entries):
+            if name == b"end":
+                return times
+            times.append(time.time_ns() - orjson.loads(value)["t"])
+            ids.append(id_)
+        acknowledge = packed("XACK", STREAM, group, *ids) if ids else b""
+        reply = (await connection.send(acknowledge + read, 2 if ids else 1))[-1]
+
+
+_PRODUCE = {"wire": _produce_wire, "redis-py": _produce_redis_py, "raw": _produce_raw}
+_CONSUME = {"wire": _consume_wire, "redis-py": _consume_redis_py, "raw": _consume_raw}
+
+
+def _main(url: str, client: str, rate: str, side: str) -> None:
+    # Both clients run on uvloop, as our processes do.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if side == "produce":
+            runner.run(_PRODUCE[client](url, int(rate)))
+        else:
+            group = f"bench:{os.getpid()}"
+            print(json.dumps(runner.run(_CONSUME[client](url, group))))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
