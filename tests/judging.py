@@ -1,0 +1,170 @@
+"""What risk needs to judge an order, filled in with a calm day; tests change one thing at a time."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bus.control_messages import Halt, ReduceOnly
+from bus.order_messages import OrderFilled, OrderRequest, OrderSent, OrderTerms, ReplaceRequest, Side
+from oms.book import Book
+from oms.broker import BrokerOrder
+from oms.gate import Context, Price
+from oms.limits import Limits, parse
+from oms.risk import Approved, Refused, check
+
+NOW_NS = 1_700_000_000_000_000_000
+LEASE = "1:alpha"
+
+LIMITS = """
+[account]
+order_quantity = 1000
+order_value = 50_000
+position_quantity = 10_000
+position_value = 500_000
+open_orders = 200
+orders_per_second = 100
+price_collar_percent = 5
+price_age_seconds = 5
+"""
+
+
+@dataclass
+class Halts:
+    """A halt state with one mode for everything."""
+
+    known: bool = True
+    mode: Halt | ReduceOnly | None = None
+
+    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
+        """The mode, whatever is asked about."""
+        del account, algorithm, symbol
+        return self.mode
+
+
+@dataclass
+class Day:
+    """Book, limits, prices and context of a calm day."""
+
+    book: Book = field(default_factory=Book)
+    limits: Limits | None = field(default_factory=lambda: parse(LIMITS, "limits"))
+    prices: dict[str, Price] = field(default_factory=lambda: {"AAPL": Price(Decimal(100), NOW_NS)})
+    halts: Halts = field(default_factory=Halts)
+
+    def context(self, **changes: Any) -> Context:
+        """The context, with some of it changed."""
+        values: dict[str, Any] = {
+            "account": "paper",
+            "algorithm": "alpha",
+            "now_ns": NOW_NS,
+            "halt": self.halts,
+            "control_fresh": True,
+            "why_not_ready": "",
+            "lease": LEASE,
+        }
+        return Context(**(values | changes))
+
+    def judge(self, request: OrderRequest | ReplaceRequest, **changes: Any) -> Approved | Refused:
+        """Risk's verdict."""
+        prices: Mapping[str, Price] = self.prices
+        return check(request, self.book, self.limits, prices, self.context(**changes))
+
+    def approve(self, request: OrderRequest | ReplaceRequest, **changes: Any) -> Approved:
+        """Risk's verdict, which must be a yes; it goes into the book."""
+        verdict = self.judge(request, **changes)
+        assert isinstance(verdict, Approved), verdict
+        self.book.apply(verdict.event)
+        return verdict
+
+    def hold(self, quantity: str, symbol: str = "AAPL", algorithm: str = "alpha", price: str = "100") -> None:
+        """Give an algorithm a position."""
+        size = Decimal(quantity)
+        self.book.apply(fill(f"held-{algorithm}-{symbol}-{quantity}", size, algorithm, symbol, price))
+
+
+def fill(name: str, size: Decimal, algorithm: str, symbol: str = "AAPL", price: str = "100") -> OrderFilled:
+    """A fill of an order nobody knows, of a signed size."""
+    side: Side = "buy" if size > 0 else "sell"
+    return OrderFilled(
+        algorithm=algorithm,
+        client_order_id=name,
+        broker_order_id=name,
+        execution_id=f"{name}-1",
+        symbol=symbol,
+        side=side,
+        quantity=abs(size),
+        price=Decimal(price),
+        filled_quantity=abs(size),
+        status="filled",
+        at_ns=NOW_NS,
+    )
+
+
+def name(number: int | str, algorithm: str = "alpha") -> str:
+    """A client order id."""
+    return f"bb-{algorithm}-{hashlib.sha256(str(number).encode()).hexdigest()[:32]}"
+
+
+def terms(quantity: str | None = "10", **changes: Any) -> OrderTerms:
+    """Terms of a market order to buy AAPL, with some of them changed."""
+    values: dict[str, Any] = {
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": None if quantity is None else Decimal(quantity),
+    }
+    return OrderTerms(**(values | changes))
+
+
+def request(wanted: OrderTerms | None = None, number: int | str = 1, **changes: Any) -> OrderRequest:
+    """A request of the leader."""
+    values: dict[str, Any] = {
+        "client_order_id": name(number),
+        "terms": terms() if wanted is None else wanted,
+        "lease": LEASE,
+        "trigger": str(number),
+        "received_ns": NOW_NS - 2000,
+        "requested_ns": NOW_NS - 1000,
+    }
+    return OrderRequest(**(values | changes))
+
+
+def replace_request(old: str, wanted: OrderTerms, number: int | str = 2) -> ReplaceRequest:
+    """A request of the leader to replace an order."""
+    return ReplaceRequest(
+        client_order_id=name(number),
+        replaces=old,
+        terms=wanted,
+        lease=LEASE,
+        trigger=str(number),
+        received_ns=NOW_NS,
+        requested_ns=NOW_NS,
+    )
+
+
+def approved(wanted: OrderTerms, number: int | str = 1) -> Approved:
+    """Permission for these terms, on a day whose prices allow them."""
+    day = Day()
+    price = wanted.limit_price or Decimal(100)
+    day.prices[wanted.symbol] = Price(price, NOW_NS)
+    return day.approve(request(wanted, number))
+
+
+def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms, number: int) -> Approved:
+    """Permission to replace an order that the broker has."""
+
+    day = Day()
+    day.prices[wanted.symbol] = Price(wanted.limit_price or Decimal(100), NOW_NS)
+    first = request(old_terms, 0, client_order_id=old.client_order_id)
+    day.approve(first)
+    day.book.apply(
+        OrderSent(
+            algorithm="alpha",
+            client_order_id=old.client_order_id,
+            broker_order_id=old.id,
+            approved_ns=NOW_NS,
+            sent_ns=NOW_NS,
+            acknowledged_ns=NOW_NS,
+        )
+    )
+    return day.approve(replace_request(old.client_order_id, wanted, number))
