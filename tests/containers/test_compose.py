@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,8 @@ def orders(stack: Stack) -> Iterator[Any]:
 def test_every_service_is_healthy(stack: Stack) -> None:
     containers = stack.inspect()
     assert set(containers) == OURS | SERVERS
-    assert {name: each["State"]["Health"]["Status"] for name, each in containers.items()} == {
-        name: "healthy" for name in containers
-    }
+    health = {name: each["State"]["Health"]["Status"] for name, each in containers.items()}
+    assert health == dict.fromkeys(containers, "healthy")
     assert len({containers[name]["Image"] for name in OURS}) == 1, "one image for all"
 
 
@@ -79,8 +80,8 @@ def test_containers_may_do_as_little_as_possible(stack: Stack) -> None:
         assert host["SecurityOpt"] == ["no-new-privileges:true"], name
         assert host["Init"], name
         assert host["Memory"] > 0, name
-        published = [each["HostIp"] for each in sum((host["PortBindings"] or {}).values(), [])]
-        assert set(published) <= {"127.0.0.1"}, name
+        published = {each["HostIp"] for port in (host["PortBindings"] or {}).values() for each in port}
+        assert published <= {"127.0.0.1"}, name
         # What is asked for above holds in the process itself.
         found = dict(line.split(":", 1) for line in stack.shell(name, PRIVILEGES).splitlines())
         assert "0" not in found["Uid"].split(), name
@@ -92,9 +93,8 @@ def test_containers_may_do_as_little_as_possible(stack: Stack) -> None:
 def test_algorithms_hold_no_keys_and_have_no_way_out(stack: Stack) -> None:
     containers = stack.inspect()
     for name in ALGORITHMS:
-        assert not [
-            line for line in containers[name]["Config"]["Env"] if "ALPACA" in line or "SECRET" in line
-        ]
+        environment = containers[name]["Config"]["Env"]
+        assert not [line for line in environment if "ALPACA" in line or "SECRET" in line], name
         networks = list(containers[name]["NetworkSettings"]["Networks"])
         assert networks == [f"{stack.project}_bus"]
     (network,) = json.loads(engine.run("docker", "network", "inspect", f"{stack.project}_bus"))
@@ -135,9 +135,8 @@ def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
         has_keys = name in ("ingest", "oms")
         assert bool(service.get("secrets")) == has_keys, name
         assert ("alpaca" in service["networks"]) == has_keys, name
-        assert not [
-            key for key in service.get("environment", {}) if key.endswith("_URL") and "BACKBONE" in key
-        ]
+        addresses = [key for key in service.get("environment", {}) if key.startswith("BACKBONE_")]
+        assert not [key for key in addresses if key.endswith("_URL")], name
     assert "the-key" not in shown
     assert "the-secret" not in shown
 
@@ -145,10 +144,9 @@ def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
 def test_stopping_ends_everything_in_order(stack: Stack) -> None:
     stack.stop()
     containers = stack.inspect()
-    assert {name: each["State"]["ExitCode"] for name, each in containers.items()} == dict.fromkeys(
-        containers, 0
-    )
-    ended = {name: each["State"]["FinishedAt"] for name, each in containers.items()}
+    exit_codes = {name: each["State"]["ExitCode"] for name, each in containers.items()}
+    assert exit_codes == dict.fromkeys(containers, 0)
+    ended = {name: datetime.fromisoformat(each["State"]["FinishedAt"]) for name, each in containers.items()}
     floors = [ALGORITHMS, {"oms"}, {"ingest"}, {"sim"}, SERVERS]
-    for earlier, later in zip(floors, floors[1:], strict=False):
+    for earlier, later in pairwise(floors):
         assert max(ended[name] for name in earlier) < min(ended[name] for name in later), (earlier, later)
