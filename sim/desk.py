@@ -61,6 +61,7 @@ class Desk:
 
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
         """Replace an order. Raises Refused."""
+        self._accept(order_id)
         order, updates = self.brokerage.replace(order_id, ticket, now_ns())
         self._publish_soon(updates)
         self._accept_soon(order)
@@ -68,6 +69,7 @@ class Desk:
 
     async def cancel(self, order_id: str) -> None:
         """Cancel an order. Raises Refused."""
+        self._accept(self.brokerage.find(order_id).id)
         self._publish_soon(self.brokerage.cancel(order_id, now_ns()))
 
     async def let_updates_lead(self) -> None:
@@ -79,6 +81,7 @@ class Desk:
         asyncio.get_running_loop().call_later(ACCEPT_S, self._accept, order.id)
 
     def _accept(self, order_id: str) -> None:
+        """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""
         self.updates.publish(self.brokerage.accept(order_id, now_ns()))
 
     def _publish_soon(self, updates: list[Update]) -> None:

@@ -164,6 +164,7 @@ class Simulator:
             "tape_finished": self._settings.data is not None and self._source.is_finished,
             "is_playing": self._begin.is_set(),
             "clients": clients,
+            "listening": sum(listener.listens for listener in self._updates.listeners),
             "messages_played": self._played,
             "messages_sent": sum(stream.sent for stream in self._streams.values()),
         }
