@@ -25,6 +25,9 @@ HEARTBEAT_TTL_MS = 3000
 # What a container engine grants by default is 10 s; ours asks for more in compose.yaml.
 GRACE_S = 15.0
 
+# Long enough for what a cancelled task does on its way out.
+CANCEL_AGAIN_S = 2.0
+
 BAD_INPUT = 2
 FAILED = 1
 
@@ -102,7 +105,7 @@ async def live(
                 work.result()
         finally:
             stopping.cancel()
-            heart.cancel()
+            await _ended(heart)
             if not work.done():
                 # The heart failed, or we are cancelled: what body does on its way out still belongs to us.
                 work.cancel()
@@ -137,12 +140,24 @@ async def run_together(*bodies: Coroutine[Any, Any, None]) -> None:
             if task.done() and not task.cancelled():
                 task.result()
     finally:
+        await _ended(*tasks)
         for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for error in ended:
-            if isinstance(error, Exception) and error is not sys.exc_info()[1]:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and error is not sys.exc_info()[1]:
                 log.error("failed while it was ended", error=repr(error))
+
+
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py puts around each command,
+    swallows a cancellation that comes together with the reply.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:

@@ -61,17 +61,21 @@ class Running:
     async def wanting(self, reader: str, **channels: list[str]) -> AsyncIterator[None]:
         """A reader that lives: it refreshes its wants, and takes them away when it leaves."""
 
+        left = asyncio.Event()
+
         async def refresh() -> None:
-            while True:
+            # Not cancelled: a redis-py call may swallow that, and the reader would live on.
+            while not left.is_set():
                 await self.want(reader, **channels)
-                await asyncio.sleep(0.5)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(left.wait(), 0.5)
 
         task = asyncio.create_task(refresh())
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            left.set()
+            await task
             await self.orders.delete(f"wants:{reader}")
 
     async def messages(self, stream: str) -> list[dict[str, Any]]:
