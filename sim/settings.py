@@ -90,9 +90,13 @@ def parser() -> argparse.ArgumentParser:
 def read(argv: list[str] | None) -> Settings:
     """The settings of these arguments; raises InvalidInput naming the argument and what it may be."""
     given = parser().parse_args(argv)
-    if not _is_loopback(given.host) and not (given.key and given.secret):
+    # From the environment where others must not see them in the list of processes.
+    key = given.key or os.environ.get("SIM_API_KEY")
+    secret = given.secret or os.environ.get("SIM_SECRET_KEY")
+    if not _is_loopback(given.host) and not (key and secret):
         raise InvalidInput(
-            f"--host {given.host} listens beyond this machine: give --key and --secret too, or leave it out"
+            f"--host {given.host} listens beyond this machine: give --key and --secret too "
+            "(or set SIM_API_KEY and SIM_SECRET_KEY), or leave it out"
         )
     if given.data is None and (given.keep_times or given.speed != "1"):
         raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
@@ -102,9 +106,8 @@ def read(argv: list[str] | None) -> Settings:
         host=given.host,
         port=_whole("--port", given.port, 0, 65_535),
         control_port=_whole("--control-port", given.control_port, 0, 65_535),
-        # From the environment where others must not see them in the list of processes.
-        key=given.key or os.environ.get("SIM_API_KEY") or "PK" + secrets.token_hex(9).upper(),
-        secret=given.secret or os.environ.get("SIM_SECRET_KEY") or secrets.token_urlsafe(30),
+        key=key or "PK" + secrets.token_hex(9).upper(),
+        secret=secret or secrets.token_urlsafe(30),
         symbols=_symbols(given.symbols or DEFAULT_SYMBOLS),
         pace=Pace(_number("--rate", given.rate, 0, 10_000_000), _burst(given.burst)),
         seed=_whole("--seed", given.seed, 0, 2**63),
