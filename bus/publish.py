@@ -105,7 +105,7 @@ class MarketWriter:
             return
         # The receive time identifies a frame when we look for it after a lost reply: no two are equal.
         batch.received_ns = self._last_received_ns = max(batch.received_ns, self._last_received_ns + 1)
-        while len(self._under_way) >= WINDOW:
+        while self._must_settle():
             await self._settle()
         sent = self._send(batch)
         self._under_way.append((batch, sent))
@@ -127,6 +127,13 @@ class MarketWriter:
             await self.drain()
         finally:
             await self._link.close()
+
+    def _must_settle(self) -> bool:
+        """Whether the window is full, or the oldest frame is answered or unsent: nothing overtakes it."""
+        if not self._under_way:
+            return False
+        _, sent = self._under_way[0]
+        return sent is None or sent.done or len(self._under_way) >= WINDOW
 
     def _send(self, batch: MarketBatch) -> Sent | None:
         wire = self._link.wire
