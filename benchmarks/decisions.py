@@ -42,7 +42,9 @@ return redis.call('XACK', KEYS[3], 'oms', unpack(ARGV, 4))
 """
 
 _CODEC = MessageCodec(REQUESTS)
-_TERMS = OrderTerms(symbol="AAPL", side="buy", type="limit", quantity=Decimal(1), limit_price=Decimal("187.5"))
+_TERMS = OrderTerms(
+    symbol="AAPL", side="buy", type="limit", quantity=Decimal(1), limit_price=Decimal("187.5")
+)
 
 
 def measure(directory: Path) -> Row:
@@ -55,9 +57,11 @@ def measure(directory: Path) -> Row:
         "BACKBONE_OMS_REQUESTS_PER_MINUTE": "100000000",
     }
     try:
-        with process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment):
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                value = runner.run(_decided_per_second(market.url, orders.url))
+        with (
+            process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            value = runner.run(_decided_per_second(market.url, orders.url))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             limit = runner.run(_bare(orders.url))
     finally:

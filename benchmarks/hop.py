@@ -70,7 +70,16 @@ def _round(url: str, client: str, rate: int) -> float:
 
 def _message() -> bytes:
     return orjson.dumps(
-        {"T": "t", "S": "AAPL", "i": 96921, "x": "D", "p": 126.55, "s": 1, "t": time.time_ns(), "c": ["@", "I"]}
+        {
+            "T": "t",
+            "S": "AAPL",
+            "i": 96921,
+            "x": "D",
+            "p": 126.55,
+            "s": 1,
+            "t": time.time_ns(),
+            "c": ["@", "I"],
+        }
     )
 
 

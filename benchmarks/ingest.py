@@ -91,7 +91,8 @@ def _limit(url: str, frame_messages: int) -> float:
         await connection.call("SCRIPT", "LOAD", MARKET_SCRIPT.text)
         await connection.call("SET", "lease:bench", "1:bench")
         keys = ["lease:bench", *(["md:bench:quotes"] * frame_messages)]
-        values = ["1:bench", time.time_ns(), "iex", "", *([time.time_ns() // 1_000_000, MESSAGE] * frame_messages)]
+        head: list[str | bytes | int] = ["1:bench", time.time_ns(), "iex", ""]
+        values = head + [time.time_ns() // 1_000_000, MESSAGE] * frame_messages
         command = MARKET_SCRIPT.packed(keys, values)
         connection.close()
         return await scripts_per_cpu_second(url, command, seconds=SECONDS / 2) * frame_messages

@@ -1,12 +1,11 @@
 """The real OMS before a broker that says yes at once: `python -m benchmarks.stub_oms LIMITS`."""
 
 import sys
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 from oms.__main__ import start
-from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition
+from oms.broker import BeforeSend, Broker, BrokerAccount, BrokerOrder, BrokerPosition
 from oms.risk import Approved
 from oms.settings import OmsSettings
 
@@ -14,7 +13,7 @@ from oms.settings import OmsSettings
 class YesBroker:
     """Takes every order and never fills one."""
 
-    def submit(self, approved: Approved, before_send: Callable[[], None]) -> BrokerOrder:
+    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
         """An order taken; permission is asked as ever."""
         before_send()
         terms = approved.terms
@@ -34,7 +33,9 @@ class YesBroker:
             filled_average_price=None,
         )
 
-    replace = submit
+    def replace(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+        """As a new order."""
+        return self.submit(approved, before_send)
 
     def cancel(self, broker_order_id: str) -> None:
         """Nothing is ever cancelled here."""
@@ -60,7 +61,7 @@ class YesBroker:
         return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
 
 
-def broker(settings: OmsSettings) -> YesBroker:
+def broker(settings: OmsSettings) -> Broker:
     """The broker of these settings."""
     del settings
     return YesBroker()

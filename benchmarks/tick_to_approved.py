@@ -111,9 +111,12 @@ async def _watch(url: str) -> None:
     connection = await RawConnection.open(url)
     position: bytes | str = "$"
     while True:
-        reply = await connection.call("XREAD", "BLOCK", 1000, "COUNT", 100, "STREAMS", journal("paper"), position)
+        reply = await connection.call(
+            "XREAD", "BLOCK", 1000, "COUNT", 100, "STREAMS", journal("paper"), position
+        )
         now_ns = time.time_ns()
-        for position, fields in reply[0][1] if reply else ():
+        for id_, fields in reply[0][1] if reply else ():
+            position = id_
             entry = dict(zip(fields[::2], fields[1::2], strict=True))
             if entry[b"type"] == b"OrderApproved":
                 _TIMES.append(now_ns - json.loads(entry[b"data"])["received_ns"])
