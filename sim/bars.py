@@ -27,8 +27,8 @@ class BarBuilder:
         if now_ns < self._boundary_ns:
             return []
         self._boundary_ns = now_ns - now_ns % self.period_ns + self.period_ns
-        finished = [symbol for symbol, bar in self._open.items() if bar.start_ns + self.period_ns <= now_ns]
-        return [self._bar(symbol, self._open.pop(symbol)) for symbol in sorted(finished)]
+        finished, self._open = self._open, {}
+        return [self._bar(symbol, finished[symbol]) for symbol in sorted(finished)]
 
     def add(self, trade: AnyTrade) -> None:
         """Count one trade."""

@@ -50,6 +50,7 @@ def _observed(day: date) -> date:
 
 def _holidays(year: int) -> set[date]:
     days = {
+        _observed(date(year, 1, 1)),  # on a Saturday it falls into the old year, which does not keep it
         _nth(year, 1, 0, 3),
         _nth(year, 2, 0, 3),
         _easter(year) - timedelta(2),
@@ -61,9 +62,6 @@ def _holidays(year: int) -> set[date]:
     }
     if year >= 2022:
         days.add(_observed(date(year, 6, 19)))
-    # A New Year's Day on Saturday is not kept on the last day of the old year.
-    if date(year, 1, 1).weekday() != 5:
-        days.add(_observed(date(year, 1, 1)))
     return days
 
 
