@@ -8,10 +8,20 @@ import typer
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="What could not be handled: list it, put it back.", no_args_is_help=True)
+    group = typer.Typer(help="List what could not be handled, or put it back.")
+    group.callback(invoke_without_command=True)(_default)
     group.command("list")(list_)
     group.command("put-back")(put_back)
     app.add_typer(group, name="dead")
+
+
+def _default(context: typer.Context) -> None:
+    """List what could not be handled, or put it back.
+
+    Example: backbone dead list --count 5
+    """
+    if context.invoked_subcommand is None:
+        list_()
 
 
 def list_(

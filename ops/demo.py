@@ -21,7 +21,8 @@ def demo(
         bool, typer.Option("--keep-times", help="keep the file's times; otherwise they become now")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0, help="generated messages a second, all symbols together")
+        float | None,
+        typer.Option(min=0, help="generated messages a second, all symbols together; default 500"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same market")] = 1,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
@@ -32,7 +33,9 @@ def demo(
         bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
     ] = False,
 ) -> None:
-    """Run everything on this machine: servers, simulator, ingest, OMS and two algorithms.
+    """Run everything here, against a simulated market.
+
+    Two servers, the simulator, ingest, the OMS and two algorithms, each a process of its own.
 
     It needs no keys and no servers. With MD_REDIS_URL and ORDERS_REDIS_URL set it uses those servers and
     leaves the streams in them. At the end the OMS's book, the algorithms' positions and the simulator's

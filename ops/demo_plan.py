@@ -10,6 +10,9 @@ from ops.cast import players
 from ops.plan import DEFAULT_SYMBOLS, Plan, split
 from ops.running import given_servers
 
+# Quotes and trades a second, all symbols together: lively to look at, and no load.
+DEFAULT_RATE = 500
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -79,9 +82,8 @@ def _recorded(data: Path, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def _arguments(wishes: Wishes, symbols: tuple[str, ...]) -> tuple[str, ...]:
     arguments = ["--bar-seconds", "1", "--seed", str(wishes.seed)]
     if wishes.data is None:
-        arguments += ["--symbols", ",".join(symbols)]
-        if wishes.rate is not None:
-            arguments += ["--rate", f"{wishes.rate:g}"]
+        rate = DEFAULT_RATE if wishes.rate is None else wishes.rate
+        arguments += ["--symbols", ",".join(symbols), "--rate", f"{rate:g}"]
     else:
         arguments += ["--data", str(wishes.data), "--speed", f"{wishes.speed or 1:g}"]
         if wishes.keep_times:

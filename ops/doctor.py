@@ -20,7 +20,9 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Check keys, servers, durability, clock, leases, halts and directories; say what is wrong.
+    """Say what is wrong, and what to do.
+
+    Checks keys, servers, durability, clock, leases, halts and directories.
 
     The exit code is 1 where something is a problem, 0 for warnings.
 

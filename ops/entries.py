@@ -11,7 +11,7 @@ from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import Unreadable
 from bus.order_messages import EVENTS, REQUESTS
 from bus.streams import market_channel
-from ops.sentences import sentence
+from ops.sentences import sentence, short
 
 _CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
 
@@ -35,11 +35,26 @@ def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
             return sentence(market_message(market_channel(stream), fields))
         return sentence(_CODEC.decode(fields))
     except Unreadable:
-        # Broker facts are raw, and channels without a type of ours are shown as they are.
+        if fields.get(b"type") == b"TradeUpdate":
+            return _broker_fact(_parsed(fields.get(b"data", b"")))
+        # Channels without a type of ours are shown as they are.
         return "  ".join(
             f"{name.decode(errors='replace')}={value.decode(errors='replace')}"
             for name, value in fields.items()
         )
+
+
+def _broker_fact(frame: Any) -> str:
+    """A trade update as Alpaca sent it, in short; `--json` shows all of it."""
+    try:
+        update = frame["data"]
+        order = update["order"]
+        text = f"broker: {update['event']} {order['side']} {order['qty']} {order['symbol']}"
+        if update.get("price"):
+            text += f", {update['qty']} at {update['price']}"
+        return f"{text}, now {order['status']} {short(order['client_order_id'])}"
+    except (KeyError, TypeError):
+        return f"broker: {frame}"
 
 
 def _parsed(value: bytes) -> Any:

@@ -38,9 +38,9 @@ def halt(
     reduce_only: _REDUCE = False,
     as_json: _JSON = False,
 ) -> None:
-    """Refuse new orders and replaces at once; cancels still pass.
+    """Refuse new orders at once.
 
-    Without --algo, --symbol or --account everything is halted. A halt lasts until `backbone resume`, across
+    Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted. A halt lasts until `backbone resume`, across
     restarts, and takes hold even where no OMS is alive.
 
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
@@ -61,7 +61,9 @@ def resume(
     account: _ACCOUNT = None,
     as_json: _JSON = False,
 ) -> None:
-    """Lift the halt of exactly this scope; without --algo, --symbol or --account, every halt.
+    """Lift a halt.
+
+    Of exactly this scope; without --algo, --symbol or --account, every halt.
 
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """

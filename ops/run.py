@@ -93,9 +93,11 @@ class _Run:
             service.state = "stopping"
             await self._end(reader, began)
         except ChildFailed as failure:
-            if failure.exit_code == BAD_INPUT:
-                raise InvalidInput(str(failure)) from None
-            raise
+            if failure.exit_code != BAD_INPUT:
+                raise
+            # Its one sentence says all that the logs say.
+            self.failed = False
+            raise InvalidInput(str(failure)) from None
         finally:
             await self._stop_services()
             if self._control is not None:
@@ -198,7 +200,7 @@ class _Run:
             markers=markers,
             dead=reader.dead(gained),
             halted=await reader.halted(),
-            differences=self._failures + found,
+            differences=self._failures + _explained(found, restarts),
         )
         self.failed = bool(self.summary.differences)
 
@@ -206,6 +208,16 @@ class _Run:
         await self._supervisor.stop(*(player.process for player in self._plan.players))
         await self._supervisor.stop("oms")
         await self._supervisor.stop("ingest")
+
+
+def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
+    """The differences, and first what explains them where we know."""
+    if found and simulator.NAME in restarts:
+        return [
+            "the simulator was started again: its ledger begins there and knows nothing from before",
+            *found,
+        ]
+    return found
 
 
 async def _wait(event: asyncio.Event) -> None:

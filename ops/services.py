@@ -13,7 +13,7 @@ SERVICES = {
     "sim": ("sim", "Run the Alpaca look-alike alone."),
     "ingest": ("ingest", "Run ingest: Alpaca's streams into Redis Streams."),
     "oms": ("oms", "Run the OMS: check, journal and send orders."),
-    "algo": ("algos", "Run one algorithm: backbone algo path/to/file.py:Class --symbols AAPL,MSFT."),
+    "algo": ("algos", "Run one algorithm from a file."),
 }
 
 

@@ -18,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Show every process, the halts, algorithms, prices, latencies and streams.
+    """Show how everything stands, once.
+
+    Every process with pid and state, halts, algorithms, latencies and streams.
 
     It speaks to MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else to what runs on this machine.
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Self
 
@@ -18,6 +19,11 @@ from ops.status import Status, profit_of
 from ops.summary import duration
 
 _NOTICES = 3
+
+# Looks that the course of a price goes back, and the width from which there is room for it.
+_COURSE = 12
+_WIDE = 100
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 # What happens to orders, without the steps in between that only `tail journal` needs.
 _SHOWN = (OrderApproved, OrderFilled, OrderRefused, OrderUncertain)
@@ -45,6 +51,7 @@ class LiveView:
         self._console = console or Console()
         self._began = time.monotonic()
         self._first_prices: dict[str, Decimal] = {}
+        self._prices_seen: dict[str, deque[Decimal]] = {}
         self._notices: deque[str] = deque(maxlen=_NOTICES)
         self._hints: list[tuple[str, str]] = []
         # Drawn when told to, not by a thread of its own: this process forks, and threads and forks mix badly.
@@ -75,9 +82,10 @@ class LiveView:
         """The whole screen."""
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
+            self._prices_seen.setdefault(symbol, deque(maxlen=_COURSE)).append(Decimal(price))
         middle = Table.grid(expand=True, padding=(0, 1))
         middle.add_column(ratio=2)
-        middle.add_column(ratio=5)
+        middle.add_column(ratio=3)
         middle.add_row(self._prices(status), Group(_algorithms(status), _processes(status)))
         above = [self._head(status), *_halt_banner(status), middle]
         foot = self._foot()
@@ -88,31 +96,32 @@ class LiveView:
     def _head(self, status: Status) -> RenderableType:
         seconds = int(time.monotonic() - self._began)
         tick = status.latency_us["tick_to_approved"]
-        latency = "-"
-        if tick["p50"] is not None and tick["p99"] is not None:
-            latency = f"{duration(tick['p50'])}  p99 {duration(tick['p99'])}"
-        profit = profit_of(status.algorithms)
-        grid = Table.grid(expand=True)
-        for _ in range(5):
-            grid.add_column(justify="center", ratio=1)
+        latency = "-" if tick["p50"] is None else duration(tick["p50"])
+        if tick["p99"] is not None and self._console.width >= _WIDE:
+            latency += f" (p99 {duration(tick['p99'])})"
+        grid = Table.grid(expand=True, padding=(0, 1))
+        for justify in ("left", "center", "center", "center", "right"):
+            grid.add_column(justify=justify, no_wrap=True)
         grid.add_row(
             Text(f"{self._title}  {seconds // 60:02d}:{seconds % 60:02d}", style="bold"),
             Text.assemble((f"{status.feed.ticks_per_second or 0:,.0f}", "bold cyan"), " ticks/s"),
             Text.assemble("tick → order ", (latency, "bold cyan")),
-            Text.assemble("profit ", _money(profit)),
+            Text.assemble("profit ", _money(profit_of(status.algorithms))),
             Text("● TRADING", style="bold green") if status.trading else Text("● HELD", style="bold red"),
         )
         return Panel(grid, border_style="green" if status.trading else "red")
 
     def _prices(self, status: Status) -> RenderableType:
-        table = _table("market", "symbol", "last", "change")
+        wide = self._console.width >= _WIDE
+        table = _table("market", "symbol", "last", "change", *(("latest",) if wide else ()))
         for symbol, shown in status.symbols.items():
-            price, first = Decimal(shown), self._first_prices[symbol]
-            change = (price / first - 1) * 100 if first else Decimal(0)
+            price, seen = Decimal(shown), self._prices_seen[symbol]
+            change = (price / self._first_prices[symbol] - 1) * 100
             style = "green" if change > 0 else "red" if change < 0 else "dim"
-            table.add_row(symbol, f"{price:,.2f}", Text(f"{change:+.3f}%", style=style))
+            course = (Text(sparkline(tuple(seen)), style=style),) if wide else ()
+            table.add_row(symbol, f"{price:,.2f}", Text(f"{change:+.3f}%", style=style), *course)
         if not status.symbols:
-            table.add_row(Text("waiting for the first tick", style="dim"), "", "")
+            table.add_row(Text("waiting for the first tick", style="dim"))
         return table
 
     def _foot(self) -> list[RenderableType]:
@@ -126,6 +135,14 @@ class LiveView:
             title = "try in another terminal  ·  Ctrl-C ends everything"
             parts.append(Panel(grid, title=title, title_align="left", border_style="dim"))
         return parts
+
+
+def sparkline(prices: Sequence[Decimal]) -> str:
+    """The course of a price in one line of blocks, the lowest and the highest being its ends."""
+    low, high = min(prices), max(prices)
+    if low == high:
+        return _BLOCKS[0] * len(prices)
+    return "".join(_BLOCKS[int((price - low) / (high - low) * (len(_BLOCKS) - 1))] for price in prices)
 
 
 def still(status: Status) -> RenderableType:

@@ -25,7 +25,9 @@ def up(
         bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
     ] = False,
 ) -> None:
-    """Run ingest, the OMS and algorithms against Alpaca paper, with ALPACA_API_KEY and ALPACA_SECRET_KEY.
+    """Run everything here, against Alpaca paper.
+
+    It needs ALPACA_API_KEY and ALPACA_SECRET_KEY (or ..._FILE: files that hold them).
 
     Servers of our own keep their data under $BACKBONE_HOME (~/.backbone), unless MD_REDIS_URL and
     ORDERS_REDIS_URL name others. Paper is the default; BACKBONE_TRADING=live trades with real money.
