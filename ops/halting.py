@@ -40,8 +40,8 @@ def halt(
 ) -> None:
     """Refuse new orders at once.
 
-    Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted. A halt lasts until `backbone resume`, across
-    restarts, and takes hold even where no OMS is alive.
+    Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
+    A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive.
 
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
     """

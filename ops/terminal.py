@@ -34,6 +34,7 @@ _STYLES: dict[type[Message], str] = {
 }
 _STATE_STYLES = {
     "running": "green",
+    "ready": "green",
     "leader": "green",
     "failed": "bold red",
     "aborted": "bold red",
@@ -83,15 +84,20 @@ class LiveView:
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
             self._prices_seen.setdefault(symbol, deque(maxlen=_COURSE)).append(Decimal(price))
-        middle = Table.grid(expand=True, padding=(0, 1))
-        middle.add_column(ratio=2)
-        middle.add_column(ratio=3)
-        middle.add_row(self._prices(status), Group(_algorithms(status), _processes(status)))
-        above = [self._head(status), *_halt_banner(status), middle]
+        above = [self._head(status), *_halt_banner(status), *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
         rows = max(3, self._console.height - used - 3)
         return Group(*above, _orders(status, rows), *foot)
+
+    def _middle(self, status: Status) -> list[RenderableType]:
+        if self._console.width < _WIDE:
+            return [self._prices(status), _algorithms(status)]
+        side_by_side = Table.grid(expand=True, padding=(0, 1))
+        side_by_side.add_column(ratio=2)
+        side_by_side.add_column(ratio=3)
+        side_by_side.add_row(self._prices(status), Group(_algorithms(status), _processes(status)))
+        return [side_by_side]
 
     def _head(self, status: Status) -> RenderableType:
         seconds = int(time.monotonic() - self._began)
@@ -131,7 +137,8 @@ class LiveView:
         if self._hints:
             grid = Table.grid(padding=(0, 2))
             for command, what in self._hints:
-                grid.add_row(Text(f"$ {command}", style="bold"), Text(what, style="dim"))
+                about = (Text(what, style="dim"),) if self._console.width >= _WIDE else ()
+                grid.add_row(Text(f"$ {command}", style="bold"), *about)
             title = "try in another terminal  ·  Ctrl-C ends everything"
             parts.append(Panel(grid, title=title, title_align="left", border_style="dim"))
         return parts
@@ -192,13 +199,14 @@ def _processes(status: Status) -> RenderableType:
     text = Text()
     for name, process in sorted(status.processes.items()):
         style = _STATE_STYLES.get(process.state, "")
-        text.append("● ", style=style or "green")
+        # Unbreakable spaces: a process stays on one line.
+        text.append("●\N{NO-BREAK SPACE}", style=style or "green")
         text.append(name)
-        text.append(f" {process.pid or ''}", style="dim")
-        if process.state not in ("running", "leader"):
-            text.append(f" {process.state}", style=style or "yellow")
+        text.append(f"\N{NO-BREAK SPACE}{process.pid or ''}", style="dim")
+        if process.state not in ("running", "ready", "leader"):
+            text.append(f"\N{NO-BREAK SPACE}{process.state}", style=style or "yellow")
         if process.restarts:
-            text.append(f" restarted {process.restarts}x", style="yellow")
+            text.append(f"\N{NO-BREAK SPACE}restarted\N{NO-BREAK SPACE}{process.restarts}x", style="yellow")
         text.append("   ")
     return Panel(text, title="processes", title_align="left", border_style="dim")
 

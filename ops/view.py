@@ -82,14 +82,14 @@ def hints(
     if not named:
         command = f"MD_REDIS_URL={servers.market} ORDERS_REDIS_URL={servers.orders} {command}"
     symbol = symbols[0] if symbols else "journal"
-    look = "a stream, entry by entry"
-    if market_port is not None and shutil.which("redis-cli"):
-        look += f"; or redis-cli -p {market_port} XREVRANGE md:{symbol}:trades + - COUNT 3"
-    return [
+    found = [
         (f"{command} halt --reason lunch", "no new orders until `backbone resume --reason back`"),
-        (f"{command} tail {symbol} -f", look),
-        (f"{command} status", "every process, and how it stands"),
+        (f"{command} tail {symbol} -f", "a stream, entry by entry"),
     ]
+    if market_port is not None and shutil.which("redis-cli"):
+        raw = f"redis-cli -p {market_port} XREVRANGE md:{symbol}:trades + - COUNT 3"
+        found.append((raw, "the same, as the server has it"))
+    return [*found, (f"{command} status", "every process, and how it stands")]
 
 
 def command_name() -> str:
