@@ -12,7 +12,7 @@ import pytest
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.data.requests import StockBarsRequest, StockTradesRequest
 from alpaca.data.timeframe import TimeFrame
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.simulator import ROOT, Simulator
 
@@ -41,15 +41,18 @@ def recording(directory: Path) -> Path:
     return path
 
 
+async def ask(opened: ClientConnection, **message: Any) -> None:
+    await opened.send(json.dumps(message))
+    await opened.recv()
+
+
 async def hear_trades(simulator: Simulator, count: int) -> list[dict[str, Any]]:
     async with connect(simulator.stocks_stream_url) as opened:
         await opened.recv()
-        for message in (
-            {"action": "auth", "key": simulator.key, "secret": simulator.secret},
-            {"action": "subscribe", "trades": ["*"]},
-        ):
-            await opened.send(json.dumps(message))
-            await opened.recv()
+        await ask(opened, action="auth", key=simulator.key, secret=simulator.secret)
+        await ask(opened, action="subscribe", trades=[])
+        assert not simulator.state()["is_playing"], "played to nobody"
+        await ask(opened, action="subscribe", trades=["*"])
         heard: list[dict[str, Any]] = []
         while len(heard) < count:
             heard += json.loads(await opened.recv())
