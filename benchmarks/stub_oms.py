@@ -60,6 +60,9 @@ class YesBroker:
         """Money enough."""
         return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 def broker(settings: OmsSettings) -> Broker:
     """The broker of these settings."""
