@@ -56,10 +56,10 @@ class Bucket:
         self._refill(now_ns)
         self._tokens -= 1
 
-    def limited(self, now_ns: int) -> None:
-        """The broker answered 429: others spend from the same budget, so go slower for a while."""
+    def limited(self, lane: Lane, now_ns: int) -> None:
+        """The broker answered 429: others spend from the same budget, so pause, and go slower for a while."""
         self._refill(now_ns)
-        self._tokens = min(self._tokens, 0.0)
+        self._tokens = min(self._tokens, self._floor(lane))
         self._flow = max(_LEAST_FLOW, self._flow / 2)
 
     def _floor(self, lane: Lane) -> float:

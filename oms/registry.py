@@ -11,8 +11,9 @@ from bus.consume import GroupReader
 from bus.errors import InvalidInput
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
 
-# How often the registry is looked at, and for how long the OMS's own wants hold without that.
-LOOK_S = 1.0
+# How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
+LOOK_S = 0.25
+WANT_S = 1.0
 _WANTS_TTL_MS = 5000
 
 log = structlog.get_logger()

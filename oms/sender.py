@@ -192,7 +192,7 @@ class Sender:
             self._under_way[job.lane] -= 1
             if isinstance(result, RateLimited):
                 # Certainly not carried out, so the same job may go again, while its time lasts.
-                self.bucket.limited(self._clock.monotonic_ns())
+                self.bucket.limited(job.lane, self._clock.monotonic_ns())
                 self._lanes[job.lane].appendleft(job)
             elif isinstance(result, BaseException) and not isinstance(result, BackboneError):
                 self._failure = result

@@ -18,6 +18,7 @@ from oms.parts import Parts
 from oms.registry import LOOK_S
 from oms.settings import OmsSettings
 from oms.status import details
+from oms.tasks import insistently
 from oms.watch import ASK_S
 
 # How long a stop waits for requests to the broker that are under way.
@@ -52,7 +53,11 @@ class Oms:
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(parts.sender.run())]
                 if await startup.keys_work(parts) and await startup.lead(parts):
-                    bodies = (parts.journal.run(), parts.halts.run(), self._keep_lease())
+                    bodies = (
+                        parts.journal.run(),
+                        insistently(parts.halts.run()),
+                        insistently(self._keep_lease()),
+                    )
                     background += [tasks.create_task(body) for body in bodies]
                     await self._work(tasks)
                     await parts.lease.release()
@@ -78,9 +83,9 @@ class Oms:
             for worker in (
                 self._take_facts(facts),
                 self._stay_level(),
-                self._every(LOOK_S, self._look_around),
-                self._every(ASK_S, self._look_after_doubts),
-                self._every(_DETAILS_S, self._tell),
+                insistently(self._every(LOOK_S, self._look_around)),
+                insistently(self._every(ASK_S, self._look_after_doubts)),
+                insistently(self._every(_DETAILS_S, self._tell)),
             )
         ]
         await parts.service.stopping.wait()

@@ -1,0 +1,23 @@
+"""Running what may not hear the first time that it should end."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+_AGAIN_S = 0.1
+
+
+async def insistently(body: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine; when cancelled, cancel it until it has ended.
+
+    redis-py turns a cancellation that meets one of its own timeouts into a TimeoutError. A loop that goes on
+    after errors of the server would then go on after the cancellation too.
+    """
+    task = asyncio.ensure_future(body)
+    try:
+        await asyncio.wait({task})
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_AGAIN_S)
+    task.result()
