@@ -19,8 +19,7 @@ from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.data.live.websocket import DataStream
 from alpaca.trading.client import TradingClient
 from alpaca.trading.stream import TradingStream
-
-from tests.waiting import wait_until
+from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 20.0

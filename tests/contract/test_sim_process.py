@@ -12,9 +12,8 @@ import pytest
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.data.requests import StockBarsRequest, StockTradesRequest
 from alpaca.data.timeframe import TimeFrame
+from simulator import ROOT, Simulator
 from websockets.asyncio.client import ClientConnection, connect
-
-from tests.simulator import ROOT, Simulator
 
 KEYS = [
     "trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url", "control_url",

@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-import requests
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import AssetClass, OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
@@ -21,8 +20,7 @@ from alpaca.trading.requests import (
     StopLimitOrderRequest,
     StopOrderRequest,
 )
-
-from tests.simulator import Simulator
+from simulator import Simulator
 
 DAY, GTC = TimeInForce.DAY, TimeInForce.GTC
 
@@ -263,42 +261,3 @@ def test_assets_clock_and_calendar_parse(client: TradingClient) -> None:
     assert clock.next_close > clock.timestamp
     days = client.get_calendar(GetCalendarRequest(start=date(2026, 11, 23), end=date(2026, 11, 29)))
     assert [(day.date.day, day.close.hour) for day in days] == [(23, 16), (24, 16), (25, 16), (27, 13)]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{}, {"APCA-API-KEY-ID": "KEY", "APCA-API-SECRET-KEY": "no"}, {"Authorization": "Basic !!"},
-     {"Authorization": "Bearer KEY"}],
-)  # fmt: skip
-def test_without_the_right_keys_nobody_enters(simulator: Simulator, headers: dict[str, str]) -> None:
-    given = {name: value.replace("KEY", simulator.key) for name, value in headers.items()}
-    answer = requests.get(f"{simulator.trading_url}/v2/account", headers=given, timeout=10)
-    assert (answer.status_code, answer.json()) == (401, {"message": "unauthorized"})
-
-
-def test_basic_authentication_is_understood(simulator: Simulator) -> None:
-    answer = requests.get(
-        f"{simulator.trading_url}/v2/account", auth=(simulator.key, simulator.secret), timeout=10
-    )
-    assert answer.status_code == 200
-
-
-def test_a_body_that_is_no_order_is_refused(simulator: Simulator) -> None:
-    keys = (simulator.key, simulator.secret)
-    for body in ("{", '{"qty": [1]}', "[]", '{"symbol": 5}'):
-        answer = requests.post(f"{simulator.trading_url}/v2/orders", data=body, auth=keys, timeout=10)
-        assert answer.status_code == 422
-        assert answer.json()["code"] == 40010001
-
-
-def test_the_minute_has_two_hundred_trading_requests_and_says_so() -> None:
-    with Simulator.start() as fresh, requests.Session() as session:
-        session.auth = (fresh.key, fresh.secret)
-        answers = [session.get(f"{fresh.trading_url}/v2/clock", timeout=10) for _ in range(201)]
-        data = session.get(f"{fresh.data_url}/v2/stocks/quotes/latest?symbols=AAPL", timeout=10)
-    assert [answer.status_code for answer in answers] == [200] * 200 + [429]
-    assert answers[0].headers["X-RateLimit-Limit"] == "200"
-    assert answers[0].headers["X-RateLimit-Remaining"] == "199"
-    assert answers[200].headers["X-RateLimit-Remaining"] == "0"
-    assert int(answers[200].headers["X-RateLimit-Reset"]) > 1_700_000_000
-    assert data.status_code == 200

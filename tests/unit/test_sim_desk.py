@@ -4,6 +4,7 @@ import itertools
 from decimal import Decimal
 
 import pytest
+from waiting import until
 
 from sim.assets import Assets
 from sim.brokerage import Brokerage, Update
@@ -16,7 +17,6 @@ from sim.refusals import Refused
 from sim.times import SECOND_NS
 from sim.updates_socket import UpdatesStream
 from sim.venue import Venue
-from tests.waiting import until
 
 
 class Heard(UpdatesStream):
