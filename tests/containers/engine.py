@@ -84,26 +84,31 @@ def require_engine() -> None:
 
 
 @contextlib.contextmanager
-def stack(directory: Path) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Build the image, bring everything up and wait until all is healthy; afterwards leave nothing behind."""
     project = f"backbone-test-{uuid.uuid4().hex[:10]}"
     settings = {
         "COMPOSE_PROJECT_NAME": project,
-        "BACKBONE_IMAGE": project,
+        "ALPACA_BACKBONE_IMAGE": project,
         "MD_PORT": "0",
         "ORDERS_PORT": "0",
         "SIM_PORT": "0",
         "HEALTH_INTERVAL": "2s",
     } | {name: _image(name) for name in IMAGES}
-    variables = directory / "variables"
-    variables.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    compose = DockerCompose(ROOT, compose_file_name="compose.yaml", env_file=str(variables))
+    compose = DockerCompose(ROOT, compose_file_name="compose.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield from _up(compose, project, settings["REDIS_IMAGE"])
+
+
+def _up(compose: DockerCompose, project: str, server_image: str) -> Iterator[Stack]:
     try:
         command = compose.compose_command_property
-        subprocess.run([*command, "build", "oms"], cwd=ROOT, timeout=400, check=True)
+        subprocess.run([*command, "build"], cwd=ROOT, timeout=400, check=True)
         run(*command, "create")
         for volume in ("md-data", "orders-data"):
-            _give_to_server(f"{project}_{volume}", settings["REDIS_IMAGE"])
+            _give_to_server(f"{project}_{volume}", server_image)
         try:
             compose.start()
         except subprocess.CalledProcessError as error:
@@ -121,26 +126,13 @@ def _image(variable: str) -> str:
     if given:
         return given
     for image in IMAGES[variable]:
-        if (
-            subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode
-            == 0
-        ):
+        looked = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+        if looked.returncode == 0:
             return image
     return IMAGES[variable][0]
 
 
 def _give_to_server(volume: str, image: str) -> None:
     """Let the server's user write: the official image sees to that itself, a stand-in may not."""
-    run(
-        "docker",
-        "run",
-        "--rm",
-        "--user",
-        "0",
-        "--volume",
-        f"{volume}:/data",
-        image,
-        "chown",
-        "999:999",
-        "/data",
-    )
+    mount = ("--volume", f"{volume}:/data")
+    run("docker", "run", "--rm", "--user", "0", *mount, image, "chown", "999:999", "/data")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from bus.streams import journal
+from bus.streams import alive, journal
 from tests.containers import engine
 from tests.containers.engine import Stack
 from tests.waiting import wait_until
@@ -26,10 +26,10 @@ LEDGER = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:90
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Everything up, once for this file; the last test stops it."""
     engine.require_engine()
-    with engine.stack(tmp_path_factory.mktemp("compose")) as running:
+    with engine.stack() as running:
         yield running
 
 
@@ -118,6 +118,24 @@ def test_health_tells_a_process_that_is_not_there(stack: Stack) -> None:
     assert said.endswith("exit 1\n")
 
 
+def test_the_command_works_in_a_container(stack: Stack) -> None:
+    shown = json.loads(stack.shell("oms", "backbone status --json"))
+    assert set(shown["processes"]) >= {"ingest", "oms", *(f"algo-{name}" for name in ALGORITHMS)}
+
+
+def test_an_algorithm_that_dies_is_started_again(stack: Stack, orders: Any) -> None:
+    def heartbeat() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(orders.get(alive("algo-ma-cross")) or "{}")
+        return found
+
+    before = heartbeat()["details"]["token"]
+    stack.shell("ma-cross", f"kill -9 {heartbeat()['pid']}")
+    # The lease of the one that died must run out first.
+    wait_until(lambda: heartbeat().get("details", {}).get("token", 0) > before, "a new leader", timeout_s=60)
+    restarts = {name: each["RestartCount"] for name, each in stack.inspect().items()}
+    assert restarts == dict.fromkeys(restarts, 0) | {"ma-cross": 1}
+
+
 def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
     """Keys come as files, to ingest and the OMS alone, and the data are not the simulator's."""
     for name in ("key", "secret"):
@@ -125,6 +143,7 @@ def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
     environment = {
         "ALPACA_API_KEY_FILE": str(tmp_path / "key"),
         "ALPACA_SECRET_KEY_FILE": str(tmp_path / "secret"),
+        "COMPOSE_PROJECT_NAME": "",  # Not the test's own, which would hide the file's.
     }
     files = ("-f", "compose.yaml", "-f", "compose.alpaca.yaml")
     shown = engine.run("docker", "compose", *files, "config", "--format", "json", environment=environment)
