@@ -42,10 +42,15 @@ class Client:
         self.request = request
         self.endpoint = request.path
         self.codec: Codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.outgoing = Outgoing(socket, self.codec.is_binary)
+        self.outgoing = Outgoing(socket, self.codec.is_binary, self.abort)
         self.is_authenticated = False
         self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
         self._waiting: list[bytes] = []
+
+    def abort(self) -> None:
+        """Cut the connection without a close frame."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a control message, alone in its frame."""
@@ -129,8 +134,7 @@ class MarketStream:
     def disconnect(self) -> None:
         """Cut every connection without a close frame."""
         for client in self.clients:
-            if client.request.transport is not None:
-                client.request.transport.abort()
+            client.abort()
 
     async def close(self) -> None:
         """End every connection with a close frame."""

@@ -2,19 +2,31 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from aiohttp import web
 
 MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
 CLOSE_S = 1.0  # how long a client may take to answer a close frame
+GOODBYE_S = 5.0  # how long a slow client may take to read why it is closed
 
 
 class Outgoing:
-    """Frames on their way to one client."""
+    """Frames on their way to one client; `abort` cuts the connection of one that does not even read why."""
 
-    def __init__(self, socket: web.WebSocketResponse, is_binary: bool) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        is_binary: bool,
+        abort: Callable[[], None],
+        most_bytes: int = MOST_BYTES,
+        goodbye_s: float = GOODBYE_S,
+    ) -> None:
         self._socket = socket
         self._is_binary = is_binary
+        self._abort = abort
+        self._most_bytes = most_bytes
+        self._goodbye_s = goodbye_s
         self._frames: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
@@ -22,7 +34,7 @@ class Outgoing:
 
     def put(self, frame: bytes) -> bool:
         """Add a frame; False, and nothing added, if the client is too far behind."""
-        if self._waiting_bytes > MOST_BYTES or self._last_words:
+        if self._waiting_bytes > self._most_bytes or self._last_words:
             return False
         self._frames.append(frame)
         self._waiting_bytes += len(frame)
@@ -31,6 +43,9 @@ class Outgoing:
 
     def finish(self, frame: bytes) -> None:
         """Forget what waits, send this frame, and close."""
+        if self._last_words:
+            return
+        asyncio.get_running_loop().call_later(self._goodbye_s, self._abort)
         self._frames.clear()
         self._waiting_bytes = 0
         self._frames.append(frame)

@@ -40,9 +40,14 @@ class Listener:
     def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         self.request = request
         self.codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.outgoing = Outgoing(socket, is_binary=True)
+        self.outgoing = Outgoing(socket, True, self.abort)
         self.is_authorized = False
         self.listens = False
+
+    def abort(self) -> None:
+        """Cut the connection without a close frame."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one message."""
@@ -75,8 +80,7 @@ class UpdatesStream:
     def disconnect(self) -> None:
         """Cut every connection without a close frame."""
         for listener in self.listeners:
-            if listener.request.transport is not None:
-                listener.request.transport.abort()
+            listener.abort()
 
     async def close(self) -> None:
         """End every connection with a close frame."""

@@ -1,0 +1,52 @@
+"""What waits for a slow client: bounded, and the client is told, and in the end cut off."""
+
+import asyncio
+from typing import Any
+
+from waiting import until
+
+from sim.outgoing import Outgoing
+
+
+class Socket:
+    """A websocket whose client reads only while `reads` is set."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.sent: list[bytes] = []
+        self.close_codes: list[int] = []
+
+    async def send_bytes(self, frame: bytes) -> None:
+        await self.reads.wait()
+        self.sent.append(frame)
+
+    async def close(self, code: int) -> None:
+        self.close_codes.append(code)
+
+
+async def test_a_slow_client_gets_the_last_words_and_is_closed() -> None:
+    socket: Any = Socket()
+    outgoing = Outgoing(socket, True, abort=lambda: None, most_bytes=10)
+    sender = asyncio.create_task(outgoing.send())
+    taken = 0
+    while outgoing.put(b"12345"):
+        taken += 1
+        await asyncio.sleep(0)
+    assert 2 <= taken <= 4
+    outgoing.finish(b"slow client")
+    assert not outgoing.put(b"more")
+    socket.reads.set()
+    await sender
+    assert socket.sent == [b"12345", b"slow client"]
+    assert socket.close_codes == [1008]
+
+
+async def test_a_client_that_reads_nothing_at_all_is_cut_off() -> None:
+    socket: Any = Socket()
+    cut: list[bool] = []
+    outgoing = Outgoing(socket, True, abort=lambda: cut.append(True), goodbye_s=0.01)
+    sender = asyncio.create_task(outgoing.send())
+    outgoing.put(b"12345")
+    outgoing.finish(b"slow client")
+    await until(lambda: cut == [True], "the connection is cut")
+    sender.cancel()
