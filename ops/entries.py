@@ -25,7 +25,7 @@ def line(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
 
 def as_json(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
     """One JSON object: stream, id, and the fields, JSON in them parsed."""
-    shown = {name.decode(): _parsed(value) for name, value in fields.items()}
+    shown = {name.decode(errors="replace"): _parsed(value) for name, value in fields.items()}
     return orjson.dumps({"stream": stream, "id": id_, "fields": shown}).decode()
 
 

@@ -101,6 +101,7 @@ class LiveView:
 
     def _head(self, status: Status) -> RenderableType:
         seconds = int(time.monotonic() - self._began)
+        title = self._title if self._console.width >= _WIDE else self._title.removeprefix("backbone ")
         tick = status.latency_us["tick_to_approved"]
         latency = "-" if tick["p50"] is None else duration(tick["p50"])
         if tick["p99"] is not None and self._console.width >= _WIDE:
@@ -109,7 +110,7 @@ class LiveView:
         for justify in ("left", "center", "center", "center", "right"):
             grid.add_column(justify=justify, no_wrap=True)
         grid.add_row(
-            Text(f"{self._title}  {seconds // 60:02d}:{seconds % 60:02d}", style="bold"),
+            Text(f"{title}  {seconds // 60:02d}:{seconds % 60:02d}", style="bold"),
             Text.assemble((f"{status.feed.ticks_per_second or 0:,.0f}", "bold cyan"), " ticks/s"),
             Text.assemble("tick → order ", (latency, "bold cyan")),
             Text.assemble("profit ", _money(profit_of(status.algorithms))),
@@ -127,7 +128,7 @@ class LiveView:
             course = (Text(sparkline(tuple(seen)), style=style),) if wide else ()
             table.add_row(symbol, f"{price:,.2f}", Text(f"{change:+.3f}%", style=style), *course)
         if not status.symbols:
-            table.add_row(Text("waiting for the first tick", style="dim"))
+            return Text("waiting for the first tick", style="dim")
         return table
 
     def _foot(self) -> list[RenderableType]:

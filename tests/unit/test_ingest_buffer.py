@@ -44,3 +44,16 @@ async def test_a_cancelled_wait_for_room_is_one_stall():
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert buffer.stalls == 1
+
+
+async def test_what_is_added_to_a_full_buffer_does_not_strand_the_receiver():
+    buffer: Buffer[int] = Buffer(10)
+    buffer.add(1, 12)
+    buffer.add(2, 3)
+    waiting = asyncio.create_task(buffer.room())
+    await until(lambda: buffer.stalls == 1)
+    await buffer.take()
+    buffer.add(3, 0)
+    await buffer.take()
+    await asyncio.wait_for(waiting, 5)
+    assert not buffer.full

@@ -1,0 +1,86 @@
+"""What the doctor makes of facts."""
+
+import pytest
+
+from ops import diagnosis
+from ops.status import HaltedScope
+
+SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+HALTED = {"all": HaltedScope("halted", "lunch", "ann@desk", 1)}
+
+
+@pytest.mark.parametrize(
+    ("found", "level"), [("6.2.14", "problem"), ("7.0.0", "ok"), ("7.2.4", "ok"), ("10.1.0", "ok")]
+)
+def test_an_old_server_is_a_problem(found: str, level: str) -> None:
+    assert diagnosis.version("orders server", found).level == level
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "level"),
+    [
+        ("orders", {}, "ok"),
+        ("orders", {"appendfsync": "everysec"}, "problem"),
+        ("orders", {"appendonly": "no"}, "problem"),
+        ("market", {"appendfsync": "everysec"}, "ok"),
+        ("market", {"appendonly": "no"}, "warning"),
+    ],
+)
+def test_orders_must_survive_and_market_data_should(role: str, changes: dict[str, str], level: str) -> None:
+    assert diagnosis.durability("x", role, SAFE | changes).level == level
+
+
+def test_a_server_that_does_not_tell_is_a_warning() -> None:
+    assert diagnosis.durability("x", "orders", {}).level == "warning"
+    assert diagnosis.eviction("x", "orders", {}) is None
+
+
+def test_evicting_orders_is_a_problem() -> None:
+    finding = diagnosis.eviction("x", "orders", SAFE | {"maxmemory-policy": "allkeys-lru"})
+    assert finding is not None
+    assert finding.level == "problem"
+    assert "noeviction" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("same", "meant", "level"), [(False, False, "ok"), (True, False, "problem"), (True, True, "warning")]
+)
+def test_one_server_for_both_must_be_meant(same: bool, meant: bool, level: str) -> None:
+    assert diagnosis.sharing(same, meant).level == level
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "level", "word"),
+    [
+        (3, "ok", "ahead"),
+        (-300, "warning", "behind"),
+        (5000, "problem", "ahead"),
+        (-5000, "problem", "behind"),
+    ],
+)
+def test_a_clock_that_is_off_is_named(offset_ms: float, level: str, word: str) -> None:
+    finding = diagnosis.clock("x", offset_ms)
+    assert finding.level == level
+    assert word in finding.sentence
+
+
+def test_halts_are_named_with_reason_and_person() -> None:
+    finding = diagnosis.halts(True, HALTED, empty=False)
+    assert finding.level == "warning"
+    assert "all (lunch, by ann@desk)" in finding.sentence
+
+
+@pytest.mark.parametrize(("empty", "level"), [(True, "ok"), (False, "problem")])
+def test_a_missing_halt_state_is_a_problem_once_there_is_a_journal(empty: bool, level: str) -> None:
+    assert diagnosis.halts(False, {}, empty=empty).level == level
+
+
+def test_a_lease_without_anybody_alive_is_a_warning() -> None:
+    assert diagnosis.leases({"l": "3:oms"}, {}).level == "warning"
+    assert diagnosis.leases({"l": "3:oms"}, {"alive:oms": True}).level == "ok"
+    assert diagnosis.leases({}, {}).level == "ok"
+
+
+def test_real_money_is_said() -> None:
+    assert "real money" in diagnosis.keys(present=True, trading="live").sentence
+    assert diagnosis.keys(present=False, trading="paper").level == "warning"

@@ -1,0 +1,127 @@
+"""What is asked of `backbone demo` is checked before anything starts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bus.errors import InvalidInput
+from ops import running
+from ops.cast import on, players, without_keys
+from ops.demo_plan import Wishes, planned
+from ops.running import Running, Servers
+
+OWN = """
+from algos import Algorithm, Trade
+
+class Mine(Algorithm):
+    def on_trade(self, trade: Trade) -> None:
+        pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith(("MD_REDIS", "ORDERS_REDIS", "BACKBONE_", "ALPACA_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("BACKBONE_HOME", str(tmp_path / "home"))
+
+
+def recording(directory: Path) -> Path:
+    path = directory / "day.ndjson"
+    path.write_text(
+        '{"T":"t","S":"IBM","t":"2024-01-02T14:30:00Z","p":10,"s":1}\n'
+        '{"T":"t","S":"XYZW","t":"2024-01-02T14:30:01Z","p":20,"s":1}\n'
+    )
+    return path
+
+
+def test_without_wishes_four_symbols_and_two_algorithms_run() -> None:
+    plan = planned(Wishes())
+    assert plan.symbols == ("AAPL", "MSFT", "SPY", "TSLA")
+    assert [player.process for player in plan.players] == ["algo-ma-cross", "algo-mean-reversion"]
+    assert plan.servers is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        (Wishes(symbols="AAPL,NOPE"), "does not know NOPE"),
+        (Wishes(symbols="aapl"), "aapl"),
+        (Wishes(speed=2.0), "--data"),
+        (Wishes(keep_times=True), "--data"),
+        (Wishes(data=Path("/no/such/file.ndjson")), "file.ndjson"),
+        (Wishes(targets=("nothing.py:Mine",)), "nothing.py"),
+        (Wishes(targets=("algos.strategies.mean_reversion:Nope",)), "MeanReversion"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_a_sentence(wishes: Wishes, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        planned(wishes)
+
+
+def test_a_recording_brings_its_own_symbols(tmp_path: Path) -> None:
+    data = recording(tmp_path)
+    assert planned(Wishes(data=data)).symbols == ("IBM", "XYZW")
+    assert planned(Wishes(data=data, symbols="IBM")).symbols == ("IBM",)
+    with pytest.raises(InvalidInput, match="has no AAPL; it has IBM, XYZW"):
+        planned(Wishes(data=data, symbols="AAPL"))
+    with pytest.raises(InvalidInput, match="--rate"):
+        planned(Wishes(data=data, rate=5))
+
+
+def test_two_algorithms_of_one_class_get_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    assert [player.name for player in players([f"{path}:Mine"] * 2, ["AAPL"])] == ["mine", "mine-2"]
+
+
+def test_one_server_named_without_the_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MD_REDIS_URL", "redis://127.0.0.1:1/0")
+    with pytest.raises(InvalidInput, match="MD_REDIS_URL is set and ORDERS_REDIS_URL is not"):
+        planned(Wishes())
+    monkeypatch.setenv("ORDERS_REDIS_URL", "redis://127.0.0.1:2/0")
+    assert planned(Wishes()).servers == Servers("redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0", "paper")
+
+
+def test_a_halt_needs_the_orders_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_REDIS_URL", "redis://127.0.0.1:2/0")
+    assert running.servers(orders_only=True).orders == "redis://127.0.0.1:2/0"
+    with pytest.raises(InvalidInput, match="set both"):
+        running.servers()
+
+
+def test_other_terminals_find_what_runs_and_only_while_it_runs() -> None:
+    with pytest.raises(InvalidInput, match="nothing is running"):
+        running.servers()
+    claim = running.claim()
+    assert claim is not None
+    assert running.claim() is None
+    found = Servers("unix:///md", "unix:///orders", "paper")
+    claim.write(Running(1, "demo", found))
+    path = running.home() / "running.json"
+    assert running.servers() == found
+    assert path.stat().st_mode & 0o777 == 0o600
+    claim.release()
+    assert not path.exists()
+    assert running.read() is None
+
+
+def test_a_running_file_that_nobody_holds_is_out_of_date() -> None:
+    claim = running.claim()
+    assert claim is not None
+    claim.write(Running(1, "demo", Servers("a", "b", "paper")))
+    # As after SIGKILL: the lock goes with the process, the file stays.
+    claim._file.close()
+    assert running.read() is None
+
+
+def test_an_algorithm_gets_no_keys_in_any_spelling() -> None:
+    environment = {"ALPACA_API_KEY": "k", "ALPACA_SECRET_KEY_FILE": "/f", "PATH": "/bin"}
+    assert without_keys(environment) == {"PATH": "/bin"}
+
+
+def test_the_servers_of_a_run_replace_those_of_the_environment() -> None:
+    given = on(Servers("m", "o", "paper"), {"MD_REDIS_URL_FILE": "/f", "ORDERS_REDIS_URL": "x"})
+    assert given == {"MD_REDIS_URL": "m", "ORDERS_REDIS_URL": "o", "BACKBONE_ACCOUNT": "paper"}

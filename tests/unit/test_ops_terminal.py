@@ -1,0 +1,168 @@
+"""What a person sees: every figure of the status, the halt above all, at any width."""
+
+import io
+import time
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from bus.codec import Message
+from bus.market_messages import GapClosed, Quote
+from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
+from ops.sentences import _SENTENCES, number, sentence
+from ops.status import AlgorithmStatus, Feed, HaltedScope, Process, Status
+from ops.terminal import LiveView, sparkline, still
+from ops.view import PlainView
+
+LATENCY: dict[str, dict[str, float | None]] = {
+    span: {"p50": 410.0, "p99": 1200.0}
+    for span in ("tick_to_request", "request_to_approved", "tick_to_approved", "approved_to_sent")
+}
+FILL = OrderFilled(
+    algorithm="cross",
+    client_order_id="bb-cross-1",
+    broker_order_id="b",
+    execution_id="e",
+    symbol="AAPL",
+    side="buy",
+    quantity=Decimal(10),
+    price=Decimal("230.12"),
+    filled_quantity=Decimal(10),
+    status="filled",
+    at_ns=1,
+)
+
+
+def status(**changes: object) -> Status:
+    given: dict[str, object] = {
+        "at_ns": time.time_ns(),
+        "account": "paper",
+        "trading": True,
+        "why_not": [],
+        "processes": {"oms": Process(4242, "ready", restarts=1), "sim": Process(4243, "running")},
+        "halts": {},
+        "halts_known": True,
+        "algorithms": {"cross": AlgorithmStatus("leader", 7, {"AAPL": "10"}, "12.5", 2)},
+        "symbols": {"AAPL": "230.12"},
+        "feed": Feed(1234.4, 99, 0, {"stocks": True}),
+        "orders": {"approved": 3, "refused": 1, "sent": 3, "fills": 2, "open": 1},
+        "latency_us": LATENCY,
+        "streams": {"md:AAPL:trades": 5},
+        "recent": ((1_700_000_000_000, FILL),),
+    }
+    return Status(**(given | changes))  # type: ignore[arg-type]
+
+
+def drawn(shown: Status, width: int, height: int = 40) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
+    view = LiveView("backbone demo", console)
+    view.hint([("backbone halt --reason lunch", "no new orders")])
+    view.say("oms runs again as pid 4242")
+    with console.capture() as capture:
+        console.print(view.drawn(shown))
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_view_shows_what_matters(width: int) -> None:
+    text = drawn(status(), width)
+    for word in (
+        "1,234 ticks/s", "AAPL", "230.12", "cross", "leader", "10 AAPL", "+12.50", "410 µs", "TRADING",
+        "cross: bought 10 AAPL at 230.12", "backbone halt --reason lunch", "oms runs again",
+    ):  # fmt: skip
+        assert word in text, word
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_wide_view_names_the_processes() -> None:
+    text = drawn(status(), 130).replace("\N{NO-BREAK SPACE}", " ")
+    assert "oms 4242 restarted 1x" in text
+    assert "sim 4243" in text
+
+
+def test_a_halt_cannot_be_overlooked() -> None:
+    halts = {"all": HaltedScope("halted", "prices look wrong", "ann@desk", 1)}
+    text = drawn(status(trading=False, halts=halts), 100)
+    assert "HALTED all: prices look wrong (by ann@desk)" in text
+    assert "HELD" in text
+    assert "cancels still pass" in text
+
+
+def test_the_view_fits_the_screen_with_many_orders() -> None:
+    many = tuple((1_700_000_000_000 + number, FILL) for number in range(200))
+    assert len(drawn(status(recent=many), 120, 40).splitlines()) <= 40
+
+
+def test_before_the_first_order_it_says_why_there_is_none() -> None:
+    text = drawn(status(recent=(), symbols={}, trading=False, why_not=["the OMS is not running"]), 100)
+    assert "none yet: the OMS is not running" in text
+    assert "waiting for the first tick" in text
+
+
+def test_the_still_picture_has_processes_and_streams() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as capture:
+        console.print(still(status()))
+    text = capture.get()
+    assert "4242" in text
+    assert "md:AAPL:trades" in text
+
+
+def test_plain_lines_sum_up() -> None:
+    out = io.StringIO()
+    with PlainView(out) as view:
+        view.show(status())
+        view.show(status(trading=False, why_not=["halted: lunch"]))
+    assert "1,234 ticks/s, 3 approved, 2 fills, tick to order 410 µs, trading" in out.getvalue()
+    assert "not trading: halted: lunch" in out.getvalue()
+
+
+def test_a_sparkline_spans_its_lowest_and_highest() -> None:
+    assert sparkline([Decimal(1), Decimal(2), Decimal(3)]) == "▁▄█"
+    assert sparkline([Decimal(5)] * 3) == "▁▁▁"
+
+
+def test_every_message_of_orders_has_a_sentence() -> None:
+    assert {message.__name__ for message in (*REQUESTS, *EVENTS)} <= {kind.__name__ for kind in _SENTENCES}
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (FILL, "cross: bought 10 AAPL at 230.12"),
+        (
+            OrderRefused(
+                algorithm="cross",
+                client_order_id="c",
+                by="risk",
+                reasons=(Reason(code="halted", message="all is halted"),),
+                at_ns=1,
+                terms=OrderTerms(
+                    symbol="AAPL", side="sell", quantity=Decimal("1.50"), limit_price=Decimal(9)
+                ),
+            ),
+            "cross: refused by risk sell 1.5 AAPL limit 9 c, halted: all is halted",
+        ),
+    ],
+)
+def test_messages_read_as_sentences(message: Message, text: str) -> None:
+    assert sentence(message) == text
+
+
+def test_market_messages_read_as_sentences() -> None:
+    quote = Quote(
+        symbol="AAPL",
+        bid_price=Decimal("1.10"),
+        bid_size=Decimal(2),
+        ask_price=Decimal("1.2"),
+        ask_size=Decimal(300),
+        at_ns=1,
+    )
+    assert sentence(quote) == "AAPL quote bid 1.1 x 2, ask 1.2 x 300"
+    closed = GapClosed(feed="stocks", since_ns=0, until_ns=2_500_000_000)
+    assert sentence(closed) == "gap closed: the stocks feed is back after 2.5 s"
+
+
+def test_numbers_have_no_exponents() -> None:
+    assert [number(Decimal(text)) for text in ("100", "0.00", "1E+3", "0.10")] == ["100", "0", "1000", "0.1"]
