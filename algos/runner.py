@@ -84,18 +84,18 @@ class Runner:
         self._readers = [*(feed.reader for feed in self._feeds), reader]
         subscriptions = dict.fromkeys(channels, algorithm.symbols)
         self._wants = Wants(self._client, name, subscriptions)
+        self._watchdog = Watchdog(name, self._grace_s + 1, lambda: self._dispatcher.running)
         self._report = Report(service, self._leader, self._lease, self._feeds, self._events, subscriptions)
 
     async def run(self) -> None:
         """Run until the service is asked to stop, the lease is lost, or the algorithm is late in stopping."""
-        watchdog = Watchdog(self._name, self._grace_s + 1, lambda: self._dispatcher.running)
-        watchdog.start()
+        # It watches to the very end of the process, our own closing included.
+        self._watchdog.start()
         try:
             await run_together(self._live(), self._halts.run(self._control), self._report.run(), self._want())
         finally:
             self._report.refresh()
             await self._close()
-            watchdog.stop()
 
     async def _live(self) -> None:
         entry = Entry(lineage=secrets.token_hex(8), registered_ns=self._clock.now_ns())
@@ -189,6 +189,7 @@ class Runner:
     async def _shut_down(self) -> None:
         """Once asked to stop, tell the algorithm and wait for its word; meanwhile all goes on."""
         await self._service.stopping.wait()
+        self._watchdog.ask()
         if self._leader.leads:
             self._leader.hand(self._dispatcher.shutdown, self._clock.now_ns())
         await self._leader.send()

@@ -5,14 +5,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 
 LATE = 1
 
 
 class Watchdog:
-    """Once a stop was asked for by signal, the process ends within `grace_s`, whatever its handlers do.
+    """Once a stop was asked for, the process ends within `grace_s`, whatever its handlers do.
 
     Start it in the main thread, after the event loop has taken the signals: it listens in front of the loop.
     """
@@ -21,9 +23,8 @@ class Watchdog:
         self._name = name
         self._grace_s = grace_s
         self._running = running
-        self._asked = threading.Event()
-        self._ended = threading.Event()
-        self._before: dict[signal.Signals, signal.Handlers | Callable[..., object] | int | None] = {}
+        # Unlike an event, this may be put into by a signal handler that interrupts another put.
+        self._asked: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
@@ -32,28 +33,24 @@ class Watchdog:
             self._listen(signal.Signals(number))
         self._thread.start()
 
-    def stop(self) -> None:
-        """The process ends by itself: there is nothing to watch any more."""
-        self._ended.set()
-        self._asked.set()
-        self._thread.join()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def ask(self) -> None:
+        """A stop was asked for by other means than a signal."""
+        self._asked.put(None)
 
     def _listen(self, number: signal.Signals) -> None:
-        following = self._before[number] = signal.getsignal(number)
+        following = signal.getsignal(number)
 
         def heard(received: int, frame: FrameType | None) -> None:
-            self._asked.set()
+            self.ask()
             if callable(following):
                 following(received, frame)
 
         signal.signal(number, heard)
 
     def _watch(self) -> None:
-        self._asked.wait()
-        if self._ended.wait(self._grace_s):
-            return
+        self._asked.get()
+        # A process that ends in time takes this thread, a daemon, with it.
+        time.sleep(self._grace_s)
         handler = self._running()
         what = f"its handler {handler} has not returned" if handler else "it did not come to an end"
         print(  # noqa: T201 - the event loop, and with it the log, may be what hangs

@@ -91,6 +91,12 @@ class Hung(Buyer):
             time.sleep(0.05)
 
 
+class HungInShutdown(Buyer):
+    def on_shutdown(self) -> None:
+        while True:
+            time.sleep(0.05)
+
+
 class Slow(Buyer):
     def on_trade(self, trade: Trade) -> None:
         time.sleep(0.02)

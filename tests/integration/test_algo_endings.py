@@ -128,6 +128,13 @@ def test_a_handler_that_never_returns_does_not_keep_the_process(stage: Stage) ->
     assert 'mine.py", line' in said
 
 
+def test_a_shutdown_over_control_ends_one_that_hangs_in_it(stage: Stage) -> None:
+    process = stage.lead("HungInShutdown", BACKBONE_ALGO_SHUTDOWN_GRACE_S="0.5")
+    stage.control(Shutdown(scope="all", reason="end of day", by="ann", at_ns=1))
+    assert process.wait(timeout=10) == 1
+    assert "its handler on_shutdown has not returned" in process.communicate()[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "said"),
     [
