@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from waiting import until
 
 from algos import Algorithm, State, Trade
 from algos.algorithm import seat
@@ -78,8 +79,7 @@ def delivery(number: int, price: int = 100, *, redelivered: bool = False) -> Del
 async def test_nothing_is_acknowledged_before_its_orders_are_durable() -> None:
     scene = Scene()
     handling = asyncio.ensure_future(scene.feed.handle([delivery(1), delivery(2)]))
-    while not scene.disk.appended:
-        await asyncio.sleep(0)
+    await until(lambda: bool(scene.disk.appended), "the append")
     assert scene.disk.appended == [2]
     assert scene.reader.ids == []
     scene.disk.durable.set()
@@ -90,8 +90,7 @@ async def test_nothing_is_acknowledged_before_its_orders_are_durable() -> None:
 async def test_orders_of_a_large_batch_do_not_wait_for_its_end() -> None:
     scene = Scene()
     handling = asyncio.ensure_future(scene.feed.handle([delivery(number) for number in range(1, 200)]))
-    while not scene.disk.appended:
-        await asyncio.sleep(0)
+    await until(lambda: bool(scene.disk.appended), "the append")
     assert scene.disk.appended == [SLICE]
     assert len(scene.algorithm.seen) == SLICE
     scene.disk.durable.set()
