@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -18,7 +19,7 @@ from bus.publish import MarketBatch
 from ingest import gaps
 from ingest.buffer import Buffer
 from ingest.subscription import SubscriptionState
-from ingest.tap import TapSocket, end
+from ingest.tap import TapProtocol, WatchedSocket, end
 from ingest.wants import CRYPTO, Subscription, wildcards
 
 # Pings keep idle connections through firewalls and find half-open ones within a minute. No compression: it
@@ -78,7 +79,7 @@ class MarketFeed:
             secret_key=secret,
             raw_data=True,
             url_override=url,
-            websocket_params=WEBSOCKET_PARAMS,
+            websocket_params={**WEBSOCKET_PARAMS, "create_protocol": partial(TapProtocol, sink=self)},
         )
         self._stream.feed = self
 
@@ -144,10 +145,14 @@ class MarketFeed:
 
     # What the tap says.
 
+    @property
+    def full(self) -> bool:
+        """Whether reading has to stop."""
+        return self._buffer.full
+
     async def room(self) -> None:
         """Wait while the buffer is full: what is not read waits in the socket, and then at Alpaca."""
-        if self._buffer.full:
-            await self._buffer.room()
+        await self._buffer.room()
 
     def data(self, frame: bytes) -> None:
         """A data frame: stamped and put into the buffer, nothing else."""
@@ -239,7 +244,7 @@ class _Tapped(DataStream):
         except Exception as error:
             self.feed.failed(f"{error or type(error).__name__}")
             raise
-        self._ws: Any = TapSocket(self._ws, self.feed)
+        self._ws: Any = WatchedSocket(self._ws, self.feed)
 
     async def _send_subscribe_msg(self) -> None:
         self.feed.subscribing()

@@ -21,6 +21,7 @@ class Buffer(Generic[T]):
         self._room = asyncio.Event()
         self._room.set()
         self.held_bytes = 0
+        self.full = False
         self.stalls = 0
 
     def __repr__(self) -> str:
@@ -28,11 +29,6 @@ class Buffer(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
-
-    @property
-    def full(self) -> bool:
-        """Whether the receiver should stop reading."""
-        return self.held_bytes >= self._bound_bytes
 
     @property
     def idle(self) -> bool:
@@ -43,6 +39,8 @@ class Buffer(Generic[T]):
         """Append an item; never waits, never drops."""
         self._items.append((item, size_bytes))
         self.held_bytes += size_bytes
+        if self.held_bytes >= self._bound_bytes:
+            self.full = True
         if not self._arrived.is_set():
             self._arrived.set()
 
@@ -61,6 +59,7 @@ class Buffer(Generic[T]):
         item, size_bytes = self._items.popleft()
         self.held_bytes -= size_bytes
         # Half empty before reading goes on: stopping and starting for each frame would be dear.
-        if not self._room.is_set() and self.held_bytes <= self._bound_bytes // 2:
+        if self.full and self.held_bytes <= self._bound_bytes // 2:
+            self.full = False
             self._room.set()
         return item

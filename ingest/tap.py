@@ -1,24 +1,33 @@
-"""The tap on alpaca-py's socket: data frames go straight to us, control frames on to the SDK."""
+"""The tap on alpaca-py's market socket: data frames go straight to us, control frames on to the SDK.
+
+It sits where the websocket library assembles messages, before its queue: a data frame costs no task switch
+and no future. The SDK receives control frames only, and needs to know nothing of it.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 import websockets
 from alpaca.data.live.websocket import DataStream
 from alpaca.trading.stream import TradingStream
+from websockets.legacy.client import WebSocketClientProtocol
 
-# The socket does not yield while it has frames queued; the writer must get its turn.
+# A socket with a full buffer does not yield by itself; the writer must get its turn.
 FRAMES_PER_TURN = 64
 
+# The start of a message of market data: its first key is T, and the value of one letter.
 _DATA = b"\xa1T\xa1"
 _CONTROL = ("success", "error", "subscription")
 
 
 class Sink(Protocol):
-    """Whoever takes what comes out of a socket. Nothing here may raise or block."""
+    """Whoever takes what comes out of a socket. Nothing here may raise."""
+
+    @property
+    def full(self) -> bool:
+        """Whether reading has to stop."""
 
     async def room(self) -> None:
         """Wait until another frame can be taken."""
@@ -33,39 +42,52 @@ class Sink(Protocol):
         """The connection is gone."""
 
 
-class TapSocket:
-    """Stands where the SDK keeps its socket, and has the three methods that the SDK uses on it."""
+class TapProtocol(WebSocketClientProtocol):
+    """The client's end of a websocket, with a sink for data frames."""
 
-    def __init__(self, socket: Any, sink: Sink) -> None:
-        self._socket = socket
+    def __init__(self, *arguments: Any, sink: Sink, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._sink = sink
+        self._turn = 0
 
-    async def recv(self) -> bytes:
-        """The next control frame; data frames never come this far.
-
-        May be cancelled at any await without losing a frame: alpaca-py does so every five seconds.
-        """
-        receive: Callable[[], Any] = self._socket.recv
-        sink, turn = self._sink, 0
+    async def read_message(self) -> str | bytes | None:
+        """The next message that is not market data; None when the connection closes."""
+        sink, read = self._sink, super().read_message
         while True:
-            await sink.room()
-            try:
-                frame = await receive()
-            except websockets.WebSocketException as error:
-                sink.broke(str(error))
-                raise
+            if sink.full:
+                await sink.room()
+            frame = await read()
+            if frame is None:
+                return None
             if isinstance(frame, str):
                 frame = frame.encode()
             if frame[:1] == b"\x91" and frame[2:5] != _DATA:
                 message = _control(frame)
                 if message is not None:
                     sink.control(message)
-                    return bytes(frame)
+                    return frame
             sink.data(frame)
-            turn += 1
-            if turn == FRAMES_PER_TURN:
-                turn = 0
+            self._turn += 1
+            if self._turn == FRAMES_PER_TURN:
+                self._turn = 0
                 await asyncio.sleep(0)
+
+
+class WatchedSocket:
+    """Stands where the SDK keeps its socket, to hear when it breaks; has the three methods the SDK uses."""
+
+    def __init__(self, socket: Any, sink: Sink) -> None:
+        self._socket = socket
+        self._sink = sink
+
+    async def recv(self) -> str | bytes:
+        """The next control frame."""
+        try:
+            frame: str | bytes = await self._socket.recv()
+        except websockets.WebSocketException as error:
+            self._sink.broke(str(error))
+            raise
+        return frame
 
     async def send(self, message: Any) -> None:
         """Send a message, in fragments when it is an iterator."""

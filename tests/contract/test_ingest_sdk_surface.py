@@ -9,6 +9,7 @@ from alpaca.data.live.crypto import CryptoDataStream
 from alpaca.data.live.stock import StockDataStream
 from alpaca.data.live.websocket import DataStream
 from alpaca.trading.stream import TradingStream
+from websockets.legacy.client import WebSocketClientProtocol, connect
 
 from ingest.alpaca_market import WEBSOCKET_PARAMS
 
@@ -65,3 +66,14 @@ def test_pings_are_on_and_compression_is_off():
     assert 0 < WEBSOCKET_PARAMS["ping_interval"] <= 30
     assert WEBSOCKET_PARAMS["ping_timeout"]
     assert WEBSOCKET_PARAMS["compression"] is None
+
+
+def test_the_websocket_assembles_messages_where_the_tap_sits():
+    read = WebSocketClientProtocol.read_message
+    assert inspect.iscoroutinefunction(read)
+    assert list(inspect.signature(read).parameters) == ["self"]
+    assert "await self.read_message()" in inspect.getsource(WebSocketClientProtocol.transfer_data)
+    assert "create_protocol" in inspect.signature(connect).parameters
+    source = inspect.getsource(DataStream._connect)
+    assert "websockets_legacy.connect(" in source
+    assert "**params" in source
