@@ -15,7 +15,7 @@ from oms.broker import Broker
 from oms.journal import Journal
 from oms.limits import Limits
 from oms.parts import Parts
-from oms.registry import LOOK_S
+from oms.registry import LOOK_S, WANT_S
 from oms.settings import OmsSettings
 from oms.status import details
 from oms.tasks import insistently
@@ -53,12 +53,9 @@ class Oms:
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(parts.sender.run())]
                 if await startup.keys_work(parts) and await startup.lead(parts):
-                    bodies = (
-                        parts.journal.run(),
-                        insistently(parts.halts.run()),
-                        insistently(self._keep_lease()),
-                    )
-                    background += [tasks.create_task(body) for body in bodies]
+                    background.append(tasks.create_task(parts.journal.run()))
+                    background.append(tasks.create_task(insistently(parts.halts.run())))
+                    background.append(tasks.create_task(insistently(self._keep_lease())))
                     await self._work(tasks)
                     await parts.lease.release()
                 for task in background:
@@ -84,6 +81,7 @@ class Oms:
                 self._take_facts(facts),
                 self._stay_level(),
                 insistently(self._every(LOOK_S, self._look_around)),
+                insistently(self._every(WANT_S, self._want_prices)),
                 insistently(self._every(ASK_S, self._look_after_doubts)),
                 insistently(self._every(_DETAILS_S, self._tell)),
             )
@@ -138,7 +136,9 @@ class Oms:
     async def _look_around(self) -> None:
         parts = self.parts
         await parts.registry.look(parts.requests, parts.registered)
-        await parts.registry.want_prices(parts.records.book.symbols())
+
+    async def _want_prices(self) -> None:
+        await self.parts.registry.want_prices(self.parts.records.book.symbols())
 
     async def _look_after_doubts(self) -> None:
         await self.parts.watch.ask()
