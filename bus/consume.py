@@ -84,8 +84,13 @@ class GroupReader:
         return f"group {self._group} on {len(self._streams)} streams, {self._link}"
 
     async def open(self) -> None:
-        """Connect and make the groups that are missing."""
-        await self._connected()
+        """Connect and make the groups that are missing; waits for a server that is away."""
+        while True:
+            try:
+                await self._connected()
+                return
+            except (ReplyLost, ServerUnreachable):
+                continue
 
     async def deliveries(self) -> list[Delivery]:
         """The next entries, oldest first; empty when nothing came within `block_ms`.
@@ -207,9 +212,12 @@ class GroupReader:
     async def _make_group(self, wire: Wire, stream: str) -> None:
         if stream not in self._position:
             await self._create(wire, stream, self._start)
-            # "$" names a place only now: should the group be lost, this is where it starts again.
+            # Should the group be lost, this is what it had ("$" names a place only now).
             own = self._own(await self._asked(wire, "XINFO", "GROUPS", stream))
             if own:
+                if count := own[b"pending"]:
+                    pending = await wire.call("XPENDING", stream, self._group, "-", "+", count, self._member)
+                    self._outstanding[stream] = {id_.decode(): None for id_, *_ in pending}
                 self._position[stream] = own[b"last-delivered-id"].decode()
             return
         if not self._own(await self._asked(wire, "XINFO", "GROUPS", stream)):
