@@ -204,10 +204,10 @@ def _why_not(oms: Mapping[str, Any], halts: HaltState) -> list[str]:
     reasons = [str(reason) for reason in oms.get("why_not", ())]
     if not oms:
         reasons.append("the OMS is not running")
-    if not halts.known:
-        reasons.append("the halt state is not known")
-    elif "all" in halts.scopes:
+    if "all" in halts.scopes:
         reasons.append(f"halted: {halts.scopes['all'].reason}")
+    elif not halts.known:
+        reasons.append("the halt state is not known")
     return list(dict.fromkeys(reasons))
 
 

@@ -1,0 +1,170 @@
+"""Snapshots, halts and the reading of one run, against real servers."""
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from bus import halt, streams
+from bus.codec import MessageCodec
+from bus.connection import Client, connect
+from bus.control_messages import Halt
+from bus.order_messages import EVENTS, REQUESTS, OrderApproved, OrderFilled, OrderRequest, OrderTerms
+from ops.run_reader import RunReader
+from ops.status import snapshot
+
+_EVENTS, _REQUESTS = MessageCodec(EVENTS), MessageCodec(REQUESTS)
+TERMS = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(10))
+ACCOUNT = "paper"
+
+
+@pytest.fixture
+async def market(md_url: str) -> AsyncIterator[Client]:
+    client = connect(md_url, name="test")
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def orders(orders_url: str) -> AsyncIterator[Client]:
+    client = connect(orders_url, name="test")
+    yield client
+    await client.aclose()
+
+
+async def beat(orders: Client, process: str, pid: int, **details: object) -> None:
+    state = {
+        "process": process,
+        "pid": pid,
+        "host": "h",
+        "version": "1",
+        "state": "running",
+        "at_ns": 1_000_000_000,
+        "counters": {},
+        "details": details,
+    }
+    await orders.set(streams.alive(process), json.dumps(state))
+
+
+def fields(codec: MessageCodec, message: object) -> dict[str, bytes]:
+    return dict(zip(("type", "version", "data"), codec.encode(message), strict=True))  # type: ignore[arg-type]
+
+
+async def one_order(orders: Client, client_id: str) -> None:
+    """An order from request to fill."""
+    request = OrderRequest(
+        client_order_id=client_id, terms=TERMS, lease="1:a", trigger="1-0", received_ns=1, requested_ns=2
+    )
+    approved = OrderApproved(
+        algorithm="a",
+        client_order_id=client_id,
+        terms=TERMS,
+        reserve_price=Decimal(5),
+        trigger="1-0",
+        received_ns=1_000,
+        requested_ns=2_000,
+        approved_ns=3_000,
+    )
+    filled = OrderFilled(
+        algorithm="a",
+        client_order_id=client_id,
+        broker_order_id=f"b-{client_id}",
+        execution_id=f"e-{client_id}",
+        symbol="AAPL",
+        side="buy",
+        quantity=Decimal(10),
+        price=Decimal(5),
+        filled_quantity=Decimal(10),
+        status="filled",
+        at_ns=4,
+    )
+    await orders.xadd(streams.requests(ACCOUNT, "a"), fields(_REQUESTS, request))
+    for event in (approved, filled):
+        await orders.xadd(streams.journal(ACCOUNT), fields(_EVENTS, event))
+        await orders.xadd(streams.events(ACCOUNT, "a"), fields(_EVENTS, event))
+
+
+async def test_a_snapshot_of_empty_servers_says_that_nothing_runs(market: Client, orders: Client) -> None:
+    status = await snapshot(market, orders, ACCOUNT, 0)
+    assert not status.trading
+    assert status.why_not == ["the OMS is not running", "the halt state is not known"]
+    assert json.loads(status.as_json())["processes"] == {}
+
+
+async def test_a_snapshot_brings_heartbeats_and_supervisor_together(market: Client, orders: Client) -> None:
+    children = [
+        {"name": "sim", "pid": 7, "state": "running", "restarts": 2},
+        {"name": "oms", "pid": 8, "state": "running", "restarts": 0},
+        {"name": "algo-a", "pid": 9, "state": "failed", "restarts": 5},
+    ]
+    await beat(orders, "supervisor", 6, children=children)
+    await beat(orders, "oms", 8, ready=True, open_orders=3, why_not=[])
+    await beat(orders, "ingest", 10, last_prices={"AAPL": "5.10"}, ticks_per_second=12.5)
+    await beat(
+        orders, "algo-a", 9, algorithm="a", state="leader", lag=4, positions={"AAPL": "10"}, profit="1"
+    )
+    await halt.initialise(orders, 1)
+    await one_order(orders, "x")
+    await market.xadd("md:AAPL:trades", {"d": "{}"})
+    status = await snapshot(market, orders, ACCOUNT, 1_500_000_000)
+    assert status.trading
+    assert {name: (process.pid, process.restarts) for name, process in status.processes.items()} == {
+        "sim": (7, 2), "oms": (8, 0), "algo-a": (9, 5), "ingest": (10, 0), "supervisor": (6, 0),
+    }  # fmt: skip
+    assert status.processes["oms"].age_ms == 500
+    assert status.processes["algo-a"].state == "failed"
+    assert status.algorithms["a"].positions == {"AAPL": "10"}
+    assert status.symbols == {"AAPL": "5.10"}
+    assert status.orders == {"approved": 1, "refused": 0, "sent": 0, "fills": 1, "open": 3}
+    assert status.latency_us["tick_to_approved"]["p50"] == 2.0
+    assert status.streams["md:AAPL:trades"] == 1
+    assert status.streams[streams.journal(ACCOUNT)] == 2
+
+
+async def test_a_halt_shows_at_once(market: Client, orders: Client) -> None:
+    await beat(orders, "oms", 8, ready=True)
+    await halt.change(orders, Halt(scope="all", reason="lunch", by="ann@desk", at_ns=5))
+    status = await snapshot(market, orders, ACCOUNT, 0)
+    assert not status.trading
+    assert status.why_not == ["halted: lunch"]
+    assert (status.halts["all"].mode, status.halts["all"].by) == ("halted", "ann@desk")
+
+
+async def test_a_run_counts_only_what_it_added(market: Client, orders: Client) -> None:
+    await one_order(orders, "before")
+    await market.xadd("md:AAPL:trades", {"d": "{}", "type": "GapOpened"})
+    reader = RunReader(market, orders, ACCOUNT)
+    await reader.begin()
+    await one_order(orders, "during")
+    await market.xadd("md:AAPL:trades", {"d": "{}"})
+    await market.xadd("md:AAPL:trades", {"d": "{}", "type": "GapOpened"})
+    await market.xadd("md:AAPL:trades", {"d": "{}", "type": "GapClosed"})
+    await market.xadd("md:MSFT:trades", {"d": "{}"})
+    await orders.xadd(streams.DEAD, {"stream": "s"})
+    tally = await reader.advance()
+    assert (tally.requests, tally.approved, tally.fills) == (1, 1, 1)
+    assert tally.book.position("AAPL") == tally.portfolios["a"].quantities["AAPL"] == 10
+    gained = await reader.gained()
+    assert gained["md:AAPL:trades"] == 3
+    assert gained[streams.journal(ACCOUNT)] == 2
+    assert await reader.gaps(gained) == (1, 2)
+    assert reader.dead(gained) == 1
+
+
+async def test_a_run_is_read_on_from_where_it_was_left(market: Client, orders: Client) -> None:
+    reader = RunReader(market, orders, ACCOUNT)
+    await reader.begin()
+    for name in ("one", "two"):
+        await one_order(orders, name)
+        tally = await reader.advance()
+    assert (tally.requests, tally.approved, tally.fills) == (2, 2, 2)
+    assert tally.unanswered == set()
+
+
+async def test_trimmed_entries_count_as_added(market: Client, orders: Client) -> None:
+    reader = RunReader(market, orders, ACCOUNT)
+    await reader.begin()
+    for _ in range(5):
+        await market.xadd("md:AAPL:trades", {"d": "{}"}, maxlen=2, approximate=False)
+    assert (await reader.gained())["md:AAPL:trades"] == 5
