@@ -83,6 +83,7 @@ class Parts:
             on_connected=self.fall_behind,
         )
         self.requests = self.reader((), "oms-requests", "0")
+        self.facts: GroupReader | None = None
 
     def __repr__(self) -> str:
         return f"<OMS of {self.account}: {self.desk.why_not_ready or 'ready'}>"
@@ -141,8 +142,9 @@ class Parts:
 
     async def close(self) -> None:
         """Close every connection, and end what the broker's threads wait for."""
+        readers = [self.requests] if self.facts is None else [self.requests, self.facts]
         await asyncio.gather(
-            self.requests.close(),
+            *(reader.close() for reader in readers),
             self.journal.close(),
             self.prices.close(),
             self.halts.close(),

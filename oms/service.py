@@ -96,7 +96,6 @@ class Oms:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         await parts.journal.flush()
-        await facts.close()
         await parts.registry.leave()
 
     async def _keep_lease(self) -> None:

@@ -60,9 +60,9 @@ async def start(parts: Parts) -> GroupReader | None:
     new = parts.journal.last_id == "0-0"
     # With an empty journal, what the account stream says of the past is in the broker's answers too.
     facts = parts.reader((streams.account(parts.account),), "oms-facts", "$" if new else "0")
+    parts.facts = facts
     await facts.open()
     if not await (_take_over(parts) if new else _come_back(parts, facts)):
-        await facts.close()
         return None
     await parts.registry.look(parts.requests, parts.registered)
     parts.behind.clear()
@@ -88,7 +88,12 @@ async def _take_over(parts: Parts) -> bool:
 
 async def _come_back(parts: Parts, facts: GroupReader) -> bool:
     """A journal with a past: first what the account stream kept for us, then what the broker says."""
-    while backlog := await facts.deliveries():
-        await parts.desk.take_facts(backlog)
+    while not parts.service.stopping.is_set():
+        backlog = await facts.deliveries()
+        if backlog:
+            await parts.desk.take_facts(backlog)
+            await parts.journal.flush()
+        elif await facts.lag() == 0:
+            break  # An empty read alone may be that of our own pending entries, with new ones behind it.
     parts.watch.remember_given_up()
     return await parts.asked(lambda: parts.recovery.catch_up(at_start=True))

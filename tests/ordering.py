@@ -169,7 +169,8 @@ class Trader:
         return any(type(event).__name__ == kind for event in await self.events())
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Give the lease back and close the connections."""
+        await self.lease.release()
         await self.publisher.close()
         await self.client.aclose()
 
