@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from simulator import ROOT, Simulator
 from waiting import until
 
 from bus.errors import InvalidInput
+from ingest.alpaca_market import WEBSOCKET_PARAMS
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +242,47 @@ async def test_a_connection_held_by_another_is_said_and_taken_when_it_is_free(si
         await until(lambda: "somebody holds it" in run.ingest.service.state, "the sentence")
         await until(lambda: _has(run, "md:AAPL:trades"), "data")
         await until(lambda: run.ingest.service.state == "running", "no more trouble")
+
+
+async def test_pings_find_a_peer_that_is_gone_without_a_word(simulator, md_url, orders_url, monkeypatch):
+    monkeypatch.setitem(WEBSOCKET_PARAMS, "ping_interval", 0.1)
+    monkeypatch.setitem(WEBSOCKET_PARAMS, "ping_timeout", 0.5)
+    async with (
+        running(settings_for(simulator, md_url, orders_url)) as run,
+        run.wanting("reader", trades=["AAPL"]),
+    ):
+        await until(lambda: run.ingest.pump.messages_in > 5 and run.ingest.updates.live)
+        simulator.process.send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: run.ingest.feeds["stocks"].gaps == 1, "the market stream's break")
+            await until(lambda: not run.ingest.updates.live, "the trade updates' break")
+        finally:
+            simulator.process.send_signal(signal.SIGCONT)
+        await until(lambda: run.ingest.feeds["stocks"].live and run.ingest.updates.live, "both back")
+
+        async def told():
+            kinds = [kind for kind, _ in await run.markers("md:AAPL:trades")]
+            return kinds[:2] == ["GapOpened", "GapClosed"]
+
+        await until(told, "the gap")
+
+
+async def test_what_cannot_be_understood_is_kept_in_dead(simulator, md_url, orders_url):
+    async with (
+        running(settings_for(simulator, md_url, orders_url)) as run,
+        run.wanting("reader", trades=["AAPL"]),
+    ):
+        await until(lambda: run.ingest.pump.messages_in > 5)
+        run.ingest.feeds["stocks"].data(b"\x91\xc1 garbage")
+        before = run.ingest.pump.messages_in
+        await until(lambda: run.ingest.pump.messages_in > before, "what came after it")
+
+        async def kept():
+            return bool(await run.orders.xlen("dead"))
+
+        await until(kept, "the entry in dead")
+        [(_, fields)] = await run.orders.xrange("dead")
+        assert fields[b"stream"] == b"feed:iex"
+        assert b"not msgpack" in fields[b"error"]
+        assert b"garbage" in fields[b"payload"]
+        assert run.ingest.feeds["stocks"].connects == 1
