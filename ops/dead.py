@@ -5,21 +5,23 @@ from typing import Annotated
 
 import typer
 
+_HELP = """List what could not be handled, or put it back.
+
+Example: backbone dead list --count 5
+"""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="List what could not be handled, or put it back.")
-    group.callback(invoke_without_command=True)(_default)
+    group = typer.Typer(help=_HELP)
+    group.callback(invoke_without_command=True, help=_HELP)(_default)
     group.command("list")(list_)
     group.command("put-back")(put_back)
     app.add_typer(group, name="dead")
 
 
 def _default(context: typer.Context) -> None:
-    """List what could not be handled, or put it back.
-
-    Example: backbone dead list --count 5
-    """
+    """List, where nothing else was asked for."""
     if context.invoked_subcommand is None:
         list_()
 

@@ -162,12 +162,14 @@ def _processes(beats: Mapping[str, dict[str, Any]], now_ns: int) -> dict[str, Pr
     for child in _details(beats, "supervisor").get("children", ()):
         found[child["name"]] = Process(child["pid"], child["state"], child["restarts"])
     for name, beat in beats.items():
-        known = found.get(name)
-        supervised = known is not None and known.state != "running"
+        known = found.get(name, Process(beat["pid"], "running"))
+        if known.pid != beat["pid"]:
+            # The heartbeat of the process that died before this one has not run out yet.
+            continue
         found[name] = Process(
-            pid=beat["pid"],
-            state=known.state if known is not None and supervised else beat["state"],
-            restarts=known.restarts if known is not None else 0,
+            pid=known.pid,
+            state=beat["state"] if known.state == "running" else known.state,
+            restarts=known.restarts,
             host=beat["host"],
             age_ms=max(0, (now_ns - beat["at_ns"]) // 1_000_000),
         )

@@ -1,0 +1,119 @@
+"""`backbone demo` as a user runs it, with the OMS killed in the middle: every promise about one run."""
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backbone import Demo, alive, backbone, environment, status
+
+# One run for all of them: they stay together where tests are spread over processes (--dist loadgroup).
+pytestmark = pytest.mark.xdist_group("demo")
+
+NAMES = {
+    "seconds", "messages_in", "streams", "requests", "approved", "refused", "sent", "fills", "latency_us",
+    "restarts", "gaps", "dead", "halted", "consistent", "differences",
+}  # fmt: skip
+PROCESSES = {
+    "redis-md", "redis-orders", "sim", "ingest", "oms", "algo-ma-cross", "algo-mean-reversion", "supervisor",
+}  # fmt: skip
+
+
+@dataclass
+class Run:
+    """One run, and what was seen while it went on."""
+
+    summary: dict[str, Any]
+    exit_code: int
+    before: dict[str, Any]
+    after_kill: dict[str, Any]
+    tails: dict[str, Any]
+    doctor: Any
+    left: list[int]
+    home: Path
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    directory = tmp_path_factory.mktemp("demo")
+    within = environment(directory / "home")
+    demo = Demo(within, directory, "--seconds", "15")
+    try:
+        before = demo.status_once("a fill", lambda found: found["orders"]["fills"] > 0)
+        os.kill(before["processes"]["oms"]["pid"], signal.SIGKILL)
+        after = demo.status_once("the OMS again", lambda found: found["processes"]["oms"]["restarts"] == 1)
+        with ThreadPoolExecutor(max_workers=5) as together:
+            asked = {
+                name: together.submit(backbone, "tail", name, "--count", "3", within=within)
+                for name in ("AAPL", "journal", "account", "AAPLE")
+            }
+            doctor = together.submit(backbone, "doctor", within=within).result()
+            tails = {name: answer.result() for name, answer in asked.items()}
+        summary = demo.end()
+        pids = [process["pid"] for found in (before, after) for process in found["processes"].values()]
+        yield Run(
+            summary, demo.process.returncode, before, after, tails, doctor, alive(pids),
+            directory / "home", demo.errors,
+        )  # fmt: skip
+    finally:
+        demo.leave_nothing()
+
+
+def test_the_last_line_has_exactly_the_promised_names(run: Run) -> None:
+    assert set(run.summary) == NAMES
+    assert set(run.summary["latency_us"]) == {
+        "tick_to_request", "request_to_approved", "tick_to_approved", "approved_to_sent",
+    }  # fmt: skip
+    assert all(set(span) == {"p50", "p99"} for span in run.summary["latency_us"].values())
+
+
+def test_ticks_become_fills(run: Run) -> None:
+    summary = run.summary
+    assert summary["messages_in"] > 100
+    assert summary["requests"] >= summary["approved"] >= summary["fills"] > 0
+    assert summary["streams"]["orders:{paper}:journal"] > 0
+    assert 0 < summary["latency_us"]["tick_to_approved"]["p50"] < 5_000_000
+    assert 14.5 < summary["seconds"] < 25
+
+
+def test_a_killed_oms_is_started_again_and_the_books_still_agree(run: Run) -> None:
+    assert run.summary["restarts"] == {"oms": 1}
+    assert run.before["processes"]["oms"]["pid"] != run.after_kill["processes"]["oms"]["pid"]
+    assert run.summary["differences"] == []
+    assert run.summary["consistent"]
+    assert run.exit_code == 0
+    assert "oms was ended by SIGKILL" in run.errors
+
+
+def test_status_names_every_process_with_pid_and_state(run: Run) -> None:
+    processes = run.before["processes"]
+    assert set(processes) == PROCESSES
+    assert all(process["pid"] > 0 and process["state"] for process in processes.values())
+    assert set(run.before["algorithms"]) == {"ma-cross", "mean-reversion"}
+    assert set(run.before["symbols"]) <= {"AAPL", "MSFT", "SPY", "TSLA"}
+
+
+def test_nothing_is_left_running(run: Run) -> None:
+    assert run.left == []
+    assert not (run.home / "running.json").exists()
+    assert status(environment(run.home)) == {}
+
+
+def test_tail_prints_for_people_and_knows_what_is_near(run: Run) -> None:
+    assert "AAPL trade" in run.tails["AAPL"].stdout
+    assert "orders:{paper}:journal  mean-reversion: " in run.tails["journal"].stdout
+    assert len(run.tails["journal"].stdout.splitlines()) == 3
+    assert "broker: " in run.tails["account"].stdout
+    unknown = run.tails["AAPLE"]
+    assert (unknown.returncode, "AAPL" in unknown.stderr, unknown.stdout) == (2, True, "")
+
+
+def test_the_doctor_finds_the_demo_well(run: Run) -> None:
+    assert run.doctor.returncode == 0, run.doctor.stdout
+    assert "appendfsync always" in run.doctor.stdout
