@@ -171,5 +171,6 @@ def test_each_entry_comes_until_it_is_acknowledged_and_never_after(
     DeliveryMachine.url = servers[0].url
     run_state_machine_as_test(
         DeliveryMachine,
-        settings=settings(max_examples=60, stateful_step_count=25, deadline=None, phases=[Phase.generate]),
+        # Not shrunk: with a real server a failure depends on time, and shrinking would go on for minutes.
+        settings=settings(max_examples=12, stateful_step_count=25, deadline=None, phases=[Phase.generate]),
     )
