@@ -12,9 +12,6 @@ import pytest
 
 from tests.backbone import Demo, alive, backbone, environment, status
 
-# One run for all of them: they stay together where tests are spread over processes (--dist loadgroup).
-pytestmark = pytest.mark.xdist_group("demo")
-
 NAMES = {
     "seconds", "messages_in", "streams", "requests", "approved", "refused", "sent", "fills", "latency_us",
     "restarts", "gaps", "dead", "halted", "consistent", "differences",
@@ -39,9 +36,9 @@ class Run:
     errors: str
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    directory = tmp_path_factory.mktemp("demo")
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    directory = tmp_path
     within = environment(directory / "home")
     demo = Demo(within, directory, "--seconds", "15")
     try:
@@ -65,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         demo.leave_nothing()
 
 
-def test_the_last_line_has_exactly_the_promised_names(run: Run) -> None:
+def the_last_line_has_exactly_the_promised_names(run: Run) -> None:
     assert set(run.summary) == NAMES
     assert set(run.summary["latency_us"]) == {
         "tick_to_request", "request_to_approved", "tick_to_approved", "approved_to_sent",
@@ -73,7 +70,7 @@ def test_the_last_line_has_exactly_the_promised_names(run: Run) -> None:
     assert all(set(span) == {"p50", "p99"} for span in run.summary["latency_us"].values())
 
 
-def test_ticks_become_fills(run: Run) -> None:
+def ticks_become_fills(run: Run) -> None:
     summary = run.summary
     assert summary["messages_in"] > 100
     assert summary["requests"] >= summary["approved"] >= summary["fills"] > 0
@@ -82,7 +79,7 @@ def test_ticks_become_fills(run: Run) -> None:
     assert 14.5 < summary["seconds"] < 25
 
 
-def test_a_killed_oms_is_started_again_and_the_books_still_agree(run: Run) -> None:
+def a_killed_oms_is_started_again_and_the_books_still_agree(run: Run) -> None:
     assert run.summary["restarts"] == {"oms": 1}
     assert run.before["processes"]["oms"]["pid"] != run.after_kill["processes"]["oms"]["pid"]
     assert run.summary["differences"] == []
@@ -91,7 +88,7 @@ def test_a_killed_oms_is_started_again_and_the_books_still_agree(run: Run) -> No
     assert "oms was ended by SIGKILL" in run.errors
 
 
-def test_status_names_every_process_with_pid_and_state(run: Run) -> None:
+def status_names_every_process_with_pid_and_state(run: Run) -> None:
     processes = run.before["processes"]
     assert set(processes) == PROCESSES
     assert all(process["pid"] > 0 and process["state"] for process in processes.values())
@@ -99,13 +96,13 @@ def test_status_names_every_process_with_pid_and_state(run: Run) -> None:
     assert set(run.before["symbols"]) <= {"AAPL", "MSFT", "SPY", "TSLA"}
 
 
-def test_nothing_is_left_running(run: Run) -> None:
+def nothing_is_left_running(run: Run) -> None:
     assert run.left == []
     assert not (run.home / "running.json").exists()
     assert status(environment(run.home)) == {}
 
 
-def test_tail_prints_for_people_and_knows_what_is_near(run: Run) -> None:
+def tail_prints_for_people_and_knows_what_is_near(run: Run) -> None:
     assert "AAPL trade" in run.tails["AAPL"].stdout
     assert "orders:{paper}:journal  mean-reversion: " in run.tails["journal"].stdout
     assert len(run.tails["journal"].stdout.splitlines()) == 3
@@ -114,6 +111,24 @@ def test_tail_prints_for_people_and_knows_what_is_near(run: Run) -> None:
     assert (unknown.returncode, "AAPL" in unknown.stderr, unknown.stdout) == (2, True, "")
 
 
-def test_the_doctor_finds_the_demo_well(run: Run) -> None:
+def the_doctor_finds_the_demo_well(run: Run) -> None:
     assert run.doctor.returncode == 0, run.doctor.stdout
     assert "appendfsync always" in run.doctor.stdout
+
+
+PROMISES = (
+    the_last_line_has_exactly_the_promised_names,
+    ticks_become_fills,
+    a_killed_oms_is_started_again_and_the_books_still_agree,
+    status_names_every_process_with_pid_and_state,
+    nothing_is_left_running,
+    tail_prints_for_people_and_knows_what_is_near,
+    the_doctor_finds_the_demo_well,
+)
+
+
+def test_one_run_keeps_every_promise(run: Run, subtests: pytest.Subtests) -> None:
+    """One run for all of them, also where tests are spread over processes."""
+    for promise in PROMISES:
+        with subtests.test(promise.__name__):
+            promise(run)
