@@ -48,7 +48,7 @@ class Report:
         gap_count = sum(feed.gaps for feed in self._feeds.values())
         rate = self._rate()
         troubles = [feed.trouble for feed in self._connections().values() if feed.trouble]
-        service.state = "; ".join([*troubles, *self.refused]) or "running"
+        service.state = "; ".join(troubles) or "running"
         service.counters.update(
             messages_in=self._pump.messages_in,
             gaps=gap_count,
