@@ -54,8 +54,7 @@ class _Bounded(HTTPAdapter):
 class AlpacaBroker:
     """The broker protocol over alpaca-py's TradingClient, one client and session for each thread.
 
-    `url` None is Alpaca's own address. `on_lookup` is told of each request beyond the one that was asked for,
-    so that the rate budget counts it.
+    `url` None is Alpaca's own address.
     """
 
     def __init__(
@@ -67,18 +66,21 @@ class AlpacaBroker:
         url: str | None = None,
         timeout_s: float = SEND_TIMEOUT_S,
         lookup_waits_s: tuple[float, ...] = LOOKUP_WAITS_S,
-        on_lookup: Callable[[], None] | None = None,
     ) -> None:
         self._key, self._secret = key, secret
         self._paper, self._url = paper, url
         self._timeout_s = timeout_s
         self._lookup_waits_s = lookup_waits_s
-        self._on_lookup = on_lookup or (lambda: None)
+        self._on_lookup: Callable[[], None] = lambda: None
         self._local = threading.local()
         self._closing = threading.Event()
 
     def __repr__(self) -> str:
         return f"<Alpaca {'paper' if self._paper else 'live'} at {self._url or 'its own address'}>"
+
+    def count_lookups(self, counted: Callable[[], None]) -> None:
+        """Have look-ups counted, so that the rate budget knows of them."""
+        self._on_lookup = counted
 
     def close(self) -> None:
         """End waits between lookups, so that threads can be joined."""

@@ -136,6 +136,10 @@ class Broker(Protocol):
         """The account's money."""
         ...
 
+    def count_lookups(self, counted: Callable[[], None]) -> None:
+        """Have `counted` called, from any thread, for each request beyond the one that was asked for."""
+        ...
+
     def close(self) -> None:
         """End what threads wait for inside; calls under way end with OutcomeUnknown at the latest."""
         ...

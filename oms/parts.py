@@ -61,6 +61,7 @@ class Parts:
             threads=settings.oms_threads,
             longest_wait_s=settings.oms_longest_wait_s,
         )
+        broker.count_lookups(self.sender.count_lookup)
         self.watch = Watch(
             broker, self.sender, self.records, clock, settings.oms_send_timeout_s, settings.oms_settle_s
         )

@@ -84,6 +84,10 @@ class Sender:
         self._lanes[job.lane].append(job)
         self._changed.set()
 
+    def count_lookup(self) -> None:
+        """Count a request that a thread makes on its own; may be called from any thread."""
+        self._loop.call_soon_threadsafe(lambda: self.bucket.spend(self._clock.monotonic_ns()))
+
     async def call(self, work: Callable[[], Result]) -> Result:
         """Ask the broker something and wait for it: goes before orders, raises what the broker raises."""
         answer: asyncio.Future[Result] = self._loop.create_future()

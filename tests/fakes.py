@@ -183,6 +183,9 @@ class FakeBroker:
             raise KeysRefused("401", "it does not accept the keys")
         return BrokerAccount(Decimal(100_000), Decimal(100_000), Decimal(400_000))
 
+    def count_lookups(self, counted: Callable[[], None]) -> None:
+        """It makes none of its own."""
+
     def close(self) -> None:
         """Let go of what waits."""
         self.gate.set()

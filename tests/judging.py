@@ -168,3 +168,8 @@ def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms
         )
     )
     return day.approve(replace_request(old.client_order_id, wanted, number))
+
+
+def limit_terms(price: str, quantity: str = "10", side: str = "buy") -> OrderTerms:
+    """Terms of a limit order in AAPL."""
+    return terms(quantity, type="limit", limit_price=Decimal(price), side=side)

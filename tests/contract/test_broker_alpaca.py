@@ -68,9 +68,11 @@ def test_an_order_taken_and_answered_with_504_is_found(simulator: Simulator) -> 
 def test_an_order_answered_with_500_is_looked_up_and_stays_unknown(simulator: Simulator) -> None:
     wanted = resting()
     looked_up: list[None] = []
+    sender = broker(simulator)
+    sender.count_lookups(lambda: looked_up.append(None))
     simulator.fault("error_500", count=1)
     with pytest.raises(OutcomeUnknown):
-        broker(simulator, on_lookup=lambda: looked_up.append(None)).submit(wanted, allowed)
+        sender.submit(wanted, allowed)
     assert len(looked_up) == len(QUICK)
     assert at_simulator(simulator, wanted) == []
 
