@@ -20,7 +20,8 @@ from bus.codec import market_message
 from bus.connection import connect
 from bus.consume import GroupReader
 from bus.lease import Lease
-from bus.publish import MarketBatch, MarketWriter
+from bus.market_batch import MarketBatch
+from bus.publish import MarketWriter
 
 STREAM = "md:AAPL:trades"
 SECONDS = 4.0

@@ -17,7 +17,8 @@ from bus import embedded
 from bus.connection import connect
 from bus.lease import Lease
 from bus.link import Script
-from bus.publish import MarketBatch, MarketWriter
+from bus.market_batch import MarketBatch
+from bus.publish import MarketWriter
 from bus.streams import MARKET_LEASE, journal
 
 SYMBOLS = ("AAPL", "MSFT")

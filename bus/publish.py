@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from bus.errors import ReplyLost, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
+from bus.market_batch import MarketBatch
 from bus.wire import Sent, checked
 
 # Frames under way at once. Four keep the server busy while we pack (measured: 4 in flight are 1.6 times one).
@@ -56,33 +57,6 @@ end
 return ids
 """
 )
-
-
-class MarketBatch:
-    """The entries of one frame, laid out as the script takes them.
-
-    `streams` names a stream for each entry; `values` holds two items an entry: the id's millisecond and the
-    message as JSON. `received_ns` is when ingest received the frame; `marker` is set on gap entries.
-    """
-
-    __slots__ = ("feed", "marker", "received_ns", "streams", "values")
-
-    def __init__(
-        self,
-        streams: list[str],
-        values: list[int | bytes],
-        received_ns: int,
-        feed: str = "",
-        marker: str = "",
-    ) -> None:
-        self.streams = streams
-        self.values = values
-        self.received_ns = received_ns
-        self.feed = feed
-        self.marker = marker
-
-    def __repr__(self) -> str:
-        return f"{len(self.streams)} entries received at {self.received_ns}"
 
 
 class MarketWriter:

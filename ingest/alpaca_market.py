@@ -15,7 +15,7 @@ from alpaca.data.live.websocket import DataStream
 
 from bus.clock import Clock
 from bus.errors import InvalidInput
-from bus.publish import MarketBatch
+from bus.market_batch import MarketBatch
 from ingest import gaps
 from ingest.buffer import Buffer
 from ingest.subscription import SubscriptionState

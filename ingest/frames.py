@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
-from bus.publish import MarketBatch
+from bus.market_batch import MarketBatch
 from bus.streams import market, market_all
 
 CHANNELS = {

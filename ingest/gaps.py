@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bus.market_batch import MarketBatch
 from bus.market_messages import Gap, GapClosed, GapOpened
-from bus.publish import MarketBatch
 from bus.streams import market, market_all_partitions
 from ingest.wants import Subscription
 

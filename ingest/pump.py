@@ -5,7 +5,8 @@ from collections import deque
 import structlog
 
 from bus.errors import Fenced
-from bus.publish import MarketBatch, MarketWriter, Publisher
+from bus.market_batch import MarketBatch
+from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import Fact
 from ingest.alpaca_market import Item
 from ingest.buffer import Buffer

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from bus.clock import Clock
-from bus.publish import MarketBatch
+from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import market_channel
 from ingest.alpaca_account import AccountFeed

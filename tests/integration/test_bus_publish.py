@@ -12,7 +12,8 @@ from waiting import until
 from bus.connection import connect
 from bus.errors import Fenced, ServerRefused
 from bus.lease import Lease
-from bus.publish import MarketBatch, MarketWriter, Publisher
+from bus.market_batch import MarketBatch
+from bus.publish import MarketWriter, Publisher
 
 KEY = "lease:market"
 STREAM = "md:AAPL:trades"

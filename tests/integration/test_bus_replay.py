@@ -11,7 +11,8 @@ import pytest
 from bus import replay
 from bus.connection import connect
 from bus.lease import Lease
-from bus.publish import MarketBatch, MarketWriter
+from bus.market_batch import MarketBatch
+from bus.publish import MarketWriter
 from bus.streams import market
 
 
