@@ -29,6 +29,9 @@ def demo(
     algo: Annotated[
         list[str] | None, typer.Option(help="file.py:Class to run instead of the two; may be repeated")
     ] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="one server for market data and orders is meant so")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
     ] = False,
@@ -55,5 +58,6 @@ def demo(
         seed=seed,
         seconds=seconds,
         targets=tuple(algo or ()),
+        shared=shared,
     )
     raise typer.Exit(perform(lambda: planned(wishes), prints_json=as_json))

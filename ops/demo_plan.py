@@ -26,6 +26,7 @@ class Wishes:
     seed: int = 1
     seconds: float | None = None
     targets: tuple[str, ...] = ()
+    shared: bool = False
 
 
 def planned(wishes: Wishes) -> Plan:
@@ -49,6 +50,7 @@ def planned(wishes: Wishes) -> Plan:
         simulator=_arguments(wishes, symbols),
         ends_with_data=wishes.data is not None,
         seconds=wishes.seconds,
+        shared=wishes.shared,
     )
 
 

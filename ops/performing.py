@@ -24,7 +24,7 @@ def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     async def body() -> None:
         plan = make_plan()
         if plan.servers is not None:
-            await servers.check(plan.servers)
+            await servers.check(plan.servers, shared=plan.shared)
             await _nobody_else(plan.servers.orders)
         found.append(await run(plan, _view(plan, prints_json), os.environ))
 

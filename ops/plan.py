@@ -30,6 +30,7 @@ class Plan:
     seconds: float | None = None
     limits: Path | None = None
     is_live: bool = False
+    shared: bool = False
 
     @property
     def title(self) -> str:

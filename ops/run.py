@@ -51,6 +51,10 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
             claim.write(Running(os.getpid(), plan.command, found))
         view.hint(hints(found, port, plan.symbols, named=claim is not None))
         await live(service, found.orders, lambda: performance.live(service, found), grace_s=GRACE_S)
+    except InvalidInput:
+        # One sentence says it all: nothing is left to be read.
+        performance.failed = False
+        raise
     finally:
         await supervisor.stop(simulator.NAME)
         await supervisor.stop(servers.MARKET, servers.ORDERS)
@@ -89,14 +93,12 @@ class _Run:
             with self._view:
                 await self._start(found)
                 service.state, began = "running", time.monotonic()
-                await self._until_the_end(service, market, orders)
+                await self._until_the_end(service, market, orders, reader)
             service.state = "stopping"
             await self._end(reader, began)
         except ChildFailed as failure:
             if failure.exit_code != BAD_INPUT:
                 raise
-            # Its one sentence says all that the logs say.
-            self.failed = False
             raise InvalidInput(str(failure)) from None
         finally:
             await self._stop_services()
@@ -120,13 +122,15 @@ class _Run:
         self._supervisor.start(cast.oms(environment | cast.checked_limits(plan.limits), directory))
         self._supervisor.start(cast.ingest(environment, directory, *arguments))
 
-    async def _until_the_end(self, service: Service, market: Client, orders: Client) -> None:
+    async def _until_the_end(
+        self, service: Service, market: Client, orders: Client, reader: RunReader
+    ) -> None:
         """Until the time is up, the data are played, somebody says stop, or a process fails for good."""
         try:
             await run_together(
                 self._supervisor.watch(),
                 self._report(service),
-                self._show(market, orders),
+                self._show(market, orders, reader),
                 self._end_of_plan(market, orders),
                 _wait(service.stopping),
             )
@@ -145,17 +149,18 @@ class _Run:
             ]
             await asyncio.sleep(_REPORT_S)
 
-    async def _show(self, market: Client, orders: Client) -> None:
+    async def _show(self, market: Client, orders: Client, reader: RunReader) -> None:
         clock = SystemClock()
         while True:
             try:
                 status = await snapshot(
                     market, orders, self._plan.account, clock.now_ns(), with_streams=False
                 )
+                tally = await reader.advance()
             except (redis.asyncio.RedisError, OSError) as error:
                 self._view.say(f"a server does not answer: {error}")
             else:
-                self._view.show(status)
+                self._view.show(status, tally)
             await asyncio.sleep(self._view.every_s)
 
     async def _end_of_plan(self, market: Client, orders: Client) -> None:

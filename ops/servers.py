@@ -32,14 +32,24 @@ def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Server
     return Servers(market.url, orders.url, account), market.port
 
 
-async def check(servers: Servers) -> None:
-    """Raise InvalidInput, naming the variable, where a given server is not there or is too old."""
+async def check(servers: Servers, *, shared: bool = True) -> None:
+    """Raise InvalidInput, naming the variable, where a given server is not there or is too old.
+
+    And where both are one, unless that is meant (`shared`).
+    """
+    identities = []
     for url, variable in ((servers.market, "MD_REDIS_URL"), (servers.orders, "ORDERS_REDIS_URL")):
         client = connect(url, name="ops-check")
         try:
             await require_server(client, url, variable)
+            identities.append((await client.info("server"))["run_id"])
         finally:
             await client.aclose()
+    if identities[0] == identities[1] and not shared:
+        raise InvalidInput(
+            "MD_REDIS_URL and ORDERS_REDIS_URL are one server: a burst of market data could hold up the kill "
+            "switch; use two, or say --shared"
+        )
 
 
 def _start(

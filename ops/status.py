@@ -1,6 +1,5 @@
 """One snapshot of the whole: what the live view, `backbone status` and `--json` show."""
 
-from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -50,6 +49,7 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
     positions: dict[str, str] = {}
     profit: str | None = None
     open_orders: int | None = None
+    failure: str = ""
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Status(msgspec.Struct, frozen=True):
     algorithms: dict[str, AlgorithmStatus]
     symbols: dict[str, str]
     feed: Feed
-    orders: dict[str, int]
+    open_orders: int
     latency_us: dict[str, dict[str, float | None]]
     streams: dict[str, int]
     recent: tuple[tuple[int, Message], ...] = ()
@@ -110,7 +110,7 @@ async def snapshot(
         algorithms=_algorithms(beats),
         symbols={symbol: str(price) for symbol, price in sorted(ingest.get("last_prices", {}).items())},
         feed=_feed(ingest),
-        orders=_counts(recent) | {"open": int(oms.get("open_orders") or 0)},
+        open_orders=int(oms.get("open_orders") or 0),
         latency_us=_latencies(recent),
         streams=dict(sorted(sizes.items())),
         recent=tuple(recent),
@@ -188,6 +188,7 @@ def _algorithms(beats: Mapping[str, dict[str, Any]]) -> dict[str, AlgorithmStatu
                 positions={symbol: str(size) for symbol, size in details.get("positions", {}).items()},
                 profit=str(details["profit"]) if details.get("profit") is not None else None,
                 open_orders=details.get("open_orders"),
+                failure=str(details.get("failure") or ""),
             )
     return found
 
@@ -229,18 +230,6 @@ def _latencies(recent: list[tuple[int, Message]]) -> dict[str, dict[str, float |
     for _, message in recent:
         latencies.apply(message)
     return latencies.percentiles_us()
-
-
-def _counts(recent: list[tuple[int, Message]]) -> dict[str, int]:
-    """How often each kind of event stands among the latest of the journal."""
-    names = {
-        "OrderApproved": "approved",
-        "OrderRefused": "refused",
-        "OrderSent": "sent",
-        "OrderFilled": "fills",
-    }
-    counted = Counter(names.get(type(message).__name__) for _, message in recent)
-    return {name: counted[name] for name in names.values()}
 
 
 def profit_of(algorithms: Mapping[str, AlgorithmStatus]) -> Decimal | None:

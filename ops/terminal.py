@@ -17,6 +17,7 @@ from bus.order_messages import OrderApproved, OrderFilled, OrderRefused, OrderUn
 from ops.sentences import sentence
 from ops.status import Status, profit_of
 from ops.summary import duration
+from ops.tally import Tally
 
 _NOTICES = 3
 
@@ -75,11 +76,11 @@ class LiveView:
         """Commands for the foot of the screen."""
         self._hints = hints
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Status, tally: Tally) -> None:
         """Draw."""
-        self._live.update(self.drawn(status), refresh=True)
+        self._live.update(self.drawn(status, tally), refresh=True)
 
-    def drawn(self, status: Status) -> RenderableType:
+    def drawn(self, status: Status, tally: Tally) -> RenderableType:
         """The whole screen."""
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
@@ -88,7 +89,7 @@ class LiveView:
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
         rows = max(3, self._console.height - used - 3)
-        return Group(*above, _orders(status, rows), *foot)
+        return Group(*above, _orders(status, tally, rows), *foot)
 
     def _middle(self, status: Status) -> list[RenderableType]:
         if self._console.width < _WIDE:
@@ -193,7 +194,8 @@ def _algorithms(status: Status) -> RenderableType:
             "-" if algorithm.open_orders is None else str(algorithm.open_orders),
             _money(profit),
         )
-    return table
+    failures = [f"{name}: {found.failure}" for name, found in status.algorithms.items() if found.failure]
+    return Group(table, Text("\n".join(failures), style="bold red")) if failures else table
 
 
 def _processes(status: Status) -> RenderableType:
@@ -223,7 +225,7 @@ def _halt_banner(status: Status) -> list[RenderableType]:
     return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
 
 
-def _orders(status: Status, rows: int) -> RenderableType:
+def _orders(status: Status, tally: Tally, rows: int) -> RenderableType:
     """The latest, newest last."""
     shown = [(at_ms, message) for at_ms, message in status.recent if isinstance(message, _SHOWN)]
     text = Text(no_wrap=True, overflow="ellipsis")
@@ -231,8 +233,11 @@ def _orders(status: Status, rows: int) -> RenderableType:
         moment = time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
         text.append(f"{moment}.{at_ms % 1000:03d}  ", style="dim")
         text.append(f"{sentence(message)}\n", style=_STYLES.get(type(message), ""))
-    counts = status.orders
-    title = f"orders and fills  ·  {counts['open']} open"
+    refused = sum(tally.refused.values())
+    title = (
+        f"orders and fills  ·  {tally.approved:,} approved  ·  {refused:,} refused  ·  "
+        f"{tally.fills:,} fills  ·  {status.open_orders} open"
+    )
     if not shown:
         why = "; ".join(status.why_not)
         text = Text(f"none yet{f': {why}' if why else ''}", style="dim")

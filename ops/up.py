@@ -21,6 +21,9 @@ def up(
     ] = None,
     limits: Annotated[Path | None, typer.Option(help="risk limits as TOML")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="one server for market data and orders is meant so")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
     ] = False,
@@ -37,11 +40,13 @@ def up(
     from ops.performing import perform
 
     raise typer.Exit(
-        perform(lambda: _planned(symbols, tuple(algo or ()), limits, seconds), prints_json=as_json)
+        perform(lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared), prints_json=as_json)
     )
 
 
-def _planned(symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None) -> "Plan":
+def _planned(
+    symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None, shared: bool
+) -> "Plan":
     from bus.settings import AlpacaSettings, load
     from ops.cast import checked_limits, players
     from ops.plan import DEFAULT_SYMBOLS, Plan, split
@@ -62,5 +67,6 @@ def _planned(symbols: str, targets: tuple[str, ...], limits: Path | None, second
         data_directory=home() / "data" if servers is None else None,
         seconds=seconds,
         limits=limits,
+        shared=shared,
         is_live=settings.trading == "live",
     )

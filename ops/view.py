@@ -10,6 +10,7 @@ from typing import IO, Protocol, Self
 from ops.running import Servers
 from ops.status import Status
 from ops.summary import duration
+from ops.tally import Tally
 
 
 class View(Protocol):
@@ -26,8 +27,8 @@ class View(Protocol):
         """Something happened."""
         ...
 
-    def show(self, status: Status) -> None:
-        """How it stands."""
+    def show(self, status: Status, tally: Tally) -> None:
+        """How it stands; the tally is that of this run."""
         ...
 
     def hint(self, hints: list[tuple[str, str]]) -> None:
@@ -54,16 +55,21 @@ class PlainView:
         """One line with the time since the start."""
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", file=self._to, flush=True)
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Status, tally: Tally) -> None:
         """One line that sums up."""
         rate = status.feed.ticks_per_second
         middle = status.latency_us["tick_to_approved"]["p50"]
         parts = [
             f"{rate or 0:,.0f} ticks/s",
-            f"{status.orders['approved']} approved",
-            f"{status.orders['fills']} fills",
+            f"{tally.approved} approved",
+            f"{tally.fills} fills",
             f"tick to order {duration(middle)}" if middle is not None else "",
             "trading" if status.trading else f"not trading: {'; '.join(status.why_not) or 'not ready'}",
+            *(
+                f"{name} aborted: {found.failure}"
+                for name, found in status.algorithms.items()
+                if found.failure
+            ),
         ]
         self.say(", ".join(part for part in parts if part))
 

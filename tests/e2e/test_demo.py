@@ -42,7 +42,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
     within = environment(directory / "home")
     demo = Demo(within, directory, "--seconds", "15")
     try:
-        before = demo.status_once("a fill", lambda found: found["orders"]["fills"] > 0)
+        before = demo.status_once(
+            "an order that was sent", lambda found: found["latency_us"]["approved_to_sent"]["p50"]
+        )
         os.kill(before["processes"]["oms"]["pid"], signal.SIGKILL)
         after = demo.status_once("the OMS again", lambda found: found["processes"]["oms"]["restarts"] == 1)
         with ThreadPoolExecutor(max_workers=5) as together:

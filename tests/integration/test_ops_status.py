@@ -116,7 +116,7 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(market: Clie
     assert status.processes["algo-a"].state == "failed"
     assert status.algorithms["a"].positions == {"AAPL": "10"}
     assert status.symbols == {"AAPL": "5.10"}
-    assert status.orders == {"approved": 1, "refused": 0, "sent": 0, "fills": 1, "open": 3}
+    assert status.open_orders == 3
     assert status.latency_us["tick_to_approved"]["p50"] == 2.0
     assert status.streams["md:AAPL:trades"] == 1
     assert status.streams[streams.journal(ACCOUNT)] == 2

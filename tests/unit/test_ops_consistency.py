@@ -170,8 +170,8 @@ def test_a_trade_by_hand_is_booked_and_agrees() -> None:
 def test_the_ledger_is_read_from_numbers_and_from_text() -> None:
     raw = (
         b'{"orders": [{"id": "1", "client_order_id": "c", "symbol": "AAPL", "side": "buy",'
-        b' "status": "filled", "filled_qty": "1.5", "filled_avg_price": null}], "fills": [{"order_id": "1", "symbol": "AAPL",'
-        b' "side": "buy", "qty": 1.5, "price": "100.1", "at": "x"}]}'
+        b' "status": "filled", "filled_qty": "1.5", "filled_avg_price": null}],'
+        b' "fills": [{"order_id": "1", "symbol": "AAPL", "side": "buy", "qty": 1.5, "price": "100.1", "at": "x"}]}'
     )
     ledger = read_ledger(raw)
     assert ledger.orders[0].filled_qty == ledger.fills[0].qty == Decimal("1.5")

@@ -12,6 +12,7 @@ from bus.market_messages import GapClosed, Quote
 from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
 from ops.sentences import _SENTENCES, number, sentence
 from ops.status import AlgorithmStatus, Feed, HaltedScope, Process, Status
+from ops.tally import Tally
 from ops.terminal import LiveView, sparkline, still
 from ops.view import PlainView
 
@@ -46,12 +47,19 @@ def status(**changes: object) -> Status:
         "algorithms": {"cross": AlgorithmStatus("leader", 7, {"AAPL": "10"}, "12.5", 2)},
         "symbols": {"AAPL": "230.12"},
         "feed": Feed(1234.4, 99, 0, {"stocks": True}),
-        "orders": {"approved": 3, "refused": 1, "sent": 3, "fills": 2, "open": 1},
+        "open_orders": 1,
         "latency_us": LATENCY,
         "streams": {"md:AAPL:trades": 5},
         "recent": ((1_700_000_000_000, FILL),),
     }
     return Status(**(given | changes))  # type: ignore[arg-type]
+
+
+def tally() -> Tally:
+    counted = Tally()
+    counted.journalled(FILL)
+    counted.approved = 3
+    return counted
 
 
 def drawn(shown: Status, width: int, height: int = 40) -> str:
@@ -60,7 +68,7 @@ def drawn(shown: Status, width: int, height: int = 40) -> str:
     view.hint([("backbone halt --reason lunch", "no new orders")])
     view.say("oms runs again as pid 4242")
     with console.capture() as capture:
-        console.print(view.drawn(shown))
+        console.print(view.drawn(shown, tally()))
     return capture.get()
 
 
@@ -73,6 +81,11 @@ def test_the_live_view_shows_what_matters(width: int) -> None:
     ):  # fmt: skip
         assert word in text, word
     assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_an_algorithm_that_failed_says_why() -> None:
+    failed = AlgorithmStatus("aborted", failure="RuntimeError: boom at entry 5-0")
+    assert "cross: RuntimeError: boom at entry 5-0" in drawn(status(algorithms={"cross": failed}), 120)
 
 
 def test_a_wide_view_names_the_processes() -> None:
@@ -112,9 +125,9 @@ def test_the_still_picture_has_processes_and_streams() -> None:
 def test_plain_lines_sum_up() -> None:
     out = io.StringIO()
     with PlainView(out) as view:
-        view.show(status())
-        view.show(status(trading=False, why_not=["halted: lunch"]))
-    assert "1,234 ticks/s, 3 approved, 2 fills, tick to order 410 µs, trading" in out.getvalue()
+        view.show(status(), tally())
+        view.show(status(trading=False, why_not=["halted: lunch"]), tally())
+    assert "1,234 ticks/s, 3 approved, 1 fills, tick to order 410 µs, trading" in out.getvalue()
     assert "not trading: halted: lunch" in out.getvalue()
 
 
