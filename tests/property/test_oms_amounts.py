@@ -77,11 +77,8 @@ def test_what_is_sent_is_what_was_approved(size: Decimal, price: Decimal) -> Non
 
 @given(st.decimals(allow_nan=True, allow_infinity=True))
 def test_an_amount_has_nine_places_at_most(value: Decimal) -> None:
-    expected = (
-        value.is_finite() and abs(value) < 10**15 and value % NINTH_PLACE == 0 if value.is_finite() else False
-    )
-    if value.is_finite() and value and not -40 < value.adjusted() < 15:
-        expected = False
+    in_range = value.is_finite() and (not value or -10 < value.adjusted() < 15)
+    expected = in_range and value % NINTH_PLACE == 0
     assert is_amount(value) == expected
     if expected:
         assert Decimal(text(value)) == value

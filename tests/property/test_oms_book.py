@@ -44,7 +44,7 @@ statuses = st.sampled_from(
 
 
 class BookMachine(RuleBasedStateMachine):
-    """Whatever happens, in whatever order: the sums hold, ends stay ends, and the journal gives the same book."""
+    """Whatever happens, in any order: sums hold, ends stay ends, and the journal gives the same book."""
 
     orders = Bundle("orders")
     fills = Bundle("fills")
