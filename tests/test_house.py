@@ -1,0 +1,253 @@
+"""The house rules, as tests: sizes, names, banned calls, docstrings, import directions, the README."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("bus", "ingest", "algos", "oms", "sim", "ops")
+
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 70
+LONGEST_LINE = 110
+
+# Names that say nothing of what is inside.
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}
+
+OURS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+EVERY = [*OURS, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+
+# What a module that decides may not call: the clock, chance, and numbers that are not exact.
+CLOCKS_AND_CHANCE = re.compile(
+    r"\b(time\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)"
+    r"|datetime\.(now|utcnow|today)|date\.today|random\.\w+|secrets\.\w+|uuid\.uuid\d|os\.environ|os\.getenv)\b"
+)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def pure_modules() -> list[Path]:
+    """The modules that the import contract calls pure."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contract = next(
+        one
+        for one in config["tool"]["importlinter"]["contracts"]
+        if one["name"].startswith("Modules that decide")
+    )
+    return [ROOT / (name.replace(".", "/") + ".py") for name in contract["source_modules"]]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_file_is_longer_than_the_cap() -> None:
+    lengths = {named(path): len(path.read_text().splitlines()) for path in OURS}
+    too_long = {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FILE}
+    assert not too_long
+
+
+def test_no_function_is_longer_than_the_cap() -> None:
+    too_long = {
+        f"{named(path)}:{one.name}": one.end_lineno - one.lineno + 1
+        for path in EVERY
+        for one in functions(path)
+        if one.end_lineno is not None and one.end_lineno - one.lineno + 1 > MOST_LINES_OF_A_FUNCTION
+    }
+    assert not too_long
+
+
+def test_no_line_is_longer_than_the_cap() -> None:
+    too_long = [
+        f"{named(path)}:{number}"
+        for path in EVERY
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > LONGEST_LINE
+    ]
+    assert not too_long
+
+
+def test_files_are_named_for_what_is_in_them() -> None:
+    assert not [named(path) for path in EVERY if path.stem in VAGUE]
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """Folders of tests are no packages: two modules of one name would shadow each other."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert len(names) == len(set(names))
+
+
+def test_every_module_opens_with_a_sentence() -> None:
+    silent = [named(path) for path in EVERY if path.read_text().strip() and not ast.get_docstring(tree(path))]
+    assert not silent
+
+
+def test_packages_hold_nothing_but_their_docstring() -> None:
+    """Importing one module loads no other; algos alone exports, to those who write algorithms."""
+    for path in OURS:
+        if path.name == "__init__.py" and named(path) != "algos/__init__.py":
+            rest = [node for node in tree(path).body if not isinstance(node, ast.Expr)]
+            assert not rest, f"{named(path)} holds code"
+
+
+def _undocumented(path: Path) -> Iterator[str]:
+    for node in tree(path).body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            yield f"{named(path)}:{node.name}"
+        for inner in node.body if isinstance(node, ast.ClassDef) else ():
+            is_method = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            if is_method and not inner.name.startswith("_") and not ast.get_docstring(inner):
+                yield f"{named(path)}:{node.name}.{inner.name}"
+
+
+def test_public_classes_and_functions_say_what_they_do() -> None:
+    """`main` of a process wires, and its module says what the process is."""
+    silent = [
+        name
+        for path in OURS
+        for name in _undocumented(path)
+        if not name.endswith(("__main__.py:main", ":main"))
+    ]
+    assert not silent
+
+
+@pytest.mark.parametrize("path", pure_modules(), ids=named)
+def test_modules_that_decide_read_no_clock_no_chance_and_no_environment(path: Path) -> None:
+    assert path.is_file(), f"the import contract names {named(path)}, which is gone"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert not CLOCKS_AND_CHANCE.search(called), f"{named(path)}:{node.lineno} calls {called}"
+            assert called not in ("float", "open", "print", "input"), (
+                f"{named(path)}:{node.lineno}: {called}()"
+            )
+        if isinstance(node, ast.Constant):
+            assert not isinstance(node.value, float), (
+                f"{named(path)}:{node.lineno}: {node.value} is not exact"
+            )
+
+
+def test_nothing_is_left_for_later() -> None:
+    found = [
+        f"{named(path)}:{number}"
+        for path in EVERY
+        if path != Path(__file__)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b", line)
+    ]
+    assert not found
+
+
+def test_tests_wait_for_conditions_not_for_time() -> None:
+    """`waiting.py` is where the waiting is done."""
+    found = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.name in ("waiting.py", "test_house.py"):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if re.search(r"\btime\.sleep\(|asyncio\.sleep\([1-9]", line):
+                found.append(f"{named(path)}:{number}")
+    assert not found
+
+
+def test_market_channels_are_spelled_in_one_place() -> None:
+    """Stream names are made by `bus/streams.py`: nobody else writes their beginnings."""
+    found = [
+        f"{named(path)}:{node.lineno}"
+        for path in OURS
+        if named(path) not in ("bus/streams.py",) and not named(path).startswith(("sim/", "ops/"))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.match(r"(md|md-all|orders|account|alive|wants|lease|control|halt):[^ ]*$", node.value)
+    ]
+    assert not found
+
+
+def test_imports_keep_their_directions() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    run = subprocess.run(
+        [str(program), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
+
+
+def test_deciding_loads_no_network_library() -> None:
+    """What the import contract says of the text, seen in a process."""
+    script = (
+        "import sys, oms.risk, oms.book, ingest.wants, sim.matching, bus.codec, bus.streams\n"
+        "print(*sorted({'redis', 'aiohttp', 'alpaca', 'websockets', 'asyncio'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.strip() == ""
+
+
+# The README is tried as it is read.
+
+
+def code_lines() -> list[str]:
+    """The lines of the README's shell blocks, continuations joined."""
+    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip().removeprefix("$ ") for line in lines if line.strip()]
+
+
+def test_the_readme_begins_with_two_commands() -> None:
+    lines = code_lines()
+    assert lines[:2] == ["make demo", "make test"]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for line in lines:
+        if line.startswith("make "):
+            assert shlex.split(line)[1] in targets, line
+
+
+def command_lines() -> list[list[str]]:
+    """The words after `backbone` of each such line."""
+    lines = [shlex.split(line, comments=True) for line in code_lines()]
+    lines = [words[1:] for words in lines if words and words[0].rpartition("/")[2] == "backbone"]
+    demo = [shlex.split(line) for line in code_lines() if line.startswith("make demo ARGS=")]
+    return lines + [["demo", *shlex.split(words[2].removeprefix("ARGS="))] for words in demo]
+
+
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_the_readmes_commands_exist_and_take_these_options(words: list[str]) -> None:
+    from ops import dead, demo, doctor, halting, services, status_command, tail, up
+
+    app = typer.Typer()
+    for group in (demo, up, services, status_command, tail, halting, dead, doctor):
+        group.add_to(app)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert words[0] in commands, f"backbone {words[0]}: there is no such command"
+    # Parsed to the last word, and not carried out.
+    with commands[words[0]].make_context(words[0], words[1:]):
+        pass
+
+
+def test_the_command_answers_for_itself() -> None:
+    program = Path(sys.executable).with_name("backbone")
+    run = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0
+    for name in ("demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "doctor"):
+        assert re.search(rf"^\W*{name}\b", run.stdout, re.M), f"`backbone --help` does not list {name}"
