@@ -99,7 +99,11 @@ class _Run:
         except ChildFailed as failure:
             if failure.exit_code != BAD_INPUT:
                 raise
+            self.failed = False
             raise InvalidInput(str(failure)) from None
+        except InvalidInput:
+            self.failed = False
+            raise
         finally:
             await self._stop_services()
             if self._control is not None:

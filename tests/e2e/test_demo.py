@@ -34,6 +34,7 @@ class Run:
     left: list[int]
     home: Path
     errors: str
+    visible: dict[str, str]
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         before = demo.status_once(
             "an order that was sent", lambda found: found["latency_us"]["approved_to_sent"]["p50"]
         )
+        visible = seen_by_others(before)
         os.kill(before["processes"]["oms"]["pid"], signal.SIGKILL)
         after = demo.status_once("the OMS again", lambda found: found["processes"]["oms"]["restarts"] == 1)
         with ThreadPoolExecutor(max_workers=5) as together:
@@ -58,7 +60,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         pids = [process["pid"] for found in (before, after) for process in found["processes"].values()]
         yield Run(
             summary, demo.process.returncode, before, after, tails, doctor, alive(pids),
-            directory / "home", demo.errors,
+            directory / "home", demo.errors, visible,
         )  # fmt: skip
     finally:
         demo.leave_nothing()
@@ -118,6 +120,23 @@ def the_doctor_finds_the_demo_well(run: Run) -> None:
     assert "appendfsync always" in run.doctor.stdout
 
 
+def seen_by_others(found: dict[str, Any]) -> dict[str, str]:
+    """Where Linux shows them: the command line of each process, and the environment of each algorithm."""
+    shown = {}
+    for name, process in found["processes"].items():
+        files = ["cmdline", *(["environ"] if name.startswith("algo-") else [])]
+        paths = [Path(f"/proc/{process['pid']}/{file}") for file in files]
+        shown[name] = "".join(path.read_text() for path in paths if path.exists())
+    return shown
+
+
+def keys_reach_neither_command_lines_nor_algorithms(run: Run) -> None:
+    for name, text in run.visible.items():
+        assert "ALPACA_" not in text, name
+        assert "SECRET" not in text.upper().replace("\0", " "), name
+        assert "redis://" not in text.split("MD_REDIS_URL")[0], name
+
+
 PROMISES = (
     the_last_line_has_exactly_the_promised_names,
     ticks_become_fills,
@@ -126,6 +145,7 @@ PROMISES = (
     nothing_is_left_running,
     tail_prints_for_people_and_knows_what_is_near,
     the_doctor_finds_the_demo_well,
+    keys_reach_neither_command_lines_nor_algorithms,
 )
 
 

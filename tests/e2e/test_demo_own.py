@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -143,3 +144,53 @@ def test_a_killed_supervisor_leaves_nobody_behind(demos: Callable[..., Demo]) ->
     wait_until(lambda: not alive(pids), "the end of all its processes", timeout_s=40)
     told = backbone("status", within=demo.within)
     assert (told.returncode, "nothing is running" in told.stderr) == (2, True)
+
+
+@pytest.fixture
+def alpaca(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The simulator in Alpaca's place: the environment of somebody who has keys."""
+    output = tmp_path / "sim.out"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sim", "--json", "--bar-seconds", "1", "--symbols", "AAPL,MSFT"],
+            stdout=out,
+        )
+    try:
+        wait_until(lambda: output.read_text().endswith("\n"), "the simulator's addresses")
+        told = json.loads(output.read_text())
+        names = ("trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url")
+        yield {f"BACKBONE_{name.upper()}": told[name] for name in names} | {
+            "ALPACA_API_KEY": told["key"],
+            "ALPACA_SECRET_KEY": told["secret"],
+        }
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_up_trades_with_keys_and_keeps_its_journal(alpaca: dict[str, str], tmp_path: Path) -> None:
+    """Two runs: the second reads the journal of the first, and neither shows a key anywhere."""
+    home = tmp_path / "h"
+    within = environment(home, **alpaca)
+    arguments = ("up", "--symbols", "AAPL,MSFT", "--json", "--seconds")
+    first = backbone(*arguments, "7", within=within)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+    assert summary["fills"] > 0
+    assert summary["differences"] == []
+    second = backbone(*arguments, "5", within=within)
+    assert second.returncode == 0, second.stderr
+    assert json.loads(second.stdout)["requests"] < 100
+    for secret in (alpaca["ALPACA_API_KEY"], alpaca["ALPACA_SECRET_KEY"]):
+        assert all(secret not in told.stdout + told.stderr for told in (first, second))
+        kept = [path for path in home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        assert kept == []
+
+
+def test_up_with_wrong_keys_is_one_sentence(alpaca: dict[str, str], tmp_path: Path) -> None:
+    within = environment(tmp_path / "h", **(alpaca | {"ALPACA_SECRET_KEY": "not-the-secret"}))
+    told = backbone("up", "--symbols", "AAPL", "--seconds", "20", within=within)
+    assert told.returncode == 2
+    assert "ALPACA_SECRET_KEY" in told.stderr
+    assert "not-the-secret" not in told.stdout + told.stderr
+    assert "Traceback" not in told.stderr

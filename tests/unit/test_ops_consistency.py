@@ -171,7 +171,8 @@ def test_the_ledger_is_read_from_numbers_and_from_text() -> None:
     raw = (
         b'{"orders": [{"id": "1", "client_order_id": "c", "symbol": "AAPL", "side": "buy",'
         b' "status": "filled", "filled_qty": "1.5", "filled_avg_price": null}],'
-        b' "fills": [{"order_id": "1", "symbol": "AAPL", "side": "buy", "qty": 1.5, "price": "100.1", "at": "x"}]}'
+        b' "fills": [{"order_id": "1", "symbol": "AAPL", "side": "buy",'
+        b' "qty": 1.5, "price": "100.1", "at": "x"}]}'
     )
     ledger = read_ledger(raw)
     assert ledger.orders[0].filled_qty == ledger.fills[0].qty == Decimal("1.5")
