@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Mapping
@@ -49,7 +50,9 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
         service = Service("supervisor")
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
-        view.hint(hints(found, port, plan.symbols, named=claim is not None))
+        # Addresses that were given may hold passwords, and who gave them can give them again.
+        named = claim is not None or plan.servers is not None
+        view.hint(hints(found, port, plan.symbols, named=named))
         await live(service, found.orders, lambda: performance.live(service, found), grace_s=GRACE_S)
     except InvalidInput:
         # One sentence says it all: nothing is left to be read.
@@ -88,6 +91,8 @@ class _Run:
         """Start the rest, run, stop, compare."""
         market, orders = connect(found.market, name="ops-market"), connect(found.orders, name="ops-orders")
         reader = RunReader(market, orders, found.account)
+        # A terminal that is closed means what Ctrl-C means; the others are `live`'s.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.stop, "signal SIGHUP")
         try:
             await reader.begin()
             with self._view:

@@ -14,8 +14,9 @@ from bus.errors import BackboneError
 from bus.service import BAD_INPUT
 from ops.lifeline import tied_to_this_process
 
-# What still dies after five starts has a cause that a sixth does not remove.
+# What still dies after five starts in ten minutes has a cause that a sixth does not remove.
 MOST_RESTARTS = 5
+WITHIN_S = 600.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 4.0
 _POLL_S = 0.05
@@ -48,6 +49,8 @@ class Child:
     state: State = "running"
     restarts: int = 0
     restart_at: float = 0.0
+    # When it ended of late, by the monotonic clock.
+    ends: list[float] = field(default_factory=list)
 
     @property
     def alive(self) -> bool:
@@ -158,9 +161,11 @@ class Supervisor:
 
     def _ended(self, child: Child, now: float) -> None:
         how = _how(child.process.returncode)
+        child.ends = [end for end in child.ends if now - end < WITHIN_S]
         # Exit code 2 means that somebody's input is wrong: another start would say the same.
-        if child.process.returncode != BAD_INPUT and child.restarts < MOST_RESTARTS:
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**child.restarts)
+        if child.process.returncode != BAD_INPUT and len(child.ends) < MOST_RESTARTS:
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** len(child.ends))
+            child.ends.append(now)
             child.state, child.restart_at = "restarting", now + wait_s
             self._say(f"{child.spec.name} {how}; it is started again")
             return

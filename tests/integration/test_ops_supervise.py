@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,15 @@ async def test_what_dies_every_time_is_given_up_with_its_last_words(tmp_path: Pa
     assert child.restarts == supervise.MOST_RESTARTS
     assert failure.value.exit_code == 1
     assert "after 5 restarts" in str(failure.value)
+
+
+async def test_deaths_of_long_ago_are_forgiven(tmp_path: Path, said: list[str]) -> None:
+    supervisor = Supervisor(said.append)
+    child = supervisor.start(program("old", "raise SystemExit(1)", tmp_path))
+    child.restarts, child.ends = 50, [time.monotonic() - supervise.WITHIN_S] * 50
+    await until(lambda: not child.alive, "its end")
+    supervisor.look_after(child)
+    assert child.state == "restarting"
 
 
 async def test_others_go_on_without_an_algorithm_that_failed(tmp_path: Path, said: list[str]) -> None:
