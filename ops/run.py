@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from bus.clock import SystemClock
 from bus.connection import Client, connect
 from bus.errors import InvalidInput
 from bus.service import BAD_INPUT, Service, live, run_together
-from ops import cast, running, servers, simulator
+from ops import cast, run_directory, running, servers, simulator
 from ops.plan import Plan
 from ops.run_reader import RunReader
 from ops.running import Running, Servers
@@ -33,7 +31,7 @@ _DRAIN_WITHIN_S = 10.0
 
 async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
     """Run a plan to its end. Raises InvalidInput for what only the start could find out; nothing is left."""
-    directory = Path(tempfile.mkdtemp(prefix="backbone-"))
+    directory = run_directory.make()
     supervisor = Supervisor(view.say)
     claim = running.claim()
     performance = _Run(plan, view, supervisor, directory, environment)
@@ -64,9 +62,10 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
         if claim is not None:
             claim.release()
         if performance.failed:
+            run_directory.keep(directory)
             view.say(f"the logs of every process are in {directory}")
         else:
-            shutil.rmtree(directory)
+            run_directory.remove(directory)
     assert performance.summary is not None, "a run that ended without an error has a summary"
     return performance.summary
 
@@ -91,8 +90,7 @@ class _Run:
         """Start the rest, run, stop, compare."""
         market, orders = connect(found.market, name="ops-market"), connect(found.orders, name="ops-orders")
         reader = RunReader(market, orders, found.account)
-        # A terminal that is closed means what Ctrl-C means; the others are `live`'s.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.stop, "signal SIGHUP")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hung_up, service)
         try:
             await reader.begin()
             with self._view:
@@ -232,6 +230,15 @@ def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
             *found,
         ]
     return found
+
+
+def _hung_up(service: Service) -> None:
+    """The terminal was closed, which means what Ctrl-C means; what is still said has nowhere to go."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    service.stop("signal SIGHUP")
 
 
 async def _wait(event: asyncio.Event) -> None:

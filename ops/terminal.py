@@ -177,7 +177,14 @@ def still(status: Status) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="dim", expand=True, box=None, padding=(0, 1))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", header_style="dim", no_wrap=True)
+        table.add_column(
+            column,
+            justify="left" if number == 0 else "right",
+            header_style="dim",
+            no_wrap=True,
+            # What may be long gives way to the rest.
+            ratio=1 if column == "position" else None,
+        )
     return table
 
 
