@@ -9,11 +9,12 @@ from own_server import own_server
 from proxy import Proxy
 from waiting import until
 
+import bus.publish
 from bus.connection import connect
 from bus.errors import Fenced, ServerRefused
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
-from bus.publish import MarketWriter, Publisher
+from bus.publish import MARKET_SCRIPT, WINDOW, MarketWriter, Publisher
 
 KEY = "lease:market"
 STREAM = "md:AAPL:trades"
@@ -127,6 +128,22 @@ async def test_a_market_frame_whose_reply_or_request_is_lost_is_there_once(
     await writer.close()
 
 
+async def test_large_frames_that_are_lost_are_found_however_far_back(
+    proxy: Proxy, client: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus.publish, "READ_BACK", 7)
+    writer = MarketWriter(proxy.url, lease)
+    await writer.write(batch(0))
+    await writer.drain()
+    for round_ in range(3):
+        proxy.lose_reply(b"EVALSHA")
+        for number in range(1, 5):
+            await writer.write(batch(4 * round_ + number, streams=(STREAM,) * 10))
+        await writer.drain()
+    assert await numbers(client) == [0, *(number for number in range(1, 13) for _ in range(10))]
+    await writer.close()
+
+
 async def test_several_frames_in_flight_are_there_once_and_in_order_after_a_cut(
     proxy: Proxy, client: Any, lease: Lease
 ) -> None:
@@ -188,8 +205,6 @@ async def test_frames_of_which_only_the_first_met_a_forgotten_script_are_there_o
     proxy: Proxy, client: Any, lease: Lease
 ) -> None:
     """Another client loads the same script between two frames that are under way."""
-    from bus.publish import MARKET_SCRIPT
-
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
     await writer.drain()
@@ -262,17 +277,17 @@ async def test_a_cancelled_write_loses_nothing_that_was_under_way(
     await writer.write(batch(0))
     await writer.drain()
     proxy.stall()
-    for number in range(1, 5):
+    for number in range(1, WINDOW + 1):
         await writer.write(batch(number))
-    waiting = asyncio.create_task(writer.write(batch(5)))
+    waiting = asyncio.create_task(writer.write(batch(WINDOW + 1)))
     await asyncio.sleep(0.02)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     proxy.flow()
-    await writer.write(batch(6))
+    await writer.write(batch(WINDOW + 2))
     await writer.close()
-    assert await numbers(client) == [0, 1, 2, 3, 4, 6]
+    assert await numbers(client) == [*range(WINDOW + 1), WINDOW + 2]
 
 
 async def test_a_writer_whose_lease_is_gone_closes_its_connection_all_the_same(
