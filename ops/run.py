@@ -62,6 +62,8 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
         if claim is not None:
             claim.release()
         if performance.failed:
+            # Its first line holds its keys.
+            (directory / f"{simulator.NAME}.out").unlink(missing_ok=True)
             run_directory.keep(directory)
             view.say(f"the logs of every process are in {directory}")
         else:
@@ -90,7 +92,9 @@ class _Run:
         """Start the rest, run, stop, compare."""
         market, orders = connect(found.market, name="ops-market"), connect(found.orders, name="ops-orders")
         reader = RunReader(market, orders, found.account)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hung_up, service)
+        # Under nohup it is ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hung_up, service)
         try:
             await reader.begin()
             with self._view:
