@@ -10,7 +10,7 @@ from bus.streams import EXTERNAL
 from oms.adoption import adopted, caught_up, found
 from oms.amounts import minus
 from oms.broker import Broker, BrokerOrder
-from oms.orders import assumed_execution_id
+from oms.orders import TERMINAL, assumed_execution_id
 from oms.records import Records
 from oms.sender import Sender
 from oms.watch import Watch
@@ -30,6 +30,7 @@ class Recovery:
         self._records = records
         self._watch = watch
         self._clock = clock
+        self._began_ns = clock.now_ns()
 
     def __repr__(self) -> str:
         return f"<recovery of {self._records.book}>"
@@ -40,16 +41,19 @@ class Recovery:
         Positions and fills of before belong to `external`, open orders to whom their ids name. Raises what
         the broker raises.
         """
-        orders = await self._sender.call(self._broker.open_orders)
+        self._began_ns = now_ns = self._clock.now_ns()
+        # Orders that ended just now are within the reach of a later catching up: they are booked here, so
+        # that their fills are not counted again beside the positions they led to.
+        orders = await self._known_to_broker(now_ns - 2 * _MARGIN_NS)
         while True:
             positions = await self._sender.call(self._broker.positions)
-            again = await self._sender.call(self._broker.open_orders)
+            again = await self._known_to_broker(now_ns - 2 * _MARGIN_NS)
             if again == orders:
                 break  # Nothing was filled in between, so the two answers belong together.
             orders = again
-        now_ns = self._clock.now_ns()
-        for order in orders:
+        for order in orders.values():
             self._compare(order, now_ns)
+        still_open = any(order.status not in TERMINAL for order in orders.values())
         for position in positions:
             missing = minus(position.quantity, self._records.book.position(position.symbol))
             if missing:
@@ -72,7 +76,7 @@ class Recovery:
                     ]
                 )
         await self._records.journal.flush()
-        return bool(orders or positions)
+        return bool(still_open or positions)
 
     async def catch_up(self, *, at_start: bool) -> None:
         """Ask for the broker's orders and book what the journal lacks; done when it is durable.
@@ -81,7 +85,7 @@ class Recovery:
         found; later such orders are the sender's or the watch's. Raises what the broker raises.
         """
         book = self._records.book
-        journal_ns = int(self._records.journal.last_id.split("-")[0]) * 1_000_000
+        journal_ns = int(self._records.journal.last_id.split("-")[0]) * 1_000_000 or self._began_ns
         times_ns = [journal_ns, *(order.approved_ns for order in book.open_orders() if order.approved_ns)]
         since_ns = max(0, min(times_ns) - _MARGIN_NS)
         found_ids = set()
@@ -99,6 +103,12 @@ class Recovery:
             elif not known.settled:
                 self._doubt(known.algorithm, known.client_order_id)
         await self._records.journal.flush()
+
+    async def _known_to_broker(self, since_ns: int) -> dict[str, BrokerOrder]:
+        """Orders submitted since then, and all that are open, by the broker's id."""
+        recent = await self._sender.call(lambda: self._broker.recent_orders(since_ns))
+        still_open = await self._sender.call(self._broker.open_orders)
+        return {order.id: order for order in (*recent, *still_open)}
 
     def _compare(self, order: BrokerOrder, now_ns: int) -> None:
         """Book whatever the broker's order says beyond what the book knows."""

@@ -1,5 +1,7 @@
 """What happened while the OMS was away, and what nobody knows the outcome of."""
 
+import time
+from dataclasses import replace
 from decimal import Decimal
 
 from fakes import FakeBroker
@@ -8,6 +10,7 @@ from ordering import client_order_id, frame, limit_order, market_order, running,
 from waiting import until
 
 from oms.book import Book
+from oms.broker import BrokerOrder
 
 QUICK = {"oms_send_timeout_s": 0.1, "oms_settle_s": 0.1}
 
@@ -119,3 +122,35 @@ async def test_the_same_request_after_a_restart_is_the_same_order(md_url: str, o
         await algo.told(await algo.order(2, market_order("1")), "OrderSent")
         assert broker.sent == [order_id, client_order_id("alpha", 2)]
         assert oms.book.open_count() == 2
+
+
+async def test_trades_from_before_the_first_start_are_counted_once(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    earlier = broker.submit(approved(terms("50"), "earlier"), lambda: None)
+    by_hand = replace(broker.fill(earlier.client_order_id, "50", "90"), client_order_id="by-hand")
+    broker.orders = {"by-hand": by_hand}
+    broker.held["AAPL"] = Decimal(70)
+    async with running(md_url, orders_url, broker) as oms:
+        assert oms.book.position("AAPL", "external") == 70
+        await oms.fact(b'{"epoch": 2}', "Connected")
+        await until(lambda: oms.oms.parts.desk.why_not_ready != "", "the OMS to fall behind")
+        await oms.ready()
+        assert oms.book.position("AAPL", "external") == 70
+
+
+async def test_history_of_a_flat_account_stays_history(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        asked: list[int] = []
+        whole = broker.recent_orders
+
+        def recent_orders(since_ns: int) -> list[BrokerOrder]:
+            asked.append(since_ns)
+            return whole(since_ns)
+
+        broker.recent_orders = recent_orders  # type: ignore[method-assign]
+        await oms.fact(b'{"epoch": 2}', "Connected")
+        await until(lambda: bool(asked), "the broker to be asked")
+        await oms.ready()
+        assert time.time_ns() - asked[0] < 300 * 10**9
+        await algo.told(await algo.order(1, market_order("10")), "OrderSent")
