@@ -1,26 +1,35 @@
-"""Ingest: simulator frames to acknowledged scripts, by the CPU time that the ingest process takes."""
+"""Ingest: simulator frames to acknowledged scripts, for each second of CPU that the ingest process takes.
+
+Both sides are measured at full speed with the server alone beside them. Ingest is stopped while frames of the
+simulator pile up in its socket; then the simulator is stopped, and ingest works them off.
+"""
 
 import asyncio
 import json
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 import psutil
 import redis
 import uvloop
 
-from benchmarks.limit import RawConnection, scripts_per_cpu_second
+from benchmarks.limit import RawConnection, scripts_and_cpu_seconds
 from benchmarks.processes import process, simulator, wait
 from benchmarks.row import Row
 from bus import embedded
 from bus.publish import MARKET_SCRIPT
 
 SYMBOLS = ("AAPL", "MSFT", "SPY", "TSLA", "NVDA")
-# What the simulator is asked for; how much it sends is counted.
-RATE = {20: 40_000, 1: 6_000}
-SECONDS = 4.0
-ROUNDS = 3
+# What the simulator is asked for, so that the sockets fill while ingest stands still.
+RATE = {20: 60_000, 1: 20_000}
+FILL_S = 2.0
+ROUNDS = 8
+LIMIT_S = 0.5
+# Nothing new for this long: what was piled up is written.
+QUIET_S = 0.15
 BARS = {20: 0.50, 1: 0.40}
 MESSAGE = (
     b'{"T":"q","S":"AAPL","bx":"V","bp":187.61,"bs":4,"ax":"V","ap":187.63,"as":2,'
@@ -29,50 +38,72 @@ MESSAGE = (
 
 
 def measure(directory: Path, *, frame_messages: int) -> Row:
-    """Messages per CPU second of ingest and of a prepacked loop, in turns, three rounds."""
+    """Messages per CPU second of ingest and of a prepacked loop, in turns."""
     market = embedded.start("market", directory / "md")
     orders = embedded.start("orders", directory / "orders")
+    rate = ("--rate", str(RATE[frame_messages]), "--frame-messages", str(frame_messages))
     try:
-        rate = ("--rate", str(RATE[frame_messages]), "--frame-messages", str(frame_messages))
-        with simulator(directory, "--symbols", ",".join(SYMBOLS), *rate) as environment:
+        with simulator(directory, "--symbols", ",".join(SYMBOLS), *rate) as (source, environment):
             environment |= {"MD_REDIS_URL": market.url, "ORDERS_REDIS_URL": orders.url}
             with process("ingest", directory=directory, environment=environment) as ingest:
-                rows = _rounds(market.url, orders.url, ingest.pid, frame_messages)
+                value, limit = _rounds(market.url, orders.url, source.pid, ingest.pid, frame_messages)
     finally:
         market.stop()
         orders.stop()
     return Row(
         name=f"ingest_{frame_messages}",
-        value=median(value for value, _ in rows),
+        value=value,
         unit="messages per CPU s",
-        limit=median(limit for _, limit in rows),
-        limit_is=f"prepacked loop, batches of {frame_messages}",
+        limit=limit,
+        limit_is=f"prepacked loop, batches of {frame_messages}, per CPU s too",
         bar=BARS[frame_messages],
         rule="at_least",
     )
 
 
-def _rounds(md_url: str, orders_url: str, pid: int, frame_messages: int) -> list[tuple[float, float]]:
+def _rounds(
+    md_url: str, orders_url: str, source: int, ingest: int, frame_messages: int
+) -> tuple[float, float]:
+    """Messages per CPU second over all rounds: of ingest, and of the loop."""
+    written = used_s = looped = loop_used_s = 0.0
     with redis.Redis.from_url(md_url) as market, redis.Redis.from_url(orders_url) as orders:
         wants = json.dumps({"trades": SYMBOLS, "quotes": SYMBOLS})
         orders.set("wants:bench", wants, px=3_600_000)
         wait(lambda: _written(market) > 10_000, "ingest to write ten thousand entries")
-        rows = []
         for _ in range(ROUNDS):
-            value = _messages_per_cpu_second(market, pid)
-            market.delete(*_streams(market))
-            limit = _limit(md_url, frame_messages)
-            market.delete("md:bench:quotes")
-            rows.append((value, limit))
-        return rows
+            with _stopped(ingest):
+                time.sleep(FILL_S)
+            with _stopped(source):
+                count, cpu_s = _work_off(market, ingest)
+                written, used_s = written + count, used_s + cpu_s
+                with _stopped(ingest):
+                    count, cpu_s = _loop(md_url, frame_messages)
+                    looped, loop_used_s = looped + count, loop_used_s + cpu_s
+                market.delete(*_streams(market))
+    return written / used_s, looped / loop_used_s
 
 
-def _messages_per_cpu_second(market: "redis.Redis", pid: int) -> float:
-    """Entries that arrived in the server for each second of CPU that the process took."""
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    """A process stands still until the end of the block."""
+    process = psutil.Process(pid)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def _work_off(market: "redis.Redis", pid: int) -> tuple[int, float]:
+    """Entries written until nothing is left, and the CPU seconds that it took."""
     ingest = psutil.Process(pid)
-    written, used = _written(market), sum(ingest.cpu_times()[:2])
-    time.sleep(SECONDS)
-    return (_written(market) - written) / (sum(ingest.cpu_times()[:2]) - used)
+    before, cpu_before = _written(market), sum(ingest.cpu_times()[:2])
+    after, quiet_since = before, time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_S:
+        time.sleep(QUIET_S / 5)
+        if (now := _written(market)) != after:
+            after, quiet_since = now, time.monotonic()
+    return after - before, sum(ingest.cpu_times()[:2]) - cpu_before
 
 
 def _streams(market: "redis.Redis") -> list[bytes]:
@@ -83,19 +114,20 @@ def _written(market: "redis.Redis") -> int:
     return sum(int(market.xlen(stream)) for stream in _streams(market))
 
 
-def _limit(url: str, frame_messages: int) -> float:
-    """The same script and batch, prepacked, replies parsed."""
+def _loop(url: str, frame_messages: int) -> tuple[int, float]:
+    """The same script and batch, prepacked, replies parsed: messages, and the CPU seconds that they took."""
 
-    async def loop() -> float:
+    async def loop() -> tuple[int, float]:
         connection = await RawConnection.open(url)
         await connection.call("SCRIPT", "LOAD", MARKET_SCRIPT.text)
         await connection.call("SET", "lease:bench", "1:bench")
+        connection.close()
         keys = ["lease:bench", *(["md:bench:quotes"] * frame_messages)]
         head: list[str | bytes | int] = ["1:bench", time.time_ns(), "iex", ""]
         values = head + [time.time_ns() // 1_000_000, MESSAGE] * frame_messages
         command = MARKET_SCRIPT.packed(keys, values)
-        connection.close()
-        return await scripts_per_cpu_second(url, command, seconds=SECONDS / 2) * frame_messages
+        count, cpu_s = await scripts_and_cpu_seconds(url, command, seconds=LIMIT_S)
+        return count * frame_messages, cpu_s
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(loop())

@@ -67,8 +67,8 @@ def packed(*arguments: str | bytes | int) -> bytes:
     return cast(bytes, hiredis.pack_command(arguments))  # type: ignore[arg-type]
 
 
-async def scripts_per_cpu_second(url: str, command: bytes, *, seconds: float) -> float:
-    """How often one prepacked command is carried out and its reply parsed, per second of our CPU time."""
+async def scripts_and_cpu_seconds(url: str, command: bytes, *, seconds: float) -> tuple[int, float]:
+    """How often one prepacked command was carried out and its reply parsed, and the CPU seconds of ours."""
     connection = await RawConnection.open(url)
     count, started_cpu, until = 0, time.process_time(), time.perf_counter() + seconds
     while time.perf_counter() < until:
@@ -78,7 +78,7 @@ async def scripts_per_cpu_second(url: str, command: bytes, *, seconds: float) ->
         count += 1
     used = time.process_time() - started_cpu
     connection.close()
-    return count / used
+    return count, used
 
 
 async def scripts_per_second(url: str, command: bytes, *, seconds: float) -> float:

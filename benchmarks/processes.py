@@ -43,23 +43,26 @@ def process(
 
 
 @contextlib.contextmanager
-def simulator(directory: Path, *arguments: str) -> Iterator[dict[str, str]]:
-    """The simulator; gives the environment that points the services at it."""
+def simulator(directory: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, str]]]:
+    """The simulator, and the environment that points the services at it."""
     with process("sim", "--json", *arguments, directory=directory) as started:
         assert started.stdout is not None
         line = started.stdout.readline()
         if not line:
             sys.exit("the simulator did not start")
         urls: dict[str, Any] = json.loads(line)
-        yield {
-            "ALPACA_API_KEY": urls["key"],
-            "ALPACA_SECRET_KEY": urls["secret"],
-            "BACKBONE_TRADING_URL": urls["trading_url"],
-            "BACKBONE_TRADING_STREAM_URL": urls["trading_stream_url"],
-            "BACKBONE_DATA_URL": urls["data_url"],
-            "BACKBONE_STOCKS_STREAM_URL": urls["stocks_stream_url"],
-            "BACKBONE_CRYPTO_STREAM_URL": urls["crypto_stream_url"],
-        }
+        yield (
+            started,
+            {
+                "ALPACA_API_KEY": urls["key"],
+                "ALPACA_SECRET_KEY": urls["secret"],
+                "BACKBONE_TRADING_URL": urls["trading_url"],
+                "BACKBONE_TRADING_STREAM_URL": urls["trading_stream_url"],
+                "BACKBONE_DATA_URL": urls["data_url"],
+                "BACKBONE_STOCKS_STREAM_URL": urls["stocks_stream_url"],
+                "BACKBONE_CRYPTO_STREAM_URL": urls["crypto_stream_url"],
+            },
+        )
 
 
 def wait(condition: Callable[[], bool], what: str, *, timeout_s: float = 30.0) -> None:

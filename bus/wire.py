@@ -92,6 +92,7 @@ class Wire(asyncio.Protocol):
         self._url = url
         self._reader = hiredis.Reader()
         self._waiting: deque[Sent] = deque()
+        self._leaving: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._writable = asyncio.Event()
@@ -141,15 +142,18 @@ class Wire(asyncio.Protocol):
         return len(self._waiting)
 
     def send(self, packed: bytes, replies: int = 1) -> Sent:
-        """Send packed commands now; await what it returns for all their replies.
+        """Send packed commands; await what it returns for all their replies.
 
-        Raises ServerUnreachable when there is no connection: then nothing was sent.
+        What is sent within one turn of the event loop leaves in one write: waking the server is the dearest
+        part of a small command. Raises ServerUnreachable when there is no connection: then nothing was sent.
         """
         if self._transport is None or self._closed.done():
             raise ServerUnreachable(f"no connection to {shown(self._url)}; nothing was sent")
         sent = Sent(self._loop, replies)
         self._waiting.append(sent)
-        self._transport.write(packed)
+        self._leaving.append(packed)
+        if len(self._leaving) == 1:
+            self._loop.call_soon(self._leave)
         return sent
 
     async def call(self, *arguments: str | bytes | int) -> Reply:
@@ -168,12 +172,19 @@ class Wire(asyncio.Protocol):
     async def close(self) -> None:
         """Close the connection; unanswered commands fail with ReplyLost."""
         if self._transport is not None:
+            self._leave()
             self._transport.close()
             await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT_S)
             if not self._closed.done():
                 # The peer does not take what is still to be written.
                 self._transport.abort()
                 await asyncio.wait({self._closed})
+
+    def _leave(self) -> None:
+        """Write what was sent in this turn."""
+        if self._leaving and self._transport is not None:
+            self._transport.write(b"".join(self._leaving))
+        self._leaving.clear()
 
     async def _connect(self) -> None:
         parts = urlsplit(self._url)

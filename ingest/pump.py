@@ -16,8 +16,10 @@ from ingest.tenure import Tenure
 # Enough to see what is wrong with a feed; what comes beyond is counted.
 MOST_KEPT = 1000
 
-# Batches looked through for last prices when somebody asks.
+# Batches looked through for last prices when somebody asks, and how far apart they are taken: the look is
+# cheap because most batches are not kept.
 RECENT = 64
+SAMPLE_NS = 5_000_000
 
 # One script for so many broker facts at most.
 FACTS_AT_ONCE = 100
@@ -40,7 +42,7 @@ class MarketPump:
 
     async def run(self) -> None:
         """Write until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
-        take, write, recent, bar_ns = self._buffer.take, self._writer.write, self.recent, self._bar_ns
+        take, write, bar_ns, next_sample_ns = self._buffer.take, self._writer.write, self._bar_ns, 0
         while True:
             item = await take()
             if type(item) is tuple:
@@ -49,7 +51,9 @@ class MarketPump:
                     frame, received_ns, feed.wildcards, bar_ns=bar_ns, feed=feed.name
                 )
                 self.messages_in += messages
-                recent.append(batch)
+                if received_ns >= next_sample_ns:
+                    self.recent.append(batch)
+                    next_sample_ns = received_ns + SAMPLE_NS
                 if kept:
                     self._keep(feed.name, received_ns, kept)
             elif isinstance(item, MarketBatch):

@@ -1,11 +1,12 @@
 """The tap on alpaca-py's market socket: data frames go straight to us, control frames on to the SDK.
 
-It sits where the websocket library assembles messages, before its queue: a data frame costs no task switch
-and no future. The SDK receives control frames only, and needs to know nothing of it.
+It sits below the websocket library: a data frame costs no task switch, no future and no reader. The SDK
+receives control frames only, and needs to know nothing of it.
 """
 
 import asyncio
 import contextlib
+import sys
 from typing import Any, Protocol
 
 import msgpack  # type: ignore[import-untyped]
@@ -20,6 +21,13 @@ FRAMES_PER_TURN = 64
 # The start of a message of market data: its first key is T, and the value of one letter.
 _DATA = b"\xa1T\xa1"
 _CONTROL = ("success", "error", "subscription")
+
+# What ends the answer to the handshake; frames begin behind it.
+_HEADERS_END = b"\r\n\r\n"
+
+# First byte of a frame (RFC 6455, 5.2): final, no extension, binary. 0x88 to 0x8F: close, ping, pong.
+_PLAIN = 0x82
+_CONTROL_OPCODES = 0x88
 
 
 class Sink(Protocol):
@@ -43,12 +51,78 @@ class Sink(Protocol):
 
 
 class TapProtocol(WebSocketClientProtocol):
-    """The client's end of a websocket, with a sink for data frames."""
+    """The client's end of a websocket, with a sink for data frames.
+
+    A whole, plain binary frame of market data goes from the socket's bytes to the sink: the library's own
+    reading costs more than everything else that is done for a frame. Any other frame goes to the library,
+    which answers pings and closes, and tells us messages in `read_message`. A server that sends fragments or
+    compresses gets all its frames read by the library from then on, so that none overtakes another.
+    """
 
     def __init__(self, *arguments: Any, sink: Sink, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._sink = sink
         self._turn = 0
+        self._rest = b""
+        self._is_open = False
+        self._is_plain = True
+        # Control frames that the sink has heard of and the library has not read yet.
+        self._told = 0
+        self._waiting: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop: sort frames, once the handshake's answer is over."""
+        if self._rest:
+            data = self._rest + data
+        self._rest = data[self._sorted(data) :]
+        if not self._is_plain and self._rest:
+            super().data_received(self._rest)
+            self._rest = b""
+        if self._sink.full and self._waiting is None:
+            self.transport.pause_reading()
+            self._waiting = asyncio.create_task(self._read_on())
+
+    def _sorted(self, data: bytes) -> int:
+        """Hand out the whole frames at the start of what was received; returns where the rest begins."""
+        position = 0
+        if not self._is_open:
+            end = data.find(_HEADERS_END)
+            if end < 0:
+                return 0
+            self._is_open, position = True, end + len(_HEADERS_END)
+            super().data_received(data[:position])
+        most_bytes = self.max_size or sys.maxsize - 1
+        while self._is_plain:
+            start, length = _payload(data, position)
+            kind = data[position] if start else 0
+            if start and (length > most_bytes or not (kind == _PLAIN or kind & 0xF8 == _CONTROL_OPCODES)):
+                self._is_plain = False
+            if not start or not self._is_plain or start + length > len(data):
+                break
+            end = start + length
+            if kind == _PLAIN and data[start : start + 1] != b"\x91":
+                self._sink.data(data[start:end])
+            else:
+                self._hand_on(data[position:end], data[start:end], kind)
+            position = end
+        return position
+
+    def _hand_on(self, frame: bytes, payload: bytes, kind: int) -> None:
+        """A frame that may be the library's: one message, or a ping, pong or close."""
+        message = _control(payload) if kind == _PLAIN else None
+        if kind == _PLAIN and message is None:
+            self._sink.data(payload)
+            return
+        if message is not None:
+            self._sink.control(message)
+            self._told += 1
+        super().data_received(frame)
+
+    async def _read_on(self) -> None:
+        """Go on reading once the sink has room."""
+        await self._sink.room()
+        self._waiting = None
+        self.transport.resume_reading()
 
     async def read_message(self) -> str | bytes | None:
         """The next message that is not market data; None when the connection closes."""
@@ -61,11 +135,13 @@ class TapProtocol(WebSocketClientProtocol):
                 return None
             if isinstance(frame, str):
                 frame = frame.encode()
-            if frame[:1] == b"\x91" and frame[2:5] != _DATA:
-                message = _control(frame)
-                if message is not None:
+            message = _control(frame)
+            if message is not None:
+                if self._told:
+                    self._told -= 1
+                else:
                     sink.control(message)
-                    return frame
+                return frame
             sink.data(frame)
             self._turn += 1
             if self._turn == FRAMES_PER_TURN:
@@ -112,8 +188,27 @@ async def end(stream: DataStream | TradingStream, task: "asyncio.Task[None]") ->
         await stream.close()
 
 
+def _payload(data: bytes, position: int) -> tuple[int, int]:
+    """Where the payload of the frame at `position` begins, and its length (RFC 6455, 5.2); 0, 0: too short.
+
+    A masked frame, which no server may send, gets a length that no message has.
+    """
+    if len(data) < position + 2:
+        return 0, 0
+    length = data[position + 1]
+    if length < 126:
+        return position + 2, length
+    size = {126: 2, 127: 8}.get(length, 0)
+    if not size:
+        return position + 2, sys.maxsize
+    start = position + 2 + size
+    return (start, int.from_bytes(data[position + 2 : start])) if len(data) >= start else (0, 0)
+
+
 def _control(frame: bytes) -> dict[str, Any] | None:
     """The control message in a frame; None when it is data, or garbage that is to be kept."""
+    if frame[:1] != b"\x91" or frame[2:5] == _DATA:
+        return None
     try:
         message = msgpack.unpackb(frame)[0]
     except (ValueError, TypeError):
