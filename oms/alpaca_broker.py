@@ -47,6 +47,7 @@ class _Bounded(HTTPAdapter):
         self._timeout_s = timeout_s
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send with our timeout, whatever the caller asked for."""
         kwargs["timeout"] = self._timeout_s
         return super().send(request, *args, **kwargs)
 

@@ -7,10 +7,9 @@ import pytest
 from judging import LEASE, LIMITS, NOW_NS, Day, fill, name, replace_request, request, terms
 
 from bus.control_messages import Halt, ReduceOnly
-from bus.order_messages import OrderRequest, OrderSent, OrderTerms
+from bus.order_messages import OrderSent, OrderTerms
 from oms.gate import Price
 from oms.limits import parse
-from oms.requests import decide
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000
@@ -287,38 +286,6 @@ def test_what_is_not_working_cannot_be_replaced() -> None:
     assert codes(day.judge(replace_request(name(7), limit("98")))) == ["not_replaceable"]
     unsent = day.approve(request(limit("99"), 1)).client_order_id
     assert codes(day.judge(replace_request(unsent, limit("98")))) == ["not_replaceable"]
-
-
-def decided(day: Day, asked: OrderRequest, **changes: Any) -> list[str] | None:
-    """The codes of a decision; None where there was nothing to decide."""
-    decision = decide(asked, day.book, day.limits, day.prices, day.context(**changes))
-    if decision.event is None:
-        return None
-    day.book.apply(decision.event)
-    return [reason.code for reason in getattr(decision.event, "reasons", ())]
-
-
-def test_a_duplicate_is_not_decided_again_whatever_the_first_answer_was() -> None:
-    day = limited(order_quantity=10)
-    assert decided(day, request(terms("10"), 1)) == []
-    assert decided(day, request(terms("11"), 2)) == ["order_quantity"]
-    day.halts.mode = Halt(scope="all", reason="r", by="b", at_ns=0)
-    assert decided(day, request(terms("10"), 1)) is None
-    assert decided(day, request(terms("11"), 2)) is None
-
-
-def test_another_order_under_the_same_id_is_a_conflict_and_changes_nothing() -> None:
-    day = Day()
-    decided(day, request(terms("10"), 1))
-    assert decided(day, request(terms("11"), 1)) == ["id_conflict"]
-    assert day.book.orders[name(1)].status == "approved"
-    assert decided(day, request(terms("10"), 1)) is None
-
-
-def test_a_request_of_a_stale_leader_does_not_speak_for_the_new_one() -> None:
-    day = Day()
-    assert decided(day, request(number=1), lease="2:alpha") == ["not_leader"]
-    assert decided(day, request(number=1, lease="2:alpha"), lease="2:alpha") == []
 
 
 def test_positions_of_others_are_not_those_of_the_algorithm() -> None:
