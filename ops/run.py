@@ -98,7 +98,7 @@ class _Run:
         try:
             await reader.begin()
             with self._view:
-                await self._start(found)
+                await self._start(service, found)
                 service.state, began = "running", time.monotonic()
                 await self._until_the_end(service, market, orders, reader)
             service.state = "stopping"
@@ -118,7 +118,7 @@ class _Run:
             await market.aclose()
             await orders.aclose()
 
-    async def _start(self, found: Servers) -> None:
+    async def _start(self, service: Service, found: Servers) -> None:
         plan, directory = self._plan, self._directory
         environment = cast.on(found, self._environment)
         for player in plan.players:
@@ -128,6 +128,7 @@ class _Run:
         if plan.simulator is not None:
             addresses = await simulator.ready(self._supervisor, directory)
             self._control = simulator.Control(addresses)
+            service.details["simulator"] = addresses.control_url
             environment = cast.without_keys(environment) | addresses.environment()
             arguments = ("--bar-seconds", "1")
         self._supervisor.start(cast.oms(environment | cast.checked_limits(plan.limits), directory))

@@ -9,6 +9,9 @@ from ops.simulator import Control
 
 # What is still on its way after ten seconds has been lost: that is a difference.
 WITHIN_S = 10.0
+
+# Where the broker's word on an order is missing, the OMS settles it only after its own waits (oms/watch.py).
+UNSETTLED_WITHIN_S = 40.0
 _POLL_S = 0.1
 
 
@@ -18,7 +21,7 @@ async def settled(reader: RunReader, control: Control | None) -> list[str]:
     Orders still rest at the broker and may be filled between two looks: all must agree over two looks at an
     unchanged ledger. Without a control endpoint (Alpaca) the book is compared with the algorithms alone.
     """
-    deadline = asyncio.get_running_loop().time() + WITHIN_S
+    began = asyncio.get_running_loop().time()
     before: Ledger | None = None
     agreed = False
     while True:
@@ -30,7 +33,8 @@ async def settled(reader: RunReader, control: Control | None) -> list[str]:
         found = differences(tally.book, tally.portfolios, ledger, tally.unanswered)
         if not found and agreed and ledger == before:
             return []
-        if asyncio.get_running_loop().time() > deadline:
+        within_s = UNSETTLED_WITHIN_S if any(tally.book.unsettled()) else WITHIN_S
+        if asyncio.get_running_loop().time() - began > within_s:
             return found
         before, agreed = ledger, not found
         await asyncio.sleep(_POLL_S)

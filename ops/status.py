@@ -77,6 +77,8 @@ class Status(msgspec.Struct, frozen=True):
     open_orders: int
     latency_us: dict[str, dict[str, float | None]]
     streams: dict[str, int]
+    # Where faults can be made, when the simulator stands in for Alpaca; empty otherwise.
+    simulator: str = ""
     recent: tuple[tuple[int, Message], ...] = ()
 
     def as_json(self) -> bytes:
@@ -113,6 +115,7 @@ async def snapshot(
         open_orders=int(oms.get("open_orders") or 0),
         latency_us=_latencies(recent),
         streams=dict(sorted(sizes.items())),
+        simulator=str(_details(beats, "supervisor").get("simulator", "")),
         recent=tuple(recent),
     )
 

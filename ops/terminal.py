@@ -171,7 +171,10 @@ def still(status: Status) -> RenderableType:
     streams = _table("streams", "name", "entries")
     for name, size in status.streams.items():
         streams.add_row(name, f"{size:,}")
-    return Group(word, *_halt_banner(status), processes, _algorithms(status), latency, streams)
+    parts = [word, *_halt_banner(status), processes, _algorithms(status), latency, streams]
+    if status.simulator:
+        parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
+    return Group(*parts)
 
 
 def _table(title: str, *columns: str) -> Table:
