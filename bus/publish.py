@@ -81,7 +81,9 @@ class MarketWriter:
             return
         # The receive time identifies a frame when we look for it after a lost reply: no two are equal.
         batch.received_ns = self._last_received_ns = max(batch.received_ns, self._last_received_ns + 1)
-        while self._must_settle():
+        # A full window is emptied by half: what follows leaves in one write, and is answered in one.
+        most = WINDOW // 2 if len(self._under_way) >= WINDOW else WINDOW
+        while self._must_settle(most):
             await self._settle()
         sent = self._send(batch)
         self._under_way.append((batch, sent))
@@ -104,12 +106,12 @@ class MarketWriter:
         finally:
             await self._link.close()
 
-    def _must_settle(self) -> bool:
-        """Whether the window is full, or the oldest frame is answered or unsent: nothing overtakes it."""
+    def _must_settle(self, most: int) -> bool:
+        """Whether more than `most` are under way, or the oldest is answered or unsent: nothing overtakes it."""
         if not self._under_way:
             return False
         _, sent = self._under_way[0]
-        return sent is None or sent.done or len(self._under_way) >= WINDOW
+        return sent is None or sent.done or len(self._under_way) > most
 
     def _send(self, batch: MarketBatch) -> Sent | None:
         wire = self._link.wire

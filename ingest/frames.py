@@ -143,9 +143,8 @@ def _typed(frame: bytes, received_ns: int, feed: str) -> MarketBatch | None:
     whether every message had exactly one.
     """
     plain = frame.replace(b"\xa1t\xd7\xff", b"\xa1t\xcf").replace(b"\xa1t\xd6\xff", b"\xa1t\xce")
-    streams: list[str] = []
     values: list[int | bytes] = []
-    add_stream, add_value, encode, typed_streams = streams.append, values.append, _encode, _TYPED_STREAMS
+    add_value, encode, typed_streams = values.append, _encode, _TYPED_STREAMS
     latest_ms = received_ns // 1_000_000 + LEAD_MS
     second, second_ns, second_ms = -1, 0, 0
     try:
@@ -154,16 +153,15 @@ def _typed(frame: bytes, received_ns: int, feed: str) -> MarketBatch | None:
             return None
         for message in messages:
             packed = message.t
+            nanos, seconds = packed >> 34, packed & 0x3FFFFFFFF
             # Most messages of a frame share their second: the arithmetic of large numbers is done once.
-            if packed & 0x3FFFFFFFF != second:
-                second = packed & 0x3FFFFFFFF
-                second_ns, second_ms = second * 1_000_000_000, second * 1000
-            nanos = packed >> 34
+            if seconds != second:
+                second, second_ns, second_ms = seconds, seconds * 1_000_000_000, seconds * 1000
             message.t = second_ns + nanos
             ms = second_ms + nanos // 1_000_000
             add_value(ms if ms < latest_ms else latest_ms)
             add_value(encode(message))
-            add_stream(typed_streams[message.__class__][message.S])
+        streams = [typed_streams[message.__class__][message.S] for message in messages]
     except (msgspec.MsgspecError, ValueError):
         return None
     return MarketBatch(streams, values, received_ns, feed)
