@@ -1,10 +1,14 @@
 """Every command: help with an example, and bad input as one sentence with exit code 2."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 import redis
 
+from bus.connection import connect
+from bus.consume import Delivery
+from bus.dead import bury
 from tests.backbone import backbone, environment
 
 COMMANDS = (
@@ -120,6 +124,31 @@ def test_the_doctor_names_an_orders_server_that_may_forget(
     assert "set `appendfsync always`" in told.stdout
 
 
+def test_one_server_for_both_must_be_meant(orders_url: str, within: dict[str, str]) -> None:
+    within |= {"MD_REDIS_URL": orders_url, "ORDERS_REDIS_URL": orders_url}
+    told = backbone("demo", within=within)
+    assert (told.returncode, "--shared" in told.stderr, told.stdout) == (2, True, "")
+
+
 def test_dead_entries_are_listed_and_put_back(orders_url: str, within: dict[str, str]) -> None:
     within |= {"ORDERS_REDIS_URL": orders_url}
     assert backbone("dead", within=within).stdout == "Nothing is dead.\n"
+    with redis.Redis.from_url(orders_url) as client:
+        client.xadd("somewhere", {"type": "Odd", "data": "{}"}, id="5-0")
+        poison = Delivery("somewhere", "5-0", client.xrange("somewhere")[0][1])
+        asyncio.run(buried(orders_url, poison))
+        (entry_id, _), *_ = client.xrange("dead")
+        listed = backbone("dead", "list", within=within)
+        assert "from somewhere 5-0: ValueError: odd" in listed.stdout
+        again = backbone("dead", "put-back", entry_id.decode(), within=within)
+        assert again.returncode == 0, again.stderr
+        assert client.xlen("dead") == 0
+        assert [fields[b"type"] for _, fields in client.xrange("somewhere")] == [b"Odd", b"Odd"]
+    assert backbone("dead", "put-back", "9-9", within=within).returncode == 2
+
+
+async def buried(orders_url: str, delivery: Delivery) -> None:
+    """Put an entry among the dead, as a consumer does."""
+    client = connect(orders_url, name="test")
+    await bury(client, delivery, ValueError("odd"))
+    await client.aclose()

@@ -168,3 +168,13 @@ async def test_trimmed_entries_count_as_added(market: Client, orders: Client) ->
     for _ in range(5):
         await market.xadd("md:AAPL:trades", {"d": "{}"}, maxlen=2, approximate=False)
     assert (await reader.gained())["md:AAPL:trades"] == 5
+
+
+async def test_the_heartbeat_of_a_dead_process_is_not_taken_for_its_successor(
+    market: Client, orders: Client
+) -> None:
+    children = [{"name": "oms", "pid": 9, "state": "running", "restarts": 1}]
+    await beat(orders, "supervisor", 6, children=children)
+    await beat(orders, "oms", 8, ready=True)
+    status = await snapshot(market, orders, ACCOUNT, 0)
+    assert (status.processes["oms"].pid, status.processes["oms"].restarts) == (9, 1)
