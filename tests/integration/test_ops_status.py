@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from bus import halt, streams
-from bus.codec import MessageCodec
+from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import Halt
 from bus.order_messages import EVENTS, REQUESTS, OrderApproved, OrderFilled, OrderRequest, OrderTerms
@@ -47,8 +47,8 @@ async def beat(orders: Client, process: str, pid: int, **details: object) -> Non
     await orders.set(streams.alive(process), json.dumps(state))
 
 
-def fields(codec: MessageCodec, message: object) -> dict[str, bytes]:
-    return dict(zip(("type", "version", "data"), codec.encode(message), strict=True))  # type: ignore[arg-type]
+def fields(codec: MessageCodec, message: Message) -> dict[str, bytes]:
+    return dict(zip(("type", "version", "data"), codec.encode(message), strict=True))
 
 
 async def one_order(orders: Client, client_id: str) -> None:
