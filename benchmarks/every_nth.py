@@ -2,13 +2,13 @@
 
 from decimal import Decimal
 
-from algos import Algorithm, Trade
+from algos import Algorithm, Trade, parameter
 
 
 class EveryNth(Algorithm):
     """Buys one share at a limit near the market."""
 
-    nth: int = 50
+    nth: int = parameter(50, "trades to an order")
 
     def prepare(self) -> None:
         """Nothing has been seen."""

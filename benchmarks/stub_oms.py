@@ -1,6 +1,7 @@
 """The real OMS before a broker that says yes at once: `python -m benchmarks.stub_oms LIMITS`."""
 
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -59,6 +60,9 @@ class YesBroker:
     def account(self) -> BrokerAccount:
         """Money enough."""
         return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
+
+    def count_lookups(self, counted: Callable[[], None]) -> None:
+        """There are no requests to count."""
 
     def close(self) -> None:
         """Nothing is open."""

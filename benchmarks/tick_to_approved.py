@@ -24,6 +24,9 @@ from bus.streams import MARKET_LEASE, journal
 SYMBOLS = ("AAPL", "MSFT")
 TICKS_PER_SECOND = 1000
 SECONDS = 10.0
+START_S = 30.0
+NTH = (47, 53)
+ORDER_EVERY_S = 1 / sum(TICKS_PER_SECOND / nth for nth in NTH)
 # Orders of the first seconds warm the processes up and do not count.
 WARM_UP_ORDERS = 40
 ALGORITHM = str(Path(__file__).with_name("every_nth.py")) + ":EveryNth"
@@ -38,13 +41,14 @@ def measure(directory: Path) -> Row:
         "ORDERS_REDIS_URL": orders.url,
         "BACKBONE_OMS_REQUESTS_PER_MINUTE": "100000000",
     }
-    names = ("bench-a", "bench-b")
-    algorithm = ("algos", ALGORITHM, "--symbols", ",".join(SYMBOLS), "--name")
+    # Two strategies that seldom fire on the same tick.
+    names, every = ("bench-a", "bench-b"), tuple(f"nth={nth}" for nth in NTH)
+    algorithm = ("algos", ALGORITHM, "--symbols", ",".join(SYMBOLS), "--param")
     try:
         with (
             process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment),
-            process(*algorithm, names[0], directory=directory, environment=environment),
-            process(*algorithm, names[1], directory=directory, environment=environment),
+            process(*algorithm, every[0], "--name", names[0], directory=directory, environment=environment),
+            process(*algorithm, every[1], "--name", names[1], directory=directory, environment=environment),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             times = runner.run(_orders(market.url, orders.url, names))
@@ -72,8 +76,9 @@ async def _orders(md_url: str, orders_url: str, names: tuple[str, ...]) -> list[
     await lease.acquire()
     writer = MarketWriter(md_url, lease)
     playing = asyncio.ensure_future(_play(writer))
-    while not all([await _leads(client, name) for name in names]):
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(START_S):
+        while not all([await _leads(client, name) for name in names]):
+            await asyncio.sleep(0.1)
     watching = asyncio.ensure_future(_watch(orders_url))
     await asyncio.sleep(SECONDS)
     watching.cancel()
@@ -126,10 +131,12 @@ async def _watch(url: str) -> None:
 
 
 async def _script(url: str) -> float:
-    """One approval written and acknowledged by a script of its own, `appendfsync always`."""
+    """One approval written and acknowledged by a raw script at the orders' pace, `appendfsync always`."""
     connection = await RawConnection.open(url)
     script = Script(BARE)
     await connection.call("SCRIPT", "LOAD", script.text)
     connection.close()
     keys = ["bench:journal", "bench:events", "bench:requests"]
-    return await script_p50_us(url, script.packed(keys, ["OrderApproved", "1", "x" * 500, "1-1"]))
+    return await script_p50_us(
+        url, script.packed(keys, ["OrderApproved", "1", "x" * 500, "1-1"]), every_s=ORDER_EVERY_S
+    )
