@@ -189,7 +189,7 @@ async def _consume_raw(url: str, group: str) -> list[int]:
     reply = (await connection.send(read))[-1]
     while True:
         ids = []
-        for id_, (name, value) in (entry for _, entries in reply or () for entry in entries):
+        for id_, (name, value, *_) in (entry for _, entries in reply or () for entry in entries):
             if name == b"end":
                 return times
             times.append(time.time_ns() - orjson.loads(value)["t"])

@@ -28,15 +28,20 @@ MARKET_SCRIPT = Script(
     + """\
 local received, feed, marker = ARGV[2], ARGV[3], ARGV[4]
 for i = 2, #KEYS do
-  local entry = {'XADD', KEYS[i], ARGV[2 * i + 1] .. '-*', 'd', ARGV[2 * i + 2], 'r', received}
-  if feed ~= '' then entry[8] = 'feed' entry[9] = feed end
-  if marker ~= '' then entry[#entry + 1] = 'type' entry[#entry + 1] = marker end
-  local reply = redis.pcall(unpack(entry))
-  if type(reply) == 'table' and reply.err then
+  local key, id, data = KEYS[i], ARGV[2 * i + 1] .. '-*', ARGV[2 * i + 2]
+  while true do
+    local reply
+    if marker ~= '' then
+      local last = feed ~= '' and {'feed', feed} or {}
+      reply = redis.pcall('XADD', key, id, 'd', data, 'r', received, 'type', marker, unpack(last))
+    elseif feed ~= '' then
+      reply = redis.pcall('XADD', key, id, 'd', data, 'r', received, 'feed', feed)
+    else
+      reply = redis.pcall('XADD', key, id, 'd', data, 'r', received)
+    end
+    if type(reply) ~= 'table' or not reply.err then break end
     if not string.find(reply.err, 'equal or smaller', 1, true) then return reply end
-    local last = redis.call('XINFO', 'STREAM', KEYS[i])[8]
-    entry[3] = string.match(last, '%d+') .. '-*'
-    redis.call(unpack(entry))
+    id = string.match(redis.call('XINFO', 'STREAM', key)[8], '%d+') .. '-*'
   end
 end
 return #KEYS - 1

@@ -144,16 +144,20 @@ class Wire(asyncio.Protocol):
     def send(self, packed: bytes, replies: int = 1) -> Sent:
         """Send packed commands; await what it returns for all their replies.
 
-        What is sent within one turn of the event loop leaves in one write: waking the server is the dearest
-        part of a small command. Raises ServerUnreachable when there is no connection: then nothing was sent.
+        It leaves at once when nothing else is under way; otherwise what is sent within one turn of the event
+        loop leaves in one write, as waking the server is the dearest part of a small command. Raises
+        ServerUnreachable when there is no connection: then nothing was sent.
         """
         if self._transport is None or self._closed.done():
             raise ServerUnreachable(f"no connection to {shown(self._url)}; nothing was sent")
         sent = Sent(self._loop, replies)
+        if not self._waiting:
+            self._transport.write(packed)
+        else:
+            self._leaving.append(packed)
+            if len(self._leaving) == 1:
+                self._loop.call_soon(self._leave)
         self._waiting.append(sent)
-        self._leaving.append(packed)
-        if len(self._leaving) == 1:
-            self._loop.call_soon(self._leave)
         return sent
 
     async def call(self, *arguments: str | bytes | int) -> Reply:
