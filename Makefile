@@ -9,8 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	@$(VENV)/bin/backbone demo $(ARGS)
 
+# A file's tests stay with one of two workers, so what a file starts is started once.
 test: $(READY)
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY)
 	@$(VENV)/bin/ruff check .
