@@ -1,6 +1,7 @@
-"""The real OMS before a broker that says yes at once: `python -m benchmarks.stub_oms LIMITS`."""
+"""The real OMS before a broker that always says yes: `python -m benchmarks.stub_oms LIMITS`."""
 
 import sys
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +12,17 @@ from oms.risk import Approved
 from oms.settings import OmsSettings
 
 
+# Alpaca answers an order in tens of milliseconds.
+ANSWER_S = 0.02
+
+
 class YesBroker:
     """Takes every order and never fills one."""
 
     def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
         """An order taken; permission is asked as ever."""
         before_send()
+        time.sleep(ANSWER_S)
         terms = approved.terms
         return BrokerOrder(
             id=f"broker-{approved.client_order_id}",

@@ -1,7 +1,6 @@
 """The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
 
-from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -23,9 +22,6 @@ ACCOUNT = ""
 
 _SECOND_NS = 1_000_000_000
 
-# Times of approval that are kept beyond the last second before they are cut away, all at once.
-_OLD_TIMES = 1000
-
 
 class Book:
     """Every event of the journal, applied in its order, gives the same book.
@@ -42,7 +38,7 @@ class Book:
         self._open_count: dict[str, int] = defaultdict(int)
         self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._reserved: dict[str, Decimal] = defaultdict(Decimal)
-        self._approvals: dict[str, list[int]] = defaultdict(list)
+        self._approvals: dict[str, deque[int]] = defaultdict(deque)
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
             OrderRefused: self._refused,  # type: ignore[dict-item]
@@ -100,9 +96,11 @@ class Book:
         return self._open_count[algorithm]
 
     def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
-        """How many orders were approved after this time; of the last second at most."""
-        times_ns = self._approvals.get(algorithm, ())
-        return len(times_ns) - bisect_right(times_ns, since_ns)
+        """How many orders were approved after this time. Older ones are forgotten: asked times only grow."""
+        times_ns = self._approvals[algorithm]
+        while times_ns and times_ns[0] <= since_ns:
+            times_ns.popleft()
+        return len(times_ns)
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
@@ -204,10 +202,8 @@ class Book:
         order.held_quantity, order.held_value, order.held_open = quantity, value, is_open
 
 
-def _note_time(times_ns: list[int], at_ns: int) -> None:
-    """Append a time to a list that stays sorted, even where the clock was set back, and short."""
+def _note_time(times_ns: deque[int], at_ns: int) -> None:
+    """Append a time and forget those a second older; sorted even where the clock was set back."""
     times_ns.append(max(at_ns, times_ns[-1]) if times_ns else at_ns)
-    if len(times_ns) > _OLD_TIMES:
-        old = bisect_right(times_ns, times_ns[-1] - _SECOND_NS)
-        if old > _OLD_TIMES // 2:
-            del times_ns[:old]
+    while times_ns[0] <= times_ns[-1] - _SECOND_NS:
+        times_ns.popleft()
