@@ -23,11 +23,12 @@ check: $(READY)
 bench: $(READY)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
-# The lock is made by hand, when a dependency changes: no target depends on it.
+# The lock is made by hand, when a dependency changes: no target depends on it. What is locked stays as it is;
+# `make lock ARGS=--upgrade` takes the newest of everything.
 lock: $(READY)
 	@$(VENV)/bin/python -m pip install --quiet uv
 	@$(VENV)/bin/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
-		--quiet --upgrade pyproject.toml -o requirements.lock
+		--no-emit-index-url --no-emit-find-links --quiet $(ARGS) pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV)

@@ -26,10 +26,15 @@ def is_amount(value: Decimal) -> bool:
         return False
     if not value:
         return True
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or value.adjusted() > _MAXIMUM_EXPONENT:
+    if value.adjusted() > _MAXIMUM_EXPONENT:
         return False
-    return exponent >= _MINIMUM_EXPONENT or value.normalize(_EXACT).as_tuple().exponent >= _MINIMUM_EXPONENT  # type: ignore[operator]
+    # Nearly all are short already; only the others pay for taking off their trailing zeros.
+    return _places_fit(value) or _places_fit(value.normalize(_EXACT))
+
+
+def _places_fit(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= _MINIMUM_EXPONENT
 
 
 def times(left: Decimal, right: Decimal) -> Decimal:

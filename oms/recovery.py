@@ -1,5 +1,7 @@
 """Catching up with the broker, at start and after each break of its stream, before any order is taken."""
 
+from functools import partial
+
 import structlog
 
 from bus.clock import Clock
@@ -97,7 +99,7 @@ class Recovery:
         for known in list(book.open_orders()):
             if known.client_order_id in found_ids or not (at_start or known.settled):
                 continue
-            single = await self._sender.call(lambda name=known.client_order_id: self._broker.find(name))  # type: ignore[misc]
+            single = await self._sender.call(partial(self._broker.find, known.client_order_id))
             if single is not None:
                 self._compare(single, self._clock.now_ns())
             elif not known.settled:

