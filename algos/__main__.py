@@ -9,7 +9,7 @@ from algos.loading import default_name, load_class, make, parameters_given
 from algos.parameters import read_parameters
 from algos.runner import Runner
 from algos.settings import AlgoSettings
-from bus.connection import connect, require_server
+from bus.connection import require_servers
 from bus.logs import set_up
 from bus.service import Service, live, run
 from bus.settings import load
@@ -61,15 +61,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     algorithm = make(found, symbols, parameters)
     process = f"algo-{name}"
     set_up(process, level=settings.log_level)
-    for url, variable in (
-        (settings.md_redis_url, "MD_REDIS_URL"),
-        (settings.orders_redis_url, "ORDERS_REDIS_URL"),
-    ):
-        client = connect(url, name=f"{process}-check")
-        try:
-            await require_server(client, url, variable)
-        finally:
-            await client.aclose()
+    await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{process}-check")
     service = Service(process)
     runner = Runner(algorithm, name, service, settings)
     # The runner ends in time by itself and says who was late; two seconds more are for its own goodbye.

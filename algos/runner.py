@@ -120,7 +120,7 @@ class Runner:
         self._leader.hand(self._dispatcher.status, State.LEADER, self._clock.now_ns())
         log.info("leads", token=self._lease.token, position=self._desk.portfolio.quantities)
         await run_together(
-            self._keep_lease(),
+            self._lease.keep(),
             self._leader.send_when_waiting(),
             self._events.run(),
             self._timers(),
@@ -141,16 +141,6 @@ class Runner:
     async def _is_registered(self) -> bool:
         await self._events.fold()
         return self._events.registered
-
-    async def _keep_lease(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease.ttl_ms / 3000)
-            try:
-                await self._lease.renew()
-            except (redis.asyncio.RedisError, OSError) as error:
-                log.warning("lease not renewed", error=str(error))
-                if not self._lease.held:
-                    raise Fenced(f"{self._lease.key} ran out while its server was away") from error
 
     async def _market(self, feed: MarketFeed) -> None:
         await feed.run()

@@ -11,7 +11,6 @@ from oms.broker import BeforeSend, Broker, BrokerAccount, BrokerOrder, BrokerPos
 from oms.risk import Approved
 from oms.settings import OmsSettings
 
-
 # Alpaca answers an order in tens of milliseconds.
 ANSWER_S = 0.02
 

@@ -40,13 +40,25 @@ def connect(url: str, *, name: str) -> Client:
         ) from None
 
 
-async def require_server(client: Client, url: str, variable: str) -> None:
-    """Check that the server answers, lets us in and is recent enough.
+async def require_servers(market_url: str, orders_url: str, *, name: str) -> bool:
+    """Check both servers, as `require_server` does each. Returns whether they are two."""
+    runs = set()
+    for url, variable in ((market_url, "MD_REDIS_URL"), (orders_url, "ORDERS_REDIS_URL")):
+        client = connect(url, name=name)
+        try:
+            runs.add(await require_server(client, url, variable))
+        finally:
+            await client.aclose()
+    return len(runs) == 2
+
+
+async def require_server(client: Client, url: str, variable: str) -> str:
+    """Check that the server answers, lets us in and is recent enough; returns the id of its run.
 
     Raises InvalidInput with a sentence that names the setting (`variable`) and what to do.
     """
     try:
-        version = (await client.info("server"))["redis_version"]
+        found = await client.info("server")
     except (redis.asyncio.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise InvalidInput(
             f"{variable}={shown(url)}: the server refused the user or password ({error}); "
@@ -58,10 +70,12 @@ async def require_server(client: Client, url: str, variable: str) -> None:
         raise InvalidInput(
             f"{variable}={shown(url)}: no server answers there ({error}); start it or correct the address"
         ) from error
-    if tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST_SERVER:
+    version = str(found["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
         raise InvalidInput(
             f"{variable}={shown(url)}: version {version} is too old; Redis 7.0 or newer is needed"
         )
+    return str(found["run_id"])
 
 
 def shown(url: str) -> str:

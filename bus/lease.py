@@ -1,6 +1,9 @@
 """Leases: one holder at a time, and a fencing token that every guarded write checks in its own script."""
 
+import asyncio
+
 import redis.asyncio
+import structlog
 
 from bus.clock import Clock, SystemClock
 from bus.connection import Client
@@ -24,6 +27,8 @@ return value
 """
 _RENEW = FENCE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+log = structlog.get_logger()
 
 
 class Lease:
@@ -63,6 +68,11 @@ class Lease:
         """Whether the lease is certainly still ours, by the local clock."""
         return bool(self.value) and self._clock.monotonic_ns() < self._valid_until_ns
 
+    @property
+    def renewal_s(self) -> float:
+        """How long after one renewal the next is due."""
+        return self.ttl_ms / 3000
+
     async def acquire(self) -> bool:
         """Take the lease where it is free; False where somebody holds it."""
         asked_ns = self._clock.monotonic_ns()
@@ -84,6 +94,20 @@ class Lease:
             self.value = ""
             raise Fenced(f"the lease {self.key} is not ours any more: stop writing") from error
         self._extend(asked_ns)
+
+    async def keep(self) -> None:
+        """Renew until cancelled. Raises Fenced once the lease has run out or is another's.
+
+        A server that is away is forgiven for as long as the lease certainly holds.
+        """
+        while True:
+            await asyncio.sleep(self.renewal_s)
+            try:
+                await self.renew()
+            except (redis.asyncio.RedisError, OSError) as error:
+                log.warning("lease not renewed", lease=self.key, error=str(error))
+                if not self.held:
+                    raise Fenced(f"the lease {self.key} ran out while its server did not answer") from error
 
     async def release(self) -> None:
         """Give the lease back, if it is still ours."""

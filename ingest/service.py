@@ -10,7 +10,7 @@ import orjson
 import redis.asyncio
 import structlog
 
-from bus.connection import Client, connect, require_server
+from bus.connection import Client, connect, require_servers
 from bus.errors import Fenced
 from bus.lease import Lease
 from bus.publish import MarketWriter, Publisher
@@ -46,12 +46,11 @@ log = structlog.get_logger()
 async def serve(settings: IngestSettings, name: str = "ingest") -> None:
     """Run until a signal. Raises InvalidInput for settings, keys or servers that cannot work."""
     settings.keys()
+    await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{name}-check")
     service = Service(name)
     market = connect(settings.md_redis_url, name=name)
     orders = connect(settings.orders_redis_url, name=name)
     try:
-        await require_server(market, settings.md_redis_url, "MD_REDIS_URL")
-        await require_server(orders, settings.orders_redis_url, "ORDERS_REDIS_URL")
         ingest = Ingest(service, settings, market, orders)
         await live(service, settings.orders_redis_url, ingest.run)
     finally:

@@ -41,7 +41,7 @@ class Tenure:
     async def keep(self) -> None:
         """Renew until cancelled. Raises Fenced when somebody else has taken over."""
         while True:
-            await asyncio.sleep(self.lease.ttl_ms / 3000)
+            await asyncio.sleep(self.lease.renewal_s)
             value = self.lease.value
             try:
                 if value:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import redis.asyncio
 import structlog
 
+from bus.connection import require_servers
 from bus.consume import GroupReader
-from bus.errors import BackboneError, Fenced
+from bus.errors import BackboneError
 from bus.lease import Lease
 from bus.service import Service
 from oms import startup
@@ -49,13 +50,13 @@ class Oms:
         """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved."""
         parts = self.parts
         try:
-            await startup.require_servers(parts)
+            await require_servers(parts.settings.md_redis_url, parts.settings.orders_redis_url, name="oms-check")
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(parts.sender.run())]
                 if await startup.keys_work(parts) and await startup.lead(parts):
                     background.append(tasks.create_task(parts.journal.run()))
                     background.append(tasks.create_task(insistently(parts.halts.run())))
-                    background.append(tasks.create_task(insistently(self._keep_lease())))
+                    background.append(tasks.create_task(insistently(parts.lease.keep())))
                     await self._work(tasks)
                     await parts.lease.release()
                 for task in background:
@@ -97,17 +98,6 @@ class Oms:
         await asyncio.gather(*workers, return_exceptions=True)
         await parts.journal.flush()
         await parts.registry.leave()
-
-    async def _keep_lease(self) -> None:
-        lease = self.parts.lease
-        while True:
-            await asyncio.sleep(lease.ttl_ms / 3000)
-            try:
-                await lease.renew()
-            except (redis.asyncio.RedisError, OSError) as error:
-                log.warning("lease not renewed", error=str(error))
-                if not lease.held:
-                    raise Fenced("the orders server did not answer for as long as the lease holds") from error
 
     async def _take_requests(self) -> None:
         while True:

@@ -4,24 +4,12 @@ import orjson
 import structlog
 
 from bus import halt, streams
-from bus.connection import connect, require_server
 from bus.consume import GroupReader
 from bus.errors import InvalidInput
 from oms.broker import KeysRefused
 from oms.parts import Parts
 
 log = structlog.get_logger()
-
-
-async def require_servers(parts: Parts) -> None:
-    """Check both servers. Raises InvalidInput that names the one that is away or too old."""
-    settings = parts.settings
-    await require_server(parts.client, settings.orders_redis_url, "ORDERS_REDIS_URL")
-    market = connect(settings.md_redis_url, name="oms-check")
-    try:
-        await require_server(market, settings.md_redis_url, "MD_REDIS_URL")
-    finally:
-        await market.aclose()
 
 
 async def keys_work(parts: Parts) -> bool:

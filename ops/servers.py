@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from bus import embedded
-from bus.connection import connect, require_server
+from bus.connection import require_servers
 from bus.errors import InvalidInput
 from ops.lifeline import tied_to_this_process
 from ops.running import Servers
@@ -37,15 +37,8 @@ async def check(servers: Servers, *, shared: bool = True) -> None:
 
     And where both are one, unless that is meant (`shared`).
     """
-    identities = []
-    for url, variable in ((servers.market, "MD_REDIS_URL"), (servers.orders, "ORDERS_REDIS_URL")):
-        client = connect(url, name="ops-check")
-        try:
-            await require_server(client, url, variable)
-            identities.append((await client.info("server"))["run_id"])
-        finally:
-            await client.aclose()
-    if identities[0] == identities[1] and not shared:
+    are_two = await require_servers(servers.market, servers.orders, name="ops-check")
+    if not are_two and not shared:
         raise InvalidInput(
             "MD_REDIS_URL and ORDERS_REDIS_URL are one server: a burst of market data could hold up the kill "
             "switch; use two, or say --shared"
