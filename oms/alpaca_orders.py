@@ -36,12 +36,32 @@ class AlpacaOrder(msgspec.Struct, frozen=True):
     extended_hours: bool = False
 
 
+# No quantity and no price of a real order has more digits before the point, or places behind it, than this.
+_MOST_DIGITS = 30
+
+
 def read_order(raw: Any) -> BrokerOrder:
     """An order of a REST answer. Raises Unreadable, naming the field that is wrong."""
     try:
-        return broker_order(msgspec.convert(raw, AlpacaOrder, strict=False))
+        order = msgspec.convert(raw, AlpacaOrder, strict=False)
     except msgspec.ValidationError as error:
         raise Unreadable(f"an order of Alpaca's: {error}") from error
+    check_numbers(order)
+    return broker_order(order)
+
+
+def check_numbers(order: AlpacaOrder) -> None:
+    """Raises Unreadable for a number that sums cannot hold: NaN, Infinity, or one of absurd size."""
+    for name in ("qty", "notional", "limit_price", "stop_price", "filled_qty", "filled_avg_price"):
+        value: Decimal | None = getattr(order, name)
+        if value is not None and not is_countable(value):
+            raise Unreadable(f"order {order.id[:64]}: {name} is {str(value)[:64]}")
+
+
+def is_countable(value: Decimal) -> bool:
+    """Whether this is a finite number with a sane count of digits."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -_MOST_DIGITS and value.adjusted() <= _MOST_DIGITS
 
 
 def broker_order(order: AlpacaOrder) -> BrokerOrder:
@@ -123,7 +143,10 @@ def time_ns(written: str) -> int:
     if match is None:
         raise Unreadable(f"{written[:64]!r} is not a time such as 2026-01-02T15:04:05.123456789Z")
     seconds, fraction, zone = match.groups()
-    moment = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
+    try:
+        moment = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
+    except ValueError as error:
+        raise Unreadable(f"{written[:64]!r} is no time: {error}") from error
     return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 

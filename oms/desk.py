@@ -168,7 +168,10 @@ class Desk:
 
     def _translated(self, delivery: Delivery, strays: list[tuple[orders.Order, str]]) -> list[Message]:
         book = self._records.book
-        received_ns = int(delivery.fields.get(b"r", b"0")) or self._clock.now_ns()
+        try:
+            received_ns = int(delivery.fields.get(b"r", b"0")) or self._clock.now_ns()
+        except ValueError as error:
+            raise Unreadable("its receive time r is not a number") from error
         translation = translate(delivery.fields.get(b"data", b""), book, received_ns)
         for event in translation.events:
             self._records.take(event)

@@ -9,7 +9,7 @@ from bus.codec import Message
 from bus.errors import Unreadable
 from bus.order_messages import CancelRefused, OrderFilled, OrderUpdated, Reason
 from oms.adoption import adopted, owner, side_of
-from oms.alpaca_orders import AlpacaOrder, broker_order, time_ns
+from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
@@ -65,9 +65,10 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
         if envelope.stream != "trade_updates":
             raise Unreadable(f"a frame of stream {envelope.stream[:64]!r}; known here: trade_updates")
         update = _read_update(envelope.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"a trade update: {error}") from error
     order = update.order
+    check_numbers(order)
     at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
     known = book.orders.get(order.client_order_id)
     translation = Translation(order=known)
@@ -85,7 +86,7 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
 
 def _fill(translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int) -> None:
     order, quantity, price = update.order, update.qty, update.price
-    if quantity is None or price is None or not (is_amount(quantity) and price.is_finite() and quantity > 0):
+    if quantity is None or price is None or not (is_amount(quantity) and is_countable(price) and quantity > 0):
         raise Unreadable(f"a {update.event} of order {order.id} with quantity {quantity} and price {price}")
     cumulative = order.filled_qty or ZERO
     execution_id = update.execution_id or f"{order.id}:{cumulative.normalize():f}"

@@ -141,6 +141,16 @@ async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str
         assert any(type(event).__name__ == "FactKept" for event in await oms.journal())
 
 
+async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(
+    md_url: str, orders_url: str
+) -> None:
+    async with running(md_url, orders_url) as oms:
+        fields = {"type": "TradeUpdate", "version": "1", "data": b"{}", "r": "soon"}
+        await oms.client.xadd(streams.account(ACCOUNT), fields)
+        await until(lambda: oms.oms.parts.records.counts["dead"] == 1, "the fact to be kept")
+        await until(lambda: f"account:{ACCOUNT}" in oms.oms.parts.halts.state.scopes, "the account's halt")
+
+
 async def test_a_brokers_refusal_reaches_the_algorithm(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         oms.broker.refuse_next("40310000", "insufficient buying power")

@@ -129,6 +129,11 @@ def test_an_unknown_order_with_our_id_is_adopted_and_another_is_external() -> No
         frame("fill", "filled", "10", order={"side": "sideways"}, execution_id="e", qty="10", price="99"),
         frame("new", "new", order={"id": 7}),
         frame("new", "new", timestamp="yesterday"),
+        frame("new", "new", timestamp="2026-13-45T25:00:00Z"),
+        frame("new", "new", "NaN"),
+        frame("fill", "filled", "sNaN", execution_id="e", qty="10", price="99"),
+        frame("fill", "filled", "10", execution_id="e", qty="10", price="1e999999"),
+        b'{"stream": "trade_updates", "data": ' + b"[" * 100_000,
     ],
 )
 def test_what_may_hide_a_fact_is_unreadable(broken: bytes) -> None:
