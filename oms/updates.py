@@ -86,7 +86,8 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
 
 def _fill(translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int) -> None:
     order, quantity, price = update.order, update.qty, update.price
-    if quantity is None or price is None or not (is_amount(quantity) and is_countable(price) and quantity > 0):
+    sound = quantity is not None and price is not None and is_amount(quantity) and is_countable(price)
+    if quantity is None or price is None or not sound or quantity <= 0:
         raise Unreadable(f"a {update.event} of order {order.id} with quantity {quantity} and price {price}")
     cumulative = order.filled_qty or ZERO
     execution_id = update.execution_id or f"{order.id}:{cumulative.normalize():f}"
