@@ -41,9 +41,9 @@ def connect(url: str, *, name: str) -> Client:
 
 
 async def require_servers(market_url: str, orders_url: str, *, name: str) -> bool:
-    """Check both servers, as `require_server` does each. Returns whether they are two."""
+    """Check both servers, that of orders first, as `require_server` does each. Returns whether they are two."""
     runs = set()
-    for url, variable in ((market_url, "MD_REDIS_URL"), (orders_url, "ORDERS_REDIS_URL")):
+    for url, variable in ((orders_url, "ORDERS_REDIS_URL"), (market_url, "MD_REDIS_URL")):
         client = connect(url, name=name)
         try:
             runs.add(await require_server(client, url, variable))
@@ -53,7 +53,7 @@ async def require_servers(market_url: str, orders_url: str, *, name: str) -> boo
 
 
 async def require_server(client: Client, url: str, variable: str) -> str:
-    """Check that the server answers, lets us in and is recent enough; returns the id of its run.
+    """Check that the server answers, lets us in and is recent enough; returns what identifies it.
 
     Raises InvalidInput with a sentence that names the setting (`variable`) and what to do.
     """
@@ -75,7 +75,8 @@ async def require_server(client: Client, url: str, variable: str) -> str:
         raise InvalidInput(
             f"{variable}={shown(url)}: version {version} is too old; Redis 7.0 or newer is needed"
         )
-    return str(found["run_id"])
+    # Some services leave it out; then their address must tell them apart.
+    return str(found.get("run_id") or url)
 
 
 def shown(url: str) -> str:

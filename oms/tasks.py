@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from bus.service import ended
+
 _AGAIN_S = 0.1
 
 
@@ -17,7 +19,5 @@ async def insistently(body: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.wait({task})
     finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=_AGAIN_S)
+        await ended(task, again_s=_AGAIN_S)
     task.result()

@@ -56,15 +56,11 @@ async def _list(count: int, as_json: bool) -> None:
     import orjson
 
     from bus import dead, streams
-    from bus.connection import connect, require_server
-    from ops.running import servers
+    from ops.orders_server import orders_server
 
-    found = servers(orders_only=True)
-    client = connect(found.orders, name="ops-dead")
-    try:
-        await require_server(client, found.orders, "ORDERS_REDIS_URL")
-        none = True
-        for name in (streams.DEAD, streams.orders_dead(found.account)):
+    none = True
+    async with orders_server("ops-dead") as (client, account):
+        for name in (streams.DEAD, streams.orders_dead(account)):
             for entry in await dead.entries(client, dead=name, count=count):
                 none = False
                 if as_json:
@@ -72,8 +68,6 @@ async def _list(count: int, as_json: bool) -> None:
                 else:
                     print(f"{name}  {entry.id}  from {entry.stream} {entry.entry_id}: {entry.error}")
                     print(f"    {entry.payload}")
-    finally:
-        await client.aclose()
     if none and not as_json:
         print("Nothing is dead.")
 
@@ -82,18 +76,12 @@ async def _put_back(entry_id: str, orders: bool) -> None:
     import re
 
     from bus import dead, streams
-    from bus.connection import connect, require_server
     from bus.errors import InvalidInput
-    from ops.running import servers
+    from ops.orders_server import orders_server
 
     if not re.fullmatch(r"\d+-\d+", entry_id):
         raise InvalidInput(f"ID {entry_id!r}: an entry's id is two numbers, such as 1700000000000-0")
-    found = servers(orders_only=True)
-    client = connect(found.orders, name="ops-dead")
-    try:
-        await require_server(client, found.orders, "ORDERS_REDIS_URL")
-        name = streams.orders_dead(found.account) if orders else streams.DEAD
+    async with orders_server("ops-dead") as (client, account):
+        name = streams.orders_dead(account) if orders else streams.DEAD
         new_id = await dead.put_back(client, entry_id, dead=name)
-    finally:
-        await client.aclose()
     print(f"Put back as {new_id}.")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ops.options import Algo, AsJson, Seconds, Shared, Symbols
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -12,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    symbols: Annotated[str, typer.Option(help="comma-separated; default AAPL,MSFT,SPY,TSLA")] = "",
+    symbols: Symbols = "",
     data: Annotated[
         Path | None, typer.Option(help="play a recorded .ndjson or .ndjson.gz file; the run ends with it")
     ] = None,
@@ -25,16 +27,10 @@ def demo(
         typer.Option(min=0, help="generated messages a second, all symbols together; default 500"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same market")] = 1,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
-    algo: Annotated[
-        list[str] | None, typer.Option(help="file.py:Class to run instead of the two; may be repeated")
-    ] = None,
-    shared: Annotated[
-        bool, typer.Option("--shared", help="one server for market data and orders is meant so")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
-    ] = False,
+    seconds: Seconds = None,
+    algo: Algo = None,
+    shared: Shared = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run everything here, against a simulated market.
 

@@ -93,18 +93,12 @@ def _who() -> str:
 
 async def _change(message: Any, as_json: bool) -> None:
     from bus import halt as halts
-    from bus.connection import connect, require_server
-    from ops.running import servers
+    from ops.orders_server import orders_server
 
-    found = servers(orders_only=True)
-    client = connect(found.orders, name="ops-halt")
-    try:
-        await require_server(client, found.orders, "ORDERS_REDIS_URL")
+    async with orders_server("ops-halt") as (client, account):
         before = await halts.read(client)
-        notes = await _notes(client, found.account, message, before)
+        notes = await _notes(client, account, message, before)
         state = await halts.change(client, message)
-    finally:
-        await client.aclose()
     _print(message, state, notes, as_json)
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ops.options import Algo, AsJson, Seconds, Shared, Symbols
+
 if TYPE_CHECKING:
     from ops.plan import Plan
 
@@ -15,18 +17,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
-    symbols: Annotated[str, typer.Option(help="comma-separated; default AAPL,MSFT,SPY,TSLA")] = "",
-    algo: Annotated[
-        list[str] | None, typer.Option(help="file.py:Class to run instead of the two; may be repeated")
-    ] = None,
+    symbols: Symbols = "",
+    algo: Algo = None,
     limits: Annotated[Path | None, typer.Option(help="risk limits as TOML")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="end after so long; default: Ctrl-C")] = None,
-    shared: Annotated[
-        bool, typer.Option("--shared", help="one server for market data and orders is meant so")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="the last line on stdout is one JSON object; progress on stderr")
-    ] = False,
+    seconds: Seconds = None,
+    shared: Shared = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run everything here, against Alpaca paper.
 

@@ -130,7 +130,7 @@ async def test_b1_a_documented_session_shows_a_minute_of_trades(client: Any, md_
         ],
         [
             "1700000060000-0",
-            ["d", gap.decode(), "r", "1700000060000000001", "feed", "iex", "type", "GapOpened"],
+            ["d", gap.decode(), "r", "1700000060000000001", "type", "GapOpened", "feed", "iex"],
         ],
     ]
     assert last == minute[-1:]

@@ -1,0 +1,22 @@
+"""A connection to the orders server that the environment names, or of what runs here."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from bus.connection import Client, connect, require_server
+from ops.running import servers
+
+
+@contextlib.asynccontextmanager
+async def orders_server(name: str) -> AsyncIterator[tuple[Client, str]]:
+    """A client of the orders server, called `name` there, and the account on it; closed with the block.
+
+    Raises InvalidInput where nothing tells which server, or where it does not answer.
+    """
+    found = servers(orders_only=True)
+    client = connect(found.orders, name=name)
+    try:
+        await require_server(client, found.orders, "ORDERS_REDIS_URL")
+        yield client, found.account
+    finally:
+        await client.aclose()
