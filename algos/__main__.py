@@ -17,17 +17,18 @@ from bus.streams import checked_name
 
 EXAMPLE = """\
 example:
-  python -m algos strategies/cross.py:MovingAverageCross --symbols AAPL,MSFT --param fast=5
+  backbone algo strategies/cross.py:MovingAverageCross --symbols AAPL,MSFT --param fast=5
 
 Parameters may also be given as BACKBONE_PARAM_<NAME>; --param wins. The servers are MD_REDIS_URL and
-ORDERS_REDIS_URL. Exit code: 0 after a shutdown, 1 after a failure, 2 for input that is wrong.
+ORDERS_REDIS_URL; where neither is set, those of the `backbone demo` or `backbone up` that runs here.
+Exit code: 0 after a shutdown, 1 after a failure, 2 for input that is wrong.
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """What can be typed."""
     made = argparse.ArgumentParser(
-        prog="python -m algos",
+        prog="backbone algo",
         description="Run one algorithm.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -58,7 +58,7 @@ def make(algorithm: type[Algorithm], symbols: Sequence[str], parameters: Mapping
         return algorithm(symbols=chosen, **parameters)
     except InvalidInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(
             f"{algorithm.__name__} could not be made{_where(error)}: {type(error).__name__}: {error}"
         ) from error
@@ -102,7 +102,7 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _unreadable(path, error) from error
     return module
@@ -118,11 +118,11 @@ def _from_package(name: str) -> ModuleType:
                 "a file is given as path/to/file.py:Class"
             ) from error
         raise _unreadable(Path(name), error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _unreadable(Path(name), error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> InvalidInput:
+def _unreadable(path: Path, error: BaseException) -> InvalidInput:
     if isinstance(error, SyntaxError):
         return InvalidInput(f"algorithm file {error.filename or path}, line {error.lineno}: {error.msg}")
     return InvalidInput(f"algorithm file {path}{_where(error)}: {type(error).__name__}: {error}")

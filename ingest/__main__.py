@@ -1,7 +1,6 @@
 """`python -m ingest`: listen to Alpaca's streams and write them to Redis."""
 
 import argparse
-import gc
 import sys
 from collections.abc import Sequence
 
@@ -11,9 +10,6 @@ from bus.service import BAD_INPUT, run
 from bus.settings import load
 from ingest.service import serve
 from ingest.settings import IngestSettings
-
-# A frame of twenty messages makes some forty objects that are gone a moment later.
-GC_THRESHOLD = 50_000
 
 _EPILOG = """\
 environment:
@@ -26,7 +22,7 @@ environment:
   BACKBONE_INGEST_BUFFER_MB               memory for frames while a server is away
 
 example:
-  MD_REDIS_URL=redis://127.0.0.1:6379/0 ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 python -m ingest --feed iex
+  MD_REDIS_URL=redis://127.0.0.1:6379/0 ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 backbone ingest --feed iex
 
 It subscribes to what readers want: keys wants:<reader> on the orders server, such as
   SET wants:me '{"trades": ["AAPL"], "bars": ["*"]}' PX 5000
@@ -36,7 +32,7 @@ It subscribes to what readers want: keys wants:<reader> on the orders server, su
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ingest to its end; returns the exit code: 0, 1 for a failure, 2 for bad input."""
     parser = argparse.ArgumentParser(
-        prog="python -m ingest",
+        prog="backbone ingest",
         description="Listen to Alpaca's market data and trade updates; write them to Redis Streams.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,10 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InvalidInput as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
         return BAD_INPUT
-    # What was imported stays: looking through it for garbage again and again costs a tenth of our time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
     set_up("ingest", level=settings.log_level)
     return run(lambda: serve(settings))
 

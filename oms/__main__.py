@@ -18,7 +18,7 @@ from oms.settings import DEFAULT_LIMITS, OmsSettings
 _EXAMPLE = """\
 example:
   ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 MD_REDIS_URL=redis://127.0.0.1:6379/0 \\
-  ALPACA_API_KEY_FILE=key ALPACA_SECRET_KEY_FILE=secret python -m oms --limits limits.toml
+  ALPACA_API_KEY_FILE=key ALPACA_SECRET_KEY_FILE=secret backbone oms --limits limits.toml
 """
 
 

@@ -1,4 +1,4 @@
-"""Reference prices on demand: the last trade or quote of a symbol, and when it was received."""
+"""Reference prices on demand: the last trade, quote or bar of a symbol, and when it was received."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from bus.clock import Clock
 from bus.codec import market_message
 from bus.errors import ReplyLost, ServerUnreachable, Unreadable
 from bus.link import Link
-from bus.market_messages import Quote, Trade
+from bus.market_messages import Bar, Quote, Trade
 from bus.streams import market
 from bus.wire import pack
 from oms.gate import Price
@@ -22,10 +22,13 @@ CACHE_NS = 20_000_000
 # A trade this recent is the price; an older one gives way to a newer quote's middle.
 TRADE_FRESH_NS = 1_000_000_000
 
+# A bar's close may be a minute old when it arrives: it counts only where nothing else came for so long.
+BAR_AFTER_NS = 60_000_000_000
+
 # Prices must not hold up decisions: without an answer the last known price stays, and ages.
 ANSWER_TIMEOUT_S = 0.25
 
-_CHANNELS = ("trades", "quotes")
+_CHANNELS = ("trades", "quotes", "bars")
 
 log = structlog.get_logger()
 
@@ -80,13 +83,15 @@ class Prices:
                 found[symbol][channel] = price
         for symbol, prices in found.items():
             self._read_ns[symbol] = now_ns
-            chosen = choose(prices.get("trades"), prices.get("quotes"), self._clock.now_ns())
+            chosen = choose(
+                prices.get("trades"), prices.get("quotes"), prices.get("bars"), self._clock.now_ns()
+            )
             if chosen is not None:
                 self._known[symbol] = chosen
 
 
 def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:
-    """The price of an entry: a trade's, or the middle of a two-sided quote. None for anything else."""
+    """The price of an entry: a trade's, the middle of a two-sided quote, a bar's close; else None."""
     try:
         message = market_message(channel, fields)
         received_ns = int(fields[b"r"])
@@ -97,13 +102,19 @@ def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:
     if isinstance(message, Quote) and message.bid_price > 0 and message.ask_price > 0:
         middle: Decimal = (message.bid_price + message.ask_price) / 2
         return Price(middle, received_ns)
+    if isinstance(message, Bar) and message.close > 0:
+        return Price(message.close, received_ns)
     return None
 
 
-def choose(trade: Price | None, quote: Price | None, now_ns: int) -> Price | None:
-    """The trade while it is fresh, otherwise the newer of the two."""
+def choose(trade: Price | None, quote: Price | None, bar: Price | None, now_ns: int) -> Price | None:
+    """The trade while it is fresh, otherwise the newer of trade and quote; a bar's close long after both."""
     if trade is None or quote is None:
-        return trade or quote
-    if now_ns - trade.received_ns <= TRADE_FRESH_NS or trade.received_ns >= quote.received_ns:
-        return trade
-    return quote
+        heard = trade or quote
+    elif now_ns - trade.received_ns <= TRADE_FRESH_NS or trade.received_ns >= quote.received_ns:
+        heard = trade
+    else:
+        heard = quote
+    if heard is None or (bar is not None and bar.received_ns - heard.received_ns >= BAR_AFTER_NS):
+        return bar
+    return heard

@@ -110,13 +110,18 @@ def given_servers(settings: BusSettings, *, orders_only: bool = False) -> Server
 
     Raises InvalidInput where it names only one.
     """
-    named = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    named = are_named()
     if not named:
         return None
     if len(named) == 1 and not (orders_only and named[0] == "ORDERS_REDIS_URL"):
         missing = next(name for name in _VARIABLES if name not in named)
         raise InvalidInput(f"{named[0]} is set and {missing} is not: set both, or neither")
     return Servers(settings.md_redis_url, settings.orders_redis_url, settings.account)
+
+
+def are_named() -> list[str]:
+    """Which of the two variables the environment sets, itself or as a file."""
+    return [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
 
 
 def _lock(file: IO[bytes]) -> bool:

@@ -25,8 +25,29 @@ def add_to(app: typer.Typer) -> None:
 
 def _runner(package: str) -> Callable[[typer.Context], None]:
     def command(context: typer.Context) -> None:
+        environment = dict(os.environ)
+        if package == "algos":
+            environment |= _joined()
         # The process becomes the service: signals reach it directly, and nothing of ours stays in its memory.
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", package, *context.args])
+        os.execve(sys.executable, [sys.executable, "-m", package, *context.args], environment)
 
     return command
+
+
+def _joined() -> dict[str, str]:
+    """The servers of what runs on this machine, for an algorithm that joins it; nothing where any are given.
+
+    Ingest and the OMS hold a broker's keys: they never join servers that nobody named.
+    """
+    from ops import running
+
+    found = None if running.are_named() else running.read()
+    if found is None:
+        return {}
+    servers = found.servers
+    return {
+        "MD_REDIS_URL": servers.market,
+        "ORDERS_REDIS_URL": servers.orders,
+        "BACKBONE_ACCOUNT": servers.account,
+    }

@@ -20,13 +20,13 @@ def main(argv: list[str] | None = None) -> int:
         settings = arguments.read(argv)
         sockets = bind(settings)
     except InvalidInput as error:
-        sys.stderr.write(f"backbone sim: {error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, sockets))
     except InvalidInput as error:
-        sys.stderr.write(f"backbone sim: {error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     finally:
         sockets.public.close()

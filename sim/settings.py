@@ -17,7 +17,7 @@ from sim.pace import Burst, Pace
 
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
 _EXAMPLE = """example:
-  python -m sim --symbols AAPL,MSFT,BTC/USD --rate 200 --bar-seconds 1
+  backbone sim --symbols AAPL,MSFT,BTC/USD --rate 200 --bar-seconds 1
 plays three symbols at 200 messages a second and prints where alpaca-py finds it.
 """
 

@@ -55,6 +55,7 @@ def test_a_module_of_a_package_is_loaded() -> None:
         ("class Good(:\n", "Good", r"mine\.py, line 1: invalid syntax"),
         ("import nowhere_at_all\n", "Good", r"mine\.py line 1: ModuleNotFoundError: .*nowhere_at_all"),
         ("x = 1 / 0\n", "Good", r"line 1: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)\n", "Good", r"mine\.py line 2: SystemExit: 3"),
         (GOOD, "Godo", r"has no class Godo; the algorithms there are Good"),
         ("x = 1\n", "Good", r"has no class Good; no algorithm is defined there"),
         ("class Good: ...\n", "Good", r"Good in .* is not a subclass of algos.Algorithm"),
