@@ -64,7 +64,7 @@ class Desk:
         dispatch: Dispatch,
         clock: Clock,
         on_unreadable_fact: Callable[[str], Awaitable[None]],
-        on_connected: Callable[[], None],
+        on_connected: Callable[[Delivery], None],
     ) -> None:
         self.limits = limits
         self.why_not_ready = "starting"
@@ -141,14 +141,16 @@ class Desk:
 
     async def take_facts(self, deliveries: Sequence[Delivery]) -> None:
         """Take a batch of the account stream into book and journal."""
-        batch = _Batch(acknowledged=list(deliveries))
+        batch = _Batch()
         strays: list[tuple[orders.Order, str]] = []
         unreadable: list[str] = []
         for delivery in deliveries:
             kind = delivery.fields.get(b"type", b"")
             if kind == b"Connected":
-                self._on_connected()
+                # Acknowledged only once what was missed before it is booked.
+                self._on_connected(delivery)
                 continue
+            batch.acknowledged.append(delivery)
             if kind == b"Disconnected":
                 continue
             try:

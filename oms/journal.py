@@ -106,7 +106,7 @@ class Journal:
         self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
         self._pending: list[_Pending] = []
         self._handed_in = asyncio.Event()
-        self._last_id = "0-0"
+        self._last_id = self._first_id = "0-0"
         self._events: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -117,12 +117,19 @@ class Journal:
         """The id of the last entry; "0-0" while the journal is empty."""
         return self._last_id
 
+    @property
+    def first_id(self) -> str:
+        """The id of the first entry when the journal was read; "0-0" where it was empty."""
+        return self._first_id
+
     async def fold(self) -> AsyncIterator[Message]:
         """Every event so far, oldest first. Raises Unreadable where an entry cannot be read."""
         client = connect(self._url, name="oms-fold")
         try:
             async for delivery in read(client, [self._stream]):
                 self._last_id = delivery.id
+                if self._first_id == "0-0":
+                    self._first_id = delivery.id
                 yield EVENT_CODEC.decode(delivery.fields)
         finally:
             await client.aclose()

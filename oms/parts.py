@@ -1,13 +1,14 @@
 """The parts of one OMS, put together by plain arguments, and the little that several of them share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
+import redis.asyncio
 import structlog
 
 from bus import halt, streams
 from bus.connection import connect
-from bus.consume import GroupReader
+from bus.consume import Delivery, GroupReader, numbers
 from bus.control_messages import Halt
 from bus.lease import Lease
 from bus.order_messages import Registered
@@ -81,10 +82,12 @@ class Parts:
             self.dispatch,
             clock,
             on_unreadable_fact=self._halt_account,
-            on_connected=self.fall_behind,
+            on_connected=self._connected,
         )
         self.requests = self.reader((), "oms-requests", "0")
         self.facts: GroupReader | None = None
+        # New connections of the broker's stream, by entry id, before which something may have been missed.
+        self.breaks: dict[str, Delivery] = {}
 
     def __repr__(self) -> str:
         return f"<OMS of {self.account}: {self.desk.why_not_ready or 'ready'}>"
@@ -111,6 +114,14 @@ class Parts:
         self.behind.set()
         self.say("catching up with the broker")
 
+    async def catch_up(self, *, at_start: bool) -> None:
+        """Book what the broker's stream did not tell. Raises what the broker raises, and RedisError."""
+        breaks = dict(self.breaks)
+        await self.recovery.catch_up(at_start=at_start, heard_ns=await self._heard_ns(breaks))
+        self.records.record([], breaks.values())
+        for entry_id in breaks:
+            del self.breaks[entry_id]
+
     def registered(self, name: str) -> None:
         """Tell an algorithm that its requests are read; once in its life."""
         if name not in self.records.registered:
@@ -123,6 +134,9 @@ class Parts:
                 await ask()
             except BrokerError as error:
                 self.say(f"the broker's orders are not known: {error}")
+                await self.pause(_RETRY_S)
+            except (redis.asyncio.RedisError, OSError) as error:
+                self.say(f"the orders server is not readable: {error}")
                 await self.pause(_RETRY_S)
             else:
                 return True
@@ -153,6 +167,29 @@ class Parts:
             return_exceptions=True,
         )
         self.broker.close()
+
+    def _connected(self, delivery: Delivery) -> None:
+        self.breaks[delivery.id] = delivery
+        self.fall_behind()
+
+    async def _heard_ns(self, breaks: Iterable[str]) -> int | None:
+        """When the broker's stream was last heard before these breaks; 0 where it never was.
+
+        The journal does not say it: it goes on while that stream is away. None without a break.
+        """
+        before = min(breaks, key=numbers, default=None)
+        while before is not None:
+            found = await self.client.xrevrange(
+                streams.account(self.account), max=f"({before}", min="-", count=1
+            )
+            if not found:
+                return 0
+            entry_id, fields = found[0]
+            if fields.get(b"type") != b"Disconnected":
+                return numbers(entry_id.decode())[0] * 1_000_000
+            # It may have been deaf long before it broke.
+            before = entry_id.decode()
+        return None
 
     async def _halt_account(self, why: str) -> None:
         """A broker fact that cannot be read may be a fill: stop ordering, and ask the broker."""

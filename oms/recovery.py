@@ -80,15 +80,24 @@ class Recovery:
         await self._records.journal.flush()
         return bool(still_open or positions)
 
-    async def catch_up(self, *, at_start: bool) -> None:
+    async def catch_up(self, *, at_start: bool, heard_ns: int | None = None) -> None:
         """Ask for the broker's orders and book what the journal lacks; done when it is durable.
 
-        At start an approved order that is not among them is asked for by its id, and watched where it is not
-        found; later such orders are the sender's or the watch's. Raises what the broker raises.
+        `heard_ns` is when the broker's stream was last heard before it broke; 0 asks for all that came since
+        the journal began. At start an approved order that is not among them is asked for by its id, and
+        watched where it is not found; later such orders are the sender's or the watch's. Raises what the
+        broker raises.
         """
         book = self._records.book
-        journal_ns = int(self._records.journal.last_id.split("-")[0]) * 1_000_000 or self._began_ns
-        times_ns = [journal_ns, *(order.approved_ns for order in book.open_orders() if order.approved_ns)]
+        if not at_start:
+            # An order whose answer is still to come may have been filled while nobody listened.
+            await self._records.journal.flush()
+            await self._sender.orders_done()
+        journal_ns = _time_ns(self._records.journal.last_id) or self._began_ns
+        if heard_ns == 0:
+            heard_ns = _time_ns(self._records.journal.first_id) or self._began_ns
+        times_ns = [journal_ns if heard_ns is None else min(journal_ns, heard_ns)]
+        times_ns += [order.approved_ns for order in book.open_orders() if order.approved_ns]
         since_ns = max(0, min(times_ns) - _MARGIN_NS)
         found_ids = set()
         for order in await self._sender.call(lambda: self._broker.recent_orders(since_ns)):
@@ -143,3 +152,7 @@ class Recovery:
             ]
         )
         self._watch.add(client_order_id)
+
+
+def _time_ns(entry_id: str) -> int:
+    return int(entry_id.split("-")[0]) * 1_000_000

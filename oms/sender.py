@@ -77,6 +77,12 @@ class Sender:
             self._idle.clear()
             await self._idle.wait()
 
+    async def orders_done(self) -> None:
+        """Return once no order waits or is under way; other requests may."""
+        while self._lanes["order"] or self._under_way["order"]:
+            self._idle.clear()
+            await self._idle.wait()
+
     def put(self, job: Job) -> None:
         """Take a job; an order's waiting time begins now."""
         if job.lane == "order" and job.until_ns is None:
@@ -108,6 +114,7 @@ class Sender:
         for job in self._lanes["order"]:
             if job.key == key:
                 self._lanes["order"].remove(job)
+                self._changed.set()
                 return True
         return False
 
@@ -118,6 +125,8 @@ class Sender:
         try:
             while True:
                 wait_s = self._dispatch()
+                # Jobs also end here, or before: by waiting too long, or by being withdrawn.
+                self._idle.set()
                 try:
                     async with asyncio.timeout(wait_s):
                         await self._changed.wait()

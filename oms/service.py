@@ -82,7 +82,7 @@ class Oms:
             tasks.create_task(worker)
             for worker in (
                 self._take_facts(facts),
-                self._stay_level(),
+                insistently(self._stay_level()),
                 insistently(self._every(LOOK_S, self._look_around)),
                 insistently(self._every(WANT_S, self._want_prices)),
                 insistently(self._every(ASK_S, self._look_after_doubts)),
@@ -120,7 +120,7 @@ class Oms:
             await parts.behind.wait()
             parts.behind.clear()
             parts.say("catching up with the broker")
-            level = await parts.asked(lambda: parts.recovery.catch_up(at_start=False))
+            level = await parts.asked(lambda: parts.catch_up(at_start=False))
             if level and not parts.behind.is_set():
                 parts.say("")
 

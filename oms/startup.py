@@ -81,7 +81,9 @@ async def _come_back(parts: Parts, facts: GroupReader) -> bool:
         if backlog:
             await parts.desk.take_facts(backlog)
             await parts.journal.flush()
-        elif await facts.lag() == 0:
-            break  # An empty read alone may be that of our own pending entries, with new ones behind it.
+        elif await facts.lag() <= len(parts.breaks):
+            # An empty read alone may be that of our own pending entries, with new ones behind it. What told
+            # of a break is pending until we have caught up.
+            break
     parts.watch.remember_given_up()
-    return await parts.asked(lambda: parts.recovery.catch_up(at_start=True))
+    return await parts.asked(lambda: parts.catch_up(at_start=True))
