@@ -41,7 +41,7 @@ def connect(url: str, *, name: str) -> Client:
 
 
 async def require_servers(market_url: str, orders_url: str, *, name: str) -> bool:
-    """Check both servers, that of orders first, as `require_server` does each. Returns whether they are two."""
+    """Check both servers, orders first, as `require_server` does each. Returns whether they are two."""
     runs = set()
     for url, variable in ((orders_url, "ORDERS_REDIS_URL"), (market_url, "MD_REDIS_URL")):
         client = connect(url, name=name)
