@@ -48,6 +48,7 @@ class EventFeed:
     async def run(self) -> None:
         """Hand over what comes; an aborted algorithm's portfolio is kept up to date all the same."""
         while True:
+            self._leader.require_lease()
             await self.handle(await self.reader.deliveries())
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:

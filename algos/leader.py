@@ -10,6 +10,7 @@ from algos.dispatch import Dispatcher, HandlerFailed
 from algos.lifecycle import State, runs_handlers
 from bus.clock import Clock
 from bus.codec import MessageCodec
+from bus.errors import Fenced
 from bus.lease import Lease
 from bus.order_messages import REQUESTS, ShutdownAcknowledged
 from bus.publish import Publisher
@@ -58,6 +59,15 @@ class Leader:
     def aborted(self) -> bool:
         """Did a handler fail?"""
         return self.desk.state is State.ABORTED
+
+    def require_lease(self) -> None:
+        """Raises Fenced unless the lease is certainly ours.
+
+        Asked before each read: a leader that was paused shares its consumer groups' one member with whoever
+        leads since, and would take entries that nobody is given again.
+        """
+        if not self._lease.held:
+            raise Fenced(f"the lease {self._lease.key} ran out: somebody else may lead")
 
     def hand(self, call: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> bool:
         """Call one of the dispatcher's methods; False when the handler failed: the algorithm is aborted."""

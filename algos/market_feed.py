@@ -57,6 +57,7 @@ class MarketFeed:
     async def run(self) -> None:
         """Hand over what comes for as long as the algorithm leads."""
         while self._leader.leads:
+            self._leader.require_lease()
             await self.handle(await self.reader.deliveries())
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:

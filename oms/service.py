@@ -8,7 +8,7 @@ import structlog
 
 from bus.connection import require_servers
 from bus.consume import GroupReader
-from bus.errors import BackboneError
+from bus.errors import BackboneError, Fenced
 from bus.lease import Lease
 from bus.service import Service
 from oms import startup
@@ -103,15 +103,23 @@ class Oms:
 
     async def _take_requests(self) -> None:
         while True:
+            self._require_lease()
             deliveries = await self.parts.requests.deliveries()
             if deliveries:
                 await self.parts.desk.take_requests(deliveries)
 
     async def _take_facts(self, facts: GroupReader) -> None:
         while True:
+            self._require_lease()
             deliveries = await facts.deliveries()
             if deliveries:
                 await self.parts.desk.take_facts(deliveries)
+
+    def _require_lease(self) -> None:
+        """Asked before each read: an OMS that was paused shares its group's one member with its successor,
+        and would take requests that nobody is given again."""
+        if not self.parts.lease.held:
+            raise Fenced("the lease of the OMS ran out: another may have taken over")
 
     async def _stay_level(self) -> None:
         """Catch up with the broker each time its stream was interrupted, before orders are taken again."""

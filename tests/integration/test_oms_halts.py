@@ -11,6 +11,7 @@ from waiting import until
 from bus import streams
 from bus.control_messages import ReduceOnly
 from bus.errors import Fenced, InvalidInput
+from bus.lease import Lease
 
 
 @pytest.mark.parametrize("scope", ["all", "account:paper", "algorithm:alpha", "symbol:AAPL"])
@@ -113,6 +114,22 @@ async def test_an_oms_that_lost_its_lease_writes_nothing_and_sends_nothing(
         assert await oms.journal() == before
         assert await algo.events(order_id) == []
         assert oms.broker.sent == []
+
+
+async def test_an_oms_whose_lease_may_have_run_out_takes_no_requests(
+    md_url: str, orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it took would be pending at the member that it shares with its successor, and read by nobody."""
+    monkeypatch.setattr(Lease, "renewal_s", 3600.0)
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        oms.oms.parts.lease._valid_until_ns = 0
+        await until(oms.task.done, "the OMS to end")
+        with pytest.raises(Fenced):
+            oms.task.result()
+        await algo.order(1, market_order("10"))
+        assert (await oms.client.xpending(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS))[
+            "pending"
+        ] == 0
 
 
 async def test_a_paused_oms_cannot_write_when_it_wakes(md_url: str, orders_url: str) -> None:

@@ -14,6 +14,7 @@ from algos.leader import Leader
 from algos.market_feed import SLICE, MarketFeed, readers_of, streams_of
 from bus.clock import ManualClock
 from bus.consume import Delivery, GroupReader
+from bus.errors import Fenced
 from bus.lease import Lease
 from bus.publish import Publisher
 
@@ -50,6 +51,11 @@ class Acknowledgements:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.flushed = False
+        self.reads = 0
+
+    async def deliveries(self) -> list[Delivery]:
+        self.reads += 1
+        return []
 
     def acknowledge(self, delivery: Delivery) -> None:
         self.ids.append(delivery.id)
@@ -65,7 +71,8 @@ class Scene:
         self.reader = Acknowledgements()
         dispatcher = Dispatcher(self.algorithm, seat(self.algorithm, "a", "life"))
         dispatcher.status(State.LEADER, 0)
-        lease = cast(Lease, type("Held", (), {"value": "1:a"})())
+        self.lease = type("Held", (), {"value": "1:a", "key": "lease:a", "held": True})()
+        lease = cast(Lease, self.lease)
         clock = ManualClock(1)
         self.leader = Leader(dispatcher, cast(Publisher, self.disk), lease, "requests", clock, 1000)
         self.feed = MarketFeed(cast(GroupReader, self.reader), self.leader, None, clock)
@@ -85,6 +92,14 @@ async def test_nothing_is_acknowledged_before_its_orders_are_durable() -> None:
     scene.disk.durable.set()
     await handling
     assert scene.reader.ids == ["1-0", "2-0"]
+
+
+async def test_a_leader_whose_lease_may_have_run_out_reads_nothing() -> None:
+    scene = Scene()
+    scene.lease.held = False
+    with pytest.raises(Fenced):
+        await scene.feed.run()
+    assert scene.reader.reads == 0
 
 
 async def test_orders_of_a_large_batch_do_not_wait_for_its_end() -> None:
