@@ -104,6 +104,9 @@ def parse(body: Any) -> dict[str, Any]:
 def _checked(field: str, value: Any) -> Any:
     choices = _CHOICES.get(field)
     if choices is not None:
+        if isinstance(value, str):
+            # "trade updates" is how people say it.
+            value = value.replace(" ", "_").replace("-", "_")
         if value not in choices:
             raise InvalidInput(f"{field} is {value!r}; allowed: {', '.join(choices)}")
         return value

@@ -79,13 +79,10 @@ class Generator:
         self._instruments.append(_Instrument(asset, self._rng))
         return True
 
-    def opening_quote(self, symbol: str, time_ns: int) -> AnyQuote:
-        """The quote in force before anything moves."""
-        return next(
-            self._quote(instrument, time_ns)
-            for instrument in self._instruments
-            if instrument.asset.symbol == symbol
-        )
+    def opening(self, symbol: str, time_ns: int) -> tuple[AnyQuote, AnyTrade]:
+        """The quote in force and the last trade before anything moves."""
+        instrument = next(one for one in self._instruments if one.asset.symbol == symbol)
+        return self._quote(instrument, time_ns), self._trade(instrument, time_ns)
 
     def messages(self, count: int, from_ns: int, until_ns: int) -> list[AnyQuote | AnyTrade]:
         """The next `count` messages, their times spread evenly over the interval."""

@@ -9,6 +9,8 @@ import msgspec
 from aiohttp import web
 
 from sim import refusals
+from sim.assets import Assets
+from sim.desk import now_ns
 from sim.market_messages import Bar, Message
 from sim.rest import answer
 from sim.timeframes import aggregate, period
@@ -29,10 +31,11 @@ def message_json(message: Message) -> dict[str, Any]:
 
 
 class DataRoutes:
-    """The handlers, on one venue."""
+    """The handlers, on one venue and the assets that trade there."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, assets: Assets) -> None:
         self._venue = venue
+        self._assets = assets
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where; stocks and coins differ in the order of the path."""
@@ -52,7 +55,7 @@ class DataRoutes:
 
     def _latest(self, channel: str) -> Any:
         async def handle(request: web.Request) -> web.Response:
-            found = {symbol: self._last(channel, symbol) for symbol in _symbols(request.query)}
+            found = {symbol: self._last(channel, symbol) for symbol in self._quoted(request.query)}
             shown = {symbol: message_json(last) for symbol, last in found.items() if last is not None}
             return answer({channel: shown})
 
@@ -67,10 +70,10 @@ class DataRoutes:
                     symbol: list[Message](
                         aggregate([b for b in self._kept(channel, symbol) if isinstance(b, Bar)], length)
                     )
-                    for symbol in _symbols(query)
+                    for symbol in self._quoted(query)
                 }
             else:
-                kept = {symbol: self._kept(channel, symbol) for symbol in _symbols(query)}
+                kept = {symbol: self._kept(channel, symbol) for symbol in self._quoted(query)}
             page, token = select(kept, query)
             shown = {symbol: [message_json(message) for message in part] for symbol, part in page.items()}
             return answer({channel: shown, "next_page_token": token})
@@ -79,11 +82,22 @@ class DataRoutes:
 
     async def stock_snapshots(self, request: web.Request) -> web.Response:
         """GET /v2/stocks/snapshots: a bare map by symbol."""
-        return answer({symbol: self._snapshot(symbol) for symbol in _symbols(request.query)})
+        return answer({symbol: self._snapshot(symbol) for symbol in self._quoted(request.query)})
 
     async def crypto_snapshots(self, request: web.Request) -> web.Response:
         """GET /v1beta3/crypto/us/snapshots."""
-        return answer({"snapshots": {symbol: self._snapshot(symbol) for symbol in _symbols(request.query)}})
+        return answer(
+            {"snapshots": {symbol: self._snapshot(symbol) for symbol in self._quoted(request.query)}}
+        )
+
+    def _quoted(self, query: Mapping[str, str]) -> list[str]:
+        """The symbols asked for; what is asked about trades from now on, if it did not before."""
+        symbols = _symbols(query)
+        for symbol in symbols:
+            asset = self._assets.find(symbol)
+            if asset is not None:
+                self._venue.ensure_quoted(asset, now_ns())
+        return symbols
 
     def _snapshot(self, symbol: str) -> dict[str, Any]:
         trade, quote = self._last("trades", symbol), self._last("quotes", symbol)
@@ -104,7 +118,9 @@ class DataRoutes:
         return self._venue.market.latest(channel, symbol)
 
     def _kept(self, channel: str, symbol: str) -> list[Message]:
-        return self._venue.market.history(channel, symbol)
+        kept = self._venue.market.history(channel, symbol)
+        unfinished = self._venue.unfinished_bar(symbol) if channel == "bars" else None
+        return kept if unfinished is None else [*kept, unfinished]
 
 
 def select(

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rate", default="200", help="quotes and trades a second, all symbols together (default 200)")
     add("--burst", help="RATE:SECONDS:EVERY, such as 5000:1:10: at the end of every 10 s, 1 s of 5,000/s")
     add("--seed", default="1", help="the same seed makes the same market (default 1)")
-    add("--data", help="play a recorded .ndjson or .ndjson.gz file instead of a generated market")
+    add("--data", help="play a recorded .ndjson or .ndjson.gz file, from the first subscription on")
     add("--speed", default="1", help="play recorded data this many times faster (default 1)")
     add("--keep-times", action="store_true", help="keep recorded times; by default they become now")
     add("--bar-seconds", default="60", help="the period of bars on the stream (default 60)")

@@ -61,7 +61,8 @@ class Simulator:
         self._venue = Venue(market, brokerage, bar_ns, generator, recorded_bars)
         if generator is not None:
             for symbol in settings.symbols:
-                market.show(generator.opening_quote(symbol, now_ns()))
+                for message in generator.opening(symbol, now_ns()):
+                    market.show(message)
         credentials = (settings.key, settings.secret)
         self._streams = {
             name: MarketStream(
@@ -100,7 +101,7 @@ class Simulator:
         )
         app.add_routes(OrderRoutes(self._desk).routes())
         app.add_routes(AccountRoutes(self._desk, now_ns()).routes())
-        app.add_routes(DataRoutes(self._venue).routes())
+        app.add_routes(DataRoutes(self._venue, self._assets).routes())
         app.add_routes([web.get("/stream", self._updates.handle)])
         app.add_routes([web.get(path, self._streams["stocks"].handle) for path in STOCK_ENDPOINTS])
         app.add_routes([web.get(path, self._streams["crypto"].handle) for path in CRYPTO_ENDPOINTS])
@@ -113,7 +114,9 @@ class Simulator:
         return app
 
     async def play(self) -> None:
-        """Play the market from the first subscription on."""
+        """Play the market: a generated one at once, a recording from the first subscription on."""
+        if self._settings.data is None:
+            self._begin.set()
         await play(self._source, self._begin, self._publish)
         self._send(self._venue.close_bars(END_OF_TIME_NS))
         for stream in self._streams.values():

@@ -38,7 +38,8 @@ class Venue:
     def ensure_quoted(self, asset: Asset, now_ns: int) -> None:
         """See that the asset is quoted from now on; a tape plays what it holds and no more."""
         if self._generator is not None and self._generator.add(asset):
-            self.market.show(self._generator.opening_quote(asset.symbol, now_ns))
+            for message in self._generator.opening(asset.symbol, now_ns):
+                self.market.show(message)
 
     def play(self, messages: list[Message], now_ns: int) -> tuple[list[Message], list[Update]]:
         """Show the messages; returns them with the bars that closed on the way, and what the broker did.
@@ -77,6 +78,10 @@ class Venue:
     def latest_bar(self, symbol: str) -> Message | None:
         """The last minute bar; before the first is over, the one that is being made."""
         return self.market.latest("bars", symbol) or self._minutes.unfinished(symbol)
+
+    def unfinished_bar(self, symbol: str) -> Bar | None:
+        """The minute bar that is being made; None where nothing was traded in this minute."""
+        return self._minutes.unfinished(symbol)
 
     def _work(self, message: Message, now_ns: int) -> list[Update]:
         symbol = message.symbol

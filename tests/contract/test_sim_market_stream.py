@@ -17,6 +17,7 @@ from alpaca.data.requests import (
     StockBarsRequest,
     StockLatestBarRequest,
     StockLatestQuoteRequest,
+    StockLatestTradeRequest,
     StockQuotesRequest,
     StockSnapshotRequest,
     StockTradesRequest,
@@ -245,13 +246,32 @@ async def test_history_is_what_was_played(simulator: Simulator, socket: ClientCo
     client._session.close()
 
 
+async def test_every_symbol_quotes_and_trades_from_the_start_though_nobody_listens() -> None:
+    with Simulator.start("--symbols", "AAPL", "--rate", "400", "--data-requests-per-minute", "9000") as fresh:
+        client = fresh.stock_data_client()
+
+        def latest(symbol: str) -> tuple[float, float]:
+            trades = client.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols=symbol))
+            quotes = client.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=symbol))
+            return trades[symbol].price, quotes[symbol].bid_price
+
+        opened = {symbol: latest(symbol) for symbol in ("AAPL", "GOOG")}
+        await until(lambda: all(latest(symbol) != before for symbol, before in opened.items()), "new prices")
+        minutes = client.get_stock_bars(
+            StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute)
+        )
+        client._session.close()
+    assert minutes["AAPL"][-1].trade_count > 0
+
+
 async def test_latest_quotes_are_there_before_anything_is_played() -> None:
-    with Simulator.start() as fresh:
+    with Simulator.start("--rate", "0") as fresh:
         client = fresh.stock_data_client()
         quote = client.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"]
         snapshot = client.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="AAPL"))["AAPL"]
         coins = fresh.crypto_data_client()
-        assert coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols="BTC/USD")) == {}
+        asked = CryptoLatestTradeRequest(symbol_or_symbols="BTC/USD")
+        assert coins.get_crypto_latest_trade(asked)["BTC/USD"].price > 0
         bars = client.get_stock_bars(
             StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Hour, start=datetime.now(UTC))
         )
