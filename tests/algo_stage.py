@@ -150,6 +150,16 @@ class Stage:
         process.wait()
         self.orders.delete(streams.algorithm_lease("paper", "a"))
 
+    def close(self) -> None:
+        """Kill what still runs, and close the connections."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
+        self.md.close()
+        self.orders.close()
+
     def heartbeat(self) -> dict[str, object]:
         raw = self.orders.get(streams.alive("algo-a"))
         gone: dict[str, object] = {"state": "gone", "details": {}, "counters": {}}

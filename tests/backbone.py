@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import wait_until
+from waiting import wait_until
 
 _COMMAND = [sys.executable, "-m", "ops"]
 

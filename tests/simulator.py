@@ -26,6 +26,8 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 10.0
 
+_ADDRESSES = ("trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url")
+
 
 class Simulator:
     """One `python -m sim --json ...` on free ports; use it as a context manager.
@@ -73,6 +75,12 @@ class Simulator:
                 _stop(process)
                 assert process.stdout is not None
                 process.stdout.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a service needs in its environment to take this simulator for Alpaca, keys included."""
+        addresses = {f"BACKBONE_{name.upper()}": getattr(self, name) for name in _ADDRESSES}
+        return addresses | {"ALPACA_API_KEY": self.key, "ALPACA_SECRET_KEY": self.secret}
 
     @property
     def errors(self) -> str:

@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import engine
 import pytest
 import redis
+from engine import Stack
+from waiting import wait_until
 
 from bus.streams import alive, journal
-from tests.containers import engine
-from tests.containers.engine import Stack
-from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(420)]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from backbone import backbone, environment
 
 from bus.connection import connect
 from bus.consume import Delivery
 from bus.dead import bury
-from tests.backbone import backbone, environment
 
 COMMANDS = (
     "demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "dead", "doctor",

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.backbone import Demo, alive, backbone, environment, status
+from backbone import Demo, alive, backbone, environment, status
 
 NAMES = {
     "seconds", "messages_in", "streams", "requests", "approved", "refused", "sent", "fills", "latency_us",

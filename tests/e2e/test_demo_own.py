@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,11 @@ from typing import Any
 
 import pytest
 import redis
+from backbone import Demo, alive, backbone, environment
+from simulator import Simulator
+from waiting import wait_until
 
 from bus import streams
-from tests.backbone import Demo, alive, backbone, environment
-from tests.waiting import wait_until
 
 JOURNAL = streams.journal("paper")
 
@@ -147,25 +147,10 @@ def test_a_killed_supervisor_leaves_nobody_behind(demos: Callable[..., Demo]) ->
 
 
 @pytest.fixture
-def alpaca(tmp_path: Path) -> Iterator[dict[str, str]]:
+def alpaca() -> Iterator[dict[str, str]]:
     """The simulator in Alpaca's place: the environment of somebody who has keys."""
-    output = tmp_path / "sim.out"
-    with output.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sim", "--json", "--bar-seconds", "1", "--symbols", "AAPL,MSFT"],
-            stdout=out,
-        )
-    try:
-        wait_until(lambda: output.read_text().endswith("\n"), "the simulator's addresses")
-        told = json.loads(output.read_text())
-        names = ("trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url")
-        yield {f"BACKBONE_{name.upper()}": told[name] for name in names} | {
-            "ALPACA_API_KEY": told["key"],
-            "ALPACA_SECRET_KEY": told["secret"],
-        }
-    finally:
-        process.terminate()
-        process.wait(10)
+    with Simulator.start("--bar-seconds", "1", "--symbols", "AAPL,MSFT") as simulator:
+        yield simulator.environment
 
 
 def test_up_trades_with_keys_and_keeps_its_journal(alpaca: dict[str, str], tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """How an algorithm's process ends: aborted, fenced, shut down, late, or never started."""
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from algo_stage import Stage, ids
@@ -16,19 +14,6 @@ from bus.order_messages import (
     OrderRequest,
     ShutdownAcknowledged,
 )
-
-
-@pytest.fixture
-def stage(md_url: str, orders_url: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(md_url, orders_url, tmp_path)
-    yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
-    made.md.close()
-    made.orders.close()
 
 
 def test_a_leader_whose_lease_was_taken_writes_nothing_more_and_ends(stage: Stage) -> None:

@@ -1,13 +1,10 @@
 """An algorithm as a real process: what it is given becomes requests, through kills and restarts."""
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import orjson
 import psutil
-import pytest
 from algo_stage import Stage, ids
 from waiting import wait_until
 
@@ -18,19 +15,6 @@ from bus.order_messages import (
     OrderTerms,
     Registered,
 )
-
-
-@pytest.fixture
-def stage(md_url: str, orders_url: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(md_url, orders_url, tmp_path)
-    yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
-    made.md.close()
-    made.orders.close()
 
 
 def test_a_tick_becomes_a_request_under_the_lease_and_is_then_acknowledged(stage: Stage) -> None:

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until, wait_until
 
 from bus.service import BAD_INPUT
 from ops import supervise
 from ops.supervise import ChildFailed, Spec, Supervisor, python
-from tests.waiting import until, wait_until
 
 SLEEPS = "import signal; signal.pause()"
 STUBBORN = (
