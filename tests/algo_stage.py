@@ -31,8 +31,8 @@ EVENT_CODEC, REQUEST_CODEC, CONTROL_CODEC = (
 
 ALGORITHMS = """
 import os
-import time
 from pathlib import Path
+from threading import Event
 
 from algos import Algorithm, Trade, parameter
 
@@ -87,19 +87,17 @@ class Stubborn(Buyer):
 class Hung(Buyer):
     def on_trade(self, trade: Trade) -> None:
         Path(f"{os.environ['HERE']}/hung").touch()
-        while True:
-            time.sleep(0.05)
+        Event().wait()
 
 
 class HungInShutdown(Buyer):
     def on_shutdown(self) -> None:
-        while True:
-            time.sleep(0.05)
+        Event().wait()
 
 
 class Slow(Buyer):
     def on_trade(self, trade: Trade) -> None:
-        time.sleep(0.02)
+        Event().wait(0.02)
 
 
 class Ticking(Algorithm):

@@ -1,10 +1,13 @@
 """Waiting for something to become true, never for a time to pass."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
 _POLL_S = 0.02
+
+_NEVER = threading.Event()
 
 
 async def until(
@@ -30,4 +33,4 @@ def wait_until(
     pause = _POLL_S
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain for {what}"
-        time.sleep(pause)
+        _NEVER.wait(pause)

@@ -134,8 +134,9 @@ def test_recorded_data_are_played_and_end_the_run(demos: Callable[..., Demo], tm
     assert summary["fills"] > 0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
 def test_a_killed_supervisor_leaves_nobody_behind(demos: Callable[..., Demo]) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the kernel's help is Linux's")
     demo = demos()
     found = demo.status_once("every process", lambda status: len(status["processes"]) == 8)
     pids = [process["pid"] for process in found["processes"].values()]

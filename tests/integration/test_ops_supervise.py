@@ -118,8 +118,9 @@ async def test_a_stopped_process_is_not_started_again(tmp_path: Path, said: list
     assert (child.state, child.restarts) == ("stopped", 0)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
 def test_children_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the kernel's help is Linux's")
     code = (
         "import os, pathlib, signal\n"
         "from ops.supervise import Supervisor, python\n"
