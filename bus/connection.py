@@ -17,8 +17,8 @@ OLDEST_SERVER = (7, 0)
 SOCKET_TIMEOUT_S = 5.0
 
 
-def connect(url: str, *, name: str) -> Client:
-    """A client that sends each command once.
+def connect(url: str, *, name: str, **options: Any) -> Client:
+    """A client that sends each command once; `options` are redis-py's own.
 
     redis-py's default repeats a command whose reply was lost: one XADD became four entries
     (redis/redis-py#3554). Here the caller sees the error and looks before it sends again.
@@ -32,6 +32,7 @@ def connect(url: str, *, name: str) -> Client:
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=0,
+            **options,
         )
     except ValueError:
         # The parser's own words may quote a piece of the password.
@@ -58,7 +59,7 @@ async def require_server(client: Client, url: str, variable: str) -> str:
     Raises InvalidInput with a sentence that names the setting (`variable`) and what to do.
     """
     try:
-        found = await client.info("server")
+        found = await _information(client, url)
     except (redis.asyncio.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise InvalidInput(
             f"{variable}={shown(url)}: the server refused the user or password ({error}); "
@@ -77,6 +78,21 @@ async def require_server(client: Client, url: str, variable: str) -> str:
         )
     # Some services leave it out; then their address must tell them apart.
     return str(found.get("run_id") or url)
+
+
+async def _information(client: Client, url: str) -> dict[str, Any]:
+    """INFO, also from servers so old that they know no HELLO, with which redis-py begins."""
+    try:
+        found: dict[str, Any] = await client.info("server")
+    except redis.exceptions.ResponseError as error:
+        if not any(words in str(error).lower() for words in ("unknown command", "noproto")):
+            raise
+        plain = connect(url, name="version-check", protocol=2)
+        try:
+            found = await plain.info("server")
+        finally:
+            await plain.aclose()
+    return found
 
 
 def shown(url: str) -> str:

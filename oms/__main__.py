@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus import logs
+from bus.connection import require_servers
 from bus.errors import InvalidInput
 from bus.service import Service, live, run
 from bus.settings import load
@@ -51,8 +52,10 @@ def start(
         settings = load(OmsSettings, oms_limits=limits_file)
         logs.set_up("oms", level=settings.log_level)
         limits = read_limits(settings.oms_limits)
+        broker = make_broker(settings)
+        await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
         service = Service("oms")
-        oms = Oms(service, settings, limits, make_broker(settings), make_journal)
+        oms = Oms(service, settings, limits, broker, make_journal)
         await live(service, settings.orders_redis_url, oms.run)
 
     return run(body)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 import redis.asyncio
 import structlog
 
-from bus.connection import require_servers
 from bus.consume import GroupReader
 from bus.errors import BackboneError, Fenced
 from bus.lease import Lease
@@ -50,9 +49,6 @@ class Oms:
         """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved."""
         parts = self.parts
         try:
-            await require_servers(
-                parts.settings.md_redis_url, parts.settings.orders_redis_url, name="oms-check"
-            )
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(parts.sender.run())]
                 if await startup.keys_work(parts) and await startup.lead(parts):

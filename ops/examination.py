@@ -115,8 +115,8 @@ async def _servers(servers: Servers, shared: bool) -> list[Finding]:
             findings.append(Finding(name, "problem", sentence))
         finally:
             await client.aclose()
-    same = identities[0] is not None and identities[0] == identities[1]
-    findings.append(diagnosis.sharing(same, shared))
+    if None not in identities:
+        findings.append(diagnosis.sharing(identities[0] == identities[1], shared))
     return findings
 
 

@@ -31,6 +31,10 @@ _DRAIN_WITHIN_S = 10.0
 
 async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
     """Run a plan to its end. Raises InvalidInput for what only the start could find out; nothing is left."""
+    service = Service("supervisor")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # From here on there is something to end in order, and a summary to print.
+        asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
     directory = run_directory.make()
     supervisor = Supervisor(view.say)
     claim = running.claim()
@@ -45,7 +49,6 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
             found = plan.servers
         else:
             found, port = servers.start(supervisor, place, plan.account)
-        service = Service("supervisor")
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
         # Addresses that were given may hold passwords, and who gave them can give them again.

@@ -12,7 +12,7 @@ from bus.errors import InvalidInput
 
 
 @asynccontextmanager
-async def fake_server(version: str) -> AsyncIterator[str]:
+async def fake_server(version: str, hello: bytes = b"%1\r\n+proto\r\n:3\r\n") -> AsyncIterator[str]:
     """Speaks just enough of the protocol to say its version."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,7 +21,7 @@ async def fake_server(version: str) -> AsyncIterator[str]:
                 text = f"# Server\r\nredis_version:{version}\r\n".encode()
                 writer.write(b"$%d\r\n%s\r\n" % (len(text), text))
             elif b"HELLO" in data.upper():
-                writer.write(b"%1\r\n+proto\r\n:3\r\n")
+                writer.write(hello)
             else:
                 # Each command of a pipeline begins with its number of words.
                 writer.write(b"+OK\r\n" * data.count(b"*"))
@@ -57,6 +57,14 @@ async def test_one_that_is_too_old_is_named_with_its_version() -> None:
     async with fake_server("6.2.14") as url:
         said = await refused(url)
     assert said == f"MD_REDIS_URL={url}: version 6.2.14 is too old; Redis 7.0 or newer is needed"
+
+
+async def test_one_so_old_that_it_knows_no_hello_is_named_with_its_version_too() -> None:
+    async with fake_server(
+        "5.0.7", b"-ERR unknown command `HELLO`, with args beginning with: `3`\r\n"
+    ) as url:
+        said = await refused(url)
+    assert said == f"MD_REDIS_URL={url}: version 5.0.7 is too old; Redis 7.0 or newer is needed"
 
 
 @pytest.mark.parametrize("version", ["7.0.0", "7.4.1-rc1", "8.0.0", "10.0.0"])
