@@ -96,8 +96,14 @@ class Book:
         return self._open_count[algorithm]
 
     def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
-        """How many orders were approved after this time. Older ones are forgotten: asked times only grow."""
+        """How many orders were approved in the second after this time.
+
+        Older ones are forgotten: asked times only grow. So are later ones: they are of before the clock was
+        set back, and would hold up every order until it has caught up.
+        """
         times_ns = self._approvals[algorithm]
+        while times_ns and times_ns[-1] > since_ns + _SECOND_NS:
+            times_ns.pop()
         while times_ns and times_ns[0] <= since_ns:
             times_ns.popleft()
         return len(times_ns)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import redis.asyncio
 import structlog
 
 from bus.clock import Clock
@@ -143,30 +144,33 @@ class Desk:
         """Take a batch of the account stream into book and journal."""
         batch = _Batch()
         strays: list[tuple[orders.Order, str]] = []
-        unreadable: list[str] = []
+        unreadable: list[tuple[Delivery, str]] = []
         for delivery in deliveries:
             kind = delivery.fields.get(b"type", b"")
             if kind == b"Connected":
                 # Acknowledged only once what was missed before it is booked.
                 self._on_connected(delivery)
                 continue
-            batch.acknowledged.append(delivery)
             if kind == b"Disconnected":
+                batch.acknowledged.append(delivery)
                 continue
             try:
                 if kind != b"TradeUpdate":
                     raise Unreadable(f"an entry of type {kind.decode(errors='replace')[:64]!r}")
                 batch.events += self._translated(delivery, strays)
+                batch.acknowledged.append(delivery)
             except Unreadable as error:
                 kept = self._kept(delivery, str(error))
                 self._records.take(kept)
                 batch.events.append(kept)
-                unreadable.append(f"{delivery.stream} {delivery.id} cannot be read: {error}")
+                unreadable.append((delivery, f"{delivery.stream} {delivery.id} cannot be read: {error}"))
         await self._commit(batch)
         for order, broker_order_id in strays:
             self._dispatch.cancel_stray(order, broker_order_id)
-        for why in unreadable:
+        for delivery, why in unreadable:
             await self._on_unreadable_fact(why)
+            # Not before: a crash in between must not leave the account open.
+            self._records.record([], [delivery])
 
     def _translated(self, delivery: Delivery, strays: list[tuple[orders.Order, str]]) -> list[Message]:
         book = self._records.book
@@ -190,7 +194,10 @@ class Desk:
             durable.add_done_callback(lambda future: self._send(future, batch.approved))
         self._under_way.append(durable)
         while self._under_way and (self._under_way[0].done() or len(self._under_way) >= _MOST_BATCHES):
-            await self._under_way.popleft()
+            oldest = self._under_way.popleft()
+            # Cancelling the wait must not cancel the future: its approved orders would never be sent.
+            await asyncio.wait({oldest})
+            oldest.result()
 
     def _send(self, durable: asyncio.Future[None], approved: list[Approved]) -> None:
         if durable.cancelled() or durable.exception() is not None:
@@ -221,7 +228,11 @@ class Desk:
         for delivery, message in read:
             lease = getattr(message, "lease", None)
             if lease is not None and leases.get(delivery.stream[len(self._prefix) :]) != lease:
-                await self._registry.read_leases()
+                try:
+                    await self._registry.read_leases()
+                except (redis.asyncio.RedisError, OSError) as error:
+                    # Then those we know hold: who leads by another is refused.
+                    log.warning("leases not readable", error=str(error))
                 return
 
     def _context(self, algorithm: str, now_ns: int) -> Context:

@@ -133,7 +133,8 @@ def _subject(
         terms=terms,
         effective=effective,
         price=price,
-        fresh=price is not None and now_ns - price.received_ns <= effective.price_age_ns,
+        # A price from the future is one of before a clock was set back: nobody knows its age.
+        fresh=price is not None and abs(now_ns - price.received_ns) <= effective.price_age_ns,
         quantity=quantity,
         value=value,
         replaced=replaced,

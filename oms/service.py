@@ -73,11 +73,11 @@ class Oms:
         if facts is None:
             return
         parts.say("")
-        taking = tasks.create_task(self._take_requests())
+        taking = tasks.create_task(insistently(self._take_requests()))
         workers = [
             tasks.create_task(worker)
             for worker in (
-                self._take_facts(facts),
+                insistently(self._take_facts(facts)),
                 insistently(self._stay_level()),
                 insistently(self._every(LOOK_S, self._look_around)),
                 insistently(self._every(WANT_S, self._want_prices)),

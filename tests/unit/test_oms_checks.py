@@ -162,6 +162,22 @@ def test_the_rate_of_orders_is_counted_over_one_second() -> None:
     assert codes(day.judge(request(number=3), now_ns=NOW_NS + SECOND_NS)) == []
 
 
+def test_a_clock_set_back_neither_blocks_the_rate_nor_lifts_it() -> None:
+    day = limited(orders_per_second=2)
+    day.approve(request(number=1), now_ns=NOW_NS + 2 * SECOND_NS)
+    day.approve(request(number=2), now_ns=NOW_NS + 2 * SECOND_NS)
+    day.approve(request(number=3), now_ns=NOW_NS)
+    day.approve(request(number=4), now_ns=NOW_NS)
+    assert codes(day.judge(request(number=5), now_ns=NOW_NS)) == ["order_rate"]
+    assert codes(day.judge(request(number=5), now_ns=NOW_NS + SECOND_NS)) == []
+
+
+def test_a_price_from_the_future_is_not_fresh() -> None:
+    day = Day()
+    day.prices["AAPL"] = Price(Decimal(100), NOW_NS + 6 * SECOND_NS)
+    assert "stale_price" in codes(day.judge(request()))
+
+
 def test_a_reference_price_counts_up_to_its_age() -> None:
     day = limited(price_age_seconds=5)
     assert codes(day.judge(request(), now_ns=NOW_NS + 5 * SECOND_NS)) == []

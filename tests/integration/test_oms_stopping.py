@@ -1,0 +1,71 @@
+"""An OMS that is asked to stop, or fails, in the middle of its work leaves nothing half done."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from fakes import FakeBroker
+from ordering import ACCOUNT, limit_order, running, trading
+from waiting import until
+
+from bus import halt, streams
+from bus.errors import ServerUnreachable
+from oms.journal import Journal
+
+
+class Held(Journal):
+    """A journal whose disk can be made to hang."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.moving = asyncio.Event()
+        self.moving.set()
+
+    async def _write(self, group: Any) -> None:
+        await self.moving.wait()
+        await super()._write(group)
+
+
+async def test_what_was_approved_before_a_stop_is_sent(md_url: str, orders_url: str) -> None:
+    """Also where the stop comes while the OMS waits for its disk."""
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker, make_journal=Held) as oms, trading(orders_url) as algo:
+        journal = oms.oms.parts.journal
+        assert isinstance(journal, Held)
+        journal.moving.clear()
+        ids: list[str] = []
+        for number in range(4):
+            # One batch each: with the last of them it waits until the first is durable.
+            ids.append(await algo.order(number, limit_order("99", "1")))
+            await until(lambda: ids[-1] in oms.book.orders, "the order to be approved")
+        oms.oms.parts.service.stop("the test")
+        await until(lambda: oms.oms.parts.service.state == "stopping", "the stop to be heard")
+        journal.moving.set()
+        await asyncio.wait_for(oms.task, 20)
+        assert sorted(broker.sent) == sorted(ids)
+
+
+async def test_a_fact_that_should_halt_is_kept_until_it_has(
+    md_url: str, orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(md_url, orders_url) as oms:
+
+        async def fail(*arguments: object) -> None:
+            # The worst moment: all that was written before is durable.
+            await oms.oms.parts.journal.flush()
+            raise ServerUnreachable("no server")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(halt, "change", fail)
+            await oms.fact(b"garbage")
+            await until(oms.task.done, "the OMS to end")
+            with pytest.raises(ServerUnreachable):
+                oms.task.result()
+    async with running(md_url, orders_url) as again:
+        await until(lambda: f"account:{ACCOUNT}" in again.oms.parts.halts.state.scopes, "the account's halt")
+        stream = streams.account(ACCOUNT)
+
+        async def acknowledged() -> bool:
+            return bool((await again.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0)
+
+        await until(acknowledged, "the fact to be settled")
