@@ -30,7 +30,7 @@ GRACE_S = 15.0
 CANCEL_AGAIN_S = 2.0
 
 # Reference counts free nearly everything here. The default (700) looks through a growing book again and
-# again: a quarter of the OMS's time under load, a tenth of ingest's. What is loaded at start is left out of it.
+# again: a quarter of the OMS's time under load, a tenth of ingest's. What is loaded at start is left out.
 GC_THRESHOLD = 50_000
 
 BAD_INPUT = 2
