@@ -5,7 +5,7 @@ answers. Whatever is handed in while a batch is under way makes the next one (gr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from bus.codec import Message, MessageCodec
@@ -108,6 +108,8 @@ class Journal:
         self._handed_in = asyncio.Event()
         self._last_id = self._first_id = "0-0"
         self._events: dict[str, str] = {}
+        # Told of each delivery whose acknowledgement is durable.
+        self.on_acknowledged: Callable[[Delivery], None] | None = None
 
     def __repr__(self) -> str:
         return f"<{self._stream}, up to {self._last_id}, {len(self._pending)} batches waiting>"
@@ -170,6 +172,9 @@ class Journal:
                         pending.done.exception()
                 raise
             for pending in group:
+                if self.on_acknowledged is not None:
+                    for delivery in pending.acknowledged:
+                        self.on_acknowledged(delivery)
                 if not pending.done.done():
                     pending.done.set_result(None)
 

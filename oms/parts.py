@@ -86,6 +86,7 @@ class Parts:
         )
         self.requests = self.reader((), "oms-requests", "0")
         self.facts: GroupReader | None = None
+        self.journal.on_acknowledged = self._acknowledged
         # New connections of the broker's stream, by entry id, before which something may have been missed.
         self.breaks: dict[str, Delivery] = {}
 
@@ -167,6 +168,14 @@ class Parts:
             return_exceptions=True,
         )
         self.broker.close()
+
+    def _acknowledged(self, delivery: Delivery) -> None:
+        # A reader remembers what it delivered, to mend a lost group, until it hears of the acknowledgement.
+        if delivery.stream == streams.account(self.account):
+            if self.facts is not None:
+                self.facts.acknowledge(delivery)
+        else:
+            self.requests.acknowledge(delivery)
 
     def _connected(self, delivery: Delivery) -> None:
         self.breaks[delivery.id] = delivery

@@ -76,6 +76,19 @@ async def test_the_same_request_twice_is_one_order(md_url: str, orders_url: str)
         assert pending["pending"] == 0
 
 
+async def test_a_lost_group_brings_no_request_back(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        requests = oms.oms.parts.requests
+        for number in range(5):
+            await algo.told(await algo.order(number, limit_order("99")), "OrderSent")
+        await until(lambda: not requests._to_acknowledge, "the last acknowledgement")
+        await oms.client.xgroup_destroy(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
+        await until(lambda: requests.recreated == 1, "the group to be made again")
+        await algo.told(await algo.order(5, limit_order("99")), "OrderSent")
+        assert oms.oms.parts.records.counts["duplicates"] == 0
+        assert oms.oms.parts.records.counts["requests"] == 6
+
+
 async def test_the_same_id_with_other_terms_is_a_conflict(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         order_id = await algo.order(1, market_order("10"))
