@@ -239,6 +239,12 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert declared - imported() == set()
 
 
+def test_every_dependency_is_locked_and_nothing_is_fetched_from_a_named_place() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert set(dependencies()) <= {line.split("==")[0] for line in lock.splitlines()}
+    assert not re.search(r"^-|://", lock, re.M)
+
+
 def test_every_dependency_has_its_reason() -> None:
     assert not [line for line in dependencies().values() if not re.search(r'",? +# \w.{15,}', line)]
 
