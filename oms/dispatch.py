@@ -49,7 +49,9 @@ class Dispatch:
         self._permission = permission
         self._clock = clock
         self._watch = watch
+        # Requests for a cancel, by client id: until the order is at the broker, and until its answer.
         self._cancels_waiting: dict[str, list[Delivery]] = {}
+        self._cancels_under_way: dict[str, list[Delivery]] = {}
         records.on_order = self._order_changed
 
     def __repr__(self) -> str:
@@ -72,7 +74,11 @@ class Dispatch:
     def cancel(self, order: Order, delivery: Delivery) -> None:
         """Pass a cancel on. Its request is acknowledged only once the broker has answered."""
         client_order_id = order.client_order_id
-        if order.broker_order_id:
+        under_way = self._cancels_under_way.get(client_order_id)
+        if under_way is not None:
+            # One that asks again and again must not spend the requests of all the others.
+            under_way.append(delivery)
+        elif order.broker_order_id:
             self._cancel_at_broker(order.algorithm, client_order_id, order.broker_order_id, [delivery], 0)
         elif self._sender.withdraw(client_order_id):
             refusal = OrderRefused(
@@ -158,7 +164,12 @@ class Dispatch:
     def _cancel_at_broker(
         self, algorithm: str, client_order_id: str, broker_order_id: str, waiting: list[Delivery], tries: int
     ) -> None:
+        self._cancels_under_way[client_order_id] = waiting
+
         def done(result: Any) -> None:
+            again = isinstance(result, BackboneError) and not isinstance(result, BrokerRefused)
+            if not again or tries >= len(CANCEL_WAITS_S):
+                self._cancels_under_way.pop(client_order_id, None)
             if result is None:
                 if waiting:
                     self._records.counts["cancels"] += 1

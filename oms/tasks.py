@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import structlog
+
 from bus.service import ended
+
+log = structlog.get_logger()
 
 _AGAIN_S = 0.1
 
@@ -18,6 +22,11 @@ async def insistently(body: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(body)
     try:
         await asyncio.wait({task})
-    finally:
+    except asyncio.CancelledError:
         await ended(task, again_s=_AGAIN_S)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Whoever cancelled us has an error of its own to report; this one must not be lost.
+            log.error("failed while it was ended", error=repr(error))
+        raise
     task.result()
