@@ -114,6 +114,14 @@ async def entries(client: Client, *, dead: str = DEAD, count: int = 100) -> list
     return [_entry(id_, fields) for id_, fields in found]
 
 
+async def entry(client: Client, entry_id: str, *, dead: str = DEAD) -> DeadEntry:
+    """One dead entry. Raises InvalidInput where there is none of this id."""
+    found = await client.xrange(dead, entry_id, entry_id)
+    if not found:
+        raise InvalidInput(f"{dead} has no entry {entry_id}: list them with `backbone dead`")
+    return _entry(*found[0])
+
+
 async def put_back(client: Client, entry_id: str, *, dead: str = DEAD, into: Client | None = None) -> str:
     """Append a dead entry to the stream it came from and remove it from `dead`; returns its new id.
 
@@ -124,22 +132,41 @@ async def put_back(client: Client, entry_id: str, *, dead: str = DEAD, into: Cli
     if not found:
         raise InvalidInput(f"{dead} has no entry {entry_id}: list them with `backbone dead`")
     _, fields = found[0]
-    payload = {_raw(name): _raw(value) for name, value in json.loads(fields[b"payload"]).items()}
+    try:
+        stream = fields[b"stream"]
+        payload = {_raw(name): _raw(value) for name, value in _payload(fields).items()}
+    except (KeyError, ValueError, AttributeError) as error:
+        raise InvalidInput(
+            f"{dead} entry {entry_id} does not say where it came from: remove it with XDEL, or leave it"
+        ) from error
     if not payload:
         raise InvalidInput(f"{dead} entry {entry_id}: its content was trimmed, there is nothing to put back")
-    new_id = await (into or client).xadd(fields[b"stream"], payload)
+    new_id = await (into or client).xadd(stream, payload)
     await client.xdel(dead, entry_id)
     return str(new_id.decode())
 
 
 def _entry(id_: bytes, fields: dict[bytes, bytes]) -> DeadEntry:
-    return DeadEntry(
-        id=id_.decode(),
-        stream=fields[b"stream"].decode(),
-        entry_id=fields[b"id"].decode(),
-        error=fields[b"error"].decode(),
-        payload={_shown(name): _shown(value) for name, value in json.loads(fields[b"payload"]).items()},
-    )
+    try:
+        return DeadEntry(
+            id=id_.decode(),
+            stream=fields[b"stream"].decode(),
+            entry_id=fields[b"id"].decode(),
+            error=fields[b"error"].decode(),
+            payload={_shown(name): _shown(value) for name, value in _payload(fields).items()},
+        )
+    except (KeyError, ValueError, AttributeError):
+        # Anybody may write to a stream: what is of another shape is shown as it is.
+        shown = {
+            name.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
+            for name, value in fields.items()
+        }
+        return DeadEntry(id_.decode(), "?", "?", "not written as dead entries are", shown)
+
+
+def _payload(fields: dict[bytes, bytes]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(fields[b"payload"])
+    return found
 
 
 def _kept(raw: bytes) -> str:

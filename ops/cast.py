@@ -7,8 +7,12 @@ from pathlib import Path
 
 from algos.loading import default_name, load_class, make
 from algos.parameters import read_parameters
+from algos.settings import AlgoSettings
 from bus.errors import InvalidInput
+from bus.settings import load
+from ingest.settings import IngestSettings
 from oms.limits import parse
+from oms.settings import OmsSettings
 from ops.running import Servers
 from ops.supervise import Spec, python
 
@@ -82,12 +86,18 @@ def ingest(environment: Mapping[str, str], directory: Path, *arguments: str) -> 
     return python("ingest", ["-m", "ingest", *arguments], environment, directory)
 
 
-def checked_limits(path: Path | None) -> dict[str, str]:
-    """The variable that tells the OMS its limits file. Raises InvalidInput where it is wrong."""
-    if path is None:
-        return {}
+def check_settings(limits: Path | None) -> None:
+    """Raise InvalidInput for settings or limits with which a service would not start."""
+    load(IngestSettings)
+    load(AlgoSettings)
+    path = load(OmsSettings, oms_limits=limits).oms_limits
     try:
         parse(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"--limits {path}: {error}") from error
-    return {"BACKBONE_OMS_LIMITS": str(path.resolve())}
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"limits file {path}: {reason}; give one that can be read") from error
+
+
+def limits_variable(path: Path | None) -> dict[str, str]:
+    """The variable that tells the OMS its limits file."""
+    return {} if path is None else {"BACKBONE_OMS_LIMITS": str(path.resolve())}

@@ -1,9 +1,12 @@
 """`backbone dead`: look at what could not be handled, and put it back."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bus.connection import Client
 
 _HELP = """List what could not be handled, or put it back.
 
@@ -83,5 +86,24 @@ async def _put_back(entry_id: str, orders: bool) -> None:
         raise InvalidInput(f"ID {entry_id!r}: an entry's id is two numbers, such as 1700000000000-0")
     async with orders_server("ops-dead") as (client, account):
         name = streams.orders_dead(account) if orders else streams.DEAD
-        new_id = await dead.put_back(client, entry_id, dead=name)
+        entry = await dead.entry(client, entry_id, dead=name)
+        if entry.stream.startswith("md"):
+            new_id = await _put_back_market_data(client, entry_id, name)
+        else:
+            new_id = await dead.put_back(client, entry_id, dead=name)
     print(f"Put back as {new_id}.")
+
+
+async def _put_back_market_data(client: "Client", entry_id: str, name: str) -> str:
+    """Into the market-data server, where its stream is."""
+    from bus import dead
+    from bus.connection import connect, require_server
+    from ops.running import servers
+
+    url = servers().market
+    market = connect(url, name="ops-dead")
+    try:
+        await require_server(market, url, "MD_REDIS_URL")
+        return await dead.put_back(client, entry_id, dead=name, into=market)
+    finally:
+        await market.aclose()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bus.errors import InvalidInput
 from bus.settings import BusSettings, load
-from ops.cast import players
+from ops.cast import check_settings, players
 from ops.plan import DEFAULT_SYMBOLS, Plan, split
 from ops.running import given_servers
 
@@ -32,6 +32,7 @@ class Wishes:
 def planned(wishes: Wishes) -> Plan:
     """The plan. Raises InvalidInput, naming the option, the symbol, the file or the variable."""
     settings = load(BusSettings)
+    check_settings(None)
     servers = given_servers(settings)
     if wishes.data is None:
         if wishes.speed is not None or wishes.keep_times:

@@ -35,9 +35,9 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
     for number in (signal.SIGINT, signal.SIGTERM):
         # From here on there is something to end in order, and a summary to print.
         asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
-    directory = run_directory.make()
     supervisor = Supervisor(view.say)
     claim = running.claim()
+    directory = run_directory.make()
     performance = _Run(plan, view, supervisor, directory, environment)
     try:
         if plan.simulator is not None:
@@ -134,7 +134,7 @@ class _Run:
             service.details["simulator"] = addresses.control_url
             environment = cast.without_keys(environment) | addresses.environment()
             arguments = ("--bar-seconds", "1")
-        self._supervisor.start(cast.oms(environment | cast.checked_limits(plan.limits), directory))
+        self._supervisor.start(cast.oms(environment | cast.limits_variable(plan.limits), directory))
         self._supervisor.start(cast.ingest(environment, directory, *arguments))
 
     async def _until_the_end(

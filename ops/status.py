@@ -104,8 +104,8 @@ async def snapshot(
     return Status(
         at_ns=now_ns,
         account=account,
-        trading=halts.known and "all" not in halts.scopes and bool(oms.get("ready")),
-        why_not=_why_not(oms, halts),
+        trading=halts.known and not _halted(halts, account) and bool(oms.get("ready")),
+        why_not=_why_not(oms, halts, account),
         processes=_processes(beats, now_ns),
         halts=shown_halts(halts),
         halts_known=halts.known,
@@ -206,12 +206,17 @@ def _feed(ingest: Mapping[str, Any]) -> Feed:
     )
 
 
-def _why_not(oms: Mapping[str, Any], halts: HaltState) -> list[str]:
+def _halted(halts: HaltState, account: str) -> list[str]:
+    """Why nobody trades on this account: the reasons of the scopes that hold all of it."""
+    return [halts.scopes[scope].reason for scope in ("all", f"account:{account}") if scope in halts.scopes]
+
+
+def _why_not(oms: Mapping[str, Any], halts: HaltState, account: str) -> list[str]:
     reasons = [str(reason) for reason in oms.get("why_not", ())]
     if not oms:
         reasons.append("the OMS is not running")
-    if "all" in halts.scopes:
-        reasons.append(f"halted: {halts.scopes['all'].reason}")
+    if halted := _halted(halts, account):
+        reasons += [f"halted: {reason}" for reason in halted]
     elif not halts.known:
         reasons.append("the halt state is not known")
     return list(dict.fromkeys(reasons))

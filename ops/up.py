@@ -44,7 +44,7 @@ def _planned(
     symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None, shared: bool
 ) -> "Plan":
     from bus.settings import AlpacaSettings, load
-    from ops.cast import checked_limits, players
+    from ops.cast import check_settings, players
     from ops.plan import DEFAULT_SYMBOLS, Plan, split
     from ops.running import given_servers, home
 
@@ -53,7 +53,7 @@ def _planned(
     settings.keys()
     servers = given_servers(settings)
     chosen = split(symbols or DEFAULT_SYMBOLS)
-    checked_limits(limits)
+    check_settings(limits)
     return Plan(
         command="up",
         account=settings.account,

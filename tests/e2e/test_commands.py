@@ -147,6 +147,28 @@ def test_dead_entries_are_listed_and_put_back(orders_url: str, within: dict[str,
     assert backbone("dead", "put-back", "9-9", within=within).returncode == 2
 
 
+def test_dead_market_data_are_put_back_on_their_own_server(
+    md_url: str, orders_url: str, within: dict[str, str]
+) -> None:
+    asyncio.run(buried(orders_url, Delivery("md:AAPL:trades", "1-1", {b"d": b"{}", b"r": b"1"})))
+    with redis.Redis.from_url(orders_url) as orders, redis.Redis.from_url(md_url) as market:
+        (entry_id, _), *_ = orders.xrange("dead")
+        given = within | {"MD_REDIS_URL": md_url, "ORDERS_REDIS_URL": orders_url}
+        told = backbone("dead", "put-back", entry_id.decode(), within=given)
+        assert told.returncode == 0, told.stderr
+        assert [fields for _, fields in market.xrange("md:AAPL:trades")] == [{b"d": b"{}", b"r": b"1"}]
+        assert (orders.exists("md:AAPL:trades"), orders.xlen("dead")) == (0, 0)
+
+
+def test_an_unwritable_home_leaves_no_directory_behind(within: dict[str, str], tmp_path: Path) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+    told = backbone("demo", within=within | {"BACKBONE_HOME": "/dev/null/x", "TMPDIR": str(place)})
+    assert told.returncode == 2
+    assert "BACKBONE_HOME=/dev/null/x" in told.stderr
+    assert list(place.iterdir()) == []
+
+
 async def buried(orders_url: str, delivery: Delivery) -> None:
     """Put an entry among the dead, as a consumer does."""
     client = connect(orders_url, name="test")

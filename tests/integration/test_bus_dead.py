@@ -189,3 +189,12 @@ async def test_b3_order_traffic_has_a_place_of_its_own(client: Any) -> None:
     await dead.bury(client, Delivery("s", "1-1", {b"v": b"1"}), ValueError("x"), dead="orders:{paper}:dead")
     assert await dead.entries(client) == []
     assert len(await dead.entries(client, dead="orders:{paper}:dead")) == 1
+
+
+async def test_b3_an_entry_of_another_shape_is_shown_and_named_not_crashed_on(client: Any) -> None:
+    id_ = (await client.xadd("dead", {"stream": "s", "payload": b"\xff"})).decode()
+    (entry,) = await dead.entries(client)
+    assert entry.payload == {"stream": "s", "payload": "\\xff"}
+    with pytest.raises(InvalidInput, match=f"dead entry {id_} does not say where it came from"):
+        await dead.put_back(client, id_)
+    assert await client.xlen("dead") == 1

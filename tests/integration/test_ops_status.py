@@ -131,6 +131,19 @@ async def test_a_halt_shows_at_once(market: Client, orders: Client) -> None:
     assert (status.halts["all"].mode, status.halts["all"].by) == ("halted", "ann@desk")
 
 
+async def test_a_halted_account_is_not_trading_but_a_halted_symbol_leaves_the_rest(
+    market: Client, orders: Client
+) -> None:
+    await beat(orders, "oms", 8, ready=True)
+    await halt.initialise(orders, 1)
+    await halt.change(orders, Halt(scope="symbol:AAPL", reason="odd", by="ann@desk", at_ns=5))
+    assert (await snapshot(market, orders, ACCOUNT, 0)).trading
+    await halt.change(orders, Halt(scope=f"account:{ACCOUNT}", reason="a bad fact", by="oms", at_ns=6))
+    status = await snapshot(market, orders, ACCOUNT, 0)
+    assert not status.trading
+    assert status.why_not == ["halted: a bad fact"]
+
+
 async def test_a_run_counts_only_what_it_added(market: Client, orders: Client) -> None:
     await one_order(orders, "before")
     await market.xadd("md:AAPL:trades", {"d": "{}", "type": "GapOpened"})

@@ -125,3 +125,20 @@ def test_an_algorithm_gets_no_keys_in_any_spelling() -> None:
 def test_the_servers_of_a_run_replace_those_of_the_environment() -> None:
     given = on(Servers("m", "o", "paper"), {"MD_REDIS_URL_FILE": "/f", "ORDERS_REDIS_URL": "x"})
     assert given == {"MD_REDIS_URL": "m", "ORDERS_REDIS_URL": "o", "BACKBONE_ACCOUNT": "paper"}
+
+
+def test_settings_and_limits_that_a_service_would_refuse_are_named_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[account]\norder_quantity = -5\n")
+    monkeypatch.setenv("BACKBONE_OMS_LIMITS", str(limits))
+    with pytest.raises(InvalidInput, match=r"limits\.toml: \[account\] order_quantity is -5"):
+        planned(Wishes())
+    monkeypatch.setenv("BACKBONE_OMS_LIMITS", str(tmp_path / "missing.toml"))
+    with pytest.raises(InvalidInput, match=r"missing\.toml: No such file"):
+        planned(Wishes())
+    monkeypatch.delenv("BACKBONE_OMS_LIMITS")
+    monkeypatch.setenv("BACKBONE_OMS_LIMTIS", "x")
+    with pytest.raises(InvalidInput, match="BACKBONE_OMS_LIMTIS is not a setting"):
+        planned(Wishes())
