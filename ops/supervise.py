@@ -162,8 +162,10 @@ class Supervisor:
     def _ended(self, child: Child, now: float) -> None:
         how = _how(child.process.returncode)
         child.ends = [end for end in child.ends if now - end < WITHIN_S]
-        # Exit code 2 means that somebody's input is wrong: another start would say the same.
-        if child.process.returncode != BAD_INPUT and len(child.ends) < MOST_RESTARTS:
+        # Exit code 2 means that somebody's input is wrong: another start would say the same. Not of one that
+        # ran before with the same input: what it misses now, such as a server, may come back.
+        passing = child.process.returncode != BAD_INPUT or child.restarts > 0
+        if passing and len(child.ends) < MOST_RESTARTS:
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** len(child.ends))
             child.ends.append(now)
             child.state, child.restart_at = "restarting", now + wait_s

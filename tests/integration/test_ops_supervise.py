@@ -101,6 +101,23 @@ async def test_bad_input_is_not_tried_again(tmp_path: Path, said: list[str]) -> 
     assert child.restarts == 0
 
 
+async def test_one_that_ran_before_is_tried_again_while_its_server_is_away(
+    tmp_path: Path, said: list[str]
+) -> None:
+    supervisor = Supervisor(said.append)
+    starts = tmp_path / "starts"
+    code = f"import signal, sys; file = open({str(starts)!r}, 'a+'); file.write('x'); file.seek(0)\n"
+    code += "count = len(file.read()); file.close()\n"
+    code += "sys.exit(1) if count == 1 else sys.exit(2) if count < 4 else signal.pause()"
+    child = supervisor.start(program("oms", code, tmp_path))
+    watching = asyncio.create_task(supervisor.watch())
+    await until(lambda: starts.exists() and len(starts.read_text()) == 4, "the fourth start")
+    assert not watching.done()
+    watching.cancel()
+    assert child.restarts == 3
+    await supervisor.stop("oms")
+
+
 async def test_one_that_does_not_stop_is_killed_and_named(tmp_path: Path, said: list[str]) -> None:
     supervisor = Supervisor(said.append)
     child = supervisor.start(program("deaf", STUBBORN, tmp_path, within_s=0.2))
