@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from bus.errors import Unreadable
-from oms.alpaca_orders import new_order, read_order, replacement, written_time
+from oms.alpaca_orders import new_order, position_symbol, read_order, replacement, written_time
 from oms.broker import (
     SEND_TIMEOUT_S,
     BeforeSend,
@@ -125,7 +125,7 @@ class AlpacaBroker:
         found = self._call("GET", "/positions")
         return [
             BrokerPosition(
-                symbol=str(raw["symbol"]),
+                symbol=position_symbol(str(raw["symbol"]), str(raw.get("asset_class", ""))),
                 quantity=_signed(Decimal(str(raw["qty"])), str(raw.get("side", "long"))),
                 average_price=Decimal(str(raw["avg_entry_price"])),
             )

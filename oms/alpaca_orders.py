@@ -64,6 +64,16 @@ def is_countable(value: Decimal) -> bool:
     return isinstance(exponent, int) and exponent >= -_MOST_DIGITS and value.adjusted() <= _MOST_DIGITS
 
 
+def position_symbol(symbol: str, asset_class: str) -> str:
+    """The symbol of a position as orders write it: Alpaca lists a pair such as BTC/USD as BTCUSD."""
+    if asset_class != "crypto" or "/" in symbol:
+        return symbol
+    for quoted_in in ("USDT", "USDC", "USD", "BTC"):
+        if symbol.endswith(quoted_in) and symbol != quoted_in:
+            return f"{symbol.removesuffix(quoted_in)}/{quoted_in}"
+    return symbol
+
+
 def broker_order(order: AlpacaOrder) -> BrokerOrder:
     """Alpaca's order in the broker protocol's words."""
     return BrokerOrder(

@@ -9,7 +9,7 @@ from judging import NOW_NS, Day, limit_terms, name, request
 
 from bus.errors import Unreadable
 from bus.order_messages import OrderFilled, OrderSent
-from oms.alpaca_orders import time_ns
+from oms.alpaca_orders import position_symbol, time_ns
 from oms.book import Book
 from oms.updates import translate
 
@@ -139,3 +139,18 @@ def test_an_unknown_order_with_our_id_is_adopted_and_another_is_external() -> No
 def test_what_may_hide_a_fact_is_unreadable(broken: bytes) -> None:
     with pytest.raises(Unreadable):
         translate(broken, working(), NOW_NS)
+
+
+@pytest.mark.parametrize(
+    ("listed", "asset_class", "meant"),
+    [
+        ("BTCUSD", "crypto", "BTC/USD"),
+        ("ETHUSDT", "crypto", "ETH/USDT"),
+        ("ETHBTC", "crypto", "ETH/BTC"),
+        ("BTC/USD", "crypto", "BTC/USD"),
+        ("AAPL", "us_equity", "AAPL"),
+        ("XUSD", "us_equity", "XUSD"),
+    ],
+)
+def test_a_position_in_a_pair_has_the_symbol_of_its_orders(listed: str, asset_class: str, meant: str) -> None:
+    assert position_symbol(listed, asset_class) == meant
