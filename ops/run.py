@@ -44,16 +44,16 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
             # First, because it takes longest: the servers come up while it imports.
             supervisor.start(simulator.spec(plan.simulator, cast.without_keys(environment), directory))
         place = plan.data_directory or directory
-        port = None
+        ports = None
         if plan.servers is not None:
             found = plan.servers
         else:
-            found, port = servers.start(supervisor, place, plan.account)
+            found, ports = servers.start(supervisor, place, plan.account)
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
         # Addresses that were given may hold passwords, and who gave them can give them again.
         named = claim is not None or plan.servers is not None
-        view.hint(hints(found, port, plan.symbols, named=named))
+        view.hint(hints(found, ports, plan.symbols, named=named))
         await live(service, found.orders, lambda: performance.live(service, found), grace_s=GRACE_S)
     except InvalidInput:
         # One sentence says it all: nothing is left to be read.

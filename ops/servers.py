@@ -17,8 +17,8 @@ ORDERS = "redis-orders"
 _LONGEST_DIRECTORY = 80
 
 
-def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Servers, int]:
-    """Start both servers with their data under `directory`; returns their addresses and the market-data port.
+def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Servers, tuple[int, int]]:
+    """Start both servers with their data under `directory`; returns their addresses and ports.
 
     Raises InvalidInput where the directory's path is too long for a socket.
     """
@@ -29,7 +29,7 @@ def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Server
         )
     market = _start(supervisor, MARKET, "market", directory / "md")
     orders = _start(supervisor, ORDERS, "orders", directory / "orders")
-    return Servers(market.url, orders.url, account), market.port
+    return Servers(market.url, orders.url, account), (market.port, orders.port)
 
 
 async def check(servers: Servers, *, shared: bool = True) -> None:

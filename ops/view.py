@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import IO, Protocol, Self
 
+from bus import streams
 from ops.running import Servers
 from ops.status import Status
 from ops.summary import duration
@@ -81,9 +82,12 @@ class PlainView:
 
 
 def hints(
-    servers: Servers, market_port: int | None, symbols: Sequence[str], *, named: bool
+    servers: Servers, ports: tuple[int, int] | None, symbols: Sequence[str], *, named: bool
 ) -> list[tuple[str, str]]:
-    """Three things to try. `named`: other terminals find the servers by themselves."""
+    """Things to try. `ports` of market data and orders, where the servers are ours.
+
+    `named`: other terminals find the servers by themselves.
+    """
     command = command_name()
     if not named:
         command = f"MD_REDIS_URL={servers.market} ORDERS_REDIS_URL={servers.orders} {command}"
@@ -92,9 +96,11 @@ def hints(
         (f"{command} halt --reason lunch", "no new orders until `backbone resume --reason back`"),
         (f"{command} tail {symbol} -f", "a stream, entry by entry"),
     ]
-    if market_port is not None and shutil.which("redis-cli"):
-        raw = f"redis-cli -p {market_port} XREVRANGE md:{symbol}:trades + - COUNT 3"
+    if ports is not None and shutil.which("redis-cli"):
+        raw = f"redis-cli -p {ports[0]} XREVRANGE md:{symbol}:trades + - COUNT 3"
         found.append((raw, "the same, as the server has it"))
+        journal = f"redis-cli -p {ports[1]} XREVRANGE '{streams.journal(servers.account)}' + - COUNT 3"
+        found.append((journal, "what became of orders"))
     return [*found, (f"{command} status", "every process, and how it stands")]
 
 

@@ -10,6 +10,7 @@ from ops import running
 from ops.cast import on, players, without_keys
 from ops.demo_plan import Wishes, planned
 from ops.running import Running, Servers
+from ops.services import _joined
 
 OWN = """
 from algos import Algorithm, Trade
@@ -142,3 +143,11 @@ def test_settings_and_limits_that_a_service_would_refuse_are_named_first(
     monkeypatch.setenv("BACKBONE_OMS_LIMTIS", "x")
     with pytest.raises(InvalidInput, match="BACKBONE_OMS_LIMTIS is not a setting"):
         planned(Wishes())
+
+
+def test_an_algorithm_joins_what_runs_here_unless_servers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _joined() == {}
+    monkeypatch.setattr(running, "read", lambda: Running(1, "demo", Servers("m", "o", "paper")))
+    assert _joined() == {"MD_REDIS_URL": "m", "ORDERS_REDIS_URL": "o", "BACKBONE_ACCOUNT": "paper"}
+    monkeypatch.setenv("ORDERS_REDIS_URL", "redis://127.0.0.1:1/0")
+    assert _joined() == {}

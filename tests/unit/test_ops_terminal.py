@@ -10,11 +10,12 @@ from rich.console import Console
 from bus.codec import Message
 from bus.market_messages import GapClosed, Quote
 from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
+from ops.running import Servers
 from ops.sentences import _SENTENCES, number, sentence
 from ops.status import AlgorithmStatus, Feed, HaltedScope, Process, Status
 from ops.tally import Tally
 from ops.terminal import LiveView, sparkline, still
-from ops.view import PlainView
+from ops.view import PlainView, hints
 
 LATENCY: dict[str, dict[str, float | None]] = {
     span: {"p50": 410.0, "p99": 1200.0}
@@ -179,3 +180,19 @@ def test_market_messages_read_as_sentences() -> None:
 
 def test_numbers_have_no_exponents() -> None:
     assert [number(Decimal(text)) for text in ("100", "0.00", "1E+3", "0.10")] == ["100", "0", "1000", "0.1"]
+
+
+def test_both_servers_can_be_looked_into_where_redis_cli_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ops.view.shutil.which", lambda name: f"/usr/bin/{name}")
+    found = Servers("unix:///md.sock", "unix:///orders.sock", "paper")
+    raw = [
+        command for command, _ in hints(found, (7001, 7002), ["SPY"], named=True) if "redis-cli" in command
+    ]
+    assert raw == [
+        "redis-cli -p 7001 XREVRANGE md:SPY:trades + - COUNT 3",
+        "redis-cli -p 7002 XREVRANGE 'orders:{paper}:journal' + - COUNT 3",
+    ]
+    given = [command for command, _ in hints(found, None, ["SPY"], named=False)]
+    assert all("redis-cli" not in command and "ORDERS_REDIS_URL=" in command for command in given)

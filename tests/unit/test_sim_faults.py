@@ -25,6 +25,11 @@ def test_optional_fields_may_be_left_out(name: str) -> None:
     assert parse(short)["fault"] == name
 
 
+@pytest.mark.parametrize("said", ["trade_updates", "trade updates", "trade-updates"])
+def test_a_stream_may_be_named_as_people_say_it(said: str) -> None:
+    assert parse({"fault": "disconnect", "stream": said})["stream"] == "trade_updates"
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
