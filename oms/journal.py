@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.consume import Delivery
-from bus.errors import BackboneError, ReplyLost, ServerUnreachable
+from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script
 from bus.order_messages import EVENTS
@@ -132,7 +132,14 @@ class Journal:
                 self._last_id = delivery.id
                 if self._first_id == "0-0":
                     self._first_id = delivery.id
-                yield EVENT_CODEC.decode(delivery.fields)
+                try:
+                    event = EVENT_CODEC.decode(delivery.fields)
+                except Unreadable as error:
+                    raise Unreadable(
+                        f"{self._stream} {delivery.id}: {error}; another version or somebody by hand wrote it: "
+                        "start the version that wrote it, or take that entry out"
+                    ) from error
+                yield event
         finally:
             await client.aclose()
 

@@ -56,9 +56,10 @@ class Oms:
                     background.append(tasks.create_task(insistently(parts.halts.run())))
                     background.append(tasks.create_task(insistently(parts.lease.keep())))
                     await self._work(tasks)
-                    await parts.lease.release()
                 for task in background:
                     task.cancel()
+            # Not while it is renewed: a lease that was just given back would be missed.
+            await parts.lease.release()
         except BaseExceptionGroup as group:
             error = _known(group)
             if error is None:

@@ -14,7 +14,7 @@ from proxy import Proxy
 from bus import streams
 from bus.connection import connect
 from bus.consume import Delivery
-from bus.errors import Fenced
+from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.order_messages import FactKept, Registered
 from oms.journal import Entry, Journal, JournalMoved
@@ -142,3 +142,16 @@ async def test_a_server_that_restarts_costs_time_and_nothing_else(md_url: str) -
             assert broker.sent == [first, second]
             kinds = [type(event).__name__ for event in await oms.journal()]
             assert kinds == ["Registered", *["OrderApproved", "OrderSent"] * 2]
+
+
+async def test_what_cannot_be_read_is_named_with_what_to_do(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    stream = streams.journal(ACCOUNT)
+    entry_id = (await client.xadd(stream, {"type": "OrderShipped", "version": "9", "data": "{}"})).decode()
+    journal = Journal(orders_url, Lease(client, "lease", "oms"), ACCOUNT)
+    try:
+        with pytest.raises(Unreadable, match=f"{entry_id}: .*OrderShipped.*take that entry out"):
+            [event async for event in journal.fold()]
+    finally:
+        await journal.close()
+        await client.aclose()
