@@ -136,8 +136,8 @@ class Journal:
                     event = EVENT_CODEC.decode(delivery.fields)
                 except Unreadable as error:
                     raise Unreadable(
-                        f"{self._stream} {delivery.id}: {error}; another version or somebody by hand wrote it: "
-                        "start the version that wrote it, or take that entry out"
+                        f"{self._stream} {delivery.id}: {error}; another version wrote it, or somebody "
+                        "by hand: start the version that wrote it, or take that entry out"
                     ) from error
                 yield event
         finally:

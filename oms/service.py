@@ -7,7 +7,7 @@ import redis.asyncio
 import structlog
 
 from bus.consume import GroupReader
-from bus.errors import BackboneError, Fenced
+from bus.errors import BackboneError, Fenced, ServerUnreachable
 from bus.lease import Lease
 from bus.service import Service
 from oms import startup
@@ -175,10 +175,12 @@ class Oms:
 
 def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """The one error to report where all are known; None where there is a defect among them."""
-    known, unknown = group.split(BackboneError)
+    known, unknown = group.split((BackboneError, redis.asyncio.RedisError))
     if unknown is not None or known is None:
         return None
     error: BaseException = known
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, redis.asyncio.RedisError):
+        return ServerUnreachable(f"the orders server did not answer: {error}")
     return error

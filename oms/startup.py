@@ -1,6 +1,7 @@
 """The start, in an order that cannot deadlock: halts, limits, journal, the broker's orders, ready."""
 
 import orjson
+import redis.asyncio
 import structlog
 
 from bus import halt, streams
@@ -30,9 +31,12 @@ async def keys_work(parts: Parts) -> bool:
 async def lead(parts: Parts) -> bool:
     """Wait for the lease: another OMS may hold it, or one that died may have left it to run out."""
     while not parts.service.stopping.is_set():
-        if await parts.lease.acquire():
-            return True
-        parts.say("another OMS holds the lease")
+        try:
+            if await parts.lease.acquire():
+                return True
+            parts.say("another OMS holds the lease")
+        except (redis.asyncio.RedisError, OSError) as error:
+            parts.say(f"the orders server is not readable: {error}")
         await parts.pause(0.1)
     return False
 

@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 from fakes import FakeBroker
-from ordering import ACCOUNT, limit_order, running, trading
+from ordering import ACCOUNT, limit_order, limits_with, running, trading
+from own_server import own_server
 from waiting import until
 
 from bus import halt, streams
 from bus.errors import ServerUnreachable
+from bus.service import Service
+from bus.settings import load
 from oms.journal import Journal
+from oms.service import Oms
+from oms.settings import OmsSettings
 
 
 class Held(Journal):
@@ -69,3 +74,20 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
             return bool((await again.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0)
 
         await until(acknowledged, "the fact to be settled")
+
+
+async def test_one_that_waits_for_the_lease_outlives_its_servers_absence(md_url: str) -> None:
+    with own_server() as server:
+        async with running(md_url, server.tcp_url, FakeBroker()):
+            settings = load(OmsSettings, md_redis_url=md_url, orders_redis_url=server.tcp_url)
+            service = Service("oms-standby")
+            standby = Oms(service, settings, limits_with(price_age_seconds=3600), FakeBroker())
+            task = asyncio.create_task(standby.run())
+            await until(lambda: service.state == "another OMS holds the lease", "the standby to wait")
+            server.kill()
+            await until(lambda: "not readable" in service.state, "the absence to be seen")
+            assert not task.done()
+            server.start_again()
+            await until(lambda: service.state == "another OMS holds the lease", "the standby to wait again")
+            service.stop("the test is over")
+            await asyncio.wait_for(task, 20)
