@@ -40,7 +40,7 @@ def demo(
     leaves the streams in them. At the end the OMS's book, the algorithms' positions and the simulator's
     ledger are compared; the exit code is 1 where they do not agree.
 
-    Example: backbone demo --symbols AAPL,BTC/USD --seconds 30 --json
+    Example: backbone demo --symbols AAPL,ETH/USD --seconds 30 --json
     """
     from ops.demo_plan import Wishes, planned
     from ops.performing import perform
