@@ -112,7 +112,7 @@ class MarketWriter:
             await self._link.close()
 
     def _must_settle(self, most: int) -> bool:
-        """Whether more than `most` are under way, or the oldest is answered or unsent: nothing overtakes it."""
+        """Whether more than `most` are under way, or the oldest is answered or unsent: none overtakes it."""
         if not self._under_way:
             return False
         _, sent = self._under_way[0]
