@@ -45,7 +45,9 @@ def main() -> int:
     if arguments.json:
         print(json.dumps({row.name: row.as_json() for row in rows}))
     else:
-        Console(width=120).print(_table(rows))
+        # Wide enough for one line a row, also into a file.
+        console = Console()
+        Console(width=max(console.width, 150)).print(_table(rows))
     return 0 if all(row.holds for row in rows) else 1
 
 

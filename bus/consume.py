@@ -312,12 +312,13 @@ class GroupReader:
                 await self._make_group(wire, stream)
             return []
         redelivered = bool(self._reading)
-        by_stream = {
-            stream.decode(): [self._delivery(stream.decode(), entry, redelivered) for entry in entries]
-            for stream, entries in (checked(reply) or ())
-        }
+        by_stream: dict[str, list[Delivery]] = {}
+        found: list[Delivery] = []
+        for key, entries in checked(reply) or ():
+            stream = key.decode()
+            by_stream[stream] = [self._delivery(stream, entry, redelivered) for entry in entries]
+            found += by_stream[stream]
         self._note_delivered(by_stream)
-        found = [delivery for deliveries in by_stream.values() for delivery in deliveries]
         if len(by_stream) > 1:
             # The server answers in the order of keys; what happened first comes first.
             found.sort(key=order)
@@ -334,7 +335,8 @@ class GroupReader:
         for stream, deliveries in by_stream.items():
             if deliveries and stream in self._streams:
                 outstanding = self._outstanding.setdefault(stream, {})
-                outstanding.update((delivery.id, None) for delivery in deliveries)
+                for delivery in deliveries:
+                    outstanding[delivery.id] = None
                 if not self._reading:
                     self._position[stream] = deliveries[-1].id
         for stream, began in self._reading.items():
