@@ -257,9 +257,10 @@ async def test_every_symbol_quotes_and_trades_from_the_start_though_nobody_liste
 
         opened = {symbol: latest(symbol) for symbol in ("AAPL", "GOOG")}
         await until(lambda: all(latest(symbol) != before for symbol, before in opened.items()), "new prices")
-        minutes = client.get_stock_bars(
-            StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute)
-        )
+        asked = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute)
+        # A quote may have moved before the first trade of the minute.
+        await until(lambda: "AAPL" in client.get_stock_bars(asked).data, "the minute that is being made")
+        minutes = client.get_stock_bars(asked)
         client._session.close()
     assert minutes["AAPL"][-1].trade_count > 0
 
