@@ -14,6 +14,7 @@ from benchmarks.row import Row
 from bus import embedded
 from bus.codec import MessageCodec
 from bus.connection import Client, connect
+from bus.embedded import EmbeddedServer
 from bus.lease import Lease
 from bus.link import Script
 from bus.order_messages import REQUESTS, OrderApproved, OrderRequest, OrderTerms
@@ -47,17 +48,21 @@ _TERMS = OrderTerms(
 )
 
 
+def unhurried(market: EmbeddedServer, orders: EmbeddedServer) -> dict[str, str]:
+    """The environment of an OMS on these servers whose queue to the broker is not what is measured."""
+    return {
+        "MD_REDIS_URL": market.url,
+        "ORDERS_REDIS_URL": orders.url,
+        "BACKBONE_OMS_REQUESTS_PER_MINUTE": "100000000",
+        "BACKBONE_OMS_LONGEST_WAIT_S": "600",
+    }
+
+
 def measure(directory: Path) -> Row:
     """Requests a second through the real OMS process, and the same entries by the bare script."""
     market = embedded.start("market", directory / "md")
     orders = embedded.start("orders", directory / "orders")
-    environment = {
-        "MD_REDIS_URL": market.url,
-        "ORDERS_REDIS_URL": orders.url,
-        "BACKBONE_OMS_REQUESTS_PER_MINUTE": "100000000",
-        # Orders wait for the broker longer than anybody would want: the queue is not what is measured.
-        "BACKBONE_OMS_LONGEST_WAIT_S": "600",
-    }
+    environment = unhurried(market, orders)
     try:
         with (
             process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment),

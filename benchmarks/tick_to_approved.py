@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from benchmarks.decisions import BARE, LIMITS
+from benchmarks.decisions import BARE, LIMITS, unhurried
 from benchmarks.hop import raw_hop_p50_us
 from benchmarks.limit import RawConnection, percentile, script_p50_us
 from benchmarks.processes import process
@@ -36,11 +36,7 @@ def measure(directory: Path) -> Row:
     """The median over some two hundred orders, against two raw hops and one raw script of the same run."""
     market = embedded.start("market", directory / "md")
     orders = embedded.start("orders", directory / "orders")
-    environment = {
-        "MD_REDIS_URL": market.url,
-        "ORDERS_REDIS_URL": orders.url,
-        "BACKBONE_OMS_REQUESTS_PER_MINUTE": "100000000",
-    }
+    environment = unhurried(market, orders)
     # Two strategies that seldom fire on the same tick.
     names, every = ("bench-a", "bench-b"), tuple(f"nth={nth}" for nth in NTH)
     algorithm = ("algos", ALGORITHM, "--symbols", ",".join(SYMBOLS), "--param")
