@@ -113,6 +113,10 @@ class GroupReader:
         """Mark an entry as handled; it goes out with the next read."""
         self._to_acknowledge.setdefault(delivery.stream, []).append(delivery.id)
 
+    def acknowledged_elsewhere(self, delivery: Delivery) -> None:
+        """Forget an entry that a script of its own has acknowledged: nothing is sent for it."""
+        self._note_acknowledged({delivery.stream: [delivery.id]})
+
     async def flush(self) -> None:
         """Acknowledge now what is marked, without reading; waits for a server that is away."""
         while self._to_acknowledge:

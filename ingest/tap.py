@@ -122,7 +122,8 @@ class TapProtocol(WebSocketClientProtocol):
         """Go on reading once the sink has room."""
         await self._sink.room()
         self._waiting = None
-        self.transport.resume_reading()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     async def read_message(self) -> str | bytes | None:
         """The next message that is not market data; None when the connection closes."""

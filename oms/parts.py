@@ -173,9 +173,9 @@ class Parts:
         # A reader remembers what it delivered, to mend a lost group, until it hears of the acknowledgement.
         if delivery.stream == streams.account(self.account):
             if self.facts is not None:
-                self.facts.acknowledge(delivery)
+                self.facts.acknowledged_elsewhere(delivery)
         else:
-            self.requests.acknowledge(delivery)
+            self.requests.acknowledged_elsewhere(delivery)
 
     def _connected(self, delivery: Delivery) -> None:
         self.breaks[delivery.id] = delivery
