@@ -57,7 +57,7 @@ def planned(wishes: Wishes) -> Plan:
 
 def _known(symbols: tuple[str, ...]) -> tuple[str, ...]:
     """The symbols, all of which the simulator knows."""
-    from sim.assets import Assets
+    from sim.exchange.assets import Assets
 
     assets = Assets()
     for symbol in symbols:
@@ -73,7 +73,7 @@ def _known(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 def _recorded(data: Path, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The symbols to trade, which must be in the file; all of them where none are named."""
-    from sim.tape import read
+    from sim.exchange.tape import read
 
     found = tuple(dict.fromkeys(message.symbol for message in read(data)))
     for symbol in wanted:

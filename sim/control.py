@@ -10,12 +10,12 @@ import orjson
 from aiohttp import web
 
 from bus.errors import InvalidInput
-from sim import faults
+from sim.broker.ledger import ledger_json
+from sim.broker.order_rules import MOST
+from sim.broker.orders import Ticket
 from sim.desk import Desk, now_ns
-from sim.ledger import ledger_json
-from sim.order_rules import MOST
-from sim.orders import Ticket
-from sim.rest import answer
+from sim.faults import faults
+from sim.rest.door import answer
 
 
 class TradeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sim.assets import Assets
-from sim.brokerage import Brokerage, Update
-from sim.faults import Faults
-from sim.orders import Order, Ticket
-from sim.sessions import next_close
+from sim.broker.brokerage import Brokerage, Update
+from sim.broker.orders import Order, Ticket
+from sim.exchange.assets import Assets
+from sim.exchange.sessions import next_close
+from sim.faults.faults import Faults
+from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
-from sim.updates_socket import UpdatesStream
 from sim.venue import Venue
 
 ACCEPT_S = 0.003  # Alpaca's paper accounts accept and fill 3 to 4 ms after the answer

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from bus.errors import InvalidInput
 from sim.amounts import CENT, is_finer
-from sim.assets import is_plausible
-from sim.order_rules import MOST
-from sim.pace import Burst, Pace
+from sim.broker.order_rules import MOST
+from sim.exchange.assets import is_plausible
+from sim.exchange.pace import Burst, Pace
 
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
 _EXAMPLE = """example:

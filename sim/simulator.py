@@ -8,25 +8,25 @@ from typing import Any
 
 from aiohttp import web
 
-from sim import tape
-from sim.assets import Assets
-from sim.brokerage import Brokerage
+from sim.broker.brokerage import Brokerage
 from sim.control import ControlRoutes, say_what_is_wrong
 from sim.desk import Desk, now_ns
-from sim.faults import Faults
-from sim.generator import Generator
-from sim.market import Market
-from sim.market_messages import Bar, Message
-from sim.market_socket import MarketStream
-from sim.player import GeneratedSource, Source, play
-from sim.rate_limit import RateLimit
-from sim.rest import door
-from sim.rest_account import AccountRoutes
-from sim.rest_data import DataRoutes
-from sim.rest_orders import OrderRoutes
+from sim.exchange import tape
+from sim.exchange.assets import Assets
+from sim.exchange.generator import Generator
+from sim.exchange.market import Market
+from sim.exchange.market_messages import Bar, Message
+from sim.exchange.player import GeneratedSource, Source, play
+from sim.faults.faults import Faults
+from sim.rest.account import AccountRoutes
+from sim.rest.door import door
+from sim.rest.market_data import DataRoutes
+from sim.rest.orders import OrderRoutes
+from sim.rest.rate_limit import RateLimit
 from sim.settings import Settings
+from sim.streams.market_socket import MarketStream
+from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
-from sim.updates_socket import UpdatesStream
 from sim.venue import Venue
 
 STOCK_ENDPOINTS = (

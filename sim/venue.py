@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
-from sim.assets import Asset
-from sim.bars import BarBuilder
-from sim.brokerage import Brokerage, Update
-from sim.generator import Generator
-from sim.market import Market, money
-from sim.market_messages import Bar, CryptoTrade, Message, Trade
+from sim.broker.brokerage import Brokerage, Update
+from sim.exchange.assets import Asset
+from sim.exchange.bars import BarBuilder
+from sim.exchange.generator import Generator
+from sim.exchange.market import Market, money
+from sim.exchange.market_messages import Bar, CryptoTrade, Message, Trade
 from sim.times import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS

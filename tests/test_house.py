@@ -34,7 +34,7 @@ CLOCKS_AND_CHANCE = re.compile(
 
 
 # A chance that is drawn, and seconds that are shown: neither is money.
-INEXACT_ON_PURPOSE = {"sim/matching.py", "ops/sentences.py"}
+INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/sentences.py"}
 
 
 def named(path: Path) -> str:
@@ -197,7 +197,7 @@ def test_imports_keep_their_directions() -> None:
 def test_deciding_loads_no_network_library() -> None:
     """What the import contract says of the text, seen in a process."""
     script = (
-        "import sys, oms.risk, oms.book, ingest.wants, sim.matching, bus.codec, bus.streams\n"
+        "import sys, oms.risk, oms.book, ingest.wants, sim.broker.matching, bus.codec, bus.streams\n"
         "print(*sorted({'redis', 'aiohttp', 'alpaca', 'websockets', 'asyncio'} & set(sys.modules)))"
     )
     run = subprocess.run(

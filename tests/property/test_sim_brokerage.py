@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from sim.amounts import CENT
-from sim.assets import made_up
-from sim.brokerage import Brokerage, Update
-from sim.ledger import cash_after, positions_after
-from sim.matching import Touch
-from sim.orders import OPEN, Order, Ticket
+from sim.broker.brokerage import Brokerage, Update
+from sim.broker.ledger import cash_after, positions_after
+from sim.broker.orders import OPEN, Order, Ticket
+from sim.exchange.assets import made_up
+from sim.exchange.touch import Touch
 from sim.refusals import Refused
 
 OPENING_CASH = Decimal(100_000)

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from sim.account import Account
-from sim.admission import admit, intent
-from sim.assets import Asset, made_up
-from sim.matching import Touch
-from sim.orders import Order, Ticket
+from sim.broker.account import Account
+from sim.broker.admission import admit, intent
+from sim.broker.orders import Order, Ticket
+from sim.exchange.assets import Asset, made_up
+from sim.exchange.touch import Touch
 from sim.refusals import Refused
 
 AAPL, COIN = made_up("AAPL"), made_up("BTC/USD")

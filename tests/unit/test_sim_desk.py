@@ -6,16 +6,16 @@ from decimal import Decimal
 import pytest
 from waiting import until
 
-from sim.assets import Assets
-from sim.brokerage import Brokerage, Update
+from sim.broker.brokerage import Brokerage, Update
+from sim.broker.orders import Ticket
 from sim.desk import Desk, now_ns
-from sim.faults import Faults
-from sim.generator import Generator
-from sim.market import Market
-from sim.orders import Ticket
+from sim.exchange.assets import Assets
+from sim.exchange.generator import Generator
+from sim.exchange.market import Market
+from sim.faults.faults import Faults
 from sim.refusals import Refused
+from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
-from sim.updates_socket import UpdatesStream
 from sim.venue import Venue
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bus.errors import InvalidInput
-from sim.faults import KINDS, Faults, parse
+from sim.faults.faults import KINDS, Faults, parse
 from sim.times import SECOND_NS
 
 

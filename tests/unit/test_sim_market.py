@@ -8,17 +8,17 @@ import msgpack
 import orjson
 import pytest
 
-from sim.assets import made_up
-from sim.bars import BarBuilder
-from sim.codecs import JSON, MSGPACK
-from sim.generator import Generator
-from sim.market import Market
-from sim.market_messages import Bar, CryptoTrade, Message, Quote, Trade
-from sim.pace import Burst, Pace
-from sim.rate_limit import WINDOW_NS, RateLimit
+from sim.exchange.assets import made_up
+from sim.exchange.bars import BarBuilder
+from sim.exchange.generator import Generator
+from sim.exchange.market import Market
+from sim.exchange.market_messages import Bar, CryptoTrade, Message, Quote, Trade
+from sim.exchange.pace import Burst, Pace
+from sim.exchange.timeframes import MINUTE_NS, aggregate, period
 from sim.refusals import Refused
-from sim.rest_data import select
-from sim.timeframes import MINUTE_NS, aggregate, period
+from sim.rest.market_data import select
+from sim.rest.rate_limit import WINDOW_NS, RateLimit
+from sim.streams.codecs import JSON, MSGPACK
 from sim.times import SECOND_NS, parse_ns, rfc3339
 
 NOW_NS = 1_763_861_749_123_456_789

@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from sim.assets import made_up
-from sim.matching import Touch, fill_price, fill_qty, is_triggered, protective_price
-from sim.orders import Order, Ticket
+from sim.broker.matching import fill_price, fill_qty, is_triggered, protective_price
+from sim.broker.orders import Order, Ticket
+from sim.exchange.assets import made_up
+from sim.exchange.touch import Touch
 
 TOUCH = Touch(Decimal("9.98"), Decimal("10.00"))
 

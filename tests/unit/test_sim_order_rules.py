@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.assets import Assets
-from sim.order_rules import OrderRequest, ReplaceRequest, replaced, ticket
-from sim.orders import Order, Ticket
+from sim.broker.order_rules import OrderRequest, ReplaceRequest, replaced, ticket
+from sim.broker.orders import Order, Ticket
+from sim.exchange.assets import Assets
 from sim.refusals import Refused
 
 GOOD = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}

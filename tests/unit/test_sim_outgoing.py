@@ -5,7 +5,7 @@ from typing import Any
 
 from waiting import until
 
-from sim.outgoing import Outgoing
+from sim.streams.outgoing import Outgoing
 
 
 class Socket:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import exchange_calendars
 
-from sim.sessions import next_close, next_open, session, sessions
+from sim.exchange.sessions import next_close, next_open, session, sessions
 
 
 def test_ten_years_of_sessions_agree_with_the_calendar_library() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bus.errors import InvalidInput
-from sim.pace import Burst
+from sim.exchange.pace import Burst
 from sim.settings import read
 
 

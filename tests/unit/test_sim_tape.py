@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bus.errors import InvalidInput
-from sim.market_messages import Bar, CryptoTrade, Quote, Trade
-from sim.tape import MINUTE_NS, Tape, read
+from sim.exchange.market_messages import Bar, CryptoTrade, Quote, Trade
+from sim.exchange.tape import MINUTE_NS, Tape, read
 from sim.times import SECOND_NS, parse_ns
 
 T0 = "2013-10-08T13:28:00.000000000Z"

@@ -4,8 +4,8 @@ import math
 import random
 from collections.abc import Iterable
 
-from sim.assets import Asset
-from sim.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Quote, Trade
+from sim.exchange.assets import Asset
+from sim.exchange.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Quote, Trade
 from sim.times import SECOND_NS
 
 TRADE_SHARE = 0.25  # about what consolidated tapes show: three quotes to a trade

@@ -3,8 +3,8 @@
 from collections import deque
 from decimal import Decimal
 
-from sim.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Message, Quote, Trade
-from sim.matching import Touch
+from sim.exchange.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Message, Quote, Trade
+from sim.exchange.touch import Touch
 
 HISTORY = 10_000  # messages kept per symbol and channel: minutes of a busy symbol, in about 2 MB
 HISTORY_IN_ALL = 400_000  # and of all symbols together, in about 80 MB

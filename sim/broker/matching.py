@@ -1,21 +1,13 @@
 """When an order fills, at what price, and how much of it: decided from the quote and the trade in force."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from sim.amounts import SMALLEST_QTY
-from sim.orders import Order, Ticket
+from sim.broker.orders import Order, Ticket
+from sim.exchange.touch import Touch
 
 PARTIAL_CHANCE = 0.1  # Alpaca's paper accounts fill a random part one time in ten
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """The best bid and offer; a side nobody quotes is None."""
-
-    bid: Decimal | None
-    ask: Decimal | None
 
 
 def is_triggered(ticket: Ticket, traded_at: Decimal) -> bool:

@@ -6,8 +6,8 @@ from decimal import Decimal
 import msgspec
 
 from sim.amounts import CENT, SMALLEST_QTY, is_finer, plain
-from sim.assets import Asset, Assets
-from sim.orders import Order, Ticket
+from sim.broker.orders import Order, Ticket
+from sim.exchange.assets import Asset, Assets
 from sim.refusals import invalid, malformed
 
 STOCK_TYPES = ("market", "limit", "stop", "stop_limit")

@@ -13,9 +13,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from sim import refusals
 from sim.desk import now_ns
-from sim.faults import Faults
-from sim.rate_limit import RateLimit
+from sim.faults.faults import Faults
 from sim.refusals import Refused
+from sim.rest.rate_limit import RateLimit
 
 T = TypeVar("T")
 

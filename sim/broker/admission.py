@@ -4,9 +4,10 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from sim import refusals
-from sim.account import Account
-from sim.matching import Touch, protective_price
-from sim.orders import Order, Ticket
+from sim.broker.account import Account
+from sim.broker.matching import protective_price
+from sim.broker.orders import Order, Ticket
+from sim.exchange.touch import Touch
 from sim.refusals import Refused
 
 ZERO = Decimal(0)

@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sim.amounts import SMALLEST_QTY, plain, plain_or_none
-from sim.assets import Asset
+from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
 OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled"})

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from aiohttp import web
 
-from sim import order_rules, refusals
+from sim import refusals
+from sim.broker import order_rules
+from sim.broker.order_rules import OrderRequest, ReplaceRequest
+from sim.broker.orders import Order, order_json
 from sim.desk import Desk
-from sim.order_rules import OrderRequest, ReplaceRequest
-from sim.orders import Order, order_json
-from sim.rest import answer, body_as
+from sim.rest.door import answer, body_as
 from sim.times import parse_ns
 
 DEFAULT_LIMIT = 50

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
-from sim.market_messages import Message
+from sim.exchange.market_messages import Message
 from sim.times import SECOND_NS, rfc3339
 
 _TIMESTAMP = -1

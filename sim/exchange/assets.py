@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sim.assets_known import KNOWN
+from sim.exchange.assets_known import KNOWN
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?")
 _PAIR = re.compile(r"[A-Z0-9]{2,8}/(USD|USDT|USDC|BTC)")

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from sim.codecs import JSON, MSGPACK, Codec
-from sim.faults import Faults
-from sim.market_messages import Message
-from sim.outgoing import CLOSE_S, Outgoing
+from sim.exchange.market_messages import Message
+from sim.faults.faults import Faults
+from sim.streams.codecs import JSON, MSGPACK, Codec
+from sim.streams.outgoing import CLOSE_S, Outgoing
 
 CHANNELS = {
     "stocks": (

@@ -9,11 +9,11 @@ import msgspec
 from aiohttp import web
 
 from sim import refusals
-from sim.assets import Assets
 from sim.desk import now_ns
-from sim.market_messages import Bar, Message
-from sim.rest import answer
-from sim.timeframes import aggregate, period
+from sim.exchange.assets import Assets
+from sim.exchange.market_messages import Bar, Message
+from sim.exchange.timeframes import aggregate, period
+from sim.rest.door import answer
 from sim.times import parse_ns, rfc3339
 from sim.venue import Venue
 

@@ -8,15 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from sim import refusals
-from sim.account import Position
-from sim.account_json import account_json, position_json
 from sim.amounts import SMALLEST_QTY
-from sim.assets import Asset, asset_json
+from sim.broker.account import Position
+from sim.broker.account_json import account_json, position_json
+from sim.broker.orders import Ticket, order_json
 from sim.desk import Desk
-from sim.orders import Ticket, order_json
+from sim.exchange.assets import Asset, asset_json
+from sim.exchange.sessions import NEW_YORK, next_close, next_open, sessions
 from sim.refusals import Refused
-from sim.rest import answer, is_true
-from sim.sessions import NEW_YORK, next_close, next_open, sessions
+from sim.rest.door import answer, is_true
 
 
 class AccountRoutes:

@@ -3,7 +3,7 @@
 import re
 
 from sim import refusals
-from sim.market_messages import Bar
+from sim.exchange.market_messages import Bar
 from sim.times import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sim.account import Account, Summary
-from sim.admission import admit, intent
-from sim.ledger import Fill
-from sim.matching import PARTIAL_CHANCE, Touch, fill_price, fill_qty, is_triggered, protective_price
-from sim.orders import Order, Ticket, order_json
+from sim.broker.account import Account, Summary
+from sim.broker.admission import admit, intent
+from sim.broker.ledger import Fill
+from sim.broker.matching import PARTIAL_CHANCE, fill_price, fill_qty, is_triggered, protective_price
+from sim.broker.orders import Order, Ticket, order_json
+from sim.exchange.touch import Touch
 from sim.refusals import invalid, malformed, not_found
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sim.assets import Asset
-from sim.orders import Order
+from sim.broker.orders import Order
+from sim.exchange.assets import Asset
 
 ZERO = Decimal(0)
 MULTIPLIER = Decimal(4)

@@ -1,6 +1,6 @@
 """Bars built from trades: one open bar per symbol, closed when its period is over."""
 
-from sim.market_messages import AnyTrade, Bar
+from sim.exchange.market_messages import AnyTrade, Bar
 
 
 class _OpenBar:

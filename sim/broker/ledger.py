@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from sim.amounts import plain, plain_or_none
-from sim.orders import Order
+from sim.broker.orders import Order
 from sim.times import rfc3339
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 
 from bus.errors import InvalidInput
-from sim.assets import is_plausible
-from sim.market_messages import Bar, CryptoQuote, CryptoTrade, Message, Quote, Trade
+from sim.exchange.assets import is_plausible
+from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Message, Quote, Trade
 from sim.times import SECOND_NS, parse_ns
 
 MINUTE_NS = 60 * SECOND_NS

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from sim.generator import Generator
-from sim.market_messages import Message
-from sim.pace import Pace
-from sim.tape import Tape
+from sim.exchange.generator import Generator
+from sim.exchange.market_messages import Message
+from sim.exchange.pace import Pace
+from sim.exchange.tape import Tape
 from sim.times import SECOND_NS
 
 STEP_S = 0.002

@@ -3,9 +3,9 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sim.account import Position, Summary
 from sim.amounts import cents, plain
-from sim.orders import Order
+from sim.broker.account import Position, Summary
+from sim.broker.orders import Order
 from sim.times import rfc3339
 
 _MILLIONTH = Decimal("0.000001")

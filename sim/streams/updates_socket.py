@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from sim.amounts import plain
-from sim.brokerage import Update
-from sim.codecs import JSON, MSGPACK
-from sim.faults import Faults
-from sim.outgoing import CLOSE_S, Outgoing
+from sim.broker.brokerage import Update
+from sim.faults.faults import Faults
+from sim.streams.codecs import JSON, MSGPACK
+from sim.streams.outgoing import CLOSE_S, Outgoing
 from sim.times import rfc3339
 
 STREAM = "trade_updates"

@@ -1,0 +1,1 @@
+"""One account: its orders, what it holds, and the rules of both."""

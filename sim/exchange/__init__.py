@@ -1,0 +1,1 @@
+"""What trades: assets, sessions, generated and recorded markets, bars."""

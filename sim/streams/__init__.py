@@ -1,0 +1,1 @@
+"""The websocket edge: market data and trade updates."""
