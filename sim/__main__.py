@@ -4,11 +4,12 @@ import asyncio
 import json
 import signal
 import sys
+from typing import Any
 
 import uvloop
 
 from bus.errors import InvalidInput
-from sim import settings as arguments
+from sim import arguments
 from sim.server import Sockets, addresses, bind, serve
 from sim.settings import Settings
 from sim.simulator import Simulator
@@ -43,13 +44,16 @@ async def _run(settings: Settings, sockets: Sockets) -> None:
     await serve(simulator, sockets, stop)
 
 
-def _announce(settings: Settings, found: dict[str, str]) -> None:
+def _announce(settings: Settings, found: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(found) + "\n" if settings.prints_json else _for_people(found))
     sys.stdout.flush()
 
 
-def _for_people(found: dict[str, str]) -> str:
+def _for_people(found: dict[str, Any]) -> str:
+    accounts = found.pop("accounts", [])
     places = "".join(f"  {name:<20} {value}\n" for name, value in found.items())
+    for other in accounts[1:]:
+        places += f"  {'another account':<20} {other['key']} {other['secret']}\n"
     client = f'TradingClient("{found["key"]}", "{found["secret"]}", url_override="{found["trading_url"]}")'
     return (
         f"An Alpaca look-alike is running; Ctrl-C ends it.\n\n{places}\n"

@@ -1,68 +1,62 @@
-"""What the edges share: the venue, the faults, and how an order's updates reach the trade-updates stream."""
+"""What the edges share about one account: its broker, and how an order's updates reach who listens."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from decimal import Decimal
 
 from sim.broker.brokerage import Brokerage, Update
 from sim.broker.orders import Order, Ticket
+from sim.clock import Clock
 from sim.exchange.assets import Assets
-from sim.exchange.sessions import next_close
 from sim.faults.faults import Faults
 from sim.streams.updates_socket import UpdatesStream
-from sim.times import SECOND_NS
 from sim.venue import Venue
 
-ACCEPT_S = 0.003  # Alpaca's paper accounts accept and fill 3 to 4 ms after the answer
+ACCEPT_NS = 3_000_000  # Alpaca's paper accounts accept and fill 3 to 4 ms after the answer
+REWORK_NS = 50_000_000  # how soon the rest of a partial fill is offered the quote in force again
 HEAD_START_S = 0.02  # how much earlier updates leave than the answer, where a fault wants that
 
 
-def now_ns() -> int:
-    """The wall clock: the simulator is a world of its own, and its time is the real one."""
-    return time.time_ns()
-
-
 class Desk:
-    """Takes requests that change orders, and publishes what follows after the answer has left."""
+    """Takes requests that change one account's orders, and publishes what follows after the answer has left.
+
+    `key` is the account's API key, which names it.
+    """
 
     def __init__(
         self,
+        key: str,
+        brokerage: Brokerage,
         assets: Assets,
         venue: Venue,
         faults: Faults,
         updates: UpdatesStream,
-        credentials: tuple[str, str],
+        clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
+        self.key = key
+        self.brokerage = brokerage
         self.assets = assets
         self.venue = venue
         self.faults = faults
-        self.updates = updates
-        self.credentials = credentials
+        self.clock = clock
         self.new_id = new_id
-
-    @property
-    def brokerage(self) -> Brokerage:
-        """The broker of the venue."""
-        return self.venue.brokerage
+        self._updates = updates
+        self._reworking: set[str] = set()
+        venue.brokers.append(self)
 
     async def submit(self, ticket: Ticket) -> Order:
         """Take an order and see that it is accepted just after the answer. Raises Refused."""
-        now = now_ns()
-        self.venue.ensure_quoted(ticket.asset, now)
-        expires_ns = None
-        if ticket.time_in_force == "day" and not ticket.asset.is_crypto:
-            close = next_close(datetime.fromtimestamp(now / SECOND_NS, UTC))
-            expires_ns = int(close.timestamp()) * SECOND_NS
-        order = self.brokerage.submit(ticket, now, expires_ns)
+        now_ns = self.clock.now_ns()
+        self.venue.ensure_quoted(ticket.asset, now_ns)
+        order = self.brokerage.submit(ticket, now_ns)
         self._accept_soon(order)
         return order
 
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
         """Replace an order. Raises Refused."""
         self._accept(order_id)
-        order, updates = self.brokerage.replace(order_id, ticket, now_ns())
+        order, updates = self.brokerage.replace(order_id, ticket, self.clock.now_ns())
         self._publish_soon(updates)
         self._accept_soon(order)
         return order
@@ -70,19 +64,74 @@ class Desk:
     async def cancel(self, order_id: str) -> None:
         """Cancel an order. Raises Refused."""
         self._accept(self.brokerage.find(order_id).id)
-        self._publish_soon(self.brokerage.cancel(order_id, now_ns()))
+        self._publish_soon(self.brokerage.cancel(order_id, self.clock.now_ns()))
 
-    async def let_updates_lead(self) -> None:
+    async def let_updates_lead(self, *orders: Order) -> None:
         """Where a fault wants updates before the answer, hold the answer back until they have left."""
         if self.faults.is_on("update_before_response"):
-            await asyncio.sleep(ACCEPT_S + HEAD_START_S)
+            for order in orders:
+                self._accept(order.id)
+            await asyncio.sleep(HEAD_START_S)
+
+    def is_working(self, symbol: str) -> bool:
+        """Whether there are orders that this symbol's market may fill."""
+        return symbol in self.brokerage.working
+
+    def quoted(self, symbol: str, now_ns: int) -> None:
+        """The symbol has a new quote, or trades again."""
+        self.publish(self.brokerage.quoted(symbol, now_ns))
+
+    def traded(self, symbol: str, price: Decimal, now_ns: int) -> None:
+        """The symbol traded at a price."""
+        self.publish(self.brokerage.traded(symbol, price, now_ns))
+
+    def publish(self, updates: list[Update]) -> None:
+        """Send updates now; what is filled in part is offered the quote in force again a moment later."""
+        if not updates:
+            return
+        self._updates.publish(self.key, updates)
+        for update in updates:
+            if update.event == "partial_fill" and update.fill is not None:
+                self._rework_soon(update.fill.symbol)
+
+    def _rework_soon(self, symbol: str) -> None:
+        if symbol not in self._reworking:
+            self._reworking.add(symbol)
+            self.clock.call_at(self.clock.now_ns() + REWORK_NS, lambda: self._rework(symbol))
+
+    def _rework(self, symbol: str) -> None:
+        self._reworking.discard(symbol)
+        self.quoted(symbol, self.clock.now_ns())
 
     def _accept_soon(self, order: Order) -> None:
-        asyncio.get_running_loop().call_later(ACCEPT_S, self._accept, order.id)
+        self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self._accept(order.id))
 
     def _accept(self, order_id: str) -> None:
         """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""
-        self.updates.publish(self.brokerage.accept(order_id, now_ns()))
+        self.publish(self.brokerage.accept(order_id, self.clock.now_ns()))
 
     def _publish_soon(self, updates: list[Update]) -> None:
-        asyncio.get_running_loop().call_later(ACCEPT_S, self.updates.publish, updates)
+        if self.faults.is_on("update_before_response"):
+            self.publish(updates)
+        else:
+            self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self.publish(updates))
+
+
+class Desks:
+    """Every account's desk, by its key; the first is the one that is meant where none is named."""
+
+    def __init__(self, desks: list[Desk]) -> None:
+        self._by_key = {desk.key: desk for desk in desks}
+        self.first = desks[0]
+
+    def of(self, key: str) -> Desk:
+        """The desk of a key that the door let in."""
+        return self._by_key[key]
+
+    def find(self, key: str) -> Desk | None:
+        """The desk of a key that somebody names."""
+        return self._by_key.get(key)
+
+    def all(self) -> list[Desk]:
+        """Every desk, the first first."""
+        return list(self._by_key.values())

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -47,46 +48,55 @@ def _bound(name: str, host: str, port: int) -> socket.socket:
     return made
 
 
-def addresses(settings: Settings, sockets: Sockets) -> dict[str, str]:
-    """Where everything is, and the keys to it."""
+def addresses(settings: Settings, sockets: Sockets) -> dict[str, Any]:
+    """Where everything is, and the keys to it; where there are several accounts, all of theirs."""
     host = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     public = f"{host}:{sockets.public.getsockname()[1]}"
-    return {
+    found: dict[str, Any] = {
         "trading_url": f"http://{public}",
         "trading_stream_url": f"ws://{public}/stream",
         "data_url": f"http://{public}",
         "stocks_stream_url": f"ws://{public}/v2/iex",
         "crypto_stream_url": f"ws://{public}/v1beta3/crypto/us",
         "control_url": f"http://{LOOPBACK}:{sockets.control.getsockname()[1]}",
-        "key": settings.key,
-        "secret": settings.secret,
+        "key": settings.keys[0].key,
+        "secret": settings.keys[0].secret,
     }
+    if len(settings.keys) > 1:
+        found["accounts"] = [{"key": one.key, "secret": one.secret} for one in settings.keys]
+    return found
 
 
 async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then end every connection and return."""
+    """Serve until `stop` is set, then end every connection and return.
+
+    An error in what was to happen at its time (of the market, of a broker) ends the simulator, and is raised:
+    a market that goes on without its broker would be worse.
+    """
     runners = [
         web.AppRunner(simulator.application(), access_log=None, shutdown_timeout=GRACE_S),
         web.AppRunner(simulator.control(), access_log=None, shutdown_timeout=GRACE_S),
     ]
-    working = [asyncio.create_task(simulator.play()), asyncio.create_task(simulator.rework())]
-    stopping = asyncio.create_task(stop.wait())
+    failures: list[BaseException] = []
+
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "handle" in context and isinstance(context.get("exception"), Exception):
+            failures.append(context["exception"])
+            stop.set()
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(fail)
     try:
         for runner, bound in zip(runners, (sockets.public, sockets.control), strict=True):
             await runner.setup()
             await web.SockSite(runner, bound).start()
-        # An error of the market or of the broker ends the simulator and is seen; the end of a tape is none.
-        while not stopping.done():
-            running = [task for task in working if not task.done()]
-            await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
-            for task in working:
-                if task.done():
-                    task.result()
+        simulator.begin()
+        await stop.wait()
     finally:
-        stopping.cancel()
-        for task in working:
-            task.cancel()
         await simulator.end_streams()
         for runner in runners:
             await runner.cleanup()
+    if failures:
+        raise failures[0]

@@ -1,28 +1,33 @@
-"""One market, one account, and the routes in front of them, wired together."""
+"""One market, its accounts, and the routes in front of them, wired together."""
 
 import asyncio
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from sim.broker.brokerage import Brokerage
+from sim.clock import Clock, VirtualClock, WallClock
 from sim.control import ControlRoutes, say_what_is_wrong
-from sim.desk import Desk, now_ns
+from sim.desk import Desk, Desks
 from sim.exchange import tape
 from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
+from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, Message
-from sim.exchange.player import GeneratedSource, Source, play
+from sim.exchange.player import GeneratedSource, Player, Source
 from sim.faults.faults import Faults
+from sim.keys import ApiKey, Keyring
 from sim.rest.account import AccountRoutes
-from sim.rest.door import door
+from sim.rest.assets import AssetRoutes
+from sim.rest.calendar import CalendarRoutes
+from sim.rest.door import Door
 from sim.rest.market_data import DataRoutes
 from sim.rest.orders import OrderRoutes
-from sim.rest.rate_limit import RateLimit
+from sim.rest.positions import PositionRoutes
 from sim.settings import Settings
 from sim.streams.market_socket import MarketStream
 from sim.streams.updates_socket import UpdatesStream
@@ -34,46 +39,42 @@ STOCK_ENDPOINTS = (
 )  # fmt: skip
 CRYPTO_ENDPOINTS = ("/v1beta3/crypto/us", "/v1beta3/crypto/us-1", "/v1beta3/crypto/eu-1")
 END_OF_TIME_NS = 1 << 62
-REWORK_S = 0.05
+LONGEST_STEP_NS = SECOND_NS // 20
+FEW_BYTES = 1_000_000  # a reader with no more than this waiting keeps up with virtual time
 
 
 class Simulator:
-    """One market, one account, and the servers in front of them."""
+    """One market, its accounts, and the servers in front of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._begin = asyncio.Event()
+        self._clock: Clock = _clock(settings)
+        self._new_id = _new_id(settings)
+        self._hours = MarketHours(settings.never_closes)
         self._faults = Faults()
         self._assets = Assets()
         self._played = 0
-        market = Market(len(settings.symbols))
-        rng = random.Random(settings.seed)
-        brokerage = Brokerage(
-            settings.cash,
-            market.touch,
-            market.traded_at,
-            new_id=new_id,
-            draw=rng.random,
-            partial_chance=settings.partial_chance,
-        )
+        self._market = Market(len(settings.symbols))
         generator, self._source, recorded_bars = self._open_source()
         bar_ns = settings.bar_seconds * SECOND_NS
-        self._venue = Venue(market, brokerage, bar_ns, generator, recorded_bars)
+        self._venue = Venue(self._market, bar_ns, generator, recorded_bars)
         if generator is not None:
             for symbol in settings.symbols:
-                for message in generator.opening(symbol, now_ns()):
-                    market.show(message)
-        credentials = (settings.key, settings.secret)
+                for message in generator.opening(symbol, self._clock.now_ns()):
+                    self._market.show(message)
+        self._player = Player(self._source, self._clock, self._publish, self._finish, LONGEST_STEP_NS)
+        self._keyring = Keyring(settings.keys)
         self._streams = {
             name: MarketStream(
-                name, credentials, self._faults, now_ns, self._subscribed, settings.frame_messages,
+                name, self._keyring, self._faults, self._clock, self._subscribed, settings.frame_messages,
                 settings.symbol_limit,
                 settings.auth_seconds,
             )
             for name in ("stocks", "crypto")
         }  # fmt: skip
-        self._updates = UpdatesStream(credentials, self._faults, now_ns)
-        self._desk = Desk(self._assets, self._venue, self._faults, self._updates, credentials, new_id)
+        self._updates = UpdatesStream(self._keyring, self._faults, self._clock)
+        rng = random.Random(settings.seed)
+        self._desks = Desks([self._open_account(key, rng) for key in settings.keys])
 
     def _open_source(self) -> tuple[Generator | None, Source, frozenset[str]]:
         settings = self._settings
@@ -86,22 +87,45 @@ class Simulator:
         recorded_bars = frozenset(message.symbol for message in messages if isinstance(message, Bar))
         return None, tape.Tape(messages, settings.speed, settings.keeps_times), recorded_bars
 
+    def _open_account(self, key: ApiKey, rng: random.Random) -> Desk:
+        settings = self._settings
+        brokerage = Brokerage(
+            self._clock.now_ns(),
+            settings.cash,
+            self._market,
+            self._hours,
+            new_id=self._new_id,
+            draw=rng.random,
+            partial_chance=settings.partial_chance,
+        )
+        return Desk(
+            key.key,
+            brokerage,
+            self._assets,
+            self._venue,
+            self._faults,
+            self._updates,
+            self._clock,
+            self._new_id,
+        )
+
     def application(self) -> web.Application:
         """Trading, data and their websockets."""
-        settings = self._settings
-        app = web.Application(
-            middlewares=[
-                door(
-                    (settings.key, settings.secret),
-                    self._faults,
-                    RateLimit(settings.requests_per_minute),
-                    RateLimit(settings.data_requests_per_minute),
-                )
-            ]
+        settings, clock = self._settings, self._clock
+        door = Door(
+            self._keyring,
+            self._faults,
+            clock,
+            settings.requests_per_minute,
+            settings.data_requests_per_minute,
         )
-        app.add_routes(OrderRoutes(self._desk).routes())
-        app.add_routes(AccountRoutes(self._desk, now_ns()).routes())
-        app.add_routes(DataRoutes(self._venue, self._assets).routes())
+        app = web.Application(middlewares=[door.middleware()])
+        app.add_routes(OrderRoutes(self._desks).routes())
+        app.add_routes(AccountRoutes(self._desks).routes())
+        app.add_routes(PositionRoutes(self._desks).routes())
+        app.add_routes(AssetRoutes(self._assets).routes())
+        app.add_routes(CalendarRoutes(clock, self._hours).routes())
+        app.add_routes(DataRoutes(self._venue, self._assets, clock).routes())
         app.add_routes([web.get("/stream", self._updates.handle)])
         app.add_routes([web.get(path, self._streams["stocks"].handle) for path in STOCK_ENDPOINTS])
         app.add_routes([web.get(path, self._streams["crypto"].handle) for path in CRYPTO_ENDPOINTS])
@@ -110,34 +134,31 @@ class Simulator:
     def control(self) -> web.Application:
         """The control endpoint."""
         app = web.Application(middlewares=[say_what_is_wrong])
-        app.add_routes(ControlRoutes(self._desk, self._disconnect, self._state).routes())
+        routes = ControlRoutes(
+            self._desks, self._faults, self._clock, self._settle, self._disconnect, self._state
+        )
+        app.add_routes(routes.routes())
         return app
 
-    async def play(self) -> None:
+    def begin(self) -> None:
         """Play the market: a generated one at once, a recording from the first subscription on."""
         if self._settings.data is None:
-            self._begin.set()
-        await play(self._source, self._begin, self._publish)
-        self._send(self._venue.close_bars(END_OF_TIME_NS))
-        for stream in self._streams.values():
-            stream.flush()
+            self._player.begin()
 
     async def end_streams(self) -> None:
         """Close every websocket."""
         await asyncio.gather(self._updates.close(), *(stream.close() for stream in self._streams.values()))
 
-    async def rework(self) -> None:
-        """Offer waiting orders the quote in force again: the rest of a partial fill needs no new one."""
-        while True:
-            await asyncio.sleep(REWORK_S)
-            self._updates.publish(self._venue.rework(now_ns()))
-
     def _publish(self, messages: list[Message], time_ns: int) -> None:
-        played, updates = self._venue.play(messages, time_ns)
+        played = self._venue.play(messages, time_ns)
         if self._settings.data is None:
             played += self._venue.close_bars(time_ns)
         self._send(played)
-        self._updates.publish(updates)
+
+    def _finish(self) -> None:
+        self._send(self._venue.close_bars(END_OF_TIME_NS))
+        for stream in self._streams.values():
+            stream.flush()
 
     def _send(self, played: Sequence[Message]) -> None:
         self._played += len(played)
@@ -150,9 +171,9 @@ class Simulator:
         for symbol in symbols:
             asset = self._assets.find(symbol)
             if asset is not None:
-                self._venue.ensure_quoted(asset, now_ns())
+                self._venue.ensure_quoted(asset, self._clock.now_ns())
         if symbols:
-            self._begin.set()
+            self._player.begin()
 
     def _disconnect(self, stream: str) -> None:
         if stream == "trade_updates":
@@ -160,12 +181,22 @@ class Simulator:
         else:
             self._streams[stream].disconnect()
 
+    async def _settle(self) -> None:
+        """Wait until every reader has little left to read, so that virtual time outruns none of them."""
+        while True:
+            await asyncio.sleep(0)
+            waiting = [self._updates.most_waiting_bytes]
+            waiting += [stream.most_waiting_bytes for stream in self._streams.values()]
+            if max(waiting) <= FEW_BYTES:
+                return
+            await asyncio.sleep(0.001)
+
     def _state(self) -> dict[str, Any]:
         clients = {name: len(stream.clients) for name, stream in self._streams.items()}
         clients["trade_updates"] = len(self._updates.listeners)
         return {
             "tape_finished": self._settings.data is not None and self._source.is_finished,
-            "is_playing": self._begin.is_set(),
+            "is_playing": self._player.has_begun,
             "clients": clients,
             "listening": sum(listener.listens for listener in self._updates.listeners),
             "messages_played": self._played,
@@ -173,6 +204,16 @@ class Simulator:
         }
 
 
-def new_id() -> str:
-    """A new identity, never the same in two runs."""
-    return str(uuid.uuid4())
+def _clock(settings: Settings) -> Clock:
+    if settings.is_virtual:
+        assert settings.start_ns is not None, "virtual time begins somewhere"
+        return VirtualClock(settings.start_ns)
+    return WallClock(settings.start_ns)
+
+
+def _new_id(settings: Settings) -> Callable[[], str]:
+    """Identities: never the same in two runs, but in virtual time the same in every run of a seed."""
+    if not settings.is_virtual:
+        return lambda: str(uuid.uuid4())
+    rng = random.Random(f"identities of {settings.seed}")
+    return lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -1,8 +1,9 @@
-"""The exchange as a whole: plays messages into the market, the bars and the broker, in that order."""
+"""The exchange as a whole: plays messages into the market, the bars and the brokers, in that order."""
 
 from collections.abc import Collection
+from decimal import Decimal
+from typing import Protocol
 
-from sim.broker.brokerage import Brokerage, Update
 from sim.exchange.assets import Asset
 from sim.exchange.bars import BarBuilder
 from sim.exchange.generator import Generator
@@ -13,8 +14,21 @@ from sim.times import SECOND_NS
 MINUTE_NS = 60 * SECOND_NS
 
 
+class Broker(Protocol):
+    """What hears of every move of the market: one account's desk."""
+
+    def is_working(self, symbol: str) -> bool:
+        """Whether it has orders that this symbol's market may fill."""
+
+    def quoted(self, symbol: str, now_ns: int) -> None:
+        """The symbol has a new quote, or trades again."""
+
+    def traded(self, symbol: str, price: Decimal, now_ns: int) -> None:
+        """The symbol traded at a price."""
+
+
 class Venue:
-    """One market and the broker that trades on it.
+    """One market, and the brokers that trade on it.
 
     `bar_ns` is the period of the bars on the stream; history always keeps minutes. Symbols in `recorded_bars`
     bring bars of their own, so none are built. `generator` is None where a tape is played.
@@ -23,13 +37,12 @@ class Venue:
     def __init__(
         self,
         market: Market,
-        brokerage: Brokerage,
         bar_ns: int,
         generator: Generator | None,
         recorded_bars: Collection[str] = (),
     ) -> None:
         self.market = market
-        self.brokerage = brokerage
+        self.brokers: list[Broker] = []
         self._generator = generator
         self._recorded_bars = recorded_bars
         self._minutes = BarBuilder(MINUTE_NS)
@@ -41,14 +54,12 @@ class Venue:
             for message in self._generator.opening(asset.symbol, now_ns):
                 self.market.show(message)
 
-    def play(self, messages: list[Message], now_ns: int) -> tuple[list[Message], list[Update]]:
-        """Show the messages; returns them with the bars that closed on the way, and what the broker did.
+    def play(self, messages: list[Message], now_ns: int) -> list[Message]:
+        """Show the messages to the market and the brokers; returns them with the bars that closed on the way.
 
-        Bars go by the messages' times, which a tape may keep; the broker acts at `now_ns`.
+        Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`.
         """
         played: list[Message] = []
-        updates: list[Update] = []
-        working = self.brokerage.working
         for message in messages:
             played += self.close_bars(message.time_ns)
             self.market.show(message)
@@ -57,9 +68,10 @@ class Venue:
                 self._minutes.add(message)
                 if self._streamed is not self._minutes:
                     self._streamed.add(message)
-            if message.symbol in working:
-                updates += self._work(message, now_ns)
-        return played, updates
+            for broker in self.brokers:
+                if broker.is_working(message.symbol):
+                    self._tell(broker, message, now_ns)
+        return played
 
     def close_bars(self, now_ns: int) -> list[Bar]:
         """The bars of the stream that are over by now."""
@@ -67,13 +79,6 @@ class Venue:
         for bar in minutes:
             self.market.show(bar)
         return minutes if self._streamed is self._minutes else self._streamed.closed(now_ns)
-
-    def rework(self, now_ns: int) -> list[Update]:
-        """Offer waiting orders the quotes in force once more."""
-        updates: list[Update] = []
-        for symbol in list(self.brokerage.working):
-            updates += self.brokerage.quoted(symbol, now_ns)
-        return updates
 
     def latest_bar(self, symbol: str) -> Message | None:
         """The last minute bar; before the first is over, the one that is being made."""
@@ -83,12 +88,12 @@ class Venue:
         """The minute bar that is being made; None where nothing was traded in this minute."""
         return self._minutes.unfinished(symbol)
 
-    def _work(self, message: Message, now_ns: int) -> list[Update]:
+    def _tell(self, broker: Broker, message: Message, now_ns: int) -> None:
         symbol = message.symbol
         if message.channel == "quotes":
-            return self.brokerage.quoted(symbol, now_ns)
+            broker.quoted(symbol, now_ns)
+            return
         price = message.close if isinstance(message, Bar) else message.price  # type: ignore[union-attr]
-        updates = self.brokerage.traded(symbol, money(price), now_ns)
+        broker.traded(symbol, money(price), now_ns)
         if not self.market.is_quoted(symbol):
-            updates += self.brokerage.quoted(symbol, now_ns)
-        return updates
+            broker.quoted(symbol, now_ns)

@@ -4,17 +4,19 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sim.amounts import cents, plain
-from sim.broker.account import Position, Summary
+from sim.broker.account import Position
+from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order
 from sim.times import rfc3339
 
 _MILLIONTH = Decimal("0.000001")
 
 
-def account_json(account_id: str, created_ns: int, opening_cash: Decimal, summary: Summary) -> dict[str, Any]:
+def account_json(brokerage: Brokerage) -> dict[str, Any]:
     """GET /v2/account; cash is shown in whole cents."""
+    account_id, summary = brokerage.account_id, brokerage.summary()
     power = cents(summary.buying_power)
-    created = rfc3339(created_ns)
+    created = rfc3339(brokerage.opened_ns)
     value = summary.long_value + summary.short_value
     return {
         "id": account_id,
@@ -33,7 +35,7 @@ def account_json(account_id: str, created_ns: int, opening_cash: Decimal, summar
         "portfolio_value": cents(summary.equity),
         "position_market_value": cents(value),
         "equity": cents(summary.equity),
-        "last_equity": cents(opening_cash),
+        "last_equity": cents(brokerage.opening_cash),
         "long_market_value": cents(summary.long_value),
         "short_market_value": cents(summary.short_value),
         "initial_margin": cents(summary.margin + summary.held_margin),

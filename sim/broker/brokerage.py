@@ -3,15 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from sim.broker.account import Account, Summary
 from sim.broker.admission import admit, intent
 from sim.broker.ledger import Fill
 from sim.broker.matching import PARTIAL_CHANCE, fill_price, fill_qty, is_triggered, protective_price
 from sim.broker.orders import Order, Ticket, order_json
+from sim.exchange.hours import MarketHours
 from sim.exchange.touch import Touch
 from sim.refusals import invalid, malformed, not_found
+
+
+class MarketView(Protocol):
+    """What a broker sees of the market."""
+
+    def touch(self, symbol: str) -> Touch | None:
+        """The best bid and offer."""
+
+    def traded_at(self, symbol: str) -> Decimal | None:
+        """The last price."""
+
+    def is_halted(self, symbol: str) -> bool:
+        """Whether trading in the symbol is halted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +41,20 @@ class Update:
 
 
 class Brokerage:
-    """One account and its orders.
-
-    `touch` and `traded_at` answer for the market: the best bid and offer, the last price. `new_id` makes
-    identities, `draw` random numbers of [0, 1).
-    """
+    """One account and its orders; `new_id` makes identities, `draw` random numbers of [0, 1)."""
 
     def __init__(
         self,
+        opened_ns: int,
         cash: Decimal,
-        touch: Callable[[str], Touch | None],
-        traded_at: Callable[[str], Decimal | None],
+        market: MarketView,
+        hours: MarketHours,
         new_id: Callable[[], str],
         draw: Callable[[], float],
         partial_chance: float = PARTIAL_CHANCE,
     ) -> None:
+        self.account_id = new_id()
+        self.opened_ns = opened_ns
         self.opening_cash = cash
         self.account = Account(cash)
         self.orders: dict[str, Order] = {}
@@ -49,17 +62,23 @@ class Brokerage:
         self.working: dict[str, dict[str, Order]] = {}  # by symbol: what the market may fill
         self._by_client_id: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
-        self._touch = touch
-        self._traded_at = traded_at
+        self._market = market
+        self._hours = hours
         self._new_id = new_id
         self._draw = draw
         self._partial_chance = partial_chance
 
-    def submit(self, ticket: Ticket, now_ns: int, expires_ns: int | None = None) -> Order:
+    def submit(self, ticket: Ticket, now_ns: int) -> Order:
         """Take an order if the account allows it; it works from `accept` on. Raises Refused."""
         self._check_client_id(ticket)
-        admit(ticket, self.account, list(self._open.values()), self._touch(ticket.asset.symbol), self.mark)
-        return self._take(ticket, now_ns, expires_ns)
+        admit(
+            ticket,
+            self.account,
+            list(self._open.values()),
+            self._market.touch(ticket.asset.symbol),
+            self.mark,
+        )
+        return self._take(ticket, now_ns, self._expiry_ns(ticket, now_ns))
 
     def accept(self, order_id: str, now_ns: int) -> list[Update]:
         """Put a taken order to work: it is new, and fills at once if it is marketable."""
@@ -71,17 +90,17 @@ class Brokerage:
         updates = [self._update("new", order, now_ns)]
         symbol = order.ticket.asset.symbol
         self.working.setdefault(symbol, {})[order.id] = order
-        traded_at = self._traded_at(symbol)
+        traded_at = self._market.traded_at(symbol)
         if order.ticket.stop_price is not None and traded_at is not None:
             order.is_triggered = is_triggered(order.ticket, traded_at)
-        updates += self._work(order, self._touch(symbol), now_ns)
+        updates += self._work(order, self._market.touch(symbol), now_ns)
         if order.is_open and order.ticket.time_in_force in ("ioc", "fok"):
             updates += self.cancel(order.id, now_ns)
         return updates
 
     def quoted(self, symbol: str, now_ns: int) -> list[Update]:
         """The symbol has a new quote: fill what it crosses."""
-        touch = self._touch(symbol)
+        touch = self._market.touch(symbol)
         updates: list[Update] = []
         for order in list(self.working.get(symbol, {}).values()):
             updates += self._work(order, touch, now_ns)
@@ -93,7 +112,7 @@ class Brokerage:
         for order in list(self.working.get(symbol, {}).values()):
             if order.ticket.stop_price is not None and not order.is_triggered:
                 order.is_triggered = is_triggered(order.ticket, price)
-                updates += self._work(order, self._touch(symbol), now_ns)
+                updates += self._work(order, self._market.touch(symbol), now_ns)
         return updates
 
     def cancel(self, order_id: str, now_ns: int) -> list[Update]:
@@ -112,7 +131,7 @@ class Brokerage:
             raise invalid(f'order is already in "{old.status}" state')
         self._check_client_id(ticket)
         others = [order for order in self._open.values() if order is not old]
-        admit(ticket, self.account, others, self._touch(ticket.asset.symbol), self.mark)
+        admit(ticket, self.account, others, self._market.touch(ticket.asset.symbol), self.mark)
         new = self._take(ticket, now_ns, old.expires_ns)
         new.replaces, old.replaced_by, old.replaced_ns = old.id, new.id, now_ns
         self._end(old, "replaced", now_ns)
@@ -150,10 +169,10 @@ class Brokerage:
 
     def mark(self, symbol: str) -> Decimal | None:
         """What a share is worth now: the last price, or else the middle of the quote."""
-        traded_at = self._traded_at(symbol)
+        traded_at = self._market.traded_at(symbol)
         if traded_at is not None:
             return traded_at
-        touch = self._touch(symbol)
+        touch = self._market.touch(symbol)
         if touch is None or touch.bid is None or touch.ask is None:
             return None
         return (touch.bid + touch.ask) / 2
@@ -162,12 +181,17 @@ class Brokerage:
         if ticket.client_order_id in self._by_client_id:
             raise malformed("client_order_id must be unique")
 
+    def _expiry_ns(self, ticket: Ticket, now_ns: int) -> int | None:
+        if ticket.asset.is_crypto or ticket.time_in_force == "gtc":
+            return None
+        return self._hours.day_of(now_ns).close_ns
+
     def _take(self, ticket: Ticket, now_ns: int, expires_ns: int | None) -> Order:
         order = Order(
             id=self._new_id(),
             ticket=ticket,
             position_intent=intent(ticket, self.account.qty(ticket.asset.symbol)),
-            reserve_price=protective_price(ticket, self._touch(ticket.asset.symbol)),
+            reserve_price=protective_price(ticket, self._market.touch(ticket.asset.symbol)),
             created_ns=now_ns,
             updated_ns=now_ns,
             expires_ns=expires_ns,

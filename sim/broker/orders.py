@@ -1,6 +1,6 @@
 """An order as the broker keeps it, and as Alpaca shows it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -8,13 +8,17 @@ from sim.amounts import SMALLEST_QTY, plain, plain_or_none
 from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
-OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled"})
+OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled", "held"})
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What somebody wants, checked: either `qty` or `notional` is there, and the prices its type needs."""
+    """What somebody wants, checked: either `qty` or `notional` is there, and the prices its type needs.
+
+    `order_class` is "" (simple), "bracket", "oco" or "oto". `legs` are the tickets of its children, of their
+    parent's class: the take-profit and the stop-loss of a bracket, the stop-loss of an OCO, either of an OTO.
+    """
 
     client_order_id: str
     asset: Asset
@@ -26,11 +30,18 @@ class Ticket:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     extended_hours: bool = False
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    order_class: str = ""
+    legs: tuple["Ticket", ...] = ()
 
 
 @dataclass(slots=True)
 class Order:
-    """One order and what became of it; `reserve_price` is what buying power is held at."""
+    """One order and what became of it; `reserve_price` is what buying power is held at.
+
+    `high_water_mark` is the best price a trailing stop has seen: of a sell the highest, of a buy the lowest.
+    """
 
     id: str
     ticket: Ticket
@@ -48,6 +59,11 @@ class Order:
     replaced_ns: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    expired_ns: int | None = None
+    failed_ns: int | None = None
+    high_water_mark: Decimal | None = None
+    legs: list["Order"] = field(default_factory=list)
+    parent: "Order | None" = field(default=None, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -89,10 +105,10 @@ def order_json(order: Order) -> dict[str, Any]:
         "updated_at": rfc3339(order.updated_ns),
         "submitted_at": created,
         "filled_at": _time_or_none(order.filled_ns),
-        "expired_at": None,
+        "expired_at": _time_or_none(order.expired_ns),
         "expires_at": _time_or_none(order.expires_ns),
         "canceled_at": _time_or_none(order.canceled_ns),
-        "failed_at": None,
+        "failed_at": _time_or_none(order.failed_ns),
         "replaced_at": _time_or_none(order.replaced_ns),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
@@ -103,7 +119,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "qty": plain_or_none(ticket.qty),
         "filled_qty": plain(order.filled_qty),
         "filled_avg_price": plain_or_none(order.filled_avg_price),
-        "order_class": "",
+        "order_class": ticket.order_class,
         "order_type": ticket.type,
         "type": ticket.type,
         "side": ticket.side,
@@ -113,9 +129,9 @@ def order_json(order: Order) -> dict[str, Any]:
         "status": order.status,
         "extended_hours": ticket.extended_hours,
         "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": plain_or_none(ticket.trail_percent),
+        "trail_price": plain_or_none(ticket.trail_price),
+        "hwm": plain_or_none(order.high_water_mark),
         "position_intent": order.position_intent,
         "subtag": None,
         "source": None,

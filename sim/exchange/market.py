@@ -30,6 +30,7 @@ class Market:
         self._trades: dict[str, AnyTrade] = {}
         self._closes: dict[str, float] = {}
         self._kept: dict[tuple[str, str], deque[Message]] = {}
+        self._halted: set[str] = set()
 
     def show(self, message: Message) -> None:
         """One more message."""
@@ -64,6 +65,18 @@ class Market:
     def is_quoted(self, symbol: str) -> bool:
         """Whether a quote was ever shown."""
         return symbol in self._quotes
+
+    def halt(self, symbol: str) -> None:
+        """No order of the symbol fills until it resumes."""
+        self._halted.add(symbol)
+
+    def resume(self, symbol: str) -> None:
+        """The end of a halt."""
+        self._halted.discard(symbol)
+
+    def is_halted(self, symbol: str) -> bool:
+        """Whether trading in the symbol is halted."""
+        return symbol in self._halted
 
     def latest(self, channel: str, symbol: str) -> Message | None:
         """The last message of a channel."""

@@ -1,17 +1,15 @@
-"""The task that plays the market: at each step what is due, and no step so long that others starve."""
+"""Plays the market: at each step what is due, and no step so long that others starve."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Protocol
 
+from sim.clock import Clock
 from sim.exchange.generator import Generator
 from sim.exchange.market_messages import Message
 from sim.exchange.pace import Pace
-from sim.exchange.tape import Tape
 from sim.times import SECOND_NS
 
-STEP_S = 0.002
+STEP_NS = 2_000_000
 AT_MOST = 500  # messages in one step: about 3 ms of work
 
 
@@ -24,6 +22,9 @@ class Source(Protocol):
 
     def due(self, now_ns: int, at_most: int) -> list[Message]:
         """The messages whose moment has come."""
+
+    def next_ns(self, now_ns: int) -> int:
+        """The earliest time at which there may be another."""
 
 
 class GeneratedSource:
@@ -49,17 +50,54 @@ class GeneratedSource:
         self._last_ns = now_ns
         return list(made)
 
+    def next_ns(self, now_ns: int) -> int:
+        """When a steady pace owes the next message; with bursts, the next step."""
+        if self._start_ns is None or self._pace.burst is not None:
+            return now_ns
+        if self._pace.rate == 0:
+            return now_ns + SECOND_NS
+        return self._start_ns + int((self._made + 1) / self._pace.rate * SECOND_NS)
 
-async def play(
-    source: Source | Tape, begin: asyncio.Event, publish: Callable[[list[Message], int], None]
-) -> None:
-    """Play from the moment `begin` is set until the source is finished; `publish` gets messages and the time.
 
-    Late messages are caught up with, never dropped: a rate asked for is the rate played.
+class Player:
+    """Plays a source from the moment it begins until the source is finished.
+
+    `publish` gets the messages of a step and its time; `finished` is called once, after the last. Late
+    messages are caught up with, never dropped: a rate asked for is the rate played.
     """
-    await begin.wait()
-    while not source.is_finished:
-        now_ns = time.time_ns()
-        messages = source.due(now_ns, AT_MOST)
-        publish(messages, now_ns)
-        await asyncio.sleep(0 if len(messages) == AT_MOST else STEP_S)
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Clock,
+        publish: Callable[[list[Message], int], None],
+        finished: Callable[[], None],
+        longest_ns: int,
+    ) -> None:
+        self.has_begun = False
+        self._source = source
+        self._clock = clock
+        self._publish = publish
+        self._finished = finished
+        self._longest_ns = longest_ns
+
+    def begin(self) -> None:
+        """Play from now on; nothing happens if it plays already."""
+        if not self.has_begun:
+            self.has_begun = True
+            self._step()
+
+    def _step(self) -> None:
+        now_ns = self._clock.now_ns()
+        messages = self._source.due(now_ns, AT_MOST)
+        self._publish(messages, now_ns)
+        if self._source.is_finished:
+            self._finished()
+        elif len(messages) == AT_MOST:
+            self._clock.call_at(now_ns, self._step)
+        else:
+            # However rare messages are, a bar that is over is told of soon.
+            latest_ns = now_ns + self._longest_ns
+            self._clock.call_at(
+                min(max(self._source.next_ns(now_ns), now_ns + STEP_NS), latest_ns), self._step
+            )

@@ -156,6 +156,13 @@ class Tape:
                 self._restamp(message)
         return played
 
+    def next_ns(self, now_ns: int) -> int:
+        """When the next message's moment comes."""
+        if self._start_ns is None or self.is_finished:
+            return now_ns
+        ahead_ns = self._messages[self._next].time_ns - self._first_ns
+        return self._start_ns + int(ahead_ns / self._speed)
+
     def _restamp(self, message: Message) -> None:
         assert self._start_ns is not None
         moment_ns = self._start_ns + int((message.time_ns - self._first_ns) / self._speed)

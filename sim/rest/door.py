@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import binascii
-import hmac
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,12 +13,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sim import refusals
-from sim.desk import now_ns
+from sim.clock import Clock
 from sim.faults.faults import Faults
+from sim.keys import Keyring
 from sim.refusals import Refused
 from sim.rest.rate_limit import RateLimit
+from sim.times import SECOND_NS
 
 T = TypeVar("T")
+
+ACCOUNT = web.RequestKey("account", str)  # the API key that the request came with
+NOBODY = ""
 
 _DATA = ("/v2/stocks/", "/v1beta3/")
 
@@ -40,31 +46,76 @@ def is_true(text: str | None) -> bool:
     return text is not None and text.lower() == "true"
 
 
-def door(credentials: tuple[str, str], faults: Faults, trading: RateLimit, data: RateLimit) -> Middleware:
-    """The middleware that every REST request passes; websockets authenticate by themselves."""
+class Door:
+    """The middleware that every REST request passes; websockets authenticate by themselves.
 
-    @web.middleware
-    async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await handler(request)
-        is_data = request.path.startswith(_DATA)
-        if not _may_enter(request, credentials):
+    Each account has its budgets of requests a minute, for trading and data; so has who comes without a key.
+    """
+
+    def __init__(
+        self, keyring: Keyring, faults: Faults, clock: Clock, trading_per_minute: int, data_per_minute: int
+    ) -> None:
+        self._keyring = keyring
+        self._faults = faults
+        self._clock = clock
+        self._trading_per_minute = trading_per_minute
+        self._data_per_minute = data_per_minute
+        self._limits: dict[tuple[str, str], RateLimit] = {}
+
+    def middleware(self) -> Middleware:
+        """As aiohttp wants it."""
+
+        @web.middleware
+        async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await handler(request)
+            response = await self._enter(request, handler)
+            if not response.prepared:
+                response.headers["Date"] = _http_date(self._clock.now_ns())
+            return response
+
+        return enter
+
+    async def _enter(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        owner = self._owner(request)
+        if owner is None:
             return answer({"message": "unauthorized"}, 401)
-        limit = data if is_data else trading
-        api = "data" if is_data else "trading"
-        verdict = limit.exhausted(now_ns()) if faults.take("rate_limit", api) else limit.ask(now_ns())
+        request[ACCOUNT] = owner
+        api = "data" if request.path.startswith(_DATA) else "trading"
+        limit = self._limit(api, owner)
+        now_ns, faults = self._clock.now_ns(), self._faults
+        verdict = limit.exhausted(now_ns) if faults.take("rate_limit", api) else limit.ask(now_ns)
         if not verdict.is_allowed:
             response: web.StreamResponse = answer({"code": 42910000, "message": "too many requests."}, 429)
-        elif is_data:
+        elif api == "data":
             response = await _carried_out(request, handler)
         else:
             await asyncio.sleep(faults.latency_ms("request") / 1000)
             response = await _carried_out(request, handler)
             await asyncio.sleep(faults.latency_ms("response") / 1000)
-        response.headers.update(verdict.headers())
+        if not response.prepared:
+            response.headers.update(verdict.headers())
         return response
 
-    return enter
+    def _limit(self, api: str, owner: str) -> RateLimit:
+        limit = self._limits.get((api, owner))
+        if limit is None:
+            per_minute = self._data_per_minute if api == "data" else self._trading_per_minute
+            limit = self._limits[api, owner] = RateLimit(per_minute)
+        return limit
+
+    def _owner(self, request: web.Request) -> str | None:
+        """Whose request it is: an account's key, NOBODY where no key is needed, or None for no entry."""
+        key, secret = _given(request)
+        if key is None and secret is None:
+            # Alpaca gives crypto data to everybody.
+            return NOBODY if request.path.startswith("/v1beta3/crypto/") else None
+        return self._keyring.owner(key, secret)
+
+
+def _http_date(now_ns: int) -> str:
+    """The simulator's time, not the machine's: the same in two runs of virtual time."""
+    return format_datetime(datetime.fromtimestamp(now_ns // SECOND_NS, UTC), usegmt=True)
 
 
 async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -76,14 +127,6 @@ async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResp
         return answer({"code": 40410000, "message": "endpoint not found."}, 404)
     except web.HTTPMethodNotAllowed:
         return answer({"code": 40510000, "message": "method not allowed."}, 405)
-
-
-def _may_enter(request: web.Request, credentials: tuple[str, str]) -> bool:
-    key, secret = _given(request)
-    if key is None and secret is None:
-        # Alpaca gives crypto data to everybody.
-        return request.path.startswith("/v1beta3/crypto/")
-    return hmac.compare_digest(f"{key}\n{secret}".encode(), "\n".join(credentials).encode())
 
 
 def _given(request: web.Request) -> tuple[str | None, str | None]:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from sim import refusals
-from sim.desk import now_ns
+from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.exchange.market_messages import Bar, Message
 from sim.exchange.timeframes import aggregate, period
@@ -33,9 +33,10 @@ def message_json(message: Message) -> dict[str, Any]:
 class DataRoutes:
     """The handlers, on one venue and the assets that trade there."""
 
-    def __init__(self, venue: Venue, assets: Assets) -> None:
+    def __init__(self, venue: Venue, assets: Assets, clock: Clock) -> None:
         self._venue = venue
         self._assets = assets
+        self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where; stocks and coins differ in the order of the path."""
@@ -96,7 +97,7 @@ class DataRoutes:
         for symbol in symbols:
             asset = self._assets.find(symbol)
             if asset is not None:
-                self._venue.ensure_quoted(asset, now_ns())
+                self._venue.ensure_quoted(asset, self._clock.now_ns())
         return symbols
 
     def _snapshot(self, symbol: str) -> dict[str, Any]:

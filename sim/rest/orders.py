@@ -10,8 +10,8 @@ from sim import refusals
 from sim.broker import order_rules
 from sim.broker.order_rules import OrderRequest, ReplaceRequest
 from sim.broker.orders import Order, order_json
-from sim.desk import Desk
-from sim.rest.door import answer, body_as
+from sim.desk import Desks
+from sim.rest.door import ACCOUNT, answer, body_as
 from sim.times import parse_ns
 
 DEFAULT_LIMIT = 50
@@ -19,10 +19,10 @@ MOST = 500
 
 
 class OrderRoutes:
-    """The handlers, on one desk."""
+    """The handlers; each request is about the desk of its account."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
@@ -38,57 +38,64 @@ class OrderRoutes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """POST /v2/orders: pending_new, or a refusal."""
-        if self._desk.faults.take("error_500"):
+        desk = self._desks.of(request[ACCOUNT])
+        if desk.faults.take("error_500"):
             return answer({"code": 50010000, "message": "internal server error occurred"}, 500)
         wanted = body_as(OrderRequest, await request.read())
-        ticket = order_rules.ticket(wanted, self._desk.assets, self._desk.new_id())
-        order = await self._desk.submit(ticket)
+        ticket = order_rules.ticket(wanted, desk.assets, desk.new_id())
+        order = await desk.submit(ticket)
         taken = order_json(order)
-        await self._desk.let_updates_lead()
-        if self._desk.faults.take("accept_then_504"):
+        await desk.let_updates_lead(order)
+        if desk.faults.take("accept_then_504"):
             return web.Response(status=504, text="<html><body>504 Gateway Time-out</body></html>")
         return answer(taken)
 
     async def by_id(self, request: web.Request) -> web.Response:
         """GET /v2/orders/{id}."""
-        return answer(order_json(self._desk.brokerage.find(_order_id(request))))
+        desk = self._desks.of(request[ACCOUNT])
+        return answer(order_json(desk.brokerage.find(_order_id(request))))
 
     async def by_client_id(self, request: web.Request) -> web.Response:
         """GET /v2/orders:by_client_order_id."""
+        desk = self._desks.of(request[ACCOUNT])
         client_order_id = request.query.get("client_order_id")
         if not client_order_id:
             raise refusals.malformed("client_order_id is required")
-        return answer(order_json(self._desk.brokerage.find_by_client_id(client_order_id)))
+        return answer(order_json(desk.brokerage.find_by_client_id(client_order_id)))
 
     async def search(self, request: web.Request) -> web.Response:
         """GET /v2/orders with its filters."""
-        chosen = select(list(self._desk.brokerage.orders.values()), dict(request.query))
+        desk = self._desks.of(request[ACCOUNT])
+        chosen = select(list(desk.brokerage.orders.values()), dict(request.query))
         return answer([order_json(order) for order in chosen])
 
     async def replace(self, request: web.Request) -> web.Response:
         """PATCH /v2/orders/{id}: a new order takes the place of the old."""
-        old = self._desk.brokerage.find(_order_id(request))
+        desk = self._desks.of(request[ACCOUNT])
+        old = desk.brokerage.find(_order_id(request))
         wanted = body_as(ReplaceRequest, await request.read())
         if not old.is_open:
             raise refusals.invalid(f'order is already in "{old.status}" state')
-        order = await self._desk.replace(old.id, order_rules.replaced(old, wanted, self._desk.new_id()))
+        order = await desk.replace(old.id, order_rules.replaced(old, wanted, desk.new_id()))
         taken = order_json(order)
-        await self._desk.let_updates_lead()
+        await desk.let_updates_lead(order)
         return answer(taken)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE /v2/orders/{id}: 204."""
-        await self._desk.cancel(_order_id(request))
-        await self._desk.let_updates_lead()
+        desk = self._desks.of(request[ACCOUNT])
+        await desk.cancel(_order_id(request))
+        await desk.let_updates_lead()
         return web.Response(status=204)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
         """DELETE /v2/orders: 207 and one line for each order."""
+        desk = self._desks.of(request[ACCOUNT])
         done: list[dict[str, Any]] = []
-        for order in self._desk.brokerage.open_orders():
-            await self._desk.cancel(order.id)
+        for order in desk.brokerage.open_orders():
+            await desk.cancel(order.id)
             done.append({"id": order.id, "status": 200})
-        await self._desk.let_updates_lead()
+        await desk.let_updates_lead()
         return answer(done, 207)
 
 

@@ -1,15 +1,16 @@
 """The market-data websocket: control messages, subscriptions, and frames of what is played."""
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from sim.clock import Clock
 from sim.exchange.market_messages import Message
 from sim.faults.faults import Faults
+from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK, Codec
 from sim.streams.outgoing import CLOSE_S, Outgoing
 
@@ -43,7 +44,7 @@ class Client:
         self.endpoint = request.path
         self.codec: Codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
         self.outgoing = Outgoing(socket, self.codec.is_binary, self.abort)
-        self.is_authenticated = False
+        self.owner: str | None = None  # the account, once authenticated
         self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
         self._waiting: list[bytes] = []
 
@@ -91,14 +92,14 @@ class Client:
 
 
 class MarketStream:
-    """All connections of one asset class; one authenticated connection per endpoint."""
+    """All connections of one asset class; one authenticated connection per endpoint and account."""
 
     def __init__(
         self,
         asset_class: str,
-        credentials: tuple[str, str],
+        keyring: Keyring,
         faults: Faults,
-        now_ns: Callable[[], int],
+        clock: Clock,
         subscribed: Callable[[set[str]], None],
         frame_messages: int | None = None,
         symbol_limit: int | None = None,
@@ -107,9 +108,9 @@ class MarketStream:
         self.asset_class = asset_class
         self.clients: list[Client] = []
         self.sent = 0
-        self._credentials = credentials
+        self._keyring = keyring
         self._faults = faults
-        self._now_ns = now_ns
+        self._clock = clock
         self._subscribed = subscribed
         self._frame_messages = frame_messages
         self._symbol_limit = symbol_limit
@@ -117,14 +118,19 @@ class MarketStream:
 
     def publish(self, messages: list[Message]) -> None:
         """Send each client what it wants of the messages; each is written once per codec."""
-        if self._faults.holds("mute", self.asset_class, self._now_ns()):
+        if self._faults.holds("mute", self.asset_class, self._clock.now_ns()):
             return
         written: dict[str, list[bytes | None]] = {}
         for client in self.clients:
-            if client.is_authenticated:
+            if client.owner is not None:
                 parts = _select(client, messages, written)
                 if parts:
                     self.sent += client.deliver(parts, self._frame_messages)
+
+    @property
+    def most_waiting_bytes(self) -> int:
+        """How much waits for the slowest client."""
+        return max((client.outgoing.waiting_bytes for client in self.clients), default=0)
 
     def flush(self) -> None:
         """The market is over: send what still waits."""
@@ -142,7 +148,7 @@ class MarketStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
-        if self._faults.holds("disconnect", self.asset_class, self._now_ns()):
+        if self._faults.holds("disconnect", self.asset_class, self._clock.now_ns()):
             return web.json_response({"message": "service unavailable"}, status=503)
         socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=16 * 1024 * 1024)
         await socket.prepare(request)
@@ -166,7 +172,7 @@ class MarketStream:
         return socket
 
     def _time_out(self, client: Client) -> None:
-        if not client.is_authenticated and client in self.clients:
+        if client.owner is None and client in self.clients:
             client.outgoing.finish(client.codec.control([{"T": "error", "code": 404, "msg": ERRORS[404]}]))
 
     def _receive(self, client: Client, data: bytes) -> None:
@@ -180,25 +186,26 @@ class MarketStream:
             self._authenticate(client, message.get("key"), message.get("secret"))
         elif action not in ("subscribe", "unsubscribe"):
             client.error(400)
-        elif not client.is_authenticated:
+        elif client.owner is None:
             client.error(401)
         else:
             self._subscribe(client, message, action == "subscribe")
 
     def _authenticate(self, client: Client, key: object, secret: object) -> None:
+        owner = self._keyring.owner(key, secret)
         others = any(
-            other.is_authenticated and other.endpoint == client.endpoint
+            other.owner == owner and other.endpoint == client.endpoint
             for other in self.clients
             if other is not client
         )
-        if client.is_authenticated:
+        if client.owner is not None:
             client.error(403)
-        elif not _matches(self._credentials, key, secret):
+        elif owner is None:
             client.error(402)
-        elif others or self._faults.holds("connection_limit", self.asset_class, self._now_ns()):
+        elif others or self._faults.holds("connection_limit", self.asset_class, self._clock.now_ns()):
             client.error(406)
         else:
-            client.is_authenticated = True
+            client.owner = owner
             client.tell({"T": "success", "msg": "authenticated"})
 
     def _subscribe(self, client: Client, message: dict[str, Any], adds: bool) -> None:
@@ -222,12 +229,6 @@ class MarketStream:
         client.tell(client.subscriptions())
         if adds:
             self._subscribed({symbol for channel in asked for symbol in wanted[channel]})
-
-
-def _matches(credentials: tuple[str, str], key: object, secret: object) -> bool:
-    """Compare in constant time, so that nobody learns a secret from how long the answer takes."""
-    given = f"{key}\n{secret}".encode()
-    return hmac.compare_digest(given, "\n".join(credentials).encode())
 
 
 def _select(client: Client, messages: list[Message], written: dict[str, list[bytes | None]]) -> list[bytes]:

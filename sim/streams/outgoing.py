@@ -28,16 +28,16 @@ class Outgoing:
         self._most_bytes = most_bytes
         self._goodbye_s = goodbye_s
         self._frames: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._wake = asyncio.Event()
         self._last_words = False
 
     def put(self, frame: bytes) -> bool:
         """Add a frame; False, and nothing added, if the client is too far behind."""
-        if self._waiting_bytes > self._most_bytes or self._last_words:
+        if self.waiting_bytes > self._most_bytes or self._last_words:
             return False
         self._frames.append(frame)
-        self._waiting_bytes += len(frame)
+        self.waiting_bytes += len(frame)
         self._wake.set()
         return True
 
@@ -47,7 +47,7 @@ class Outgoing:
             return
         asyncio.get_running_loop().call_later(self._goodbye_s, self._abort)
         self._frames.clear()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._frames.append(frame)
         self._last_words = True
         self._wake.set()
@@ -64,7 +64,7 @@ class Outgoing:
                 self._wake.clear()
                 while self._frames:
                     frame = self._frames.popleft()
-                    self._waiting_bytes -= len(frame)
+                    self.waiting_bytes -= len(frame)
                     if self._is_binary:
                         await self._socket.send_bytes(frame)
                     else:

@@ -1,8 +1,6 @@
 """The trade_updates websocket: JSON in binary frames, one connection, nothing replayed."""
 
 import asyncio
-import hmac
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,13 +8,15 @@ from aiohttp import WSMsgType, web
 
 from sim.amounts import plain
 from sim.broker.brokerage import Update
+from sim.clock import Clock
 from sim.faults.faults import Faults
+from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK
 from sim.streams.outgoing import CLOSE_S, Outgoing
 from sim.times import rfc3339
 
 STREAM = "trade_updates"
-HOLD_S = 0.05  # how long an update waits for a partner to change places with
+HOLD_NS = 50_000_000  # how long an update waits for a partner to change places with
 
 
 def update_json(update: Update) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Listener:
         self.request = request
         self.codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
         self.outgoing = Outgoing(socket, True, self.abort)
-        self.is_authorized = False
+        self.owner: str | None = None  # the account, once authorized
         self.listens = False
 
     def abort(self) -> None:
@@ -55,27 +55,32 @@ class Listener:
 
 
 class UpdatesStream:
-    """All connections to /stream; one may be authorized."""
+    """All connections to /stream; one of each account may be authorized."""
 
-    def __init__(self, credentials: tuple[str, str], faults: Faults, now_ns: Callable[[], int]) -> None:
+    def __init__(self, keyring: Keyring, faults: Faults, clock: Clock) -> None:
         self.listeners: list[Listener] = []
-        self._credentials = credentials
+        self._keyring = keyring
         self._faults = faults
-        self._now_ns = now_ns
-        self._held: dict[str, Any] | None = None
+        self._clock = clock
+        self._held: dict[str, dict[str, Any]] = {}
 
-    def publish(self, updates: list[Update]) -> None:
-        """Send updates to who listens; duplicated, swapped or lost, as the faults will."""
+    def publish(self, owner: str, updates: list[Update]) -> None:
+        """Send an account's updates to who listens; duplicated, swapped or lost, as the faults will."""
         for update in updates:
             message = update_json(update)
             if self._faults.is_on("out_of_order_updates"):
-                if self._held is None:
-                    self._held = message
-                    asyncio.get_running_loop().call_later(HOLD_S, self._let_go, message)
+                earlier = self._held.pop(owner, None)
+                if earlier is None:
+                    self._hold(owner, message)
                     continue
-                self._send(message)
-                message, self._held = self._held, None
-            self._send(message)
+                self._send(owner, message)
+                message = earlier
+            self._send(owner, message)
+
+    @property
+    def most_waiting_bytes(self) -> int:
+        """How much waits for the slowest listener."""
+        return max((listener.outgoing.waiting_bytes for listener in self.listeners), default=0)
 
     def disconnect(self) -> None:
         """Cut every connection without a close frame."""
@@ -88,10 +93,11 @@ class UpdatesStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
-        now_ns = self._now_ns()
+        now_ns = self._clock.now_ns()
         if self._faults.holds("disconnect", STREAM, now_ns):
             return web.json_response({"message": "service unavailable"}, status=503)
-        is_taken = any(listener.is_authorized for listener in self.listeners)
+        # Who comes is not known yet; where every account has its listener, one more is too many.
+        is_taken = {listener.owner for listener in self.listeners} >= self._keyring.owners
         if is_taken or self._faults.holds("connection_limit", STREAM, now_ns):
             return web.json_response({"message": "too many connections"}, status=429)
         socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=1024 * 1024)
@@ -109,17 +115,21 @@ class UpdatesStream:
             sender.cancel()
         return socket
 
-    def _let_go(self, message: dict[str, Any]) -> None:
-        if self._held is message:
-            self._held = None
-            self._send(message)
+    def _hold(self, owner: str, message: dict[str, Any]) -> None:
+        self._held[owner] = message
+        self._clock.call_at(self._clock.now_ns() + HOLD_NS, lambda: self._let_go(owner, message))
 
-    def _send(self, message: dict[str, Any]) -> None:
-        if self._faults.holds("mute", STREAM, self._now_ns()):
+    def _let_go(self, owner: str, message: dict[str, Any]) -> None:
+        if self._held.get(owner) is message:
+            del self._held[owner]
+            self._send(owner, message)
+
+    def _send(self, owner: str, message: dict[str, Any]) -> None:
+        if self._faults.holds("mute", STREAM, self._clock.now_ns()):
             return
         times = 2 if self._faults.is_on("duplicate_updates") else 1
         for listener in self.listeners:
-            if listener.listens:
+            if listener.listens and listener.owner == owner:
                 for _ in range(times):
                     listener.tell(message)
 
@@ -131,13 +141,12 @@ class UpdatesStream:
         if action in ("authenticate", "auth"):
             key = fields.get("key_id", message.get("key"))
             secret = fields.get("secret_key", message.get("secret"))
-            given = f"{key}\n{secret}".encode()
-            is_one_too_many = any(other.is_authorized for other in self.listeners if other is not listener)
-            is_right = hmac.compare_digest(given, "\n".join(self._credentials).encode())
-            listener.is_authorized = is_right and not is_one_too_many
-            status = "authorized" if listener.is_authorized else "unauthorized"
+            owner = self._keyring.owner(key, secret)
+            is_one_too_many = any(other.owner == owner for other in self.listeners if other is not listener)
+            listener.owner = None if is_one_too_many else owner
+            status = "unauthorized" if listener.owner is None else "authorized"
             listener.tell({"stream": "authorization", "data": {"status": status, "action": "authenticate"}})
-        elif action == "listen" and listener.is_authorized:
+        elif action == "listen" and listener.owner is not None:
             streams = fields.get("streams")
             streams = [STREAM] if isinstance(streams, list) and STREAM in streams else []
             listener.listens = bool(streams)

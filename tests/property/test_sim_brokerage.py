@@ -14,6 +14,7 @@ from sim.broker.brokerage import Brokerage, Update
 from sim.broker.ledger import cash_after, positions_after
 from sim.broker.orders import OPEN, Order, Ticket
 from sim.exchange.assets import made_up
+from sim.exchange.hours import MarketHours
 from sim.exchange.touch import Touch
 from sim.refusals import Refused
 
@@ -48,13 +49,23 @@ class BrokerageMachine(RuleBasedStateMachine):
         self.statuses: dict[str, str] = {}
         self.updates: list[Update] = []
         self.broker = Brokerage(
+            0,
             OPENING_CASH,
-            self.touches.get,
-            self.traded.get,
+            self,
+            MarketHours(never_closes=True),
             new_id=lambda: f"id-{next(self.names)}",
             draw=random.Random(seed).random,
             partial_chance=0.5,
         )
+
+    def touch(self, symbol: str) -> Touch | None:
+        return self.touches.get(symbol)
+
+    def traded_at(self, symbol: str) -> Decimal | None:
+        return self.traded.get(symbol)
+
+    def is_halted(self, symbol: str) -> bool:
+        return False
 
     def _ticket(self, symbol: str, side: str, kind: str, tif: str, qty: Decimal, price: Decimal) -> Ticket:
         return Ticket(

@@ -8,11 +8,14 @@ from waiting import until
 
 from sim.broker.brokerage import Brokerage, Update
 from sim.broker.orders import Ticket
-from sim.desk import Desk, now_ns
+from sim.clock import WallClock
+from sim.desk import Desk
 from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
+from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.faults.faults import Faults
+from sim.keys import ApiKey, Keyring
 from sim.refusals import Refused
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
@@ -23,10 +26,10 @@ class Heard(UpdatesStream):
     """Keeps what would be sent."""
 
     def __init__(self) -> None:
-        super().__init__(("key", "secret"), Faults(), now_ns)
+        super().__init__(Keyring([ApiKey("key", "secret")]), Faults(), WallClock())
         self.events: list[str] = []
 
-    def publish(self, updates: list[Update]) -> None:
+    def publish(self, owner: str, updates: list[Update]) -> None:
         """Keep the names of the events."""
         self.events += [update.event for update in updates]
 
@@ -44,9 +47,12 @@ def desk(heard: Heard) -> Desk:
     def new_id() -> str:
         return f"id-{next(names)}"
 
-    broker = Brokerage(Decimal(100_000), market.touch, market.traded_at, new_id, draw=lambda: 0.5)
-    venue = Venue(market, broker, SECOND_NS, Generator([], 1))
-    return Desk(assets, venue, Faults(), heard, ("key", "secret"), new_id)
+    clock = WallClock()
+    broker = Brokerage(
+        clock.now_ns(), Decimal(100_000), market, MarketHours(never_closes=True), new_id, draw=lambda: 0.5
+    )
+    venue = Venue(market, SECOND_NS, Generator([], 1))
+    return Desk("key", broker, assets, venue, Faults(), heard, clock, new_id)
 
 
 def ticket(desk: Desk, name: str, limit: str | None = None) -> Ticket:

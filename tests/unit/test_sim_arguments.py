@@ -3,8 +3,8 @@
 import pytest
 
 from bus.errors import InvalidInput
+from sim.arguments import read
 from sim.exchange.pace import Burst
-from sim.settings import read
 
 
 def test_the_defaults_are_a_loopback_simulator_with_a_hundred_thousand_dollars() -> None:
@@ -18,8 +18,8 @@ def test_the_defaults_are_a_loopback_simulator_with_a_hundred_thousand_dollars()
 
 def test_keys_are_new_each_run_and_the_secret_is_not_shown() -> None:
     first, second = read([]), read([])
-    assert first.key != second.key
-    assert first.secret not in repr(first)
+    assert first.keys != second.keys
+    assert first.keys[0].secret not in repr(first)
 
 
 def test_a_burst_is_rate_seconds_and_how_often() -> None:

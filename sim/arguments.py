@@ -1,0 +1,193 @@
+"""The command line of the simulator, read once and checked: what is wrong is named, with what it may be."""
+
+import argparse
+import ipaddress
+import os
+import secrets
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bus.errors import InvalidInput
+from sim.amounts import CENT, is_finer
+from sim.broker.order_rules import MOST
+from sim.exchange.assets import is_plausible
+from sim.exchange.pace import Burst, Pace
+from sim.keys import ApiKey
+from sim.settings import Settings
+from sim.times import parse_ns
+
+VIRTUAL_START = "2026-01-05T09:30:00-05:00"
+DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
+_EXAMPLE = """example:
+  backbone sim --symbols AAPL,MSFT,BTC/USD --rate 200 --bar-seconds 1
+plays three symbols at 200 messages a second and prints where alpaca-py finds it.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{message}; see --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments and what they mean."""
+    made = _Parser(
+        prog="backbone sim",
+        description="An Alpaca look-alike: trading, trade updates and market data for unmodified alpaca-py.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--symbols", default=None, help=f"comma-separated; default {DEFAULT_SYMBOLS}")
+    add("--rate", default="200", help="quotes and trades a second, all symbols together (default 200)")
+    add("--burst", help="RATE:SECONDS:EVERY, such as 5000:1:10: at the end of every 10 s, 1 s of 5,000/s")
+    add("--seed", default="1", help="the same seed makes the same market (default 1)")
+    add("--data", help="play a recorded .ndjson or .ndjson.gz file, from the first subscription on")
+    add("--speed", default="1", help="play recorded data this many times faster (default 1)")
+    add("--keep-times", action="store_true", help="keep recorded times; by default they become now")
+    add("--bar-seconds", default="60", help="the period of bars on the stream (default 60)")
+    add("--cash", default="100000", help="dollars in the account (default 100000)")
+    add("--partial-chance", default="0.1", help="how often a fill is partial, 0 to 1 (default 0.1)")
+    add("--accounts", default="1", help="how many accounts, each with keys of its own (default 1)")
+    add("--hours", default="always", help="always (default), or exchange: New York's sessions and holidays")
+    add("--start", help="begin at this time, such as 2026-01-05T09:29:00-05:00 (default: now)")
+    add("--virtual-time", action="store_true", help="time stands still until POST /clock advances it")
+    add("--host", default="127.0.0.1", help="beyond loopback only with --key and --secret")
+    add("--port", default="0", help="trading and data; 0 takes a free one (default)")
+    add("--control-port", default="0", help="always on loopback; 0 takes a free one (default)")
+    add("--key", help="API key id (default: $SIM_API_KEY, or a new one each run)")
+    add("--secret", help="API secret (default: $SIM_SECRET_KEY, or a new one each run)")
+    add("--requests-per-minute", default="200", help="trading requests (default 200)")
+    add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
+    add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
+    add("--symbol-limit", help="refuse more symbols than this with error 405 (default: no limit)")
+    add("--auth-seconds", default="10", help="how long a market-data client may take to log in (default 10)")
+    add("--json", action="store_true", help="print one JSON object with URLs and keys")
+    return made
+
+
+def read(argv: list[str] | None) -> Settings:
+    """The settings of these arguments; raises InvalidInput naming the argument and what it may be."""
+    given = parser().parse_args(argv)
+    # From the environment where others must not see them in the list of processes.
+    key = given.key or os.environ.get("SIM_API_KEY")
+    secret = given.secret or os.environ.get("SIM_SECRET_KEY")
+    if given.hours not in ("always", "exchange"):
+        raise InvalidInput(f"--hours is {given.hours!r}; allowed: always, exchange")
+    if not _is_loopback(given.host) and not (key and secret):
+        raise InvalidInput(
+            f"--host {given.host} listens beyond this machine: give --key and --secret too "
+            "(or set SIM_API_KEY and SIM_SECRET_KEY), or leave it out"
+        )
+    if given.data is None and (given.keep_times or given.speed != "1"):
+        raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
+    if given.data is not None and (given.symbols is not None or given.burst is not None):
+        raise InvalidInput("--data brings its own symbols and rate: leave out --symbols and --burst")
+    return Settings(
+        host=given.host,
+        port=_whole("--port", given.port, 0, 65_535),
+        control_port=_whole("--control-port", given.control_port, 0, 65_535),
+        keys=_keys(key, secret, _whole("--accounts", given.accounts, 1, 1_000)),
+        symbols=_symbols(given.symbols or DEFAULT_SYMBOLS),
+        pace=Pace(_number("--rate", given.rate, 0, 10_000_000), _burst(given.burst)),
+        seed=_whole("--seed", given.seed, 0, 2**63),
+        data=None if given.data is None else Path(given.data),
+        speed=_number("--speed", given.speed, 0.001, 1_000_000),
+        keeps_times=given.keep_times,
+        bar_seconds=_whole("--bar-seconds", given.bar_seconds, 1, 86_400),
+        cash=_cash(given.cash),
+        start_ns=_start(given.start, given.virtual_time),
+        is_virtual=given.virtual_time,
+        never_closes=given.hours == "always",
+        partial_chance=_number("--partial-chance", given.partial_chance, 0, 1),
+        requests_per_minute=_whole("--requests-per-minute", given.requests_per_minute, 1, 10_000_000),
+        data_requests_per_minute=_whole(
+            "--data-requests-per-minute", given.data_requests_per_minute, 1, 10_000_000
+        ),
+        frame_messages=_optional("--frame-messages", given.frame_messages, 3_000),
+        symbol_limit=_optional("--symbol-limit", given.symbol_limit, 1_000_000),
+        auth_seconds=_number("--auth-seconds", given.auth_seconds, 0.001, 3_600),
+        prints_json=given.json,
+    )
+
+
+def _keys(key: str | None, secret: str | None, count: int) -> tuple[ApiKey, ...]:
+    first, *others = (
+        ApiKey("PK" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30)) for _ in range(count)
+    )
+    return (ApiKey(key or first.key, secret or first.secret), *others)
+
+
+def _start(text: str | None, is_virtual: bool) -> int | None:
+    """The first moment; virtual time begins at the same one in every run, a Monday's opening."""
+    if text is None:
+        return parse_ns(VIRTUAL_START) if is_virtual else None
+    try:
+        return parse_ns(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"--start is {text!r}; allowed: RFC 3339, such as 2026-01-05T09:29:00-05:00"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _number(name: str, text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise InvalidInput(f"{name} is {text!r}; allowed: a number from {least:g} to {most:g}")
+    return value
+
+
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise InvalidInput(f"{name} is {text!r}; allowed: a whole number from {least} to {most}")
+    return int(text)
+
+
+def _optional(name: str, text: str | None, most: int) -> int | None:
+    return None if text is None else _whole(name, text, 1, most)
+
+
+def _cash(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or not 0 <= value <= MOST or is_finer(value, CENT):
+        raise InvalidInput(f"--cash is {text!r}; allowed: dollars from 0 to {MOST}, in whole cents")
+    return value
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    symbols = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for symbol in symbols:
+        if not is_plausible(symbol):
+            raise InvalidInput(f"--symbols has {symbol!r}; allowed: such as AAPL, BRK.B or BTC/USD")
+    return symbols
+
+
+def _burst(text: str | None) -> Burst | None:
+    if text is None:
+        return None
+    parts: list[Any] = text.split(":")
+    if len(parts) != 3:
+        raise InvalidInput(f"--burst is {text!r}; allowed: RATE:SECONDS:EVERY, such as 5000:1:10")
+    rate = _number("--burst RATE", parts[0], 0, 10_000_000)
+    seconds = _number("--burst SECONDS", parts[1], 0.001, 86_400)
+    every_s = _number("--burst EVERY", parts[2], 0.001, 86_400)
+    if seconds > every_s:
+        raise InvalidInput(f"--burst is {text!r}; SECONDS must not be more than EVERY")
+    return Burst(rate, seconds, every_s)

@@ -1,0 +1,67 @@
+"""The simulator's time: the wall's, which may begin at another moment, or a virtual one, moved by hand."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from sim.times import SECOND_NS
+
+_ACTIONS_AT_ONCE = 100  # between two looks at whether readers keep up
+
+
+class Clock(Protocol):
+    """Tells the time, and acts at one."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970."""
+
+    def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
+        """Act at this time, or as soon as possible where it is past; what is due earlier acts earlier."""
+
+
+class WallClock:
+    """The machine's clock, or one that began at `start_ns` when it was made and runs as fast."""
+
+    def __init__(self, start_ns: int | None = None) -> None:
+        self._offset_ns = 0 if start_ns is None else start_ns - time.time_ns()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        return time.time_ns() + self._offset_ns
+
+    def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
+        """Act in the running event loop."""
+        delay_s = max(0, time_ns - self.now_ns()) / SECOND_NS
+        asyncio.get_running_loop().call_later(delay_s, action)
+
+
+class VirtualClock:
+    """Stands still until it is advanced, and then runs through all that is due on the way, in order."""
+
+    def __init__(self, start_ns: int) -> None:
+        self._now_ns = start_ns
+        self._numbers = itertools.count()
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        return self._now_ns
+
+    def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
+        """Act when the clock is advanced to this time; of the same time, what was asked first acts first."""
+        heapq.heappush(self._due, (max(time_ns, self._now_ns), next(self._numbers), action))
+
+    async def advance(self, until_ns: int, settle: Callable[[], Awaitable[None]]) -> None:
+        """Let time pass. `settle` is awaited every so often, so that readers keep up with virtual time."""
+        done = 0
+        while self._due and self._due[0][0] <= until_ns:
+            self._now_ns, _, action = heapq.heappop(self._due)
+            action()
+            done += 1
+            if done % _ACTIONS_AT_ONCE == 0:
+                await settle()
+        self._now_ns = max(self._now_ns, until_ns)
+        await settle()

@@ -1,0 +1,104 @@
+"""When the market is open: by New York's sessions, or always, for whoever wants to trade on Sundays."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+
+from sim.exchange.sessions import NEW_YORK, session, sessions
+from sim.times import SECOND_NS
+
+_EXTENDED_OPEN = time(4)
+_EXTENDED_CLOSE = time(20)
+HOUR_NS = 3600 * SECOND_NS
+
+
+class Phase(StrEnum):
+    """A part of the day."""
+
+    CLOSED = "closed"
+    PRE_MARKET = "pre_market"
+    REGULAR = "regular"
+    AFTER_HOURS = "after_hours"
+
+
+@dataclass(frozen=True, slots=True)
+class TradingDay:
+    """The moments of one trading day, in nanoseconds since 1970."""
+
+    day: date
+    extended_open_ns: int
+    open_ns: int
+    close_ns: int
+    extended_close_ns: int
+
+
+def nanoseconds(moment: datetime) -> int:
+    """An aware moment as nanoseconds since 1970; exact, since it is made of whole microseconds."""
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1000
+
+
+def new_york(time_ns: int) -> datetime:
+    """The moment as New York's clocks show it, to the microsecond."""
+    seconds, rest_ns = divmod(time_ns, SECOND_NS)
+    moment = datetime.fromtimestamp(seconds, NEW_YORK)
+    return moment.replace(microsecond=rest_ns // 1000)
+
+
+def trading_day(day: date) -> TradingDay | None:
+    """The trading day of this date; None where the exchange is closed."""
+    found = session(day)
+    if found is None:
+        return None
+    return TradingDay(
+        day,
+        nanoseconds(datetime.combine(day, _EXTENDED_OPEN, NEW_YORK)),
+        nanoseconds(found.opens_at),
+        nanoseconds(found.closes_at),
+        nanoseconds(datetime.combine(day, _EXTENDED_CLOSE, NEW_YORK)),
+    )
+
+
+class MarketHours:
+    """Answers for shares; coins trade at all times.
+
+    A market that never closes still has days: they end at New York's close, and what is asked in a day's last
+    hour belongs to the next, so that nobody is surprised by an end within minutes.
+    """
+
+    def __init__(self, never_closes: bool) -> None:
+        self.never_closes = never_closes
+
+    def phase(self, now_ns: int) -> Phase:
+        """The part of the day."""
+        if self.never_closes:
+            return Phase.REGULAR
+        today = trading_day(new_york(now_ns).date())
+        if today is None or not today.extended_open_ns <= now_ns < today.extended_close_ns:
+            return Phase.CLOSED
+        if now_ns < today.open_ns:
+            return Phase.PRE_MARKET
+        return Phase.REGULAR if now_ns < today.close_ns else Phase.AFTER_HOURS
+
+    def day_of(self, now_ns: int, with_extended_hours: bool = False) -> TradingDay:
+        """The trading day that an order of now belongs to: the first whose end is still to come."""
+        if self.never_closes:
+            now_ns += HOUR_NS
+        start = new_york(now_ns).date()
+        for found in sessions(start, start + timedelta(10)):
+            day = trading_day(found.day)
+            assert day is not None
+            if now_ns < (day.extended_close_ns if with_extended_hours else day.close_ns):
+                return day
+        raise AssertionError("no trading day within ten days")
+
+    def next_boundary_ns(self, now_ns: int) -> int:
+        """When the next opening or close of any kind comes."""
+        start = new_york(now_ns).date()
+        for found in sessions(start, start + timedelta(10)):
+            day = trading_day(found.day)
+            assert day is not None
+            for boundary_ns in (day.extended_open_ns, day.open_ns, day.close_ns, day.extended_close_ns):
+                if boundary_ns > now_ns:
+                    return boundary_ns
+        raise AssertionError("no trading day within ten days")

@@ -1,0 +1,33 @@
+"""API keys, and whose they are."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key and its secret; the key names the account."""
+
+    key: str
+    secret: str = field(repr=False)
+
+
+class Keyring:
+    """The keys of every account."""
+
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self._keys = tuple(keys)
+        self.owners = frozenset(one.key for one in keys)
+
+    def owner(self, key: object, secret: object) -> str | None:
+        """The key whose secret this is; None where they do not belong together.
+
+        Compares in constant time, so that nobody learns a secret from how long the answer takes.
+        """
+        given = f"{key}\n{secret}".encode(errors="surrogatepass")
+        found: str | None = None
+        for one in self._keys:
+            if hmac.compare_digest(given, f"{one.key}\n{one.secret}".encode()):
+                found = one.key
+        return found
