@@ -10,7 +10,11 @@ from aiohttp import web
 
 from sim.broker.brokerage import Brokerage
 from sim.clock import Clock, VirtualClock, WallClock
-from sim.control import ControlRoutes, say_what_is_wrong
+from sim.control import account as control_account
+from sim.control import clock as control_clock
+from sim.control import faults as control_faults
+from sim.control import state as control_state
+from sim.control.door import say_what_is_wrong
 from sim.desk import Desk, Desks
 from sim.exchange import tape
 from sim.exchange.assets import Assets
@@ -134,10 +138,10 @@ class Simulator:
     def control(self) -> web.Application:
         """The control endpoint."""
         app = web.Application(middlewares=[say_what_is_wrong])
-        routes = ControlRoutes(
-            self._desks, self._faults, self._clock, self._settle, self._disconnect, self._state
-        )
-        app.add_routes(routes.routes())
+        app.add_routes(control_faults.FaultRoutes(self._faults, self._clock, self._disconnect).routes())
+        app.add_routes(control_account.AccountRoutes(self._desks).routes())
+        app.add_routes(control_clock.ClockRoutes(self._clock, self._settle).routes())
+        app.add_routes(control_state.routes(self._state))
         return app
 
     def begin(self) -> None:

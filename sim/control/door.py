@@ -1,0 +1,32 @@
+"""What every control endpoint shares: bad input becomes a sentence, bodies are typed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from bus.errors import InvalidInput
+from sim.rest.door import answer
+
+T = TypeVar("T")
+
+
+async def body_as(kind: type[T], request: web.Request, shape: str) -> T:
+    """The request's body as a typed message; raises InvalidInput saying what is wrong and what it may be."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the body should be {shape}: {error}") from error
+
+
+@web.middleware
+async def say_what_is_wrong(
+    request: web.Request, handler: Callable[[web.Request], Any]
+) -> web.StreamResponse:
+    """Bad input becomes 400 and its sentence."""
+    try:
+        response: web.StreamResponse = await handler(request)
+    except InvalidInput as error:
+        return answer({"message": str(error)}, 400)
+    return response
