@@ -20,7 +20,8 @@ HEAD_START_S = 0.02  # how much earlier updates leave than the answer, where a f
 class Desk:
     """Takes requests that change one account's orders, and publishes what follows after the answer has left.
 
-    `key` is the account's API key, which names it.
+    `key` is the account's API key, which names it; `history` is every update so far, oldest first, whether
+    anybody heard it or not.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Desk:
         self.faults = faults
         self.clock = clock
         self.new_id = new_id
+        self.history: list[Update] = []
         self._updates = updates
         self._reworking: set[str] = set()
         venue.brokers.append(self)
@@ -89,6 +91,7 @@ class Desk:
         """Send updates now; what is filled in part is offered the quote in force again a moment later."""
         if not updates:
             return
+        self.history += updates
         self._updates.publish(self.key, updates)
         for update in updates:
             if update.event == "partial_fill" and update.fill is not None:

@@ -73,6 +73,17 @@ class Venue:
                     self._tell(broker, message, now_ns)
         return played
 
+    def halt(self, symbol: str) -> None:
+        """Trading in the symbol stops: its orders wait."""
+        self.market.halt(symbol)
+
+    def resume(self, symbol: str, now_ns: int) -> None:
+        """Trading in the symbol goes on: its orders are offered the quote in force."""
+        self.market.resume(symbol)
+        for broker in self.brokers:
+            if broker.is_working(symbol):
+                broker.quoted(symbol, now_ns)
+
     def close_bars(self, now_ns: int) -> list[Bar]:
         """The bars of the stream that are over by now."""
         minutes = self._minutes.closed(now_ns)

@@ -88,3 +88,9 @@ async def test_nothing_is_told_before_the_answer_has_left(desk: Desk, heard: Hea
     await desk.submit(ticket(desk, "a"))
     assert heard.events == []
     await until(lambda: heard.events == ["new", "fill"], "the fill is told")
+
+
+async def test_the_desk_remembers_every_update(desk: Desk, heard: Heard) -> None:
+    await desk.submit(ticket(desk, "a"))
+    await until(lambda: heard.events == ["new", "fill"], "the fill is told")
+    assert [update.event for update in desk.history] == heard.events
