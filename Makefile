@@ -3,14 +3,17 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 READY := $(VENV)/.ready
+# The suite of conformance runs under this alpaca-py too, beside the one that is locked.
+OLDER_SDK := 0.43.5
+OLDER_READY := $(VENV)/sdk/$(OLDER_SDK)/.ready
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench conformance conformance-paper lock clean
 
 demo: $(READY)
 	@$(VENV)/bin/backbone demo $(ARGS)
 
 # A file's tests stay with one of two workers, so what a file starts is started once.
-test: $(READY)
+test: $(READY) $(OLDER_READY)
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY)
@@ -22,6 +25,15 @@ check: $(READY)
 
 bench: $(READY)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+# The simulator against what is documented and recorded of Alpaca; ARGS="--record-to build/sim" keeps what was said.
+conformance: $(READY) $(OLDER_READY)
+	@$(VENV)/bin/python -m pytest tests/conformance $(ARGS)
+
+# The same against Alpaca paper, with ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account; see docs/conformance.md.
+conformance-paper: $(READY)
+	@$(VENV)/bin/python -m pytest tests/conformance --conformance-target paper --timeout 900 \
+		--record-to tests/conformance/golden $(ARGS)
 
 # The lock is made by hand, when a dependency changes: no target depends on it. What is locked stays as it is;
 # `make lock ARGS=--upgrade` takes the newest of everything.
@@ -41,3 +53,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock >&2
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . >&2
 	@touch $(READY)
+
+$(OLDER_READY): | $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(@D) alpaca-py==$(OLDER_SDK) >&2
+	@touch $@
