@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from sim.broker.ledger import EXACT
 from sim.broker.orders import Order
 from sim.exchange.assets import Asset
 
@@ -46,7 +47,7 @@ class Account:
     def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal) -> Decimal:
         """Apply one execution and return the signed position after it."""
         signed_qty = qty if side == "buy" else -qty
-        self.cash -= signed_qty * price
+        self.cash = EXACT.subtract(self.cash, EXACT.multiply(signed_qty, price))
         position = self.positions.setdefault(asset.symbol, Position(asset))
         position.add(signed_qty, price)
         if position.qty == 0:

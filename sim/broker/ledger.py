@@ -1,13 +1,13 @@
-"""The truth to compare with: every order and every fill, oldest first, and what the fills add up to."""
+"""The truth to compare with: every fill, oldest first, and what the fills add up to, step by step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from decimal import Context, Decimal
 
-from sim.amounts import plain, plain_or_none
-from sim.broker.orders import Order
-from sim.times import rfc3339
+ZERO = Decimal(0)
+
+# Sums of money are exact in this many digits, whatever is traded at whatever price.
+EXACT = Context(prec=80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +27,97 @@ class Fill:
         """Positive when bought."""
         return self.qty if self.side == "buy" else -self.qty
 
+    @property
+    def value(self) -> Decimal:
+        """What was paid or received for it."""
+        return EXACT.multiply(self.qty, self.price)
+
 
 def cash_after(opening_cash: Decimal, fills: Iterable[Fill]) -> Decimal:
     """The cash that the fills leave of the opening cash."""
-    return opening_cash - sum((fill.signed_qty * fill.price for fill in fills), Decimal(0))
+    cash = opening_cash
+    for fill in fills:
+        cash = EXACT.subtract(cash, fill.value if fill.side == "buy" else -fill.value)
+    return cash
 
 
 def positions_after(fills: Iterable[Fill]) -> dict[str, Decimal]:
     """The signed quantities that the fills leave, by symbol, without zeros."""
     held: dict[str, Decimal] = {}
     for fill in fills:
-        held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + fill.signed_qty
+        held[fill.symbol] = EXACT.add(held.get(fill.symbol, ZERO), fill.signed_qty)
     return {symbol: qty for symbol, qty in held.items() if qty}
 
 
-def ledger_json(opening_cash: Decimal, orders: Iterable[Order], fills: list[Fill]) -> dict[str, Any]:
-    """The ledger as the control endpoint answers; cash and positions are folded from the fills."""
-    return {
-        "orders": [
-            {
-                "id": order.id,
-                "client_order_id": order.ticket.client_order_id,
-                "symbol": order.ticket.asset.symbol,
-                "side": order.ticket.side,
-                "status": order.status,
-                "filled_qty": plain(order.filled_qty),
-                "filled_avg_price": plain_or_none(order.filled_avg_price),
-            }
-            for order in orders
-        ],
-        "fills": [
-            {
-                "id": fill.id,
-                "order_id": fill.order_id,
-                "symbol": fill.symbol,
-                "side": fill.side,
-                "qty": plain(fill.qty),
-                "price": plain(fill.price),
-                "at": rfc3339(fill.at_ns),
-            }
-            for fill in fills
-        ],
-        "cash": plain(cash_after(opening_cash, fills)),
-        "positions": {symbol: plain(qty) for symbol, qty in sorted(positions_after(fills).items())},
-    }
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One fill and what it left: the cash, the signed position, and the profit that it made real."""
+
+    fill: Fill
+    cash: Decimal
+    position: Decimal
+    realised: Decimal
+
+
+@dataclass(slots=True)
+class SymbolSum:
+    """What the fills of one symbol add up to; `cost_basis` has the sign of the position.
+
+    Profit becomes real when a position is reduced: at its average price, as Alpaca counts it.
+    """
+
+    bought_qty: Decimal = ZERO
+    bought_value: Decimal = ZERO
+    sold_qty: Decimal = ZERO
+    sold_value: Decimal = ZERO
+    position: Decimal = ZERO
+    cost_basis: Decimal = ZERO
+    realised: Decimal = ZERO
+    fills: int = 0
+
+    def add(self, fill: Fill) -> Decimal:
+        """Count one fill; returns the profit that it made real."""
+        self.fills += 1
+        if fill.side == "buy":
+            self.bought_qty = EXACT.add(self.bought_qty, fill.qty)
+            self.bought_value = EXACT.add(self.bought_value, fill.value)
+        else:
+            self.sold_qty = EXACT.add(self.sold_qty, fill.qty)
+            self.sold_value = EXACT.add(self.sold_value, fill.value)
+        before, signed = self.position, fill.signed_qty
+        closed = min(abs(before), fill.qty) if before * signed < 0 else ZERO
+        cost_closed = ZERO
+        if closed:
+            cost_closed = EXACT.divide(EXACT.multiply(self.cost_basis, closed), abs(before))
+        # What is closed leaves at its share of the cost; what is opened comes in at the price paid.
+        value_closed = EXACT.multiply(closed.copy_sign(before), fill.price)
+        value_opened = EXACT.multiply((fill.qty - closed).copy_sign(signed), fill.price)
+        realised = EXACT.subtract(value_closed, cost_closed)
+        self.cost_basis = EXACT.add(EXACT.subtract(self.cost_basis, cost_closed), value_opened)
+        self.position = EXACT.add(before, signed)
+        self.realised = EXACT.add(self.realised, realised)
+        return realised
+
+
+class Ledger:
+    """A fold of an account's fills that goes on where it stopped, so that a long run is read once."""
+
+    def __init__(self, opening_cash: Decimal) -> None:
+        self.opening_cash = opening_cash
+        self.cash = opening_cash
+        self.realised = ZERO
+        self.entries: list[Entry] = []
+        self.sums: dict[str, SymbolSum] = {}
+        self.filled: dict[str, tuple[Decimal, Decimal]] = {}  # by order: quantity and value
+
+    def follow(self, fills: Sequence[Fill]) -> None:
+        """Fold the fills that came since the last time; `fills` is always the whole list."""
+        for index in range(len(self.entries), len(fills)):
+            fill = fills[index]
+            self.cash = cash_after(self.cash, (fill,))
+            total = self.sums.setdefault(fill.symbol, SymbolSum())
+            realised = total.add(fill)
+            self.realised = EXACT.add(self.realised, realised)
+            self.entries.append(Entry(fill, self.cash, total.position, realised))
+            qty, value = self.filled.get(fill.order_id, (ZERO, ZERO))
+            self.filled[fill.order_id] = EXACT.add(qty, fill.qty), EXACT.add(value, fill.value)

@@ -6,7 +6,9 @@ import msgspec
 from aiohttp import web
 
 from bus.errors import InvalidInput
-from sim.broker.ledger import ledger_json
+from sim.amounts import SMALLEST_QTY, is_finer
+from sim.broker.ledger import Ledger
+from sim.broker.ledger_json import ledger_json
 from sim.broker.order_rules import MOST
 from sim.broker.orders import Ticket
 from sim.control.door import body_as
@@ -29,15 +31,21 @@ class AccountRoutes:
 
     def __init__(self, desks: Desks) -> None:
         self._desks = desks
+        self._ledgers = {desk.key: Ledger(desk.brokerage.opening_cash) for desk in desks.all()}
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
         return [web.get("/ledger", self.ledger), web.post("/trades", self.trade)]
 
     async def ledger(self, request: web.Request) -> web.Response:
-        """GET /ledger."""
-        brokerage = self._desk(request.query.get("account")).brokerage
-        return answer(ledger_json(brokerage.opening_cash, brokerage.orders.values(), brokerage.fills))
+        """GET /ledger, whole or `?since` the number of a fill."""
+        desk = self._desk(request.query.get("account"))
+        most = len(desk.brokerage.fills)
+        since = request.query.get("since", "0")
+        # Digits beyond those of `most` are no number of a fill, and int() refuses thousands of them.
+        if not (since.isascii() and since.isdecimal()) or len(since) > 20 or int(since) > most:
+            raise InvalidInput(f"since is {since[:20]!r}; allowed: a whole number from 0 to {most}")
+        return answer(ledger_json(desk.brokerage, self._ledgers[desk.key], int(since)))
 
     async def trade(self, request: web.Request) -> web.Response:
         """POST /trades: an order by the account itself, filled at once, whatever the account allows."""
@@ -65,6 +73,8 @@ def _by_hand(desk: Desk, wanted: TradeRequest, now_ns: int) -> tuple[Ticket, Dec
     for name, amount in (("qty", wanted.qty), ("price", wanted.price)):
         if amount is not None and not (amount.is_finite() and 0 < amount <= MOST):
             raise InvalidInput(f"{name} is {amount}; allowed: more than 0, at most {MOST}")
+        if amount is not None and is_finer(amount, SMALLEST_QTY):
+            raise InvalidInput(f"{name} is {amount}; allowed: at most nine decimals")
     desk.venue.ensure_quoted(asset, now_ns)
     touch = desk.venue.market.touch(asset.symbol)
     quoted = None if touch is None else touch.ask if wanted.side == "buy" else touch.bid
