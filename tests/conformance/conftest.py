@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from account_of import account_of
 from agreement import Agreement
 from alpaca.data.historical.crypto import CryptoHistoricalDataClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
@@ -49,15 +50,6 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
         yield of_simulator(started)
 
 
-def account_of(target: Target) -> dict[str, str]:
-    """The account as it is, asked for past every recorder."""
-    keys = {"APCA-API-KEY-ID": target.key, "APCA-API-SECRET-KEY": target.secret}
-    answer = requests.get(f"{target.trading_url}/v2/account", headers=keys, timeout=30, allow_redirects=False)
-    answer.raise_for_status()
-    found: dict[str, str] = answer.json()
-    return found
-
-
 @pytest.fixture(scope="session")
 def recorder(request: pytest.FixtureRequest, target: Target) -> Recorder | None:
     root = request.config.getoption("--record-to", None)
@@ -80,7 +72,7 @@ def recorded(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def is_open(request: pytest.FixtureRequest) -> None:
+def is_open(request: pytest.FixtureRequest, recorded: None) -> None:
     """Skip what needs an open market where the clock says that it is closed."""
     if request.node.get_closest_marker("open_market"):
         client: TradingClient = request.getfixturevalue("trading")
