@@ -5,9 +5,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-
 from bus.errors import InvalidInput
+from sim.connection import Listener
 from sim.settings import Settings
 from sim.simulator import Simulator
 
@@ -74,9 +73,9 @@ async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> 
     An error in what was to happen at its time (of the market, of a broker) ends the simulator, and is raised:
     a market that goes on without its broker would be worse.
     """
-    runners = [
-        web.AppRunner(simulator.application(), access_log=None, shutdown_timeout=GRACE_S),
-        web.AppRunner(simulator.control(), access_log=None, shutdown_timeout=GRACE_S),
+    listeners = [
+        Listener(simulator.application(), sockets.public, GRACE_S),
+        Listener(simulator.control(), sockets.control, GRACE_S),
     ]
     failures: list[BaseException] = []
 
@@ -89,14 +88,13 @@ async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> 
 
     asyncio.get_running_loop().set_exception_handler(fail)
     try:
-        for runner, bound in zip(runners, (sockets.public, sockets.control), strict=True):
-            await runner.setup()
-            await web.SockSite(runner, bound).start()
+        for listener in listeners:
+            await listener.start()
         simulator.begin()
         await stop.wait()
     finally:
         await simulator.end_streams()
-        for runner in runners:
-            await runner.cleanup()
+        for listener in listeners:
+            await listener.stop()
     if failures:
         raise failures[0]

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from bus.errors import InvalidInput
+from sim.connection import refusal
 from sim.rest.door import answer
 
 T = TypeVar("T")
@@ -29,4 +30,6 @@ async def say_what_is_wrong(
         response: web.StreamResponse = await handler(request)
     except InvalidInput as error:
         return answer({"message": str(error)}, 400)
+    except web.HTTPException as error:
+        return refusal(error)
     return response

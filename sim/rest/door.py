@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from sim import refusals
 from sim.clock import Clock
+from sim.connection import refusal
 from sim.faults.faults import Faults
 from sim.keys import Keyring
 from sim.refusals import Refused
@@ -127,6 +128,8 @@ async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResp
         return answer({"code": 40410000, "message": "endpoint not found."}, 404)
     except web.HTTPMethodNotAllowed:
         return answer({"code": 40510000, "message": "method not allowed."}, 405)
+    except web.HTTPException as error:
+        return refusal(error)
 
 
 def _given(request: web.Request) -> tuple[str | None, str | None]:
