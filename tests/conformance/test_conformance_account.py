@@ -38,11 +38,12 @@ def test_money_in_the_account_is_in_whole_cents(trading: TradingClient, agrees: 
 
 
 def test_an_answer_tells_what_is_left_of_the_minute(trading: TradingClient, edge: Edge) -> None:
-    trading.get_clock()
+    clock = trading.get_clock()
     headers = edge.last.headers
     limit, remaining = int(headers["X-RateLimit-Limit"]), int(headers["X-RateLimit-Remaining"])
     assert 0 <= remaining < limit
-    seconds = int(headers["X-RateLimit-Reset"]) - edge.last.at_ns / 1e9
+    assert isinstance(clock, Clock)
+    seconds = int(headers["X-RateLimit-Reset"]) - clock.timestamp.timestamp()
     assert -5 < seconds < 65
 
 
@@ -103,6 +104,7 @@ def test_the_clock_has_every_key(trading: TradingClient, agrees: Agreement) -> N
     assert clock.next_close > clock.timestamp
     # New York's own time, not UTC.
     assert body["next_close"][-6:] in ("-05:00", "-04:00")
+    assert clock.is_open == (clock.next_close < clock.next_open)
 
 
 def test_the_calendar_has_every_key(trading: TradingClient, edge: Edge, agrees: Agreement) -> None:
