@@ -1,10 +1,12 @@
 """Bars built from trades: one open bar per symbol, closed when its period is over."""
 
-from sim.exchange.market_messages import AnyTrade, Bar
+from collections.abc import Iterable
+
+from sim.exchange.market_messages import AnyTrade, Bar, UpdatedBar
 
 
 class _OpenBar:
-    __slots__ = ("close", "count", "high", "low", "open", "start_ns", "value", "volume")
+    __slots__ = ("close", "count", "high", "last_ns", "low", "open", "start_ns", "value", "volume")
 
     def __init__(self, start_ns: int, price: float) -> None:
         self.start_ns = start_ns
@@ -12,6 +14,7 @@ class _OpenBar:
         self.volume = 0.0
         self.value = 0.0
         self.count = 0
+        self.last_ns = start_ns
 
 
 class BarBuilder:
@@ -20,6 +23,7 @@ class BarBuilder:
     def __init__(self, period_ns: int) -> None:
         self.period_ns = period_ns
         self._open: dict[str, _OpenBar] = {}
+        self._over: dict[str, _OpenBar] = {}  # those that ended last, for trades that come late
         self._boundary_ns = 0
 
     def closed(self, now_ns: int) -> list[Bar]:
@@ -28,29 +32,68 @@ class BarBuilder:
             return []
         self._boundary_ns = now_ns - now_ns % self.period_ns + self.period_ns
         finished, self._open = self._open, {}
-        return [self._bar(symbol, finished[symbol]) for symbol in sorted(finished)]
+        self._over = finished
+        return [Bar(*_fields(symbol, finished[symbol])) for symbol in sorted(finished)]
 
     def add(self, trade: AnyTrade) -> None:
         """Count one trade."""
         bar = self._open.get(trade.symbol)
-        price, size = trade.price, trade.size
         if bar is None:
-            bar = _OpenBar(trade.time_ns - trade.time_ns % self.period_ns, price)
+            bar = _OpenBar(trade.time_ns - trade.time_ns % self.period_ns, trade.price)
             self._open[trade.symbol] = bar
-        bar.high = max(bar.high, price)
-        bar.low = min(bar.low, price)
-        bar.close = price
-        bar.volume += size
-        bar.value += price * size
-        bar.count += 1
+        _count(bar, trade)
+
+    def add_late(self, trade: AnyTrade) -> UpdatedBar | None:
+        """Count a trade of the period that ended last, and tell its bar anew; None where it ended before."""
+        start_ns = trade.time_ns - trade.time_ns % self.period_ns
+        if start_ns != self._boundary_ns - 2 * self.period_ns:
+            return None
+        symbol = trade.symbol
+        bar = self._over.get(symbol)
+        if bar is None:
+            bar = self._over[symbol] = _OpenBar(start_ns, trade.price)
+        _count(bar, trade)
+        return UpdatedBar(*_fields(symbol, bar))
 
     def unfinished(self, symbol: str) -> Bar | None:
         """The open bar as it stands."""
         bar = self._open.get(symbol)
-        return None if bar is None else self._bar(symbol, bar)
+        return None if bar is None else Bar(*_fields(symbol, bar))
 
-    @staticmethod
-    def _bar(symbol: str, bar: _OpenBar) -> Bar:
-        volume = int(bar.volume) if bar.volume.is_integer() else round(bar.volume, 9)
-        vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
-        return Bar(symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns)
+    def recount(self, symbol: str, trades: Iterable[AnyTrade]) -> Bar | None:
+        """Make the open bar again of these trades, in order of time; without trades there is none."""
+        self._open.pop(symbol, None)
+        for trade in trades:
+            self.add(trade)
+        return self.unfinished(symbol)
+
+
+def bar_of(trades: Iterable[AnyTrade], start_ns: int) -> Bar | None:
+    """The bar of these trades of one symbol, in order of time; None without trades."""
+    made: _OpenBar | None = None
+    symbol = ""
+    for trade in trades:
+        if made is None:
+            made, symbol = _OpenBar(start_ns, trade.price), trade.symbol
+        _count(made, trade)
+    return None if made is None else Bar(*_fields(symbol, made))
+
+
+def _count(bar: _OpenBar, trade: AnyTrade) -> None:
+    price, size = trade.price, trade.size
+    bar.high = max(bar.high, price)
+    bar.low = min(bar.low, price)
+    if trade.time_ns >= bar.last_ns:
+        bar.close = price
+        bar.last_ns = trade.time_ns
+    bar.volume += size
+    bar.value += price * size
+    bar.count += 1
+
+
+def _fields(
+    symbol: str, bar: _OpenBar
+) -> tuple[str, float, float, float, float, float, int, float, int]:
+    volume = int(bar.volume) if bar.volume.is_integer() else round(bar.volume, 9)
+    vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
+    return symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns

@@ -1,0 +1,84 @@
+"""Coins' order books, made of the quote in force: the best levels are the quote, the rest lies behind them.
+
+A book follows from its quote alone, so that it is the same for whoever asks, whenever they begin to.
+"""
+
+import zlib
+from decimal import Decimal
+
+from sim.exchange.market_messages import CryptoQuote, Level, OrderBook
+
+DEPTH = 10
+_LEAST_STEP = Decimal("0.01")
+_STEPS = 20_000  # a level every so many parts of the price: 5 dollars for a coin of 100,000
+
+
+def _size(symbol: str, price: Decimal) -> float:
+    """What lies at a price: always the same, so that a level stays as it is while the best moves."""
+    draw = zlib.crc32(f"{symbol} {price}".encode())
+    return (1 + draw % 5000) / 1000
+
+
+def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> dict[float, float]:
+    """Price to size, the best first; the prices behind it lie on a grid."""
+    if best <= 0:
+        return {}
+    price = Decimal(str(best))
+    step = max(_LEAST_STEP, (price / _STEPS).quantize(_LEAST_STEP))
+    on_grid = price // step * step
+    levels = {best: best_size}
+    for number in range(DEPTH):
+        if len(levels) == DEPTH:
+            break
+        behind = on_grid - number * step if is_bid else on_grid + (number + 1) * step
+        if behind > 0 and behind != price:
+            levels[float(behind)] = _size(symbol, behind)
+    return levels
+
+
+def _changes(before: dict[float, float], after: dict[float, float]) -> list[Level]:
+    gone = [Level(price, 0) for price in before if price not in after]
+    return gone + [Level(price, size) for price, size in after.items() if before.get(price) != size]
+
+
+def whole_book(quote: CryptoQuote, time_ns: int) -> OrderBook:
+    """The full book behind a quote."""
+    bids = _levels(quote.symbol, quote.bid_price, quote.bid_size, True)
+    asks = _levels(quote.symbol, quote.ask_price, quote.ask_size, False)
+    return OrderBook(quote.symbol, time_ns, _listed(bids), _listed(asks), True)
+
+
+def _listed(levels: dict[float, float]) -> list[Level]:
+    return [Level(price, size) for price, size in levels.items()]
+
+
+class OrderBooks:
+    """The books as they were told last; a quote makes a change out of the one before."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, CryptoQuote] = {}
+
+    def forget(self) -> None:
+        """Nobody listens any more."""
+        self._told.clear()
+
+    def begin(self, quote: CryptoQuote, time_ns: int) -> OrderBook:
+        """The full book as told last; where none was, it is told from this quote on."""
+        return whole_book(self._told.setdefault(quote.symbol, quote), time_ns)
+
+    def follow(self, quote: CryptoQuote) -> OrderBook | None:
+        """What the quote changes; the full book where none was told; None where nothing changes."""
+        symbol = quote.symbol
+        before = self._told.get(symbol)
+        self._told[symbol] = quote
+        if before is None:
+            return whole_book(quote, quote.time_ns)
+        bids = _changes(
+            _levels(symbol, before.bid_price, before.bid_size, True),
+            _levels(symbol, quote.bid_price, quote.bid_size, True),
+        )
+        asks = _changes(
+            _levels(symbol, before.ask_price, before.ask_size, False),
+            _levels(symbol, quote.ask_price, quote.ask_size, False),
+        )
+        return OrderBook(symbol, quote.time_ns, bids, asks) if bids or asks else None
