@@ -21,6 +21,9 @@ FAR_STOCK_PRICE = 1.0
 FAR_COIN_PRICE = 1000.0
 COIN_QTY = 0.02
 SMALL_NOTIONAL = 15
+# Far above any market.
+FAR_STOCK_OFFER = 5000.0
+FAR_COIN_OFFER = 500_000.0
 _DONE = (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REPLACED)
 
 
@@ -73,6 +76,16 @@ class Placing:
             MarketOrderRequest(symbol=symbol, side=OrderSide.BUY, time_in_force=tif, **size, **fields)
         )
         return self.until(order, OrderStatus.FILLED)
+
+    def offer(self, symbol: str, qty: Decimal) -> Order:
+        """Place a limit order to sell that no market reaches."""
+        price = FAR_COIN_OFFER if "/" in symbol else FAR_STOCK_OFFER
+        tif = TimeInForce.GTC if "/" in symbol else TimeInForce.DAY
+        return self.submit(
+            LimitOrderRequest(
+                symbol=symbol, qty=float(qty), side=OrderSide.SELL, time_in_force=tif, limit_price=price
+            )
+        )
 
     def until(self, order: Order, status: OrderStatus) -> Order:
         """Wait until the order has this status, and return it as it then is."""

@@ -7,20 +7,12 @@ import pytest
 from agreement import Agreement
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, TimeInForce
-from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest
+from alpaca.trading.requests import MarketOrderRequest
 from placing import Placing
-from shapes import ID, NUMBER_TEXT, WHOLE, WORD, ListOf, MayLack, Shape
+from shapes import NUMBER_TEXT, WHOLE, WORD, MayLack, Shape
 from target import Target
+from trading_shapes import SHORTAGE
 
-QUANTITY: dict[str, Shape] = {
-    "available": NUMBER_TEXT,
-    "code": WHOLE,
-    "existing_qty": NUMBER_TEXT,
-    "held_for_orders": NUMBER_TEXT,
-    "message": WORD,
-    "symbol": WORD,
-    "related_orders": MayLack(ListOf(ID)),
-}
 BUYING_POWER: dict[str, Shape] = {
     "buying_power": NUMBER_TEXT, "code": WHOLE, "cost_basis": MayLack(NUMBER_TEXT), "message": WORD,
 }  # fmt: skip
@@ -51,7 +43,7 @@ def test_selling_more_shares_than_there_are(target: Target, placing: Placing, ag
         symbol=target.stock, qty=float(held) + 1, side=OrderSide.SELL, time_in_force=TimeInForce.DAY
     )
     body = agrees.refusal(403, 40310000, lambda: placing.submit(request))
-    agrees.of(body, QUANTITY, "the refusal")
+    agrees.of(body, SHORTAGE, "the refusal")
     words = f"insufficient qty available for order (requested: {held + 1}, available: {held})"
     assert body["message"] == words
     assert (body["symbol"], body["existing_qty"], body["available"]) == (target.stock, str(held), str(held))
@@ -61,13 +53,9 @@ def test_selling_more_shares_than_there_are(target: Target, placing: Placing, ag
 def test_selling_what_another_order_holds(target: Target, placing: Placing, agrees: Agreement) -> None:
     placing.buy(target.stock, qty=1)
     held = placing.held(target.stock)
-    sell: dict[str, Any] = {
-        "symbol": target.stock, "side": OrderSide.SELL, "time_in_force": TimeInForce.DAY,
-        "limit_price": 5000.0,
-    }  # fmt: skip
-    first = placing.submit(LimitOrderRequest(**sell, qty=float(held)))
-    body = agrees.refusal(403, 40310000, lambda: placing.submit(LimitOrderRequest(**sell, qty=1)))
-    agrees.of(body, QUANTITY, "the refusal")
+    first = placing.offer(target.stock, held)
+    body = agrees.refusal(403, 40310000, lambda: placing.offer(target.stock, Decimal(1)))
+    agrees.of(body, SHORTAGE, "the refusal")
     assert (body["available"], body["held_for_orders"]) == ("0", str(held))
     assert body["related_orders"] == [str(first.id)]
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from agreement import Agreement
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, TimeInForce
@@ -18,6 +19,8 @@ from plain_socket import opened
 from streaming import Heard, updates_of
 from target import Target
 from trading_shapes import FILL_UPDATE, UPDATE
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 Tell = Callable[[Wire, Frame], None]
 # Whether these come is the broker's choice; the others must.
@@ -160,3 +163,18 @@ async def test_listening_replaces_what_was_listened_to(target: Target, tell: Tel
             assert json.loads(await socket.connection.recv()) == {
                 "stream": "listening", "data": {"streams": streams},
             }  # fmt: skip
+
+
+async def test_a_second_listener_is_refused_at_the_handshake(target: Target, tell: Tell) -> None:
+    async with updates_of(target, tell):
+        with pytest.raises(InvalidStatus) as error:
+            await connect(target.updates_url, proxy=None)
+    assert error.value.response.status_code == 429
+
+
+async def test_msgpack_is_spoken_where_the_handshake_asks_for_it(target: Target, tell: Tell) -> None:
+    login = {"action": "authenticate", "data": {"key_id": target.key, "secret_key": target.secret}}
+    async with opened(target, target.updates_url, tell, is_msgpack=True) as socket:
+        await socket.say(login)
+        authorized = {"status": "authorized", "action": "authenticate"}
+        assert await socket.hear() == {"stream": "authorization", "data": authorized}

@@ -182,7 +182,12 @@ CONFIGURATIONS: dict[str, Shape] = {
 }
 
 CANCELED: dict[str, Shape] = {"id": ID, "status": WHOLE, "body": MayLack(ANY_OBJECT)}
+SHORTAGE: dict[str, Shape] = {
+    "available": NUMBER_TEXT, "code": WHOLE, "existing_qty": NUMBER_TEXT, "held_for_orders": NUMBER_TEXT,
+    "message": WORD, "symbol": WORD, "related_orders": MayLack(ListOf(ID)),
+}  # fmt: skip
 CLOSED: dict[str, Shape] = {"symbol": WORD, "status": WHOLE, "body": ORDER}
+NOT_CLOSED: dict[str, Shape] = {"symbol": WORD, "status": WHOLE, "body": SHORTAGE}
 
 UPDATE: dict[str, Shape] = {
     "event": EVENTS,
