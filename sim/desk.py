@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
-from sim.broker.brokerage import Brokerage, Update
+from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order, Ticket
+from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.faults.faults import Faults
@@ -45,6 +46,7 @@ class Desk:
         self.history: list[Update] = []
         self._updates = updates
         self._reworking: set[str] = set()
+        self._is_watching = False
         venue.brokers.append(self)
 
     async def submit(self, ticket: Ticket) -> Order:
@@ -53,6 +55,7 @@ class Desk:
         self.venue.ensure_quoted(ticket.asset, now_ns)
         order = self.brokerage.submit(ticket, now_ns)
         self._accept_soon(order)
+        self._watch_the_time()
         return order
 
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
@@ -64,8 +67,10 @@ class Desk:
         return order
 
     async def cancel(self, order_id: str) -> None:
-        """Cancel an order. Raises Refused."""
-        self._accept(self.brokerage.find(order_id).id)
+        """Cancel an order and its group. Raises Refused."""
+        order = self.brokerage.find(order_id)
+        self._accept((order.parent or order).id)
+        self._accept(order.id)
         self._publish_soon(self.brokerage.cancel(order_id, self.clock.now_ns()))
 
     async def let_updates_lead(self, *orders: Order) -> None:
@@ -77,7 +82,7 @@ class Desk:
 
     def is_working(self, symbol: str) -> bool:
         """Whether there are orders that this symbol's market may fill."""
-        return symbol in self.brokerage.working
+        return self.brokerage.is_working(symbol)
 
     def quoted(self, symbol: str, now_ns: int) -> None:
         """The symbol has a new quote, or trades again."""
@@ -105,6 +110,20 @@ class Desk:
     def _rework(self, symbol: str) -> None:
         self._reworking.discard(symbol)
         self.quoted(symbol, self.clock.now_ns())
+
+    def _watch_the_time(self) -> None:
+        """While there are open orders, be there when a session begins or ends, or one of them is over."""
+        if self._is_watching:
+            return
+        moment_ns = self.brokerage.next_moment_ns(self.clock.now_ns())
+        if moment_ns is not None:
+            self._is_watching = True
+            self.clock.call_at(moment_ns, self._let_time_pass)
+
+    def _let_time_pass(self) -> None:
+        self._is_watching = False
+        self.publish(self.brokerage.let_time_pass(self.clock.now_ns()))
+        self._watch_the_time()
 
     def _accept_soon(self, order: Order) -> None:
         self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self._accept(order.id))

@@ -81,7 +81,7 @@ class Account:
         for order in orders:
             symbol = order.ticket.asset.symbol
             value = order.reserved_value
-            left = order.remaining_qty
+            left = order.reserved_qty
             against = closing.get(symbol, ZERO) * (-1 if order.ticket.side == "buy" else 1)
             if against > 0 and left > 0:
                 covered = min(left, against)

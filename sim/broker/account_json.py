@@ -67,7 +67,7 @@ def position_json(position: Position, price: Decimal | None, open_orders: list[O
     """One position at a price; without one it stands at cost."""
     asset, qty, cost = position.asset, position.qty, position.cost_basis
     closing = "sell" if qty > 0 else "buy"
-    held = sum((order.remaining_qty for order in open_orders if order.ticket.side == closing), Decimal(0))
+    held = sum((order.reserved_qty for order in open_orders if order.ticket.side == closing), Decimal(0))
     free = max(Decimal(0), abs(qty) - held)
     current = position.avg_entry_price if price is None else price
     profit = qty * current - cost

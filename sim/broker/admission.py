@@ -43,7 +43,7 @@ def _check_free_qty(ticket: Ticket, held: Decimal, open_orders: list[Order], tou
     sells = [
         order for order in open_orders if order.ticket.asset.symbol == symbol and order.ticket.side == "sell"
     ]
-    bound = min(held, sum((order.remaining_qty for order in sells), ZERO))
+    bound = min(held, sum((order.reserved_qty for order in sells), ZERO))
     requested = ticket.qty
     if requested is None:
         assert ticket.notional is not None

@@ -10,21 +10,40 @@ from sim.exchange.touch import Touch
 PARTIAL_CHANCE = 0.1  # Alpaca's paper accounts fill a random part one time in ten
 
 
-def is_triggered(ticket: Ticket, traded_at: Decimal) -> bool:
+def follow(order: Order, traded_at: Decimal) -> None:
+    """Let a trailing stop see a trade: the highest price counts for a sell, the lowest for a buy."""
+    if order.ticket.type != "trailing_stop":
+        return
+    best = order.high_water_mark
+    is_better = best is None or (traded_at < best if order.ticket.side == "buy" else traded_at > best)
+    if is_better:
+        order.high_water_mark = traded_at
+
+
+def is_triggered(order: Order, traded_at: Decimal) -> bool:
     """Whether a trade at this price wakes the order's stop."""
-    assert ticket.stop_price is not None
-    return traded_at >= ticket.stop_price if ticket.side == "buy" else traded_at <= ticket.stop_price
+    stop = order.stop_price
+    if stop is None:
+        return False
+    return traded_at >= stop if order.ticket.side == "buy" else traded_at <= stop
+
+
+def collar(stop_price: Decimal) -> Decimal:
+    """The limit that Alpaca puts on a buy stop: 4 % above a stop below $50, else 2.5 %."""
+    return stop_price * (Decimal("1.04") if stop_price < 50 else Decimal("1.025"))
 
 
 def fill_price(order: Order, touch: Touch) -> Decimal | None:
     """The price at which the order fills now: the other side's best, if its limit allows; else None."""
-    ticket = order.ticket
-    if ticket.stop_price is not None and not order.is_triggered:
+    if order.waits_for_trigger:
         return None
-    price = touch.ask if ticket.side == "buy" else touch.bid
-    if price is None or ticket.limit_price is None:
+    ticket = order.ticket
+    price, limit = touch.ask if ticket.side == "buy" else touch.bid, ticket.limit_price
+    if ticket.type == "stop" and ticket.side == "buy" and ticket.stop_price is not None:
+        limit = collar(ticket.stop_price)
+    if price is None or limit is None:
         return price
-    is_good_enough = price <= ticket.limit_price if ticket.side == "buy" else price >= ticket.limit_price
+    is_good_enough = price <= limit if ticket.side == "buy" else price >= limit
     return price if is_good_enough else None
 
 
@@ -48,14 +67,15 @@ def fill_qty(order: Order, price: Decimal, draw: Callable[[], float], partial_ch
 def protective_price(ticket: Ticket, touch: Touch | None) -> Decimal:
     """The price at which buying power is held for the order, per share.
 
-    Sells count 3 % above the offer, which is what a short may cost; a stop that becomes a market order is
-    held at the collar Alpaca puts on it: 4 % below $50, else 2.5 %.
+    Sells count 3 % above the offer, which is what a short may cost; a buy stop is held at its collar, and a
+    buy that trails where its stop stands now.
     """
     if ticket.side == "buy":
         if ticket.limit_price is not None:
             return ticket.limit_price
         if ticket.stop_price is not None:
-            return ticket.stop_price * (Decimal("1.04") if ticket.stop_price < 50 else Decimal("1.025"))
-        return Decimal(0) if touch is None or touch.ask is None else touch.ask
+            return collar(ticket.stop_price)
+        asked = Decimal(0) if touch is None or touch.ask is None else touch.ask
+        return asked + (ticket.trail_price or asked * (ticket.trail_percent or Decimal(0)) / 100)
     asked = Decimal(0) if touch is None or touch.ask is None else touch.ask * Decimal("1.03")
     return max(asked, ticket.limit_price or ticket.stop_price or Decimal(0))

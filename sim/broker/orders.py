@@ -9,6 +9,7 @@ from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
 OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled", "held"})
+STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
 ZERO = Decimal(0)
 
 
@@ -18,6 +19,7 @@ class Ticket:
 
     `order_class` is "" (simple), "bracket", "oco" or "oto". `legs` are the tickets of its children, of their
     parent's class: the take-profit and the stop-loss of a bracket, the stop-loss of an OCO, either of an OTO.
+    `position_intent` is what the client said the order is for; the order itself has what it is for.
     """
 
     client_order_id: str
@@ -34,6 +36,12 @@ class Ticket:
     trail_percent: Decimal | None = None
     order_class: str = ""
     legs: tuple["Ticket", ...] = ()
+    position_intent: str | None = None
+
+    @property
+    def is_fractional(self) -> bool:
+        """Whether it may leave a part of a share: an order by value, or a quantity that is not whole."""
+        return self.qty is None or self.qty % 1 != 0
 
 
 @dataclass(slots=True)
@@ -76,11 +84,52 @@ class Order:
         return ZERO if self.ticket.qty is None else self.ticket.qty - self.filled_qty
 
     @property
+    def stop_price(self) -> Decimal | None:
+        """What wakes it; of a trailing stop it follows the best price seen, and is None before the first."""
+        ticket, mark = self.ticket, self.high_water_mark
+        if ticket.type != "trailing_stop" or mark is None:
+            return ticket.stop_price
+        trail = ticket.trail_price or mark * (ticket.trail_percent or ZERO) / 100
+        return mark + trail if ticket.side == "buy" else mark - trail
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """Whether a trade at its stop price must come before it can fill."""
+        return self.ticket.type in STOPS and not self.is_triggered
+
+    @property
+    def sibling(self) -> "Order | None":
+        """The other exit of its group: what one fills, the other no longer may."""
+        if self.parent is None:
+            return self.legs[0] if self.ticket.order_class == "oco" and self.legs else None
+        if self.parent.ticket.order_class == "oco":
+            return self.parent
+        return next((leg for leg in self.parent.legs if leg is not self), None)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing holds it back: an exit waits until its entry is filled completely."""
+        return (
+            self.parent is None or self.parent.ticket.order_class == "oco" or self.parent.status == "filled"
+        )
+
+    @property
+    def is_passive(self) -> bool:
+        """Whether it stays held and watches: a stop-loss beside a take-profit that binds the shares."""
+        return self.waits_for_trigger and self.sibling is not None and self.sibling.is_open
+
+    @property
+    def reserved_qty(self) -> Decimal:
+        """The quantity that it binds; the exits of one group bind it once, by the take-profit."""
+        is_bound_by_sibling = self.ticket.type in STOPS and self.sibling is not None and self.sibling.is_open
+        return ZERO if is_bound_by_sibling or not self.is_due else self.remaining_qty
+
+    @property
     def reserved_value(self) -> Decimal:
         """The value it may still cost, at its reserve price."""
         if self.ticket.notional is not None:
             return self.ticket.notional - self.filled_value
-        return self.remaining_qty * self.reserve_price
+        return self.reserved_qty * self.reserve_price
 
     @property
     def filled_avg_price(self) -> Decimal | None:
@@ -94,8 +143,8 @@ def _time_or_none(time_ns: int | None) -> str | None:
     return None if time_ns is None else rfc3339(time_ns)
 
 
-def order_json(order: Order) -> dict[str, Any]:
-    """Every key of Alpaca's order; numbers are strings."""
+def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
+    """Every key of Alpaca's order; numbers are strings. `nested` puts its legs into it, where it has some."""
     ticket = order.ticket
     created = rfc3339(order.created_ns)
     return {
@@ -125,10 +174,10 @@ def order_json(order: Order) -> dict[str, Any]:
         "side": ticket.side,
         "time_in_force": ticket.time_in_force,
         "limit_price": plain_or_none(ticket.limit_price),
-        "stop_price": plain_or_none(ticket.stop_price),
+        "stop_price": plain_or_none(order.stop_price),
         "status": order.status,
         "extended_hours": ticket.extended_hours,
-        "legs": None,
+        "legs": [order_json(leg) for leg in order.legs] if nested and order.legs else None,
         "trail_percent": plain_or_none(ticket.trail_percent),
         "trail_price": plain_or_none(ticket.trail_price),
         "hwm": plain_or_none(order.high_water_mark),

@@ -1,15 +1,22 @@
 """When the market is open: by New York's sessions, or always, for whoever wants to trade on Sundays."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
-from sim.exchange.sessions import NEW_YORK, session, sessions
+from sim.exchange.sessions import NEW_YORK, session
 from sim.times import SECOND_NS
 
 _EXTENDED_OPEN = time(4)
 _EXTENDED_CLOSE = time(20)
 HOUR_NS = 3600 * SECOND_NS
+MINUTE_NS = 60 * SECOND_NS
+_AGED_DAYS = 90  # Alpaca cancels what is good till cancelled after so many days, at a quarter past four
+_AGED_AT = time(16, 15)
+_LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 10 * MINUTE_NS}  # before an auction, for orders in it
 
 
 class Phase(StrEnum):
@@ -45,6 +52,7 @@ def new_york(time_ns: int) -> datetime:
     return moment.replace(microsecond=rest_ns // 1000)
 
 
+@lru_cache(maxsize=4096)
 def trading_day(day: date) -> TradingDay | None:
     """The trading day of this date; None where the exchange is closed."""
     found = session(day)
@@ -57,6 +65,11 @@ def trading_day(day: date) -> TradingDay | None:
         nanoseconds(found.closes_at),
         nanoseconds(datetime.combine(day, _EXTENDED_CLOSE, NEW_YORK)),
     )
+
+
+def next_trading_day(now_ns: int) -> TradingDay:
+    """The first trading day whose close is still to come."""
+    return next(day for day in _days_from(now_ns) if day.close_ns > now_ns)
 
 
 class MarketHours:
@@ -84,21 +97,48 @@ class MarketHours:
         """The trading day that an order of now belongs to: the first whose end is still to come."""
         if self.never_closes:
             now_ns += HOUR_NS
-        start = new_york(now_ns).date()
-        for found in sessions(start, start + timedelta(10)):
-            day = trading_day(found.day)
-            assert day is not None
-            if now_ns < (day.extended_close_ns if with_extended_hours else day.close_ns):
-                return day
-        raise AssertionError("no trading day within ten days")
+        return next(
+            day
+            for day in _days_from(now_ns)
+            if now_ns < (day.extended_close_ns if with_extended_hours else day.close_ns)
+        )
 
     def next_boundary_ns(self, now_ns: int) -> int:
         """When the next opening or close of any kind comes."""
-        start = new_york(now_ns).date()
-        for found in sessions(start, start + timedelta(10)):
-            day = trading_day(found.day)
-            assert day is not None
-            for boundary_ns in (day.extended_open_ns, day.open_ns, day.close_ns, day.extended_close_ns):
-                if boundary_ns > now_ns:
-                    return boundary_ns
-        raise AssertionError("no trading day within ten days")
+        return next(
+            boundary_ns
+            for day in _days_from(now_ns)
+            for boundary_ns in (day.extended_open_ns, day.open_ns, day.close_ns, day.extended_close_ns)
+            if boundary_ns > now_ns
+        )
+
+    def next_open_ns(self, now_ns: int) -> int:
+        """When New York's next regular session begins."""
+        return next(day.open_ns for day in _days_from(now_ns) if day.open_ns > now_ns)
+
+    def next_close_ns(self, now_ns: int) -> int:
+        """When New York's next regular session ends, be it the one of now."""
+        return next_trading_day(now_ns).close_ns
+
+    def aged_ns(self, now_ns: int) -> int:
+        """When what is good till cancelled is cancelled for its age, if it is made now."""
+        last_day = new_york(now_ns).date() + timedelta(_AGED_DAYS)
+        return nanoseconds(datetime.combine(last_day, _AGED_AT, NEW_YORK))
+
+    def is_between_auctions(self, now_ns: int, time_in_force: str) -> bool:
+        """Whether it is too late for today's auction, and before the hour when tomorrow's takes orders.
+
+        The auction is the opening ("opg") or the closing one ("cls"). A market that never closes takes them
+        at any time.
+        """
+        today = trading_day(new_york(now_ns).date())
+        if self.never_closes or today is None:
+            return False
+        auction_ns = today.open_ns if time_in_force == "opg" else today.close_ns
+        return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < today.extended_close_ns - HOUR_NS
+
+
+def _days_from(now_ns: int) -> Iterator[TradingDay]:
+    start = new_york(now_ns).date()
+    found = (trading_day(start + timedelta(n)) for n in itertools.count())
+    return (day for day in found if day is not None)

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from sim.amounts import plain
-from sim.broker.brokerage import Update
+from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.faults.faults import Faults
 from sim.keys import Keyring

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from sim.amounts import CENT
-from sim.broker.brokerage import Brokerage, Update
+from sim.broker.brokerage import Brokerage
 from sim.broker.ledger import cash_after, positions_after
 from sim.broker.orders import OPEN, Order, Ticket
+from sim.broker.updates import Update
 from sim.exchange.assets import made_up
 from sim.exchange.hours import MarketHours
 from sim.exchange.touch import Touch

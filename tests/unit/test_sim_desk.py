@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 from waiting import until
 
-from sim.broker.brokerage import Brokerage, Update
+from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Ticket
+from sim.broker.updates import Update
 from sim.clock import WallClock
 from sim.desk import Desk
 from sim.exchange.assets import Assets

@@ -48,9 +48,9 @@ def test_nothing_fills_against_a_side_nobody_quotes() -> None:
 def test_a_stop_waits_for_a_trade_at_its_price() -> None:
     stop = order("buy", type="stop", stop_price="10.10")
     assert fill_price(stop, TOUCH) is None
-    assert not is_triggered(stop.ticket, Decimal("10.09"))
-    assert is_triggered(stop.ticket, Decimal("10.10"))
-    assert is_triggered(order("sell", type="stop", stop_price="9").ticket, Decimal(9))
+    assert not is_triggered(stop, Decimal("10.09"))
+    assert is_triggered(stop, Decimal("10.10"))
+    assert is_triggered(order("sell", type="stop", stop_price="9"), Decimal(9))
     stop.is_triggered = True
     assert fill_price(stop, TOUCH) == 10
 

@@ -1,0 +1,177 @@
+"""What becomes of an account's orders: they begin, wake, fill and end, and take their groups along."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from sim.broker.account import Account
+from sim.broker.ledger import Fill
+from sim.broker.market_view import MarketView
+from sim.broker.matching import fill_price, fill_qty, follow, is_triggered
+from sim.broker.open_orders import OpenOrders
+from sim.broker.orders import Order, order_json
+from sim.broker.sessions import AUCTIONS, may_work
+from sim.broker.updates import Update
+from sim.exchange.hours import MarketHours
+
+_AT_ONCE = frozenset({"ioc", "fok"})
+
+
+class Execution:
+    """Works the open orders against the market; every method returns what is to be told, in order.
+
+    `new_id` makes identities, `draw` random numbers of [0, 1), which decide about partial fills.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        open_orders: OpenOrders,
+        market: MarketView,
+        hours: MarketHours,
+        new_id: Callable[[], str],
+        draw: Callable[[], float],
+        partial_chance: float,
+    ) -> None:
+        self.fills: list[Fill] = []
+        self._account = account
+        self._open = open_orders
+        self._market = market
+        self._hours = hours
+        self._new_id = new_id
+        self._draw = draw
+        self._partial_chance = partial_chance
+
+    def place(self, order: Order, now_ns: int) -> list[Update]:
+        """Put an order where it belongs now: to work, aside until its session, or held until it is due."""
+        may = may_work(order.ticket, self._hours.phase(now_ns))
+        updates: list[Update] = []
+        if order.status in ("pending_new", "accepted", "held"):
+            is_held = order.is_passive or not order.is_due
+            updates += self._move(order, "held" if is_held else "new" if may else "accepted", now_ns)
+        if not order.is_due:
+            return updates
+        if may:
+            updates += self._start(order, now_ns)
+        else:
+            self._open.put_aside(order)
+        if order.ticket.order_class == "oco" and order.parent is None:
+            for leg in order.legs:
+                updates += self.place(leg, now_ns) if leg.is_open else []
+        return updates
+
+    def work(self, order: Order, now_ns: int) -> list[Update]:
+        """Fill what the quote in force allows."""
+        symbol = order.ticket.asset.symbol
+        touch = self._market.touch(symbol)
+        if touch is None or self._market.is_halted(symbol):
+            return []
+        price = fill_price(order, touch)
+        if price is None:
+            return []
+        qty = fill_qty(order, price, self._draw, self._partial_chance)
+        return self.fill(order, qty, price, now_ns)
+
+    def heed(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:
+        """Let an order see a trade: it may follow the price, or be woken by it."""
+        if not order.waits_for_trigger:
+            return []
+        follow(order, traded_at)
+        if not is_triggered(order, traded_at):
+            return []
+        order.is_triggered = True
+        updates = self._move(order, "new", now_ns) if order.status == "held" else []
+        return updates + self.work(order, now_ns)
+
+    def fill(self, order: Order, qty: Decimal, price: Decimal, now_ns: int) -> list[Update]:
+        """Fill so much of an order; its group follows."""
+        asset, side = order.ticket.asset, order.ticket.side
+        fill = Fill(self._new_id(), order.id, asset.symbol, side, qty, price, now_ns)
+        self.fills.append(fill)
+        position_qty = self._account.fill(asset, side, qty, price)
+        order.filled_qty += qty
+        order.filled_value += qty * price
+        order.updated_ns = now_ns
+        sibling = order.sibling
+        if sibling is not None and not sibling.is_open:
+            sibling = None
+        if order.remaining_qty > 0:
+            order.status = "partially_filled"
+            if sibling is not None and sibling.ticket.qty is not None:
+                sibling.ticket = replace(sibling.ticket, qty=sibling.ticket.qty - qty)
+                sibling.updated_ns = now_ns
+            return [self.tell("partial_fill", order, now_ns, fill, position_qty)]
+        order.status = "filled"
+        order.filled_ns = now_ns
+        self._open.remove(order)
+        updates = [self.tell("fill", order, now_ns, fill, position_qty)]
+        if sibling is not None:
+            return [*updates, self._end_one(sibling, "canceled", now_ns)]
+        for leg in order.legs:
+            updates += self.place(leg, now_ns) if leg.is_open else []
+        return updates
+
+    def end(self, order: Order, status: str, now_ns: int) -> list[Update]:
+        """End an open order unfilled, canceled or expired; whatever is open of its group ends with it."""
+        root = order.parent or order
+        others = [other for other in (root, *root.legs) if other is not order and other.is_open]
+        return [self._end_one(ended, status, now_ns) for ended in (order, *others)]
+
+    def end_by_time(self, order: Order, now_ns: int) -> list[Update]:
+        """Its time in force is over: what is meant for an auction has it first, and what is left ends."""
+        if order.ticket.time_in_force == "gtc":
+            return self.end(order, "canceled", now_ns)
+        if order.ticket.time_in_force not in AUCTIONS:
+            return self.end(order, "expired", now_ns)
+        updates = self._move(order, "new", now_ns) if order.status in ("pending_new", "accepted") else []
+        updates += self.work(order, now_ns)
+        return updates + (self.end(order, "canceled", now_ns) if order.is_open else [])
+
+    def end_replaced(self, order: Order, now_ns: int) -> Update:
+        """End an order in whose place another one is."""
+        return self._end_one(order, "replaced", now_ns)
+
+    def tell(
+        self,
+        event: str,
+        order: Order,
+        now_ns: int,
+        fill: Fill | None = None,
+        position_qty: Decimal | None = None,
+    ) -> Update:
+        """An event of the order as it is now."""
+        execution_id = self._new_id() if fill is None else fill.id
+        return Update(event, execution_id, now_ns, order_json(order), fill, position_qty)
+
+    def _start(self, order: Order, now_ns: int) -> list[Update]:
+        self._open.put_to_work(order)
+        symbol = order.ticket.asset.symbol
+        updates: list[Update] = []
+        if order.waits_for_trigger:
+            traded_at = self._market.traded_at(symbol)
+            if traded_at is not None and not self._market.is_halted(symbol):
+                updates += self.heed(order, traded_at, now_ns)
+        else:
+            updates += self.work(order, now_ns)
+        if order.is_open and order.ticket.time_in_force in _AT_ONCE:
+            updates += self.end(order, "canceled", now_ns)
+        return updates
+
+    def _move(self, order: Order, status: str, now_ns: int) -> list[Update]:
+        if order.status == status:
+            return []
+        order.status = status
+        order.updated_ns = now_ns
+        return [self.tell(status, order, now_ns)]
+
+    def _end_one(self, order: Order, status: str, now_ns: int) -> Update:
+        order.status = status
+        order.updated_ns = now_ns
+        if status == "canceled":
+            order.canceled_ns = now_ns
+        elif status == "expired":
+            order.expired_ns = now_ns
+        else:
+            order.replaced_ns = now_ns
+        self._open.remove(order)
+        return self.tell(status, order, now_ns)

@@ -1,0 +1,80 @@
+"""An account's open orders: which the market may fill now, which wait for a session, which end when."""
+
+import heapq
+import itertools
+
+from sim.broker.orders import Order
+
+
+class OpenOrders:
+    """Every order that can still fill; `working` has, by symbol, what the market may fill or wake now."""
+
+    def __init__(self) -> None:
+        self.working: dict[str, dict[str, Order]] = {}
+        self._all: dict[str, Order] = {}
+        self._aside: dict[str, Order] = {}
+        self._numbers = itertools.count()
+        self._ends: list[tuple[int, int, Order]] = []
+
+    def add(self, order: Order) -> None:
+        """One more; it neither works nor waits yet."""
+        self._all[order.id] = order
+        if order.expires_ns is not None:
+            heapq.heappush(self._ends, (order.expires_ns, next(self._numbers), order))
+
+    def remove(self, order: Order) -> None:
+        """It has come to its end."""
+        self._all.pop(order.id, None)
+        self._aside.pop(order.id, None)
+        self._rest(order)
+
+    def put_to_work(self, order: Order) -> None:
+        """The market may fill or wake it from now on."""
+        self._aside.pop(order.id, None)
+        self.working.setdefault(order.ticket.asset.symbol, {})[order.id] = order
+
+    def put_aside(self, order: Order) -> None:
+        """It waits for its session."""
+        self._rest(order)
+        self._aside[order.id] = order
+
+    def at_work(self, symbol: str) -> list[Order]:
+        """Those of a symbol that the market may fill or wake, oldest first."""
+        return list(self.working.get(symbol, {}).values())
+
+    def all_at_work(self) -> list[Order]:
+        """Those of every symbol that the market may fill or wake."""
+        return [order for orders in self.working.values() for order in orders.values()]
+
+    def aside(self) -> list[Order]:
+        """Those that wait for a session, oldest first."""
+        return list(self._aside.values())
+
+    def all(self, symbol: str | None = None) -> list[Order]:
+        """Every open order, or every one of a symbol, oldest first."""
+        return [
+            order for order in self._all.values() if symbol is None or order.ticket.asset.symbol == symbol
+        ]
+
+    def next_end_ns(self) -> int | None:
+        """When the first of them ends by its time in force; None where none does."""
+        while self._ends and self._ends[0][2].id not in self._all:
+            heapq.heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
+
+    def ended(self, now_ns: int) -> list[Order]:
+        """Takes out those whose time in force is over; each is returned once."""
+        over: list[Order] = []
+        while self._ends and self._ends[0][0] <= now_ns:
+            order = heapq.heappop(self._ends)[2]
+            if order.id in self._all:
+                over.append(order)
+        return over
+
+    def _rest(self, order: Order) -> None:
+        symbol = order.ticket.asset.symbol
+        working = self.working.get(symbol)
+        if working is not None:
+            working.pop(order.id, None)
+            if not working:
+                del self.working[symbol]

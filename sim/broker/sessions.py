@@ -1,0 +1,44 @@
+"""What the time of day means for an order: when it may work, and when it ends by itself."""
+
+from sim.broker.orders import Ticket
+from sim.exchange.hours import MarketHours, Phase
+from sim.refusals import invalid
+
+AUCTIONS = frozenset({"opg", "cls"})
+_EXTENDED = frozenset({Phase.PRE_MARKET, Phase.AFTER_HOURS})
+
+
+def may_work(ticket: Ticket, phase: Phase) -> bool:
+    """Whether the market may fill it in this part of the day; what is meant for an auction waits for that."""
+    if ticket.asset.is_crypto:
+        return True
+    if phase is Phase.REGULAR:
+        return ticket.time_in_force not in AUCTIONS
+    return ticket.extended_hours and phase in _EXTENDED
+
+
+def expires_ns(ticket: Ticket, now_ns: int, hours: MarketHours) -> int | None:
+    """When it ends by itself: with the day, its auction, or its age; None for coins, which never close."""
+    if ticket.asset.is_crypto:
+        return None
+    if ticket.time_in_force == "gtc":
+        return hours.aged_ns(now_ns)
+    if ticket.time_in_force == "opg":
+        return hours.next_open_ns(now_ns)
+    if ticket.time_in_force == "cls":
+        return hours.next_close_ns(now_ns)
+    day = hours.day_of(now_ns, ticket.extended_hours)
+    return day.extended_close_ns if ticket.extended_hours else day.close_ns
+
+
+def check_cutoff(ticket: Ticket, now_ns: int, hours: MarketHours) -> None:
+    """Raise Refused for an order that comes too late for its auction and too early for the next.
+
+    Alpaca takes none for the open from 9:28 to 19:00, and none for the close from 15:50 to 19:00; the words
+    are ours. A market that never closes takes them at any time.
+    """
+    if ticket.time_in_force in AUCTIONS and hours.is_between_auctions(now_ns, ticket.time_in_force):
+        auction = "opening" if ticket.time_in_force == "opg" else "closing"
+        raise invalid(
+            f"it is too late for today's {auction} auction, and too early for the next before 19:00"
+        )
