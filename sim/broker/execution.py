@@ -107,12 +107,10 @@ class Execution:
         updates = [self.tell("fill", order, now_ns, fill, position_qty)]
         if sibling is not None:
             return [*updates, self._end_one(sibling, "canceled", now_ns)]
-        for leg in order.legs:
-            updates += self.place(leg, now_ns) if leg.is_open else []
-        return updates
+        return updates + self._release_exits(order, now_ns)
 
     def end(self, order: Order, status: str, now_ns: int) -> list[Update]:
-        """End an open order unfilled, canceled or expired; whatever is open of its group ends with it."""
+        """End an open order: canceled, expired or rejected; whatever is open of its group ends with it."""
         root = order.parent or order
         others = [other for other in (root, *root.legs) if other is not order and other.is_open]
         return [self._end_one(ended, status, now_ns) for ended in (order, *others)]
@@ -143,6 +141,22 @@ class Execution:
         execution_id = self._new_id() if fill is None else fill.id
         return Update(event, execution_id, now_ns, order_json(order), fill, position_qty)
 
+    def _release_exits(self, entry: Order, now_ns: int) -> list[Update]:
+        """The entry is filled: its exits work from now on, or are rejected where the position is gone."""
+        exits = [leg for leg in entry.legs if leg.is_open]
+        updates: list[Update] = []
+        for leg in exits:
+            if leg.is_open:
+                is_covered = leg.reserved_qty <= self._free_qty(leg, exits)
+                updates += self.place(leg, now_ns) if is_covered else self.end(leg, "rejected", now_ns)
+        return updates
+
+    def _free_qty(self, exit_order: Order, group: list[Order]) -> Decimal:
+        symbol, side = exit_order.ticket.asset.symbol, exit_order.ticket.side
+        held = self._account.qty(symbol) if side == "sell" else -self._account.qty(symbol)
+        others = [order for order in self._open.all(symbol) if order.ticket.side == side]
+        return held - sum((order.reserved_qty for order in others if order not in group), Decimal(0))
+
     def _start(self, order: Order, now_ns: int) -> list[Update]:
         self._open.put_to_work(order)
         symbol = order.ticket.asset.symbol
@@ -171,6 +185,8 @@ class Execution:
             order.canceled_ns = now_ns
         elif status == "expired":
             order.expired_ns = now_ns
+        elif status == "rejected":
+            order.failed_ns = now_ns
         else:
             order.replaced_ns = now_ns
         self._open.remove(order)

@@ -44,7 +44,7 @@ class Ticket:
         return self.qty is None or self.qty % 1 != 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
     """One order and what became of it; `reserve_price` is what buying power is held at.
 
