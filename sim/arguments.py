@@ -13,6 +13,8 @@ from sim.amounts import CENT, is_finer
 from sim.broker.order_rules import MOST
 from sim.exchange.assets import is_plausible
 from sim.exchange.pace import Burst, Pace
+from sim.faults.chaos import chosen
+from sim.faults.kinds import parse_line
 from sim.keys import ApiKey
 from sim.settings import Settings
 from sim.times import parse_ns
@@ -64,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
     add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
     add("--symbol-limit", help="refuse more symbols than this with error 405 (default: no limit)")
     add("--auth-seconds", default="10", help="how long a market-data client may take to log in (default 10)")
+    add("--fault", action="append", default=[], help="such as disconnect:stream=stocks,seconds=2; repeatable")
+    add("--chaos", help="draw a schedule of faults from this seed; the same seed makes the same schedule")
+    add("--chaos-faults", help="comma-separated kinds to draw from (default: all that a client can survive)")
+    add("--chaos-every", help="mean seconds of quiet between two faults (default 10)")
     add("--json", action="store_true", help="print one JSON object with URLs and keys")
     return made
 
@@ -85,6 +91,8 @@ def read(argv: list[str] | None) -> Settings:
         raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
     if given.data is not None and (given.symbols is not None or given.burst is not None):
         raise InvalidInput("--data brings its own symbols and rate: leave out --symbols and --burst")
+    if given.chaos is None and (given.chaos_faults is not None or given.chaos_every is not None):
+        raise InvalidInput("--chaos-faults and --chaos-every are about a schedule: give --chaos as well")
     return Settings(
         host=given.host,
         port=_whole("--port", given.port, 0, 65_535),
@@ -109,6 +117,10 @@ def read(argv: list[str] | None) -> Settings:
         frame_messages=_optional("--frame-messages", given.frame_messages, 3_000),
         symbol_limit=_optional("--symbol-limit", given.symbol_limit, 1_000_000),
         auth_seconds=_number("--auth-seconds", given.auth_seconds, 0.001, 3_600),
+        faults=_faults(given.fault),
+        chaos_seed=None if given.chaos is None else _whole("--chaos", given.chaos, 0, 2**63),
+        chaos_faults=_chaos_faults(given.chaos_faults),
+        chaos_every_ms=int(1000 * _number("--chaos-every", given.chaos_every or "10", 0.1, 86_400)),
         prints_json=given.json,
     )
 
@@ -139,6 +151,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _faults(lines: list[str]) -> tuple[dict[str, Any], ...]:
+    try:
+        return tuple(parse_line(line) for line in lines)
+    except InvalidInput as error:
+        raise InvalidInput(f"--fault: {error}") from error
+
+
+def _chaos_faults(text: str | None) -> tuple[str, ...]:
+    try:
+        return chosen(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"--chaos-faults: {error}") from error
 
 
 def _number(name: str, text: str, least: float, most: float) -> float:

@@ -75,7 +75,7 @@ class Desk:
 
     async def let_updates_lead(self, *orders: Order) -> None:
         """Where a fault wants updates before the answer, hold the answer back until they have left."""
-        if self.faults.is_on("update_before_response"):
+        if self.faults.strike("update_before_response", account=self.key):
             for order in orders:
                 self._accept(order.id)
             await asyncio.sleep(HEAD_START_S)
@@ -133,7 +133,7 @@ class Desk:
         self.publish(self.brokerage.accept(order_id, self.clock.now_ns()))
 
     def _publish_soon(self, updates: list[Update]) -> None:
-        if self.faults.is_on("update_before_response"):
+        if self.faults.find("update_before_response", account=self.key):
             self.publish(updates)
         else:
             self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self.publish(updates))

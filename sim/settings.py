@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from sim.exchange.pace import Pace
 from sim.keys import ApiKey
@@ -33,4 +34,8 @@ class Settings:
     frame_messages: int | None
     symbol_limit: int | None
     auth_seconds: float
+    faults: tuple[dict[str, Any], ...]
+    chaos_seed: int | None
+    chaos_faults: tuple[str, ...]
+    chaos_every_ms: int
     prints_json: bool

@@ -23,6 +23,9 @@ from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, Message
 from sim.exchange.player import GeneratedSource, Player, Source
+from sim.faults.chaos import Chaos
+from sim.faults.director import Director
+from sim.faults.effects import on_connections
 from sim.faults.faults import Faults
 from sim.keys import ApiKey, Keyring
 from sim.rest.account import AccountRoutes
@@ -34,6 +37,7 @@ from sim.rest.orders import OrderRoutes
 from sim.rest.positions import PositionRoutes
 from sim.settings import Settings
 from sim.streams.market_socket import MarketStream
+from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
 from sim.venue import Venue
@@ -79,6 +83,22 @@ class Simulator:
         self._updates = UpdatesStream(self._keyring, self._faults, self._clock)
         rng = random.Random(settings.seed)
         self._desks = Desks([self._open_account(key, rng) for key in settings.keys])
+        accounts = [key.key for key in settings.keys]
+        self._director = Director(self._faults, self._clock, accounts, on_connections(self._connections), {})
+        self._chaos = self._plan_chaos()
+
+    def _plan_chaos(self) -> Chaos | None:
+        settings = self._settings
+        if settings.chaos_seed is None:
+            return None
+        return Chaos(
+            self._director,
+            self._clock,
+            settings.chaos_seed,
+            settings.chaos_faults,
+            settings.symbols,
+            settings.chaos_every_ms,
+        )
 
     def _open_source(self) -> tuple[Generator | None, Source, frozenset[str]]:
         settings = self._settings
@@ -138,14 +158,21 @@ class Simulator:
     def control(self) -> web.Application:
         """The control endpoint."""
         app = web.Application(middlewares=[say_what_is_wrong])
-        app.add_routes(control_faults.FaultRoutes(self._faults, self._clock, self._disconnect).routes())
+        app.add_routes(control_faults.FaultRoutes(self._director, self._chaos).routes())
         app.add_routes(control_account.AccountRoutes(self._desks).routes())
         app.add_routes(control_clock.ClockRoutes(self._clock, self._settle).routes())
         app.add_routes(control_state.routes(self._state))
         return app
 
     def begin(self) -> None:
-        """Play the market: a generated one at once, a recording from the first subscription on."""
+        """Play the market: a generated one at once, a recording from the first subscription on.
+
+        The faults of the command line begin with it. Raises InvalidInput where one of them cannot.
+        """
+        for fault in self._settings.faults:
+            self._director.begin(fault)
+        if self._chaos is not None:
+            self._chaos.begin()
         if self._settings.data is None:
             self._player.begin()
 
@@ -179,11 +206,8 @@ class Simulator:
         if symbols:
             self._player.begin()
 
-    def _disconnect(self, stream: str) -> None:
-        if stream == "trade_updates":
-            self._updates.disconnect()
-        else:
-            self._streams[stream].disconnect()
+    def _connections(self, stream: str) -> Sequence[Connection]:
+        return self._updates.listeners if stream == "trade_updates" else self._streams[stream].clients
 
     async def _settle(self) -> None:
         """Wait until every reader has little left to read, so that virtual time outruns none of them."""

@@ -1,24 +1,25 @@
-"""Faults over the control endpoint: what there is, turn one on, end them all."""
+"""Faults over the control endpoint: what there is, turn one on, end one kind or all."""
 
-from collections.abc import Callable
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from bus.errors import InvalidInput
-from sim.clock import Clock
-from sim.faults import faults as kinds
-from sim.faults.faults import Faults
+from sim.faults.chaos import Chaos
+from sim.faults.director import Director
+from sim.faults.faults import Active
+from sim.faults.kinds import KINDS, parse
 from sim.rest.door import answer
+from sim.times import rfc3339
 
 
 class FaultRoutes:
-    """The handlers; `disconnect` cuts a stream by name."""
+    """The handlers; `chaos` is the schedule of a run that has one."""
 
-    def __init__(self, faults: Faults, clock: Clock, disconnect: Callable[[str], None]) -> None:
-        self._faults = faults
-        self._clock = clock
-        self._disconnect = disconnect
+    def __init__(self, director: Director, chaos: Chaos | None) -> None:
+        self._director = director
+        self._chaos = chaos
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
@@ -26,15 +27,27 @@ class FaultRoutes:
             web.get("/faults", self.list_faults),
             web.post("/faults", self.turn_on),
             web.delete("/faults", self.clear),
+            web.delete("/faults/{name}", self.end),
         ]
 
     async def list_faults(self, request: web.Request) -> web.Response:
-        """GET /faults: every kind with an example, and which are on."""
+        """GET /faults: every kind with an example and how often it struck, which are on, and the schedule."""
+        faults = self._director.faults
         known = [
-            {"name": name, "example": kind.example, "explanation": kind.explanation}
-            for name, kind in kinds.KINDS.items()
+            {
+                "name": name,
+                "target": kind.target,
+                "example": dict(kind.example),
+                "optional": dict(kind.optional),
+                "explanation": kind.explanation,
+                "struck": faults.struck[name],
+            }
+            for name, kind in KINDS.items()
         ]
-        return answer({"faults": known, "active": self._faults.active(self._clock.now_ns())})
+        active = faults.active()
+        names = sorted({one.name for one in active})
+        chaos = None if self._chaos is None else self._chaos.to_json()
+        return answer({"faults": known, "active": names, "on": list(map(_shown, active)), "chaos": chaos})
 
     async def turn_on(self, request: web.Request) -> web.Response:
         """POST /faults: begin one."""
@@ -42,13 +55,19 @@ class FaultRoutes:
             body = orjson.loads(await request.read())
         except orjson.JSONDecodeError as error:
             raise InvalidInput(f"the body is no JSON: {error}") from error
-        fault = kinds.parse(body)
-        self._faults.turn_on(fault, self._clock.now_ns())
-        if fault["fault"] == "disconnect":
-            self._disconnect(fault["stream"])
-        return answer({"on": fault})
+        return answer({"on": self._director.begin(parse(body))})
 
     async def clear(self, request: web.Request) -> web.Response:
         """DELETE /faults: end them all."""
-        self._faults.clear()
+        self._director.end_all()
         return answer({"faults": []})
+
+    async def end(self, request: web.Request) -> web.Response:
+        """DELETE /faults/{name}: end all of a kind."""
+        self._director.end(request.match_info["name"])
+        return answer({"active": sorted({one.name for one in self._director.faults.active()})})
+
+
+def _shown(active: Active) -> dict[str, Any]:
+    ends = None if active.ends_ns is None else rfc3339(active.ends_ns)
+    return active.fault | {"left": active.left, "ends_at": ends, "struck": active.struck}

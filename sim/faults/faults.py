@@ -1,175 +1,94 @@
-"""What can be made to go wrong while it runs: by name, each with an example to send."""
+"""The faults that are on, whom they hit, and how often they struck."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from bus.errors import InvalidInput
-from sim.times import SECOND_NS
-
-STREAMS = ("stocks", "crypto", "trade_updates")
-APIS = ("trading", "data")
-MOMENTS = ("request", "response")
+# The fields that say whom a fault hits; a fault that leaves one out hits all.
+_WHOM = ("account", "stream", "api", "on", "symbol")
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of fault: an example with every field, which of them may be left out, and what it does."""
+@dataclass(eq=False, slots=True)
+class Active:
+    """A fault that is on: `left` is how often it may still strike, None for always."""
 
-    example: dict[str, Any]
-    optional: tuple[str, ...]
-    explanation: str
+    fault: dict[str, Any]
+    left: int | None
+    ends_ns: int | None
+    struck: int = 0
 
+    @property
+    def name(self) -> str:
+        """Its kind."""
+        return str(self.fault["fault"])
 
-KINDS: dict[str, Kind] = {
-    "disconnect": Kind(
-        {"fault": "disconnect", "stream": "stocks", "seconds": 2},
-        ("seconds",),
-        "Cuts the stream's connections without a close frame; for `seconds` connecting is answered with 503.",
-    ),
-    "mute": Kind(
-        {"fault": "mute", "stream": "stocks", "seconds": 5},
-        ("seconds",),
-        "The stream stays connected and answers pings, but what it had to say is lost; for `seconds`, or "
-        "until faults are cleared.",
-    ),
-    "connection_limit": Kind(
-        {"fault": "connection_limit", "stream": "stocks", "seconds": 5},
-        ("seconds",),
-        "New connections are one too many: error 406 after auth, or HTTP 429 on trade_updates.",
-    ),
-    "rate_limit": Kind(
-        {"fault": "rate_limit", "count": 3, "api": "trading"},
-        ("api",),
-        "The next `count` requests are answered with 429.",
-    ),
-    "accept_then_504": Kind(
-        {"fault": "accept_then_504", "count": 1},
-        (),
-        "The next `count` orders are taken, and then answered with 504.",
-    ),
-    "error_500": Kind(
-        {"fault": "error_500", "count": 1},
-        (),
-        "The next `count` orders are answered with 500 and not taken.",
-    ),
-    "latency": Kind(
-        {"fault": "latency", "ms": 200, "at": "request"},
-        ("at",),
-        "Every trading request waits: before it is carried out (at request) or before the answer leaves "
-        "(at response); until faults are cleared.",
-    ),
-    "duplicate_updates": Kind(
-        {"fault": "duplicate_updates"}, (), "Every trade update is sent twice; until faults are cleared."
-    ),
-    "out_of_order_updates": Kind(
-        {"fault": "out_of_order_updates"},
-        (),
-        "Trade updates change places in pairs; until faults are cleared.",
-    ),
-    "update_before_response": Kind(
-        {"fault": "update_before_response"},
-        (),
-        "Trade updates of an order are sent before the REST answer; until faults are cleared.",
-    ),
-}
-
-_CHOICES = {"stream": STREAMS, "api": APIS, "at": MOMENTS}
-_DEFAULTS: dict[str, Any] = {"api": "trading", "at": "request", "seconds": None}
-
-
-def parse(body: Any) -> dict[str, Any]:
-    """The fault as a full set of fields; raises InvalidInput naming the field and what it may be."""
-    if not isinstance(body, dict):
-        raise InvalidInput(f"a fault is a JSON object such as {KINDS['disconnect'].example}")
-    name = body.get("fault", body.get("name"))
-    if not isinstance(name, str) or name not in KINDS:
-        raise InvalidInput(f"fault is {name!r}; allowed: {', '.join(KINDS)}")
-    kind = KINDS[name]
-    fields: dict[str, Any] = {"fault": name}
-    for field in kind.example:
-        if field == "fault":
-            continue
-        if field not in body:
-            if field not in kind.optional:
-                raise InvalidInput(f"{field} is missing; example: {kind.example}")
-            fields[field] = _DEFAULTS[field]
-        else:
-            fields[field] = _checked(field, body[field])
-    unknown = sorted(set(body) - set(kind.example) - {"name"})
-    if unknown:
-        raise InvalidInput(f"{unknown[0]} is no field of {name}; example: {kind.example}")
-    return fields
-
-
-def _checked(field: str, value: Any) -> Any:
-    choices = _CHOICES.get(field)
-    if choices is not None:
-        if isinstance(value, str):
-            # "trade updates" is how people say it.
-            value = value.replace(" ", "_").replace("-", "_")
-        if value not in choices:
-            raise InvalidInput(f"{field} is {value!r}; allowed: {', '.join(choices)}")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise InvalidInput(f"{field} is {value!r}; allowed: a number greater than 0")
-    if field == "count" and not isinstance(value, int):
-        raise InvalidInput(f"{field} is {value!r}; allowed: a whole number greater than 0")
-    return value
+    @property
+    def whom(self) -> tuple[Any, ...]:
+        """What tells it from others of its kind."""
+        return (self.name, *(self.fault.get(field) for field in _WHOM))
 
 
 class Faults:
-    """The faults turned on; every question takes the time in nanoseconds."""
+    """The faults turned on, in that order; whoever turns one on also ends it when its time is over."""
 
     def __init__(self) -> None:
-        self._until_ns: dict[tuple[str, str], int | None] = {}
-        self._counts: dict[tuple[str, str], int] = {}
-        self._on: dict[str, dict[str, Any]] = {}
+        self.struck: Counter[str] = Counter()
+        self._active: dict[str, list[Active]] = {}
 
-    def turn_on(self, fault: dict[str, Any], now_ns: int) -> None:
-        """Begin a parsed fault; one of the same name and target takes the place of the old."""
-        name = fault["fault"]
-        if "stream" in fault:
-            seconds = fault["seconds"]
-            if seconds is not None:
-                self._until_ns[name, fault["stream"]] = now_ns + int(seconds * SECOND_NS)
-            elif name != "disconnect":
-                self._until_ns[name, fault["stream"]] = None
-        elif "count" in fault:
-            self._counts[name, fault.get("api", "trading")] = fault["count"]
+    @property
+    def is_quiet(self) -> bool:
+        """Whether none is on: then nobody need ask about any."""
+        return not self._active
+
+    def turn_on(self, fault: dict[str, Any], ends_ns: int | None = None) -> Active:
+        """Begin a parsed fault; one of the same kind that hits the same takes the place of the old."""
+        begun = Active(fault, fault.get("count"), ends_ns)
+        same_kind = self._active.get(begun.name, [])
+        self._active[begun.name] = [other for other in same_kind if other.whom != begun.whom] + [begun]
+        return begun
+
+    def end(self, active: Active) -> None:
+        """End this one; nothing happens if it is over already."""
+        rest = [other for other in self._active.get(active.name, ()) if other is not active]
+        if rest:
+            self._active[active.name] = rest
         else:
-            self._on[name] = fault
+            self._active.pop(active.name, None)
+
+    def end_kind(self, name: str) -> None:
+        """End all of a kind."""
+        self._active.pop(name, None)
 
     def clear(self) -> None:
         """End them all."""
-        self._until_ns.clear()
-        self._counts.clear()
-        self._on.clear()
+        self._active.clear()
 
-    def holds(self, name: str, stream: str, now_ns: int) -> bool:
-        """Whether a fault of a stream holds now."""
-        if (name, stream) not in self._until_ns:
-            return False
-        until_ns = self._until_ns[name, stream]
-        return until_ns is None or now_ns < until_ns
+    def find(self, name: str, **about: Any) -> Active | None:
+        """The first of a kind that hits what it is asked about; nothing is counted.
 
-    def take(self, name: str, api: str = "trading") -> bool:
-        """Whether a counted fault strikes this time; counts it."""
-        left = self._counts.get((name, api), 0)
-        if left:
-            self._counts[name, api] = left - 1
-        return left > 0
+        `about` has fields such as stream or account; where a fault names one, it must be the same.
+        """
+        for active in self._active.get(name, ()):
+            fault = active.fault
+            if all(fault.get(field) in (None, about.get(field)) for field in _WHOM):
+                return active
+        return None
 
-    def is_on(self, name: str) -> bool:
-        """Whether a fault that holds until cleared is on."""
-        return name in self._on
+    def strike(self, name: str, **about: Any) -> dict[str, Any] | None:
+        """The fault that strikes what it is asked about, counted; None where none does."""
+        active = self.find(name, **about) if self._active else None
+        return None if active is None else self.hit(active)
 
-    def latency_ms(self, moment: str) -> float:
-        """The delay asked for at this moment of a request, in milliseconds."""
-        fault = self._on.get("latency")
-        return float(fault["ms"]) if fault is not None and fault["at"] == moment else 0.0
+    def hit(self, active: Active, times: int = 1) -> dict[str, Any]:
+        """Count that it struck; one that has struck as often as it should is over."""
+        self.struck[active.name] += times
+        active.struck += times
+        if active.left is not None:
+            active.left -= times
+            if active.left <= 0:
+                self.end(active)
+        return active.fault
 
-    def active(self, now_ns: int) -> list[str]:
-        """The names of those that would strike now."""
-        timed = {name for name, stream in self._until_ns if self.holds(name, stream, now_ns)}
-        counted = {name for (name, _), left in self._counts.items() if left}
-        return sorted(timed | counted | set(self._on))
+    def active(self) -> list[Active]:
+        """Those that are on."""
+        return [active for same_kind in self._active.values() for active in same_kind]

@@ -16,8 +16,11 @@ from sim import refusals
 from sim.clock import Clock
 from sim.connection import refusal
 from sim.faults.faults import Faults
+from sim.faults.messages import skew_ns
+from sim.faults.requests import Treatment, groups, latency_ms, treat
 from sim.keys import Keyring
 from sim.refusals import Refused
+from sim.rest.mistreatment import cut_short, mistreated
 from sim.rest.rate_limit import RateLimit
 from sim.times import SECOND_NS
 
@@ -38,7 +41,7 @@ def body_as(kind: type[T], data: bytes) -> T:
     """The request's body as a typed message; raises Refused (422) naming what is wrong."""
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refusals.malformed(f"request body format is invalid: {error}") from error
 
 
@@ -70,33 +73,37 @@ class Door:
         async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await handler(request)
-            response = await self._enter(request, handler)
+            response, treatment = await self._enter(request, handler)
             if not response.prepared:
-                response.headers["Date"] = _http_date(self._clock.now_ns())
-            return response
+                response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
+            return await cut_short(request, response) if treatment.cut else response
 
         return enter
 
-    async def _enter(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _enter(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Treatment]:
         owner = self._owner(request)
         if owner is None:
-            return answer({"message": "unauthorized"}, 401)
+            return answer({"message": "unauthorized"}, 401), Treatment()
         request[ACCOUNT] = owner
         api = "data" if request.path.startswith(_DATA) else "trading"
         limit = self._limit(api, owner)
         now_ns, faults = self._clock.now_ns(), self._faults
-        verdict = limit.exhausted(now_ns) if faults.take("rate_limit", api) else limit.ask(now_ns)
+        is_struck = faults.strike("rate_limit", api=api, account=owner)
+        verdict = limit.exhausted(now_ns) if is_struck else limit.ask(now_ns)
+        treatment = Treatment()
         if not verdict.is_allowed:
             response: web.StreamResponse = answer({"code": 42910000, "message": "too many requests."}, 429)
-        elif api == "data":
+        elif faults.is_quiet:
             response = await _carried_out(request, handler)
         else:
-            await asyncio.sleep(faults.latency_ms("request") / 1000)
-            response = await _carried_out(request, handler)
-            await asyncio.sleep(faults.latency_ms("response") / 1000)
+            called = groups(request.method, request.path, api)
+            await asyncio.sleep(latency_ms(faults, called, owner, "request") / 1000)
+            treatment = treat(faults, called, owner)
+            response = await mistreated(treatment, request, lambda: _carried_out(request, handler))
+            await asyncio.sleep(latency_ms(faults, called, owner, "response") / 1000)
         if not response.prepared:
             response.headers.update(verdict.headers())
-        return response
+        return response, treatment
 
     def _limit(self, api: str, owner: str) -> RateLimit:
         limit = self._limits.get((api, owner))

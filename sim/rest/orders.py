@@ -39,15 +39,11 @@ class OrderRoutes:
     async def submit(self, request: web.Request) -> web.Response:
         """POST /v2/orders: pending_new, or a refusal."""
         desk = self._desks.of(request[ACCOUNT])
-        if desk.faults.take("error_500"):
-            return answer({"code": 50010000, "message": "internal server error occurred"}, 500)
         wanted = body_as(OrderRequest, await request.read())
         ticket = order_rules.ticket(wanted, desk.assets, desk.new_id())
         order = await desk.submit(ticket)
         taken = order_json(order)
         await desk.let_updates_lead(order)
-        if desk.faults.take("accept_then_504"):
-            return web.Response(status=504, text="<html><body>504 Gateway Time-out</body></html>")
         return answer(taken)
 
     async def by_id(self, request: web.Request) -> web.Response:

@@ -1,7 +1,9 @@
 """The market-data websocket: control messages, subscriptions, and frames of what is played."""
 
 import asyncio
+import copy
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -9,10 +11,14 @@ from aiohttp import WSMsgType, web
 
 from sim.clock import Clock
 from sim.exchange.market_messages import Message
+from sim.faults import messages as faulty
 from sim.faults.faults import Faults
+from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK, Codec
 from sim.streams.outgoing import CLOSE_S, Outgoing
+from sim.streams.pings import answer_ping
+from sim.streams.trickle import Trickle
 
 CHANNELS = {
     "stocks": (
@@ -39,12 +45,15 @@ _WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
 class Client:
     """One connection: its codec, whether it is authenticated, and what it wants."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse, asset_class: str) -> None:
+    def __init__(
+        self, request: web.Request, socket: web.WebSocketResponse, asset_class: str, faults: Faults
+    ) -> None:
         self.request = request
         self.endpoint = request.path
         self.codec: Codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.outgoing = Outgoing(socket, self.codec.is_binary, self.abort)
         self.owner: str | None = None  # the account, once authenticated
+        trickle = Trickle(faults, asset_class, self)
+        self.outgoing = Outgoing(socket, self.codec.is_binary, self.abort, trickle=trickle)
         self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
         self._waiting: list[bytes] = []
 
@@ -118,7 +127,8 @@ class MarketStream:
 
     def publish(self, messages: list[Message]) -> None:
         """Send each client what it wants of the messages; each is written once per codec."""
-        if self._faults.holds("mute", self.asset_class, self._clock.now_ns()):
+        if not self._faults.is_quiet:
+            self._publish_faulty(messages)
             return
         written: dict[str, list[bytes | None]] = {}
         for client in self.clients:
@@ -126,6 +136,28 @@ class MarketStream:
                 parts = _select(client, messages, written)
                 if parts:
                     self.sent += client.deliver(parts, self._frame_messages)
+
+    def _publish_faulty(self, messages: list[Message]) -> None:
+        """The same under faults, which are each client's own."""
+        skew_ns = faulty.skew_ns(self._faults)
+        if skew_ns:
+            messages = [_moved(message, skew_ns) for message in messages]
+        written: dict[str, list[bytes | None]] = {}
+        for client in self.clients:
+            if client.owner is None:
+                continue
+            selected = _select(client, messages, written)
+            parts = faulty.changed(self._faults, selected, self.asset_class, client.owner)
+            if parts:
+                delay_ns = faulty.delay_ns(self._faults, self.asset_class, client.owner)
+                self._deliver_in(client, parts, delay_ns)
+
+    def _deliver_in(self, client: Client, parts: list[bytes], delay_ns: int) -> None:
+        if delay_ns:
+            at_ns = self._clock.now_ns() + delay_ns
+            self._clock.call_at(at_ns, lambda: self._deliver_in(client, parts, 0))
+        else:
+            self.sent += client.deliver(parts, self._frame_messages)
 
     @property
     def most_waiting_bytes(self) -> int:
@@ -148,21 +180,29 @@ class MarketStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
-        if self._faults.holds("disconnect", self.asset_class, self._clock.now_ns()):
-            return web.json_response({"message": "service unavailable"}, status=503)
-        socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=16 * 1024 * 1024)
+        begun = opening(self._faults, self.asset_class)
+        if begun.status is not None:
+            words = HTTPStatus(begun.status).phrase.lower()
+            return web.json_response({"message": words}, status=begun.status)
+        socket = web.WebSocketResponse(
+            timeout=CLOSE_S, max_msg_size=16 * 1024 * 1024, compress=begun.compress, autoping=False
+        )
         await socket.prepare(request)
-        client = Client(request, socket, self.asset_class)
+        client = Client(request, socket, self.asset_class, self._faults)
         sender = asyncio.create_task(client.outgoing.send())
         self.clients.append(client)
         timeout = asyncio.get_running_loop().call_later(self._auth_seconds, self._time_out, client)
         try:
-            client.tell({"T": "success", "msg": "connected"})
             headers = request.headers
-            if "APCA-API-KEY-ID" in headers:
+            if begun.silent:
+                timeout.cancel()
+            else:
+                client.tell({"T": "success", "msg": "connected"})
+            if "APCA-API-KEY-ID" in headers and not begun.silent:
                 self._authenticate(client, headers["APCA-API-KEY-ID"], headers.get("APCA-API-SECRET-KEY", ""))
             async for message in socket:
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                await answer_ping(socket, message, self._faults, self.asset_class, client.owner)
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
                     data = message.data
                     self._receive(client, data.encode() if isinstance(data, str) else data)
         finally:
@@ -202,7 +242,7 @@ class MarketStream:
             client.error(403)
         elif owner is None:
             client.error(402)
-        elif others or self._faults.holds("connection_limit", self.asset_class, self._clock.now_ns()):
+        elif others or is_one_too_many(self._faults, self.asset_class, owner):
             client.error(406)
         else:
             client.owner = owner
@@ -229,6 +269,12 @@ class MarketStream:
         client.tell(client.subscriptions())
         if adds:
             self._subscribed({symbol for channel in asked for symbol in wanted[channel]})
+
+
+def _moved(message: Message, by_ns: int) -> Message:
+    moved = copy.copy(message)
+    moved.time_ns += by_ns
+    return moved
 
 
 def _select(client: Client, messages: list[Message], written: dict[str, list[bytes | None]]) -> list[bytes]:

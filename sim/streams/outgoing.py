@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from sim.streams.trickle import Trickle
+
 MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
 CLOSE_S = 1.0  # how long a client may take to answer a close frame
 GOODBYE_S = 5.0  # how long a slow client may take to read why it is closed
@@ -21,9 +23,11 @@ class Outgoing:
         abort: Callable[[], None],
         most_bytes: int = MOST_BYTES,
         goodbye_s: float = GOODBYE_S,
+        trickle: Trickle | None = None,
     ) -> None:
+        self.is_binary = is_binary
         self._socket = socket
-        self._is_binary = is_binary
+        self._trickle = trickle
         self._abort = abort
         self._most_bytes = most_bytes
         self._goodbye_s = goodbye_s
@@ -41,14 +45,15 @@ class Outgoing:
         self._wake.set()
         return True
 
-    def finish(self, frame: bytes) -> None:
-        """Forget what waits, send this frame, and close."""
+    def finish(self, frame: bytes | None) -> None:
+        """Forget what waits, send this frame if there is one, and close."""
         if self._last_words:
             return
         asyncio.get_running_loop().call_later(self._goodbye_s, self._abort)
         self._frames.clear()
         self.waiting_bytes = 0
-        self._frames.append(frame)
+        if frame is not None:
+            self._frames.append(frame)
         self._last_words = True
         self._wake.set()
 
@@ -65,7 +70,9 @@ class Outgoing:
                 while self._frames:
                     frame = self._frames.popleft()
                     self.waiting_bytes -= len(frame)
-                    if self._is_binary:
+                    if self._trickle is not None and await self._trickle.sent(frame, self.is_binary):
+                        continue
+                    if self.is_binary:
                         await self._socket.send_bytes(frame)
                     else:
                         await self._socket.send_str(frame.decode())

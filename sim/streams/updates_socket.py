@@ -1,6 +1,7 @@
 """The trade_updates websocket: JSON in binary frames, one connection, nothing replayed."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -9,10 +10,14 @@ from aiohttp import WSMsgType, web
 from sim.amounts import plain
 from sim.broker.updates import Update
 from sim.clock import Clock
+from sim.faults import updates as faulty
 from sim.faults.faults import Faults
+from sim.faults.handshakes import opening
 from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK
 from sim.streams.outgoing import CLOSE_S, Outgoing
+from sim.streams.pings import answer_ping
+from sim.streams.trickle import Trickle
 from sim.times import rfc3339
 
 STREAM = "trade_updates"
@@ -37,11 +42,11 @@ def update_json(update: Update) -> dict[str, Any]:
 class Listener:
     """One connection."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, faults: Faults) -> None:
         self.request = request
         self.codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.outgoing = Outgoing(socket, True, self.abort)
         self.owner: str | None = None  # the account, once authorized
+        self.outgoing = Outgoing(socket, True, self.abort, trickle=Trickle(faults, STREAM, self))
         self.listens = False
 
     def abort(self) -> None:
@@ -68,7 +73,7 @@ class UpdatesStream:
         """Send an account's updates to who listens; duplicated, swapped or lost, as the faults will."""
         for update in updates:
             message = update_json(update)
-            if self._faults.is_on("out_of_order_updates"):
+            if self._faults.strike("out_of_order_updates", account=owner):
                 earlier = self._held.pop(owner, None)
                 if earlier is None:
                     self._hold(owner, message)
@@ -93,21 +98,24 @@ class UpdatesStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
-        now_ns = self._clock.now_ns()
-        if self._faults.holds("disconnect", STREAM, now_ns):
-            return web.json_response({"message": "service unavailable"}, status=503)
+        begun = opening(self._faults, STREAM)
+        if begun.status is not None:
+            return _refused(begun.status)
         # Who comes is not known yet; where every account has its listener, one more is too many.
         is_taken = {listener.owner for listener in self.listeners} >= self._keyring.owners
-        if is_taken or self._faults.holds("connection_limit", STREAM, now_ns):
-            return web.json_response({"message": "too many connections"}, status=429)
-        socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=1024 * 1024)
+        if is_taken:
+            return _refused(429)
+        socket = web.WebSocketResponse(
+            timeout=CLOSE_S, max_msg_size=1024 * 1024, compress=begun.compress, autoping=False
+        )
         await socket.prepare(request)
-        listener = Listener(request, socket)
+        listener = Listener(request, socket, self._faults)
         sender = asyncio.create_task(listener.outgoing.send())
         self.listeners.append(listener)
         try:
             async for message in socket:
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                await answer_ping(socket, message, self._faults, STREAM, listener.owner)
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
                     data = message.data
                     self._receive(listener, data.encode() if isinstance(data, str) else data)
         finally:
@@ -125,12 +133,17 @@ class UpdatesStream:
             self._send(owner, message)
 
     def _send(self, owner: str, message: dict[str, Any]) -> None:
-        if self._faults.holds("mute", STREAM, self._clock.now_ns()):
-            return
-        times = 2 if self._faults.is_on("duplicate_updates") else 1
+        changed = faulty.changed(self._faults, message, owner)
+        delay_ns = faulty.delay_ns(self._faults, owner) if changed else 0
+        if delay_ns:
+            self._clock.call_at(self._clock.now_ns() + delay_ns, lambda: self._tell(owner, changed))
+        else:
+            self._tell(owner, changed)
+
+    def _tell(self, owner: str, messages: list[dict[str, Any]]) -> None:
         for listener in self.listeners:
             if listener.listens and listener.owner == owner:
-                for _ in range(times):
+                for message in messages:
                     listener.tell(message)
 
     def _receive(self, listener: Listener, data: bytes) -> None:
@@ -157,12 +170,16 @@ class UpdatesStream:
             listener.tell({"stream": "error", "data": {"error_message": "invalid action"}})
 
 
+def _refused(status: int) -> web.Response:
+    return web.json_response({"message": HTTPStatus(status).phrase.lower()}, status=status)
+
+
 def _read(data: bytes) -> dict[str, Any]:
     """A client's message, JSON or msgpack; an empty one where it is neither."""
     for read in (JSON.read, MSGPACK.read):
         try:
             message = read(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         if isinstance(message, dict):
             return message

@@ -1,0 +1,72 @@
+"""A run's chaos: begins the faults of a seeded schedule, each at its time, and remembers what it began."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from bus.errors import InvalidInput
+from sim.clock import Clock
+from sim.faults.director import Director
+from sim.faults.schedule import DRAWS, Planned, schedule
+from sim.times import rfc3339
+
+MILLISECOND_NS = 1_000_000
+MOST_REMEMBERED = 10_000
+
+
+def chosen(text: str | None) -> tuple[str, ...]:
+    """The kinds of a comma-separated list, or all that chaos knows; raises InvalidInput."""
+    names = tuple(DRAWS) if text is None else tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in DRAWS:
+            raise InvalidInput(f"{name!r} is no fault of chaos; allowed: {', '.join(DRAWS)}")
+    return names
+
+
+class Chaos:
+    """The schedule of one seed; the same seed, kinds, symbols and pace make the same schedule."""
+
+    def __init__(
+        self,
+        director: Director,
+        clock: Clock,
+        seed: int,
+        names: Sequence[str],
+        symbols: Sequence[str],
+        every_ms: int,
+    ) -> None:
+        self._director = director
+        self._clock = clock
+        self._seed = seed
+        self._names = names
+        self._every_ms = every_ms
+        self._schedule = schedule(random.Random(f"chaos {seed}"), names, symbols, every_ms)
+        self._begun: list[tuple[int, Planned]] = []
+
+    def begin(self) -> None:
+        """Count the schedule's times from now."""
+        self._await_next(self._clock.now_ns())
+
+    def to_json(self) -> dict[str, Any]:
+        """The seed, what it is drawn from, and what has begun so far."""
+        return {
+            "seed": self._seed,
+            "every_seconds": self._every_ms / 1000,
+            "faults": list(self._names),
+            "schedule": [
+                {"at": rfc3339(at_ns), "after_ms": planned.at_ms, "fault": planned.fault}
+                for at_ns, planned in self._begun
+            ],
+        }
+
+    def _await_next(self, start_ns: int) -> None:
+        planned = next(self._schedule)
+        at_ns = start_ns + planned.at_ms * MILLISECOND_NS
+
+        def act() -> None:
+            if len(self._begun) < MOST_REMEMBERED:
+                self._begun.append((at_ns, planned))
+            self._director.begin(planned.fault)
+            self._await_next(start_ns)
+
+        self._clock.call_at(at_ns, act)

@@ -1,0 +1,33 @@
+"""What faults do the moment they begin: to connections, and to the market."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from sim.faults.director import Effect
+from sim.streams import tampering
+from sim.streams.tampering import Connection
+
+# Connections of a stream: "stocks", "crypto" or "trade_updates".
+Connections = Callable[[str], Sequence[Connection]]
+
+_ON_CONNECTIONS: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
+    "disconnect": tampering.cut,
+    "stale_session": tampering.cut,
+    "slow_client": tampering.end_as_slow,
+    "drop_mid_frame": tampering.drop_mid_frame,
+    "huge_frame": tampering.send_huge_frame,
+    "unknown_type": tampering.send_unknown,
+}
+
+
+def on_connections(connections: Connections) -> dict[str, Effect]:
+    """What kinds do to every connection of their stream, or to those of their account."""
+
+    def apply(act: Callable[[Connection, dict[str, Any]], None], fault: dict[str, Any]) -> None:
+        account = fault.get("account")
+        for connection in list(connections(fault["stream"])):
+            if account is None or connection.owner == account:
+                act(connection, fault)
+
+    return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}

@@ -1,0 +1,88 @@
+"""What becomes of a REST request under the faults that are on: decided here, carried out at the door."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sim.faults.faults import Faults
+
+_ON_ORDERS = {"POST": "submit", "PATCH": "replace", "DELETE": "cancel"}
+_WORDS = {
+    500: "internal server error occurred",
+    502: "bad gateway",
+    503: "service unavailable",
+    504: "gateway timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What becomes of a request.
+
+    It is carried out or not, and answered with what came of it, or with `status` and `body` instead.
+    `reset` ends the connection without an answer, `cut` in the middle of it; `wait_ms` passes before that.
+    """
+
+    is_carried_out: bool = True
+    status: int | None = None
+    body: dict[str, Any] | str = ""
+    reset: bool = False
+    cut: bool = False
+    wait_ms: float | int = 0
+
+
+def _http_error(fault: dict[str, Any]) -> Treatment:
+    return _error(fault["status"], fault["accepted"], fault["html"])
+
+
+def _error(status: int, accepted: bool, html: bool) -> Treatment:
+    words = _WORDS[status]
+    body = {"code": status * 100_000 + 10_000, "message": words}
+    page = f"<html><body><h1>{status} {words.title()}</h1></body></html>"
+    return Treatment(accepted, status, page if html else body)
+
+
+# By kind; of a request that several would hit, the first has it.
+_TREATMENTS: dict[str, Callable[[dict[str, Any]], Treatment]] = {
+    "reset": lambda fault: Treatment(fault["accepted"], reset=True),
+    "hang": lambda fault: Treatment(fault["accepted"], reset=not fault["accepted"], wait_ms=fault["ms"]),
+    "truncated": lambda fault: Treatment(cut=True),
+    "http_error": _http_error,
+    "accept_then_504": lambda fault: _error(504, accepted=True, html=True),
+    "error_500": lambda fault: _error(500, accepted=False, html=False),
+}
+_UNTREATED = Treatment()
+
+
+def groups(method: str, path: str, api: str) -> tuple[str, ...]:
+    """What a fault's `on` may call this request."""
+    if api == "trading" and path.startswith("/v2/orders") and method in _ON_ORDERS:
+        return (_ON_ORDERS[method], api, "any")
+    if api == "trading" and path.startswith("/v2/positions") and method == "DELETE":
+        return ("close", api, "any")
+    return ("read", api, "any") if method == "GET" else (api, "any")
+
+
+def treat(faults: Faults, called: tuple[str, ...], account: str) -> Treatment:
+    """What becomes of a request that `groups` calls so; counts the fault that strikes."""
+    if faults.is_quiet:
+        return _UNTREATED
+    for name, treatment in _TREATMENTS.items():
+        # Kinds without an `on` are about submitting orders.
+        for on in called:
+            active = faults.find(name, on=on, account=account)
+            if active is not None and active.fault.get("on", "submit") == on:
+                return treatment(faults.hit(active))
+    return _UNTREATED
+
+
+def latency_ms(faults: Faults, called: tuple[str, ...], account: str, moment: str) -> float | int:
+    """How long a request waits at this moment, request or response, in milliseconds."""
+    if faults.is_quiet:
+        return 0
+    for on in called:
+        active = faults.find("latency", on=on, account=account)
+        if active is not None and active.fault["at"] == moment:
+            delay_ms: float | int = faults.hit(active)["ms"]
+            return delay_ms
+    return 0

@@ -1,0 +1,80 @@
+"""A schedule of faults drawn from a seed: one after the other, with quiet times between."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sim.faults.kinds import KINDS, parse
+
+_ALL_STREAMS = ("stocks", "trade_updates")
+_ON = ("submit", "replace", "cancel", "trading")
+_YES_NO = (True, False)
+_A_FEW = (1, 2, 3)
+_SHORT_S = (1, 2, 3)
+
+# What each field may be drawn as: such that a client that reconnects, asks again and reconciles gets through.
+# Every fault ends by itself within seconds, even where nobody comes to be struck.
+DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "disconnect": {"stream": _ALL_STREAMS, "seconds": (None, *_SHORT_S)},
+    "mute": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
+    "connection_limit": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
+    "stale_session": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
+    "handshake_429": {"stream": _ALL_STREAMS, "count": _A_FEW, "seconds": _SHORT_S},
+    "no_pong": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
+    "slow_client": {"stream": _ALL_STREAMS},
+    "drop_mid_frame": {"stream": _ALL_STREAMS},
+    "huge_frame": {"stream": _ALL_STREAMS},
+    "unknown_type": {"stream": _ALL_STREAMS},
+    "trickle": {"stream": _ALL_STREAMS, "bytes": (16, 64, 256), "ms": (1, 5), "seconds": _SHORT_S},
+    "duplicate_messages": {"stream": ("stocks",), "seconds": _SHORT_S},
+    "out_of_order_messages": {"stream": ("stocks",), "seconds": _SHORT_S},
+    "lost_messages": {"stream": ("stocks",), "count": (1, 10, 100), "seconds": _SHORT_S},
+    "late_messages": {"stream": ("stocks",), "ms": (50, 200, 800), "seconds": _SHORT_S},
+    "rate_limit": {"count": _A_FEW, "api": ("trading", "data"), "seconds": _SHORT_S},
+    "accept_then_504": {"count": _A_FEW, "seconds": _SHORT_S},
+    "error_500": {"count": _A_FEW, "seconds": _SHORT_S},
+    "http_error": {
+        "status": (500, 502, 503, 504), "count": _A_FEW, "on": _ON, "accepted": _YES_NO, "html": _YES_NO,
+        "seconds": _SHORT_S,
+    },
+    "reset": {"count": _A_FEW, "on": _ON, "accepted": _YES_NO, "seconds": _SHORT_S},
+    "truncated": {"count": _A_FEW, "on": _ON, "seconds": _SHORT_S},
+    "hang": {"count": (1,), "ms": (500, 2000), "on": _ON, "accepted": _YES_NO, "seconds": _SHORT_S},
+    "latency": {"ms": (20, 100, 400), "at": ("request", "response"), "seconds": _SHORT_S},
+    "duplicate_updates": {"seconds": _SHORT_S},
+    "out_of_order_updates": {"seconds": _SHORT_S},
+    "update_before_response": {"seconds": _SHORT_S},
+    "lost_updates": {"count": _A_FEW, "seconds": _SHORT_S},
+    "late_updates": {"ms": (50, 300), "seconds": _SHORT_S},
+    "unknown_status": {"count": (1,), "seconds": _SHORT_S},
+    "unknown_event": {"count": (1,), "seconds": _SHORT_S},
+    "clock_skew": {"skew_ms": (-2000, -100, 100, 2000), "seconds": _SHORT_S},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A fault and when it begins, in milliseconds after the run began."""
+
+    at_ms: int
+    fault: dict[str, Any]
+
+
+def schedule(
+    rng: random.Random, names: Sequence[str], symbols: Sequence[str], every_ms: int
+) -> Iterator[Planned]:
+    """Faults without end, each of these kinds and, where one is needed, about one of these symbols.
+
+    Between the end of one and the beginning of the next there is a quiet time of half to one and a half of
+    `every_ms`.
+    """
+    end_ms = 0
+    while True:
+        at_ms = end_ms + rng.randint(every_ms // 2, every_ms + every_ms // 2)
+        name = rng.choice(names)
+        fields = {field: rng.choice(values) for field, values in DRAWS[name].items()}
+        if "symbol" in KINDS[name].fields:
+            fields["symbol"] = rng.choice(symbols)
+        yield Planned(at_ms, parse({"fault": name} | fields))
+        end_ms = at_ms + 1000 * (fields.get("seconds") or 0)

@@ -1,0 +1,58 @@
+"""Carries out what a fault decided about a request: another answer than the true one, or none at all."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import orjson
+from aiohttp import web
+
+from sim.faults.requests import Treatment
+
+_NO_LINGER = struct.pack("ii", 1, 0)  # closing sends a reset, and forgets what was not read yet
+
+
+async def mistreated(
+    treatment: Treatment, request: web.Request, carry_out: Callable[[], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """The answer to a request under a treatment."""
+    # Read either way, so that the connection stays in step for the next request.
+    response = await carry_out() if treatment.is_carried_out else web.Response(body=await request.read())
+    if treatment.wait_ms:
+        await asyncio.sleep(treatment.wait_ms / 1000)
+    if treatment.reset:
+        reset(request)
+    if treatment.status is None:
+        return response
+    body = treatment.body
+    if isinstance(body, str):
+        return web.Response(status=treatment.status, text=body, content_type="text/html")
+    return web.Response(status=treatment.status, body=orjson.dumps(body), content_type="application/json")
+
+
+def reset(request: web.Request) -> None:
+    """End the connection at once; the client sees a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    bound = transport.get_extra_info("socket")
+    if bound is not None:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+async def cut_short(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Send the head and half of the body, and end the connection there."""
+    body = cast(bytes, response.body) if isinstance(response, web.Response) else b""
+    if response.prepared or not body:
+        reset(request)
+        return response
+    broken = web.StreamResponse(status=response.status, headers=response.headers)
+    broken.content_length = len(body)
+    await broken.prepare(request)
+    await broken.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return broken
