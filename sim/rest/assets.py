@@ -4,7 +4,14 @@ from aiohttp import web
 
 from sim import refusals
 from sim.exchange.assets import Asset, Assets, asset_json
+from sim.rest import query as asked
 from sim.rest.door import answer
+
+CLASSES = ("us_equity", "us_option", "crypto", "crypto_perp")
+EXCHANGES = (
+    "AMEX", "ARCA", "ASCX", "BATS", "NYSE", "NASDAQ", "NYSEARCA", "FTXU", "CBSE", "GNSS", "ERSX", "OTC",
+    "CRYPTO",
+)  # fmt: skip
 
 
 class AssetRoutes:
@@ -21,16 +28,24 @@ class AssetRoutes:
         ]
 
     async def assets(self, request: web.Request) -> web.Response:
-        """GET /v2/assets with status, asset_class and exchange."""
+        """GET /v2/assets: of every status and class unless one is named, by class, exchange and symbol.
+
+        With `attributes`, those that have one of them.
+        """
         query = request.query
-        chosen = [
-            asset_json(asset)
-            for asset in self._assets.all()
-            if query.get("asset_class", asset.asset_class) == asset.asset_class
-            and query.get("exchange", asset.exchange) == asset.exchange
-            and query.get("status", "active") in ("active", "all", "")
+        status = asked.one_of(query, "status", ("active", "inactive", "all"), "all")
+        asset_class = asked.one_of(query, "asset_class", CLASSES, "")
+        exchange = asked.one_of(query, "exchange", EXCHANGES, "")
+        attributes = set(asked.several(query, "attributes"))
+        bodies = [
+            body
+            for body in map(asset_json, self._assets.all())
+            if status in ("all", body["status"])
+            and asset_class in ("", body["class"])
+            and exchange in ("", body["exchange"])
+            and (not attributes or not attributes.isdisjoint(body["attributes"]))
         ]
-        return answer(chosen)
+        return answer(sorted(bodies, key=lambda body: (body["class"], body["exchange"], body["symbol"])))
 
     async def asset(self, request: web.Request) -> web.Response:
         """GET /v2/assets/{symbol or id}."""

@@ -1,15 +1,22 @@
 """The clock and the calendar over REST."""
 
-from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
 
 from aiohttp import web
 
-from sim import refusals
 from sim.clock import Clock
-from sim.exchange.hours import MarketHours, Phase, new_york
-from sim.exchange.sessions import next_close, next_open, sessions
+from sim.exchange.hours import MarketHours, Phase, new_york, trading_day
+from sim.exchange.sessions import next_close, next_open
+from sim.exchange.settlement import settlement_day
+from sim.refusals import malformed
+from sim.rest import query as asked
 from sim.rest.door import answer
+
+FIRST = date(2016, 1, 1)  # the holidays before are not known here; Alpaca's data begin in that year
+LAST = date(2029, 12, 31)  # where Alpaca's calendar ends
+_LONGEST_SETTLEMENT = timedelta(14)
 
 
 class CalendarRoutes:
@@ -37,29 +44,40 @@ class CalendarRoutes:
         )
 
     async def calendar(self, request: web.Request) -> web.Response:
-        """GET /v2/calendar: New York's sessions, by default of this year."""
-        today = new_york(self._clock.now_ns()).date()
-        start = _day(request.query, "start", date(today.year, 1, 1))
-        end = _day(request.query, "end", date(today.year, 12, 31))
+        """GET /v2/calendar: New York's trading days, by default all that are known."""
+        query = request.query
+        start, end = asked.day(query, "start") or FIRST, asked.day(query, "end") or LAST
+        if "start" in query and "end" in query and end < start:
+            raise malformed("start must not be after end")
+        date_type = asked.one_of(query, "date_type", ("TRADING", "SETTLEMENT"), "TRADING")
+        if date_type == "TRADING":
+            return answer(_days(start, end))
+        earliest = max(start, FIRST) - _LONGEST_SETTLEMENT
         return answer(
             [
-                {
-                    "date": session.day.isoformat(),
-                    "open": session.opens_at.strftime("%H:%M"),
-                    "close": session.closes_at.strftime("%H:%M"),
-                    "session_open": "0400",
-                    "session_close": "2000",
-                }
-                for session in sessions(start, end)
+                day
+                for day in _days(earliest, end)
+                if start.isoformat() <= day["settlement_date"] <= end.isoformat()
             ]
         )
 
 
-def _day(query: Mapping[str, str], name: str, default: date) -> date:
-    text = query.get(name)
-    if not text:
-        return default
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError as error:
-        raise refusals.invalid(f"invalid {name} {text}; allowed: a date such as 2026-01-31") from error
+def _days(start: date, end: date) -> list[dict[str, Any]]:
+    start, end = max(start, FIRST), min(end, LAST)
+    found = (_day(start + timedelta(n)) for n in range((end - start).days + 1))
+    return [day for day in found if day is not None]
+
+
+@lru_cache(maxsize=(LAST - FIRST).days + 1)
+def _day(day: date) -> dict[str, Any] | None:
+    found = trading_day(day)
+    if found is None:
+        return None
+    return {
+        "date": day.isoformat(),
+        "open": new_york(found.open_ns).strftime("%H:%M"),
+        "close": new_york(found.close_ns).strftime("%H:%M"),
+        "session_open": new_york(found.extended_open_ns).strftime("%H%M"),
+        "session_close": new_york(found.extended_close_ns).strftime("%H%M"),
+        "settlement_date": settlement_day(day).isoformat(),
+    }

@@ -1,0 +1,120 @@
+"""An account's activities: one for each fill, in the order they happened."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sim.amounts import plain
+from sim.broker.updates import Update
+from sim.exchange.hours import new_york
+from sim.refusals import malformed
+from sim.times import SECOND_NS, rfc3339
+
+TRADE_TYPES = ("FILL",)
+# Alpaca's names; nothing but trades happens to an account here, so the others are known and empty.
+OTHER_TYPES = (
+    "ACATC", "ACATS", "CFEE", "CIL", "CSD", "CSR", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT",
+    "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE", "FXTRD", "INT", "INTNRA", "INTPNL",
+    "INTTW", "JNL", "JNLC", "JNLS", "MA", "MEM", "MISC", "NC", "OCT", "OPASN", "OPCA", "OPCSH", "OPEXC",
+    "OPEXP", "OPTRD", "OPXRC", "PTC", "PTR", "REORG", "SC", "SPIN", "SPLIT", "SSO", "SSP", "SWP", "TRANS",
+    "VOF", "WH",
+)  # fmt: skip
+TYPES = (*TRADE_TYPES, *OTHER_TYPES)
+
+_MICROSECOND_NS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One fill as an activity; `body` is what Alpaca shows."""
+
+    id: str
+    at_ns: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which activities are asked for: of a time of both ends exclusive, a page after the one named."""
+
+    types: frozenset[str]
+    after_ns: int | None
+    until_ns: int | None
+    is_ascending: bool
+    page_size: int
+    page_token: str | None
+
+
+class Activities:
+    """The activities in an account's history of updates, which grows while it is read."""
+
+    def __init__(self, history: Sequence[Update]) -> None:
+        self._history = history
+        self._read = 0
+        self._found: list[Activity] = []
+        self._places: dict[str, int] = {}
+
+    def select(self, wanted: Wanted) -> list[Activity]:
+        """One page; raises Refused (422) where the page's token is no activity of this account."""
+        self._catch_up()
+        if not wanted.types & frozenset(TRADE_TYPES):
+            return []
+        found = self._found if wanted.is_ascending else self._found[::-1]
+        begin = 0
+        if wanted.page_token is not None:
+            place = self._places.get(wanted.page_token)
+            if place is None:
+                raise malformed(f"invalid page_token {wanted.page_token}; allowed: the id of an activity")
+            begin = place + 1 if wanted.is_ascending else len(found) - place
+        within = (one for one in itertools.islice(found, begin, None) if _is_within(one, wanted))
+        return list(itertools.islice(within, wanted.page_size))
+
+    def _catch_up(self) -> None:
+        while self._read < len(self._history):
+            update = self._history[self._read]
+            self._read += 1
+            if update.fill is not None:
+                activity = _activity(update)
+                self._places[activity.id] = len(self._found)
+                self._found.append(activity)
+
+
+def _is_within(activity: Activity, wanted: Wanted) -> bool:
+    if wanted.after_ns is not None and activity.at_ns <= wanted.after_ns:
+        return False
+    return wanted.until_ns is None or activity.at_ns < wanted.until_ns
+
+
+def _activity(update: Update) -> Activity:
+    fill, order = update.fill, update.order
+    assert fill is not None
+    left = Decimal(0) if order["qty"] is None else Decimal(order["qty"]) - Decimal(order["filled_qty"])
+    is_filled = order["status"] == "filled"
+    activity_id = f"{_prefix(fill.at_ns)}::{fill.id}"
+    body = {
+        "activity_type": "FILL",
+        "id": activity_id,
+        "order_id": fill.order_id,
+        "order_status": order["status"],
+        "type": "fill" if is_filled else "partial_fill",
+        "symbol": fill.symbol,
+        "side": fill.side,
+        "price": plain(fill.price),
+        "qty": plain(fill.qty),
+        "cum_qty": order["filled_qty"],
+        "leaves_qty": "0" if is_filled else plain(left),
+        "transaction_time": _microseconds(fill.at_ns),
+    }
+    return Activity(activity_id, fill.at_ns, body)
+
+
+def _prefix(at_ns: int) -> str:
+    """New York's clock to the millisecond, as recorded of a paper account: no time to reckon with."""
+    return new_york(at_ns).strftime("%Y%m%d%H%M%S") + f"{at_ns % SECOND_NS // 1_000_000:03d}"
+
+
+def _microseconds(at_ns: int) -> str:
+    """Rounded to six digits: recorded activities are coarser than the orders they belong to."""
+    return rfc3339((at_ns + _MICROSECOND_NS // 2) // _MICROSECOND_NS * _MICROSECOND_NS)

@@ -1,0 +1,39 @@
+"""Notes what every account is worth, once a minute, for its portfolio history."""
+
+from sim.broker.equity import EquityCurve
+from sim.clock import Clock
+from sim.desk import Desks
+from sim.times import SECOND_NS
+
+MINUTE_NS = 60 * SECOND_NS
+
+
+class Valuation:
+    """The equity curve of every account, kept on the simulator's clock."""
+
+    def __init__(self, desks: Desks, clock: Clock) -> None:
+        self._desks = desks
+        self._clock = clock
+        self._curves = {
+            desk.key: EquityCurve(desk.brokerage.opened_ns, desk.brokerage.opening_cash)
+            for desk in desks.all()
+        }
+
+    def begin(self) -> None:
+        """Note from the next full minute on."""
+        now_ns = self._clock.now_ns()
+        self._note_at(now_ns - now_ns % MINUTE_NS + MINUTE_NS)
+
+    def curve(self, key: str) -> EquityCurve:
+        """The curve of an account, by its key."""
+        return self._curves[key]
+
+    def _note_at(self, minute_ns: int) -> None:
+        self._clock.call_at(minute_ns, lambda: self._note(minute_ns))
+
+    def _note(self, minute_ns: int) -> None:
+        """Note under the full minute, also where the machine acts a little after it."""
+        for desk in self._desks.all():
+            self._curves[desk.key].note(minute_ns, desk.brokerage.summary().equity)
+        now_ns = self._clock.now_ns()
+        self._note_at(max(minute_ns, now_ns - now_ns % MINUTE_NS) + MINUTE_NS)
