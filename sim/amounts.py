@@ -25,5 +25,13 @@ def cents(amount: Decimal) -> str:
 
 
 def is_finer(amount: Decimal, step: Decimal) -> bool:
-    """Whether the amount has more decimals than the step allows."""
-    return amount % step != 0
+    """Whether the amount has more decimals than the step, a power of ten, allows.
+
+    Told from the digits: arithmetic would round an amount of hundreds of digits, or of an absurd exponent.
+    """
+    _, digits, exponent = amount.as_tuple()
+    allowed = step.as_tuple().exponent
+    assert isinstance(exponent, int), "an amount is a finite number"
+    assert isinstance(allowed, int), "a step is a finite number"
+    beyond = allowed - exponent
+    return beyond > 0 and any(digits[-beyond:])

@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import orjson
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
+
+_CLIENTS_DOING = (ConnectionError, web.RequestPayloadError)
 
 
 class Connection(web.RequestHandler):
@@ -21,7 +24,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no handler could; only an error of our own is logged."""
-        if isinstance(exc, ConnectionError | web.RequestPayloadError):
+        if isinstance(exc, _CLIENTS_DOING):
             status, message = 400, "request body is broken off"
         if status >= 500:
             self.log_exception("a request failed", exc_info=exc)
@@ -29,6 +32,11 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is on its way already")
         return _answer(status, message or "")
+
+    def log_exception(self, *args: Any, **fields: Any) -> None:
+        """Log an error of our own; one that the client made it has been told of."""
+        if not isinstance(fields.get("exc_info"), _CLIENTS_DOING):
+            super().log_exception(*args, **fields)
 
 
 def refusal(error: web.HTTPException) -> web.Response:

@@ -17,7 +17,7 @@ async def body_as(kind: type[T], request: web.Request, shape: str) -> T:
     """The request's body as a typed message; raises InvalidInput saying what is wrong and what it may be."""
     try:
         return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"the body should be {shape}: {error}") from error
 
 
