@@ -22,7 +22,7 @@ class Desk:
     """Takes requests that change one account's orders, and publishes what follows after the answer has left.
 
     `key` is the account's API key, which names it; `history` is every update so far, oldest first, whether
-    anybody heard it or not.
+    anybody heard it or not, and `watchers` are called when it has grown.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Desk:
         self.clock = clock
         self.new_id = new_id
         self.history: list[Update] = []
+        self.watchers: list[Callable[[], None]] = []
         self._updates = updates
         self._reworking: set[str] = set()
         self._is_watching = False
@@ -97,6 +98,8 @@ class Desk:
         if not updates:
             return
         self.history += updates
+        for watcher in self.watchers:
+            watcher()
         self._updates.publish(self.key, updates)
         for update in updates:
             if update.event == "partial_fill" and update.fill is not None:
