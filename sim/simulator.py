@@ -27,6 +27,7 @@ from sim.faults.chaos import Chaos
 from sim.faults.director import Director
 from sim.faults.effects import on_connections
 from sim.faults.faults import Faults
+from sim.faults.skewed_clock import SkewedClock
 from sim.keys import ApiKey, Keyring
 from sim.rest.account import AccountRoutes
 from sim.rest.assets import AssetRoutes
@@ -148,7 +149,7 @@ class Simulator:
         app.add_routes(AccountRoutes(self._desks).routes())
         app.add_routes(PositionRoutes(self._desks).routes())
         app.add_routes(AssetRoutes(self._assets).routes())
-        app.add_routes(CalendarRoutes(clock, self._hours).routes())
+        app.add_routes(CalendarRoutes(SkewedClock(clock, self._faults), self._hours).routes())
         app.add_routes(DataRoutes(self._venue, self._assets, clock).routes())
         app.add_routes([web.get("/stream", self._updates.handle)])
         app.add_routes([web.get(path, self._streams["stocks"].handle) for path in STOCK_ENDPOINTS])
