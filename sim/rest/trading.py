@@ -1,0 +1,36 @@
+"""Every endpoint of the trading API, put together."""
+
+from aiohttp import web
+
+from sim.clock import Clock
+from sim.desk import Desks
+from sim.exchange.assets import Assets
+from sim.exchange.hours import MarketHours
+from sim.rest import announcements, options
+from sim.rest.account import AccountRoutes
+from sim.rest.activities import ActivityRoutes
+from sim.rest.assets import AssetRoutes
+from sim.rest.calendar import CalendarRoutes
+from sim.rest.orders import OrderRoutes
+from sim.rest.portfolio_history import PortfolioHistoryRoutes
+from sim.rest.positions import PositionRoutes
+from sim.rest.watchlists import WatchlistRoutes
+from sim.valuation import Valuation
+
+
+def routes(
+    desks: Desks, assets: Assets, clock: Clock, hours: MarketHours, valuation: Valuation
+) -> list[web.RouteDef]:
+    """What is answered where; options come before positions, whose paths take any name."""
+    return [
+        *OrderRoutes(desks).routes(),
+        *AccountRoutes(desks).routes(),
+        *ActivityRoutes(desks).routes(),
+        *PortfolioHistoryRoutes(desks, valuation, hours).routes(),
+        *options.routes(),
+        *PositionRoutes(desks).routes(),
+        *WatchlistRoutes(desks, assets).routes(),
+        *AssetRoutes(assets).routes(),
+        *CalendarRoutes(clock, hours).routes(),
+        *announcements.routes(),
+    ]
