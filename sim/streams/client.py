@@ -1,0 +1,96 @@
+"""One connection to a market-data stream: its codec, whose it is, what it wants, and the frames for it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from sim.exchange.market_messages import AnyMessage
+from sim.faults.faults import Faults
+from sim.streams.codecs import JSON, MSGPACK, Codec
+from sim.streams.errors import error
+from sim.streams.feeds import NEWS, Feed
+from sim.streams.outgoing import MOST_BYTES, Outgoing
+from sim.streams.selection import select, select_articles
+from sim.streams.subscription import Subscription
+from sim.streams.trickle import Trickle
+
+MOST_PER_FRAME = 100
+# alpaca-py drops a connection for good over a frame of more than 1 MiB.
+MOST_FRAME_BYTES = 256 * 1024
+
+
+class Client:
+    """One connection."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        feed: Feed,
+        faults: Faults,
+        most_waiting_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.request = request
+        self.endpoint = request.path
+        asks_for_msgpack = "msgpack" in request.headers.get("Content-Type", "")
+        self.codec: Codec = MSGPACK if asks_for_msgpack or feed.is_binary_only else JSON
+        self.owner: str | None = None  # the account, once authenticated
+        trickle = Trickle(faults, feed.name, self)
+        self.outgoing = Outgoing(
+            socket, self.codec.is_binary, self.abort, most_bytes=most_waiting_bytes, trickle=trickle
+        )
+        self.subscription = Subscription(feed)
+        self._select: Callable[..., list[bytes]] = select_articles if feed is NEWS else select
+        self._waiting: list[bytes] = []
+
+    def abort(self) -> None:
+        """Cut the connection without a close frame."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a control message, alone in its frame."""
+        self.outgoing.put(self.codec.control([message]))
+
+    def error(self, code: int) -> None:
+        """Send an error by its number."""
+        self.tell(error(code))
+
+    def finish(self, code: int) -> None:
+        """Forget what waits, send an error, and close."""
+        self.outgoing.finish(self.codec.control([error(code)]))
+
+    def selected(self, messages: Sequence[AnyMessage], written: dict[str, list[bytes | None]]) -> list[bytes]:
+        """What it wants of the messages, in its codec; `written` keeps what another client had written."""
+        return self._select(self.subscription, self.codec, messages, written)
+
+    def deliver(self, parts: list[bytes], frame_messages: int | None) -> int:
+        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred.
+
+        Returns how many messages were sent.
+        """
+        self._waiting += parts
+        size = frame_messages or MOST_PER_FRAME
+        end = len(self._waiting) - (len(self._waiting) % size if frame_messages else 0)
+        for start in range(0, end, size):
+            if not self._put(self._waiting[start : min(start + size, end)]):
+                self.finish(407)
+                return 0
+        del self._waiting[:end]
+        return end
+
+    def flush(self) -> int:
+        """Send what waits for a frame to fill, since no more will come; returns how many messages."""
+        count = len(self._waiting)
+        if count:
+            self._put(self._waiting)
+            self._waiting = []
+        return count
+
+    def _put(self, parts: list[bytes]) -> bool:
+        frame = self.codec.frame(parts)
+        if len(frame) > MOST_FRAME_BYTES and len(parts) > 1:
+            middle = len(parts) // 2
+            return self._put(parts[:middle]) and self._put(parts[middle:])
+        return self.outgoing.put(frame)

@@ -1,0 +1,56 @@
+"""What one client wants of a feed, and what becomes of it when the client asks for a change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sim.streams.feeds import Feed
+
+EVERY = "*"
+INVALID_SYNTAX, SYMBOL_LIMIT, INVALID_FOR_FEED = 400, 405, 410
+_LIMITED = ("trades", "quotes")  # bars and all else do not count towards the plan's symbols
+_WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
+
+Wanted = Mapping[str, frozenset[str]]
+
+
+class Subscription:
+    """The symbols of each channel; it never changes, a change makes another one."""
+
+    def __init__(self, feed: Feed, wanted: Wanted | None = None) -> None:
+        self._feed = feed
+        self.wanted: Wanted = wanted or dict.fromkeys(feed.every_channel, frozenset())
+        # None stands for every symbol: asked once for each message.
+        self.chosen: dict[str, frozenset[str] | None] = {
+            name: None if EVERY in symbols else symbols for name, symbols in self.wanted.items()
+        }
+
+    def acknowledgement(self) -> dict[str, Any]:
+        """The answer to every change: always the full set."""
+        told = {name: sorted(self.wanted[name]) for name in self._feed.channels}
+        rare = {name: sorted(self.wanted[name]) for name in self._feed.rare_channels if self.wanted[name]}
+        return {"T": "subscription", **told, **rare}
+
+    def changed(
+        self, message: Mapping[str, Any], adds: bool, symbol_limit: int | None
+    ) -> "Subscription | int":
+        """With the message's symbols added or taken away; or the number of the error, and nothing changes."""
+        wanted = dict(self.wanted)
+        for name in wanted:
+            if name not in message:
+                continue
+            symbols = message[name]
+            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+                return INVALID_SYNTAX
+            if adds and EVERY in symbols and name in self._feed.never_every:
+                return INVALID_FOR_FEED
+            if name in _WITH_TRADES:
+                continue
+            wanted[name] = wanted[name].union(symbols) if adds else wanted[name].difference(symbols)
+        for name in _WITH_TRADES:
+            if name in wanted:
+                wanted[name] = wanted["trades"]
+        # What `*` counts for is not documented: here it is one symbol like any other.
+        counted = frozenset[str]().union(*(wanted.get(name, ()) for name in _LIMITED))
+        if adds and symbol_limit is not None and len(counted) > symbol_limit:
+            return SYMBOL_LIMIT
+        return Subscription(self._feed, wanted)
