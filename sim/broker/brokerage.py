@@ -65,13 +65,7 @@ class Brokerage:
     def accept(self, order_id: str, now_ns: int) -> list[Update]:
         """Put a taken order to work: it is new, and fills at once if it is marketable; or it waits."""
         order = self.orders[order_id]
-        if order.status != "pending_new":
-            return []
-        updates = self._execution.place(order, now_ns)
-        if order.replaces is None:
-            held = [self._execution.tell("held", leg, now_ns) for leg in order.legs]
-            updates[1:1] = held
-        return updates
+        return self._execution.place(order, now_ns) if order.status == "pending_new" else []
 
     def quoted(self, symbol: str, now_ns: int) -> list[Update]:
         """The symbol has a new quote: fill what it crosses."""

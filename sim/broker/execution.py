@@ -46,9 +46,12 @@ class Execution:
         """Put an order where it belongs now: to work, aside until its session, or held until it is due."""
         may = may_work(order.ticket, self._hours.phase(now_ns))
         updates: list[Update] = []
+        is_first_heard_of = order.status == "pending_new" and order.replaces is None
         if order.status in ("pending_new", "accepted", "held"):
             is_held = order.is_passive or not order.is_due
             updates += self._move(order, "held" if is_held else "new" if may else "accepted", now_ns)
+        if is_first_heard_of:
+            updates += [self.tell("held", leg, now_ns) for leg in order.legs if leg.status == "held"]
         if not order.is_due:
             return updates
         if may:

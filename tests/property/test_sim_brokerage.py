@@ -1,163 +1,235 @@
-"""Whatever is ordered and however the market moves, fills explain cash, positions and orders to the cent."""
+"""Whatever is ordered and however market and time move, fills explain cash, positions, orders to the cent."""
 
-import itertools
 import random
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from floor import NOON_NS, OPENING_CASH, Floor
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from sim.amounts import CENT
-from sim.broker.brokerage import Brokerage
 from sim.broker.ledger import cash_after, positions_after
+from sim.broker.matching import collar
 from sim.broker.orders import OPEN, Order, Ticket
-from sim.broker.updates import Update
-from sim.exchange.assets import made_up
+from sim.broker.sessions import may_work
 from sim.exchange.hours import MarketHours
-from sim.exchange.touch import Touch
 from sim.refusals import Refused
+from sim.times import SECOND_NS, rfc3339
 
-OPENING_CASH = Decimal(100_000)
 SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
-ASSETS = {symbol: made_up(symbol) for symbol in SYMBOLS}
+ENDS = {"canceled", "expired", "replaced", "rejected"}
 MOVES = {
-    "pending_new": {"new", "canceled", "replaced"},
-    "new": {"partially_filled", "filled", "canceled", "replaced"},
-    "partially_filled": {"partially_filled", "filled", "canceled", "replaced"},
+    "pending_new": {"accepted", "new", "held"} | ENDS,
+    "held": {"held", "accepted", "new"} | ENDS,
+    "accepted": {"new"} | ENDS,
+    "new": {"partially_filled", "filled"} | ENDS,
+    "partially_filled": {"partially_filled", "filled"} | ENDS,
 }
+EVENTS = {"fill": "filled", "partial_fill": "partially_filled"}
+TYPES = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 
-symbols = st.sampled_from(SYMBOLS)
+symbols = st.sampled_from(("AAPL", *SYMBOLS))
 sides = st.sampled_from(["buy", "sell"])
 prices = st.integers(9_000, 11_000).map(lambda cents: Decimal(cents) / 100)
-quantities = st.one_of(
-    st.integers(1, 500).map(Decimal), st.integers(1, 10**11).map(lambda n: Decimal(n).scaleb(-9))
-)
+whole = st.integers(1, 500).map(Decimal)
+quantities = st.one_of(whole, st.integers(1, 10**11).map(lambda n: Decimal(n).scaleb(-9)))
+cents = st.integers(1, 200)
+steps_s = st.sampled_from([1, 60, 3_600, 6 * 3_600, 86_400, 40 * 86_400])
+
+
+def opposite(side: str) -> str:
+    return "sell" if side == "buy" else "buy"
 
 
 class BrokerageMachine(RuleBasedStateMachine):
-    """Orders, cancels, replacements and quotes in any order."""
+    """Orders of every kind and class, cancels, replacements, the market, halts and days, in any order."""
 
     taken = Bundle("taken")
 
-    @initialize(seed=st.integers(0, 1000))
-    def open_account(self, seed: int) -> None:
-        self.touches: dict[str, Touch] = {}
-        self.traded: dict[str, Decimal] = {}
-        self.now_ns = 0
-        self.names = itertools.count()
+    @initialize(seed=st.integers(0, 1000), never_closes=st.booleans())
+    def open_account(self, seed: int, never_closes: bool) -> None:
+        self.floor = Floor(never_closes, NOON_NS, random.Random(seed).random, partial_chance=0.5)
+        self.hours = MarketHours(never_closes)
+        self.broker = self.floor.broker
+        self.heard = self.submitted = 0
         self.statuses: dict[str, str] = {}
-        self.updates: list[Update] = []
-        self.broker = Brokerage(
-            0,
-            OPENING_CASH,
-            self,
-            MarketHours(never_closes=True),
-            new_id=lambda: f"id-{next(self.names)}",
-            draw=random.Random(seed).random,
-            partial_chance=0.5,
-        )
+        self.groups: dict[str, str] = {}
+        self.by_hand: set[str] = set()
+        if seed % 4:
+            self.move(0)
 
-    def touch(self, symbol: str) -> Touch | None:
-        return self.touches.get(symbol)
+    def _fields(self, kind: str, price: Decimal, trail: Decimal) -> dict[str, Any]:
+        if kind == "trailing_stop":
+            return {"trail_price": trail}
+        return {
+            "limit_price": price if kind in ("limit", "stop_limit") else None,
+            "stop_price": price if kind in ("stop", "stop_limit") else None,
+        }
 
-    def traded_at(self, symbol: str) -> Decimal | None:
-        return self.traded.get(symbol)
+    def _ticket(self, symbol: str, side: str, kind: str, tif: str, **fields: Any) -> Ticket:
+        amounts = {name: value for name, value in fields.items() if value is not None}
+        return self.floor.ticket(side, kind, "gtc" if "/" in symbol else tif, symbol=symbol, **amounts)
 
-    def is_halted(self, symbol: str) -> bool:
-        return False
-
-    def _ticket(self, symbol: str, side: str, kind: str, tif: str, qty: Decimal, price: Decimal) -> Ticket:
-        return Ticket(
-            f"client-{next(self.names)}",
-            ASSETS[symbol],
-            side,
-            kind,
-            tif,
-            qty=qty,
-            limit_price=price if kind in ("limit", "stop_limit") else None,
-            stop_price=price if kind in ("stop", "stop_limit") else None,
-        )
-
-    @rule(
-        target=taken,
-        symbol=symbols,
-        side=sides,
-        kind=st.sampled_from(["market", "limit", "stop", "stop_limit"]),
-        tif=st.sampled_from(["day", "gtc", "ioc", "fok"]),
-        qty=quantities,
-        price=prices,
-    )
-    def submit(self, symbol: str, side: str, kind: str, tif: str, qty: Decimal, price: Decimal) -> object:
-        ticket = self._ticket(symbol, side, kind, tif, qty, price)
+    def _submit(self, ticket: Ticket) -> Any:
         try:
-            order = self.broker.submit(ticket, self.now_ns)
+            order = self.broker.submit(ticket, self.floor.now_ns)
         except Refused:
             return multiple()
+        for one in (order, *order.legs):
+            self.groups[one.id] = order.id
+        self.submitted += 1
+        if self.submitted % 4:  # the fourth waits for `accept`, and may meet anything before
+            self.floor.updates += self.broker.accept(order.id, self.floor.now_ns)
         return order.id
 
+    @rule(
+        target=taken, symbol=symbols, side=sides, kind=st.sampled_from(TYPES), qty=quantities, price=prices,
+        tif=st.sampled_from(["day", "day", "gtc", "gtc", "ioc", "fok", "opg", "cls"]), late=st.booleans(),
+    )  # fmt: skip
+    def submit(
+        self, symbol: str, side: str, kind: str, qty: Decimal, price: Decimal, tif: str, late: bool
+    ) -> Any:
+        trail = (price - 85) / 4
+        fields = self._fields(kind, price, trail)
+        if kind == "limit" and tif == "day" and "/" not in symbol:
+            fields["extended_hours"] = late
+        return self._submit(self._ticket(symbol, side, kind, tif, qty=qty, **fields))
+
     @rule(target=taken, symbol=symbols, side=sides, notional=st.integers(1, 5_000))
-    def submit_by_value(self, symbol: str, side: str, notional: int) -> object:
-        ticket = Ticket(
-            f"client-{next(self.names)}", ASSETS[symbol], side, "market", "day", notional=Decimal(notional)
-        )
-        try:
-            return self.broker.submit(ticket, self.now_ns).id
-        except Refused:
-            return multiple()
+    def submit_by_value(self, symbol: str, side: str, notional: int) -> Any:
+        return self._submit(self._ticket(symbol, side, "market", "day", notional=notional))
+
+    @rule(
+        target=taken, qty=whole, up=cents, down=cents, entry_down=st.integers(0, 50), is_market=st.booleans(),
+        loss=st.sampled_from(["stop", "stop_limit"]), tif=st.sampled_from(["day", "gtc"]),
+        order_class=st.sampled_from(["bracket", "oto", "oco"]), is_short=st.booleans(),
+    )  # fmt: skip
+    def submit_group(
+        self, qty: Decimal, up: int, down: int, entry_down: int, is_market: bool, loss: str, tif: str,
+        order_class: str, is_short: bool,
+    ) -> Any:  # fmt: skip
+        """Exits lie around the last price; an OCO closes what is held."""
+        last, held = self.floor.last.get("AAPL", Decimal(100)), self.floor.position()
+        if order_class == "oco":
+            is_short, qty = held < 0, max(Decimal(1), min(qty, abs(held)) // 1)
+        side, towards = ("sell", -CENT) if is_short else ("buy", CENT)
+        profit_price, stop_price = last + up * towards, last - (entry_down + down) * towards
+        whole_of_it = {"qty": qty, "order_class": order_class}
+        profit = self._ticket("AAPL", opposite(side), "limit", tif, limit_price=profit_price, **whole_of_it)
+        prices = self._fields(loss, stop_price, CENT)
+        stop = self._ticket("AAPL", opposite(side), loss, tif, **prices, **whole_of_it)
+        if order_class == "oco":
+            return self._submit(replace(profit, legs=(stop,)))
+        legs = (profit, stop) if order_class == "bracket" else (stop,) if up % 2 else (profit,)
+        kind = "market" if is_market else "limit"
+        prices = self._fields(kind, last - entry_down * towards, CENT)
+        entry = self._ticket("AAPL", side, kind, tif, **prices, **whole_of_it)
+        return self._submit(replace(entry, legs=legs))
 
     @rule(order_id=taken)
     def accept(self, order_id: str) -> None:
-        self.updates += self.broker.accept(order_id, self.now_ns)
+        self.floor.updates += self.broker.accept(order_id, self.floor.now_ns)
         order = self.broker.find(order_id)
-        if order.ticket.time_in_force in ("ioc", "fok") and order.status != "pending_new":
+        if order.ticket.time_in_force in ("ioc", "fok") and order.status not in ("pending_new", "accepted"):
             assert not order.is_open
 
-    @rule(order_id=taken)
-    def cancel(self, order_id: str) -> None:
-        was_open = self.broker.find(order_id).is_open
+    @rule(order_id=taken, member=st.integers(0, 2))
+    def cancel(self, order_id: str, member: int) -> None:
+        order = self._member(order_id, member)
+        was_open = order.is_open
         try:
-            self.updates += self.broker.cancel(order_id, self.now_ns)
+            self.floor.cancel(order)
         except Refused:
             assert not was_open
         else:
             assert was_open
+            group = [one for one in self.broker.orders.values() if self._group(one) == self._group(order)]
+            assert not any(one.is_open for one in group)
 
-    @rule(target=taken, order_id=taken, price=prices)
-    def replace(self, order_id: str, price: Decimal) -> object:
-        old = self.broker.find(order_id)
-        if old.ticket.type != "limit":
-            return multiple()
-        ticket = self._ticket(
-            old.ticket.asset.symbol, old.ticket.side, "limit", "day", old.remaining_qty or Decimal(1), price
-        )
+    @rule(
+        target=taken,
+        order_id=taken,
+        member=st.integers(0, 2),
+        price=prices,
+        tif=st.sampled_from(["day", "gtc"]),
+    )
+    def replace(self, order_id: str, member: int, price: Decimal, tif: str) -> Any:
+        old = self._member(order_id, member)
         before = old.status
+        if (
+            old.ticket.qty is None
+            or old.ticket.asset.is_crypto
+            or old.ticket.time_in_force not in ("day", "gtc")
+        ):
+            return multiple()
+        ticket = replace(
+            old.ticket,
+            client_order_id=self.floor.name(),
+            qty=old.remaining_qty,
+            time_in_force=old.ticket.time_in_force if old.parent or old.legs else tif,
+            **self._fields(old.ticket.type, price, price / 20),
+        )
         try:
-            new, updates = self.broker.replace(order_id, ticket, self.now_ns)
+            new, updates = self.broker.replace(old.id, ticket, self.floor.now_ns)
         except Refused:
             assert old.status == before
             return multiple()
-        self.updates += updates
+        self.groups[new.id] = self._group(old)
+        self.floor.updates += updates
         assert (old.replaced_by, new.replaces) == (new.id, old.id)
         return new.id
 
     @rule(symbol=symbols, bid=prices, spread=st.integers(1, 5))
     def quote(self, symbol: str, bid: Decimal, spread: int) -> None:
-        self.now_ns += 1
-        self.touches[symbol] = Touch(bid, bid + spread * CENT)
-        self.updates += self.broker.quoted(symbol, self.now_ns)
+        self.floor.now_ns += 1
+        self.floor.quote(str(bid), str(bid + spread * CENT), symbol)
 
     @rule(symbol=symbols, price=prices)
     def trade(self, symbol: str, price: Decimal) -> None:
-        self.now_ns += 1
-        self.traded[symbol] = price
-        self.updates += self.broker.traded(symbol, price, self.now_ns)
+        self.floor.now_ns += 1
+        self.floor.trade(str(price), symbol)
+
+    @rule(move=st.integers(-300, 300))
+    def move(self, move: int) -> None:
+        """The price moves, and the quote with it."""
+        price = self.floor.last.get("AAPL", Decimal(100)) + move * CENT
+        price = min(max(price, Decimal(80)), Decimal(120))
+        self.quote("AAPL", price, 1)
+        self.trade("AAPL", price)
+
+    @rule(symbol=symbols)
+    def halt_or_resume(self, symbol: str) -> None:
+        if symbol in self.floor.halted:
+            self.floor.halted.discard(symbol)
+            self.floor.updates += self.broker.quoted(symbol, self.floor.now_ns)
+        else:
+            self.floor.halted.add(symbol)
+
+    @rule(step_s=steps_s)
+    def let_time_pass(self, step_s: int) -> None:
+        self.floor.pass_time(rfc3339(self.floor.now_ns + step_s * SECOND_NS))
+        now_ns, phase = self.floor.now_ns, self.hours.phase(self.floor.now_ns)
+        for order in self.broker.open_orders():
+            assert order.expires_ns is None or order.expires_ns > now_ns
+        for symbol in SYMBOLS:
+            assert all(may_work(order.ticket, phase) for order in self.broker._open.at_work(symbol))
 
     @rule(symbol=symbols, side=sides, qty=quantities, price=prices)
     def trade_by_hand(self, symbol: str, side: str, qty: Decimal, price: Decimal) -> None:
-        ticket = self._ticket(symbol, side, "market", "day", qty, price)
-        self.updates += self.broker.trade_by_hand(ticket, price, self.now_ns)
+        ticket = self._ticket(symbol, side, "market", "day", qty=qty)
+        self.floor.updates += self.broker.trade_by_hand(ticket, price, self.floor.now_ns)
+        self.by_hand.add(self.broker.fills[-1].order_id)
+
+    def _member(self, order_id: str, member: int) -> Order:
+        order = self.broker.find(order_id)
+        return (order, *order.legs)[member % (1 + len(order.legs))]
+
+    def _group(self, order: Order) -> str:
+        return self.groups.get(order.id, order.id)
 
     @invariant()
     def fills_explain_cash_and_positions(self) -> None:
@@ -168,46 +240,95 @@ class BrokerageMachine(RuleBasedStateMachine):
 
     @invariant()
     def fills_explain_every_order(self) -> None:
+        own: dict[str, list[tuple[Decimal, Decimal]]] = {}
+        for fill in self.broker.fills:
+            own.setdefault(fill.order_id, []).append((fill.qty, fill.price))
         for order in self.broker.orders.values():
-            own = [fill for fill in self.broker.fills if fill.order_id == order.id]
-            assert order.filled_qty == sum((fill.qty for fill in own), Decimal(0))
-            assert order.filled_value == sum((fill.qty * fill.price for fill in own), Decimal(0))
-            assert all(fill.qty > 0 for fill in own)
+            fills = own.get(order.id, [])
+            assert order.filled_qty == sum((qty for qty, _ in fills), Decimal(0))
+            assert order.filled_value == sum((qty * price for qty, price in fills), Decimal(0))
+            assert all(qty > 0 and _is_allowed(order, price) for qty, price in fills)
             assert order.remaining_qty >= 0
-            if order.status == "filled":
-                assert order.remaining_qty == 0
-            if order.ticket.limit_price is not None:
-                assert all(_is_within_limit(order, fill.price) for fill in own)
+            assert order.remaining_qty == 0 or order.status != "filled"
+            assert not fills or order.status not in ("held", "accepted", "pending_new", "rejected")
 
     @invariant()
-    def statuses_only_move_forward(self) -> None:
+    def what_is_told_is_what_is(self) -> None:
+        updates = self.floor.updates
+        for update in updates[self.heard :]:
+            order_id, status = update.order["id"], update.order["status"]
+            order = self.broker.find(order_id)
+            before = self.statuses.get(order_id, "pending_new" if order.parent is None else "held")
+            assert status in MOVES.get(before, set()) or order.replaces, f"{before} became {status}"
+            assert status == EVENTS.get(update.event, update.event)
+            self.statuses[order_id] = status
+        self.heard = len(updates)
         for order in self.broker.orders.values():
-            before = self.statuses.get(order.id, "pending_new")
-            if before in OPEN and before == "pending_new":
-                allowed = MOVES["pending_new"] | MOVES["new"] | {before}
-            else:
-                allowed = MOVES.get(before, set()) | {before}
-            assert order.status in allowed, f"{before} became {order.status}"
-            self.statuses[order.id] = order.status
+            silent = "pending_new" if order.parent is None or order.replaces else "held"
+            assert order.status == self.statuses.get(order.id, silent)
+        told = [update.fill.id for update in updates if update.fill is not None]
+        assert told == [fill.id for fill in self.broker.fills]
+        assert len({update.execution_id for update in updates}) == len(updates)
 
     @invariant()
-    def updates_tell_all_of_it(self) -> None:
-        told = [update.fill for update in self.updates if update.fill is not None]
-        assert sorted(fill.id for fill in told) == sorted(fill.id for fill in self.broker.fills)
-        assert len({update.execution_id for update in self.updates}) == len(self.updates)
+    def exits_close_no_more_than_their_group_holds(self) -> None:
+        closed: dict[str, Decimal] = {}
+        for order in self.broker.orders.values():
+            is_exit = order.parent is not None or order.ticket.order_class == "oco"
+            if is_exit:
+                closed[self._group(order)] = closed.get(self._group(order), Decimal(0)) + order.filled_qty
+        for root, qty in closed.items():
+            first = self.broker.find(root)
+            assert first.ticket.qty is not None
+            limit = first.ticket.legs[0].qty
+            assert limit is not None
+            assert qty <= limit
 
     @invariant()
-    def nothing_can_be_sold_twice(self) -> None:
+    def reservations_are_what_open_orders_may_still_cost(self) -> None:
+        by_group: dict[str, Decimal] = {}
+        for order in self.broker.open_orders():
+            assert order.status in OPEN
+            assert 0 <= order.reserved_qty <= order.remaining_qty
+            assert order.reserved_value >= 0
+            if order.parent is not None or order.ticket.order_class == "oco":
+                group = self._group(order)
+                by_group[group] = by_group.get(group, Decimal(0)) + order.reserved_qty
+                exits = [one for one in (order, order.sibling) if one is not None and one.is_open]
+                assert len({one.remaining_qty for one in exits}) == 1
+        for root, reserved in by_group.items():
+            legs = self.broker.find(root).ticket.legs
+            assert legs[0].qty is not None
+            assert reserved <= legs[0].qty
         summary = self.broker.summary()
+        assert summary.held_margin >= 0
         assert summary.buying_power >= 0
         assert summary.equity == summary.cash + summary.long_value + summary.short_value
 
+    @invariant()
+    def every_open_order_is_where_it_belongs(self) -> None:
+        book = self.broker._open
+        for order in self.broker.open_orders():
+            is_seen = order in book.at_work(order.ticket.asset.symbol) or order in book.aside()
+            is_placed = "pending_new" not in (order.status, (order.parent or order).status)
+            assert order.is_due if is_seen else not (order.is_due and is_placed)
+            assert order.is_due or order.status in ("held", "pending_new")
+        assert all(order.is_open for order in (*book.all_at_work(), *book.aside()))
 
-def _is_within_limit(order: Order, price: Decimal) -> bool:
-    limit = order.ticket.limit_price
-    assert limit is not None
-    return price <= limit if order.ticket.side == "buy" else price >= limit
+    @invariant()
+    def nothing_fills_outside_its_hours(self) -> None:
+        for fill in self.broker.fills[-5:]:
+            ticket = self.broker.find(fill.order_id).ticket
+            if fill.order_id not in self.by_hand and ticket.time_in_force not in ("opg", "cls"):
+                assert may_work(ticket, self.hours.phase(fill.at_ns))
+
+
+def _is_allowed(order: Order, price: Decimal) -> bool:
+    ticket, limit = order.ticket, order.ticket.limit_price
+    if ticket.type == "stop" and ticket.side == "buy" and ticket.stop_price is not None:
+        limit = collar(ticket.stop_price)
+    return limit is None or (price <= limit if ticket.side == "buy" else price >= limit)
 
 
 TestBrokerage = pytest.mark.timeout(60)(BrokerageMachine.TestCase)
-TestBrokerage.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestBrokerage.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
