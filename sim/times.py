@@ -1,4 +1,4 @@
-"""Times as Alpaca writes them (RFC 3339, nine digits) and as kept here (integer nanoseconds)."""
+"""Times as Alpaca writes them (RFC 3339 in UTC) and as kept here (integer nanoseconds)."""
 
 import re
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ def _second(second: int) -> str:
 
 
 def rfc3339(time_ns: int) -> str:
-    """Nanoseconds since 1970 as RFC 3339 in UTC with nine digits."""
+    """Nanoseconds since 1970 as RFC 3339 in UTC, to the nanosecond, without zeros at the end, as Go does."""
     second, fraction_ns = divmod(time_ns, SECOND_NS)
-    return f"{_second(second)}.{fraction_ns:09d}Z"
+    if fraction_ns == 0:
+        return f"{_second(second)}Z"
+    return f"{_second(second)}.{fraction_ns:09d}".rstrip("0") + "Z"
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from sim.exchange.assets import Asset
-from sim.exchange.bars import BarBuilder
+from sim.exchange.bars import BarBuilder, bar_of
 from sim.exchange.generator import Generator
 from sim.exchange.market import Market, money
 from sim.exchange.market_messages import Bar, CryptoTrade, Message, Trade
@@ -91,13 +91,25 @@ class Venue:
             self.market.show(bar)
         return minutes if self._streamed is self._minutes else self._streamed.closed(now_ns)
 
-    def latest_bar(self, symbol: str) -> Message | None:
-        """The last minute bar; before the first is over, the one that is being made."""
-        return self.market.latest("bars", symbol) or self._minutes.unfinished(symbol)
-
     def unfinished_bar(self, symbol: str) -> Bar | None:
         """The minute bar that is being made; None where nothing was traded in this minute."""
         return self._minutes.unfinished(symbol)
+
+    def recount_minute(self, symbol: str, time_ns: int) -> Bar | None:
+        """Make the minute's bar again of the trades that count, after one was cancelled or corrected.
+
+        Returns the bar as it is now; None where none is left, or not all of its trades are kept.
+        """
+        start_ns = time_ns - time_ns % MINUTE_NS
+        trades = self.market.valid_trades(symbol, start_ns, start_ns + MINUTE_NS)
+        if trades is None:
+            return None
+        unfinished = self._minutes.unfinished(symbol)
+        if unfinished is not None and unfinished.time_ns == start_ns:
+            return self._minutes.recount(symbol, trades)
+        amended = bar_of(trades, start_ns)
+        self.market.bars.amend(symbol, start_ns, amended)
+        return amended
 
     def _tell(self, broker: Broker, message: Message, now_ns: int) -> None:
         symbol = message.symbol

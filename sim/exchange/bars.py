@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sim.exchange.market_messages import AnyTrade, Bar, UpdatedBar
+from sim.exchange.market_messages import AnyTrade, Bar
 
 
 class _OpenBar:
@@ -43,9 +43,15 @@ class BarBuilder:
             self._open[trade.symbol] = bar
         _count(bar, trade)
 
-    def add_late(self, trade: AnyTrade) -> UpdatedBar | None:
-        """Count a trade of the period that ended last, and tell its bar anew; None where it ended before."""
+    def add_late(self, trade: AnyTrade) -> Bar | None:
+        """Count a trade that comes after others of later times.
+
+        Returns the bar of the period that ended last, if the trade belongs to it, and else None: it is
+        counted in the period that is being made, or came too late to be counted at all.
+        """
         start_ns = trade.time_ns - trade.time_ns % self.period_ns
+        if start_ns == self._boundary_ns - self.period_ns:
+            self.add(trade)
         if start_ns != self._boundary_ns - 2 * self.period_ns:
             return None
         symbol = trade.symbol
@@ -53,7 +59,7 @@ class BarBuilder:
         if bar is None:
             bar = self._over[symbol] = _OpenBar(start_ns, trade.price)
         _count(bar, trade)
-        return UpdatedBar(*_fields(symbol, bar))
+        return Bar(*_fields(symbol, bar))
 
     def unfinished(self, symbol: str) -> Bar | None:
         """The open bar as it stands."""
@@ -91,9 +97,7 @@ def _count(bar: _OpenBar, trade: AnyTrade) -> None:
     bar.count += 1
 
 
-def _fields(
-    symbol: str, bar: _OpenBar
-) -> tuple[str, float, float, float, float, float, int, float, int]:
+def _fields(symbol: str, bar: _OpenBar) -> tuple[str, float, float, float, float, float, int, float, int]:
     volume = int(bar.volume) if bar.volume.is_integer() else round(bar.volume, 9)
     vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
     return symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns

@@ -1,12 +1,14 @@
 """What the market has shown so far: the quote in force, the last trade, and a bounded history."""
 
+from bisect import bisect_right
 from collections import deque
 from decimal import Decimal
 
-from sim.exchange.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Message, Quote, Trade
+from sim.exchange.bar_history import BarHistory
+from sim.exchange.market_messages import AnyQuote, AnyTrade, Bar, Message
 from sim.exchange.touch import Touch
 
-HISTORY = 10_000  # messages kept per symbol and channel: minutes of a busy symbol, in about 2 MB
+HISTORY = 10_000  # trades kept per symbol, and quotes: minutes of a busy symbol, in about 2 MB
 HISTORY_IN_ALL = 400_000  # and of all symbols together, in about 80 MB
 HISTORY_AT_LEAST = 500
 
@@ -20,45 +22,56 @@ def _side(price: float) -> Decimal | None:
     return money(price) if price > 0 else None
 
 
+def _time(message: Message) -> int:
+    time_ns: int = message.time_ns
+    return time_ns
+
+
 class Market:
     """A fold of the messages played; `symbols` is about how many there are, so that memory stays bounded."""
 
     def __init__(self, symbols: int = 1) -> None:
         fair_share = HISTORY_IN_ALL // (2 * max(1, symbols))
         self._history = max(HISTORY_AT_LEAST, min(HISTORY, fair_share))
-        self._quotes: dict[str, AnyQuote] = {}
-        self._trades: dict[str, AnyTrade] = {}
+        self._quotes: dict[str, deque[AnyQuote]] = {}
+        self._trades: dict[str, deque[AnyTrade]] = {}
         self._closes: dict[str, float] = {}
-        self._kept: dict[tuple[str, str], deque[Message]] = {}
+        self._changes: dict[str, dict[int, str]] = {}
         self._halted: set[str] = set()
+        self.bars = BarHistory(symbols)
 
     def show(self, message: Message) -> None:
-        """One more message."""
-        symbol = message.symbol
-        if isinstance(message, Quote | CryptoQuote):
-            self._quotes[symbol] = message
-        elif isinstance(message, Trade | CryptoTrade):
-            self._trades[symbol] = message
+        """One more message. It is asked often: what is most frequent comes first."""
+        channel = message.channel
+        if channel == "quotes":
+            quotes = self._quotes.get(message.symbol)
+            if quotes is None:
+                quotes = self._quotes[message.symbol] = deque(maxlen=self._history)
+            quotes.append(message)  # type: ignore[arg-type]
+        elif channel == "trades":
+            trades = self._trades.get(message.symbol)
+            if trades is None:
+                trades = self._trades[message.symbol] = deque(maxlen=self._history)
+            trades.append(message)  # type: ignore[arg-type]
         else:
-            self._closes[symbol] = message.close
-        kept = self._kept.get((message.channel, symbol))
-        if kept is None:
-            kept = self._kept[message.channel, symbol] = deque(maxlen=self._history)
-        kept.append(message)
+            assert isinstance(message, Bar)
+            self._closes[message.symbol] = message.close
+            self.bars.add(message)
 
     def touch(self, symbol: str) -> Touch | None:
         """The best bid and offer; for a symbol never quoted, the last price stands for both."""
-        quote = self._quotes.get(symbol)
-        if quote is not None:
+        quotes = self._quotes.get(symbol)
+        if quotes:
+            quote = quotes[-1]
             return Touch(_side(quote.bid_price), _side(quote.ask_price))
         price = self.traded_at(symbol)
         return None if price is None else Touch(price, price)
 
     def traded_at(self, symbol: str) -> Decimal | None:
         """The price of the last trade, or the close of the last bar where no trades are played."""
-        trade = self._trades.get(symbol)
-        if trade is not None:
-            return money(trade.price)
+        trades = self._trades.get(symbol)
+        if trades:
+            return money(trades[-1].price)
         close = self._closes.get(symbol)
         return None if close is None else money(close)
 
@@ -78,11 +91,67 @@ class Market:
         """Whether trading in the symbol is halted."""
         return symbol in self._halted
 
-    def latest(self, channel: str, symbol: str) -> Message | None:
-        """The last message of a channel."""
-        kept = self._kept.get((channel, symbol))
-        return kept[-1] if kept else None
+    def symbols(self) -> list[str]:
+        """Everything that was ever shown, in order."""
+        return sorted(self._quotes.keys() | self._trades.keys() | self._closes.keys())
 
-    def history(self, channel: str, symbol: str) -> list[Message]:
-        """What is kept of a channel, oldest first."""
-        return list(self._kept.get((channel, symbol), ()))
+    def quotes(self, symbol: str) -> list[AnyQuote]:
+        """The quotes kept, oldest first."""
+        return sorted(self._quotes.get(symbol, ()), key=_time)
+
+    def trades(self, symbol: str) -> list[AnyTrade]:
+        """The trades kept, oldest first, also those that were cancelled or corrected later."""
+        return sorted(self._trades.get(symbol, ()), key=_time)
+
+    def last_quote(self, symbol: str) -> AnyQuote | None:
+        """The quote in force."""
+        quotes = self._quotes.get(symbol)
+        return quotes[-1] if quotes else None
+
+    def last_trade(self, symbol: str) -> AnyTrade | None:
+        """The last trade that counts."""
+        return next((t for t in reversed(self._trades.get(symbol, ())) if self._counts(t)), None)
+
+    def cancel_trade(self, symbol: str, trade_id: int) -> AnyTrade | None:
+        """Mark a trade that never was; returns it, or None where it is not kept."""
+        return self._mark(symbol, trade_id, "canceled")
+
+    def correct_trade(self, symbol: str, trade_id: int, corrected: AnyTrade) -> AnyTrade | None:
+        """Mark a trade that was wrong and put the right one after it; returns the wrong one.
+
+        Returns None, and keeps nothing, where the trade is not kept.
+        """
+        wrong = self._mark(symbol, trade_id, "incorrect")
+        if wrong is not None:
+            kept = list(self._trades[symbol])
+            kept.insert(bisect_right(kept, wrong.time_ns, key=_time), corrected)
+            self._trades[symbol] = deque(kept, maxlen=self._history)
+            self._changes[symbol][corrected.id] = "corrected"
+        return wrong
+
+    def change_of(self, trade: AnyTrade) -> str | None:
+        """`canceled`, `incorrect` (its correction is another trade), `corrected`, or None as it was told."""
+        changes = self._changes.get(trade.symbol)
+        return None if changes is None else changes.get(trade.id)
+
+    def valid_trades(self, symbol: str, start_ns: int, end_ns: int) -> list[AnyTrade] | None:
+        """The trades from start up to the end that count; None where some of them are kept no more."""
+        kept = self.trades(symbol)
+        if len(kept) == self._history and kept[0].time_ns >= start_ns:
+            return None
+        within = [trade for trade in kept if start_ns <= trade.time_ns < end_ns]
+        return [trade for trade in within if self._counts(trade)]
+
+    def _counts(self, trade: AnyTrade) -> bool:
+        return self.change_of(trade) in (None, "corrected")
+
+    def _mark(self, symbol: str, trade_id: int, change: str) -> AnyTrade | None:
+        kept = self._trades.get(symbol, ())
+        found = next((trade for trade in reversed(kept) if trade.id == trade_id), None)
+        if found is not None:
+            changes = self._changes.setdefault(symbol, {})
+            changes[trade_id] = change
+            if len(changes) > self._history:
+                ids = {trade.id for trade in kept}
+                self._changes[symbol] = {known: what for known, what in changes.items() if known in ids}
+        return found

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,12 @@ async def test_kept_times_make_a_history_of_then(tmp_path: Path) -> None:
         heard = await hear_trades(simulator, 6)
         simulator.wait_until(lambda: simulator.state()["tape_finished"], "the tape is over")
         client: StockHistoricalDataClient = simulator.stock_data_client()
-        trades = client.get_stock_trades(StockTradesRequest(symbol_or_symbols="AIG"))
-        bars = client.get_stock_bars(StockBarsRequest(symbol_or_symbols="AIG", timeframe=TimeFrame.Minute))
+        day = datetime(2013, 10, 8, tzinfo=UTC)
+        trades = client.get_stock_trades(StockTradesRequest(symbol_or_symbols="AIG", start=day))
+        asked = StockBarsRequest(symbol_or_symbols="AIG", start=day, timeframe=TimeFrame.Minute)
+        bars = client.get_stock_bars(asked)
         client._session.close()
-    assert heard[0]["t"] == "2013-10-08T13:30:00.000000000Z"
+    assert heard[0]["t"] == "2013-10-08T13:30:00Z"
     assert [trade.price for trade in trades.data["AIG"]] == [message["p"] for message in heard]
     found = [(bar.open, bar.close, bar.volume, bar.trade_count) for bar in bars.data["AIG"]]
     assert found == [(50, 50.3, 200, 2), (51, 51.3, 200, 2), (52, 52.3, 200, 2)]

@@ -1,0 +1,83 @@
+"""Pages of history: by symbol, then by time, and a token that says where the next one begins."""
+
+import base64
+import binascii
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from typing import TypeVar
+
+from sim.exchange.market_messages import Message
+from sim.rest.data_query import Window, refused
+
+M = TypeVar("M", bound=Message)
+
+
+def _time(message: Message) -> int:
+    time_ns: int = message.time_ns
+    return time_ns
+
+
+def select(
+    kept: Mapping[str, list[M]], window: Window, limit: int, *, is_descending: bool, token: str | None
+) -> tuple[dict[str, list[M]], str | None]:
+    """One page of at most `limit` messages, both ends of the window included, and the next page's token.
+
+    Each symbol's messages come in order of time. Symbols without a message on the page are left out.
+    """
+    after = _read(token)
+    page: dict[str, list[M]] = {}
+    left = limit
+    for symbol in sorted(kept):
+        if after is not None and symbol < after[0]:
+            continue
+        messages = kept[symbol]
+        begin = bisect_left(messages, window.start_ns, key=_time)
+        end = bisect_right(messages, window.end_ns, key=_time)
+        found = messages[begin:end]
+        if is_descending:
+            found.reverse()
+        if after is not None and symbol == after[0]:
+            found = _rest(found, after[1], after[2], is_descending)
+        if not found:
+            continue
+        if left == 0:
+            return page, _written(symbol, found[0].time_ns, 0)
+        page[symbol] = found[:left]
+        if len(found) > left:
+            return page, _following(page[symbol], after)
+        left -= len(found)
+    return page, None
+
+
+def _rest(found: list[M], time_ns: int, given: int, is_descending: bool) -> list[M]:
+    """What comes from a time on, without the first ones of that very time, which were given already."""
+    if is_descending:
+        later = [message for message in found if message.time_ns <= time_ns]
+    else:
+        later = [message for message in found if message.time_ns >= time_ns]
+    return later[given:]
+
+
+def _following(given: list[M], after: tuple[str, int, int] | None) -> str:
+    """The token after these: their last time, and how many of that very time were given by now."""
+    last = given[-1]
+    same = sum(message.time_ns == last.time_ns for message in given)
+    if after is not None and after[:2] == (last.symbol, last.time_ns):
+        same += after[2]
+    return _written(last.symbol, last.time_ns, same)
+
+
+def _written(symbol: str, time_ns: int, given: int) -> str:
+    return base64.b64encode(f"{symbol}|{time_ns}|{given}".encode()).decode()
+
+
+def _read(token: str | None) -> tuple[str, int, int] | None:
+    if not token:
+        return None
+    try:
+        symbol, time_ns, given = base64.b64decode(token, validate=True).decode().split("|")
+        if int(given) < 0:
+            raise ValueError(given)
+        return symbol, int(time_ns), int(given)
+    except (binascii.Error, ValueError) as error:
+        raise refused("invalid page token") from error
