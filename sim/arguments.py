@@ -17,9 +17,12 @@ from sim.faults.chaos import chosen
 from sim.faults.kinds import parse_line
 from sim.keys import ApiKey
 from sim.settings import Settings
+from sim.streams.outgoing import MOST_BYTES
+from sim.streams.terms import Terms
 from sim.times import parse_ns
 
 VIRTUAL_START = "2026-01-05T09:30:00-05:00"
+_FREE_SYMBOLS = 30
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
 _EXAMPLE = """example:
   backbone sim --symbols AAPL,MSFT,BTC/USD --rate 200 --bar-seconds 1
@@ -64,7 +67,12 @@ def parser() -> argparse.ArgumentParser:
     add("--requests-per-minute", default="200", help="trading requests (default 200)")
     add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
     add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
-    add("--symbol-limit", help="refuse more symbols than this with error 405 (default: no limit)")
+    add("--plan", default="paid", help="free: 30 symbols of trades and quotes, no sip and no opra; or paid")
+    add("--symbol-limit", help="refuse more symbols than this with error 405 (default: what the plan says)")
+    add("--no-deflate", action="store_true", help="compress no websocket, whatever the client offers")
+    add("--slow-client-bytes", default=str(MOST_BYTES), help="waiting for a client before error 407 (64 MiB)")
+    add("--mistakes-per-minute", default="0", help="trades corrected, cancelled or told late (default 0)")
+    add("--news-per-minute", default="0", help="news articles (default 0)")
     add("--auth-seconds", default="10", help="how long a market-data client may take to log in (default 10)")
     add("--fault", action="append", default=[], help="such as disconnect:stream=stocks,seconds=2; repeatable")
     add("--chaos", help="draw a schedule of faults from this seed; the same seed makes the same schedule")
@@ -114,9 +122,9 @@ def read(argv: list[str] | None) -> Settings:
         data_requests_per_minute=_whole(
             "--data-requests-per-minute", given.data_requests_per_minute, 1, 10_000_000
         ),
-        frame_messages=_optional("--frame-messages", given.frame_messages, 3_000),
-        symbol_limit=_optional("--symbol-limit", given.symbol_limit, 1_000_000),
-        auth_seconds=_number("--auth-seconds", given.auth_seconds, 0.001, 3_600),
+        stream_terms=_stream_terms(given),
+        mistakes_a_minute=_number("--mistakes-per-minute", given.mistakes_per_minute, 0, 6_000),
+        news_a_minute=_number("--news-per-minute", given.news_per_minute, 0, 6_000),
         faults=_faults(given.fault),
         chaos_seed=None if given.chaos is None else _whole("--chaos", given.chaos, 0, 2**63),
         chaos_faults=_chaos_faults(given.chaos_faults),
@@ -142,6 +150,21 @@ def _start(text: str | None, is_virtual: bool) -> int | None:
         raise InvalidInput(
             f"--start is {text!r}; allowed: RFC 3339, such as 2026-01-05T09:29:00-05:00"
         ) from error
+
+
+def _stream_terms(given: argparse.Namespace) -> Terms:
+    if given.plan not in ("free", "paid"):
+        raise InvalidInput(f"--plan is {given.plan!r}; allowed: free, paid")
+    is_free = given.plan == "free"
+    symbol_limit = _optional("--symbol-limit", given.symbol_limit, 1_000_000)
+    return Terms(
+        frame_messages=_optional("--frame-messages", given.frame_messages, 3_000),
+        symbol_limit=_FREE_SYMBOLS if is_free and symbol_limit is None else symbol_limit,
+        is_free=is_free,
+        auth_seconds=_number("--auth-seconds", given.auth_seconds, 0.001, 3_600),
+        compresses=not given.no_deflate,
+        most_waiting_bytes=_whole("--slow-client-bytes", given.slow_client_bytes, 1, 2**40),
+    )
 
 
 def _is_loopback(host: str) -> bool:

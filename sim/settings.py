@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.exchange.pace import Pace
 from sim.keys import ApiKey
+from sim.streams.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Settings:
     partial_chance: float
     requests_per_minute: int
     data_requests_per_minute: int
-    frame_messages: int | None
-    symbol_limit: int | None
-    auth_seconds: float
+    stream_terms: Terms
+    mistakes_a_minute: float
+    news_a_minute: float
     faults: tuple[dict[str, Any], ...]
     chaos_seed: int | None
     chaos_faults: tuple[str, ...]

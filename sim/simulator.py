@@ -13,6 +13,7 @@ from sim.clock import Clock, VirtualClock, WallClock
 from sim.control import account as control_account
 from sim.control import clock as control_clock
 from sim.control import faults as control_faults
+from sim.control import market as control_market
 from sim.control import state as control_state
 from sim.control.door import say_what_is_wrong
 from sim.desk import Desk, Desks
@@ -21,32 +22,31 @@ from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
-from sim.exchange.market_messages import Bar, Message
+from sim.exchange.market_messages import Bar, Message, TimedMessage
+from sim.exchange.newsroom import Newsroom
 from sim.exchange.player import GeneratedSource, Player, Source
+from sim.fakepaca import FakePaca
 from sim.faults.chaos import Chaos
 from sim.faults.director import Director
-from sim.faults.effects import on_connections
+from sim.faults.effects import on_connections, on_orders
 from sim.faults.faults import Faults
 from sim.faults.skewed_clock import SkewedClock
+from sim.floor import Floor
 from sim.keys import ApiKey, Keyring
-from sim.rest.account import AccountRoutes
-from sim.rest.assets import AssetRoutes
-from sim.rest.calendar import CalendarRoutes
+from sim.market_events import MarketEvents
+from sim.rare_events import RareEvents
+from sim.rest import trading
 from sim.rest.door import Door
+from sim.rest.events import EventRoutes
 from sim.rest.market_data import DataRoutes
-from sim.rest.orders import OrderRoutes
-from sim.rest.positions import PositionRoutes
 from sim.settings import Settings
-from sim.streams.market_socket import MarketStream
+from sim.streams.market_streams import MarketStreams
 from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
+from sim.valuation import Valuation
 from sim.venue import Venue
 
-STOCK_ENDPOINTS = (
-    "/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v2/test", "/v1beta1/boats", "/v1beta1/overnight",
-)  # fmt: skip
-CRYPTO_ENDPOINTS = ("/v1beta3/crypto/us", "/v1beta3/crypto/us-1", "/v1beta3/crypto/eu-1")
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20
 FEW_BYTES = 1_000_000  # a reader with no more than this waiting keeps up with virtual time
@@ -66,26 +66,41 @@ class Simulator:
         self._market = Market(len(settings.symbols))
         generator, self._source, recorded_bars = self._open_source()
         bar_ns = settings.bar_seconds * SECOND_NS
-        self._venue = Venue(self._market, bar_ns, generator, recorded_bars)
+        self._venue = Venue(self._market, bar_ns, generator, recorded_bars, self._hours)
         if generator is not None:
             for symbol in settings.symbols:
                 for message in generator.opening(symbol, self._clock.now_ns()):
                     self._market.show(message)
         self._player = Player(self._source, self._clock, self._publish, self._finish, LONGEST_STEP_NS)
         self._keyring = Keyring(settings.keys)
-        self._streams = {
-            name: MarketStream(
-                name, self._keyring, self._faults, self._clock, self._subscribed, settings.frame_messages,
-                settings.symbol_limit,
-                settings.auth_seconds,
-            )
-            for name in ("stocks", "crypto")
-        }  # fmt: skip
+        fakepaca = FakePaca(
+            self._clock, settings.seed, bar_ns, lambda played: self._streams.send_test(played)
+        )
+        floor = Floor(self._assets, self._venue, self._clock, self._player.begin)
+        self._streams = MarketStreams(
+            self._keyring,
+            self._faults,
+            self._clock,
+            settings.stream_terms,
+            self._market,
+            self._hours,
+            floor,
+            fakepaca.begin,
+        )
+        self._newsroom = Newsroom()
+        self._events = MarketEvents(self._venue, floor, self._streams, self._newsroom, self._clock, bar_ns)
+        self._rare_events = RareEvents(
+            self._events, self._clock, settings.seed, settings.mistakes_a_minute, settings.news_a_minute
+        )
         self._updates = UpdatesStream(self._keyring, self._faults, self._clock)
         rng = random.Random(settings.seed)
         self._desks = Desks([self._open_account(key, rng) for key in settings.keys])
+        self._valuation = Valuation(self._desks, self._clock)
+        self._trade_events = EventRoutes(self._desks, self._clock)
         accounts = [key.key for key in settings.keys]
-        self._director = Director(self._faults, self._clock, accounts, on_connections(self._connections), {})
+        effects, endings = on_orders(self._desks, settings.partial_chance)
+        effects |= on_connections(self._connections)
+        self._director = Director(self._faults, self._clock, accounts, effects, endings)
         self._chaos = self._plan_chaos()
 
     def _plan_chaos(self) -> Chaos | None:
@@ -137,23 +152,29 @@ class Simulator:
     def application(self) -> web.Application:
         """Trading, data and their websockets."""
         settings, clock = self._settings, self._clock
+        sockets = [web.get("/stream", self._updates.handle), *self._streams.routes()]
         door = Door(
             self._keyring,
             self._faults,
             clock,
             settings.requests_per_minute,
             settings.data_requests_per_minute,
+            [route.path for route in sockets],
         )
         app = web.Application(middlewares=[door.middleware()])
-        app.add_routes(OrderRoutes(self._desks).routes())
-        app.add_routes(AccountRoutes(self._desks).routes())
-        app.add_routes(PositionRoutes(self._desks).routes())
-        app.add_routes(AssetRoutes(self._assets).routes())
-        app.add_routes(CalendarRoutes(SkewedClock(clock, self._faults), self._hours).routes())
+        app.on_response_prepare.append(door.stamp)
+        app.add_routes(
+            trading.routes(
+                self._desks,
+                self._assets,
+                SkewedClock(clock, self._faults),
+                self._hours,
+                self._valuation,
+            )
+        )
+        app.add_routes(self._trade_events.routes())
         app.add_routes(DataRoutes(self._venue, self._assets, clock).routes())
-        app.add_routes([web.get("/stream", self._updates.handle)])
-        app.add_routes([web.get(path, self._streams["stocks"].handle) for path in STOCK_ENDPOINTS])
-        app.add_routes([web.get(path, self._streams["crypto"].handle) for path in CRYPTO_ENDPOINTS])
+        app.add_routes(sockets)
         return app
 
     def control(self) -> web.Application:
@@ -162,6 +183,7 @@ class Simulator:
         app.add_routes(control_faults.FaultRoutes(self._director, self._chaos).routes())
         app.add_routes(control_account.AccountRoutes(self._desks).routes())
         app.add_routes(control_clock.ClockRoutes(self._clock, self._settle).routes())
+        app.add_routes(control_market.MarketRoutes(self._events).routes())
         app.add_routes(control_state.routes(self._state))
         return app
 
@@ -174,12 +196,15 @@ class Simulator:
             self._director.begin(fault)
         if self._chaos is not None:
             self._chaos.begin()
+        self._rare_events.begin()
+        self._valuation.begin()
         if self._settings.data is None:
             self._player.begin()
 
     async def end_streams(self) -> None:
-        """Close every websocket."""
-        await asyncio.gather(self._updates.close(), *(stream.close() for stream in self._streams.values()))
+        """Close every websocket, and every stream of events."""
+        self._trade_events.close()
+        await asyncio.gather(self._updates.close(), self._streams.close())
 
     def _publish(self, messages: list[Message], time_ns: int) -> None:
         played = self._venue.play(messages, time_ns)
@@ -189,39 +214,27 @@ class Simulator:
 
     def _finish(self) -> None:
         self._send(self._venue.close_bars(END_OF_TIME_NS))
-        for stream in self._streams.values():
-            stream.flush()
+        self._streams.flush()
 
-    def _send(self, played: Sequence[Message]) -> None:
+    def _send(self, played: Sequence[TimedMessage]) -> None:
         self._played += len(played)
-        for name, stream in self._streams.items():
-            is_crypto = name == "crypto"
-            if played and stream.clients:
-                stream.publish([message for message in played if ("/" in message.symbol) == is_crypto])
-
-    def _subscribed(self, symbols: set[str]) -> None:
-        for symbol in symbols:
-            asset = self._assets.find(symbol)
-            if asset is not None:
-                self._venue.ensure_quoted(asset, self._clock.now_ns())
-        if symbols:
-            self._player.begin()
+        self._streams.send(played)
 
     def _connections(self, stream: str) -> Sequence[Connection]:
-        return self._updates.listeners if stream == "trade_updates" else self._streams[stream].clients
+        return self._updates.listeners if stream == "trade_updates" else self._streams.find(stream).clients
 
     async def _settle(self) -> None:
         """Wait until every reader has little left to read, so that virtual time outruns none of them."""
         while True:
             await asyncio.sleep(0)
             waiting = [self._updates.most_waiting_bytes]
-            waiting += [stream.most_waiting_bytes for stream in self._streams.values()]
+            waiting += [stream.most_waiting_bytes for stream in self._streams.all()]
             if max(waiting) <= FEW_BYTES:
                 return
             await asyncio.sleep(0.001)
 
     def _state(self) -> dict[str, Any]:
-        clients = {name: len(stream.clients) for name, stream in self._streams.items()}
+        clients = {stream.feed.name: len(stream.clients) for stream in self._streams.all()}
         clients["trade_updates"] = len(self._updates.listeners)
         return {
             "tape_finished": self._settings.data is not None and self._source.is_finished,
@@ -229,7 +242,7 @@ class Simulator:
             "clients": clients,
             "listening": sum(listener.listens for listener in self._updates.listeners),
             "messages_played": self._played,
-            "messages_sent": sum(stream.sent for stream in self._streams.values()),
+            "messages_sent": sum(stream.sent for stream in self._streams.all()),
         }
 
 

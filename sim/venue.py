@@ -6,12 +6,15 @@ from typing import Protocol
 
 from sim.exchange.assets import Asset
 from sim.exchange.bars import BarBuilder, bar_of
+from sim.exchange.daily_bars import daily_bars
 from sim.exchange.generator import Generator
+from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market, money
-from sim.exchange.market_messages import Bar, CryptoTrade, Message, Trade
+from sim.exchange.market_messages import AnyTrade, Bar, CryptoTrade, Message, TimedMessage, Trade
 from sim.times import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
+_NEVER_CLOSES = MarketHours(never_closes=True)
 
 
 class Broker(Protocol):
@@ -31,7 +34,8 @@ class Venue:
     """One market, and the brokers that trade on it.
 
     `bar_ns` is the period of the bars on the stream; history always keeps minutes. Symbols in `recorded_bars`
-    bring bars of their own, so none are built. `generator` is None where a tape is played.
+    bring bars of their own, so none are built. `generator` is None where a tape is played. `hours` say from
+    when on a day's bar is told.
     """
 
     def __init__(
@@ -40,11 +44,14 @@ class Venue:
         bar_ns: int,
         generator: Generator | None,
         recorded_bars: Collection[str] = (),
+        hours: MarketHours = _NEVER_CLOSES,
     ) -> None:
         self.market = market
         self.brokers: list[Broker] = []
         self._generator = generator
         self._recorded_bars = recorded_bars
+        self._hours = hours
+        self._was_halted = False
         self._minutes = BarBuilder(MINUTE_NS)
         self._streamed = self._minutes if bar_ns == MINUTE_NS else BarBuilder(bar_ns)
 
@@ -54,20 +61,26 @@ class Venue:
             for message in self._generator.opening(asset.symbol, now_ns):
                 self.market.show(message)
 
-    def play(self, messages: list[Message], now_ns: int) -> list[Message]:
+    def play(self, messages: list[Message], now_ns: int) -> list[TimedMessage]:
         """Show the messages to the market and the brokers; returns them with the bars that closed on the way.
 
-        Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`.
+        Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`. What is played of
+        a halted symbol does not happen.
         """
-        played: list[Message] = []
+        if self._was_halted:
+            messages = [message for message in messages if not self.market.is_halted(message.symbol)]
+        played: list[TimedMessage] = []
         for message in messages:
             played += self.close_bars(message.time_ns)
             self.market.show(message)
             played.append(message)
-            if isinstance(message, Trade | CryptoTrade) and message.symbol not in self._recorded_bars:
-                self._minutes.add(message)
-                if self._streamed is not self._minutes:
-                    self._streamed.add(message)
+            if isinstance(message, Trade | CryptoTrade):
+                if message.symbol not in self._recorded_bars:
+                    self._minutes.add(message)
+                    if self._streamed is not self._minutes:
+                        self._streamed.add(message)
+            elif isinstance(message, Bar):
+                played += daily_bars([message], self.market.bars, self._hours)
             for broker in self.brokers:
                 if broker.is_working(message.symbol):
                     self._tell(broker, message, now_ns)
@@ -75,6 +88,7 @@ class Venue:
 
     def halt(self, symbol: str) -> None:
         """Trading in the symbol stops: its orders wait."""
+        self._was_halted = True
         self.market.halt(symbol)
 
     def resume(self, symbol: str, now_ns: int) -> None:
@@ -84,12 +98,23 @@ class Venue:
             if broker.is_working(symbol):
                 broker.quoted(symbol, now_ns)
 
-    def close_bars(self, now_ns: int) -> list[Bar]:
-        """The bars of the stream that are over by now."""
+    def close_bars(self, now_ns: int) -> list[TimedMessage]:
+        """The bars of the stream that are over by now, and the days of the minutes that are."""
         minutes = self._minutes.closed(now_ns)
         for bar in minutes:
             self.market.show(bar)
-        return minutes if self._streamed is self._minutes else self._streamed.closed(now_ns)
+        told: list[TimedMessage] = []
+        told += minutes if self._streamed is self._minutes else self._streamed.closed(now_ns)
+        told += daily_bars(minutes, self.market.bars, self._hours)
+        return told
+
+    def trade_late(self, trade: AnyTrade) -> Bar | None:
+        """Take a trade in that comes after its period; returns the stream's bar, if that was over."""
+        self.market.show(trade)
+        minute = self._minutes.add_late(trade)
+        if minute is not None:
+            self.market.bars.amend(minute.symbol, minute.time_ns, minute)
+        return minute if self._streamed is self._minutes else self._streamed.add_late(trade)
 
     def unfinished_bar(self, symbol: str) -> Bar | None:
         """The minute bar that is being made; None where nothing was traded in this minute."""

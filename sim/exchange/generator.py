@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sim.exchange.assets import Asset
 from sim.exchange.market_messages import AnyQuote, AnyTrade, CryptoQuote, CryptoTrade, Quote, Trade
+from sim.exchange.tapes import tape_of
 from sim.times import SECOND_NS
 
 TRADE_SHARE = 0.25  # about what consolidated tapes show: three quotes to a trade
@@ -41,7 +42,7 @@ class _Instrument:
         self.amplitude = min(max(6.0, self.base * 0.0004), self.base / 10)
         self.period_s = rng.uniform(6.0, 14.0)
         self.phase = rng.uniform(0.0, 2 * math.pi)
-        self.tape = "C" if asset.exchange == "NASDAQ" else "B" if asset.exchange == "ARCA" else "A"
+        self.tape = tape_of(asset)
         self.walk = 0
         self.last_id = 0
         self.bid = self.base

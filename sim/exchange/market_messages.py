@@ -252,6 +252,6 @@ Event = (
     | OrderBook
     | OptionTrade
     | OptionQuote
-    | Article
 )  # what follows from it, or is told about it
-AnyMessage = Message | Event
+TimedMessage = Message | Event
+AnyMessage = TimedMessage | Article

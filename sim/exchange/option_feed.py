@@ -1,11 +1,11 @@
 """Quotes and trades of options, made of those of their shares: one option for each message of the share."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 from sim.exchange.hours import new_york
-from sim.exchange.market_messages import Message, OptionQuote, OptionTrade, Quote, Trade
+from sim.exchange.market_messages import OptionQuote, OptionTrade, Quote, TimedMessage, Trade
 from sim.exchange.option_contracts import Contract, listed, parse, value
 
 _TICK = 0.01
@@ -21,17 +21,22 @@ class OptionFeed:
         self._wants_every = False
         self._turns: dict[str, int] = {}
 
-    def want(self, symbols: Iterable[str]) -> set[str]:
-        """Follow exactly these options, and `*` for what is listed; returns the shares they are about."""
+    def want(self, symbols: Collection[str]) -> None:
+        """Follow exactly these options, and `*` for what is listed."""
         self._wants_every = EVERY in symbols
         self._wanted = {}
         for contract in filter(None, map(parse, sorted(symbols))):
             self._wanted.setdefault(contract.root, []).append(contract)
-        return set(self._wanted)
 
-    def follow(self, messages: Iterable[Message]) -> list[OptionQuote | OptionTrade]:
+    def shares(self, symbols: Iterable[str]) -> list[str]:
+        """The shares that these options are about."""
+        return sorted({contract.root for contract in map(parse, symbols) if contract is not None})
+
+    def follow(self, messages: Iterable[TimedMessage]) -> list[OptionQuote | OptionTrade]:
         """The options' messages that come with the shares'."""
         made: list[OptionQuote | OptionTrade] = []
+        if not self._wants_every and not self._wanted:
+            return made
         for message in messages:
             if isinstance(message, Quote):
                 price = (message.bid_price + message.ask_price) / 2

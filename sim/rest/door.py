@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -53,16 +54,24 @@ class Door:
     """The middleware that every REST request passes; websockets authenticate by themselves.
 
     Each account has its budgets of requests a minute, for trading and data; so has who comes without a key.
+    `sockets` are the paths of websockets: a request for anything else passes, whatever it asks to become.
     """
 
     def __init__(
-        self, keyring: Keyring, faults: Faults, clock: Clock, trading_per_minute: int, data_per_minute: int
+        self,
+        keyring: Keyring,
+        faults: Faults,
+        clock: Clock,
+        trading_per_minute: int,
+        data_per_minute: int,
+        sockets: Collection[str],
     ) -> None:
         self._keyring = keyring
         self._faults = faults
         self._clock = clock
         self._trading_per_minute = trading_per_minute
         self._data_per_minute = data_per_minute
+        self._sockets = frozenset(sockets)
         self._limits: dict[tuple[str, str], RateLimit] = {}
 
     def middleware(self) -> Middleware:
@@ -70,14 +79,17 @@ class Door:
 
         @web.middleware
         async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
-                return await handler(request)
+            resource = request.match_info.route.resource
+            if resource is not None and resource.canonical in self._sockets:
+                return await _carried_out(request, handler)
             response, treatment = await self._enter(request, handler)
-            if not response.prepared:
-                response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
             return await cut_short(request, response) if treatment.cut else response
 
         return enter
+
+    async def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Write the simulator's time on an answer that is about to leave, a websocket's first one too."""
+        response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
 
     async def _enter(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Treatment]:
         owner = self._owner(request)

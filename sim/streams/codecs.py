@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
-from sim.exchange.market_messages import Message
+from sim.exchange.market_messages import Article, TimedMessage
 from sim.times import SECOND_NS, rfc3339
 
 _TIMESTAMP = -1
@@ -22,7 +22,7 @@ def timestamp(time_ns: int) -> Ext:
     return Ext(_TIMESTAMP, (fraction_ns << 34 | second).to_bytes(8, "big"))
 
 
-def packed(message: Message) -> bytes:
+def packed(message: TimedMessage) -> bytes:
     """One message as msgpack."""
     time_ns = message.time_ns
     message.time_ns = timestamp(time_ns)
@@ -31,13 +31,29 @@ def packed(message: Message) -> bytes:
     return body
 
 
-def written(message: Message) -> bytes:
+def written(message: TimedMessage) -> bytes:
     """One message as JSON."""
     time_ns = message.time_ns
     message.time_ns = rfc3339(time_ns)
     body = _writer.encode(message)
     message.time_ns = time_ns
     return body
+
+
+def packed_article(article: Article) -> bytes:
+    """A news article as msgpack."""
+    return _packer.encode(_retimed(article, timestamp))
+
+
+def written_article(article: Article) -> bytes:
+    """A news article as JSON."""
+    return _writer.encode(_retimed(article, rfc3339))
+
+
+def _retimed(article: Article, form: Callable[[int], Any]) -> Article:
+    return msgspec.structs.replace(
+        article, created_ns=form(article.created_ns), updated_ns=form(article.updated_ns)
+    )
 
 
 def packed_frame(parts: Sequence[bytes]) -> bytes:
@@ -54,15 +70,18 @@ def written_frame(parts: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One way to write: a message, a frame of written messages, a control message; and to read a client's."""
+    """One way to write: a message, an article, a frame of written ones, a control message; and to read a
+    client's.
+    """
 
     name: str
     is_binary: bool
-    message: Callable[[Message], bytes]
+    message: Callable[[TimedMessage], bytes]
+    article: Callable[[Article], bytes]
     frame: Callable[[Sequence[bytes]], bytes]
     control: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
 
 
-MSGPACK = Codec("msgpack", True, packed, packed_frame, _packer.encode, msgspec.msgpack.decode)
-JSON = Codec("json", False, written, written_frame, _writer.encode, msgspec.json.decode)
+MSGPACK = Codec("msgpack", True, packed, packed_article, packed_frame, _packer.encode, msgspec.msgpack.decode)
+JSON = Codec("json", False, written, written_article, written_frame, _writer.encode, msgspec.json.decode)

@@ -2,130 +2,57 @@
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from sim.clock import Clock
-from sim.exchange.market_messages import Message
+from sim.exchange.market_messages import AnyMessage, Article
 from sim.faults import messages as faulty
 from sim.faults.faults import Faults
 from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
-from sim.streams.codecs import JSON, MSGPACK, Codec
-from sim.streams.outgoing import CLOSE_S, Outgoing
+from sim.streams.client import Client
+from sim.streams.feeds import Feed
+from sim.streams.outgoing import CLOSE_S
 from sim.streams.pings import answer_ping
-from sim.streams.trickle import Trickle
-
-CHANNELS = {
-    "stocks": (
-        "trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "corrections",
-        "cancelErrors",
-    ),
-    "crypto": ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars"),
-}  # fmt: skip
-ERRORS = {
-    400: "invalid syntax",
-    401: "not authenticated",
-    402: "auth failed",
-    403: "already authenticated",
-    404: "auth timeout",
-    405: "symbol limit exceeded",
-    406: "connection limit exceeded",
-    407: "slow client",
-}
-MOST_PER_FRAME = 100
-_LIMITED = ("trades", "quotes")  # bars do not count towards the plan's symbols
-_WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
+from sim.streams.subscription import Wanted
+from sim.streams.terms import Terms
 
 
-class Client:
-    """One connection: its codec, whether it is authenticated, and what it wants."""
+class Audience(Protocol):
+    """Who makes what is sent, and so must know what is wanted."""
 
-    def __init__(
-        self, request: web.Request, socket: web.WebSocketResponse, asset_class: str, faults: Faults
-    ) -> None:
-        self.request = request
-        self.endpoint = request.path
-        self.codec: Codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.owner: str | None = None  # the account, once authenticated
-        trickle = Trickle(faults, asset_class, self)
-        self.outgoing = Outgoing(socket, self.codec.is_binary, self.abort, trickle=trickle)
-        self.wanted: dict[str, set[str]] = {channel: set() for channel in CHANNELS[asset_class]}
-        self._waiting: list[bytes] = []
+    def changed(self, stream: "MarketStream") -> None:
+        """Somebody wants more than before, or less, or has gone."""
 
-    def abort(self) -> None:
-        """Cut the connection without a close frame."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send a control message, alone in its frame."""
-        self.outgoing.put(self.codec.control([message]))
-
-    def error(self, code: int) -> None:
-        """Send an error by its number."""
-        self.tell({"T": "error", "code": code, "msg": ERRORS[code]})
-
-    def subscriptions(self) -> dict[str, Any]:
-        """The acknowledgement: always the full set."""
-        channels = {channel: sorted(symbols) for channel, symbols in self.wanted.items()}
-        return {"T": "subscription", **channels}
-
-    def deliver(self, parts: list[bytes], frame_messages: int | None) -> int:
-        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred.
-
-        Returns how many messages were sent.
-        """
-        self._waiting += parts
-        size = frame_messages or MOST_PER_FRAME
-        end = len(self._waiting) - (len(self._waiting) % size if frame_messages else 0)
-        for start in range(0, end, size):
-            frame = self._waiting[start : min(start + size, end)]
-            if not self.outgoing.put(self.codec.frame(frame)):
-                self.outgoing.finish(self.codec.control([{"T": "error", "code": 407, "msg": ERRORS[407]}]))
-                return 0
-        del self._waiting[:end]
-        return end
-
-    def flush(self) -> int:
-        """Send what waits for a frame to fill, since no more will come; returns how many messages."""
-        count = len(self._waiting)
-        if count:
-            self.outgoing.put(self.codec.frame(self._waiting))
-            self._waiting = []
-        return count
+    def opening(self, stream: "MarketStream", added: Wanted) -> list[AnyMessage]:
+        """What a client gets at once, having asked for these symbols."""
 
 
 class MarketStream:
-    """All connections of one asset class; one authenticated connection per endpoint and account."""
+    """All connections of one feed; one authenticated connection per endpoint and account.
+
+    `wanted` is what any of them wants, by channel; `*` stands for every symbol.
+    """
 
     def __init__(
-        self,
-        asset_class: str,
-        keyring: Keyring,
-        faults: Faults,
-        clock: Clock,
-        subscribed: Callable[[set[str]], None],
-        frame_messages: int | None = None,
-        symbol_limit: int | None = None,
-        auth_seconds: float = 10.0,
+        self, feed: Feed, keyring: Keyring, faults: Faults, clock: Clock, terms: Terms, audience: Audience
     ) -> None:
-        self.asset_class = asset_class
+        self.feed = feed
         self.clients: list[Client] = []
+        self.wanted: Wanted = dict.fromkeys(feed.every_channel, frozenset())
         self.sent = 0
         self._keyring = keyring
         self._faults = faults
         self._clock = clock
-        self._subscribed = subscribed
-        self._frame_messages = frame_messages
-        self._symbol_limit = symbol_limit
-        self._auth_seconds = auth_seconds
+        self._terms = terms
+        self._audience = audience
 
-    def publish(self, messages: list[Message]) -> None:
+    def publish(self, messages: Sequence[AnyMessage]) -> None:
         """Send each client what it wants of the messages; each is written once per codec."""
         if not self._faults.is_quiet:
             self._publish_faulty(messages)
@@ -133,11 +60,11 @@ class MarketStream:
         written: dict[str, list[bytes | None]] = {}
         for client in self.clients:
             if client.owner is not None:
-                parts = _select(client, messages, written)
+                parts = client.selected(messages, written)
                 if parts:
-                    self.sent += client.deliver(parts, self._frame_messages)
+                    self.sent += client.deliver(parts, self._terms.frame_messages)
 
-    def _publish_faulty(self, messages: list[Message]) -> None:
+    def _publish_faulty(self, messages: Sequence[AnyMessage]) -> None:
         """The same under faults, which are each client's own."""
         skew_ns = faulty.skew_ns(self._faults)
         if skew_ns:
@@ -146,10 +73,10 @@ class MarketStream:
         for client in self.clients:
             if client.owner is None:
                 continue
-            selected = _select(client, messages, written)
-            parts = faulty.changed(self._faults, selected, self.asset_class, client.owner)
+            selected = client.selected(messages, written)
+            parts = faulty.changed(self._faults, selected, self.feed.name, client.owner)
             if parts:
-                delay_ns = faulty.delay_ns(self._faults, self.asset_class, client.owner)
+                delay_ns = faulty.delay_ns(self._faults, self.feed.name, client.owner)
                 self._deliver_in(client, parts, delay_ns)
 
     def _deliver_in(self, client: Client, parts: list[bytes], delay_ns: int) -> None:
@@ -157,7 +84,7 @@ class MarketStream:
             at_ns = self._clock.now_ns() + delay_ns
             self._clock.call_at(at_ns, lambda: self._deliver_in(client, parts, 0))
         else:
-            self.sent += client.deliver(parts, self._frame_messages)
+            self.sent += client.deliver(parts, self._terms.frame_messages)
 
     @property
     def most_waiting_bytes(self) -> int:
@@ -180,18 +107,21 @@ class MarketStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection from its handshake to its end."""
-        begun = opening(self._faults, self.asset_class)
+        begun = opening(self._faults, self.feed.name)
         if begun.status is not None:
             words = HTTPStatus(begun.status).phrase.lower()
             return web.json_response({"message": words}, status=begun.status)
         socket = web.WebSocketResponse(
-            timeout=CLOSE_S, max_msg_size=16 * 1024 * 1024, compress=begun.compress, autoping=False
+            timeout=CLOSE_S,
+            max_msg_size=16 * 1024 * 1024,
+            compress=begun.compress and self._terms.compresses,
+            autoping=False,
         )
         await socket.prepare(request)
-        client = Client(request, socket, self.asset_class, self._faults)
+        client = Client(request, socket, self.feed, self._faults, self._terms.most_waiting_bytes)
         sender = asyncio.create_task(client.outgoing.send())
         self.clients.append(client)
-        timeout = asyncio.get_running_loop().call_later(self._auth_seconds, self._time_out, client)
+        timeout = asyncio.get_running_loop().call_later(self._terms.auth_seconds, self._time_out, client)
         try:
             headers = request.headers
             if begun.silent:
@@ -201,7 +131,7 @@ class MarketStream:
             if "APCA-API-KEY-ID" in headers and not begun.silent:
                 self._authenticate(client, headers["APCA-API-KEY-ID"], headers.get("APCA-API-SECRET-KEY", ""))
             async for message in socket:
-                await answer_ping(socket, message, self._faults, self.asset_class, client.owner)
+                await answer_ping(socket, message, self._faults, self.feed.name, client.owner)
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
                     data = message.data
                     self._receive(client, data.encode() if isinstance(data, str) else data)
@@ -209,16 +139,17 @@ class MarketStream:
             timeout.cancel()
             self.clients.remove(client)
             sender.cancel()
+            self._count_wanted()
         return socket
 
     def _time_out(self, client: Client) -> None:
         if client.owner is None and client in self.clients:
-            client.outgoing.finish(client.codec.control([{"T": "error", "code": 404, "msg": ERRORS[404]}]))
+            client.finish(404)
 
     def _receive(self, client: Client, data: bytes) -> None:
         try:
             message = client.codec.read(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             client.error(400)
             return
         action = message.get("action") if isinstance(message, dict) else None
@@ -242,53 +173,42 @@ class MarketStream:
             client.error(403)
         elif owner is None:
             client.error(402)
-        elif others or is_one_too_many(self._faults, self.asset_class, owner):
+        elif self._terms.is_free and client.endpoint in self.feed.paid_paths:
+            client.error(409)
+        elif others or is_one_too_many(self._faults, self.feed.name, owner):
             client.error(406)
         else:
             client.owner = owner
             client.tell({"T": "success", "msg": "authenticated"})
 
     def _subscribe(self, client: Client, message: dict[str, Any], adds: bool) -> None:
-        wanted = {channel: set(symbols) for channel, symbols in client.wanted.items()}
-        asked = [channel for channel in wanted if channel in message]
-        for channel in asked:
-            symbols = message[channel]
-            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-                client.error(400)
-                return
-            wanted[channel] = wanted[channel] | set(symbols) if adds else wanted[channel] - set(symbols)
-        if "trades" in wanted:
-            for channel in _WITH_TRADES:
-                if channel in wanted:
-                    wanted[channel] = set(wanted["trades"])
-        limited = set().union(*(wanted[channel] for channel in _LIMITED))
-        if adds and self._symbol_limit is not None and len(limited) > self._symbol_limit:
-            client.error(405)
+        before = client.subscription
+        after = before.changed(message, adds, self._terms.symbol_limit)
+        if isinstance(after, int):
+            client.error(after)
             return
-        client.wanted = wanted
-        client.tell(client.subscriptions())
+        client.subscription = after
+        client.tell(after.acknowledgement())
+        self._count_wanted()
         if adds:
-            self._subscribed({symbol for channel in asked for symbol in wanted[channel]})
+            added = {name: symbols - before.wanted[name] for name, symbols in after.wanted.items()}
+            parts = client.selected(self._audience.opening(self, added), {})
+            self.sent += client.deliver(parts, self._terms.frame_messages)
+
+    def _count_wanted(self) -> None:
+        subscriptions = [client.subscription for client in self.clients]
+        self.wanted = {
+            name: frozenset[str]().union(*(one.wanted[name] for one in subscriptions))
+            for name in self.feed.every_channel
+        }
+        self._audience.changed(self)
 
 
-def _moved(message: Message, by_ns: int) -> Message:
+def _moved(message: AnyMessage, by_ns: int) -> AnyMessage:
     moved = copy.copy(message)
-    moved.time_ns += by_ns
+    if isinstance(moved, Article):
+        moved.created_ns += by_ns
+        moved.updated_ns += by_ns
+    else:
+        moved.time_ns += by_ns
     return moved
-
-
-def _select(client: Client, messages: list[Message], written: dict[str, list[bytes | None]]) -> list[bytes]:
-    wanted = client.wanted
-    # None stands for every symbol.
-    chosen = {channel: None if "*" in symbols else symbols for channel, symbols in wanted.items()}
-    write = client.codec.message
-    cache = written.setdefault(client.codec.name, [None] * len(messages))
-    parts: list[bytes] = []
-    for index, message in enumerate(messages):
-        symbols = chosen[message.channel]
-        if symbols is None or message.symbol in symbols:
-            part = cache[index]
-            if part is None:
-                part = cache[index] = write(message)
-            parts.append(part)
-    return parts

@@ -12,7 +12,7 @@ def test_the_defaults_are_a_loopback_simulator_with_a_hundred_thousand_dollars()
     assert settings.host == "127.0.0.1"
     assert settings.cash == 100_000
     assert settings.requests_per_minute == 200
-    assert settings.symbol_limit is None
+    assert settings.stream_terms.symbol_limit is None
     assert "AAPL" in settings.symbols
 
 
