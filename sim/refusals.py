@@ -18,14 +18,19 @@ class Refused(Exception):
         self.body |= fields
 
 
-def invalid(message: str) -> Refused:
+def invalid(message: str, **fields: Any) -> Refused:
     """422: the request contradicts a rule."""
-    return Refused(422, 42210000, message)
+    return Refused(422, 42210000, message, **fields)
 
 
 def malformed(message: str) -> Refused:
     """422: the request cannot be understood."""
     return Refused(422, 40010001, message)
+
+
+def forbidden(message: str, **fields: Any) -> Refused:
+    """403: the account or the asset does not allow it; one code for all, so that the words tell which."""
+    return Refused(403, 40310000, message, **fields)
 
 
 def not_found(message: str) -> Refused:
@@ -35,15 +40,21 @@ def not_found(message: str) -> Refused:
 
 def buying_power(available: Decimal, cost: Decimal) -> Refused:
     """403: it costs more than the account can pay."""
-    return Refused(
-        403, 40310000, "insufficient buying power", buying_power=cents(available), cost_basis=plain(cost)
+    return forbidden("insufficient buying power", buying_power=cents(available), cost_basis=plain(cost))
+
+
+def balance(currency: str, requested: Decimal, available: Decimal, held: Decimal, quoted_in: str) -> Refused:
+    """403: a trade in coins gives more of a currency than is free; `symbol` is what the pair is quoted in."""
+    words = (
+        f"insufficient balance for {currency} (requested: {plain(requested)}, available: {plain(available)})"
     )
+    return forbidden(words, available=plain(available), balance=plain(held), symbol=quoted_in)
 
 
 def quantity(
     symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]
 ) -> Refused:
-    """403: it sells more than is there and free."""
+    """403: it closes more than is there and free."""
     available = existing - held
     fields: dict[str, Any] = {
         "available": plain(available),
@@ -56,4 +67,13 @@ def quantity(
     words = (
         f"insufficient qty available for order (requested: {plain(requested)}, available: {plain(available)})"
     )
-    return Refused(403, 40310000, words, **fields)
+    return forbidden(words, **fields)
+
+
+def wash_trade(existing_order_id: str, reason: str) -> Refused:
+    """403: it could trade with another order of the same account."""
+    return forbidden(
+        "potential wash trade detected. use complex orders",
+        existing_order_id=existing_order_id,
+        reject_reason=reason,
+    )

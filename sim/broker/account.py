@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sim.broker.ledger import EXACT
+from sim.broker.configurations import Configurations
 from sim.broker.orders import Order
 from sim.exchange.assets import Asset
 
 ZERO = Decimal(0)
-MULTIPLIER = Decimal(4)
+HUNDRED = Decimal(100)
+REGULATION_T = Decimal(2)  # half of a position is lent over night
+LEAST_MARGIN_EQUITY = Decimal(2_000)  # with less in it, nothing is lent on an account and nothing sold short
+
+Mark = Callable[[str], Decimal | None]
 
 
 @dataclass(slots=True)
@@ -36,6 +40,21 @@ class Position:
             self.cost_basis = after * price
         self.qty = after
 
+    def value(self, price: Decimal | None) -> Decimal:
+        """What it is worth at a price, with the sign of the quantity; without a price, what it cost."""
+        return self.cost_basis if price is None else self.qty * price
+
+
+@dataclass(frozen=True, slots=True)
+class DayClose:
+    """The account as a trading day left it: `day` is its date, such as 2026-01-05."""
+
+    day: str
+    equity: Decimal
+    maintenance_margin: Decimal
+    prices: dict[str, Decimal]
+    quantities: dict[str, Decimal]
+
 
 @dataclass(slots=True)
 class Account:
@@ -43,11 +62,13 @@ class Account:
 
     cash: Decimal
     positions: dict[str, Position] = field(default_factory=dict)
+    configurations: Configurations = field(default_factory=Configurations)
+    last_close: DayClose | None = None
 
     def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal) -> Decimal:
         """Apply one execution and return the signed position after it."""
         signed_qty = qty if side == "buy" else -qty
-        self.cash = EXACT.subtract(self.cash, EXACT.multiply(signed_qty, price))
+        self.cash -= signed_qty * price
         position = self.positions.setdefault(asset.symbol, Position(asset))
         position.add(signed_qty, price)
         if position.qty == 0:
@@ -59,23 +80,51 @@ class Account:
         position = self.positions.get(symbol)
         return ZERO if position is None else position.qty
 
-    def summary(self, mark: Callable[[str], Decimal | None], orders: Iterable[Order]) -> "Summary":
+    def close_day(self, day: str, mark: Mark) -> DayClose:
+        """Remember the account at the marks as what the day left; the next day is compared with it."""
+        summary = self.summary(mark, ())
+        prices = {symbol: mark(symbol) for symbol in self.positions}
+        self.last_close = DayClose(
+            day,
+            summary.equity,
+            summary.maintenance_margin,
+            {symbol: price for symbol, price in prices.items() if price is not None},
+            {symbol: position.qty for symbol, position in self.positions.items()},
+        )
+        return self.last_close
+
+    def summary(self, mark: Mark, orders: Iterable[Order]) -> "Summary":
         """Value and buying power at the marks; a position without a mark counts at cost.
 
-        Shares bind a quarter of their value as margin, coins all of it; so do open orders that would open
-        or enlarge a position.
+        Of what money is lent on, a position binds the value divided by the multiplier, or its maintenance
+        margin where that is above the usual 30 %; of anything else all. So do open orders that would open or
+        enlarge a position.
         """
-        long_value = short_value = margin = ZERO
+        long_value = short_value = initial = maintenance = ZERO
+        values: list[tuple[Asset, Decimal]] = []
         for symbol, position in self.positions.items():
-            price = mark(symbol)
-            value = position.cost_basis if price is None else position.qty * price
+            value = position.value(mark(symbol))
+            values.append((position.asset, abs(value)))
             long_value += max(value, ZERO)
             short_value += min(value, ZERO)
-            margin += abs(value) if position.asset.is_crypto else abs(value) / MULTIPLIER
+            initial += abs(value) / (REGULATION_T if position.asset.is_marginable else 1)
+            maintenance += abs(value) * _maintenance(position.asset)
         equity = self.cash + long_value + short_value
-        return Summary(self.cash, long_value, short_value, margin, equity, self._held_margin(orders))
+        lent = Decimal(self.configurations.max_margin_multiplier)
+        multiplier = lent if equity >= LEAST_MARGIN_EQUITY else Decimal(1)
+        return Summary(
+            self.cash,
+            long_value,
+            short_value,
+            sum((value * bound_part(asset, multiplier) for asset, value in values), ZERO),
+            equity,
+            self._held_margin(orders, multiplier),
+            multiplier,
+            initial,
+            maintenance,
+        )
 
-    def _held_margin(self, orders: Iterable[Order]) -> Decimal:
+    def _held_margin(self, orders: Iterable[Order], multiplier: Decimal) -> Decimal:
         closing = {symbol: position.qty for symbol, position in self.positions.items()}
         held = ZERO
         for order in orders:
@@ -87,13 +136,25 @@ class Account:
                 covered = min(left, against)
                 closing[symbol] -= covered if closing[symbol] > 0 else -covered
                 value -= value * covered / left
-            held += value if order.ticket.asset.is_crypto else value / MULTIPLIER
+            held += value * bound_part(order.ticket.asset, multiplier)
         return held
+
+
+def bound_part(asset: Asset, multiplier: Decimal) -> Decimal:
+    """The part of a position's value that it binds of the equity, where so many times the equity is lent."""
+    if not asset.is_marginable:
+        return Decimal(1)
+    required = _maintenance(asset) if asset.maintenance_percent > 30 else ZERO
+    return max(1 / multiplier, required)
+
+
+def _maintenance(asset: Asset) -> Decimal:
+    return asset.maintenance_percent / HUNDRED if asset.is_marginable else Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The account in numbers, in dollars."""
+    """The account in numbers, in dollars; `margin` and `held_margin` are what positions and orders bind."""
 
     cash: Decimal
     long_value: Decimal
@@ -101,13 +162,26 @@ class Summary:
     margin: Decimal
     equity: Decimal
     held_margin: Decimal
+    multiplier: Decimal
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+
+    @property
+    def gross_value(self) -> Decimal:
+        """What is held and what is owed, together."""
+        return self.long_value - self.short_value
 
     @property
     def free_margin(self) -> Decimal:
-        """What can still be bound; also what coins, which nobody lends on, can be bought for."""
+        """What can still be bound; also what can be bought of what nobody lends on."""
         return max(ZERO, self.equity - self.margin - self.held_margin)
 
     @property
     def buying_power(self) -> Decimal:
         """What shares can be bought for."""
-        return self.free_margin * MULTIPLIER
+        return self.free_margin * self.multiplier
+
+    @property
+    def may_short(self) -> bool:
+        """Whether money is lent on the account at all, without which nothing is sold short."""
+        return self.equity >= LEAST_MARGIN_EQUITY and self.multiplier > 1

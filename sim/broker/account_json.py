@@ -4,20 +4,21 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sim.amounts import cents, plain
-from sim.broker.account import Position
+from sim.broker.account import DayClose, Position
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order
 from sim.times import rfc3339
 
 _MILLIONTH = Decimal("0.000001")
+ZERO = Decimal(0)
 
 
 def account_json(brokerage: Brokerage) -> dict[str, Any]:
     """GET /v2/account; cash is shown in whole cents."""
-    account_id, summary = brokerage.account_id, brokerage.summary()
-    power = cents(summary.buying_power)
+    account_id, summary, account = brokerage.account_id, brokerage.summary(), brokerage.account
+    power, settings, close = cents(summary.buying_power), account.configurations, account.last_close
     created = rfc3339(brokerage.opened_ns)
-    value = summary.long_value + summary.short_value
+    last_equity = brokerage.opening_cash if close is None else close.equity
     return {
         "id": account_id,
         "account_number": "PA" + account_id.replace("-", "")[:10].upper(),
@@ -25,7 +26,7 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
         "crypto_status": "ACTIVE",
         "currency": "USD",
         "buying_power": power,
-        "regt_buying_power": cents(summary.free_margin * 2),
+        "regt_buying_power": cents(summary.free_margin * min(summary.multiplier, Decimal(2))),
         "effective_buying_power": power,
         "non_marginable_buying_power": cents(summary.free_margin),
         "options_buying_power": cents(summary.free_margin),
@@ -33,23 +34,23 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
         "accrued_fees": "0",
         "pending_reg_taf_fees": "0",
         "portfolio_value": cents(summary.equity),
-        "position_market_value": cents(value),
+        "position_market_value": cents(summary.long_value + summary.short_value),
         "equity": cents(summary.equity),
-        "last_equity": cents(brokerage.opening_cash),
+        "last_equity": plain(last_equity),
         "long_market_value": cents(summary.long_value),
         "short_market_value": cents(summary.short_value),
-        "initial_margin": cents(summary.margin + summary.held_margin),
-        "maintenance_margin": cents(summary.margin),
-        "last_maintenance_margin": "0",
+        "initial_margin": cents(summary.initial_margin + summary.held_margin),
+        "maintenance_margin": cents(summary.maintenance_margin),
+        "last_maintenance_margin": "0" if close is None else cents(close.maintenance_margin),
         "sma": cents(summary.equity),
-        "multiplier": "4",
-        "shorting_enabled": True,
+        "multiplier": plain(summary.multiplier),
+        "shorting_enabled": summary.may_short and not settings.no_shorting,
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
-        "trade_suspended_by_user": False,
+        "trade_suspended_by_user": settings.suspend_trade,
         "created_at": created,
-        "balance_asof": created[:10],
+        "balance_asof": created[:10] if close is None else close.day,
         "crypto_tier": 1,
         "options_approved_level": 3,
         "options_trading_level": 3,
@@ -59,25 +60,28 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
     }
 
 
-def _millionths(amount: Decimal) -> str:
-    return plain(amount.quantize(_MILLIONTH, ROUND_HALF_UP))
+def position_json(
+    position: Position, price: Decimal | None, open_orders: list[Order], close: DayClose | None = None
+) -> dict[str, Any]:
+    """One position at a price; without one it stands at cost. A short has a negative quantity.
 
-
-def position_json(position: Position, price: Decimal | None, open_orders: list[Order]) -> dict[str, Any]:
-    """One position at a price; without one it stands at cost."""
+    `close` is the last day's: within the day, what was held then counts from its price, the rest from cost.
+    """
     asset, qty, cost = position.asset, position.qty, position.cost_basis
     closing = "sell" if qty > 0 else "buy"
-    held = sum((order.reserved_qty for order in open_orders if order.ticket.side == closing), Decimal(0))
-    free = max(Decimal(0), abs(qty) - held)
+    held = sum((order.reserved_qty for order in open_orders if order.ticket.side == closing), ZERO)
+    free = max(ZERO, abs(qty) - held)
     current = position.avg_entry_price if price is None else price
+    last_price = _last_price(position, close)
     profit = qty * current - cost
-    share = profit / abs(cost) if cost else Decimal(0)
+    day_cost = _day_cost(position, last_price, close)
+    day_profit = qty * current - day_cost
     return {
         "asset_id": asset.id,
         "symbol": asset.symbol,
         "exchange": asset.exchange,
         "asset_class": asset.asset_class,
-        "asset_marginable": not asset.is_crypto,
+        "asset_marginable": asset.is_marginable,
         "qty": plain(qty),
         "qty_available": plain(free if qty > 0 else -free),
         "avg_entry_price": _millionths(position.avg_entry_price),
@@ -85,10 +89,32 @@ def position_json(position: Position, price: Decimal | None, open_orders: list[O
         "market_value": _millionths(qty * current),
         "cost_basis": _millionths(cost),
         "unrealized_pl": _millionths(profit),
-        "unrealized_plpc": _millionths(share),
-        "unrealized_intraday_pl": _millionths(profit),
-        "unrealized_intraday_plpc": _millionths(share),
+        "unrealized_plpc": _share(profit, cost),
+        "unrealized_intraday_pl": _millionths(day_profit),
+        "unrealized_intraday_plpc": _share(day_profit, day_cost),
         "current_price": plain(current),
-        "lastday_price": plain(Decimal(asset.opening_price_cents) / 100),
-        "change_today": _millionths(current * 100 / asset.opening_price_cents - 1),
+        "lastday_price": plain(last_price),
+        "change_today": _share(current - last_price, last_price),
     }
+
+
+def _last_price(position: Position, close: DayClose | None) -> Decimal:
+    opening = Decimal(position.asset.opening_price_cents) / 100
+    return opening if close is None else close.prices.get(position.asset.symbol, opening)
+
+
+def _day_cost(position: Position, last_price: Decimal, close: DayClose | None) -> Decimal:
+    """What today's profit is counted from; sales are taken from what was bought today first."""
+    before = ZERO if close is None else close.quantities.get(position.asset.symbol, ZERO)
+    if before * position.qty <= 0:
+        return position.cost_basis
+    kept = min(abs(before), abs(position.qty)).copy_sign(position.qty)
+    return kept * last_price + (position.qty - kept) * position.avg_entry_price
+
+
+def _millionths(amount: Decimal) -> str:
+    return plain(amount.quantize(_MILLIONTH, ROUND_HALF_UP))
+
+
+def _share(part: Decimal, whole: Decimal) -> str:
+    return _millionths(part / abs(whole) if whole else ZERO)

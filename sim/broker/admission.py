@@ -1,16 +1,23 @@
-"""Whether the account allows an order: quantity to sell, buying power to open."""
+"""Whether the account allows an order: quantity to close, buying power to open, and no trade with itself."""
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from sim import refusals
-from sim.broker.account import Account
+from sim.amounts import SMALLEST_QTY, plain
+from sim.broker import wash_trades
+from sim.broker.account import Account, Summary, bound_part
 from sim.broker.matching import protective_price
+from sim.broker.order_classes import stop_loss_price, take_profit_price
 from sim.broker.orders import Order, Ticket
 from sim.exchange.touch import Touch
-from sim.refusals import Refused
 
 ZERO = Decimal(0)
+CENT = Decimal("0.01")
+LEAST_COIN_COST = Decimal(10)
+MOST_GROSS = 6  # times the equity: beyond, an account may only close (User Protection, 600 %)
+
+Mark = Callable[[str], Decimal | None]
 
 
 def intent(ticket: Ticket, held_qty: Decimal) -> str:
@@ -25,65 +32,155 @@ def admit(
     account: Account,
     open_orders: list[Order],
     touch: Touch | None,
-    mark: Callable[[str], Decimal | None],
+    mark: Mark,
 ) -> None:
     """Raise Refused if the account does not allow the order beside those that are open."""
-    held = account.qty(ticket.asset.symbol)
-    if ticket.side == "sell" and held > 0:
-        _check_free_qty(ticket, held, open_orders, touch)
+    settings = account.configurations
+    if settings.suspend_trade:
+        raise refusals.forbidden("new orders are rejected by user request")
+    if ticket.is_fractional and not ticket.asset.is_crypto and not settings.fractional_trading:
+        raise refusals.forbidden("fractional trading is disabled for this account")
+    symbol = ticket.asset.symbol
+    held = account.qty(symbol)
+    closes = held < 0 if ticket.side == "buy" else held > 0
+    beside = [order for order in open_orders if order.ticket.asset.symbol == symbol]
+    _check_intent(ticket, held)
+    check_against_market(ticket, mark(symbol))
+    _check_class(ticket, closes)
+    wash_trades.check(ticket, beside)
+    if (
+        ticket.side == "sell"
+        and ticket.asset.borrow_status == "hard_to_borrow"
+        and ticket.time_in_force != "day"
+    ):
+        raise refusals.invalid(f'only day orders are allowed for hard-to-borrow asset "{symbol}"')
+    if closes or (ticket.side == "sell" and ticket.asset.is_crypto):
+        _check_free_qty(ticket, abs(held), beside, touch)
         return
+    summary = account.summary(mark, open_orders)
     if ticket.side == "sell":
-        _check_short(ticket, held)
-    covering = -held if ticket.side == "buy" and held < 0 else ZERO
-    _check_buying_power(ticket, covering, account, open_orders, touch, mark)
+        _check_short(ticket, account, summary)
+    if held == 0:
+        _check_opposite(ticket, beside)
+    _check_buying_power(ticket, summary, touch)
 
 
-def _check_free_qty(ticket: Ticket, held: Decimal, open_orders: list[Order], touch: Touch | None) -> None:
+def check_against_market(ticket: Ticket, price: Decimal | None) -> None:
+    """Raise Refused if a stop would be woken at once, or a leg lies on the wrong side of its base price.
+
+    The base price is what the entry asks for, or else the last price; an OCO is measured by the last price.
+    """
+    if price is None:
+        return
+    stop = ticket.stop_price
+    if stop is not None:
+        fields = {"stop_price": plain(stop), "market_price": plain(price)}
+        if ticket.side == "sell" and stop >= price:
+            raise refusals.invalid("stop price must be less than current price", **fields)
+        if ticket.side == "buy" and stop <= price:
+            raise refusals.invalid("stop price must be greater than current price", **fields)
+    if not ticket.legs:
+        return
+    if ticket.order_class == "oco":
+        _check_base(None, stop_loss_price(ticket), price, ticket.side == "sell")
+        return
+    base = ticket.limit_price if ticket.limit_price is not None else stop if stop is not None else price
+    _check_base(take_profit_price(ticket), stop_loss_price(ticket), base, ticket.side == "buy")
+
+
+def _check_base(profit: Decimal | None, loss: Decimal | None, base: Decimal, leaves_long: bool) -> None:
+    above, below = (profit, loss) if leaves_long else (loss, profit)
+    profit_name, loss_name = "take_profit.limit_price", "stop_loss.stop_price"
+    above_name, below_name = (profit_name, loss_name) if leaves_long else (loss_name, profit_name)
+    if below is not None and below > base - CENT:
+        raise refusals.invalid(f"{below_name} must be <= base_price - 0.01", base_price=plain(base))
+    if above is not None and above < base + CENT:
+        raise refusals.invalid(f"{above_name} must be >= base_price + 0.01", base_price=plain(base))
+
+
+def _check_intent(ticket: Ticket, held: Decimal) -> None:
+    inferred, said = intent(ticket, held), ticket.position_intent
+    if said is not None and said != inferred:
+        raise refusals.invalid(f"position intent mismatch, inferred: {inferred}, specified: {said}")
+
+
+def _check_class(ticket: Ticket, closes: bool) -> None:
+    if ticket.order_class == "bracket" and closes:
+        raise refusals.invalid("bracket orders must be entry orders")
+    if ticket.order_class == "oco" and not closes:
+        raise refusals.invalid("oco orders must be exit orders")
+
+
+def _check_opposite(ticket: Ticket, beside: list[Order]) -> None:
+    """Nobody opens both ways at once: where there is no position, any order of the other side opens one."""
+    if any(order.ticket.side != ticket.side and order.is_due for order in beside):
+        if ticket.side == "sell":
+            raise refusals.forbidden("cannot open a short sell while a long buy order is open")
+        raise refusals.forbidden("cannot open a long buy while a short sell order is open")
+
+
+def _check_free_qty(ticket: Ticket, held: Decimal, beside: list[Order], touch: Touch | None) -> None:
+    """What closes is there and not bound by other orders: through zero Alpaca lets nobody go."""
     symbol = ticket.asset.symbol
-    sells = [
-        order for order in open_orders if order.ticket.asset.symbol == symbol and order.ticket.side == "sell"
-    ]
-    bound = min(held, sum((order.reserved_qty for order in sells), ZERO))
-    requested = ticket.qty
-    if requested is None:
-        assert ticket.notional is not None
-        bid = None if touch is None else touch.bid
-        requested = ZERO if not bid else ticket.notional / bid
-    if requested > held - bound:
-        raise refusals.quantity(symbol, requested, held, bound, [order.id for order in sells])
-
-
-def _check_short(ticket: Ticket, held: Decimal) -> None:
-    symbol = ticket.asset.symbol
+    price = None if touch is None else touch.bid if ticket.side == "sell" else touch.ask
+    closing = [(order, _closed_qty(order, price)) for order in beside if order.ticket.side == ticket.side]
+    bound = min(held, sum((qty for _, qty in closing), ZERO))
+    requested = ticket.qty if ticket.qty is not None else _by_value(ticket.notional, price)
+    if requested <= held - bound:
+        return
     if ticket.asset.is_crypto:
-        coin = symbol.split("/")[0]
-        requested = ticket.qty if ticket.qty is not None else ZERO
-        raise Refused(
-            403,
-            40310000,
-            f"insufficient balance for {coin} (requested: {requested:f}, available: {held:f})",
-            available=f"{held:f}",
-            symbol=symbol,
-        )
-    if ticket.qty is None or ticket.qty % 1 != 0:
+        coin, _, quoted_in = symbol.partition("/")
+        raise refusals.balance(coin, requested, held - bound, held, quoted_in)
+    raise refusals.quantity(symbol, requested, held, bound, [order.id for order, qty in closing if qty > 0])
+
+
+def _closed_qty(order: Order, price: Decimal | None) -> Decimal:
+    if order.ticket.notional is None:
+        return order.reserved_qty
+    return _by_value(order.ticket.notional - order.filled_value, price)
+
+
+def _by_value(value: Decimal | None, price: Decimal | None) -> Decimal:
+    if value is None or not price:
+        return ZERO
+    return (value / price).quantize(SMALLEST_QTY, ROUND_HALF_UP)
+
+
+def _check_short(ticket: Ticket, account: Account, summary: Summary) -> None:
+    if ticket.is_fractional:
         raise refusals.invalid("fractional orders cannot be sold short")
+    if account.configurations.no_shorting or not summary.may_short:
+        raise refusals.forbidden("account is not allowed to short")
+    if not ticket.asset.is_shortable:
+        raise refusals.invalid(f'asset "{ticket.asset.symbol}" cannot be sold short')
 
 
-def _check_buying_power(
-    ticket: Ticket,
-    covering: Decimal,
-    account: Account,
-    open_orders: list[Order],
-    touch: Touch | None,
-    mark: Callable[[str], Decimal | None],
-) -> None:
-    price = protective_price(ticket, touch)
+def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -> None:
+    """What opens can be paid for: buys at their limit, at the market at the offer; shorts 3 % above it.
+
+    The offer is the far side of the quote, which is what Alpaca's order documents value a market order at
+    while the market is open; older ones put a collar of 2.5 to 4 % on top, which stops to buy still have.
+    """
+    if summary.gross_value > MOST_GROSS * summary.equity:
+        raise refusals.forbidden("account is restricted to liquidation only")
     if ticket.notional is not None:
-        cost = ticket.notional - covering * price
+        cost = ticket.notional
     else:
         assert ticket.qty is not None
-        cost = (ticket.qty - covering) * price
-    summary = account.summary(mark, open_orders)
-    available = summary.free_margin if ticket.asset.is_crypto else summary.buying_power
-    if cost > available:
+        cost = ticket.qty * protective_price(ticket, touch)
+    if ticket.asset.is_crypto:
+        _check_balance(ticket, cost, summary)
+        return
+    if cost * bound_part(ticket.asset, summary.multiplier) > summary.free_margin:
+        available = summary.free_margin / bound_part(ticket.asset, summary.multiplier)
         raise refusals.buying_power(available, cost)
+
+
+def _check_balance(ticket: Ticket, cost: Decimal, summary: Summary) -> None:
+    """Coins are paid in what the pair is quoted in, and the account has dollars alone."""
+    quoted_in = ticket.asset.symbol.partition("/")[2]
+    available, balance = (summary.free_margin, summary.cash) if quoted_in == "USD" else (ZERO, ZERO)
+    if cost > available:
+        raise refusals.balance(quoted_in, cost, available, balance, quoted_in)
+    if 0 < cost < LEAST_COIN_COST:
+        raise refusals.forbidden(f"cost basis must be >= minimal amount of order {LEAST_COIN_COST}")

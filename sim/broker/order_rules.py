@@ -1,160 +1,259 @@
-"""What a well-formed order is: Alpaca's rules about fields, before anything is known of the account."""
+"""What a well-formed order is: Alpaca's rules about fields, before anything is known of the account.
 
+The words of refusals are Alpaca's where somebody has seen them; where nobody has, they follow its pattern.
+"""
+
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-import msgspec
-
 from sim.amounts import CENT, SMALLEST_QTY, is_finer, plain
-from sim.broker.orders import Order, Ticket
+from sim.broker.order_classes import check_legs, leg_tickets
+from sim.broker.order_requests import OrderRequest
+from sim.broker.orders import Ticket
 from sim.exchange.assets import Asset, Assets
-from sim.refusals import invalid, malformed
+from sim.refusals import forbidden, invalid, malformed
 
-STOCK_TYPES = ("market", "limit", "stop", "stop_limit")
+STOCK_TYPES = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 CRYPTO_TYPES = ("market", "limit", "stop_limit")
+FRACTIONAL_TYPES = ("market", "limit", "stop", "stop_limit")
 STOCK_TIMES = ("day", "gtc", "opg", "cls", "ioc", "fok")
 CRYPTO_TIMES = ("gtc", "ioc")
+CLASSES = ("simple", "bracket", "oco", "oto")
+INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
 MOST = Decimal(1_000_000_000)  # of shares, and of dollars: sums of money stay exact in 28 digits
+_LEAST_NOTIONAL = Decimal(1)
+_LEAST_TRAIL_PERCENT = Decimal("0.1")
 _LONGEST_CLIENT_ID = 128
+_MOST_DECIMALS = 40  # what nobody means, and what would take memory to write out
 _SUB_DOLLAR_STEP = Decimal("0.0001")
+_OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}")
 
 
-class OrderRequest(msgspec.Struct, frozen=True):
-    """The body of POST /v2/orders; numbers may come as numbers or as strings."""
+def ticket(
+    request: OrderRequest,
+    assets: Assets,
+    new_client_id: Callable[[], str],
+    fractions_are_market_only: bool = False,
+) -> Ticket:
+    """The request as a checked ticket, with its legs; raises Refused in Alpaca's words.
 
-    symbol: str | None = None
-    qty: Decimal | None = None
-    notional: Decimal | None = None
-    side: str | None = None
-    type: str | None = None
-    time_in_force: str | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    client_order_id: str | None = None
-    extended_hours: bool | None = None
-    order_class: str | None = None
+    Fractions of shares may be bought and sold by market, limit, stop and stop-limit orders, as Alpaca's later
+    documents say, or by market orders alone, as its API description says.
+    """
+    asset = _asset(request, assets)
+    order_class = request.order_class or "simple"
+    if order_class not in CLASSES:
+        raise malformed("invalid order_class")
+    side = _side(request)
+    kind = _kind(request, asset)
+    limit_price = request.limit_price
+    if order_class == "oco":
+        if kind != "limit":
+            raise malformed("oco orders must be limit orders")
+        # The order itself is the take-profit; a limit price beside it says the same or nothing.
+        limit_price = request.take_profit.limit_price if request.take_profit else None
+    made = Ticket(
+        client_order_id=request.client_order_id or new_client_id(),
+        asset=asset,
+        side=side,
+        type=kind,
+        time_in_force=time_in_force(request.time_in_force, asset),
+        qty=request.qty,
+        notional=request.notional,
+        limit_price=limit_price,
+        stop_price=request.stop_price,
+        extended_hours=bool(request.extended_hours),
+        trail_price=request.trail_price,
+        trail_percent=request.trail_percent,
+        order_class="" if order_class == "simple" else order_class,
+        position_intent=request.position_intent,
+    )
+    legs = leg_tickets(made, request.take_profit, request.stop_loss, new_client_id)
+    return checked(replace(made, legs=legs), fractions_are_market_only)
 
 
-class ReplaceRequest(msgspec.Struct, frozen=True):
-    """The body of PATCH /v2/orders/{id}."""
+def checked(made: Ticket, fractions_are_market_only: bool = False) -> Ticket:
+    """The ticket, if it and its legs keep every rule about fields; raises Refused."""
+    if len(made.client_order_id) > _LONGEST_CLIENT_ID:
+        raise malformed(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")
+    _check_size(made)
+    _check_fractions(made, fractions_are_market_only)
+    _check_prices(made, "")
+    _check_times(made)
+    if made.legs:
+        check_legs(made)
+        for leg in made.legs:
+            _check_prices(leg, "take_profit." if leg.type == "limit" else "stop_loss.")
+    return made
 
-    qty: Decimal | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    time_in_force: str | None = None
-    client_order_id: str | None = None
+
+def time_in_force(value: str | None, asset: Asset) -> str:
+    """The time in force, if the asset knows it; raises Refused."""
+    if value is None:
+        raise malformed("time_in_force is required")
+    if value not in STOCK_TIMES:
+        raise malformed("invalid time_in_force")
+    if asset.is_crypto and value not in CRYPTO_TIMES:
+        raise invalid("invalid crypto time_in_force")
+    return value
 
 
-def ticket(request: OrderRequest, assets: Assets, new_client_id: str) -> Ticket:
-    """The request as a checked ticket; raises Refused in Alpaca's words."""
+def _asset(request: OrderRequest, assets: Assets) -> Asset:
+    is_option = request.symbol is not None and _OPTION.fullmatch(request.symbol)
+    if request.order_class == "mleg" or request.legs or is_option:
+        raise invalid("options and multi-leg orders are not supported by this simulator")
+    if request.advanced_instructions:
+        raise forbidden("account not allowed to use advanced_instructions")
     if not request.symbol:
         raise malformed("symbol is required")
     asset = assets.find(request.symbol)
     if asset is None:
         raise invalid(f'asset "{request.symbol}" not found')
-    if request.order_class not in (None, "", "simple"):
-        raise invalid(f"order_class {request.order_class} is not supported here; allowed: simple")
-    made = Ticket(
-        client_order_id=request.client_order_id or new_client_id,
-        asset=asset,
-        side=_one_of("side", request.side, ("buy", "sell")),
-        type=_one_of("type", request.type, CRYPTO_TYPES if asset.is_crypto else STOCK_TYPES),
-        time_in_force=_one_of(
-            "time_in_force", request.time_in_force, CRYPTO_TIMES if asset.is_crypto else STOCK_TIMES
-        ),
-        qty=request.qty,
-        notional=request.notional,
-        limit_price=request.limit_price,
-        stop_price=request.stop_price,
-        extended_hours=bool(request.extended_hours),
-    )
-    return _checked(made)
+    if not asset.is_active:
+        raise malformed(f"asset {asset.symbol} is not active")
+    if not asset.is_tradable:
+        raise invalid(f'asset "{asset.symbol}" is not tradable')
+    return asset
 
 
-def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticket:
-    """The ticket of the order that replaces `order`, for what is left of it.
-
-    A new `qty` counts what is filled already, as FIX does; Alpaca does not say.
-    """
-    old = order.ticket
-    if old.qty is None or old.qty % 1 != 0:
-        if request.qty is not None:
-            raise invalid("qty of a notional or fractional order cannot be replaced")
-        qty = None if old.qty is None else order.remaining_qty
-    else:
-        qty = (old.qty if request.qty is None else request.qty) - order.filled_qty
-        if qty <= 0:
-            raise invalid(f"qty must be more than what is filled: {plain(order.filled_qty)}")
-    for name in ("limit_price", "stop_price"):
-        if getattr(request, name) is not None and getattr(old, name) is None:
-            raise invalid(f"{name} cannot be replaced: the order has none")
-    times = CRYPTO_TIMES if old.asset.is_crypto else STOCK_TIMES
-    return _checked(
-        replace(
-            old,
-            client_order_id=request.client_order_id or new_client_id,
-            time_in_force=_one_of("time_in_force", request.time_in_force or old.time_in_force, times),
-            qty=qty,
-            limit_price=old.limit_price if request.limit_price is None else request.limit_price,
-            stop_price=old.stop_price if request.stop_price is None else request.stop_price,
-        )
-    )
+def _side(request: OrderRequest) -> str:
+    """The side, or what the intent says it is."""
+    if request.position_intent is not None and request.position_intent not in INTENTS:
+        raise malformed("invalid position_intent")
+    if request.side is None:
+        if request.position_intent is None:
+            raise malformed("side is required")
+        return request.position_intent.partition("_")[0]
+    if request.side not in ("buy", "sell"):
+        raise malformed("invalid side")
+    return request.side
 
 
-def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str:
-    if value is None:
-        raise malformed(f"{name} is required")
-    if value not in allowed:
-        raise invalid(f"invalid {name} {value}; allowed: {', '.join(allowed)}")
-    return value
-
-
-def _checked(made: Ticket) -> Ticket:
-    if len(made.client_order_id) > _LONGEST_CLIENT_ID:
-        raise malformed(f"client_order_id must be no longer than {_LONGEST_CLIENT_ID} characters")
-    _check_size(made)
-    _check_price(made, "limit_price", made.limit_price, made.type in ("limit", "stop_limit"))
-    _check_price(made, "stop_price", made.stop_price, made.type in ("stop", "stop_limit"))
-    if made.extended_hours and (made.type != "limit" or made.time_in_force not in ("day", "gtc")):
-        raise invalid("extended hours order must be DAY or GTC limit orders")
-    return made
+def _kind(request: OrderRequest, asset: Asset) -> str:
+    kind = request.type if request.type is not None else request.order_type
+    if kind is None:
+        raise malformed("type is required")
+    if kind not in STOCK_TYPES:
+        raise malformed("invalid order type")
+    if asset.is_crypto and kind not in CRYPTO_TYPES:
+        raise malformed("invalid order type for crypto order")
+    return kind
 
 
 def _check_size(made: Ticket) -> None:
-    if (made.qty is None) == (made.notional is None):
-        raise malformed("qty or notional is required, and only one of them")
+    if made.qty is None and made.notional is None:
+        raise malformed("qty or notional is required")
+    if made.qty is not None and made.notional is not None:
+        raise malformed("only one of qty or notional is accepted")
     if made.qty is not None:
-        if not made.qty.is_finite() or not 0 < made.qty <= MOST:
-            raise malformed(f"qty must be > 0 and <= {plain(MOST)}")
+        _check_amount("qty", made.qty)
         if is_finer(made.qty, SMALLEST_QTY):
             raise invalid("qty must be limited to 9 decimal places")
-        if made.qty % 1 != 0 and not made.asset.is_crypto and made.time_in_force != "day":
-            raise invalid("fractional orders must be DAY orders")
     if made.notional is not None:
-        if not made.notional.is_finite() or not 1 <= made.notional <= MOST:
-            raise invalid(f"notional amount must be >= 1.00 and <= {plain(MOST)}")
+        if not made.notional.is_finite() or made.notional < _LEAST_NOTIONAL:
+            raise invalid("notional amount must be >= 1.00")
+        _check_amount("notional", made.notional)
         if is_finer(made.notional, CENT):
             raise invalid("notional value must be limited to 2 decimal places")
-        if made.type != "market" or not (made.asset.is_crypto or made.time_in_force == "day"):
-            raise invalid("notional orders must be DAY market orders")
 
 
-def _check_price(made: Ticket, name: str, price: Decimal | None, is_needed: bool) -> None:
-    if price is None:
-        if is_needed:
-            raise malformed(f"{made.type} orders require {name}")
+def _check_fractions(made: Ticket, are_market_only: bool) -> None:
+    if not made.is_fractional or made.asset.is_crypto:
         return
-    if not is_needed:
-        raise malformed(f"{made.type} orders must not have {name}")
-    if not price.is_finite() or not 0 < price <= MOST:
-        raise malformed(f"{name} must be > 0 and <= {plain(MOST)}")
-    if is_finer(price, _step(made.asset, price)):
+    if not made.asset.is_fractionable:
+        raise forbidden(f'asset "{made.asset.symbol}" is not fractionable')
+    if made.order_class:
+        raise invalid("fractional orders must be simple orders")
+    if made.time_in_force != "day":
+        raise invalid("fractional orders must be DAY orders")
+    # An order by value works with market orders alone (OpenAPI, and alpaca-py's own description).
+    if made.type != "market" and (are_market_only or made.notional is not None):
+        raise invalid("fractional orders must be market orders")
+    if made.type not in FRACTIONAL_TYPES:
+        raise invalid("fractional orders must be market, limit, stop, or stop_limit orders")
+
+
+def _check_prices(made: Ticket, prefix: str) -> None:
+    """Each type has its prices and no others; `prefix` names the leg they were given in."""
+    has_limit, has_stop = made.limit_price is not None, made.stop_price is not None
+    if made.type == "market" and (has_limit or has_stop):
+        raise malformed("market orders require no stop or limit price")
+    if made.type == "trailing_stop" and (has_limit or has_stop):
+        raise malformed("trailing stop orders require no stop or limit price")
+    if made.type == "stop_limit" and not (has_limit and has_stop):
+        raise malformed("stop limit orders require both stop and limit price")
+    if made.type == "limit" and not has_limit:
+        raise malformed("limit orders require a limit price")
+    if made.type == "limit" and has_stop:
+        raise malformed("limit orders require no stop price")
+    if made.type == "stop" and not has_stop:
+        raise malformed("stop orders require a stop price")
+    if made.type == "stop" and has_limit:
+        raise malformed("stop orders require no limit price")
+    for name, price in (("limit_price", made.limit_price), ("stop_price", made.stop_price)):
+        if price is not None:
+            _check_price(made.asset, prefix + name, price)
+    _check_trail(made)
+
+
+def _check_price(asset: Asset, name: str, price: Decimal) -> None:
+    _check_amount(name.replace("_", " "), price)
+    if is_finer(price, _step(asset, price)):
         raise invalid(
             f"invalid {name} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"
         )
 
 
+def _check_trail(made: Ticket) -> None:
+    price, percent = made.trail_price, made.trail_percent
+    if made.type != "trailing_stop":
+        for name, trail in (("trail_price", price), ("trail_percent", percent)):
+            if trail is not None:
+                raise malformed(f"{made.type.replace('_', ' ')} orders must not have {name}")
+        return
+    if (price is None) == (percent is None):
+        raise malformed("trailing stop orders must specify one of trail_price or trail_percent")
+    if price is not None:
+        _check_amount("trail_price", price)
+    if percent is not None:
+        _check_amount("trail_percent", percent)
+        if percent < _LEAST_TRAIL_PERCENT:
+            raise malformed("trail_percent must be greater than or equal to 0.1")
+        if percent >= 100:
+            raise malformed("trail_percent must be less than 100")
+
+
+def _check_times(made: Ticket) -> None:
+    if made.extended_hours:
+        if made.type in ("stop", "stop_limit"):
+            raise invalid("stop orders are not eligible for extended hours trading")
+        if made.type != "limit" or made.time_in_force not in ("day", "gtc"):
+            raise invalid("extended hours order must be DAY or GTC limit orders")
+        if made.order_class:
+            raise invalid("extended hours order must be simple orders")
+    if made.asset.is_crypto or made.time_in_force in ("day", "gtc"):
+        return
+    if made.order_class:
+        raise invalid(f"{made.order_class} orders must be DAY or GTC orders")
+    # Market and limit orders alone can be for an auction or for now or never (documented table of times).
+    if made.type not in ("market", "limit"):
+        raise invalid(f"{made.type.replace('_', ' ')} orders must be DAY or GTC orders")
+
+
+def _check_amount(name: str, amount: Decimal) -> None:
+    if not amount.is_finite() or amount <= 0:
+        raise malformed(f"{name} must be > 0")
+    if amount > MOST:
+        raise malformed(f"{name} must be <= {plain(MOST)}")
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_MOST_DECIMALS:
+        raise malformed(f"{name} must have no more than {_MOST_DECIMALS} decimal places")
+
+
 def _step(asset: Asset, price: Decimal) -> Decimal:
+    """The smallest step of a price: a cent, below a dollar a hundredth of one (Rule 612 of Reg NMS)."""
     if asset.is_crypto:
         return SMALLEST_QTY
     return CENT if price >= 1 else _SUB_DOLLAR_STEP

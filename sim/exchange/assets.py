@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.exchange.assets_known import KNOWN
+from sim.exchange.assets_peculiar import PECULIAR
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?")
 _PAIR = re.compile(r"[A-Z0-9]{2,8}/(USD|USDT|USDC|BTC)")
@@ -14,12 +15,21 @@ _NAMESPACE = uuid.UUID("5c6a1d0e-8a52-4a8e-9d2c-3f1c7f6b2a10")
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One tradable thing; `opening_price` is where a generated market starts, in hundredths of a dollar."""
+    """One tradable thing; `opening_price_cents` is where a generated market starts.
+
+    `borrow_status` is easy_to_borrow, hard_to_borrow (sold short for the day alone) or not_shortable.
+    `maintenance_percent` is the part of a position's value that its owner must have as equity.
+    """
 
     symbol: str
     name: str
     exchange: str
     opening_price_cents: int
+    is_active: bool = True
+    is_tradable: bool = True
+    is_fractionable: bool = True
+    borrow_status: str = "easy_to_borrow"
+    maintenance_percent: int = 30
 
     @property
     def is_crypto(self) -> bool:
@@ -30,6 +40,16 @@ class Asset:
     def asset_class(self) -> str:
         """Alpaca's name of the class."""
         return "crypto" if self.is_crypto else "us_equity"
+
+    @property
+    def is_marginable(self) -> bool:
+        """Whether money is lent on it: on no coins, and on no share that must be paid for in full."""
+        return not self.is_crypto and self.maintenance_percent < 100
+
+    @property
+    def is_shortable(self) -> bool:
+        """Whether it can be sold without having it."""
+        return not self.is_crypto and self.borrow_status != "not_shortable"
 
     @property
     def id(self) -> str:
@@ -53,6 +73,9 @@ class Assets:
 
     def __init__(self) -> None:
         self._by_symbol: dict[str, Asset] = {row[0]: Asset(*row) for row in KNOWN}
+        self._by_symbol |= {
+            symbol: Asset(symbol, *row, **traits) for symbol, (row, traits) in PECULIAR.items()
+        }
         self._by_id = {asset.id: asset for asset in self._by_symbol.values()}
 
     def add(self, symbol: str) -> Asset:
@@ -80,23 +103,25 @@ class Assets:
 
 def asset_json(asset: Asset) -> dict[str, Any]:
     """The asset as GET /v2/assets answers."""
+    margin = 100 if asset.is_crypto else asset.maintenance_percent
+    attributes = ["fractional_eh_enabled"] if asset.is_fractionable else []
     body: dict[str, Any] = {
         "id": asset.id,
         "class": asset.asset_class,
         "exchange": asset.exchange,
         "symbol": asset.symbol,
         "name": asset.name,
-        "status": "active",
-        "tradable": True,
-        "marginable": not asset.is_crypto,
-        "shortable": not asset.is_crypto,
-        "easy_to_borrow": not asset.is_crypto,
-        "borrow_status": "not_shortable" if asset.is_crypto else "easy_to_borrow",
-        "fractionable": True,
-        "maintenance_margin_requirement": 100 if asset.is_crypto else 30,
-        "margin_requirement_long": "100" if asset.is_crypto else "30",
-        "margin_requirement_short": "100" if asset.is_crypto else "30",
-        "attributes": [] if asset.is_crypto else ["fractional_eh_enabled", "has_options"],
+        "status": "active" if asset.is_active else "inactive",
+        "tradable": asset.is_active and asset.is_tradable,
+        "marginable": asset.is_marginable,
+        "shortable": asset.is_shortable,
+        "easy_to_borrow": asset.is_shortable and asset.borrow_status == "easy_to_borrow",
+        "borrow_status": asset.borrow_status if asset.is_shortable else "not_shortable",
+        "fractionable": asset.is_fractionable,
+        "maintenance_margin_requirement": margin,
+        "margin_requirement_long": str(margin),
+        "margin_requirement_short": str(margin),
+        "attributes": [] if asset.is_crypto else [*attributes, "has_options"],
     }
     if asset.is_crypto:
         body |= {

@@ -7,8 +7,8 @@ from uuid import UUID
 from aiohttp import web
 
 from sim import refusals
-from sim.broker import order_rules
-from sim.broker.order_rules import OrderRequest, ReplaceRequest
+from sim.broker import order_rules, replace_rules
+from sim.broker.order_requests import OrderRequest, ReplaceRequest
 from sim.broker.orders import Order, order_json
 from sim.desk import Desks
 from sim.rest.door import ACCOUNT, answer, body_as
@@ -40,7 +40,7 @@ class OrderRoutes:
         """POST /v2/orders: pending_new, or a refusal."""
         desk = self._desks.of(request[ACCOUNT])
         wanted = body_as(OrderRequest, await request.read())
-        ticket = order_rules.ticket(wanted, desk.assets, desk.new_id())
+        ticket = order_rules.ticket(wanted, desk.assets, desk.new_id)
         order = await desk.submit(ticket)
         taken = order_json(order)
         await desk.let_updates_lead(order)
@@ -70,9 +70,8 @@ class OrderRoutes:
         desk = self._desks.of(request[ACCOUNT])
         old = desk.brokerage.find(_order_id(request))
         wanted = body_as(ReplaceRequest, await request.read())
-        if not old.is_open:
-            raise refusals.invalid(f'order is already in "{old.status}" state')
-        order = await desk.replace(old.id, order_rules.replaced(old, wanted, desk.new_id()))
+        replace_rules.check_replaceable(old)
+        order = await desk.replace(old.id, replace_rules.replaced(old, wanted, desk.new_id()))
         taken = order_json(order)
         await desk.let_updates_lead(order)
         return answer(taken)

@@ -83,7 +83,8 @@ def _held(desk: Desk, name: str) -> Position:
 
 def _position_json(desk: Desk, position: Position) -> dict[str, Any]:
     brokerage, symbol = desk.brokerage, position.asset.symbol
-    return position_json(position, brokerage.mark(symbol), brokerage.open_orders(symbol))
+    close = brokerage.account.last_close
+    return position_json(position, brokerage.mark(symbol), brokerage.open_orders(symbol), close)
 
 
 def _closing(desk: Desk, position: Position, query: Mapping[str, str]) -> Ticket:

@@ -1,29 +1,21 @@
-"""Cash, positions, and what both allow."""
+"""Cash, positions, margin, and how an account shows them."""
 
 from decimal import Decimal
 
-import pytest
-
 from sim.broker.account import Account
-from sim.broker.admission import admit, intent
+from sim.broker.account_json import account_json, position_json
+from sim.broker.brokerage import Brokerage
+from sim.broker.configurations import Configurations
 from sim.broker.orders import Order, Ticket
-from sim.exchange.assets import Asset, made_up
+from sim.exchange.assets import Asset, Assets, made_up
+from sim.exchange.hours import MarketHours
 from sim.exchange.touch import Touch
-from sim.refusals import Refused
 
 AAPL, COIN = made_up("AAPL"), made_up("BTC/USD")
-TOUCH = Touch(Decimal("99.99"), Decimal(100))
 
 
-def ticket(side: str, qty: str, asset: Asset = AAPL) -> Ticket:
-    return Ticket("c", asset, side, "market", "day", Decimal(qty))
-
-
-def check(account: Account, wanted: Ticket, *open_tickets: Ticket) -> None:
-    orders = [
-        Order(str(n), held, "", Decimal(100), 1, 1, status="new") for n, held in enumerate(open_tickets)
-    ]
-    admit(wanted, account, orders, TOUCH, lambda symbol: Decimal(100))
+def hundred(symbol: str) -> Decimal:
+    return Decimal(100)
 
 
 def holding(qty: str, asset: Asset = AAPL) -> Account:
@@ -31,6 +23,30 @@ def holding(qty: str, asset: Asset = AAPL) -> Account:
     side = "buy" if Decimal(qty) > 0 else "sell"
     account.fill(asset, side, abs(Decimal(qty)), Decimal(100))
     return account
+
+
+def order(side: str, qty: int, asset: Asset = AAPL) -> Order:
+    ticket = Ticket("c", asset, side, "limit", "day", Decimal(qty), limit_price=Decimal(100))
+    return Order("1", ticket, "", Decimal(100), 1, 1, status="new")
+
+
+class Quiet:
+    def touch(self, symbol: str) -> Touch | None:
+        return None
+
+    def traded_at(self, symbol: str) -> Decimal | None:
+        return Decimal(100)
+
+    def is_halted(self, symbol: str) -> bool:
+        return False
+
+
+def shown(account: Account) -> dict[str, object]:
+    brokerage = Brokerage(
+        1, Decimal(100_000), Quiet(), MarketHours(True), lambda: "01234567-89ab", lambda: 0.5
+    )
+    brokerage.account = account
+    return account_json(brokerage)
 
 
 def test_a_position_through_zero_costs_what_its_rest_cost() -> None:
@@ -48,64 +64,85 @@ def test_a_position_through_zero_costs_what_its_rest_cost() -> None:
     assert account.cash == 1000 - 40 - 80 + 60 + 120 - 44
 
 
-def test_an_empty_account_buys_shares_for_four_times_its_cash() -> None:
-    check(Account(Decimal(100_000)), ticket("buy", "4000"))
-    with pytest.raises(Refused) as refused:
-        check(Account(Decimal(100_000)), ticket("buy", "4001"))
-    assert refused.value.status == 403
-    assert refused.value.body == {
-        "code": 40310000,
-        "message": "insufficient buying power",
-        "buying_power": "400000",
-        "cost_basis": "400100",
-    }
+def test_shares_bind_a_quarter_of_their_value_and_coins_all_of_it() -> None:
+    shares, coins = holding("400").summary(hundred, ()), holding("400", COIN).summary(hundred, ())
+    assert (shares.margin, shares.free_margin, shares.buying_power) == (10_000, 90_000, 360_000)
+    assert (coins.margin, coins.free_margin, coins.buying_power) == (40_000, 60_000, 240_000)
+    assert (shares.initial_margin, shares.maintenance_margin) == (20_000, 12_000)
+    assert (coins.initial_margin, coins.maintenance_margin) == (40_000, 40_000)
 
 
-def test_coins_are_bought_without_credit() -> None:
-    check(Account(Decimal(100_000)), ticket("buy", "1000", COIN))
-    with pytest.raises(Refused, match="insufficient buying power"):
-        check(Account(Decimal(100_000)), ticket("buy", "1001", COIN))
+def test_a_dangerous_asset_binds_what_it_must_be_kept_with() -> None:
+    soxl = Assets().find("SOXL")
+    assert soxl is not None
+    assert holding("400", soxl).summary(hundred, ()).margin == 30_000
 
 
-def test_open_orders_hold_buying_power() -> None:
-    check(Account(Decimal(100_000)), ticket("buy", "1000"), ticket("buy", "3000"))
-    with pytest.raises(Refused, match="insufficient buying power"):
-        check(Account(Decimal(100_000)), ticket("buy", "1001"), ticket("buy", "3000"))
+def test_a_short_binds_like_a_long_position() -> None:
+    summary = holding("-400").summary(hundred, ())
+    assert (summary.short_value, summary.gross_value, summary.equity) == (-40_000, 40_000, 100_000)
+    assert summary.free_margin == 90_000
 
 
-def test_an_order_that_closes_holds_none() -> None:
-    account = holding("-3000")
-    check(account, ticket("buy", "1000"), ticket("buy", "3000"))
+def test_the_owner_may_have_less_lent() -> None:
+    account = Account(Decimal(100_000), configurations=Configurations(max_margin_multiplier=2))
+    assert account.summary(hundred, ()).buying_power == 200_000
+    account.configurations = Configurations(max_margin_multiplier=1)
+    assert account.summary(hundred, ()).buying_power == 100_000
+    assert shown(account)["multiplier"] == "1"
+    assert shown(account)["regt_buying_power"] == "100000"
 
 
-def test_what_is_not_there_or_not_free_is_not_sold() -> None:
-    check(holding("10"), ticket("sell", "10"))
-    with pytest.raises(Refused) as refused:
-        check(holding("10"), ticket("sell", "7"), ticket("sell", "4"))
-    assert refused.value.status == 403
-    assert refused.value.body == {
-        "code": 40310000,
-        "message": "insufficient qty available for order (requested: 7, available: 6)",
-        "symbol": "AAPL",
-        "existing_qty": "10",
-        "held_for_orders": "4",
-        "available": "6",
-        "related_orders": ["0"],
-    }
+def test_nothing_is_lent_on_less_than_two_thousand() -> None:
+    summary = Account(Decimal("1999.99")).summary(hundred, ())
+    assert (summary.multiplier, summary.buying_power, summary.may_short) == (1, Decimal("1999.99"), False)
+    assert Account(Decimal(2000)).summary(hundred, ()).buying_power == 8000
 
 
-def test_shares_are_sold_short_whole_and_coins_not_at_all() -> None:
-    check(Account(Decimal(100_000)), ticket("sell", "10"))
-    with pytest.raises(Refused, match="sold short"):
-        check(Account(Decimal(100_000)), ticket("sell", "0.5"))
-    with pytest.raises(Refused, match="insufficient balance for BTC"):
-        check(Account(Decimal(100_000)), ticket("sell", "1", COIN))
+def test_orders_that_open_bind_and_orders_that_close_do_not() -> None:
+    assert Account(Decimal(100_000)).summary(hundred, [order("buy", 400)]).held_margin == 10_000
+    assert holding("-400").summary(hundred, [order("buy", 400)]).held_margin == 0
+    assert holding("-400").summary(hundred, [order("buy", 500)]).held_margin == 2_500
 
 
-@pytest.mark.parametrize(
-    ("side", "held", "word"),
-    [("buy", 0, "buy_to_open"), ("buy", -1, "buy_to_close"), ("sell", 1, "sell_to_close"),
-     ("sell", 0, "sell_to_open")],
-)  # fmt: skip
-def test_the_intent_says_what_the_order_does_to_the_position(side: str, held: int, word: str) -> None:
-    assert intent(ticket(side, "1"), Decimal(held)) == word
+def test_the_exits_of_a_group_bind_nothing_while_their_entry_is_open() -> None:
+    entry, profit, loss = order("buy", 100), order("sell", 100), order("sell", 100)
+    entry.legs = [profit, loss]
+    for leg in entry.legs:
+        leg.parent, leg.status = entry, "held"
+    assert Account(Decimal(100_000)).summary(hundred, [entry, profit, loss]).held_margin == 2_500
+
+
+def test_the_account_says_what_its_owner_has_set() -> None:
+    account = Account(Decimal(100_000))
+    body = shown(account)
+    assert (body["shorting_enabled"], body["trade_suspended_by_user"]) == (True, False)
+    account.configurations = Configurations(no_shorting=True, suspend_trade=True)
+    body = shown(account)
+    assert (body["shorting_enabled"], body["trade_suspended_by_user"]) == (False, True)
+
+
+def test_the_next_day_is_compared_with_what_the_last_left() -> None:
+    account = holding("10")
+    account.close_day("2026-01-05", lambda symbol: Decimal(110))
+    body = shown(account)
+    assert (body["last_equity"], body["balance_asof"]) == ("100100", "2026-01-05")
+    assert body["last_maintenance_margin"] == "330"
+    account.fill(AAPL, "buy", Decimal(10), Decimal(120))
+    position = position_json(account.positions["AAPL"], Decimal(121), [], account.last_close)
+    assert (position["lastday_price"], position["change_today"]) == ("110", "0.1")
+    assert position["unrealized_pl"] == "220"
+    # Ten shares from 110, and ten at what a share cost on average.
+    assert position["unrealized_intraday_pl"] == "220"
+    account.fill(AAPL, "sell", Decimal(10), Decimal(121))
+    position = position_json(account.positions["AAPL"], Decimal(121), [], account.last_close)
+    assert (position["unrealized_pl"], position["unrealized_intraday_pl"]) == ("110", "110")
+
+
+def test_a_position_shows_what_is_free_of_it() -> None:
+    long, short = holding("10").positions["AAPL"], holding("-10").positions["AAPL"]
+    shown_long = position_json(long, Decimal(100), [order("sell", 4), order("buy", 3)])
+    assert (shown_long["qty"], shown_long["qty_available"], shown_long["side"]) == ("10", "6", "long")
+    shown_short = position_json(short, Decimal(100), [order("buy", 4)])
+    assert (shown_short["qty"], shown_short["qty_available"], shown_short["side"]) == ("-10", "-6", "short")
+    assert not position_json(holding("1", COIN).positions["BTC/USD"], None, [])["asset_marginable"]

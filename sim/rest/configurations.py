@@ -1,0 +1,33 @@
+"""An account's settings over REST."""
+
+from aiohttp import web
+
+from sim.broker.configurations import ConfigurationsRequest, changed, configurations_json
+from sim.desk import Desks
+from sim.rest.door import ACCOUNT, answer, body_as
+
+
+class ConfigurationRoutes:
+    """The handlers; each request is about the account it came from."""
+
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered where."""
+        return [
+            web.get("/v2/account/configurations", self.show),
+            web.patch("/v2/account/configurations", self.change),
+        ]
+
+    async def show(self, request: web.Request) -> web.Response:
+        """GET /v2/account/configurations."""
+        account = self._desks.of(request[ACCOUNT]).brokerage.account
+        return answer(configurations_json(account.configurations))
+
+    async def change(self, request: web.Request) -> web.Response:
+        """PATCH /v2/account/configurations: what is given changes from the next order on."""
+        account = self._desks.of(request[ACCOUNT]).brokerage.account
+        wanted = body_as(ConfigurationsRequest, await request.read())
+        account.configurations = changed(account.configurations, wanted)
+        return answer(configurations_json(account.configurations))
