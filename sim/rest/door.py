@@ -81,6 +81,8 @@ class Door:
         async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
             resource = request.match_info.route.resource
             if resource is not None and resource.canonical in self._sockets:
+                if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+                    return refusal(web.HTTPBadRequest(text="Sec-WebSocket-Key is no base64"))
                 return await _carried_out(request, handler)
             response, treatment = await self._enter(request, handler)
             return await cut_short(request, response) if treatment.cut else response

@@ -7,6 +7,8 @@ from sim.streams.feeds import Feed
 
 EVERY = "*"
 INVALID_SYNTAX, SYMBOL_LIMIT, INVALID_FOR_FEED = 400, 405, 410
+MOST_SYMBOLS = 50_000  # of one connection, whatever the plan: several times what is traded anywhere
+LONGEST_SYMBOL = 64
 _LIMITED = ("trades", "quotes")  # bars and all else do not count towards the plan's symbols
 _WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
 
@@ -39,7 +41,7 @@ class Subscription:
             if name not in message:
                 continue
             symbols = message[name]
-            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            if not isinstance(symbols, list) or not all(map(_is_name, symbols)):
                 return INVALID_SYNTAX
             if adds and EVERY in symbols and name in self._feed.never_every:
                 return INVALID_FOR_FEED
@@ -53,4 +55,10 @@ class Subscription:
         counted = frozenset[str]().union(*(wanted.get(name, ()) for name in _LIMITED))
         if adds and symbol_limit is not None and len(counted) > symbol_limit:
             return SYMBOL_LIMIT
+        if adds and len(frozenset[str]().union(*wanted.values())) > MOST_SYMBOLS:
+            return SYMBOL_LIMIT
         return Subscription(self._feed, wanted)
+
+
+def _is_name(symbol: object) -> bool:
+    return isinstance(symbol, str) and len(symbol) <= LONGEST_SYMBOL
