@@ -265,3 +265,15 @@ def test_the_ledger_says_what_it_cannot_look_up(simulator: Simulator) -> None:
             answer = wire.request("GET", f"/ledger?{query}", {})
         assert answer.status == 400, query
         assert answer.json()["message"]
+
+
+def test_huge_answers_are_not_made_of_small_questions(simulator: Simulator) -> None:
+    for path in (
+        "/v2/calendar?start=0001-01-01&end=9999-12-31",
+        "/v2/calendar?start=9999-12-31&end=0001-01-01",
+        "/v2/stocks/bars?symbols=AAPL&start=0001-01-01&end=9999-12-31&timeframe=1Min",
+        "/v2/account/portfolio/history?period=9999A&timeframe=1Min",
+    ):
+        answer = ask(simulator, "GET", path, keys(simulator))
+        assert answer.status < 500, (path, answer)
+        assert len(answer.body) < 4 * MIB, path
