@@ -10,6 +10,7 @@ from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.faults.faults import Faults
+from sim.faults.orders import OrderFaults
 from sim.streams.updates_socket import UpdatesStream
 from sim.venue import Venue
 
@@ -46,6 +47,7 @@ class Desk:
         self.history: list[Update] = []
         self.watchers: list[Callable[[], None]] = []
         self._updates = updates
+        self._order_faults = OrderFaults(faults, key, brokerage, clock, self.publish)
         self._reworking: set[str] = set()
         self._is_watching = False
         venue.brokers.append(self)
@@ -62,7 +64,9 @@ class Desk:
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
         """Replace an order. Raises Refused."""
         self._accept(order_id)
-        order, updates = self.brokerage.replace(order_id, ticket, self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+        refused = self._order_faults.replaced(order_id, ticket, now_ns)
+        order, updates = refused or self.brokerage.replace(order_id, ticket, now_ns)
         self._publish_soon(updates)
         self._accept_soon(order)
         return order
@@ -72,7 +76,9 @@ class Desk:
         order = self.brokerage.find(order_id)
         self._accept((order.parent or order).id)
         self._accept(order.id)
-        self._publish_soon(self.brokerage.cancel(order_id, self.clock.now_ns()))
+        now_ns = self.clock.now_ns()
+        refused = self._order_faults.canceled(order, now_ns)
+        self._publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
 
     async def let_updates_lead(self, *orders: Order) -> None:
         """Where a fault wants updates before the answer, hold the answer back until they have left."""
@@ -133,7 +139,9 @@ class Desk:
 
     def _accept(self, order_id: str) -> None:
         """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""
-        self.publish(self.brokerage.accept(order_id, self.clock.now_ns()))
+        now_ns = self.clock.now_ns()
+        fated = self._order_faults.accepted(self.brokerage.orders[order_id], now_ns)
+        self.publish(fated or self.brokerage.accept(order_id, now_ns))
 
     def _publish_soon(self, updates: list[Update]) -> None:
         if self.faults.find("update_before_response", account=self.key):

@@ -136,6 +136,35 @@ class Brokerage:
             new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]
         return new, [self._execution.end_replaced(old, now_ns)]
 
+    def replace_in_vain(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
+        """Take `ticket` in place of an open order that works on, because the exchange will not have it."""
+        old = self._open_order(order_id)
+        self._check_client_ids(ticket)
+        new = self._take(ticket, now_ns, old.expires_ns)
+        new.replaces = old.id
+        self._open.remove(new)  # it binds nothing
+        return new
+
+    def reject(self, order_id: str, now_ns: int) -> list[Update]:
+        """The exchange will not have an order that was taken: it and its group end as rejected."""
+        return self._execution.end(self.orders[order_id], "rejected", now_ns)
+
+    def hold_back(self, order_id: str, status: str, now_ns: int) -> list[Update]:
+        """Take an order and not work it until `release`; the status is suspended, stopped or the like."""
+        return self._execution.hold_back(self.orders[order_id], status, now_ns)
+
+    def release(self, order_id: str, now_ns: int) -> list[Update]:
+        """Work an order that was held back."""
+        return self._execution.release(self.orders[order_id], now_ns)
+
+    def tell(self, event: str, order_id: str, now_ns: int) -> list[Update]:
+        """An event that changes nothing about the order, such as order_cancel_rejected."""
+        return [self._execution.tell(event, self.orders[order_id], now_ns)]
+
+    def change_partial_chance(self, chance: float) -> None:
+        """How often a fill is partial from now on, 0 to 1."""
+        self._execution.partial_chance = chance
+
     def trade_by_hand(self, ticket: Ticket, price: Decimal, now_ns: int) -> list[Update]:
         """An order by the account itself, filled at once at this price whatever the account allows."""
         order = self._take(ticket, now_ns, None)

@@ -9,7 +9,7 @@ from sim.broker.ledger import Fill
 from sim.broker.market_view import MarketView
 from sim.broker.matching import fill_price, fill_qty, follow, is_triggered
 from sim.broker.open_orders import OpenOrders
-from sim.broker.orders import Order, order_json
+from sim.broker.orders import HELD_BACK, Order, order_json
 from sim.broker.sessions import AUCTIONS, may_work
 from sim.broker.updates import Update
 from sim.exchange.hours import MarketHours
@@ -34,13 +34,13 @@ class Execution:
         partial_chance: float,
     ) -> None:
         self.fills: list[Fill] = []
+        self.partial_chance = partial_chance
         self._account = account
         self._open = open_orders
         self._market = market
         self._hours = hours
         self._new_id = new_id
         self._draw = draw
-        self._partial_chance = partial_chance
 
     def place(self, order: Order, now_ns: int) -> list[Update]:
         """Put an order where it belongs now: to work, aside until its session, or held until it is due."""
@@ -72,7 +72,7 @@ class Execution:
         price = fill_price(order, touch)
         if price is None:
             return []
-        qty = fill_qty(order, price, self._draw, self._partial_chance)
+        qty = fill_qty(order, price, self._draw, self.partial_chance)
         return self.fill(order, qty, price, now_ns)
 
     def heed(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:
@@ -111,6 +111,18 @@ class Execution:
         if sibling is not None:
             return [*updates, self._end_one(sibling, "canceled", now_ns)]
         return updates + self._release_exits(order, now_ns)
+
+    def hold_back(self, order: Order, status: str, now_ns: int) -> list[Update]:
+        """The exchange takes the order, but does not work it until `release`: suspended, or the like."""
+        return self._move(order, "new", now_ns) + self._move(order, status, now_ns)
+
+    def release(self, order: Order, now_ns: int) -> list[Update]:
+        """An order that was held back works again; nothing happens to one that has ended meanwhile."""
+        if order.status not in HELD_BACK:
+            return []
+        order.status = "new"
+        order.updated_ns = now_ns
+        return [self.tell("restated", order, now_ns), *self.place(order, now_ns)]
 
     def end(self, order: Order, status: str, now_ns: int) -> list[Update]:
         """End an open order: canceled, expired or rejected; whatever is open of its group ends with it."""

@@ -8,7 +8,9 @@ from sim.amounts import SMALLEST_QTY, plain, plain_or_none
 from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
-OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled", "held"})
+# The exchange has the order and does not work it now; all of them may be filled later.
+HELD_BACK = frozenset({"suspended", "stopped", "calculated", "done_for_day"})
+OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled", "held"}) | HELD_BACK
 STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
 ZERO = Decimal(0)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from sim.desk import Desks
 from sim.faults.director import Effect
 from sim.streams import tampering
 from sim.streams.tampering import Connection
@@ -31,3 +32,17 @@ def on_connections(connections: Connections) -> dict[str, Effect]:
                 act(connection, fault)
 
     return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}
+
+
+def on_orders(desks: Desks, chance: float) -> tuple[dict[str, Effect], dict[str, Effect]]:
+    """What kinds do to brokers, and how that is undone; `chance` is how often fills are partial otherwise."""
+
+    def change(fault: dict[str, Any], to: float) -> None:
+        for desk in desks.all():
+            if fault["account"] in (None, desk.key):
+                desk.brokerage.change_partial_chance(to)
+
+    return (
+        {"partial_fills": lambda fault: change(fault, fault["chance"])},
+        {"partial_fills": lambda fault: change(fault, chance)},
+    )

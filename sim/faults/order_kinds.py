@@ -47,4 +47,37 @@ UPDATE_KINDS: dict[str, Kind] = {
     ),
 }
 
-ORDER_KINDS: dict[str, Kind] = {}
+ORDER_KINDS: dict[str, Kind] = {
+    "reject_order": Kind(
+        "order",
+        {"fault": "reject_order", "count": 1},
+        ONCE,
+        "An order is answered with pending_new, and then rejected: event and status `rejected`.",
+    ),
+    "reject_cancel": Kind(
+        "order",
+        {"fault": "reject_cancel", "count": 1},
+        ONCE,
+        "A cancel is answered with 204, and then refused: event `order_cancel_rejected`; the order lives on.",
+    ),
+    "reject_replace": Kind(
+        "order",
+        {"fault": "reject_replace", "count": 1},
+        ONCE,
+        "A replacement is answered with pending_new, and then refused: event `order_replace_rejected` of the "
+        "old order, which lives on, and `rejected` of the new.",
+    ),
+    "hold_order": Kind(
+        "order",
+        {"fault": "hold_order", "state": "suspended", "ms": 300, "count": 1},
+        {"ms": 500, **ONCE},
+        "A new order without legs is told as `state` (suspended, stopped, done_for_day, calculated) and does "
+        "not fill for `ms` milliseconds; then it is `restated` as new, and works.",
+    ),
+    "partial_fills": Kind(
+        "order",
+        {"fault": "partial_fills", "chance": 0.9, "seconds": 5},
+        {"seconds": None, "account": None},
+        "Fills are partial with this chance, from 0 to 1, instead of the one the simulator started with.",
+    ),
+}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.faults.fields import HELD_STATES
 from sim.faults.kinds import KINDS, parse
 
 _ALL_STREAMS = ("stocks", "trade_updates")
@@ -49,6 +50,11 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "late_updates": {"ms": (50, 300), "seconds": _SHORT_S},
     "unknown_status": {"count": (1,), "seconds": _SHORT_S},
     "unknown_event": {"count": (1,), "seconds": _SHORT_S},
+    "reject_order": {"count": (1,), "seconds": _SHORT_S},
+    "reject_cancel": {"count": (1,), "seconds": _SHORT_S},
+    "reject_replace": {"count": (1,), "seconds": _SHORT_S},
+    "hold_order": {"state": HELD_STATES, "ms": (100, 500), "count": (1,), "seconds": _SHORT_S},
+    "partial_fills": {"chance": (0, 1), "seconds": _SHORT_S},
     "clock_skew": {"skew_ms": (-2000, -100, 100, 2000), "seconds": _SHORT_S},
 }  # fmt: skip
 

@@ -1,0 +1,77 @@
+"""What becomes of an account's orders under the faults that are on, in place of what would."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sim.broker.brokerage import Brokerage
+from sim.broker.orders import Order, Ticket
+from sim.broker.updates import Update
+from sim.clock import Clock
+from sim.faults.faults import Faults
+
+MILLISECOND_NS = 1_000_000
+_NEVER_HELD_BACK = frozenset({"ioc", "fok"})
+
+
+class OrderFaults:
+    """Asked about each order; every answer is what is to be told, and nothing where no fault has a say."""
+
+    def __init__(
+        self,
+        faults: Faults,
+        account: str,
+        brokerage: Brokerage,
+        clock: Clock,
+        publish: Callable[[list[Update]], None],
+    ) -> None:
+        self._faults = faults
+        self._account = account
+        self._brokerage = brokerage
+        self._clock = clock
+        self._publish = publish
+        self._in_vain: set[str] = set()  # replacements that will be rejected
+
+    def accepted(self, order: Order, now_ns: int) -> list[Update]:
+        """A taken order is about to begin: it may be rejected instead, or held back for a while."""
+        if order.status != "pending_new":
+            return []
+        if order.id in self._in_vain:
+            self._in_vain.remove(order.id)
+            return self._brokerage.reject(order.id, now_ns)
+        if self._faults.is_quiet:
+            return []
+        if self._strike("reject_order"):
+            return self._brokerage.reject(order.id, now_ns)
+        is_alone = order.parent is None and not order.legs
+        if not is_alone or order.ticket.time_in_force in _NEVER_HELD_BACK:
+            return []
+        held = self._strike("hold_order")
+        if held is None:
+            return []
+        until_ns = now_ns + int(held["ms"] * MILLISECOND_NS)
+        self._clock.call_at(until_ns, lambda: self._release(order.id))
+        return self._brokerage.hold_back(order.id, held["state"], now_ns)
+
+    def canceled(self, order: Order, now_ns: int) -> list[Update]:
+        """An order is about to be cancelled: the exchange may refuse, after the request was answered."""
+        if self._faults.is_quiet or not order.is_open or not self._strike("reject_cancel"):
+            return []
+        return self._brokerage.tell("order_cancel_rejected", order.id, now_ns)
+
+    def replaced(self, order_id: str, ticket: Ticket, now_ns: int) -> tuple[Order, list[Update]] | None:
+        """An order is about to be replaced: the exchange may refuse, after the request was answered.
+
+        Returns the order that will be rejected, and what is told of the old one. Raises Refused.
+        """
+        if self._faults.is_quiet or self._faults.find("reject_replace", account=self._account) is None:
+            return None
+        new = self._brokerage.replace_in_vain(order_id, ticket, now_ns)
+        self._strike("reject_replace")
+        self._in_vain.add(new.id)
+        return new, self._brokerage.tell("order_replace_rejected", order_id, now_ns)
+
+    def _release(self, order_id: str) -> None:
+        self._publish(self._brokerage.release(order_id, self._clock.now_ns()))
+
+    def _strike(self, name: str) -> dict[str, Any] | None:
+        return self._faults.strike(name, account=self._account)
