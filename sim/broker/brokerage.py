@@ -70,7 +70,10 @@ class Brokerage:
     def quoted(self, symbol: str, now_ns: int) -> list[Update]:
         """The symbol has a new quote: fill what it crosses."""
         updates: list[Update] = []
-        for order in self._open.at_work(symbol):
+        working, touch = self._open.working.get(symbol), self._market.touch(symbol)
+        if working is None or touch is None:
+            return updates
+        for order in working.crossed_by(touch):
             if order.is_open:
                 updates += self._execution.work(order, now_ns)
         return updates
@@ -78,9 +81,10 @@ class Brokerage:
     def traded(self, symbol: str, price: Decimal, now_ns: int) -> list[Update]:
         """The symbol traded at a price: wake the stops it reaches, and let the trailing ones follow."""
         updates: list[Update] = []
-        if self._market.is_halted(symbol):
+        working = self._open.working.get(symbol)
+        if working is None or self._market.is_halted(symbol):
             return updates
-        for order in self._open.at_work(symbol):
+        for order in working.concerned_by(price):
             if order.is_open:
                 updates += self._execution.heed(order, price, now_ns)
         return updates
@@ -100,7 +104,7 @@ class Brokerage:
             if order.is_open:
                 updates += self._execution.end_by_time(order, now_ns)
         phase = self._hours.phase(now_ns)
-        for order in self._open.all_at_work():
+        for order in self._open.at_work():
             if order.is_open and not may_work(order.ticket, phase):
                 self._open.put_aside(order)
         for order in self._open.aside():

@@ -83,6 +83,7 @@ class Execution:
         if not is_triggered(order, traded_at):
             return []
         order.is_triggered = True
+        self._open.put_to_work(order)
         updates = self._move(order, "new", now_ns) if order.status == "held" else []
         return updates + self.work(order, now_ns)
 

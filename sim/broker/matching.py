@@ -33,17 +33,23 @@ def collar(stop_price: Decimal) -> Decimal:
     return stop_price * (Decimal("1.04") if stop_price < 50 else Decimal("1.025"))
 
 
+def limit_price(order: Order) -> Decimal | None:
+    """The worst price at which it may fill: its own limit, or the collar of a buy stop; None for any."""
+    ticket = order.ticket
+    if ticket.type == "stop" and ticket.side == "buy" and ticket.stop_price is not None:
+        return collar(ticket.stop_price)
+    return ticket.limit_price
+
+
 def fill_price(order: Order, touch: Touch) -> Decimal | None:
     """The price at which the order fills now: the other side's best, if its limit allows; else None."""
     if order.waits_for_trigger:
         return None
-    ticket = order.ticket
-    price, limit = touch.ask if ticket.side == "buy" else touch.bid, ticket.limit_price
-    if ticket.type == "stop" and ticket.side == "buy" and ticket.stop_price is not None:
-        limit = collar(ticket.stop_price)
+    is_buy = order.ticket.side == "buy"
+    price, limit = touch.ask if is_buy else touch.bid, limit_price(order)
     if price is None or limit is None:
         return price
-    is_good_enough = price <= limit if ticket.side == "buy" else price >= limit
+    is_good_enough = price <= limit if is_buy else price >= limit
     return price if is_good_enough else None
 
 

@@ -4,13 +4,14 @@ import heapq
 import itertools
 
 from sim.broker.orders import Order
+from sim.broker.working_orders import WorkingOrders
 
 
 class OpenOrders:
     """Every order that can still fill; `working` has, by symbol, what the market may fill or wake now."""
 
     def __init__(self) -> None:
-        self.working: dict[str, dict[str, Order]] = {}
+        self.working: dict[str, WorkingOrders] = {}
         self._all: dict[str, Order] = {}
         self._aside: dict[str, Order] = {}
         self._numbers = itertools.count()
@@ -29,22 +30,22 @@ class OpenOrders:
         self._rest(order)
 
     def put_to_work(self, order: Order) -> None:
-        """The market may fill or wake it from now on."""
+        """The market may fill or wake it from now on; also asked when it was woken."""
         self._aside.pop(order.id, None)
-        self.working.setdefault(order.ticket.asset.symbol, {})[order.id] = order
+        symbol = order.ticket.asset.symbol
+        working = self.working.get(symbol)
+        if working is None:
+            working = self.working[symbol] = WorkingOrders()
+        working.add(order)
 
     def put_aside(self, order: Order) -> None:
         """It waits for its session."""
         self._rest(order)
         self._aside[order.id] = order
 
-    def at_work(self, symbol: str) -> list[Order]:
-        """Those of a symbol that the market may fill or wake, oldest first."""
-        return list(self.working.get(symbol, {}).values())
-
-    def all_at_work(self) -> list[Order]:
+    def at_work(self) -> list[Order]:
         """Those of every symbol that the market may fill or wake."""
-        return [order for orders in self.working.values() for order in orders.values()]
+        return [order for working in self.working.values() for order in working.all()]
 
     def aside(self) -> list[Order]:
         """Those that wait for a session, oldest first."""
@@ -75,6 +76,6 @@ class OpenOrders:
         symbol = order.ticket.asset.symbol
         working = self.working.get(symbol)
         if working is not None:
-            working.pop(order.id, None)
+            working.remove(order)
             if not working:
                 del self.working[symbol]

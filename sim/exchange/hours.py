@@ -95,13 +95,8 @@ class MarketHours:
 
     def day_of(self, now_ns: int, with_extended_hours: bool = False) -> TradingDay:
         """The trading day that an order of now belongs to: the first whose end is still to come."""
-        if self.never_closes:
-            now_ns += HOUR_NS
-        return next(
-            day
-            for day in _days_from(now_ns)
-            if now_ns < (day.extended_close_ns if with_extended_hours else day.close_ns)
-        )
+        minute = (now_ns + HOUR_NS if self.never_closes else now_ns) // MINUTE_NS
+        return _day_of_minute(minute, with_extended_hours)
 
     def next_boundary_ns(self, now_ns: int) -> int:
         """When the next opening or close of any kind comes."""
@@ -136,6 +131,17 @@ class MarketHours:
             return False
         auction_ns = today.open_ns if time_in_force == "opg" else today.close_ns
         return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < today.extended_close_ns - HOUR_NS
+
+
+@lru_cache(maxsize=64)
+def _day_of_minute(minute: int, with_extended_hours: bool) -> TradingDay:
+    """The day of an order of this minute since 1970: days end on the minute, and orders come many in one."""
+    now_ns = minute * MINUTE_NS
+    return next(
+        day
+        for day in _days_from(now_ns)
+        if now_ns < (day.extended_close_ns if with_extended_hours else day.close_ns)
+    )
 
 
 def _days_from(now_ns: int) -> Iterator[TradingDay]:

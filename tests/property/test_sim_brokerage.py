@@ -215,8 +215,7 @@ class BrokerageMachine(RuleBasedStateMachine):
         now_ns, phase = self.floor.now_ns, self.hours.phase(self.floor.now_ns)
         for order in self.broker.open_orders():
             assert order.expires_ns is None or order.expires_ns > now_ns
-        for symbol in SYMBOLS:
-            assert all(may_work(order.ticket, phase) for order in self.broker._open.at_work(symbol))
+        assert all(may_work(order.ticket, phase) for order in self.broker._open.at_work())
 
     @rule(symbol=symbols, side=sides, qty=quantities, price=prices)
     def trade_by_hand(self, symbol: str, side: str, qty: Decimal, price: Decimal) -> None:
@@ -309,11 +308,11 @@ class BrokerageMachine(RuleBasedStateMachine):
     def every_open_order_is_where_it_belongs(self) -> None:
         book = self.broker._open
         for order in self.broker.open_orders():
-            is_seen = order in book.at_work(order.ticket.asset.symbol) or order in book.aside()
+            is_seen = order in book.at_work() or order in book.aside()
             is_placed = "pending_new" not in (order.status, (order.parent or order).status)
             assert order.is_due if is_seen else not (order.is_due and is_placed)
             assert order.is_due or order.status in ("held", "pending_new")
-        assert all(order.is_open for order in (*book.all_at_work(), *book.aside()))
+        assert all(order.is_open for order in (*book.at_work(), *book.aside()))
 
     @invariant()
     def nothing_fills_outside_its_hours(self) -> None:
