@@ -96,8 +96,8 @@ class Player:
         elif len(messages) == AT_MOST:
             self._clock.call_at(now_ns, self._step)
         else:
-            # However rare messages are, a bar that is over is told of soon.
-            latest_ns = now_ns + self._longest_ns
+            # However rare messages are, a bar that is over is told of soon: steps end where whole ones begin.
+            latest_ns = now_ns - now_ns % self._longest_ns + self._longest_ns
             self._clock.call_at(
                 min(max(self._source.next_ns(now_ns), now_ns + STEP_NS), latest_ns), self._step
             )
