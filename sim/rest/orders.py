@@ -1,8 +1,6 @@
 """Orders over REST: submit, look up, list, replace, cancel."""
 
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from aiohttp import web
 
@@ -10,12 +8,11 @@ from sim import refusals
 from sim.broker import order_rules, replace_rules
 from sim.broker.order_requests import OrderRequest, ReplaceRequest
 from sim.broker.orders import Order, order_json
-from sim.desk import Desks
+from sim.desk import Desk, Desks
+from sim.refusals import Refused
 from sim.rest.door import ACCOUNT, answer, body_as
-from sim.times import parse_ns
-
-DEFAULT_LIMIT = 50
-MOST = 500
+from sim.rest.order_search import order_id, search
+from sim.rest.query import truth
 
 
 class OrderRoutes:
@@ -42,14 +39,15 @@ class OrderRoutes:
         wanted = body_as(OrderRequest, await request.read())
         ticket = order_rules.ticket(wanted, desk.assets, desk.new_id)
         order = await desk.submit(ticket)
-        taken = order_json(order)
+        taken = order_json(order, nested=True)
         await desk.let_updates_lead(order)
         return answer(taken)
 
     async def by_id(self, request: web.Request) -> web.Response:
-        """GET /v2/orders/{id}."""
+        """GET /v2/orders/{id}: with its legs inside, if `nested`."""
         desk = self._desks.of(request[ACCOUNT])
-        return answer(order_json(desk.brokerage.find(_order_id(request))))
+        order = desk.brokerage.find(order_id(request.match_info["order_id"]))
+        return answer(order_json(order, truth(request.query, "nested")))
 
     async def by_client_id(self, request: web.Request) -> web.Response:
         """GET /v2/orders:by_client_order_id."""
@@ -57,90 +55,45 @@ class OrderRoutes:
         client_order_id = request.query.get("client_order_id")
         if not client_order_id:
             raise refusals.malformed("client_order_id is required")
-        return answer(order_json(desk.brokerage.find_by_client_id(client_order_id)))
+        order = desk.brokerage.find_by_client_id(client_order_id)
+        return answer(order_json(order, truth(request.query, "nested")))
 
     async def search(self, request: web.Request) -> web.Response:
         """GET /v2/orders with its filters."""
         desk = self._desks.of(request[ACCOUNT])
-        chosen = select(list(desk.brokerage.orders.values()), dict(request.query))
-        return answer([order_json(order) for order in chosen])
+        return answer(search(desk.brokerage.orders, request.query, desk.assets))
 
     async def replace(self, request: web.Request) -> web.Response:
         """PATCH /v2/orders/{id}: a new order takes the place of the old."""
         desk = self._desks.of(request[ACCOUNT])
-        old = desk.brokerage.find(_order_id(request))
+        old = desk.brokerage.find(order_id(request.match_info["order_id"]))
         wanted = body_as(ReplaceRequest, await request.read())
         replace_rules.check_replaceable(old)
         order = await desk.replace(old.id, replace_rules.replaced(old, wanted, desk.new_id()))
-        taken = order_json(order)
+        taken = order_json(order, nested=True)
         await desk.let_updates_lead(order)
         return answer(taken)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE /v2/orders/{id}: 204."""
         desk = self._desks.of(request[ACCOUNT])
-        await desk.cancel(_order_id(request))
+        await desk.cancel(order_id(request.match_info["order_id"]))
         await desk.let_updates_lead()
         return web.Response(status=204)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
-        """DELETE /v2/orders: 207 and one line for each order."""
+        """DELETE /v2/orders: 207 and one line for each order, 500 for one that is over already."""
         desk = self._desks.of(request[ACCOUNT])
-        done: list[dict[str, Any]] = []
-        for order in desk.brokerage.open_orders():
-            await desk.cancel(order.id)
-            done.append({"id": order.id, "status": 200})
+        done = [await _canceled(desk, order) for order in desk.brokerage.open_orders()]
         await desk.let_updates_lead()
         return answer(done, 207)
 
 
-def _order_id(request: web.Request) -> str:
-    text = request.match_info["order_id"]
+async def _canceled(desk: Desk, order: Order) -> dict[str, Any]:
+    """The line of one order; another of its group may have taken it along."""
     try:
-        return str(UUID(text))
-    except ValueError as error:
-        raise refusals.malformed("order_id is missing") from error
-
-
-def select(orders: list[Order], query: dict[str, str]) -> list[Order]:
-    """The orders that a query asks for: status, side, symbols, after, until, direction, limit."""
-    status = query.get("status", "open")
-    if status not in ("open", "closed", "all"):
-        raise refusals.invalid(f"invalid status {status}; allowed: open, closed, all")
-    tests: list[Callable[[Order], bool]] = []
-    if status != "all":
-        tests.append(lambda order: order.is_open == (status == "open"))
-    if "side" in query:
-        tests.append(lambda order: order.ticket.side == query["side"])
-    if query.get("symbols"):
-        symbols = set(query["symbols"].split(","))
-        tests.append(lambda order: order.ticket.asset.symbol in symbols)
-    after_ns, until_ns = _moment(query, "after"), _moment(query, "until")
-    if after_ns is not None:
-        tests.append(lambda order: order.created_ns > after_ns)
-    if until_ns is not None:
-        tests.append(lambda order: order.created_ns < until_ns)
-    chosen = [order for order in orders if all(test(order) for test in tests)]
-    direction = query.get("direction", "desc")
-    if direction not in ("asc", "desc"):
-        raise refusals.invalid(f"invalid direction {direction}; allowed: asc, desc")
-    if direction == "desc":
-        chosen.reverse()
-    return chosen[: _limit(query)]
-
-
-def _limit(query: dict[str, str]) -> int:
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if not text.isdecimal() or not 0 < int(text) <= MOST:
-        raise refusals.invalid(f"invalid limit {text}; allowed: 1 to {MOST}")
-    return int(text)
-
-
-def _moment(query: dict[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if not text:
-        return None
-    try:
-        return parse_ns(text)
-    except ValueError as error:
-        raise refusals.invalid(f"invalid {name} {text}; allowed: RFC 3339, or a date") from error
+        if order.status != "canceled":
+            await desk.cancel(order.id)
+    except Refused as refused:
+        return {"id": order.id, "status": 500, "body": refused.body}
+    return {"id": order.id, "status": 200}

@@ -1,20 +1,25 @@
 """Positions over REST: what is held, and closing it."""
 
-from collections.abc import Mapping
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from aiohttp import web
 
 from sim import refusals
 from sim.amounts import SMALLEST_QTY
+from sim.broker import order_rules
 from sim.broker.account import Position
 from sim.broker.account_json import position_json
+from sim.broker.order_requests import OrderRequest
 from sim.broker.orders import Order, Ticket, order_json
 from sim.desk import Desk, Desks
-from sim.refusals import Refused
+from sim.refusals import Refused, malformed
+from sim.rest import query as asked
 from sim.rest.assets import known
-from sim.rest.door import ACCOUNT, answer, is_true
+from sim.rest.door import ACCOUNT, answer
+from sim.rest.query import Query
+
+_HUNDRED = Decimal(100)
 
 
 class PositionRoutes:
@@ -47,7 +52,7 @@ class PositionRoutes:
         """DELETE /v2/positions/{symbol}: a market order for all, a quantity or a percentage of it."""
         desk = self._desks.of(request[ACCOUNT])
         position = _held(desk, request.match_info["symbol"])
-        order = await desk.submit(_closing(desk, position, request.query))
+        order = await desk.submit(_closing(desk, position, _part(position, request.query)))
         taken = order_json(order)
         await desk.let_updates_lead(order)
         return answer(taken)
@@ -56,14 +61,13 @@ class PositionRoutes:
         """DELETE /v2/positions: 207 and one line for each position."""
         desk = self._desks.of(request[ACCOUNT])
         brokerage = desk.brokerage
-        if is_true(request.query.get("cancel_orders")):
-            for order in brokerage.open_orders():
-                await desk.cancel(order.id)
+        if asked.truth(request.query, "cancel_orders"):
+            await _cancel_all(desk)
         done: list[dict[str, Any]] = []
         closing: list[Order] = []
         for symbol, position in sorted(brokerage.account.positions.items()):
             try:
-                order = await desk.submit(_closing(desk, position, {}))
+                order = await desk.submit(_closing(desk, position, abs(position.qty)))
             except Refused as refused:
                 done.append({"symbol": symbol, "status": refused.status, "body": refused.body})
             else:
@@ -71,6 +75,16 @@ class PositionRoutes:
                 closing.append(order)
         await desk.let_updates_lead(*closing)
         return answer(done, 207)
+
+
+async def _cancel_all(desk: Desk) -> None:
+    """Cancel what is open; what turns out to be over needs no cancel any more."""
+    for order in desk.brokerage.open_orders():
+        try:
+            await desk.cancel(order.id)
+        except Refused:
+            if order.is_open:
+                raise
 
 
 def _held(desk: Desk, name: str) -> Position:
@@ -87,31 +101,28 @@ def _position_json(desk: Desk, position: Position) -> dict[str, Any]:
     return position_json(position, brokerage.mark(symbol), brokerage.open_orders(symbol), close)
 
 
-def _closing(desk: Desk, position: Position, query: Mapping[str, str]) -> Ticket:
-    qty = _part(abs(position.qty), query)
-    return Ticket(
-        client_order_id=desk.new_id(),
-        asset=position.asset,
+def _closing(desk: Desk, position: Position, qty: Decimal) -> Ticket:
+    """A market order for so much of the position, under the rules of every other order."""
+    request = OrderRequest(
+        symbol=position.asset.symbol,
+        qty=qty,
         side="sell" if position.qty > 0 else "buy",
         type="market",
         time_in_force="gtc" if position.asset.is_crypto else "day",
-        qty=qty,
     )
+    return order_rules.ticket(request, desk.assets, desk.new_id)
 
 
-def _part(held: Decimal, query: Mapping[str, str]) -> Decimal:
-    """The quantity to close: all, `qty`, or `percentage` of it."""
-    if "qty" in query and "percentage" in query:
-        raise refusals.malformed("only one of qty or percentage is allowed")
-    try:
-        if "qty" in query:
-            part = Decimal(query["qty"])
-        else:
-            part = held * Decimal(query.get("percentage", "100")) / 100
-    except InvalidOperation as error:
-        raise refusals.malformed("qty and percentage must be numbers") from error
-    if not part.is_finite() or part <= 0:
-        raise refusals.malformed("qty and percentage must be > 0")
-    if part > held:
-        raise refusals.invalid(f"qty must not be more than the position's {held:f}")
-    return part.quantize(SMALLEST_QTY, ROUND_DOWN)
+def _part(position: Position, query: Query) -> Decimal:
+    """The quantity to close: all, `qty`, or `percentage` of it; whole shares stay whole."""
+    held = abs(position.qty)
+    qty, percentage = asked.amount(query, "qty"), asked.amount(query, "percentage", _HUNDRED)
+    if qty is not None and percentage is not None:
+        raise malformed("only one of qty or percentage is allowed")
+    if qty is not None or percentage is None:
+        return held if qty is None else qty
+    stays_whole = held % 1 == 0 and not position.asset.is_crypto
+    part = (held * percentage / _HUNDRED).quantize(Decimal(1) if stays_whole else SMALLEST_QTY, ROUND_DOWN)
+    if part == 0:
+        raise malformed(f"invalid percentage {percentage:f}; it is less than can be traded of {held:f}")
+    return part

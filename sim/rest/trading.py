@@ -11,6 +11,7 @@ from sim.rest.account import AccountRoutes
 from sim.rest.activities import ActivityRoutes
 from sim.rest.assets import AssetRoutes
 from sim.rest.calendar import CalendarRoutes
+from sim.rest.configurations import ConfigurationRoutes
 from sim.rest.orders import OrderRoutes
 from sim.rest.portfolio_history import PortfolioHistoryRoutes
 from sim.rest.positions import PositionRoutes
@@ -25,6 +26,7 @@ def routes(
     return [
         *OrderRoutes(desks).routes(),
         *AccountRoutes(desks).routes(),
+        *ConfigurationRoutes(desks).routes(),
         *ActivityRoutes(desks).routes(),
         *PortfolioHistoryRoutes(desks, valuation, hours).routes(),
         *options.routes(),
