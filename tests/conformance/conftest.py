@@ -13,12 +13,13 @@ from agreement import Agreement
 from alpaca.data.historical.crypto import CryptoHistoricalDataClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
+from alpaca.trading.models import Clock
 from edge import Edge, Exchange
 from frames import Frame, Wire
 from placing import Placing
 from recording import Recorder, Scrubber, folder_of
 from simulator import Simulator
-from target import Target, of_paper, of_simulator
+from target import NotPaper, Target, of_paper, of_simulator
 
 SIMULATOR = (
     "--symbols", "AAPL,MSFT,BTC/USD,ETH/USD", "--rate", "2000", "--bar-seconds", "1", "--partial-chance", "0",
@@ -40,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "open_market: needs New York's session; skipped, visibly, outside it")
+    if config.getoption("--conformance-target", "simulator") == "paper":
+        # One sentence, where every test would fail for the same reason.
+        try:
+            of_paper(os.environ)
+        except NotPaper as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +85,9 @@ def is_open(request: pytest.FixtureRequest, recorded: None) -> None:
     """Skip what needs an open market where the clock says that it is closed."""
     if request.node.get_closest_marker("open_market"):
         client: TradingClient = request.getfixturevalue("trading")
-        if not client.get_clock().is_open:
+        clock = client.get_clock()
+        assert isinstance(clock, Clock)
+        if not clock.is_open:
             pytest.skip("the market is closed")
 
 

@@ -42,6 +42,7 @@ NEWS: dict[str, Shape] = {
     "id": WHOLE, "headline": TEXT, "summary": TEXT, "author": TEXT, "created_at": UTC_TIME,
     "updated_at": UTC_TIME, "url": OrNull(TEXT), "content": TEXT, "symbols": ListOf(WORD), "source": WORD,
 }  # fmt: skip
+NEWS_IMAGES = ListOf({"size": WORD, "url": WORD})
 
 STOCK: dict[str, dict[str, Shape]] = {"trades": STOCK_TRADE, "quotes": STOCK_QUOTE, "bars": STOCK_BAR}
 COIN: dict[str, dict[str, Shape]] = {"trades": COIN_TRADE, "quotes": COIN_QUOTE, "bars": COIN_BAR}

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
@@ -141,7 +142,7 @@ class Placing:
                 self._sell(symbol, more)
 
     def _listed(self, status: QueryOrderStatus, symbols: list[str]) -> list[Order]:
-        request = GetOrdersRequest(status=status, symbols=symbols, limit=500, direction="asc")
+        request = GetOrdersRequest(status=status, symbols=symbols, limit=500, direction=Sort.ASC)
         return [order for order in self._client.get_orders(request) if isinstance(order, Order)]
 
     def _cancel(self, order: Order) -> None:

@@ -46,7 +46,7 @@ class Heard:
 @contextlib.asynccontextmanager
 async def listening(
     target: Target,
-    kind: type[DataStream],
+    kind: type[Any],
     tell: Callable[[Wire, Frame], None],
     subscribe: Callable[[Any, Any], None],
     *,

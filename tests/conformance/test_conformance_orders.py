@@ -1,6 +1,7 @@
 """Orders as TradingClient places, finds, lists, replaces and cancels them."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_limit_order_in_coins(target: Target, placing: Placing, agrees: Agreem
     order = placing.rest(target.coin)
     body = agrees.answer(ORDER)
     assert (body["symbol"], body["asset_class"]) == (target.coin, "crypto")
-    assert (Decimal(body["qty"]), Decimal(body["limit_price"])) == (Decimal("0.02"), 1000)
+    assert (body["qty"], body["limit_price"]) == ("0.02", "1000")
     assert placing.until(order, OrderStatus.NEW).status == OrderStatus.NEW
 
 
@@ -108,7 +109,7 @@ def test_orders_are_listed_by_their_filters(
     symbols = (target.stock, target.other_stock, target.stock)
     first, second, third = (placing.rest(symbol) for symbol in symbols)
 
-    def listed(**filters: object) -> list[UUID]:
+    def listed(**filters: Any) -> list[UUID]:
         return ids(trading.get_orders(GetOrdersRequest(**filters)))
 
     every = [first.id, second.id, third.id]

@@ -49,7 +49,7 @@ def test_a_position_is_found_by_its_assets_id(
     target: Target, placing: Placing, trading: TradingClient, agrees: Agreement
 ) -> None:
     order = placing.buy()
-    trading.get_open_position(order.asset_id)
+    trading.get_open_position(str(order.asset_id))
     assert agrees.answer(POSITION)["asset_id"] == str(order.asset_id)
 
 
@@ -73,7 +73,7 @@ def test_an_order_to_sell_holds_what_it_would_sell(
     placing.until(order, OrderStatus.NEW)
     trading.get_open_position(target.coin)
     body = agrees.answer(POSITION)
-    assert (Decimal(body["qty_available"]), Decimal(body["qty"])) == (0, held)
+    assert (body["qty_available"], Decimal(body["qty"])) == ("0", held)
     refused = agrees.refusal(403, 40310000, lambda: placing.offer(target.coin, held))
     assert "insufficient" in refused["message"]
 
@@ -126,7 +126,7 @@ def test_all_positions_are_closed_with_a_line_each(
     for symbol in (target.coin, target.other_coin):
         placing.buy(symbol)
     placing.rest(target.stock)
-    answers = trading.close_all_positions(cancel_orders=True)
+    answers: list[Any] = list(trading.close_all_positions(cancel_orders=True))
     assert edge.last.query == "cancel_orders=True"
     body = agrees.answer(ListOf(CLOSED), 207)
     assert {(line["symbol"], line["status"]) for line in body} == {

@@ -15,14 +15,20 @@ ROOT = Path(__file__).parents[2]
 EXPECTED = "CONFORMANCE_SDK"
 
 
+def named_in(file: str, pattern: str) -> str:
+    found = re.search(pattern, (ROOT / file).read_text(), re.M)
+    assert found is not None, f"{file} names no version of alpaca-py"
+    return found[1]
+
+
 def locked() -> str:
     """The version that everything of ours runs with."""
-    return re.findall(r"^alpaca-py==(\S+)$", (ROOT / "requirements.lock").read_text(), re.M)[0]
+    return named_in("requirements.lock", r"^alpaca-py==(\S+)$")
 
 
 def older() -> str:
     """The version beside it; the Makefile installs it and is the one place that names it."""
-    return re.findall(r"^OLDER_SDK := (\S+)$", (ROOT / "Makefile").read_text(), re.M)[0]
+    return named_in("Makefile", r"^OLDER_SDK := (\S+)$")
 
 
 def test_this_is_the_alpaca_py_that_the_run_is_about() -> None:

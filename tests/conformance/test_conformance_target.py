@@ -1,10 +1,16 @@
 """The suite never gets to an account with real money, nor to anywhere else."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import requests
 from edge import Edge
 from target import NotPaper, Target, of_paper
 
+ROOT = Path(__file__).parents[2]
 KEYS = {"ALPACA_API_KEY": "PKTEST", "ALPACA_SECRET_KEY": "hush"}
 
 
@@ -67,3 +73,21 @@ def test_a_target_does_not_show_its_keys() -> None:
     shown = repr(of_paper(KEYS))
     assert "hush" not in shown
     assert "PKTEST" not in shown
+
+
+def test_without_keys_a_run_on_paper_ends_with_one_sentence() -> None:
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    run = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+            "tests/conformance", "--conformance-target", "paper",
+        ],
+        cwd=ROOT,
+        env=surroundings | {"ALPACA_API_KEY": "", "ALPACA_SECRET_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert run.stderr == "ERROR: set ALPACA_API_KEY and ALPACA_SECRET_KEY to the keys of a paper account\n\n"
