@@ -146,9 +146,12 @@ async def running(stream: DataStream | TradingStream) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # Python 3.11's wait_for, in alpaca-py's loop, loses a cancellation that meets an arriving frame.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+        if not task.cancelled():
+            task.result()
         await stream.close()
 
 
