@@ -115,6 +115,10 @@ class Simulator:
         """tape_finished, is_playing, clients, messages_played, messages_sent."""
         return self._ask("GET", "/state")
 
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass; returns when everything due on the way has happened."""
+        self._ask("POST", "/clock", {"seconds": seconds})
+
     def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
         """Ask again until the condition holds; fails, naming what was waited for."""
         wait_until(condition, what, timeout_s=timeout_s)
