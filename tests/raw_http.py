@@ -22,6 +22,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    head: bytes = b""  # the status line and the headers as they came
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -64,7 +65,8 @@ class RawConnection:
 
     def answer(self, has_body: bool = True) -> Answer:
         """The next answer; of an endless one, its first part."""
-        head = self._until(b"\r\n\r\n").decode("latin-1")
+        came = self._until(b"\r\n\r\n")
+        head = came.decode("latin-1")
         status = int(head.split(" ", 2)[1])
         headers = {
             name.lower(): value for name, value in re.findall(r"^([^:\r\n]+): ?([^\r\n]*)", head, re.M)
@@ -75,7 +77,7 @@ class RawConnection:
                 body = self._chunks(headers.get("content-type", ""))
             else:
                 body = self._exactly(int(headers.get("content-length", "0")))
-        return Answer(status, headers, body)
+        return Answer(status, headers, body, came)
 
     def rest(self) -> bytes:
         """Everything until the server closes the connection."""
