@@ -35,10 +35,9 @@ from sim.floor import Floor
 from sim.keys import ApiKey, Keyring
 from sim.market_events import MarketEvents
 from sim.rare_events import RareEvents
-from sim.rest import trading
+from sim.rest import market_data, trading
 from sim.rest.door import Door
 from sim.rest.events import EventRoutes
-from sim.rest.market_data import DataRoutes
 from sim.settings import Settings
 from sim.streams.market_streams import MarketStreams
 from sim.streams.tampering import Connection
@@ -69,8 +68,7 @@ class Simulator:
         self._venue = Venue(self._market, bar_ns, generator, recorded_bars, self._hours)
         if generator is not None:
             for symbol in settings.symbols:
-                for message in generator.opening(symbol, self._clock.now_ns()):
-                    self._market.show(message)
+                self._venue.open(symbol, self._clock.now_ns())
         self._player = Player(self._source, self._clock, self._publish, self._finish, LONGEST_STEP_NS)
         self._keyring = Keyring(settings.keys)
         fakepaca = FakePaca(
@@ -173,7 +171,8 @@ class Simulator:
             )
         )
         app.add_routes(self._trade_events.routes())
-        app.add_routes(DataRoutes(self._venue, self._assets, clock).routes())
+        is_free = settings.stream_terms.is_free
+        app.add_routes(market_data.routes(self._venue, self._assets, self._newsroom, clock, is_free))
         app.add_routes(sockets)
         return app
 

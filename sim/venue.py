@@ -58,8 +58,15 @@ class Venue:
     def ensure_quoted(self, asset: Asset, now_ns: int) -> None:
         """See that the asset is quoted from now on; a tape plays what it holds and no more."""
         if self._generator is not None and self._generator.add(asset):
-            for message in self._generator.opening(asset.symbol, now_ns):
-                self.market.show(message)
+            self.open(asset.symbol, now_ns)
+
+    def open(self, symbol: str, now_ns: int) -> None:
+        """Show a generated symbol's first quote and trade, which no stream tells but history knows."""
+        assert self._generator is not None, "a tape opens by itself"
+        for message in self._generator.opening(symbol, now_ns):
+            self.market.show(message)
+            if isinstance(message, Trade | CryptoTrade):
+                self._minutes.add(message)
 
     def play(self, messages: list[Message], now_ns: int) -> list[TimedMessage]:
         """Show the messages to the market and the brokers; returns them with the bars that closed on the way.

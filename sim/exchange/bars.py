@@ -31,7 +31,10 @@ class BarBuilder:
         if now_ns < self._boundary_ns:
             return []
         self._boundary_ns = now_ns - now_ns % self.period_ns + self.period_ns
-        finished, self._open = self._open, {}
+        finished = {
+            symbol: bar for symbol, bar in self._open.items() if bar.start_ns + self.period_ns <= now_ns
+        }
+        self._open = {symbol: bar for symbol, bar in self._open.items() if symbol not in finished}
         self._over = finished
         return [Bar(*_fields(symbol, finished[symbol])) for symbol in sorted(finished)]
 

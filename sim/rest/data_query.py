@@ -28,6 +28,8 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _PAIR = "^[A-Z]+/[A-Z]+$"
 _LETTERS = re.compile(r"[A-Z]+(\.[A-Z]+)?")
 LAST_SECOND_NS = 253_402_300_799 * SECOND_NS  # of the year 9999
@@ -115,6 +117,15 @@ def is_descending(query: Query, default: str = "asc") -> bool:
     if text not in ("asc", "desc"):
         raise refused(f"invalid sort: {text}")
     return text == "desc"
+
+
+def is_true(query: Query, name: str) -> bool:
+    """Whether a flag is set; alpaca-py writes True, others true."""
+    text = query.get(name, "false")
+    if text not in _TRUE + _FALSE:
+        words = f'strconv.ParseBool: parsing "{text}": invalid syntax'
+        raise _malformed(name, f"error binding string parameter: {words}")
+    return text in _TRUE
 
 
 def window(

@@ -29,7 +29,7 @@ T = TypeVar("T")
 ACCOUNT = web.RequestKey("account", str)  # the API key that the request came with
 NOBODY = ""
 
-_DATA = ("/v2/stocks/", "/v1beta3/")
+_DATA = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/corporate-actions")
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
