@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
@@ -37,19 +36,22 @@ class Placing:
         self._target = target
         self._client = client
         self._run = time.time_ns() // 1_000_000
+        self._has_named = False
         self._held_before: dict[str, Decimal] = {}
 
     def name(self) -> str:
-        """A client order id that nobody has had."""
+        """A client order id that nobody has had; whoever asks for one is about to order."""
+        if not self._target.may_trade:
+            pytest.skip("this run may not trade")
+        self._has_named = True
         return f"{PREFIX}{self._run}-{next(self._count)}"
 
     def submit(self, request: OrderRequest) -> Order:
         """Submit an order, under a name of ours where it has none."""
-        if not self._target.may_trade:
-            pytest.skip("this run may not trade")
         assert request.symbol is not None
+        name = self.name()
         if request.client_order_id is None:
-            request.client_order_id = self.name()
+            request.client_order_id = name
         self._held_before.setdefault(request.symbol, self.held(request.symbol))
         order = self._client.submit_order(request)
         assert isinstance(order, Order)
@@ -121,11 +123,10 @@ class Placing:
 
     def take_back(self) -> None:
         """Cancel what is open under names of ours or descends from it, and sell what was bought."""
-        if not self._held_before:
+        if not self._has_named:
             return
-        symbols = sorted(self._held_before)
         ours: set[object] = set()
-        listed = self._listed(QueryOrderStatus.ALL, symbols)
+        listed = self._listed(QueryOrderStatus.ALL)
         for order in listed:
             if order.client_order_id.startswith(f"{PREFIX}{self._run}-") or order.replaces in ours:
                 ours.add(order.id)
@@ -133,7 +134,7 @@ class Placing:
             if order.id in ours and order.status not in _DONE:
                 self._cancel(order)
         self.wait(
-            lambda: not ours & {order.id for order in self._listed(QueryOrderStatus.OPEN, symbols)},
+            lambda: not ours & {order.id for order in self._listed(QueryOrderStatus.OPEN)},
             "the orders of this test to be gone",
         )
         for symbol, before in self._held_before.items():
@@ -141,9 +142,10 @@ class Placing:
             if more > 0:
                 self._sell(symbol, more)
 
-    def _listed(self, status: QueryOrderStatus, symbols: list[str]) -> list[Order]:
-        request = GetOrdersRequest(status=status, symbols=symbols, limit=500, direction=Sort.ASC)
-        return [order for order in self._client.get_orders(request) if isinstance(order, Order)]
+    def _listed(self, status: QueryOrderStatus) -> list[Order]:
+        """The newest orders, the oldest of them first: what replaces another comes after it."""
+        found = self._client.get_orders(GetOrdersRequest(status=status, limit=500))
+        return [order for order in reversed(found) if isinstance(order, Order)]
 
     def _cancel(self, order: Order) -> None:
         try:
