@@ -30,6 +30,7 @@ from sim.faults.chaos import Chaos
 from sim.faults.director import Director
 from sim.faults.effects import on_connections, on_orders
 from sim.faults.faults import Faults
+from sim.faults.market_effects import on_market
 from sim.faults.skewed_clock import SkewedClock
 from sim.floor import Floor
 from sim.keys import ApiKey, Keyring
@@ -95,22 +96,31 @@ class Simulator:
         self._desks = Desks([self._open_account(key, rng) for key in settings.keys])
         self._valuation = Valuation(self._desks, self._clock)
         self._trade_events = EventRoutes(self._desks, self._clock)
-        accounts = [key.key for key in settings.keys]
-        effects, endings = on_orders(self._desks, settings.partial_chance)
-        effects |= on_connections(self._connections)
-        self._director = Director(self._faults, self._clock, accounts, effects, endings)
+        self._director = self._appoint_director(generator)
         self._chaos = self._plan_chaos()
+
+    def _appoint_director(self, generator: Generator | None) -> Director:
+        all_kinds = (
+            on_connections(self._connections),
+            on_orders(self._desks, self._settings.partial_chance),
+            on_market(self._events, self._market, self._streams, generator, self._clock),
+        )
+        effects = {name: effect for begun, _ in all_kinds for name, effect in begun.items()}
+        endings = {name: ending for _, ended in all_kinds for name, ending in ended.items()}
+        accounts = [key.key for key in self._settings.keys]
+        return Director(self._faults, self._clock, accounts, effects, endings)
 
     def _plan_chaos(self) -> Chaos | None:
         settings = self._settings
         if settings.chaos_seed is None:
             return None
+        shares = [symbol for symbol in settings.symbols if "/" not in symbol]
         return Chaos(
             self._director,
             self._clock,
             settings.chaos_seed,
             settings.chaos_faults,
-            settings.symbols,
+            shares if settings.data is None else [],
             settings.chaos_every_ms,
         )
 

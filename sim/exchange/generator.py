@@ -80,6 +80,14 @@ class Generator:
         self._instruments.append(_Instrument(asset, self._rng))
         return True
 
+    def jump(self, symbol: str, percent: float) -> bool:
+        """From now on the price is so much higher or lower; False for a symbol that is not played."""
+        for instrument in self._instruments:
+            if instrument.asset.symbol == symbol:
+                instrument.base = max(1, round(instrument.base * (100 + percent) / 100))
+                return True
+        return False
+
     def opening(self, symbol: str, time_ns: int) -> tuple[AnyQuote, AnyTrade]:
         """The quote in force and the last trade before anything moves."""
         instrument = next(one for one in self._instruments if one.asset.symbol == symbol)

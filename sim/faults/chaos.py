@@ -41,21 +41,26 @@ class Chaos:
         self._names = names
         self._every_ms = every_ms
         self._schedule = schedule(random.Random(f"chaos {seed}"), names, symbols, every_ms)
-        self._begun: list[tuple[int, Planned]] = []
+        self._begun: list[tuple[int, Planned, str | None]] = []
 
     def begin(self) -> None:
         """Count the schedule's times from now."""
         self._await_next(self._clock.now_ns())
 
     def to_json(self) -> dict[str, Any]:
-        """The seed, what it is drawn from, and what has begun so far."""
+        """The seed, what it is drawn from, and what has begun so far, or why it could not."""
         return {
             "seed": self._seed,
             "every_seconds": self._every_ms / 1000,
             "faults": list(self._names),
             "schedule": [
-                {"at": rfc3339(at_ns), "after_ms": planned.at_ms, "fault": planned.fault}
-                for at_ns, planned in self._begun
+                {
+                    "at": rfc3339(at_ns),
+                    "after_ms": planned.at_ms,
+                    "fault": planned.fault,
+                    "refused": refused,
+                }
+                for at_ns, planned, refused in self._begun
             ],
         }
 
@@ -64,9 +69,17 @@ class Chaos:
         at_ns = start_ns + planned.at_ms * MILLISECOND_NS
 
         def act() -> None:
+            refused = self._refusal(planned)
             if len(self._begun) < MOST_REMEMBERED:
-                self._begun.append((at_ns, planned))
-            self._director.begin(planned.fault)
+                self._begun.append((at_ns, planned, refused))
             self._await_next(start_ns)
 
         self._clock.call_at(at_ns, act)
+
+    def _refusal(self, planned: Planned) -> str | None:
+        """Begin a fault; the words for why it cannot, such as of a trade to cancel where none is left."""
+        try:
+            self._director.begin(planned.fault)
+        except InvalidInput as error:
+            return str(error)
+        return None

@@ -22,8 +22,8 @@ _ON_CONNECTIONS: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
 }
 
 
-def on_connections(connections: Connections) -> dict[str, Effect]:
-    """What kinds do to every connection of their stream, or to those of their account."""
+def on_connections(connections: Connections) -> tuple[dict[str, Effect], dict[str, Effect]]:
+    """What kinds do to every connection of their stream, or to those of their account; none is undone."""
 
     def apply(act: Callable[[Connection, dict[str, Any]], None], fault: dict[str, Any]) -> None:
         account = fault.get("account")
@@ -31,7 +31,7 @@ def on_connections(connections: Connections) -> dict[str, Effect]:
             if account is None or connection.owner == account:
                 act(connection, fault)
 
-    return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}
+    return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}, {}
 
 
 def on_orders(desks: Desks, chance: float) -> tuple[dict[str, Effect], dict[str, Effect]]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from bus.errors import InvalidInput
 
-MARKET_STREAMS = ("stocks", "crypto")
-STREAMS = (*MARKET_STREAMS, "trade_updates")
+STREAMS = ("stocks", "crypto", "options", "news", "test", "trade_updates")
 APIS = ("trading", "data")
 MOMENTS = ("request", "response")
 STATUSES = (500, 502, 503, 504)
@@ -73,6 +72,7 @@ FIELDS: dict[str, Field] = {
     "bytes": _number("a whole number from 1 to 65535", Decimal(1), Decimal(65_535), True),
     "mib": _number("a number from 0.01 to 16", Decimal("0.01"), Decimal(16)),
     "percent": _number("a number from -90 to 1000", Decimal(-90), Decimal(1_000)),
+    "size": _number("a whole number from 1 to 1000000", Decimal(1), Decimal(1_000_000), True),
     "chance": _number("a number from 0 to 1", Decimal(0), Decimal(1)),
     "symbol": _text("a symbol of GET /v2/assets"),
     "account": Field("the API key of an account, or its number: 1 is the first", _account),

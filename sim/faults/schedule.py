@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.faults.fields import HELD_STATES
+from bus.errors import InvalidInput
+from sim.faults.fields import BAD_QUOTES, HELD_STATES
 from sim.faults.kinds import KINDS, parse
 
 _ALL_STREAMS = ("stocks", "trade_updates")
@@ -55,6 +56,11 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "reject_replace": {"count": (1,), "seconds": _SHORT_S},
     "hold_order": {"state": HELD_STATES, "ms": (100, 500), "count": (1,), "seconds": _SHORT_S},
     "partial_fills": {"chance": (0, 1), "seconds": _SHORT_S},
+    "price_jump": {"percent": (-10, -3, 3, 10)},
+    "bad_quote": {"quote": BAD_QUOTES},
+    "halt": {"seconds": _SHORT_S},
+    "correct_trade": {},
+    "cancel_trade": {},
     "clock_skew": {"skew_ms": (-2000, -100, 100, 2000), "seconds": _SHORT_S},
 }  # fmt: skip
 
@@ -70,15 +76,18 @@ class Planned:
 def schedule(
     rng: random.Random, names: Sequence[str], symbols: Sequence[str], every_ms: int
 ) -> Iterator[Planned]:
-    """Faults without end, each of these kinds and, where one is needed, about one of these symbols.
+    """Faults without end, each of these kinds; those about a symbol about one of these, or not at all.
 
     Between the end of one and the beginning of the next there is a quiet time of half to one and a half of
     `every_ms`.
     """
     end_ms = 0
+    possible = [name for name in names if symbols or "symbol" not in KINDS[name].fields]
+    if not possible:
+        raise InvalidInput(f"no symbols for faults about one; allowed beside {', '.join(names)}: others")
     while True:
         at_ms = end_ms + rng.randint(every_ms // 2, every_ms + every_ms // 2)
-        name = rng.choice(names)
+        name = rng.choice(possible)
         fields = {field: rng.choice(values) for field, values in DRAWS[name].items()}
         if "symbol" in KINDS[name].fields:
             fields["symbol"] = rng.choice(symbols)
