@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--partial-chance", default="0.1", help="how often a fill is partial, 0 to 1 (default 0.1)")
     add("--accounts", default="1", help="how many accounts, each with keys of its own (default 1)")
     add("--hours", default="always", help="always (default), or exchange: New York's sessions and holidays")
+    add("--fractional", default="any", help="fractions of shares by any order (default) or market alone")
     add("--start", help="begin at this time, such as 2026-01-05T09:29:00-05:00 (default: now)")
     add("--virtual-time", action="store_true", help="time stands still until POST /clock advances it")
     add("--host", default="127.0.0.1", help="beyond loopback only with --key and --secret")
@@ -88,6 +89,8 @@ def read(argv: list[str] | None) -> Settings:
     # From the environment where others must not see them in the list of processes.
     key = given.key or os.environ.get("SIM_API_KEY")
     secret = given.secret or os.environ.get("SIM_SECRET_KEY")
+    if given.fractional not in ("any", "market"):
+        raise InvalidInput(f"--fractional is {given.fractional!r}; allowed: any, market")
     if given.hours not in ("always", "exchange"):
         raise InvalidInput(f"--hours is {given.hours!r}; allowed: always, exchange")
     if not _is_loopback(given.host) and not (key and secret):
@@ -117,6 +120,7 @@ def read(argv: list[str] | None) -> Settings:
         start_ns=_start(given.start, given.virtual_time),
         is_virtual=given.virtual_time,
         never_closes=given.hours == "always",
+        fractions_at_market_only=given.fractional == "market",
         partial_chance=_number("--partial-chance", given.partial_chance, 0, 1),
         requests_per_minute=_whole("--requests-per-minute", given.requests_per_minute, 1, 10_000_000),
         data_requests_per_minute=_whole(

@@ -29,6 +29,7 @@ class Settings:
     start_ns: int | None
     is_virtual: bool
     never_closes: bool
+    fractions_at_market_only: bool
     partial_chance: float
     requests_per_minute: int
     data_requests_per_minute: int

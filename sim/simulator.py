@@ -146,6 +146,7 @@ class Simulator:
             draw=rng.random,
             partial_chance=settings.partial_chance,
         )
+        brokerage.account.fractions_at_market_only = settings.fractions_at_market_only
         return Desk(
             key.key,
             brokerage,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sim.broker.configurations import Configurations
+from sim.broker.ledger import EXACT
 from sim.broker.orders import Order
 from sim.exchange.assets import Asset
 
@@ -58,17 +59,22 @@ class DayClose:
 
 @dataclass(slots=True)
 class Account:
-    """Cash and positions; every change is a fill."""
+    """Cash and positions; every change is a fill.
+
+    Fractions of shares are bought and sold by market, limit, stop and stop-limit orders, as Alpaca's later
+    documents say; with `fractions_at_market_only` by market orders alone, as its API description says.
+    """
 
     cash: Decimal
     positions: dict[str, Position] = field(default_factory=dict)
     configurations: Configurations = field(default_factory=Configurations)
     last_close: DayClose | None = None
+    fractions_at_market_only: bool = False
 
     def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal) -> Decimal:
         """Apply one execution and return the signed position after it."""
         signed_qty = qty if side == "buy" else -qty
-        self.cash -= signed_qty * price
+        self.cash = EXACT.subtract(self.cash, EXACT.multiply(signed_qty, price))
         position = self.positions.setdefault(asset.symbol, Position(asset))
         position.add(signed_qty, price)
         if position.qty == 0:

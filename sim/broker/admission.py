@@ -38,8 +38,11 @@ def admit(
     settings = account.configurations
     if settings.suspend_trade:
         raise refusals.forbidden("new orders are rejected by user request")
-    if ticket.is_fractional and not ticket.asset.is_crypto and not settings.fractional_trading:
-        raise refusals.forbidden("fractional trading is disabled for this account")
+    if ticket.is_fractional and not ticket.asset.is_crypto:
+        if not settings.fractional_trading:
+            raise refusals.forbidden("fractional trading is disabled for this account")
+        if account.fractions_at_market_only and ticket.type != "market":
+            raise refusals.invalid("fractional orders must be market orders")
     symbol = ticket.asset.symbol
     held = account.qty(symbol)
     closes = held < 0 if ticket.side == "buy" else held > 0

@@ -31,17 +31,8 @@ _SUB_DOLLAR_STEP = Decimal("0.0001")
 _OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}")
 
 
-def ticket(
-    request: OrderRequest,
-    assets: Assets,
-    new_client_id: Callable[[], str],
-    fractions_are_market_only: bool = False,
-) -> Ticket:
-    """The request as a checked ticket, with its legs; raises Refused in Alpaca's words.
-
-    Fractions of shares may be bought and sold by market, limit, stop and stop-limit orders, as Alpaca's later
-    documents say, or by market orders alone, as its API description says.
-    """
+def ticket(request: OrderRequest, assets: Assets, new_client_id: Callable[[], str]) -> Ticket:
+    """The request as a checked ticket, with its legs; raises Refused in Alpaca's words."""
     asset = _asset(request, assets)
     order_class = request.order_class or "simple"
     if order_class not in CLASSES:
@@ -71,15 +62,15 @@ def ticket(
         position_intent=request.position_intent,
     )
     legs = leg_tickets(made, request.take_profit, request.stop_loss, new_client_id)
-    return checked(replace(made, legs=legs), fractions_are_market_only)
+    return checked(replace(made, legs=legs))
 
 
-def checked(made: Ticket, fractions_are_market_only: bool = False) -> Ticket:
+def checked(made: Ticket) -> Ticket:
     """The ticket, if it and its legs keep every rule about fields; raises Refused."""
     if len(made.client_order_id) > _LONGEST_CLIENT_ID:
         raise malformed(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")
     _check_size(made)
-    _check_fractions(made, fractions_are_market_only)
+    _check_fractions(made)
     _check_prices(made, "")
     _check_times(made)
     if made.legs:
@@ -159,7 +150,7 @@ def _check_size(made: Ticket) -> None:
             raise invalid("notional value must be limited to 2 decimal places")
 
 
-def _check_fractions(made: Ticket, are_market_only: bool) -> None:
+def _check_fractions(made: Ticket) -> None:
     if not made.is_fractional or made.asset.is_crypto:
         return
     if not made.asset.is_fractionable:
@@ -169,7 +160,7 @@ def _check_fractions(made: Ticket, are_market_only: bool) -> None:
     if made.time_in_force != "day":
         raise invalid("fractional orders must be DAY orders")
     # An order by value works with market orders alone (OpenAPI, and alpaca-py's own description).
-    if made.type != "market" and (are_market_only or made.notional is not None):
+    if made.type != "market" and made.notional is not None:
         raise invalid("fractional orders must be market orders")
     if made.type not in FRACTIONAL_TYPES:
         raise invalid("fractional orders must be market, limit, stop, or stop_limit orders")

@@ -24,9 +24,7 @@ def not_open(status: str) -> Refused:
     return invalid(f'order is already in "{status}" state')
 
 
-def replaced(
-    order: Order, request: ReplaceRequest, new_client_id: str, fractions_are_market_only: bool = False
-) -> Ticket:
+def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticket:
     """The ticket of the order that replaces `order`, for what is left of it; raises Refused.
 
     A new `qty` counts what is filled already, as FIX does and as Alpaca's refusal of less says.
@@ -62,7 +60,7 @@ def replaced(
         trail_percent=None if trails_by_price else _either(request.trail, old.trail_percent),
         position_intent=None,
     )
-    return checked(changed, fractions_are_market_only)
+    return checked(changed)
 
 
 def _either(wanted: Decimal | None, had: Decimal | None) -> Decimal | None:

@@ -40,6 +40,7 @@ def test_a_burst_is_rate_seconds_and_how_often() -> None:
         ("--cash 1e40", "--cash is '1e40'"),
         ("--bar-seconds 0", "--bar-seconds is '0'"),
         ("--partial-chance 2", "--partial-chance is '2'"),
+        ("--fractional some", "--fractional is 'some'"),
         ("--burst 5", "--burst is '5'"),
         ("--burst 5:3:1", "SECONDS must not be more than EVERY"),
         ("--frame-messages 5000", "--frame-messages is '5000'"),
