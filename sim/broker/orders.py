@@ -123,6 +123,8 @@ class Order:
     @property
     def reserved_qty(self) -> Decimal:
         """The quantity that it binds; the exits of one group bind it once, by the take-profit."""
+        if self.parent is None and not self.legs:  # most orders: this is asked of all for each new one
+            return self.remaining_qty
         is_bound_by_sibling = self.ticket.type in STOPS and self.sibling is not None and self.sibling.is_open
         return ZERO if is_bound_by_sibling or not self.is_due else self.remaining_qty
 

@@ -84,14 +84,7 @@ class MarketHours:
 
     def phase(self, now_ns: int) -> Phase:
         """The part of the day."""
-        if self.never_closes:
-            return Phase.REGULAR
-        today = trading_day(new_york(now_ns).date())
-        if today is None or not today.extended_open_ns <= now_ns < today.extended_close_ns:
-            return Phase.CLOSED
-        if now_ns < today.open_ns:
-            return Phase.PRE_MARKET
-        return Phase.REGULAR if now_ns < today.close_ns else Phase.AFTER_HOURS
+        return Phase.REGULAR if self.never_closes else _phase_of_minute(now_ns // MINUTE_NS)
 
     def day_of(self, now_ns: int, with_extended_hours: bool = False) -> TradingDay:
         """The trading day that an order of now belongs to: the first whose end is still to come."""
@@ -133,9 +126,21 @@ class MarketHours:
         return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < today.extended_close_ns - HOUR_NS
 
 
+# Parts of the day end on the minute, and many orders come in one: a minute is reckoned once.
+@lru_cache(maxsize=64)
+def _phase_of_minute(minute: int) -> Phase:
+    now_ns = minute * MINUTE_NS
+    today = trading_day(new_york(now_ns).date())
+    if today is None or not today.extended_open_ns <= now_ns < today.extended_close_ns:
+        return Phase.CLOSED
+    if now_ns < today.open_ns:
+        return Phase.PRE_MARKET
+    return Phase.REGULAR if now_ns < today.close_ns else Phase.AFTER_HOURS
+
+
 @lru_cache(maxsize=64)
 def _day_of_minute(minute: int, with_extended_hours: bool) -> TradingDay:
-    """The day of an order of this minute since 1970: days end on the minute, and orders come many in one."""
+    """The day of an order of this minute since 1970."""
     now_ns = minute * MINUTE_NS
     return next(
         day
