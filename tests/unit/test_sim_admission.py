@@ -240,6 +240,16 @@ def test_fractions_can_be_switched_off_for_shares() -> None:
         assert words(account, wanted) == (403, "fractional trading is disabled for this account")
 
 
+def test_fractions_can_be_for_market_orders_alone() -> None:
+    account = rich()
+    check(account, limit("buy", "0.5"))
+    account.fractions_at_market_only = True
+    check(account, ticket("buy", "0.5"))
+    check(account, limit("buy", "0.5", asset=COIN))
+    check(account, limit("buy", "1"))
+    assert words(account, limit("buy", "0.5")) == (422, "fractional orders must be market orders")
+
+
 def test_beyond_six_times_its_equity_an_account_may_only_close() -> None:
     account = holding("4000")
     account.cash -= 34_000  # 66,000 are left of 100,000, and 400,000 are held

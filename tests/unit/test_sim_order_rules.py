@@ -19,11 +19,11 @@ COIN = {"symbol": "BTC/USD", "time_in_force": "gtc"}
 SUB_PENNY = "sub-penny increment does not fulfill minimum pricing criteria"
 
 
-def parsed(fractions_are_market_only: bool = False, **changes: Any) -> Ticket:
+def parsed(**changes: Any) -> Ticket:
     body = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
     request = msgspec.json.decode(msgspec.json.encode(body), type=OrderRequest)
     ids = itertools.count(1)
-    return ticket(request, Assets(), lambda: f"made-up-{next(ids)}", fractions_are_market_only)
+    return ticket(request, Assets(), lambda: f"made-up-{next(ids)}")
 
 
 def test_numbers_may_be_numbers_or_strings() -> None:
@@ -178,12 +178,9 @@ def test_fractions_of_shares_have_rules_of_their_own(
     assert (refused.value.status, refused.value.body["message"]) == (status, words)
 
 
-def test_fractions_may_be_bought_at_a_limit_where_the_wider_rule_is_in_force() -> None:
+def test_fractions_may_be_bought_at_a_limit() -> None:
     assert parsed(qty="0.5", **LIMIT).qty == Decimal("0.5")
-    with pytest.raises(Refused, match="fractional orders must be market orders"):
-        parsed(True, qty="0.5", **LIMIT)
-    assert parsed(True, qty="0.5").qty == Decimal("0.5")
-    assert parsed(True, **COIN, **LIMIT, qty="0.5").qty == Decimal("0.5")
+    assert parsed(qty="0.5", type="stop", stop_price=5).qty == Decimal("0.5")
 
 
 def test_extended_hours_are_for_limit_orders() -> None:
