@@ -73,6 +73,9 @@ def test_assets_are_found_by_every_filter(client: TradingClient) -> None:
         assert listed(client, status=status) == expected
     coins = listed(client, asset_class=AssetClass.CRYPTO, exchange=AssetExchange.CRYPTO)
     assert coins == [asset for asset in every if asset.asset_class == AssetClass.CRYPTO]
+    on_nasdaq = listed(client, exchange=AssetExchange.NASDAQ)
+    assert on_nasdaq == [asset for asset in every if asset.exchange == AssetExchange.NASDAQ]
+    assert 0 < len(on_nasdaq) < len(every)
     with_options = listed(client, attributes="has_options,ptp_no_exception")
     assert with_options
     assert all({"has_options", "ptp_no_exception"} & set(asset.attributes or ()) for asset in with_options)

@@ -2,14 +2,18 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.broker.equity import EquityCurve
 from sim.broker.portfolio_history import DAILY, PortfolioHistory, Span, portfolio_history
+from sim.clock import VirtualClock
+from sim.desk import Desk, Desks
 from sim.times import SECOND_NS, parse_ns
+from sim.valuation import Valuation
 
 MINUTE_NS = 60 * SECOND_NS
 MONDAY, TUESDAY = date(2026, 1, 5), date(2026, 1, 6)
@@ -113,6 +117,29 @@ def test_an_early_close_is_the_close() -> None:
     opened_ns = parse_ns("2026-11-27T12:58:00-05:00")  # the day after Thanksgiving
     curve = curve_until(opened_ns + 5 * MINUTE_NS, opened_ns)
     assert [(close.day, close.equity) for close in curve.closes] == [(date(2026, 11, 27), 100_002)]
+
+
+async def test_every_account_is_valued_on_the_minute() -> None:
+    clock = VirtualClock(OPEN_NS + 10 * SECOND_NS)
+
+    class Brokerage:
+        """Worth a dollar more with each second."""
+
+        opened_ns, opening_cash = clock.now_ns(), Decimal(0)
+
+        def summary(self) -> SimpleNamespace:
+            return SimpleNamespace(equity=Decimal(clock.now_ns() - OPEN_NS) / SECOND_NS)
+
+    desk = cast(Desk, SimpleNamespace(key="key", brokerage=Brokerage()))
+    valuation = Valuation(Desks([desk]), clock)
+    valuation.begin()
+
+    async def settle() -> None:
+        return
+
+    await clock.advance(OPEN_NS + 5 * MINUTE_NS, settle)
+    curve = valuation.curve("key")
+    assert [curve.at(OPEN_NS + n * MINUTE_NS) for n in range(1, 6)] == [60, 120, 180, 240, 300]
 
 
 @settings(max_examples=30)
