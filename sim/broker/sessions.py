@@ -2,9 +2,13 @@
 
 from sim.broker.orders import Ticket
 from sim.exchange.hours import MarketHours, Phase
-from sim.refusals import invalid
+from sim.refusals import forbidden
 
 AUCTIONS = frozenset({"opg", "cls"})
+_WINDOWS = {
+    "opg": "opg orders must be submitted after 7:00pm and before 9:28am",
+    "cls": "cls orders must be submitted after 7:00pm and before 3:55pm",
+}
 _EXTENDED = frozenset({Phase.PRE_MARKET, Phase.AFTER_HOURS})
 
 
@@ -34,11 +38,8 @@ def expires_ns(ticket: Ticket, now_ns: int, hours: MarketHours) -> int | None:
 def check_cutoff(ticket: Ticket, now_ns: int, hours: MarketHours) -> None:
     """Raise Refused for an order that comes too late for its auction and too early for the next.
 
-    Alpaca takes none for the open from 9:28 to 19:00, and none for the close from 15:50 to 19:00; the words
-    are ours. A market that never closes takes them at any time.
+    Alpaca takes none for the open from 9:28 to 19:00, and none for the close from 15:55 to 19:00, as its
+    refusals say; its documents have 15:50. A market that never closes takes them at any time.
     """
     if ticket.time_in_force in AUCTIONS and hours.is_between_auctions(now_ns, ticket.time_in_force):
-        auction = "opening" if ticket.time_in_force == "opg" else "closing"
-        raise invalid(
-            f"it is too late for today's {auction} auction, and too early for the next before 19:00"
-        )
+        raise forbidden(_WINDOWS[ticket.time_in_force])

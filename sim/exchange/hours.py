@@ -16,7 +16,7 @@ HOUR_NS = 3600 * SECOND_NS
 MINUTE_NS = 60 * SECOND_NS
 _AGED_DAYS = 90  # Alpaca cancels what is good till cancelled after so many days, at a quarter past four
 _AGED_AT = time(16, 15)
-_LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 10 * MINUTE_NS}  # before an auction, for orders in it
+_LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 5 * MINUTE_NS}  # before an auction, for orders in it
 
 
 class Phase(StrEnum):

@@ -113,7 +113,7 @@ def test_a_day_ends_and_the_next_begins(simulator: Simulator, client: TradingCli
     assert now(client, late).status == OrderStatus.ACCEPTED
     assert now(client, evening).status == OrderStatus.FILLED
     assert not client.get_clock().is_open
-    with pytest.raises(APIError, match="auction"):
+    with pytest.raises(APIError, match="orders must be submitted after"):
         client.submit_order(market(tif=OPG))
     simulator.advance(17.5 * 3600)  # to 9:30 of the next day
     assert now(client, late).status == OrderStatus.FILLED
