@@ -1,6 +1,7 @@
 """The desk: what is published, and in which order, when requests follow each other closely."""
 
 import itertools
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from waiting import until
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Ticket
 from sim.broker.updates import Update
-from sim.clock import WallClock
+from sim.clock import Clock, VirtualClock, WallClock
 from sim.desk import Desk
 from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
@@ -19,7 +20,7 @@ from sim.faults.faults import Faults
 from sim.keys import ApiKey, Keyring
 from sim.refusals import Refused
 from sim.streams.updates_socket import UpdatesStream
-from sim.times import SECOND_NS
+from sim.times import SECOND_NS, parse_ns
 from sim.venue import Venue
 
 
@@ -42,13 +43,16 @@ def heard() -> Heard:
 
 @pytest.fixture
 def desk(heard: Heard) -> Desk:
+    return desk_on(WallClock(), heard)
+
+
+def desk_on(clock: Clock, heard: Heard) -> Desk:
     names = itertools.count()
     market, assets = Market(), Assets()
 
     def new_id() -> str:
         return f"id-{next(names)}"
 
-    clock = WallClock()
     broker = Brokerage(
         clock.now_ns(), Decimal(100_000), market, MarketHours(never_closes=True), new_id, draw=lambda: 0.5
     )
@@ -89,6 +93,40 @@ async def test_nothing_is_told_before_the_answer_has_left(desk: Desk, heard: Hea
     await desk.submit(ticket(desk, "a"))
     assert heard.events == []
     await until(lambda: heard.events == ["new", "fill"], "the fill is told")
+
+
+async def test_a_halted_symbol_fills_when_it_trades_again(desk: Desk, heard: Heard) -> None:
+    desk.venue.halt("AAPL")
+    await desk.submit(ticket(desk, "a"))
+    await until(lambda: heard.events == ["new"], "the order is taken")
+    desk.venue.resume("AAPL", desk.clock.now_ns())
+    assert heard.events == ["new", "fill"]
+
+
+async def test_the_desk_is_there_when_the_day_ends(heard: Heard) -> None:
+    clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
+    desk = desk_on(clock, heard)
+
+    async def settled() -> None: ...
+
+    for day in ("05", "06"):
+        order = await desk.submit(ticket(desk, day, limit="1"))
+        await clock.advance(parse_ns(f"2026-01-{day}T15:59:59-05:00"), settled)
+        assert order.is_open
+        await clock.advance(parse_ns(f"2026-01-{day}T16:00:00-05:00"), settled)
+        assert order.status == "expired"
+    assert heard.events == ["new", "expired"] * 2
+
+
+async def test_a_group_is_told_of_before_one_of_it_is_replaced(desk: Desk, heard: Heard) -> None:
+    entry = ticket(desk, "a", limit="1")
+    leg = replace(entry, client_order_id="b", side="sell", limit_price=Decimal(900), order_class="oto")
+    order = await desk.submit(replace(entry, order_class="oto", legs=(leg,)))
+    new = await desk.replace(order.legs[0].id, replace(leg, client_order_id="c", limit_price=Decimal(901)))
+    await until(lambda: new.status == "held", "the new leg is held")
+    await desk.cancel(new.id)
+    await until(lambda: heard.events.count("canceled") == 2, "all of it is cancelled")
+    assert heard.events[:4] == ["new", "held", "replaced", "held"]
 
 
 async def test_the_desk_remembers_every_update(desk: Desk, heard: Heard) -> None:
