@@ -137,10 +137,11 @@ class Venue:
         if trades is None:
             return None
         unfinished = self._minutes.unfinished(symbol)
-        if unfinished is not None and unfinished.time_ns == start_ns:
-            return self._minutes.recount(symbol, trades)
+        is_open = unfinished is not None and unfinished.time_ns == start_ns
         amended = bar_of(trades, start_ns)
-        self.market.bars.amend(symbol, start_ns, amended)
+        self._minutes.recount(symbol, start_ns, trades)
+        if not is_open:
+            self.market.bars.amend(symbol, start_ns, amended)
         return amended
 
     def _tell(self, broker: Broker, message: Message, now_ns: int) -> None:

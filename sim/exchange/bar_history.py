@@ -67,7 +67,8 @@ class BarHistory:
             days += aggregate(within, DAY, zone_of(symbol))
             days.sort(key=_time)
             self._days[symbol] = deque(days, maxlen=self._most_days)
-            self._day_ends_ns[symbol] = period(days[-1].time_ns, DAY, zone_of(symbol))[1] if days else 0
+            if days:
+                _, self._day_ends_ns[symbol] = period(days[-1].time_ns, DAY, zone_of(symbol))
 
     def latest(self, symbol: str) -> Bar | None:
         """The last minute that is over."""

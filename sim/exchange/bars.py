@@ -4,9 +4,22 @@ from collections.abc import Iterable
 
 from sim.exchange.market_messages import AnyTrade, Bar
 
+_FAR_NS = 1 << 62
+
 
 class _OpenBar:
-    __slots__ = ("close", "count", "high", "last_ns", "low", "open", "start_ns", "value", "volume")
+    __slots__ = (
+        "close",
+        "count",
+        "first_ns",
+        "high",
+        "last_ns",
+        "low",
+        "open",
+        "start_ns",
+        "value",
+        "volume",
+    )
 
     def __init__(self, start_ns: int, price: float) -> None:
         self.start_ns = start_ns
@@ -14,6 +27,7 @@ class _OpenBar:
         self.volume = 0.0
         self.value = 0.0
         self.count = 0
+        self.first_ns = _FAR_NS
         self.last_ns = start_ns
 
 
@@ -69,29 +83,40 @@ class BarBuilder:
         bar = self._open.get(symbol)
         return None if bar is None else Bar(*_fields(symbol, bar))
 
-    def recount(self, symbol: str, trades: Iterable[AnyTrade]) -> Bar | None:
-        """Make the open bar again of these trades, in order of time; without trades there is none."""
-        self._open.pop(symbol, None)
-        for trade in trades:
-            self.add(trade)
-        return self.unfinished(symbol)
+    def recount(self, symbol: str, start_ns: int, trades: Iterable[AnyTrade]) -> None:
+        """Make a bar again of these trades, in order of time, if it is open or ended last."""
+        for bars in (self._open, self._over):
+            if symbol in bars and bars[symbol].start_ns == start_ns:
+                made = _made(trades, start_ns)
+                if made is None:
+                    del bars[symbol]
+                else:
+                    bars[symbol] = made
 
 
 def bar_of(trades: Iterable[AnyTrade], start_ns: int) -> Bar | None:
     """The bar of these trades of one symbol, in order of time; None without trades."""
+    counted = list(trades)
+    made = _made(counted, start_ns)
+    return None if made is None else Bar(*_fields(counted[0].symbol, made))
+
+
+def _made(trades: Iterable[AnyTrade], start_ns: int) -> _OpenBar | None:
     made: _OpenBar | None = None
-    symbol = ""
     for trade in trades:
         if made is None:
-            made, symbol = _OpenBar(start_ns, trade.price), trade.symbol
+            made = _OpenBar(start_ns, trade.price)
         _count(made, trade)
-    return None if made is None else Bar(*_fields(symbol, made))
+    return made
 
 
 def _count(bar: _OpenBar, trade: AnyTrade) -> None:
     price, size = trade.price, trade.size
     bar.high = max(bar.high, price)
     bar.low = min(bar.low, price)
+    if trade.time_ns < bar.first_ns:
+        bar.open = price
+        bar.first_ns = trade.time_ns
     if trade.time_ns >= bar.last_ns:
         bar.close = price
         bar.last_ns = trade.time_ns

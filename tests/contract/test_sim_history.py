@@ -304,6 +304,7 @@ def test_news_come_in_pages_newest_first(simulator: Simulator) -> None:
     assert isinstance(whole, NewsSet)
     articles = found.data["news"]
     assert len(articles) == 60
+    assert len({article.id for article in articles}) == 60
     assert articles == sorted(articles, key=lambda article: article.id, reverse=True)
     assert [article.id for article in whole.data["news"][:60]] == [article.id for article in articles]
     assert all(article.content for article in articles)
@@ -356,3 +357,31 @@ def test_a_snapshot_knows_the_day_before() -> None:
     assert isinstance(snapshot, Snapshot)
     assert (snapshot.daily_bar, snapshot.previous_daily_bar) == (days[-1], days[-2])
     assert sum(day.trade_count or 0 for day in days) == sum(m.trade_count or 0 for m in minutes.data["AAPL"])
+
+
+def test_cancelled_and_corrected_trades_say_so_and_count_no_more() -> None:
+    with Simulator.start("--symbols", "AAPL", "--rate", "1", "--virtual-time") as simulator:
+        advance(simulator, 600)
+        day = {"symbols": "AAPL", "start": "2026-01-05"}
+        before = ask(simulator, "/v2/stocks/trades", **day)["trades"]["AAPL"]
+        assert not any("u" in trade for trade in before)
+        volume = ask(simulator, "/v2/stocks/bars", timeframe="1Day", **day)["bars"]["AAPL"][0]["v"]
+        wrong, gone = before[len(before) // 2], before[len(before) // 3]
+        for path, body in (
+            ("/corrections", {"symbol": "AAPL", "id": wrong["i"], "size": wrong["s"] + 1_000}),
+            ("/cancels", {"symbol": "AAPL", "id": gone["i"]}),
+        ):
+            answer = requests.post(simulator.control_url + path, json=body, timeout=10)
+            assert answer.status_code == 200, answer.text
+        after = ask(simulator, "/v2/stocks/trades", **day)["trades"]["AAPL"]
+        days = ask(simulator, "/v2/stocks/bars", timeframe="1Day", **day)["bars"]["AAPL"]
+        client = simulator.stock_data_client()
+        parsed_too = client.get_stock_trades(StockTradesRequest(symbol_or_symbols="AAPL", start=NEW_YEAR))
+        client._session.close()
+    assert isinstance(parsed_too, TradeSet)
+    assert len(parsed_too.data["AAPL"]) == len(after) == len(before) + 1
+    changed = {trade["u"]: trade for trade in after if "u" in trade}
+    right = changed.pop("corrected")
+    assert changed == {"incorrect": wrong | {"u": "incorrect"}, "canceled": gone | {"u": "canceled"}}
+    assert (right["s"], right["p"], right["t"]) == (wrong["s"] + 1_000, wrong["p"], wrong["t"])
+    assert [bar["v"] for bar in days] == [volume + 1_000 - gone["s"]]

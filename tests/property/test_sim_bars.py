@@ -157,3 +157,28 @@ def test_after_cancels_and_corrections_bars_hold_what_is_left(
     assert sum(bar.trade_count for bar in history.days(symbol)) == len(left)
     newest = history.latest_trade(symbol)
     assert newest == (left[-1] if left else None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.integers(1, 90)), min_size=1, max_size=9), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_late_trade_finds_the_bar_as_corrections_left_it(
+    rows: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    venue, minute_ns = Venue(Market(), MINUTE_NS, None), STARTS[0]
+
+    def traded(number: int, second: int, cents: int) -> Trade:
+        return Trade("AAPL", number, "V", cents / 100, 1, ["@"], "C", minute_ns + second * SECOND_NS + number)
+
+    left = [traded(number, second, cents) for number, (second, cents) in enumerate(sorted(rows))]
+    for trade in left:
+        venue.play([trade], trade.time_ns)
+    venue.play([], minute_ns + 2 * MINUTE_NS)
+    venue.close_bars(minute_ns + MINUTE_NS)
+    for gone in data.draw(st.lists(st.sampled_from(left), max_size=4, unique_by=lambda trade: trade.id)):
+        venue.market.cancel_trade("AAPL", gone.id)
+        venue.recount_minute("AAPL", gone.time_ns)
+        left.remove(gone)
+    late = traded(100, 30, 700)
+    venue.trade_late(late)
+    left = sorted([*left, late], key=lambda trade: int(trade.time_ns))
+    assert venue.market.bars.minutes("AAPL") == [bar_of(left, minute_ns)]
