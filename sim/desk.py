@@ -48,6 +48,7 @@ class Desk:
         self.watchers: list[Callable[[], None]] = []
         self._updates = updates
         self._order_faults = OrderFaults(faults, key, brokerage, clock, self.publish)
+        self._waiting: list[Update] = []  # until the answer to the request that caused them has left
         self._reworking: set[str] = set()
         self._is_watching = False
         venue.brokers.append(self)
@@ -67,7 +68,7 @@ class Desk:
         now_ns = self.clock.now_ns()
         refused = self._order_faults.replaced(order_id, ticket, now_ns)
         order, updates = refused or self.brokerage.replace(order_id, ticket, now_ns)
-        self._publish_soon(updates)
+        self.publish_soon(updates)
         self._accept_soon(order)
         return order
 
@@ -77,7 +78,7 @@ class Desk:
         self._accept_group(order)
         now_ns = self.clock.now_ns()
         refused = self._order_faults.canceled(order, now_ns)
-        self._publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
+        self.publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
 
     async def let_updates_lead(self, *orders: Order) -> None:
         """Where a fault wants updates before the answer, hold the answer back until they have left."""
@@ -99,7 +100,11 @@ class Desk:
         self.publish(self.brokerage.traded(symbol, price, now_ns))
 
     def publish(self, updates: list[Update]) -> None:
-        """Send updates now; what is filled in part is offered the quote in force again a moment later."""
+        """Send updates now, after those that wait: they are told in the order in which they happened.
+
+        What is filled in part is offered the quote in force again a moment later.
+        """
+        updates, self._waiting = self._waiting + updates, []
         if not updates:
             return
         self.history += updates
@@ -109,6 +114,14 @@ class Desk:
         for update in updates:
             if update.event == "partial_fill" and update.fill is not None:
                 self._rework_soon(update.fill.symbol)
+
+    def publish_soon(self, updates: list[Update]) -> None:
+        """Send updates just after the answer to the request that caused them."""
+        self._waiting += updates
+        if self.faults.find("update_before_response", account=self.key):
+            self.publish([])
+        else:
+            self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self.publish([]))
 
     def _rework_soon(self, symbol: str) -> None:
         if symbol not in self._reworking:
@@ -146,12 +159,6 @@ class Desk:
         now_ns = self.clock.now_ns()
         fated = self._order_faults.accepted(self.brokerage.orders[order_id], now_ns)
         self.publish(fated or self.brokerage.accept(order_id, now_ns))
-
-    def _publish_soon(self, updates: list[Update]) -> None:
-        if self.faults.find("update_before_response", account=self.key):
-            self.publish(updates)
-        else:
-            self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self.publish(updates))
 
 
 class Desks:

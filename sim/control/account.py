@@ -54,7 +54,7 @@ class AccountRoutes:
         now_ns = desk.clock.now_ns()
         ticket, price = _by_hand(desk, wanted, now_ns)
         updates = desk.brokerage.trade_by_hand(ticket, price, now_ns)
-        desk.clock.call_at(now_ns, lambda: desk.publish(updates))
+        desk.publish_soon(updates)
         return answer({"order": updates[-1].order})
 
     def _desk(self, account: str | None) -> Desk:
