@@ -1,8 +1,10 @@
-"""Notes what every account is worth, once a minute, for its portfolio history."""
+"""Notes what every account is worth, once a minute, for its portfolio history and for the next day."""
 
+from sim.broker.account import DayClose
 from sim.broker.equity import EquityCurve
 from sim.clock import Clock
-from sim.desk import Desks
+from sim.desk import Desk, Desks
+from sim.exchange.hours import new_york
 from sim.times import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -18,6 +20,7 @@ class Valuation:
             desk.key: EquityCurve(desk.brokerage.opened_ns, desk.brokerage.opening_cash)
             for desk in desks.all()
         }
+        self._left: dict[str, DayClose] = {}
 
     def begin(self) -> None:
         """Note from the next full minute on."""
@@ -34,6 +37,18 @@ class Valuation:
     def _note(self, minute_ns: int) -> None:
         """Note under the full minute, also where the machine acts a little after it."""
         for desk in self._desks.all():
-            self._curves[desk.key].note(minute_ns, desk.brokerage.summary().equity)
+            self._note_account(desk, minute_ns)
         now_ns = self._clock.now_ns()
         self._note_at(max(minute_ns, now_ns - now_ns % MINUTE_NS) + MINUTE_NS)
+
+    def _note_account(self, desk: Desk, minute_ns: int) -> None:
+        """What a day left at its close is the last day's from New York's midnight on."""
+        brokerage, curve = desk.brokerage, self._curves[desk.key]
+        known = len(curve.closes)
+        curve.note(minute_ns, brokerage.summary().equity)
+        if len(curve.closes) > known:
+            day = curve.closes[-1].day.isoformat()
+            self._left[desk.key] = brokerage.account.at_close(day, brokerage.mark)
+        left = self._left.get(desk.key)
+        if left is not None and left.day < new_york(minute_ns).date().isoformat():
+            brokerage.account.last_close = left

@@ -86,18 +86,17 @@ class Account:
         position = self.positions.get(symbol)
         return ZERO if position is None else position.qty
 
-    def close_day(self, day: str, mark: Mark) -> DayClose:
-        """Remember the account at the marks as what the day left; the next day is compared with it."""
+    def at_close(self, day: str, mark: Mark) -> DayClose:
+        """The account at the marks, as what the day leaves; the next day compares itself with it."""
         summary = self.summary(mark, ())
         prices = {symbol: mark(symbol) for symbol in self.positions}
-        self.last_close = DayClose(
+        return DayClose(
             day,
             summary.equity,
             summary.maintenance_margin,
             {symbol: price for symbol, price in prices.items() if price is not None},
             {symbol: position.qty for symbol, position in self.positions.items()},
         )
-        return self.last_close
 
     def summary(self, mark: Mark, orders: Iterable[Order]) -> "Summary":
         """Value and buying power at the marks; a position without a mark counts at cost.

@@ -124,7 +124,7 @@ def test_the_account_says_what_its_owner_has_set() -> None:
 
 def test_the_next_day_is_compared_with_what_the_last_left() -> None:
     account = holding("10")
-    account.close_day("2026-01-05", lambda symbol: Decimal(110))
+    account.last_close = account.at_close("2026-01-05", lambda symbol: Decimal(110))
     body = shown(account)
     assert (body["last_equity"], body["balance_asof"]) == ("100100", "2026-01-05")
     assert body["last_maintenance_margin"] == "330"
