@@ -1,5 +1,7 @@
 """Which orders a query asks for, and how they are listed: each on its own, or legs inside their parents."""
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -21,24 +23,29 @@ ASSET_CLASSES = (
 Test = Callable[[Order], bool]
 
 
-def search(orders: Mapping[str, Order], query: Query, assets: Assets) -> list[dict[str, Any]]:
+def search(
+    orders: Mapping[str, Order], open_orders: Sequence[Order], query: Query, assets: Assets
+) -> list[dict[str, Any]]:
     """The orders as GET /v2/orders answers; raises Refused where the query makes no sense.
 
-    `orders` are all of the account, by id, oldest first. Nested, a parent is listed where it or one of its
-    legs is asked for, with all of its legs.
+    `orders` are all of the account, by id, and `open_orders` those that are open, both oldest first. Nested,
+    a parent is listed where it or one of its legs is asked for, with all of its legs.
     """
-    tests = _tests(query, assets)
     nested = asked.truth(query, "nested")
     limit = asked.whole(query, "limit", DEFAULT_LIMIT, 1, MOST)
     is_ascending = asked.one_of(query, "direction", ("asc", "desc"), "desc") == "asc"
-    chosen = _between(list(orders.values()), orders, query)
+    status = asked.one_of(query, "status", ("open", "closed", "all"), "open")
+    tests = _tests(query, status, assets)
+    chosen = list(open_orders) if status == "open" else list(orders.values())
     if nested:
-        found = [one for one in chosen if one.parent is None and _any_matches([one, *one.legs], tests)]
-    else:
-        found = [one for one in chosen if _any_matches([one], tests)]
-    if not is_ascending:
-        found.reverse()
-    return [order_json(order, nested) for order in found[:limit]]
+        chosen = sorted({one.id: one for one in map(_entry, chosen)}.values(), key=_created_ns)
+    chosen = _within(chosen, orders, query)
+    found = (
+        one
+        for one in (chosen if is_ascending else reversed(chosen))
+        if _any_matches([one, *one.legs] if nested else [one], tests)
+    )
+    return [order_json(order, nested) for order in itertools.islice(found, limit)]
 
 
 def order_id(text: str) -> str:
@@ -53,9 +60,8 @@ def _any_matches(orders: Sequence[Order], tests: Sequence[Test]) -> bool:
     return any(all(test(order) for test in tests) for order in orders)
 
 
-def _tests(query: Query, assets: Assets) -> list[Test]:
+def _tests(query: Query, status: str, assets: Assets) -> list[Test]:
     tests: list[Test] = []
-    status = asked.one_of(query, "status", ("open", "closed", "all"), "open")
     if status != "all":
         tests.append(lambda order: order.is_open == (status == "open"))
     side = asked.one_of(query, "side", ("buy", "sell"), "")
@@ -67,11 +73,6 @@ def _tests(query: Query, assets: Assets) -> list[Test]:
     classes = asked.several(query, "asset_class", ASSET_CLASSES)
     if classes and "all" not in classes:
         tests.append(lambda order: order.ticket.asset.asset_class in classes)
-    after_ns, until_ns = asked.moment_ns(query, "after"), asked.moment_ns(query, "until")
-    if after_ns is not None:
-        tests.append(lambda order: order.created_ns > after_ns)
-    if until_ns is not None:
-        tests.append(lambda order: order.created_ns < until_ns)
     return tests
 
 
@@ -81,17 +82,36 @@ def _symbol(name: str, assets: Assets) -> str:
     return name if asset is None else asset.symbol
 
 
-def _between(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> list[Order]:
-    """Only the orders before or after one of the account's, which is left out itself."""
+def _entry(order: Order) -> Order:
+    return order if order.parent is None else order.parent
+
+
+def _created_ns(order: Order) -> int:
+    return order.created_ns
+
+
+def _within(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> list[Order]:
+    """Only the orders between moments, or before or after one of the account's; ends are left out."""
     before, after = query.get("before_order_id"), query.get("after_order_id")
-    if not before and not after:
-        return chosen
+    after_ns, until_ns = asked.moment_ns(query, "after"), asked.moment_ns(query, "until")
     if before and after:
         raise malformed("only one of before_order_id and after_order_id is allowed")
-    if query.get("after") or query.get("until"):
+    if (before or after) and (after_ns is not None or until_ns is not None):
         raise malformed("before_order_id and after_order_id cannot be used with after or until")
-    named = order_id(before or after or "")
-    if named not in orders:
-        raise refusals.not_found(f"order not found for {named}")
-    place = chosen.index(orders[named])
-    return chosen[:place] if before else chosen[place + 1 :]
+    if before or after:
+        named = order_id(before or after or "")
+        if named not in orders:
+            raise refusals.not_found(f"order not found for {named}")
+        return _beside(chosen, orders, named, is_before=bool(before))
+    begin = 0 if after_ns is None else bisect_right(chosen, after_ns, key=_created_ns)
+    end = len(chosen) if until_ns is None else bisect_left(chosen, until_ns, key=_created_ns)
+    return chosen[begin:end]
+
+
+def _beside(chosen: list[Order], orders: Mapping[str, Order], named: str, is_before: bool) -> list[Order]:
+    """What was taken before or after an order, told by their order and not by time, which they may share."""
+    places = {one: place for place, one in enumerate(orders)}
+    place = places[named]
+    if is_before:
+        return [one for one in chosen if places[one.id] < place]
+    return [one for one in chosen if places[one.id] > place]

@@ -61,7 +61,8 @@ class OrderRoutes:
     async def search(self, request: web.Request) -> web.Response:
         """GET /v2/orders with its filters."""
         desk = self._desks.of(request[ACCOUNT])
-        return answer(search(desk.brokerage.orders, request.query, desk.assets))
+        brokerage = desk.brokerage
+        return answer(search(brokerage.orders, brokerage.open_orders(), request.query, desk.assets))
 
     async def replace(self, request: web.Request) -> web.Response:
         """PATCH /v2/orders/{id}: a new order takes the place of the old."""

@@ -1,6 +1,7 @@
 """Which orders a query finds, one by one and nested."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,12 @@ def orders() -> dict[str, Order]:
     return {one.id: one for one in made}
 
 
+def looked_up(orders: dict[str, Order], query: dict[str, str]) -> list[dict[str, Any]]:
+    return search(orders, [one for one in orders.values() if one.is_open], query, ASSETS)
+
+
 def found(orders: dict[str, Order], **query: str) -> str:
-    return "".join(body["client_order_id"] for body in search(orders, query, ASSETS))
+    return "".join(body["client_order_id"] for body in looked_up(orders, query))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,9 @@ def found(orders: dict[str, Order], **query: str) -> str:
         ({"asset_class": "all"}, "fecb"),
         ({"before_order_id": name("e")}, "cb"),
         ({"after_order_id": name("b"), "direction": "asc"}, "cef"),
+        ({"before_order_id": name("d"), "nested": "true"}, "cb"),
+        ({"after_order_id": name("e"), "nested": "true"}, ""),
+        ({"after_order_id": name("a"), "status": "closed"}, "d"),
         ({"status": "all", "after": rfc3339(START_NS + SECOND_NS)}, "fedc"),
         ({"status": "all", "until": rfc3339(START_NS + SECOND_NS)}, "a"),
         ({"nested": "True"}, "dcb"),  # the entry is filled, but its exits are open
@@ -77,11 +85,11 @@ def test_orders_are_found(orders: dict[str, Order], query: dict[str, str], lette
 
 
 def test_legs_stand_inside_their_parent_where_that_is_asked_for(orders: dict[str, Order]) -> None:
-    nested = {body["client_order_id"]: body for body in search(orders, {"nested": "true"}, ASSETS)}
+    nested = {body["client_order_id"]: body for body in looked_up(orders, {"nested": "true"})}
     assert [leg["client_order_id"] for leg in nested["d"]["legs"]] == ["e", "f"]
     assert [leg["legs"] for leg in nested["d"]["legs"]] == [None, None]
     assert nested["b"]["legs"] is None
-    alone = search(orders, {"status": "all"}, ASSETS)
+    alone = looked_up(orders, {"status": "all"})
     assert [body["legs"] for body in alone] == [None] * 6
 
 
@@ -105,13 +113,13 @@ def test_legs_stand_inside_their_parent_where_that_is_asked_for(orders: dict[str
 )
 def test_what_makes_no_sense_is_refused(orders: dict[str, Order], query: dict[str, str]) -> None:
     with pytest.raises(Refused) as error:
-        search(orders, query, ASSETS)
+        looked_up(orders, query)
     assert (error.value.status, error.value.body["code"]) == (422, 40010001)
 
 
 def test_an_order_of_nobody_is_not_found(orders: dict[str, Order]) -> None:
     with pytest.raises(Refused) as error:
-        search(orders, {"before_order_id": "99999999-0000-4000-8000-000000000000"}, ASSETS)
+        looked_up(orders, {"before_order_id": "99999999-0000-4000-8000-000000000000"})
     assert error.value.status == 404
 
 
