@@ -108,7 +108,9 @@ class Simulator:
         effects = {name: effect for begun, _ in all_kinds for name, effect in begun.items()}
         endings = {name: ending for _, ended in all_kinds for name, ending in ended.items()}
         accounts = [key.key for key in self._settings.keys]
-        return Director(self._faults, self._clock, accounts, effects, endings)
+        director = Director(self._faults, self._clock, accounts, effects, endings)
+        director.begin_given(self._settings.faults)
+        return director
 
     def _plan_chaos(self) -> Chaos | None:
         settings = self._settings
@@ -198,12 +200,7 @@ class Simulator:
         return app
 
     def begin(self) -> None:
-        """Play the market: a generated one at once, a recording from the first subscription on.
-
-        The faults of the command line begin with it. Raises InvalidInput where one of them cannot.
-        """
-        for fault in self._settings.faults:
-            self._director.begin(fault)
+        """Play the market: a generated one at once, a recording from the first subscription on."""
         if self._chaos is not None:
             self._chaos.begin()
         self._rare_events.begin()

@@ -24,7 +24,10 @@ def chosen(text: str | None) -> tuple[str, ...]:
 
 
 class Chaos:
-    """The schedule of one seed; the same seed, kinds, symbols and pace make the same schedule."""
+    """The schedule of one seed; the same seed, kinds, symbols and pace make the same schedule.
+
+    Raises InvalidInput where every kind is about a symbol, and there are none.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Chaos:
         self._names = names
         self._every_ms = every_ms
         self._schedule = schedule(random.Random(f"chaos {seed}"), names, symbols, every_ms)
+        self._next = next(self._schedule)
         self._begun: list[tuple[int, Planned, str | None]] = []
 
     def begin(self) -> None:
@@ -65,10 +69,11 @@ class Chaos:
         }
 
     def _await_next(self, start_ns: int) -> None:
-        planned = next(self._schedule)
+        planned = self._next
         at_ns = start_ns + planned.at_ms * MILLISECOND_NS
 
         def act() -> None:
+            self._next = next(self._schedule)
             refused = self._refusal(planned)
             if len(self._begun) < MOST_REMEMBERED:
                 self._begun.append((at_ns, planned, refused))

@@ -46,6 +46,14 @@ class Director:
             self._stay(fault)
         return fault
 
+    def begin_given(self, faults: Sequence[dict[str, Any]]) -> None:
+        """Begin those of the command line; raises InvalidInput naming it."""
+        for fault in faults:
+            try:
+                self.begin(fault)
+            except InvalidInput as error:
+                raise InvalidInput(f"--fault: {error}") from error
+
     def end(self, name: str) -> None:
         """End all of a kind; raises InvalidInput where there is no such kind."""
         if name not in KINDS:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from bus.errors import InvalidInput
+from sim.streams.errors import ERRORS
 
 STREAMS = ("stocks", "crypto", "options", "news", "test", "trade_updates")
 APIS = ("trading", "data")
@@ -61,6 +62,7 @@ FIELDS: dict[str, Field] = {
     "at": _one_of(MOMENTS),
     "on": _one_of(REQUESTS),
     "status": _one_of(STATUSES),
+    "code": _one_of(tuple(ERRORS)),
     "quote": _one_of(BAD_QUOTES),
     "state": _one_of(HELD_STATES),
     "accepted": Field("true, false", lambda value: value if isinstance(value, bool) else None),

@@ -76,7 +76,7 @@ ORDER_KINDS: dict[str, Kind] = {
     ),
     "partial_fills": Kind(
         "order",
-        {"fault": "partial_fills", "chance": 0.9, "seconds": 5},
+        {"fault": "partial_fills", "chance": 1, "seconds": 5},
         {"seconds": None, "account": None},
         "Fills are partial with this chance, from 0 to 1, instead of the one the simulator started with.",
     ),

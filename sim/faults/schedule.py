@@ -79,12 +79,15 @@ def schedule(
     """Faults without end, each of these kinds; those about a symbol about one of these, or not at all.
 
     Between the end of one and the beginning of the next there is a quiet time of half to one and a half of
-    `every_ms`.
+    `every_ms`. Raises InvalidInput at the first where every kind is about a symbol, and there are none.
     """
     end_ms = 0
     possible = [name for name in names if symbols or "symbol" not in KINDS[name].fields]
     if not possible:
-        raise InvalidInput(f"no symbols for faults about one; allowed beside {', '.join(names)}: others")
+        listed = ", ".join(names)
+        raise InvalidInput(
+            f"--chaos-faults: {listed} needs a share, and none is generated; allowed: other faults"
+        )
     while True:
         at_ms = end_ms + rng.randint(every_ms // 2, every_ms + every_ms // 2)
         name = rng.choice(possible)

@@ -7,7 +7,8 @@ STREAM_KINDS: dict[str, Kind] = {
         "stream",
         {"fault": "disconnect", "stream": "stocks", "seconds": 2},
         TIMED,
-        "Cuts the stream's connections without a close frame; for `seconds` connecting is answered with 503.",
+        "Cuts the stream's connections without a close frame; for `seconds` connecting is answered with 503, "
+        "unless only one account is meant: who connects is not known yet.",
     ),
     "mute": Kind(
         "stream",
@@ -20,7 +21,8 @@ STREAM_KINDS: dict[str, Kind] = {
         "stream",
         {"fault": "connection_limit", "stream": "stocks", "seconds": 5},
         COUNTED,
-        "New connections are one too many: error 406 after auth, or HTTP 429 on trade_updates.",
+        "New connections are one too many: error 406 after auth, or HTTP 429 on trade_updates (of one "
+        "account only: unauthorized, since nobody is known before the login).",
     ),
     "stale_session": Kind(
         "stream",
@@ -32,14 +34,21 @@ STREAM_KINDS: dict[str, Kind] = {
     "handshake_429": Kind(
         "stream",
         {"fault": "handshake_429", "stream": "stocks", "count": 1},
-        ONCE,
+        {"count": 1, "seconds": None},
         "Connecting is answered with HTTP 429.",
     ),
     "silent_handshake": Kind(
         "stream",
         {"fault": "silent_handshake", "stream": "stocks", "count": 1},
-        ONCE,
+        {"count": 1, "seconds": None},
         "A new connection is opened, answers pings, and never says a word, not even to a login.",
+    ),
+    "stream_error": Kind(
+        "stream",
+        {"fault": "stream_error", "stream": "stocks", "code": 500, "count": 1},
+        ONCE,
+        "What a market-data client says next, a login or a subscription, is answered with the error of this "
+        "number, such as 408, 411 or 500, and is not carried out; trade updates know no such errors.",
     ),
     "no_deflate": Kind(
         "stream",
@@ -69,8 +78,8 @@ STREAM_KINDS: dict[str, Kind] = {
     ),
     "huge_frame": Kind(
         "stream",
-        {"fault": "huge_frame", "stream": "stocks", "mib": 1.5},
-        {"mib": 1.5, "account": None},
+        {"fault": "huge_frame", "stream": "stocks", "mib": 2},
+        {"mib": 2, "account": None},
         "One frame of `mib` MiB; clients that take no more than 1 MiB close with 1009.",
         is_over_at_once=True,
     ),

@@ -12,7 +12,7 @@ from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.faults import updates as faulty
 from sim.faults.faults import Faults
-from sim.faults.handshakes import opening
+from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK
 from sim.streams.outgoing import CLOSE_S, Outgoing
@@ -155,8 +155,8 @@ class UpdatesStream:
             key = fields.get("key_id", message.get("key"))
             secret = fields.get("secret_key", message.get("secret"))
             owner = self._keyring.owner(key, secret)
-            is_one_too_many = any(other.owner == owner for other in self.listeners if other is not listener)
-            listener.owner = None if is_one_too_many else owner
+            has_one = any(other.owner == owner for other in self.listeners if other is not listener)
+            listener.owner = None if has_one or is_one_too_many(self._faults, STREAM, owner) else owner
             status = "unauthorized" if listener.owner is None else "authorized"
             listener.tell({"stream": "authorization", "data": {"status": status, "action": "authenticate"}})
         elif action == "listen" and listener.owner is not None:

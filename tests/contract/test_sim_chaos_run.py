@@ -11,7 +11,7 @@ STEP_S = 1
 
 
 def transcript(*arguments: str) -> list[tuple[str, bytes]]:
-    """Everything that a client without a websocket gets to see of ninety virtual seconds, and the schedule."""
+    """All that a client without a websocket sees of ninety virtual seconds, and the schedule."""
     seen: list[tuple[str, bytes]] = []
     with Simulator.start(*VIRTUAL, *arguments) as simulator, requests.Session() as session:
         session.headers.update({"APCA-API-KEY-ID": "K", "APCA-API-SECRET-KEY": "S"})

@@ -1,6 +1,8 @@
 """Faults of orders, of their updates and of the market, seen by unmodified alpaca-py clients and streams."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,7 +14,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.models import Order, TradeUpdate
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, ReplaceOrderRequest
 from alpaca.trading.stream import TradingStream
-from simulator import Simulator, running
+from simulator import ROOT, Simulator, running
 from waiting import until
 
 
@@ -101,14 +103,13 @@ async def test_a_replacement_is_answered_and_then_refused(
     simulator: Simulator, client: TradingClient, heard: list[TradeUpdate]
 ) -> None:
     order = await submit(client, limit_price=1)
-    power = client.get_account().buying_power
     simulator.fault("reject_replace")
     new = await asyncio.to_thread(client.replace_order_by_id, order.id, ReplaceOrderRequest(limit_price=2))
     assert isinstance(new, Order)
     assert (new.status, new.replaces) == ("pending_new", order.id)
     await until(lambda: events(heard) == ["new", "order_replace_rejected", "rejected"], "the refusals")
     assert (status(client, order), status(client, new)) == ("new", "rejected")
-    assert client.get_account().buying_power == power
+    assert new.id not in {one.id for one in client.get_orders() if isinstance(one, Order)}
     await asyncio.to_thread(client.cancel_order_by_id, order.id)
 
 
@@ -140,7 +141,8 @@ async def test_the_chance_of_partial_fills_changes_while_it_runs(
     simulator: Simulator, client: TradingClient, heard: list[TradeUpdate]
 ) -> None:
     simulator.fault("partial_fills", chance=1)
-    request: Any = MarketOrderRequest(symbol="AAPL", qty=50, side="buy", time_in_force="day")  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"symbol": "AAPL", "qty": 50, "side": "buy", "time_in_force": "day"}
+    request = MarketOrderRequest(**fields)
     await asyncio.to_thread(client.submit_order, request)
     await until(lambda: "partial_fill" in events(heard), "it fills in part")
     simulator.clear_faults()
@@ -239,3 +241,15 @@ def test_a_symbol_that_is_not_played_is_named(simulator: Simulator, name: str) -
     answer = requests.post(f"{simulator.control_url}/faults", json=example | {"symbol": "ZZZZ"}, timeout=10)
     assert answer.status_code == 400
     assert answer.json()["message"].startswith("symbol is 'ZZZZ'")
+
+
+def test_a_fault_of_the_command_line_that_cannot_be_ends_the_run_with_a_sentence() -> None:
+    for arguments, words in (
+        (["--fault", "halt:symbol=ZZZZ"], "--fault: symbol is 'ZZZZ'"),
+        (["--fault", "mute:stream=stocks,account=2"], "--fault: account is unknown; allowed:"),
+        (["--symbols", "BTC/USD", "--chaos", "1", "--chaos-faults", "halt"], "--chaos-faults: halt"),
+    ):
+        command = [sys.executable, "-m", "sim", "--json", *arguments]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+        assert words in ended.stderr

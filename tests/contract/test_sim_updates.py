@@ -158,7 +158,8 @@ def test_every_fault_is_listed_with_an_example_that_works(simulator: Simulator) 
         assert requests.post(url, json=kind["example"], timeout=10).status_code == 200, kind
     wrong = requests.post(url, json={"fault": "mute", "stream": "x"}, timeout=10)
     assert wrong.status_code == 400
-    assert wrong.json()["message"] == "stream is 'x'; allowed: stocks, crypto, options, news, test, trade_updates"
+    streams = "stocks, crypto, options, news, test, trade_updates"
+    assert wrong.json()["message"] == f"stream is 'x'; allowed: {streams}"
 
 
 async def test_a_504_hides_an_order_that_lives(simulator: Simulator, client: TradingClient) -> None:
