@@ -35,6 +35,13 @@ COIN_QUOTE: dict[str, Shape] = {"bp": NUMBER, "bs": NUMBER, "ap": NUMBER, "as": 
 COIN_BAR: dict[str, Shape] = _BAR | {"v": NUMBER, "n": WHOLE, "t": UTC_TIME}
 _LEVELS = ListOf({"p": NUMBER, "s": NUMBER})
 COIN_BOOK: dict[str, Shape] = {"a": _LEVELS, "b": _LEVELS, "t": UTC_TIME}
+CORRECTION: dict[str, Shape] = {
+    "x": WORD, "oi": WHOLE, "op": NUMBER, "os": WHOLE, "oc": _CONDITIONS, "ci": WHOLE, "cp": NUMBER,
+    "cs": WHOLE, "cc": _CONDITIONS, "z": WORD, "t": UTC_TIME,
+}  # fmt: skip
+CANCEL: dict[str, Shape] = {
+    "i": WHOLE, "x": WORD, "p": NUMBER, "s": WHOLE, "a": one_of("C", "E"), "z": WORD, "t": UTC_TIME,
+}  # fmt: skip
 STATUS: dict[str, Shape] = {
     **dict.fromkeys(("sc", "sm", "rc", "rm"), TEXT), "z": WORD, "t": UTC_TIME,
 }  # fmt: skip

@@ -149,7 +149,7 @@ COIN_ASSET: dict[str, Shape] = STOCK_ASSET | {
 CLOCK: dict[str, Shape] = {"timestamp": TIME, "is_open": BOOLEAN, "next_open": TIME, "next_close": TIME}
 CALENDAR_DAY: dict[str, Shape] = {
     "date": DAY, "open": WORD, "close": WORD, "session_open": WORD, "session_close": WORD,
-    "settlement_date": MayLack(DAY),
+    "settlement_date": DAY,
 }  # fmt: skip
 
 FILL_ACTIVITY: dict[str, Shape] = {
@@ -179,6 +179,8 @@ CONFIGURATIONS: dict[str, Shape] = {
     ),
     "max_margin_multiplier": NUMBER_TEXT,
     "trade_confirm_email": one_of("all", "none"),
+    "max_options_trading_level": MayLack(OrNull(WHOLE)),
+    "disable_overnight_trading": MayLack(BOOLEAN),
 }
 
 CANCELED: dict[str, Shape] = {"id": ID, "status": WHOLE, "body": MayLack(ANY_OBJECT)}
