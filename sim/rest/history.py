@@ -1,6 +1,6 @@
 """Trades, quotes and bars of the past over REST, in pages: of many symbols, or of one share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -72,9 +72,9 @@ class HistoryRoutes:
     def _page(
         self, channel: str, symbols: list[str], query: Query, window: Window
     ) -> tuple[dict[str, Any], str | None]:
-        kept = self._kept(channel, symbols, query)
         page, token = select(
-            kept,
+            symbols,
+            self._kept(channel, query),
             window,
             data_query.limit(query),
             is_descending=data_query.is_descending(query),
@@ -82,15 +82,14 @@ class HistoryRoutes:
         )
         return {symbol: [self._shown(message) for message in part] for symbol, part in page.items()}, token
 
-    def _kept(self, channel: str, symbols: list[str], query: Query) -> dict[str, list[Message]]:
+    def _kept(self, channel: str, query: Query) -> Callable[[str], Sequence[Message]]:
+        """What reads a symbol's messages."""
         history = self._data.history
         if channel == "bars":
             asked = timeframe(data_query.required(query, "timeframe"))
             data_query.check_adjustment(query)
-            return {symbol: list(history.bars(symbol, asked)) for symbol in symbols}
-        if channel == "quotes":
-            return {symbol: list(history.quotes(symbol)) for symbol in symbols}
-        return {symbol: list(history.trades(symbol)) for symbol in symbols}
+            return lambda symbol: history.bars(symbol, asked)
+        return history.quotes if channel == "quotes" else history.trades
 
     def _shown(self, message: Message) -> dict[str, Any]:
         change = self._data.history.change_of(message)

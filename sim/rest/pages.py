@@ -3,7 +3,7 @@
 import base64
 import binascii
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from sim.exchange.market_messages import Message
@@ -18,22 +18,29 @@ def _time(message: Message) -> int:
 
 
 def select(
-    kept: Mapping[str, list[M]], window: Window, limit: int, *, is_descending: bool, token: str | None
+    symbols: Iterable[str],
+    kept: Callable[[str], Sequence[M]],
+    window: Window,
+    limit: int,
+    *,
+    is_descending: bool,
+    token: str | None,
 ) -> tuple[dict[str, list[M]], str | None]:
     """One page of at most `limit` messages, both ends of the window included, and the next page's token.
 
-    Each symbol's messages come in order of time. Symbols without a message on the page are left out.
+    `kept` gives a symbol's messages in order of time; it is not asked for symbols beyond the page. Symbols
+    without a message on the page are left out.
     """
     after = _read(token)
     page: dict[str, list[M]] = {}
     left = limit
-    for symbol in sorted(kept):
+    for symbol in sorted(symbols):
         if after is not None and symbol < after[0]:
             continue
-        messages = kept[symbol]
+        messages = kept(symbol)
         begin = bisect_left(messages, window.start_ns, key=_time)
         end = bisect_right(messages, window.end_ns, key=_time)
-        found = messages[begin:end]
+        found = list(messages[begin:end])
         if is_descending:
             found.reverse()
         if after is not None and symbol == after[0]:

@@ -31,7 +31,7 @@ def all_pages(kept: Kept, window: Window, limit: int, is_descending: bool) -> li
     pages: list[list[CryptoTrade]] = []
     token: str | None = None
     while not pages or token is not None:
-        page, token = select(kept, window, limit, is_descending=is_descending, token=token)
+        page, token = select(kept, kept.__getitem__, window, limit, is_descending=is_descending, token=token)
         assert all(page.values())
         pages.append([message for messages in page.values() for message in messages])
         assert len(pages) < 100
@@ -55,11 +55,11 @@ def test_pages_put_together_are_the_whole(
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9).map(sorted), st.integers(1, 4), st.integers(0, 5))
 def test_what_comes_between_two_pages_is_on_the_next(times: list[int], limit: int, more: int) -> None:
     kept = {"A": [trade("A", n, at) for n, at in enumerate(times)]}
-    page, token = select(kept, ALWAYS, limit, is_descending=False, token=None)
+    page, token = select(kept, kept.__getitem__, ALWAYS, limit, is_descending=False, token=None)
     kept["A"] += [trade("A", 100 + n, 4 + n) for n in range(more)]
     if token is None:
         return
-    rest, _ = select(kept, ALWAYS, 1000, is_descending=False, token=token)
+    rest, _ = select(kept, kept.__getitem__, ALWAYS, 1000, is_descending=False, token=token)
     assert page["A"] + rest["A"] == kept["A"]
 
 
@@ -77,5 +77,18 @@ def test_what_comes_between_two_pages_is_on_the_next(times: list[int], limit: in
 )
 def test_a_token_of_nobodys_is_refused(token: str) -> None:
     with pytest.raises(Refused) as refused:
-        select({"A": [trade("A", 1, 1)]}, ALWAYS, 10, is_descending=False, token=token)
+        select("A", lambda _: [trade("A", 1, 1)], ALWAYS, 10, is_descending=False, token=token)
     assert (refused.value.status, refused.value.body) == (400, {"message": "invalid page token"})
+
+
+def test_symbols_beyond_the_page_are_not_read() -> None:
+    read: list[str] = []
+
+    def kept(symbol: str) -> list[CryptoTrade]:
+        read.append(symbol)
+        return [trade(symbol, number, number) for number in range(3)]
+
+    page, token = select("DCBA", kept, ALWAYS, 5, is_descending=False, token=None)
+    assert {symbol: len(messages) for symbol, messages in page.items()} == {"A": 3, "B": 2}
+    assert token is not None
+    assert read == ["A", "B"]
