@@ -128,6 +128,8 @@ class Brokerage:
             others = [order for order in self._open.all() if order is not old]
             admit(ticket, self.account, others, self._market.touch(ticket.asset.symbol), self.mark)
         is_same_time = ticket.time_in_force == old.ticket.time_in_force
+        if not is_same_time:
+            check_cutoff(ticket, now_ns, self._hours)
         ends_ns = old.expires_ns if is_same_time else expires_ns(ticket, now_ns, self._hours)
         new = self._take(ticket, now_ns, ends_ns)
         new.high_water_mark = old.high_water_mark

@@ -13,6 +13,7 @@ class OpenOrders:
     def __init__(self) -> None:
         self.working: dict[str, WorkingOrders] = {}
         self._all: dict[str, Order] = {}
+        self._by_symbol: dict[str, dict[str, Order]] = {}
         self._aside: dict[str, Order] = {}
         self._numbers = itertools.count()
         self._ends: list[tuple[int, int, Order]] = []
@@ -20,12 +21,14 @@ class OpenOrders:
     def add(self, order: Order) -> None:
         """One more; it neither works nor waits yet."""
         self._all[order.id] = order
+        self._by_symbol.setdefault(order.ticket.asset.symbol, {})[order.id] = order
         if order.expires_ns is not None:
             heapq.heappush(self._ends, (order.expires_ns, next(self._numbers), order))
 
     def remove(self, order: Order) -> None:
         """It has come to its end."""
         self._all.pop(order.id, None)
+        self._by_symbol.get(order.ticket.asset.symbol, {}).pop(order.id, None)
         self._aside.pop(order.id, None)
         self._rest(order)
 
@@ -53,9 +56,7 @@ class OpenOrders:
 
     def all(self, symbol: str | None = None) -> list[Order]:
         """Every open order, or every one of a symbol, oldest first."""
-        return [
-            order for order in self._all.values() if symbol is None or order.ticket.asset.symbol == symbol
-        ]
+        return list((self._all if symbol is None else self._by_symbol.get(symbol, {})).values())
 
     def next_end_ns(self) -> int | None:
         """When the first of them ends by its time in force; None where none does."""
