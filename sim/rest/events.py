@@ -20,6 +20,7 @@ from sim.streams.updates_socket import update_json
 from sim.times import SECOND_NS, rfc3339
 
 HEARTBEAT_NS = 15 * SECOND_NS  # Alpaca does not say how often; its clients must not rely on it
+_AT_ONCE = 100  # events, of about 1.5 kB each
 _LOOK_S = 0.5  # how often to look whether who listens is still there
 
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
@@ -126,16 +127,26 @@ class _Listener:
     async def _send(self) -> bool:
         """Send what is due; whether that was the last."""
         self._woken.clear()
-        while self._place < len(self._log):
-            event = self._log[self._place]
-            if self._is_ending or not self._wanted.includes(event):
-                return True
-            self._place += 1
-            await self._response.write(b"data: " + orjson.dumps(self._json(event)) + b"\n\n")
-        for _ in range(self._heartbeats):
-            await self._response.write(b":heartbeat\n\n")
-        self._heartbeats = 0
+        while part := self._due():
+            await self._response.write(b"".join(part))
+            # A long replay lets others have their turn.
+            await asyncio.sleep(0)
+        if self._heartbeats:
+            await self._response.write(b":heartbeat\n\n" * self._heartbeats)
+            self._heartbeats = 0
         return self._is_ending or self._is_over()
+
+    def _due(self) -> list[bytes]:
+        """The next events that are due, as lines; none where there are none, or the end has come."""
+        part: list[bytes] = []
+        while self._place < len(self._log) and len(part) < _AT_ONCE and not self._is_ending:
+            event = self._log[self._place]
+            if not self._wanted.includes(event):
+                self._is_ending = True
+                break
+            self._place += 1
+            part.append(b"data: " + orjson.dumps(self._json(event)) + b"\n\n")
+        return part
 
     async def _wait(self) -> None:
         while not self._woken.is_set():

@@ -183,6 +183,7 @@ def test_a_new_day_is_measured_against_the_close_before(timed: Timed) -> None:
     assert daily.equity == [close, float(client.get_account().equity)]
     today = client.get("/account/portfolio/history", {"period": "1D", "timeframe": "1H"})
     assert (today["base_value"], today["base_value_asof"]) == (close, "2026-01-05")
+    assert float(client.get_account().last_equity) == close
     assert [one["side"] for one in activities(timed, date="2026-01-06")] == ["sell"]
     assert [one["side"] for one in activities(timed, date="2026-01-05")] == ["buy"] * 3
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from simulator import Simulator
+from sseclient import SSEClient
 
 HEARTBEAT_S = 15
 START = "2026-01-05T09:30:00-05:00"
@@ -155,6 +156,23 @@ def test_who_comes_back_with_the_last_id_misses_nothing(account: Account) -> Non
     last = everything[-1]
     assert account.past(since_id=everything[0]["event_id"], until_id=last["event_id"]) == everything[1:]
     assert account.past(since=everything[1]["at"], until=last["at"]) == everything[1:]
+
+
+def test_the_client_that_alpaca_py_uses_for_events_reads_them(account: Account) -> None:
+    everything = replay(account)
+    query = {"since_id": everything[0]["event_id"], "until_id": everything[-1]["event_id"]}
+    answer = account.ask("GET", "/v2/events/trades", **query)
+    told = [json.loads(event.data) for event in SSEClient(iter([answer.content])).events()]
+    assert told == everything[1:]
+
+
+def test_a_long_past_is_told_in_order(account: Account) -> None:
+    before = len(replay(account))
+    orders = [account.order("1.5") for _ in range(130)]
+    everything = replay(account)
+    assert [event["order"]["id"] for event in everything[before:]] == orders
+    assert account.ask("DELETE", "/v2/orders").status_code == 207
+    advance(account.simulator, 0.01)
 
 
 def test_an_end_in_the_future_comes(account: Account) -> None:
