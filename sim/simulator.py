@@ -40,6 +40,7 @@ from sim.rest import market_data, trading
 from sim.rest.door import Door
 from sim.rest.events import EventRoutes
 from sim.settings import Settings
+from sim.socket_endpoint import SocketEndpoint
 from sim.streams.market_streams import MarketStreams
 from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
@@ -49,6 +50,7 @@ from sim.venue import Venue
 
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20
+LONGEST_VIRTUAL_STEP_NS = SECOND_NS  # every bar's end is one; shorter steps make days long
 FEW_BYTES = 1_000_000  # a reader with no more than this waiting keeps up with virtual time
 
 
@@ -70,7 +72,8 @@ class Simulator:
         if generator is not None:
             for symbol in settings.symbols:
                 self._venue.open(symbol, self._clock.now_ns())
-        self._player = Player(self._source, self._clock, self._publish, self._finish, LONGEST_STEP_NS)
+        longest_ns = LONGEST_VIRTUAL_STEP_NS if settings.is_virtual else LONGEST_STEP_NS
+        self._player = Player(self._source, self._clock, self._publish, self._finish, longest_ns)
         self._keyring = Keyring(settings.keys)
         fakepaca = FakePaca(
             self._clock, settings.seed, bar_ns, lambda played: self._streams.send_test(played)
@@ -163,17 +166,16 @@ class Simulator:
     def application(self) -> web.Application:
         """Trading, data and their websockets."""
         settings, clock = self._settings, self._clock
-        sockets = [web.get("/stream", self._updates.handle), *self._streams.routes()]
         door = Door(
             self._keyring,
             self._faults,
             clock,
             settings.requests_per_minute,
             settings.data_requests_per_minute,
-            [route.path for route in sockets],
         )
         app = web.Application(middlewares=[door.middleware()])
         app.on_response_prepare.append(door.stamp)
+        app.add_routes([SocketEndpoint("/stream", self._updates.handle), *self._streams.endpoints()])
         app.add_routes(
             trading.routes(
                 self._desks,
@@ -186,7 +188,6 @@ class Simulator:
         app.add_routes(self._trade_events.routes())
         is_free = settings.stream_terms.is_free
         app.add_routes(market_data.routes(self._venue, self._assets, self._newsroom, clock, is_free))
-        app.add_routes(sockets)
         return app
 
     def control(self) -> web.Application:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from sim.keys import Keyring
 from sim.refusals import Refused
 from sim.rest.mistreatment import cut_short, mistreated
 from sim.rest.rate_limit import RateLimit
+from sim.socket_endpoint import SocketResource
 from sim.times import SECOND_NS
 
 T = TypeVar("T")
@@ -54,7 +54,6 @@ class Door:
     """The middleware that every REST request passes; websockets authenticate by themselves.
 
     Each account has its budgets of requests a minute, for trading and data; so has who comes without a key.
-    `sockets` are the paths of websockets: a request for anything else passes, whatever it asks to become.
     """
 
     def __init__(
@@ -64,14 +63,12 @@ class Door:
         clock: Clock,
         trading_per_minute: int,
         data_per_minute: int,
-        sockets: Collection[str],
     ) -> None:
         self._keyring = keyring
         self._faults = faults
         self._clock = clock
         self._trading_per_minute = trading_per_minute
         self._data_per_minute = data_per_minute
-        self._sockets = frozenset(sockets)
         self._limits: dict[tuple[str, str], RateLimit] = {}
 
     def middleware(self) -> Middleware:
@@ -80,7 +77,8 @@ class Door:
         @web.middleware
         async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
             resource = request.match_info.route.resource
-            if resource is not None and resource.canonical in self._sockets:
+            # A request for anything else passes, whatever it asks to become.
+            if isinstance(resource, SocketResource):
                 if not request.headers.get("Sec-WebSocket-Key", "").isascii():
                     return refusal(web.HTTPBadRequest(text="Sec-WebSocket-Key is no base64"))
                 return await _carried_out(request, handler)

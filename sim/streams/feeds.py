@@ -15,7 +15,8 @@ class Feed:
 
     `channels` are told in every acknowledgement, in Alpaca's order; `rare_channels` only while somebody wants
     them. Channels in `never_every` refuse `*` (error 410). `paid_paths` are those that the free plan has no
-    part in (error 409). A feed that `is_binary_only` speaks msgpack whatever the client asks for.
+    part in (error 409). A feed that `is_binary_only` speaks msgpack whatever the client asks for. One that
+    `shares_path` leaves plain requests to REST, which Alpaca has on another host.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Feed:
     never_every: tuple[str, ...] = ()
     paid_paths: tuple[str, ...] = ()
     is_binary_only: bool = False
+    shares_path: bool = False
 
     @property
     def every_channel(self) -> tuple[str, ...]:
@@ -51,6 +53,6 @@ OPTIONS = Feed(
     paid_paths=("/v1beta1/opra",),
     is_binary_only=True,
 )
-NEWS = Feed("news", ("/v1beta1/news",), ("news",))
+NEWS = Feed("news", ("/v1beta1/news",), ("news",), shares_path=True)
 TEST = Feed("test", ("/v2/test",), _STOCK_CHANNELS)
 FEEDS = (STOCKS, CRYPTO, OPTIONS, NEWS, TEST)

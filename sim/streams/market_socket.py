@@ -152,6 +152,10 @@ class MarketStream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             client.error(400)
             return
+        struck = self._faults.strike("stream_error", stream=self.feed.name, account=client.owner)
+        if struck is not None:
+            client.error(struck["code"])
+            return
         action = message.get("action") if isinstance(message, dict) else None
         if action == "auth":
             self._authenticate(client, message.get("key"), message.get("secret"))

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from aiohttp import web
-
 from sim.clock import Clock
 from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market import Market
@@ -15,6 +13,7 @@ from sim.exchange.price_bands import PriceBands
 from sim.faults.faults import Faults
 from sim.floor import Floor
 from sim.keys import Keyring
+from sim.socket_endpoint import SocketEndpoint
 from sim.streams.feeds import CRYPTO, FEEDS, NEWS, OPTIONS, STOCKS, TEST
 from sim.streams.market_socket import MarketStream
 from sim.streams.subscription import EVERY, Wanted
@@ -51,10 +50,13 @@ class MarketStreams:
         self._stocks, self._crypto = self._by_name[STOCKS.name], self._by_name[CRYPTO.name]
         self._option_stream = self._by_name[OPTIONS.name]
 
-    def routes(self) -> list[web.RouteDef]:
+    def endpoints(self) -> list[SocketEndpoint]:
         """Where each feed is."""
-        streams = self._by_name.values()
-        return [web.get(path, stream.handle) for stream in streams for path in stream.feed.paths]
+        return [
+            SocketEndpoint(path, stream.handle, stream.feed.shares_path)
+            for stream in self.all()
+            for path in stream.feed.paths
+        ]
 
     def all(self) -> list[MarketStream]:
         """Every stream."""
