@@ -105,6 +105,11 @@ class Floor:
         self.last[symbol] = Decimal(price)
         self.updates += self.broker.traded(symbol, Decimal(price), self.now_ns)
 
+    def move(self, price: str) -> None:
+        """AAPL is bid for at a price, offered a cent above, and trades there."""
+        self.quote(price, str(Decimal(price) + Decimal("0.01")))
+        self.trade(price)
+
     def pass_time(self, until: str) -> None:
         """It becomes so late; whatever is due on the way happens at its moment."""
         until_ns = parse_ns(until)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sim.broker.account import Account
 from sim.broker.ledger import Fill
 from sim.broker.market_view import MarketView
-from sim.broker.matching import fill_price, fill_qty, follow, is_triggered
+from sim.broker.matching import fill_price, fill_qty, follow, is_outside, is_triggered
 from sim.broker.open_orders import OpenOrders
 from sim.broker.orders import HELD_BACK, Order, order_json
 from sim.broker.sessions import AUCTIONS, may_work
@@ -81,6 +81,8 @@ class Execution:
             return []
         follow(order, traded_at)
         if not is_triggered(order, traded_at):
+            return []
+        if is_outside(self._market.touch(order.ticket.asset.symbol), traded_at):
             return []
         order.is_triggered = True
         self._open.put_to_work(order)

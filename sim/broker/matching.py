@@ -28,6 +28,14 @@ def is_triggered(order: Order, traded_at: Decimal) -> bool:
     return traded_at >= stop if order.ticket.side == "buy" else traded_at <= stop
 
 
+def is_outside(touch: Touch | None, traded_at: Decimal) -> bool:
+    """Whether a trade lies outside the quote: it wakes no stop (Order Handling Standards at Alpaca)."""
+    if touch is None:
+        return False
+    is_below = touch.bid is not None and traded_at < touch.bid
+    return is_below or (touch.ask is not None and traded_at > touch.ask)
+
+
 def collar(stop_price: Decimal) -> Decimal:
     """The limit that Alpaca puts on a buy stop: 4 % above a stop below $50, else 2.5 %."""
     return stop_price * (Decimal("1.04") if stop_price < 50 else Decimal("1.025"))

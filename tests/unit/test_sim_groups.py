@@ -117,7 +117,7 @@ def test_a_part_of_the_profit_shrinks_the_stop() -> None:
     floor.quote("110.00", "110.01")
     assert (profit.status, profit.filled_qty) == ("partially_filled", 4)
     assert order_json(loss)["qty"] == "6"
-    floor.trade("90.00")
+    floor.move("90.00")
     assert statuses(profit, loss) == ["canceled", "filled"]
     assert (profit.filled_qty, loss.filled_qty, floor.position()) == (4, 6, 0)
 
@@ -158,7 +158,7 @@ def test_an_oco_is_a_limit_with_a_stop_beside_it(floor: Floor) -> None:
     loss = profit.legs[0]
     assert statuses(profit, loss) == ["new", "held"]
     assert (profit.reserved_qty, loss.reserved_qty) == (10, 0)
-    floor.trade("90")
+    floor.move("90")
     assert statuses(profit, loss) == ["canceled", "filled"]
 
 
@@ -176,7 +176,7 @@ def test_an_oto_triggers_one_exit_that_works_like_any_order(floor: Floor) -> Non
     entry = floor.submit(floor.ticket(order_class="oto", legs=(stop,)))
     assert statuses(entry, entry.legs[0]) == ["filled", "new"]
     assert entry.legs[0].reserved_qty == 10
-    floor.trade("90")
+    floor.move("90")
     assert floor.position() == 0
 
 
@@ -187,9 +187,9 @@ def test_a_replaced_exit_stands_where_the_old_one_stood(floor: Floor) -> None:
     assert entry.legs == [dearer, lower]
     assert statuses(profit, loss, dearer, lower) == ["replaced", "replaced", "new", "held"]
     assert (floor.told(profit)[-1], floor.told(dearer), floor.told(lower)) == ("replaced", ["new"], ["held"])
-    floor.trade("90")
+    floor.move("90")
     assert lower.status == "held"
-    floor.trade("80")
+    floor.move("80")
     assert statuses(dearer, lower) == ["canceled", "filled"]
 
 

@@ -32,21 +32,21 @@ def test_a_trailing_sell_follows_the_price_up_and_sells_on_the_way_down(floor: F
     order = floor.submit(floor.ticket("sell", "trailing_stop", trail_price="2"))
     assert (order.high_water_mark, order.stop_price) == (100, 98)
     for price, stop in (("101", 99), ("100", 99), ("105.5", Decimal("103.5")), ("103.51", Decimal("103.5"))):
-        floor.trade(price)
+        floor.move(price)
         assert order.stop_price == stop
     shown = order_json(order)
     assert (shown["hwm"], shown["stop_price"], shown["trail_price"]) == ("105.5", "103.5", "2")
-    floor.trade("103.5")
+    floor.move("103.5")
     assert order.status == "filled"
-    assert floor.broker.fills[-1].price == Decimal("99.99")
+    assert floor.broker.fills[-1].price == Decimal("103.5")
 
 
 def test_a_trailing_buy_follows_the_price_down_by_a_share_of_it(floor: Floor) -> None:
     order = floor.submit(floor.ticket("buy", "trailing_stop", trail_percent="1"))
     assert order.stop_price == 101
-    floor.trade("90")
+    floor.move("90")
     assert (order.high_water_mark, order.stop_price) == (90, Decimal("90.9"))
-    floor.trade("90.9")
+    floor.move("90.9")
     assert order.status == "filled"
 
 
@@ -69,10 +69,10 @@ def test_a_replaced_trail_keeps_the_high_water_mark(floor: Floor) -> None:
 
 def test_a_buy_stop_buys_no_dearer_than_its_collar(floor: Floor) -> None:
     order = floor.submit(floor.stop("210"))
-    floor.quote("215.20", "215.26")
+    floor.quote("211", "215.26")
     floor.trade("211")
-    assert order.status == "new"
-    floor.quote("215.20", "215.25")
+    assert (order.status, order.is_triggered) == ("new", True)
+    floor.quote("211", "215.25")
     assert order.status == "filled"
 
 
@@ -157,8 +157,7 @@ def test_an_order_that_slept_is_offered_the_quote_of_the_morning(floor: Floor) -
 def test_a_stop_sleeps_outside_the_session_and_wakes_with_the_morning(floor: Floor) -> None:
     order = floor.submit(floor.stop("110", tif="gtc"))
     floor.pass_time(MONDAY + "17:00:00-05:00")
-    floor.quote("110", "110.01")
-    floor.trade("111")
+    floor.move("110")
     assert not order.is_triggered
     floor.pass_time(TUESDAY + "09:30:00-05:00")
     assert order.status == "filled"
@@ -251,7 +250,18 @@ def test_an_order_for_a_halted_symbol_waits_until_it_trades_again(floor: Floor) 
     floor.halted.clear()
     floor.quote("104.99", "105")
     assert order.status == "filled"
-    floor.trade("102")
+    floor.trade("105")
+    assert stop.is_triggered
+
+
+@pytest.mark.parametrize(("side", "outside", "inside"), [("sell", "89.98", "90"), ("buy", "111", "110")])
+def test_a_trade_outside_the_quote_wakes_no_stop(side: str, outside: str, inside: str) -> None:
+    floor = at(MONDAY + "12:00:00")
+    stop = floor.submit(floor.stop("90" if side == "sell" else "110", side=side))
+    floor.quote("89.99", "110.01")
+    floor.trade(outside)
+    assert not stop.is_triggered
+    floor.trade(inside)
     assert stop.is_triggered
 
 
