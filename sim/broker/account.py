@@ -131,18 +131,29 @@ class Account:
 
     def _held_margin(self, orders: Iterable[Order], multiplier: Decimal) -> Decimal:
         closing = {symbol: position.qty for symbol, position in self.positions.items()}
-        held = ZERO
-        for order in orders:
-            symbol = order.ticket.asset.symbol
-            value = order.reserved_value
-            left = order.reserved_qty
-            against = closing.get(symbol, ZERO) * (-1 if order.ticket.side == "buy" else 1)
-            if against > 0 and left > 0:
-                covered = min(left, against)
-                closing[symbol] -= covered if closing[symbol] > 0 else -covered
-                value -= value * covered / left
-            held += value * bound_part(order.ticket.asset, multiplier)
-        return held
+        values: dict[str, Decimal] = {}
+        assets: dict[str, Asset] = {}
+        for order in orders:  # every open order for each new one: little is done for most
+            asset, value = order.ticket.asset, order.reserved_value
+            symbol = asset.symbol
+            if symbol in closing:
+                value -= _covered_value(order, value, closing)
+            if symbol in assets:
+                values[symbol] += value
+            else:
+                assets[symbol], values[symbol] = asset, value
+        return sum((value * bound_part(assets[name], multiplier) for name, value in values.items()), ZERO)
+
+
+def _covered_value(order: Order, value: Decimal, closing: dict[str, Decimal]) -> Decimal:
+    """The part of the order's value that closes what is left in `closing`, from which it is taken."""
+    symbol, left = order.ticket.asset.symbol, order.reserved_qty
+    against = closing[symbol] * (-1 if order.ticket.side == "buy" else 1)
+    if against <= 0 or left <= 0:
+        return ZERO
+    covered = min(left, against)
+    closing[symbol] -= covered if closing[symbol] > 0 else -covered
+    return value * covered / left
 
 
 def bound_part(asset: Asset, multiplier: Decimal) -> Decimal:
