@@ -15,11 +15,11 @@ from sim.times import SECOND_NS, rfc3339
 TRADE_TYPES = ("FILL",)
 # Alpaca's names; nothing but trades happens to an account here, so the others are known and empty.
 OTHER_TYPES = (
-    "ACATC", "ACATS", "CFEE", "CIL", "CSD", "CSR", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT",
-    "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE", "FXTRD", "INT", "INTNRA", "INTPNL",
-    "INTTW", "JNL", "JNLC", "JNLS", "MA", "MEM", "MISC", "NC", "OCT", "OPASN", "OPCA", "OPCSH", "OPEXC",
-    "OPEXP", "OPTRD", "OPXRC", "PTC", "PTR", "REORG", "SC", "SPIN", "SPLIT", "SSO", "SSP", "SWP", "TRANS",
-    "VOF", "WH",
+    "ACATC", "ACATS", "CFEE", "CGD", "CIL", "CSD", "CSR", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT",
+    "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE", "FOPT", "FXTRD", "INT", "INTNRA",
+    "INTPNL", "INTTW", "JNL", "JNLC", "JNLS", "MA", "MEM", "MISC", "NC", "OCT", "OPASN", "OPCA", "OPCSH",
+    "OPEXC", "OPEXP", "OPTRD", "OPXRC", "PTC", "PTR", "REORG", "SC", "SPIN", "SPLIT", "SSO", "SSP", "SWP",
+    "TRANS", "VOF", "WH",
 )  # fmt: skip
 TYPES = (*TRADE_TYPES, *OTHER_TYPES)
 

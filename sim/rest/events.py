@@ -103,6 +103,7 @@ class _Listener:
         self._place = wanted.begin
         self._woken = asyncio.Event()
         self._heartbeats = 0
+        self._beat_ns = clock.now_ns() + HEARTBEAT_NS
         self._is_ending = False
 
     def wake(self) -> None:
@@ -116,8 +117,7 @@ class _Listener:
 
     async def run(self) -> None:
         """Send until the end; raises ClientConnectionResetError where nobody is there any more."""
-        self._beat_later()
-        self._wake_at_the_end()
+        self._tick_later()
         try:
             while not await self._send():
                 await self._wait()
@@ -167,19 +167,22 @@ class _Listener:
             return moment_ns(self._wanted.until_id) + SECOND_NS // 1000
         return self._wanted.until_ns
 
-    def _wake_at_the_end(self) -> None:
-        end_ns = self._end_ns()
-        if end_ns is not None and end_ns > self._clock.now_ns():
-            self._clock.call_at(end_ns + 1, self.wake)
+    def _tick_later(self) -> None:
+        """Act at the next heartbeat, or at the end where that comes sooner."""
+        next_ns, end_ns = self._beat_ns, self._end_ns()
+        if end_ns is not None and end_ns >= self._clock.now_ns():
+            next_ns = min(next_ns, end_ns + 1)
+        self._clock.call_at(next_ns, self._tick)
 
-    def _beat_later(self) -> None:
-        self._clock.call_at(self._clock.now_ns() + HEARTBEAT_NS, self._beat)
-
-    def _beat(self) -> None:
-        if not self._is_ending:
+    def _tick(self) -> None:
+        if self._is_ending:
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._beat_ns:
             self._heartbeats += 1
-            self.wake()
-            self._beat_later()
+            self._beat_ns = now_ns + HEARTBEAT_NS
+        self.wake()
+        self._tick_later()
 
     def _json(self, event: Event) -> dict[str, Any]:
         body: dict[str, Any] = update_json(event.update)["data"]
