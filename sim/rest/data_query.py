@@ -98,16 +98,16 @@ def check_place(place: str) -> None:
         raise refused(f"invalid location: {place}")
 
 
-def limit(query: Query, default: int = DEFAULT_LIMIT, most: int = MOST) -> int:
+def limit(query: Query, default: int = DEFAULT_LIMIT, most: int = MOST, name: str = "limit") -> int:
     """How many at most, of all symbols together."""
-    text = query.get("limit")
+    text = query.get(name)
     if text is None:
         return default
     if not _WHOLE.fullmatch(text):
         words = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise _malformed("limit", f"error binding string parameter: {words}")
+        raise _malformed(name, f"error binding string parameter: {words}")
     if not 1 <= int(text) <= most:
-        raise refused(f"invalid limit, limit must be between 1 and {most}")
+        raise refused(f"invalid {name}, {name} must be between 1 and {most}")
     return int(text)
 
 

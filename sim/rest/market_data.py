@@ -5,10 +5,12 @@ from aiohttp import web
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.exchange.newsroom import Newsroom
+from sim.rest import codes, corporate_actions
 from sim.rest.history import HistoryRoutes
 from sim.rest.latest import LatestRoutes
 from sim.rest.market_reader import MarketReader
 from sim.rest.news import NewsRoutes
+from sim.rest.screener import ScreenerRoutes
 from sim.rest.snapshots import SnapshotRoutes
 from sim.venue import Venue
 
@@ -23,4 +25,7 @@ def routes(
         *SnapshotRoutes(reader).routes(),
         *HistoryRoutes(reader).routes(),
         *NewsRoutes(newsroom, clock).routes(),
+        *ScreenerRoutes(reader).routes(),
+        *corporate_actions.routes(),
+        *codes.routes(),
     ]

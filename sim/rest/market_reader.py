@@ -29,6 +29,10 @@ class MarketReader:
         """The pairs of a list; what is asked about trades from now on, if it did not before."""
         return self._quoted(data_query.coin_symbols(text, self._is_known))
 
+    def symbols(self, *, is_crypto: bool) -> list[str]:
+        """Everything that has been quoted or traded, shares or coins."""
+        return [symbol for symbol in self._venue.market.symbols() if ("/" in symbol) == is_crypto]
+
     def stock_window(self, query: Query) -> Window:
         """From when to when, for shares; a date means New York's. Feed, currency and asof are checked."""
         feed = data_query.feed(query, "sip")

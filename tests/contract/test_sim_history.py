@@ -5,60 +5,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import requests
 from alpaca.common.enums import Sort
-from alpaca.common.exceptions import APIError
 from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.historical.crypto import CryptoHistoricalDataClient
-from alpaca.data.historical.news import NewsClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
-from alpaca.data.models import Bar, BarSet, NewsSet, Orderbook, QuoteSet, Snapshot, TradeSet
+from alpaca.data.models import BarSet, QuoteSet, TradeSet
 from alpaca.data.requests import (
     CryptoBarsRequest,
-    CryptoLatestBarRequest,
-    CryptoLatestOrderbookRequest,
-    CryptoLatestQuoteRequest,
-    CryptoLatestTradeRequest,
     CryptoQuoteRequest,
-    CryptoSnapshotRequest,
     CryptoTradesRequest,
-    NewsRequest,
     StockBarsRequest,
-    StockLatestBarRequest,
-    StockLatestQuoteRequest,
-    StockLatestTradeRequest,
     StockQuotesRequest,
-    StockSnapshotRequest,
     StockTradesRequest,
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
+from past_market import NEW_YEAR, START, SYMBOLS, ask, past_market, tell
 from simulator import Simulator
-
-HOUR_S = 3600
-START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)  # a Monday, as New York opens
-NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
-SYMBOLS = ["AAPL", "MSFT"]
-
-
-def ask(simulator: Simulator, path: str, status: int = 200, **query: Any) -> Any:
-    headers = {"APCA-API-KEY-ID": simulator.key, "APCA-API-SECRET-KEY": simulator.secret}
-    answer = requests.get(simulator.data_url + path, params=query, headers=headers, timeout=10)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def advance(simulator: Simulator, seconds: float) -> None:
-    answer = requests.post(simulator.control_url + "/clock", json={"seconds": seconds}, timeout=60)
-    assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    """Two hours of a Monday; a message every second or so."""
-    with Simulator.start(
-        "--symbols", "AAPL,MSFT,BTC/USD", "--rate", "3", "--virtual-time", "--news-per-minute", "1"
-    ) as started:
-        advance(started, 2 * HOUR_S)
+    with past_market("--symbols", "AAPL,MSFT,BTC/USD") as started:
         yield started
 
 
@@ -178,35 +145,6 @@ def test_alpaca_py_gets_quotes_of_both_kinds(
     assert [trade.timestamp >= START for trade in trades.data["BTC/USD"]] == [True] * 3
 
 
-def test_the_newest_are_the_last_of_history(simulator: Simulator, stocks: StockHistoricalDataClient) -> None:
-    trades = all_trades(stocks)
-    latest = stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))
-    assert latest["AAPL"] == trades[-1]
-    quote = stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=["AAPL"]))["AAPL"]
-    bar = stocks.get_stock_latest_bar(StockLatestBarRequest(symbol_or_symbols=["AAPL"]))["AAPL"]
-    snapshot = stocks.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols=["AAPL"]))["AAPL"]
-    assert isinstance(snapshot, Snapshot)
-    assert (snapshot.latest_trade, snapshot.latest_quote, snapshot.minute_bar) == (trades[-1], quote, bar)
-    assert snapshot.daily_bar is not None
-    assert snapshot.daily_bar.trade_count == len(trades)
-    assert snapshot.previous_daily_bar is None
-
-
-def test_the_newest_of_coins(coins: CryptoHistoricalDataClient) -> None:
-    symbol = "BTC/USD"
-    trade = coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols=symbol))[symbol]
-    quote = coins.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols=symbol))[symbol]
-    bar = coins.get_crypto_latest_bar(CryptoLatestBarRequest(symbol_or_symbols=symbol))[symbol]
-    book = coins.get_crypto_latest_orderbook(CryptoLatestOrderbookRequest(symbol_or_symbols=symbol))[symbol]
-    snapshot = coins.get_crypto_snapshot(CryptoSnapshotRequest(symbol_or_symbols=symbol))[symbol]
-    assert isinstance(snapshot, Snapshot)
-    assert (snapshot.latest_trade, snapshot.latest_quote, snapshot.minute_bar) == (trade, quote, bar)
-    assert isinstance(book, Orderbook)
-    assert (book.bids[0].price, book.asks[0].price) == (quote.bid_price, quote.ask_price)
-    assert [level.price for level in book.bids] == sorted((b.price for b in book.bids), reverse=True)
-    assert [level.price for level in book.asks] == sorted(level.price for level in book.asks)
-
-
 def test_one_share_alone_has_its_own_paths(simulator: Simulator) -> None:
     day = {"start": "2026-01-05"}
     many = ask(simulator, "/v2/stocks/bars", symbols="AAPL", timeframe="1Hour", **day)
@@ -225,66 +163,6 @@ def test_one_share_alone_has_its_own_paths(simulator: Simulator) -> None:
     assert ask(simulator, "/v2/stocks/AAPL/snapshot") == {"symbol": "AAPL"} | snapshots["AAPL"]
 
 
-def test_nothing_is_an_empty_map_or_null(simulator: Simulator, stocks: StockHistoricalDataClient) -> None:
-    long_ago = {"start": "1990-01-01", "end": "1990-01-02"}
-    empty = {"bars": {}, "next_page_token": None}
-    assert ask(simulator, "/v2/stocks/bars", symbols="AAPL", timeframe="1Day", **long_ago) == empty
-    assert ask(simulator, "/v2/stocks/bars", symbols="ZZZZQ", timeframe="1Day") == empty
-    alone = {"bars": None, "symbol": "ZZZZQ", "next_page_token": None}
-    assert ask(simulator, "/v2/stocks/ZZZZQ/bars", timeframe="1Day") == alone
-    assert ask(simulator, "/v2/stocks/trades/latest", symbols="ZZZZQ") == {"trades": {}}
-    assert ask(simulator, "/v2/stocks/ZZZZQ/trades/latest", 404) == {"message": "no trade found for ZZZZQ"}
-    assert ask(simulator, "/v2/stocks/snapshots", symbols="ZZZZQ") == {"ZZZZQ": None}
-    assert ask(simulator, "/v1beta3/crypto/us/snapshots", symbols="ZZZ/USD") == {"snapshots": {}}
-    assert stocks.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="ZZZZQ")) == {}
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "message"),
-    [
-        ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "banana"}, "invalid timeframe: banana"),
-        (
-            "/v2/stocks/bars",
-            {"symbols": "AAPL"},
-            "Invalid format for parameter timeframe: query parameter 'timeframe' is required",
-        ),
-        (
-            "/v2/stocks/trades",
-            {},
-            "Invalid format for parameter symbols: query parameter 'symbols' is required",
-        ),
-        (
-            "/v2/stocks/trades",
-            {"symbols": "AAPL", "limit": "10001"},
-            "invalid limit, limit must be between 1 and 10000",
-        ),
-        ("/v2/stocks/snapshots", {"symbols": "AAPL,GME1"}, "code=400, message=invalid symbol: GME1"),
-        (
-            "/v2/stocks/trades/latest",
-            {"symbols": "AAPL", "limit": "1"},
-            "unexpected query parameter(s): limit",
-        ),
-        ("/v2/stocks/trades", {"symbols": "AAPL", "page_token": "%"}, "invalid page token"),
-        (
-            "/v2/stocks/quotes",
-            {"symbols": "AAPL", "start": "2026-01-05", "end": "2026-01-04"},
-            "end should not be before start",
-        ),
-        (
-            "/v1beta3/crypto/us/latest/trades",
-            {"symbols": "BTCUSD"},
-            "invalid symbol: BTCUSD does not match ^[A-Z]+/[A-Z]+$",
-        ),
-        ("/v1beta3/crypto/mars/trades", {"symbols": "BTC/USD"}, "invalid location: mars"),
-        ("/v1beta1/news", {"limit": "51"}, "invalid limit, limit must be between 1 and 50"),
-    ],
-)
-def test_a_mistake_is_refused_in_alpacas_words(
-    simulator: Simulator, path: str, query: dict[str, str], message: str
-) -> None:
-    assert ask(simulator, path, 400, **query) == {"message": message}
-
-
 def test_numbers_are_numbers_and_times_have_no_needless_zeros(simulator: Simulator) -> None:
     trades = ask(simulator, "/v2/stocks/trades", symbols="AAPL", limit=50)["trades"]["AAPL"]
     assert all(isinstance(trade["p"], float | int) and isinstance(trade["s"], int) for trade in trades)
@@ -295,84 +173,15 @@ def test_numbers_are_numbers_and_times_have_no_needless_zeros(simulator: Simulat
     assert isinstance(bars["bars"]["AAPL"][0]["v"], int)
 
 
-def test_news_come_in_pages_newest_first(simulator: Simulator) -> None:
-    client = NewsClient(simulator.key, simulator.secret, url_override=simulator.data_url)
-    found = client.get_news(NewsRequest(limit=60, include_content=True))
-    whole = client.get_news(NewsRequest(start=START, limit=1000, exclude_contentless=True))
-    client._session.close()
-    assert isinstance(found, NewsSet)
-    assert isinstance(whole, NewsSet)
-    articles = found.data["news"]
-    assert len(articles) == 60
-    assert len({article.id for article in articles}) == 60
-    assert articles == sorted(articles, key=lambda article: article.id, reverse=True)
-    assert [article.id for article in whole.data["news"][:60]] == [article.id for article in articles]
-    assert all(article.content for article in articles)
-    assert not any(article.content for article in whole.data["news"])
-    named = ask(simulator, "/v1beta1/news", symbols="BTC/USD", sort="asc", limit=50)["news"]
-    assert named
-    assert all("BTCUSD" in article["symbols"] for article in named)
-    assert [article["id"] for article in named] == sorted(article["id"] for article in named)
-
-
-def test_the_free_plan_has_no_part_in_the_tape_of_now() -> None:
-    with Simulator.start("--symbols", "AAPL", "--rate", "3", "--virtual-time", "--plan", "free") as simulator:
-        advance(simulator, HOUR_S)
-        client = simulator.stock_data_client()
-        # Without an end it is a quarter of an hour ago, and with a newer one nothing is told at all.
-        bars = client.get_stock_bars(StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute))
-        assert isinstance(bars, BarSet)
-        assert bars.data["AAPL"][-1].timestamp <= START + timedelta(minutes=45)
-        recent = {"symbols": "AAPL", "start": "2026-01-05", "end": "2026-01-05T15:16:00Z"}
-        refusal = {"message": "subscription does not permit querying recent SIP data"}
-        assert ask(simulator, "/v2/stocks/trades", 403, **recent) == refusal
-        assert ask(simulator, "/v2/stocks/snapshots", 403, symbols="AAPL", feed="sip") == refusal
-        assert ask(simulator, "/v2/stocks/trades", feed="iex", limit=1, **recent)["trades"]["AAPL"]
-        assert client.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))
-        with pytest.raises(APIError, match="recent SIP data") as refused:
-            client.get_stock_latest_bar(StockLatestBarRequest(symbol_or_symbols="AAPL", feed=DataFeed.SIP))
-        client._session.close()
-        assert refused.value.status_code == 403
-
-
-def test_a_snapshot_knows_the_day_before() -> None:
-    with Simulator.start(
-        "--symbols", "AAPL,BTC/USD", "--rate", "0.2", "--virtual-time", "--hours", "exchange"
-    ) as simulator:
-        for _ in range(3):
-            advance(simulator, 24 * HOUR_S)
-        client = simulator.stock_data_client()
-        snapshot = client.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="AAPL"))["AAPL"]
-        found = client.get_stock_bars(
-            StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, start=NEW_YEAR)
-        )
-        minutes = client.get_stock_bars(
-            StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute, start=NEW_YEAR)
-        )
-        client._session.close()
-    assert isinstance(found, BarSet)
-    assert isinstance(minutes, BarSet)
-    days: list[Bar] = found.data["AAPL"]
-    assert [day.timestamp for day in days] == [datetime(2026, 1, day, 5, tzinfo=UTC) for day in (5, 6, 7, 8)]
-    assert isinstance(snapshot, Snapshot)
-    assert (snapshot.daily_bar, snapshot.previous_daily_bar) == (days[-1], days[-2])
-    assert sum(day.trade_count or 0 for day in days) == sum(m.trade_count or 0 for m in minutes.data["AAPL"])
-
-
 def test_cancelled_and_corrected_trades_say_so_and_count_no_more() -> None:
-    with Simulator.start("--symbols", "AAPL", "--rate", "1", "--virtual-time") as simulator:
-        advance(simulator, 600)
+    with past_market("--symbols", "AAPL", seconds=600) as simulator:
         day = {"symbols": "AAPL", "start": "2026-01-05"}
         before = ask(simulator, "/v2/stocks/trades", **day)["trades"]["AAPL"]
         assert not any("u" in trade for trade in before)
         volume = ask(simulator, "/v2/stocks/bars", timeframe="1Day", **day)["bars"]["AAPL"][0]["v"]
         wrong, gone = before[len(before) // 2], before[len(before) // 3]
-        for path, body in (
-            ("/corrections", {"symbol": "AAPL", "id": wrong["i"], "size": wrong["s"] + 1_000}),
-            ("/cancels", {"symbol": "AAPL", "id": gone["i"]}),
-        ):
-            answer = requests.post(simulator.control_url + path, json=body, timeout=10)
-            assert answer.status_code == 200, answer.text
+        tell(simulator, "/corrections", symbol="AAPL", id=wrong["i"], size=wrong["s"] + 1_000)
+        tell(simulator, "/cancels", symbol="AAPL", id=gone["i"])
         after = ask(simulator, "/v2/stocks/trades", **day)["trades"]["AAPL"]
         days = ask(simulator, "/v2/stocks/bars", timeframe="1Day", **day)["bars"]["AAPL"]
         client = simulator.stock_data_client()
