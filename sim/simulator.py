@@ -244,6 +244,7 @@ class Simulator:
     def _state(self) -> dict[str, Any]:
         clients = {stream.feed.name: len(stream.clients) for stream in self._streams.all()}
         clients["trade_updates"] = len(self._updates.listeners)
+        clients["events"] = self._trade_events.listeners
         return {
             "tape_finished": self._settings.data is not None and self._source.is_finished,
             "is_playing": self._player.has_begun,

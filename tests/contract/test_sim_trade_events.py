@@ -186,6 +186,19 @@ def test_an_end_in_the_future_comes(account: Account) -> None:
         assert list(lines.events()) == []
 
 
+def test_who_leaves_is_forgotten(account: Account) -> None:
+    simulator = account.simulator
+
+    def listening() -> int:
+        found: int = simulator.state()["clients"]["events"]
+        return found
+
+    simulator.wait_until(lambda: listening() == 0, "those of other tests are gone")
+    with account.listening(), account.listening():
+        assert listening() == 2
+    simulator.wait_until(lambda: listening() == 0, "both are gone")
+
+
 def test_silence_is_broken_by_heartbeats(account: Account) -> None:
     with account.listening() as lines:
         advance(account.simulator, HEARTBEAT_S + 1)

@@ -1,0 +1,139 @@
+"""One listener to an account's events: what its log holds from a place on, heartbeats in between, an end."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import ClientConnectionResetError, web
+
+from sim.broker.event_log import Event, EventLog, moment_ns
+from sim.clock import Clock
+from sim.streams.updates_socket import update_json
+from sim.times import SECOND_NS, rfc3339
+
+HEARTBEAT_NS = 15 * SECOND_NS  # Alpaca does not say how often; its clients must not rely on it
+_AT_ONCE = 100  # events, of about 1.5 kB each
+_LOOK_S = 0.5  # how often to look whether who listens is still there
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a stream begins, as a place in the log, and what ends it: a moment, an event, or nothing."""
+
+    begin: int
+    until_ns: int | None
+    until_id: str | None
+
+    def includes(self, event: Event) -> bool:
+        """Whether the event comes before the end."""
+        if self.until_id is not None:
+            return event.id <= self.until_id
+        return self.until_ns is None or event.at_ns <= self.until_ns
+
+
+class EventStream:
+    """Sends to one connection, as its reader can take it: nothing waits here, so nothing is ever dropped."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        account_id: str,
+        log: EventLog,
+        wanted: Range,
+        clock: Clock,
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._account_id = account_id
+        self._log = log
+        self._wanted = wanted
+        self._clock = clock
+        self._place = wanted.begin
+        self._woken = asyncio.Event()
+        self._heartbeats = 0
+        self._beat_ns = clock.now_ns() + HEARTBEAT_NS
+        self._is_ending = False
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Nothing more is to be sent."""
+        self._is_ending = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Send until the end; raises ClientConnectionResetError where nobody is there any more."""
+        self._tick_later()
+        try:
+            while not await self._send():
+                await self._wait()
+        finally:
+            self._is_ending = True
+
+    async def _send(self) -> bool:
+        """Send what is due; whether that was the last."""
+        self._woken.clear()
+        while part := self._due():
+            await self._response.write(b"".join(part))
+            # A long replay lets others have their turn.
+            await asyncio.sleep(0)
+        if self._heartbeats:
+            await self._response.write(b":heartbeat\n\n" * self._heartbeats)
+            self._heartbeats = 0
+        return self._is_ending or self._is_over()
+
+    def _due(self) -> list[bytes]:
+        """The next events that are due, as lines; none where there are none, or the end has come."""
+        part: list[bytes] = []
+        while self._place < len(self._log) and len(part) < _AT_ONCE and not self._is_ending:
+            event = self._log[self._place]
+            if not self._wanted.includes(event):
+                self._is_ending = True
+                break
+            self._place += 1
+            part.append(b"data: " + orjson.dumps(self._json(event)) + b"\n\n")
+        return part
+
+    async def _wait(self) -> None:
+        while not self._woken.is_set():
+            transport = self._request.transport
+            if transport is None or transport.is_closing():
+                raise ClientConnectionResetError("who listened has left")
+            try:
+                await asyncio.wait_for(self._woken.wait(), _LOOK_S)
+            except TimeoutError:
+                continue
+
+    def _is_over(self) -> bool:
+        end_ns = self._end_ns()
+        return end_ns is not None and self._clock.now_ns() > end_ns
+
+    def _end_ns(self) -> int | None:
+        if self._wanted.until_id is not None:
+            return moment_ns(self._wanted.until_id) + SECOND_NS // 1000
+        return self._wanted.until_ns
+
+    def _tick_later(self) -> None:
+        """Act at the next heartbeat, or at the end where that comes sooner."""
+        next_ns, end_ns = self._beat_ns, self._end_ns()
+        if end_ns is not None and end_ns >= self._clock.now_ns():
+            next_ns = min(next_ns, end_ns + 1)
+        self._clock.call_at(next_ns, self._tick)
+
+    def _tick(self) -> None:
+        if self._is_ending:
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._beat_ns:
+            self._heartbeats += 1
+            self._beat_ns = now_ns + HEARTBEAT_NS
+        self.wake()
+        self._tick_later()
+
+    def _json(self, event: Event) -> dict[str, Any]:
+        body: dict[str, Any] = update_json(event.update)["data"]
+        return body | {"account_id": self._account_id, "at": rfc3339(event.at_ns), "event_id": event.id}
