@@ -41,22 +41,28 @@ def _changes(before: dict[float, float], after: dict[float, float]) -> list[Leve
     return gone + [Level(price, size) for price, size in after.items() if before.get(price) != size]
 
 
+def _sides(quote: CryptoQuote) -> tuple[dict[float, float], dict[float, float]]:
+    return (
+        _levels(quote.symbol, quote.bid_price, quote.bid_size, True),
+        _levels(quote.symbol, quote.ask_price, quote.ask_size, False),
+    )
+
+
+def _whole(symbol: str, sides: tuple[dict[float, float], dict[float, float]], time_ns: int) -> OrderBook:
+    bids, asks = ([Level(price, size) for price, size in side.items()] for side in sides)
+    return OrderBook(symbol, time_ns, bids, asks, True)
+
+
 def whole_book(quote: CryptoQuote, time_ns: int) -> OrderBook:
     """The full book behind a quote."""
-    bids = _levels(quote.symbol, quote.bid_price, quote.bid_size, True)
-    asks = _levels(quote.symbol, quote.ask_price, quote.ask_size, False)
-    return OrderBook(quote.symbol, time_ns, _listed(bids), _listed(asks), True)
-
-
-def _listed(levels: dict[float, float]) -> list[Level]:
-    return [Level(price, size) for price, size in levels.items()]
+    return _whole(quote.symbol, _sides(quote), time_ns)
 
 
 class OrderBooks:
     """The books as they were told last; a quote makes a change out of the one before."""
 
     def __init__(self) -> None:
-        self._told: dict[str, CryptoQuote] = {}
+        self._told: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
 
     def forget(self) -> None:
         """Nobody listens any more."""
@@ -64,21 +70,17 @@ class OrderBooks:
 
     def begin(self, quote: CryptoQuote, time_ns: int) -> OrderBook:
         """The full book as told last; where none was, it is told from this quote on."""
-        return whole_book(self._told.setdefault(quote.symbol, quote), time_ns)
+        told = self._told.get(quote.symbol)
+        if told is None:
+            told = self._told[quote.symbol] = _sides(quote)
+        return _whole(quote.symbol, told, time_ns)
 
     def follow(self, quote: CryptoQuote) -> OrderBook | None:
         """What the quote changes; the full book where none was told; None where nothing changes."""
-        symbol = quote.symbol
+        symbol, after = quote.symbol, _sides(quote)
         before = self._told.get(symbol)
-        self._told[symbol] = quote
+        self._told[symbol] = after
         if before is None:
-            return whole_book(quote, quote.time_ns)
-        bids = _changes(
-            _levels(symbol, before.bid_price, before.bid_size, True),
-            _levels(symbol, quote.bid_price, quote.bid_size, True),
-        )
-        asks = _changes(
-            _levels(symbol, before.ask_price, before.ask_size, False),
-            _levels(symbol, quote.ask_price, quote.ask_size, False),
-        )
+            return _whole(symbol, after, quote.time_ns)
+        bids, asks = (_changes(*sides) for sides in zip(before, after, strict=True))
         return OrderBook(symbol, quote.time_ns, bids, asks) if bids or asks else None
