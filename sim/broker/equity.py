@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from sim.amounts import CENT
 from sim.exchange.hours import TradingDay, new_york, trading_day
 
-MOST_NOTES = 30 * 24 * 60  # minutes of the 30 days that Alpaca shows less than a day at a time: about 6 MB
+MOST_NOTES = 30 * 24 * 60  # of changes, a minute apart at least: 30 days at less than a day a time, in 6 MB
 _SURPLUS = 24 * 60  # how many more may wait until they are forgotten together
 
 
@@ -35,8 +35,9 @@ class EquityCurve:
     def note(self, now_ns: int, equity: Decimal) -> None:
         """What it is worth now; called once a minute, on the minute, so that closes are met exactly."""
         value = in_cents(equity)
-        self._times_ns.append(now_ns)
-        self._values.append(value)
+        if value != self._values[-1]:
+            self._times_ns.append(now_ns)
+            self._values.append(value)
         if now_ns >= self._next.close_ns:
             self.closes.append(Close(self._next.day, value))
             self._next = closing_next(now_ns)

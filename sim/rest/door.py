@@ -45,11 +45,6 @@ def body_as(kind: type[T], data: bytes) -> T:
         raise refusals.malformed(f"request body format is invalid: {error}") from error
 
 
-def is_true(text: str | None) -> bool:
-    """A boolean of a query: alpaca-py writes True, others true."""
-    return text is not None and text.lower() == "true"
-
-
 class Door:
     """The middleware that every REST request passes; websockets authenticate by themselves.
 

@@ -48,6 +48,14 @@ def test_a_window_is_worth_what_the_account_is_worth_at_its_end() -> None:
     assert [point.profit for point in found.points] == [1, 2, 3, 4, 4]
 
 
+def test_an_account_that_stays_as_it_is_has_windows_too() -> None:
+    curve = EquityCurve(OPEN_NS, Decimal(100_000))
+    for number, value in enumerate((100_000, 100_000, 99_000, 99_000, 100_000), start=1):
+        curve.note(OPEN_NS + number * MINUTE_NS, Decimal(value))
+    found = asked(curve, OPEN_NS + 5 * MINUTE_NS)
+    assert [point.equity for point in found.points] == [100_000, 100_000, 99_000, 99_000, 100_000, 100_000]
+
+
 def test_longer_windows_begin_with_the_session() -> None:
     now_ns = OPEN_NS + 150 * MINUTE_NS
     found = asked(curve_until(now_ns), now_ns, timeframe="1H")
@@ -72,6 +80,13 @@ def test_profit_begins_anew_each_day_unless_it_shall_not() -> None:
     assert daily.points[-1].profit == daily.points[-1].equity - 100_390
     lasting = asked(curve, now_ns, timeframe="15Min", resets_daily=False)
     assert lasting.points[-1].profit == lasting.points[-1].equity - 100_000
+
+
+def test_what_is_too_long_ago_is_forgotten_and_its_closes_are_not() -> None:
+    curve = curve_until(OPEN_NS + 40 * 24 * 60 * MINUTE_NS)
+    assert curve.at(OPEN_NS + MINUTE_NS) is None
+    assert curve.at(OPEN_NS + 10 * 24 * 60 * MINUTE_NS) == 100_000 + 10 * 24 * 60
+    assert curve.closes[0].day == MONDAY
 
 
 def test_sessions_are_reported_as_asked_for() -> None:
