@@ -119,6 +119,15 @@ async def test_a_handshake_is_answered_with_429(simulator: Simulator, name: str)
         pass
 
 
+async def test_one_account_alone_may_have_too_many_connections(simulator: Simulator) -> None:
+    simulator.fault("connection_limit", stream="trade_updates", account=1, count=1)
+    async with connect(simulator.trading_stream_url) as socket:
+        refused = await log_in(socket, simulator, "trade_updates")
+        assert refused["data"] == {"status": "unauthorized", "action": "authenticate"}
+        welcomed = await log_in(socket, simulator, "trade_updates")
+        assert welcomed["data"]["status"] == "authorized"
+
+
 @BOTH
 async def test_a_connection_may_be_silent_for_good(simulator: Simulator, name: str) -> None:
     simulator.fault("silent_handshake", stream=name)

@@ -166,9 +166,9 @@ def test_the_end_of_a_fault_does_not_end_the_one_that_took_its_place() -> None:
     stage.director.begin(parse_line("mute:stream=stocks,seconds=1"))
     stage.director.begin(parse_line("mute:stream=stocks"))
     stage.advance(5)
-    assert stage.active() == ["mute"]
+    assert (stage.active(), stage.told) == (["mute"], [])
     stage.director.end_all()
-    assert stage.director.faults.is_quiet
+    assert (stage.active(), stage.told) == ([], ["end mute of stocks"])
 
 
 def test_a_disconnect_without_seconds_cuts_and_lets_everybody_return() -> None:
