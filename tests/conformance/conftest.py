@@ -22,9 +22,9 @@ from simulator import Simulator
 from target import NotPaper, Target, of_paper, of_simulator
 
 SIMULATOR = (
-    "--symbols", "AAPL,MSFT,BTC/USD,ETH/USD", "--rate", "2000", "--bar-seconds", "1", "--partial-chance", "0",
+    "--symbols", "AAPL,MSFT,BTC/USD,ETH/USD", "--rate", "1000", "--bar-seconds", "1", "--partial-chance", "0",
     "--requests-per-minute", "100000", "--data-requests-per-minute", "100000", "--symbol-limit", "30",
-    "--news-per-minute", "600", "--mistakes-per-minute", "120",
+    "--news-per-minute", "600", "--mistakes-per-minute", "1200",
     # A Monday on which New York trades, so that nothing depends on when the suite runs.
     "--hours", "exchange", "--start", "2026-11-23T10:30:00-05:00",
 )  # fmt: skip

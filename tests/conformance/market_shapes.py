@@ -51,7 +51,9 @@ NEWS: dict[str, Shape] = {
 }  # fmt: skip
 NEWS_IMAGES = ListOf({"size": WORD, "url": WORD})
 
-STOCK: dict[str, dict[str, Shape]] = {"trades": STOCK_TRADE, "quotes": STOCK_QUOTE, "bars": STOCK_BAR}
+# History says of a trade what became of it: cancelled, corrected.
+_KEPT_TRADE: dict[str, Shape] = STOCK_TRADE | {"u": MayLack(WORD)}
+STOCK: dict[str, dict[str, Shape]] = {"trades": _KEPT_TRADE, "quotes": STOCK_QUOTE, "bars": STOCK_BAR}
 COIN: dict[str, dict[str, Shape]] = {"trades": COIN_TRADE, "quotes": COIN_QUOTE, "bars": COIN_BAR}
 LETTERS = {
     "trades": "t", "quotes": "q", "bars": "b", "updatedBars": "u", "dailyBars": "d", "orderbooks": "o",
@@ -83,7 +85,9 @@ def snapshot(shapes: dict[str, dict[str, Shape]]) -> Shape:
 def on_the_wire(letter: str, shape: dict[str, Shape], is_msgpack: bool) -> Shape:
     """The same on a websocket: type first, symbol, times of the codec; `r` says when it was received."""
     time: Kind = STAMP if is_msgpack else UTC_TIME
-    timed: dict[str, Shape] = {name: time if inner is UTC_TIME else inner for name, inner in shape.items()}
+    timed: dict[str, Shape] = {
+        name: time if inner is UTC_TIME else inner for name, inner in shape.items() if name != "u"
+    }
     symbol: dict[str, Shape] = {} if letter == "n" else {"S": WORD}
     received: dict[str, Shape] = {"r": MayLack(time)} if letter in ("t", "q") else {}
     return {"T": one_of(letter), **symbol, **timed, **received}

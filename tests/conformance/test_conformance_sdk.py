@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Set for the inner run alone: the version that it is to be about.
 EXPECTED = "CONFORMANCE_SDK"
+# These are about our own tools, whichever alpaca-py there is.
+TOOLS = ("recording", "compare", "target")
 
 
 def named_in(file: str, pattern: str) -> str:
@@ -29,6 +31,13 @@ def locked() -> str:
 def older() -> str:
     """The version beside it; the Makefile installs it and is the one place that names it."""
     return named_in("Makefile", r"^OLDER_SDK := (\S+)$")
+
+
+def of_the_target() -> list[str]:
+    """The files that hold the target against Alpaca, and this one."""
+    tools = {f"test_conformance_{name}.py" for name in TOOLS}
+    found = sorted(path for path in Path(__file__).parent.glob("test_*.py") if path.name not in tools)
+    return [str(path.relative_to(ROOT)) for path in found]
 
 
 def test_this_is_the_alpaca_py_that_the_run_is_about() -> None:
@@ -49,17 +58,7 @@ def test_the_suite_passes_under_the_older_alpaca_py(request: pytest.FixtureReque
     # Nothing of a run that this one may be a part of.
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "tests/conformance",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-        ],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *of_the_target()],
         cwd=ROOT,
         env=surroundings | {"PYTHONPATH": str(folder), EXPECTED: version},
         capture_output=True,
