@@ -24,8 +24,8 @@ class _OpenBar:
     def __init__(self, start_ns: int, price: float) -> None:
         self.start_ns = start_ns
         self.open = self.high = self.low = self.close = price
-        self.volume = 0.0
-        self.value = 0.0
+        self.volume: float = 0
+        self.value: float = 0
         self.count = 0
         self.first_ns = _FAR_NS
         self.last_ns = start_ns
@@ -126,6 +126,7 @@ def _count(bar: _OpenBar, trade: AnyTrade) -> None:
 
 
 def _fields(symbol: str, bar: _OpenBar) -> tuple[str, float, float, float, float, float, int, float, int]:
-    volume = int(bar.volume) if bar.volume.is_integer() else round(bar.volume, 9)
+    whole = int(bar.volume)
+    volume = whole if whole == bar.volume else round(bar.volume, 9)
     vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
     return symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns

@@ -68,10 +68,10 @@ class Market:
         return None if price is None else Touch(price, price)
 
     def traded_at(self, symbol: str) -> Decimal | None:
-        """The price of the last trade, or the close of the last bar where no trades are played."""
-        trades = self._trades.get(symbol)
-        if trades:
-            return money(trades[-1].price)
+        """The price of the last trade that counts; where no trades are played, the close of the last bar."""
+        trade = self.last_trade(symbol)
+        if trade is not None:
+            return money(trade.price)
         close = self._closes.get(symbol)
         return None if close is None else money(close)
 

@@ -116,3 +116,21 @@ def test_a_symbol_never_quoted_trades_at_its_last_price() -> None:
     touch = market.touch("SPY")
     assert touch is not None
     assert (touch.bid, touch.ask) == (Decimal("167.4"), None)
+
+
+def test_a_cancelled_trade_is_not_the_last_price() -> None:
+    market = Market()
+    first, second = trade("SPY", 167.44, NOW_NS), trade("SPY", 170.0, NOW_NS + 1)
+    second.id = 2
+    for one in (first, second):
+        market.show(one)
+    assert market.cancel_trade("SPY", 2) is second
+    assert (market.traded_at("SPY"), market.last_trade("SPY")) == (Decimal("167.44"), first)
+    assert market.cancel_trade("SPY", 7) is None
+    right = trade("SPY", 166.0, NOW_NS)
+    right.id = 3
+    assert market.correct_trade("SPY", 1, right) is first
+    assert (market.traded_at("SPY"), market.trades("SPY")) == (Decimal("166.0"), [first, right, second])
+    assert [market.change_of(one) for one in (first, right, second)] == ["incorrect", "corrected", "canceled"]
+    assert market.cancel_trade("SPY", 3) is right
+    assert market.traded_at("SPY") is None
