@@ -63,6 +63,7 @@ def test_a_replaced_trail_keeps_the_high_water_mark(floor: Floor) -> None:
     floor.submit(floor.ticket())
     old = floor.submit(floor.ticket("sell", "trailing_stop", trail_price="2"))
     floor.trade("110")
+    floor.move("109")
     new = floor.replace(old, replace(old.ticket, client_order_id="x", trail_price=Decimal(5)))
     assert (new.high_water_mark, new.stop_price, new.replaces) == (110, 105, old.id)
 
@@ -160,6 +161,18 @@ def test_a_stop_sleeps_outside_the_session_and_wakes_with_the_morning(floor: Flo
     floor.move("110")
     assert not order.is_triggered
     floor.pass_time(TUESDAY + "09:30:00-05:00")
+    assert order.status == "filled"
+
+
+def test_a_morning_halt_lets_the_stop_sleep_on(floor: Floor) -> None:
+    order = floor.submit(floor.stop("110", tif="gtc"))
+    floor.pass_time(MONDAY + "17:00:00-05:00")
+    floor.move("111")
+    floor.halted.add("AAPL")
+    floor.pass_time(TUESDAY + "09:30:00-05:00")
+    assert not order.is_triggered
+    floor.halted.clear()
+    floor.move("111.5")
     assert order.status == "filled"
 
 
