@@ -73,6 +73,11 @@ class Execution:
         if price is None:
             return []
         qty = fill_qty(order, price, self._draw, self.partial_chance)
+        if order.ticket.notional is not None and order.position_intent.endswith("to_close"):
+            # The price may have moved against its value since: it closes no more than is there and free.
+            qty = min(qty, self._free_qty(order, [order]))
+            if qty <= 0:
+                return self.end(order, "rejected", now_ns)
         return self.fill(order, qty, price, now_ns)
 
     def heed(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:

@@ -101,7 +101,10 @@ def test_nothing_is_lent_on_less_than_two_thousand() -> None:
 
 def test_orders_that_open_bind_and_orders_that_close_do_not() -> None:
     assert Account(Decimal(100_000)).summary(hundred, [order("buy", 400)]).held_margin == 10_000
+    two = [order("buy", 400), order("buy", 100), order("buy", 10, COIN)]
+    assert Account(Decimal(100_000)).summary(hundred, two).held_margin == 13_500
     assert holding("-400").summary(hundred, [order("buy", 400)]).held_margin == 0
+    assert holding("-400").summary(hundred, [order("buy", 300), order("buy", 300)]).held_margin == 5_000
     assert holding("-400").summary(hundred, [order("buy", 500)]).held_margin == 2_500
 
 
