@@ -9,6 +9,7 @@ from bus.errors import InvalidInput
 from sim.faults.chaos import Chaos
 from sim.faults.director import Director
 from sim.faults.faults import Active
+from sim.faults.fields import FIELDS
 from sim.faults.kinds import KINDS, parse
 from sim.rest.door import answer
 from sim.times import rfc3339
@@ -39,6 +40,7 @@ class FaultRoutes:
                 "target": kind.target,
                 "example": dict(kind.example),
                 "optional": dict(kind.optional),
+                "allowed": {field: FIELDS[field].allowed for field in kind.fields},
                 "explanation": kind.explanation,
                 "struck": faults.struck[name],
             }

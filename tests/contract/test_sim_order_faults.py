@@ -23,6 +23,7 @@ def simulator() -> Iterator[Simulator]:
     arguments = ("--requests-per-minute", "100000", "--partial-chance", "0", "--rate", "400")
     with Simulator.start(*arguments, "--symbols", "AAPL,BTC/USD") as started:
         yield started
+        assert started.errors == ""
 
 
 @pytest.fixture(autouse=True)

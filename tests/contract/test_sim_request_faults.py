@@ -1,6 +1,7 @@
 """Faults of REST requests, as an unmodified alpaca-py TradingClient and a plain socket see them."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ ARGUMENTS = ("--requests-per-minute", "100000", "--partial-chance", "0", "--acco
 def simulator() -> Iterator[Simulator]:
     with Simulator.start(*ARGUMENTS, "--fault", "rate_limit:count=1,api=data") as started:
         yield started
+        assert started.errors == ""
 
 
 @pytest.fixture(autouse=True)
@@ -176,9 +178,30 @@ def test_faults_end_by_name_and_say_what_they_may_be(simulator: Simulator) -> No
     simulator.fault("latency", ms=1)
     simulator.fault("error_500", count=3)
     listed = requests.get(url, timeout=10).json()
+    latency = next(kind for kind in listed["faults"] if kind["name"] == "latency")
+    assert latency["optional"]["at"] == "request"
+    assert latency["allowed"]["at"] == "request, response"
     assert listed["active"] == ["error_500", "latency"]
     assert {one["fault"]: one["left"] for one in listed["on"]} == {"error_500": 3, "latency": None}
     assert requests.delete(f"{url}/latency", timeout=10).json() == {"active": ["error_500"]}
     assert requests.delete(f"{url}/earthquake", timeout=10).status_code == 400
     with pytest.raises(ValueError, match="account is unknown"):
         simulator.fault("error_500", account="nobody")
+
+
+def test_a_hung_request_does_not_keep_the_simulator_from_ending() -> None:
+    with Simulator.start("--fault", "hang:on=trading") as simulator:
+        client = simulator.trading_client()
+
+        def ask() -> None:
+            with pytest.raises(requests.ConnectionError):
+                client.get_account()
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        simulator.wait_until(lambda: struck(simulator, "hang") == 1, "the request hangs")
+        simulator.process.send_signal(signal.SIGTERM)
+        assert simulator.process.wait(8) == 0
+        asking.join()
+        client._session.close()
+        assert simulator.errors == ""

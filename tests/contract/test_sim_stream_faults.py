@@ -33,6 +33,7 @@ def simulator() -> Iterator[Simulator]:
     )
     with Simulator.start(*arguments) as started:
         yield started
+        assert started.errors == ""
 
 
 @pytest.fixture(autouse=True)
