@@ -10,7 +10,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import algorithm_memory, decisions, first_fill, hop, ingest, tick_to_approved
+from benchmarks import (
+    algorithm_memory,
+    decisions,
+    first_fill,
+    hop,
+    ingest,
+    simulator_market,
+    simulator_orders,
+    tick_to_approved,
+)
 from benchmarks.row import Row
 
 BENCHMARKS: dict[str, Callable[[Path], Row]] = {
@@ -22,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[Path], Row]] = {
     "oms_decisions": decisions.measure,
     "algo_memory": algorithm_memory.measure,
     "first_fill": first_fill.measure,
+    "sim_market": simulator_market.measure,
+    "sim_orders": simulator_orders.measure,
 }
 
 
