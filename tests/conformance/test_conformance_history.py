@@ -56,6 +56,7 @@ STOCK_HISTORY: dict[str, tuple[Callable[..., Any], type[Any], type[Any]]] = {
     "quotes": (Stocks.get_stock_quotes, StockQuotesRequest, QuoteSet),
 }
 
+SOME = 24
 MOST_PAGES = 10
 TRIES = 5
 
@@ -79,7 +80,7 @@ def moved(target: Target, coins: Coins, placing: Placing, now: datetime) -> None
             found = coins.get_crypto_trades(request)
             assert isinstance(found, TradeSet)
             counts.append(len(found.data.get(symbol, [])))
-        return min(counts) > 24
+        return min(counts) > SOME
 
     if target.kind == "simulator":
         placing.wait(has_some, "some trades")
@@ -187,20 +188,34 @@ def turned(ask: Callable[..., dict[str, Any]], size: int) -> tuple[list[tuple[st
     return found, count
 
 
-@pytest.mark.usefixtures("moved")
+# Where pages are asked for, how far back, and what a trade looks like there.
+PAGED = [
+    pytest.param("/v1beta3/crypto/us/trades", timedelta(hours=2), COIN["trades"], id="coins"),
+    pytest.param(
+        "/v2/stocks/trades", timedelta(minutes=5), STOCK["trades"], marks=pytest.mark.open_market, id="stocks"
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "back", "shape"), PAGED)
 def test_pages_follow_each_other_by_their_token(
-    target: Target, plain: requests.Session, agrees: Agreement, now: datetime
-) -> None:
-    symbols = [target.coin, target.other_coin]
-    query = {"symbols": ",".join(symbols), "start": (now - timedelta(minutes=5)).isoformat()}
+    target: Target, plain: requests.Session, agrees: Agreement, now: datetime, placing: Placing, path: str,
+    back: timedelta, shape: dict[str, Any],
+) -> None:  # fmt: skip
+    is_stock = "stocks" in path
+    symbols = (target.stock, target.other_stock) if is_stock else (target.coin, target.other_coin)
+    query = {"symbols": ",".join(symbols), "start": (now - back).isoformat()} | (
+        {"feed": "iex"} if is_stock else {}
+    )
 
     def ask(**more: Any) -> dict[str, Any]:
-        answer = plain.get(f"{target.data_url}/v1beta3/crypto/us/trades", params=query | more, timeout=30)
+        answer = plain.get(target.data_url + path, params=query | more, timeout=30)
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
-        agrees.of(body, page("trades", COIN["trades"]), "a page")
+        agrees.of(body, page("trades", shape), "a page")
         return body
 
+    placing.wait(lambda: len(ids(ask(limit=100))) > SOME, "some trades")
     # The market goes on: only what is older than each symbol's newest trade is sure to stay as it is.
     newest = [trades[-1]["t"] for trades in ask(limit=10_000)["trades"].values()]
     query["end"] = min(newest, key=datetime.fromisoformat)
