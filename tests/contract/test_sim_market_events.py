@@ -86,10 +86,10 @@ async def stocks(simulator: Simulator, ask: Ask) -> AsyncIterator[Heard]:
 
 
 async def play_until(ask: Ask, condition: Callable[[], bool]) -> None:
-    """Let virtual time pass, a little at a time, until it holds."""
+    """Let virtual time pass, some seconds at a time, until it holds."""
 
     def passed() -> bool:
-        ask("/clock", seconds=0.5)
+        ask("/clock", seconds=5)
         return condition()
 
     await until(lambda: asyncio.to_thread(passed), "it has come", timeout_s=10)
@@ -114,12 +114,13 @@ async def test_a_halt_and_its_end_in_the_words_of_each_tape(stocks: Heard, ask: 
     assert (halts["AAPL"].status_code, halts["AAPL"].reason_code, halts["AAPL"].tape) == ("H", "T1", "C")
     assert (halts["KO"].status_code, halts["KO"].status_message) == ("2", "Trading Halt")
     assert (halts["KO"].reason_code, halts["KO"].tape) == ("M", "A")
-    played = len(stocks.of(Trade)) + len(stocks.of(Quote))
     ask("/clock", seconds=2)
-    assert len(stocks.of(Trade)) + len(stocks.of(Quote)) == played
     ask("/resumes", symbol="AAPL")
     ask("/resumes", symbol="KO")
     statuses = await stocks.some(TradingStatus, 5)
+    halted, resumed = (stocks.messages.index(statuses[number]) for number in (1, 2))
+    assert not [m for m in stocks.messages[halted:resumed] if type(m) in (Trade, Quote)]
+    played = len(stocks.of(Trade)) + len(stocks.of(Quote))
     assert [(status.symbol, status.status_code) for status in statuses[2:]] == [
         ("AAPL", "Q"), ("AAPL", "T"), ("KO", "3"),
     ]  # fmt: skip
@@ -195,6 +196,22 @@ async def test_a_late_trade_changes_its_bar_half_a_minute_after_the_minute(stock
     assert (updated.high, updated.close) == (before.high + 1, before.high + 1)
     assert updated.volume == before.volume + 7
     assert updated.trade_count == before.trade_count + 1
+
+
+async def test_a_correction_tells_the_bar_of_its_trade_anew(stocks: Heard, ask: Ask) -> None:
+    def minutes() -> list[Any]:
+        return [b for b in stocks.of(Bar) if b.symbol == "AAPL" and b.timestamp != MIDNIGHT]
+
+    # The first that is over holds trades from before anybody listened.
+    await play_until(ask, lambda: len(minutes()) >= 2)
+    bar = minutes()[1]
+    within = [t for t in stocks.of(Trade) if t.symbol == "AAPL" and t.timestamp >= bar.timestamp]
+    wrong = next(t for t in within if t.timestamp < bar.timestamp + timedelta(minutes=1))
+    ask("/corrections", symbol="AAPL", id=wrong.id, size=wrong.size + 1000)
+    await play_until(ask, lambda: len(minutes()) > 2)
+    updated = minutes()[2]
+    assert (updated.timestamp, updated.trade_count) == (bar.timestamp, bar.trade_count)
+    assert updated.volume == bar.volume + 1000
 
 
 async def test_order_books_begin_whole_and_follow_the_quotes(simulator: Simulator, ask: Ask) -> None:
