@@ -9,6 +9,7 @@ from typing import Any
 from sim.amounts import plain
 from sim.broker.updates import Update
 from sim.exchange.hours import new_york
+from sim.exchange.settlement import settlement_day
 from sim.refusals import malformed
 from sim.times import SECOND_NS, rfc3339
 
@@ -90,24 +91,60 @@ def _is_within(activity: Activity, wanted: Wanted) -> bool:
 def _activity(update: Update) -> Activity:
     fill, order = update.fill, update.order
     assert fill is not None
-    left = Decimal(0) if order["qty"] is None else Decimal(order["qty"]) - Decimal(order["filled_qty"])
-    is_filled = order["status"] == "filled"
     activity_id = f"{_prefix(fill.at_ns)}::{fill.id}"
     body = {
         "activity_type": "FILL",
         "id": activity_id,
         "order_id": fill.order_id,
         "order_status": order["status"],
-        "type": "fill" if is_filled else "partial_fill",
+        "type": "fill" if order["status"] == "filled" else "partial_fill",
         "symbol": fill.symbol,
         "side": fill.side,
         "price": plain(fill.price),
         "qty": plain(fill.qty),
         "cum_qty": order["filled_qty"],
-        "leaves_qty": "0" if is_filled else plain(left),
+        "leaves_qty": _left(order),
         "transaction_time": _microseconds(fill.at_ns),
     }
     return Activity(activity_id, fill.at_ns, body)
+
+
+def activity_event_json(update: Update) -> dict[str, Any]:
+    """A fill as the stream of activities shows it; `update` must be a fill."""
+    fill, order = update.fill, update.order
+    assert fill is not None
+    day = new_york(fill.at_ns).date()
+    # Coins settle at once.
+    settles = day if order["asset_class"] == "crypto" else settlement_day(day)
+    return {
+        "activity_type": "TRD",
+        "ref_id": fill.id,
+        "executed_at": _microseconds(fill.at_ns),
+        "settle_date": settles.isoformat(),
+        "status": "executed",
+        "currency": "USD",
+        "net_amount": plain(-fill.signed_qty * fill.price),
+        "price": plain(fill.price),
+        "qty": plain(fill.qty),
+        "details": {
+            "order_id": fill.order_id,
+            "client_order_id": order["client_order_id"],
+            "asset_id": order["asset_id"],
+            "symbol": fill.symbol,
+            "side": fill.side,
+            "cum_qty": order["filled_qty"],
+            "leaves_qty": _left(order),
+            "order_status": order["status"],
+            "execution_type": "fill",
+        },
+    }
+
+
+def _left(order: dict[str, Any]) -> str:
+    """What is still to be filled; an order by value says nothing of it."""
+    if order["status"] == "filled" or order["qty"] is None:
+        return "0"
+    return plain(Decimal(order["qty"]) - Decimal(order["filled_qty"]))
 
 
 def _prefix(at_ns: int) -> str:

@@ -28,11 +28,18 @@ class Event:
 
 
 class EventLog:
-    """The events of a history of updates, which grows while it is read; `draw` makes so many random bits."""
+    """The events of a history of updates, which grows while it is read; `draw` makes so many random bits.
 
-    def __init__(self, history: Sequence[Update], draw: Callable[[int], int]) -> None:
+    With `fills_only`, an update that is no fill is no event.
+    """
+
+    def __init__(
+        self, history: Sequence[Update], draw: Callable[[int], int], fills_only: bool = False
+    ) -> None:
         self._history = history
         self._draw = draw
+        self._fills_only = fills_only
+        self._read = 0
         self._events: list[Event] = []
         self._last = 0
 
@@ -55,7 +62,11 @@ class EventLog:
         return bisect_right(self._events, event_id, key=lambda event: event.id)
 
     def _catch_up(self) -> None:
-        for update in self._history[len(self._events) :]:
+        while self._read < len(self._history):
+            update = self._history[self._read]
+            self._read += 1
+            if self._fills_only and update.fill is None:
+                continue
             at_ns = -(-update.at_ns // _MICROSECOND_NS) * _MICROSECOND_NS
             if self._events:
                 at_ns = max(at_ns, self._events[-1].at_ns + _MICROSECOND_NS)

@@ -1,6 +1,7 @@
 """One listener to an account's events: what its log holds from a place on, heartbeats in between, an end."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from sim.broker.event_log import Event, EventLog, moment_ns
 from sim.clock import Clock
-from sim.streams.updates_socket import update_json
-from sim.times import SECOND_NS, rfc3339
+from sim.times import SECOND_NS
 
 HEARTBEAT_NS = 15 * SECOND_NS  # Alpaca does not say how often; its clients must not rely on it
 _AT_ONCE = 100  # events, of about 1.5 kB each
@@ -39,15 +39,15 @@ class EventStream:
         self,
         request: web.Request,
         response: web.StreamResponse,
-        account_id: str,
         log: EventLog,
+        body: Callable[[Event], dict[str, Any]],
         wanted: Range,
         clock: Clock,
     ) -> None:
         self._request = request
         self._response = response
-        self._account_id = account_id
         self._log = log
+        self._body = body
         self._wanted = wanted
         self._clock = clock
         self._place = wanted.begin
@@ -95,7 +95,7 @@ class EventStream:
                 self._is_ending = True
                 break
             self._place += 1
-            part.append(b"data: " + orjson.dumps(self._json(event)) + b"\n\n")
+            part.append(b"data: " + orjson.dumps(self._body(event)) + b"\n\n")
         return part
 
     async def _wait(self) -> None:
@@ -133,7 +133,3 @@ class EventStream:
             self._beat_ns = now_ns + HEARTBEAT_NS
         self.wake()
         self._tick_later()
-
-    def _json(self, event: Event) -> dict[str, Any]:
-        body: dict[str, Any] = update_json(event.update)["data"]
-        return body | {"account_id": self._account_id, "at": rfc3339(event.at_ns), "event_id": event.id}

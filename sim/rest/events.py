@@ -1,11 +1,13 @@
-"""Trade updates as server-sent events: what happened since a moment or an event, then what happens."""
+"""An account's updates and activities as server-sent events: what was since some moment, and what comes."""
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
-from sim.broker.event_log import EventLog, is_ulid
+from sim.broker.activities import activity_event_json
+from sim.broker.event_log import Event, EventLog, is_ulid
 from sim.clock import Clock
 from sim.desk import Desk, Desks
 from sim.refusals import malformed
@@ -13,10 +15,12 @@ from sim.rest import query as asked
 from sim.rest.door import ACCOUNT
 from sim.rest.event_stream import EventStream, Range
 from sim.rest.query import Query
+from sim.streams.updates_socket import update_json
+from sim.times import rfc3339
 
+TRADES = ("/v2/events/trades", "/v2beta1/events/trades")  # the second is the older name of the first
+ACTIVITIES = "/v2beta1/events/activities"
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-
-PATHS = ("/v2/events/trades", "/v2beta1/events/trades")
 
 
 class EventRoutes:
@@ -25,49 +29,75 @@ class EventRoutes:
     def __init__(self, desks: Desks, clock: Clock) -> None:
         self._desks = desks
         self._clock = clock
-        self._logs = {desk.key: _log(desk) for desk in desks.all()}
-        self._listeners: set[EventStream] = set()
+        self._trades = {desk.key: _log(desk, "events", fills_only=False) for desk in desks.all()}
+        self._activities = {desk.key: _log(desk, "activities", fills_only=True) for desk in desks.all()}
+        self._streams: set[EventStream] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
-        return [web.get(path, self.trades, allow_head=False) for path in PATHS]
+        return [
+            *(web.get(path, self.trades, allow_head=False) for path in TRADES),
+            web.get(ACTIVITIES, self.activities, allow_head=False),
+        ]
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
         """GET /v2/events/trades: an endless answer, unless its end is given."""
         desk = self._desks.of(request[ACCOUNT])
-        log = self._logs[desk.key]
-        wanted = _range(request.query, log)
-        response = web.StreamResponse(headers=_HEADERS)
-        await response.prepare(request)
         account_id = desk.brokerage.account_id
-        listener = EventStream(request, response, account_id, log, wanted, self._clock)
-        self._listeners.add(listener)
-        desk.watchers.append(listener.wake)
-        try:
-            await listener.run()
-        except ClientConnectionResetError:
-            return response  # who listened has left
-        finally:
-            desk.watchers.remove(listener.wake)
-            self._listeners.discard(listener)
-        await response.write_eof()
-        return response
+
+        def body(event: Event) -> dict[str, Any]:
+            found: dict[str, Any] = update_json(event.update)["data"]
+            return found | {"account_id": account_id} | _own(event)
+
+        return await self._listen(request, desk, self._trades[desk.key], body)
+
+    async def activities(self, request: web.Request) -> web.StreamResponse:
+        """GET /v2beta1/events/activities: the same, of fills alone."""
+
+        def body(event: Event) -> dict[str, Any]:
+            return activity_event_json(event.update) | _own(event)
+
+        desk = self._desks.of(request[ACCOUNT])
+        return await self._listen(request, desk, self._activities[desk.key], body)
 
     @property
     def listeners(self) -> int:
         """How many listen now."""
-        return len(self._listeners)
+        return len(self._streams)
 
     def close(self) -> None:
         """End every stream."""
-        for listener in self._listeners:
-            listener.end()
+        for stream in self._streams:
+            stream.end()
+
+    async def _listen(
+        self, request: web.Request, desk: Desk, log: EventLog, body: Callable[[Event], dict[str, Any]]
+    ) -> web.StreamResponse:
+        wanted = _range(request.query, log)
+        response = web.StreamResponse(headers=_HEADERS)
+        await response.prepare(request)
+        stream = EventStream(request, response, log, body, wanted, self._clock)
+        self._streams.add(stream)
+        desk.watchers.append(stream.wake)
+        try:
+            await stream.run()
+        except ClientConnectionResetError:
+            return response  # who listened has left
+        finally:
+            desk.watchers.remove(stream.wake)
+            self._streams.discard(stream)
+        await response.write_eof()
+        return response
 
 
-def _log(desk: Desk) -> EventLog:
+def _own(event: Event) -> dict[str, Any]:
+    return {"at": rfc3339(event.at_ns), "event_id": event.id}
+
+
+def _log(desk: Desk, name: str, fills_only: bool) -> EventLog:
     """Chance comes from the account's identity: what is the same in every run has the same names in it."""
-    draw: Callable[[int], int] = random.Random(f"events of {desk.brokerage.account_id}").getrandbits
-    return EventLog(desk.history, draw)
+    rng = random.Random(f"{name} of {desk.brokerage.account_id}")
+    return EventLog(desk.history, rng.getrandbits, fills_only)
 
 
 def _range(query: Query, log: EventLog) -> Range:

@@ -37,10 +37,10 @@ class Account:
         return order_id
 
     @contextlib.contextmanager
-    def listening(self, **query: str) -> Iterator["Lines"]:
+    def listening(self, path: str = "/v2/events/trades", **query: str) -> Iterator["Lines"]:
         """A stream of events."""
         with self._session.get(
-            f"{self.simulator.trading_url}/v2/events/trades", params=query, stream=True, timeout=10
+            self.simulator.trading_url + path, params=query, stream=True, timeout=10
         ) as response:
             assert response.status_code == 200, response.text
             assert response.headers["Content-Type"] == "text/event-stream"
@@ -184,6 +184,24 @@ def test_an_end_in_the_future_comes(account: Account) -> None:
         advance(account.simulator, 3600)
         account.order()
         assert list(lines.events()) == []
+
+
+def test_fills_are_told_as_activities(account: Account) -> None:
+    path = "/v2beta1/events/activities"
+    with account.listening(path) as lines:
+        account.order("1.25")
+        order_id = account.order()
+        [event] = lines.next(1)
+    assert (event["activity_type"], event["settle_date"]) == ("TRD", "2026-01-06")
+    assert event["net_amount"] == f"-{event['price']}"
+    assert event["details"]["order_id"] == order_id
+    [recorded] = account.ask("GET", "/v2/account/activities", page_size="1").json()
+    assert recorded["id"].endswith(event["ref_id"])
+    assert event["executed_at"] == recorded["transaction_time"]
+    with account.listening(path, since=START, until=event["at"]) as lines:
+        told = list(lines.events())
+    assert told[-1] == event
+    assert len(told) == len(account.ask("GET", "/v2/account/activities").json())
 
 
 def test_who_leaves_is_forgotten(account: Account) -> None:
