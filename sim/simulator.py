@@ -28,7 +28,7 @@ from sim.exchange.player import GeneratedSource, Player, Source
 from sim.fakepaca import FakePaca
 from sim.faults.chaos import Chaos
 from sim.faults.director import Director
-from sim.faults.effects import on_connections, on_orders
+from sim.faults.effects import on_connections, on_events, on_orders
 from sim.faults.faults import Faults
 from sim.faults.market_effects import on_market
 from sim.faults.skewed_clock import SkewedClock
@@ -105,6 +105,7 @@ class Simulator:
     def _appoint_director(self, generator: Generator | None) -> Director:
         all_kinds = (
             on_connections(self._connections),
+            on_events(self._trade_events.close),
             on_orders(self._desks, self._settings.partial_chance),
             on_market(self._events, self._market, self._streams, generator, self._clock),
         )

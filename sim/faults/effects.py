@@ -34,6 +34,11 @@ def on_connections(connections: Connections) -> tuple[dict[str, Effect], dict[st
     return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}, {}
 
 
+def on_events(end: Callable[[], None]) -> tuple[dict[str, Effect], dict[str, Effect]]:
+    """What kinds do to streams of server-sent events; `end` ends them all."""
+    return {"end_events": lambda fault: end()}, {}
+
+
 def on_orders(desks: Desks, chance: float) -> tuple[dict[str, Effect], dict[str, Effect]]:
     """What kinds do to brokers, and how that is undone; `chance` is how often fills are partial otherwise."""
 

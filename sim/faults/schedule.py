@@ -25,6 +25,7 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "handshake_429": {"stream": _ALL_STREAMS, "count": _A_FEW, "seconds": _SHORT_S},
     "no_pong": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
     "slow_client": {"stream": _ALL_STREAMS},
+    "end_events": {},
     "drop_mid_frame": {"stream": _ALL_STREAMS},
     "huge_frame": {"stream": _ALL_STREAMS},
     "unknown_type": {"stream": _ALL_STREAMS},

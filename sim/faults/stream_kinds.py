@@ -69,6 +69,13 @@ STREAM_KINDS: dict[str, Kind] = {
         "Clients are too slow at once: error 407 on market data, then the connection is closed with 1008.",
         is_over_at_once=True,
     ),
+    "end_events": Kind(
+        "stream",
+        {"fault": "end_events"},
+        {},
+        "Every stream of server-sent events ends; who asks again, with the last id as since_id, misses none.",
+        is_over_at_once=True,
+    ),
     "drop_mid_frame": Kind(
         "stream",
         {"fault": "drop_mid_frame", "stream": "stocks"},

@@ -1,6 +1,7 @@
 """Faults of orders, of their updates and of the market, seen by unmodified alpaca-py clients and streams."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -242,6 +243,35 @@ def test_a_symbol_that_is_not_played_is_named(simulator: Simulator, name: str) -
     answer = requests.post(f"{simulator.control_url}/faults", json=example | {"symbol": "ZZZZ"}, timeout=10)
     assert answer.status_code == 400
     assert answer.json()["message"].startswith("symbol is 'ZZZZ'")
+
+
+def test_streams_of_events_end_and_go_on_where_they_ended(
+    simulator: Simulator, client: TradingClient
+) -> None:
+    url = f"{simulator.trading_url}/v2/events/trades"
+    headers = client._get_auth_headers()
+
+    def told(count: int | None, **query: str) -> list[dict[str, Any]]:
+        """So many events, or all until the stream ends."""
+        heard: list[dict[str, Any]] = []
+        with requests.get(url, headers=headers, params=query, stream=True, timeout=10) as response:
+            if count is None:
+                simulator.fault("end_events")
+            else:
+                simulator.trade("AAPL", "buy", "1")
+            for line in response.iter_lines(chunk_size=1):
+                if line.startswith(b"data: "):
+                    heard.append(json.loads(line.removeprefix(b"data: ")))
+                    if len(heard) == count:
+                        break
+        return heard
+
+    before = told(2)
+    assert told(None) == []
+    simulator.trade("AAPL", "sell", "1")
+    missed = told(4, since_id=before[-1]["event_id"])
+    assert [event["event"] for event in missed] == ["new", "fill", "new", "fill"]
+    assert missed[0]["order"]["side"] == "sell"
 
 
 def test_a_fault_of_the_command_line_that_cannot_be_ends_the_run_with_a_sentence() -> None:
