@@ -7,10 +7,10 @@ from sim.exchange.aggregation import aggregate, joined, starting
 from sim.exchange.market_messages import Bar
 from sim.exchange.timeframes import DAY, period, zone_of
 
-MINUTES = 10_080  # of each symbol: a week of a market that never closes, in about 3 MB
-MINUTES_IN_ALL = 240_000  # and of all symbols together, in about 70 MB
+MINUTES = 10_080  # of each symbol: a week of a market that never closes, in about 4 MB
+MINUTES_IN_ALL = 170_000  # and of all symbols together, in about 70 MB
 MINUTES_AT_LEAST = 120
-DAYS = 800  # of each symbol: three years of sessions, in about 0.2 MB
+DAYS = 800  # of each symbol: three years of sessions, in about 0.3 MB
 DAYS_IN_ALL = 100_000
 DAYS_AT_LEAST = 10
 

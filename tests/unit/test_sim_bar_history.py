@@ -32,7 +32,7 @@ def test_minutes_are_kept_for_a_week_and_days_far_longer() -> None:
 
 def test_of_many_symbols_each_has_a_share_and_days_are_whole_all_the_same() -> None:
     history = played(2 * 1440, symbols=1_000)
-    assert len(history.minutes("AAPL")) == 240
+    assert len(history.minutes("AAPL")) == 170
     assert volumes(history) == [1440, 1440]
 
 
@@ -73,7 +73,7 @@ def test_a_minute_older_than_those_kept_stays_as_it_was() -> None:
     history = played(1000, symbols=1_000)
     history.amend("AAPL", minute(1).time_ns, minute(1, volume=500))
     history.amend("AAPL", minute(900).time_ns, minute(900, volume=500))
-    assert len(history.minutes("AAPL")) == 240
-    assert sum(bar.volume for bar in history.minutes("AAPL")) == 239 + 500
+    assert len(history.minutes("AAPL")) == 170
+    assert sum(bar.volume for bar in history.minutes("AAPL")) == 169 + 500
     # The day's first minutes are kept no more: its bar cannot be made again.
     assert volumes(history) == [1000]
