@@ -46,9 +46,11 @@ class RawConnection:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+    def send(self, data: bytes, timeout_s: float = TIMEOUT_S) -> None:
+        """Send bytes as they are; raises TimeoutError where the server does not take them."""
+        self._socket.settimeout(timeout_s)
         self._socket.sendall(data)
+        self._socket.settimeout(TIMEOUT_S)
 
     def end(self) -> None:
         """Send nothing more, and go on reading."""

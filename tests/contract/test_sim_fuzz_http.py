@@ -267,6 +267,19 @@ def test_the_ledger_says_what_it_cannot_look_up(simulator: Simulator) -> None:
         assert answer.json()["message"]
 
 
+def test_answers_that_nobody_reads_do_not_pile_up(simulator: Simulator) -> None:
+    authorized = "".join(f"{name}: {value}\r\n" for name, value in keys(simulator).items())
+    asked = f"GET /v2/assets HTTP/1.1\r\nHost: x\r\n{authorized}\r\n".encode() * 100
+    before = memory_mib(simulator)
+    with RawConnection(simulator.trading_url) as wire:
+        for _ in range(200):
+            try:
+                wire.send(asked, timeout_s=0.2)
+            except TimeoutError:
+                break  # no more is taken until what was answered is read
+        assert memory_mib(simulator) < before + 60
+
+
 def test_huge_answers_are_not_made_of_small_questions(simulator: Simulator) -> None:
     for path in (
         "/v2/calendar?start=0001-01-01&end=9999-12-31",

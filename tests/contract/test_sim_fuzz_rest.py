@@ -170,7 +170,7 @@ def judge(answer: Answer, path: str, hidden: list[str]) -> None:
             assert isinstance(body, dict), (path, body)
             assert isinstance(body["message"], str), (path, body)
             assert body["message"], (path, body)
-            if answer.status != 401 and not path.startswith(("/v2/stocks", "/v1beta")):
+            if answer.status != 401 and not path.startswith(("/v2/stocks", "/v1")):
                 assert isinstance(body["code"], int), (path, body)
     else:
         assert "event-stream" in answer.headers["content-type"], (path, answer)

@@ -14,11 +14,19 @@ KEY, SECRET = "PKVIRTUAL", "the-secret-of-a-virtual-account"
 HEADERS = {"APCA-API-KEY-ID": KEY, "APCA-API-SECRET-KEY": SECRET}
 SAME_KEY = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
 MSGPACK = SAME_KEY | {"Content-Type": "application/msgpack"}
+# Kinds that leave every connection open, so that the session goes on.
+CHAOS = (
+    "duplicate_updates", "out_of_order_updates", "late_updates", "lost_updates", "lost_messages",
+    "late_messages", "out_of_order_messages", "clock_skew", "reject_order", "reject_cancel", "hold_order",
+    "partial_fills", "price_jump", "bad_quote", "halt", "correct_trade", "cancel_trade", "rate_limit",
+    "http_error", "error_500",
+)  # fmt: skip
 ARGUMENTS = (
-    "--virtual-time", "--hours", "exchange", "--rate", "0.1", "--key", KEY, "--secret", SECRET,
+    "--virtual-time", "--hours", "exchange", "--rate", "0.05", "--key", KEY, "--secret", SECRET,
     "--partial-chance", "0.5", "--requests-per-minute", "100",
     "--mistakes-per-minute", "0.01", "--news-per-minute", "0.01",
     "--symbols", "AAPL,MSFT,BTC/USD", "--fault", "duplicate_messages:stream=crypto,seconds=9000",
+    "--chaos", "5", "--chaos-every", "900", "--chaos-faults", ",".join(CHAOS),
 )  # fmt: skip
 HOUR_S = 3600
 CHANNELS: dict[str, list[str]] = {
@@ -61,7 +69,7 @@ class Session:
         """One REST request; every byte of the answer counts."""
         answer = self._rest.request(method, path, HEADERS, b"" if body is None else json.dumps(body).encode())
         self.heard.setdefault("rest", []).append(answer.head + answer.body)
-        return json.loads(answer.body) if "json" in answer.headers.get("content-type", "") else None
+        return json.loads(answer.body) if "json" in answer.headers.get("content-type", "") else {}
 
     def control(self, method: str, path: str, **body: Any) -> None:
         """One request of the control endpoint, of which the body counts."""
@@ -118,7 +126,7 @@ def trade_a_day(session: Session) -> None:
     session.advance(1)
     session.control("POST", "/faults", fault="duplicate_updates", count=2)
     session.ask("POST", "/v2/orders", order("AAPL", "sell", "3", "trailing_stop", trail_percent="0.1"))
-    session.ask("PATCH", f"/v2/orders/{resting['id']}", {"limit_price": "101", "qty": "6"})
+    session.ask("PATCH", f"/v2/orders/{resting.get('id')}", {"limit_price": "101", "qty": "6"})
     session.advance(HOUR_S)
     session.control("POST", "/halts", symbol="AAPL")
     session.ask("POST", "/v2/orders", order("AAPL", "sell", "2"))
@@ -140,7 +148,7 @@ def trade_a_day(session: Session) -> None:
     ):  # fmt: skip
         session.ask("GET", path)
     canceled = session.ask("POST", "/v2/orders", order("MSFT", "buy", "1", "limit", limit_price="99"))
-    session.ask("DELETE", f"/v2/orders/{canceled['id']}")
+    session.ask("DELETE", f"/v2/orders/{canceled.get('id')}")
     session.advance(18 * HOUR_S + 3478)
 
 
