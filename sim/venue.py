@@ -8,7 +8,7 @@ from sim.exchange.assets import Asset
 from sim.exchange.bars import BarBuilder, bar_of
 from sim.exchange.daily_bars import daily_bars
 from sim.exchange.generator import Generator
-from sim.exchange.hours import MarketHours
+from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market import Market, money
 from sim.exchange.market_messages import AnyTrade, Bar, CryptoTrade, Message, TimedMessage, Trade
 from sim.times import SECOND_NS
@@ -52,6 +52,8 @@ class Venue:
         self._recorded_bars = recorded_bars
         self._hours = hours
         self._was_halted = False
+        self._phase = Phase.REGULAR
+        self._phase_ends_ns = 0
         self._minutes = BarBuilder(MINUTE_NS)
         self._streamed = self._minutes if bar_ns == MINUTE_NS else BarBuilder(bar_ns)
 
@@ -72,10 +74,12 @@ class Venue:
         """Show the messages to the market and the brokers; returns them with the bars that closed on the way.
 
         Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`. What is played of
-        a halted symbol does not happen.
+        a halted symbol does not happen, and nothing that is generated of shares while their market is closed.
         """
         if self._was_halted:
             messages = [message for message in messages if not self.market.is_halted(message.symbol)]
+        if self._generator is not None and self._is_closed(now_ns):
+            messages = [message for message in messages if "/" in message.symbol]
         played: list[TimedMessage] = []
         for message in messages:
             played += self.close_bars(message.time_ns)
@@ -143,6 +147,15 @@ class Venue:
         if not is_open:
             self.market.bars.amend(symbol, start_ns, amended)
         return amended
+
+    def _is_closed(self, now_ns: int) -> bool:
+        """Whether shares trade nowhere now, not even before or after the session. Asked often."""
+        if self._hours.never_closes:
+            return False
+        if now_ns >= self._phase_ends_ns:
+            self._phase = self._hours.phase(now_ns)
+            self._phase_ends_ns = self._hours.next_boundary_ns(now_ns)
+        return self._phase is Phase.CLOSED
 
     def _tell(self, broker: Broker, message: Message, now_ns: int) -> None:
         symbol = message.symbol
