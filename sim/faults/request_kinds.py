@@ -13,7 +13,7 @@ REQUEST_KINDS: dict[str, Kind] = {
         "request",
         {"fault": "accept_then_504", "count": 1},
         ONCE,
-        "The next `count` orders are taken, and then answered with 504.",
+        "The next `count` orders are carried out, and answered with 504 whatever came of them.",
     ),
     "error_500": Kind(
         "request",

@@ -70,7 +70,8 @@ class Outgoing:
                 while self._frames:
                     frame = self._frames.popleft()
                     self.waiting_bytes -= len(frame)
-                    if self._trickle is not None and await self._trickle.sent(frame, self.is_binary):
+                    trickle = self._trickle
+                    if trickle is not None and trickle.is_on and await trickle.sent(frame, self.is_binary):
                         continue
                     if self.is_binary:
                         await self._socket.send_bytes(frame)

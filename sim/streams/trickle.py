@@ -24,6 +24,11 @@ class Trickle:
         self._stream = stream
         self._reader = reader
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there may be such a fault; asked for every frame, so it looks no further than it must."""
+        return not self._faults.is_quiet
+
     async def sent(self, body: bytes, is_binary: bool) -> bool:
         """Send the message in pieces and say True, or False where no fault wants that."""
         fault = self._faults.strike("trickle", stream=self._stream, account=self._reader.owner)
