@@ -82,7 +82,7 @@ def snapshot(shapes: dict[str, dict[str, Shape]]) -> Shape:
     }
 
 
-def on_the_wire(letter: str, shape: dict[str, Shape], is_msgpack: bool) -> Shape:
+def on_the_wire(letter: str, shape: dict[str, Shape], is_msgpack: bool) -> dict[str, Shape]:
     """The same on a websocket: type first, symbol, times of the codec; `r` says when it was received."""
     time: Kind = STAMP if is_msgpack else UTC_TIME
     timed: dict[str, Shape] = {

@@ -35,7 +35,7 @@ def with_legs(trading: TradingClient, agrees: Agreement, order: Order) -> dict[s
 
 
 def bracket(placing: Placing, **fields: Any) -> Order:
-    given = {
+    given: dict[str, Any] = {
         "order_class": OrderClass.BRACKET,
         "take_profit": TakeProfitRequest(limit_price=2.0),
         "stop_loss": StopLossRequest(stop_price=0.5),
@@ -116,7 +116,8 @@ def test_to_cancel_one_of_a_bracket_is_to_cancel_it_all(
 def test_one_triggers_the_other(
     placing: Placing, trading: TradingClient, agrees: Agreement, name: str, leg: object, type_: str
 ) -> None:
-    order = placing.rest(order_class=OrderClass.OTO, **{name: leg})
+    legs: dict[str, Any] = {name: leg}
+    order = placing.rest(order_class=OrderClass.OTO, **legs)
     body = with_legs(trading, agrees, order)
     assert body["order_class"] == "oto"
     assert [(one["type"], one["status"]) for one in body["legs"]] == [(type_, "held")]
@@ -218,4 +219,4 @@ def test_the_trail_can_be_replaced(target: Target, placing: Placing, trading: Tr
     placing.until(order, OrderStatus.NEW)
     made = trading.replace_order_by_id(order.id, ReplaceOrderRequest(trail=25.0))
     assert isinstance(made, Order)
-    assert (Decimal(str(made.trail_percent)), made.replaces) == (25, order.id)
+    assert (Decimal(str(made.trail_percent)), made.replaces) == (Decimal(25), order.id)

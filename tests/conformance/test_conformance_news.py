@@ -1,6 +1,7 @@
 """News over REST and on its websocket."""
 
 from collections.abc import Callable
+from typing import Any
 
 from agreement import Agreement
 from alpaca.data.historical.news import NewsClient
@@ -39,7 +40,7 @@ async def test_a_subscription_to_news_has_news_alone(target: Target, tell: Tell)
 
 
 async def test_alpaca_py_subscribes_to_news(target: Target, tell: Tell, agrees: Agreement) -> None:
-    def subscribe(stream: NewsDataStream, handler: Callable[..., None]) -> None:
+    def subscribe(stream: NewsDataStream, handler: Any) -> None:
         stream.subscribe_news(handler, "*")
 
     async with listening(target, NewsDataStream, tell, subscribe) as heard:

@@ -156,7 +156,7 @@ def test_the_suite_records_when_it_is_asked_to(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
     (day,) = tmp_path.iterdir()

@@ -60,6 +60,18 @@ def test_selling_what_another_order_holds(target: Target, placing: Placing, agre
     assert body["related_orders"] == [str(first.id)]
 
 
+@pytest.mark.open_market
+def test_trading_with_oneself(target: Target, placing: Placing, agrees: Agreement) -> None:
+    placing.buy(target.stock, qty=1)
+    resting = placing.rest(target.stock)
+    request = MarketOrderRequest(
+        symbol=target.stock, qty=1, side=OrderSide.SELL, time_in_force=TimeInForce.DAY
+    )
+    body = agrees.refusal(403, 40310000, lambda: placing.submit(request))
+    assert "wash trade" in body["message"]
+    assert body.get("existing_order_id", str(resting.id)) == str(resting.id)
+
+
 @pytest.mark.parametrize(("price", "shown"), [(290.123, "290.123"), (0.12345, "0.12345")])
 def test_a_price_finer_than_the_rules_allow(
     placing: Placing, agrees: Agreement, price: float, shown: str

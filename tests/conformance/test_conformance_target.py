@@ -64,8 +64,8 @@ def test_nothing_is_sent_to_another_host(url: str) -> None:
 def test_a_simulator_of_another_machine_is_no_target() -> None:
     with pytest.raises(NotPaper):
         Target(
-            kind="simulator", key="k", secret="s", trading_url="http://10.0.0.1", updates_url="ws://127.0.0.1",
-            data_url="http://127.0.0.1", streams_url="ws://127.0.0.1",
+            kind="simulator", key="k", secret="s", trading_url="http://10.0.0.1",
+            updates_url="ws://127.0.0.1", data_url="http://127.0.0.1", streams_url="ws://127.0.0.1",
         )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_without_keys_a_run_on_paper_ends_with_one_sentence() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
     )  # fmt: skip
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert run.stderr == "ERROR: set ALPACA_API_KEY and ALPACA_SECRET_KEY to the keys of a paper account\n\n"
