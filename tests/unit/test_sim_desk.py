@@ -133,3 +133,19 @@ async def test_the_desk_remembers_every_update(desk: Desk, heard: Heard) -> None
     await desk.submit(ticket(desk, "a"))
     await until(lambda: heard.events == ["new", "fill"], "the fill is told")
     assert [update.event for update in desk.history] == heard.events
+
+
+async def test_what_happened_first_is_told_first_though_it_waits_for_its_answer(heard: Heard) -> None:
+    clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
+    desk = desk_on(clock, heard)
+
+    async def settled() -> None: ...
+
+    resting = await desk.submit(ticket(desk, "a", limit="1"))
+    await clock.advance(clock.now_ns() + SECOND_NS, settled)
+    marketable = await desk.submit(ticket(desk, "b"))
+    await clock.advance(clock.now_ns() + 2_000_000, settled)
+    await desk.cancel(resting.id)  # told in 3 ms, and the other order fills in one
+    await clock.advance(clock.now_ns() + SECOND_NS, settled)
+    assert marketable.status == "filled"
+    assert heard.events == ["new", "canceled", "new", "fill"]
