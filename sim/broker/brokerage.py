@@ -11,7 +11,7 @@ from sim.broker.market_view import MarketView
 from sim.broker.matching import PARTIAL_CHANCE, protective_price
 from sim.broker.open_orders import OpenOrders
 from sim.broker.orders import Order, Ticket
-from sim.broker.sessions import check_cutoff, expires_ns, may_work
+from sim.broker.sessions import check_cutoff, expires_ns, is_routed, may_work
 from sim.broker.updates import Update
 from sim.exchange.hours import MarketHours
 from sim.refusals import invalid, malformed, not_found
@@ -108,7 +108,8 @@ class Brokerage:
             if order.is_open and not may_work(order.ticket, phase):
                 self._open.put_aside(order)
         for order in self._open.aside():
-            if order.is_open and may_work(order.ticket, phase):
+            is_sent_now = order.status == "accepted" and is_routed(phase)
+            if order.is_open and (is_sent_now or may_work(order.ticket, phase)):
                 updates += self._execution.place(order, now_ns)
         return updates
 

@@ -10,7 +10,7 @@ from sim.broker.market_view import MarketView
 from sim.broker.matching import fill_price, fill_qty, follow, is_outside, is_triggered
 from sim.broker.open_orders import OpenOrders
 from sim.broker.orders import HELD_BACK, Order, order_json
-from sim.broker.sessions import AUCTIONS, may_work
+from sim.broker.sessions import AUCTIONS, is_routed, may_work
 from sim.broker.updates import Update
 from sim.exchange.hours import MarketHours
 
@@ -44,12 +44,14 @@ class Execution:
 
     def place(self, order: Order, now_ns: int) -> list[Update]:
         """Put an order where it belongs now: to work, aside until its session, or held until it is due."""
-        may = may_work(order.ticket, self._hours.phase(now_ns))
+        phase = self._hours.phase(now_ns)
+        may = may_work(order.ticket, phase)
         updates: list[Update] = []
         is_first_heard_of = order.status == "pending_new" and order.replaces is None
         if order.status in ("pending_new", "accepted", "held"):
             is_held = order.is_passive or not order.is_due
-            updates += self._move(order, "held" if is_held else "new" if may else "accepted", now_ns)
+            is_new = may or is_routed(phase)
+            updates += self._move(order, "held" if is_held else "new" if is_new else "accepted", now_ns)
         if is_first_heard_of:
             updates += [self.tell("held", leg, now_ns) for leg in order.legs if leg.status == "held"]
         if not order.is_due:
@@ -197,6 +199,8 @@ class Execution:
     def _move(self, order: Order, status: str, now_ns: int) -> list[Update]:
         if order.status == status:
             return []
+        if order.status == "accepted":
+            order.submitted_ns = now_ns
         order.status = status
         order.updated_ns = now_ns
         return [self.tell(status, order, now_ns)]

@@ -50,7 +50,8 @@ class Ticket:
 class Order:
     """One order and what became of it; `reserve_price` is what buying power is held at.
 
-    `high_water_mark` is the best price a trailing stop has seen: of a sell the highest, of a buy the lowest.
+    `submitted_ns` is when it went to its exchange, where that was not at once. `high_water_mark` is the best
+    price a trailing stop has seen: of a sell the highest, of a buy the lowest.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Order:
     replaces: str | None = None
     expired_ns: int | None = None
     failed_ns: int | None = None
+    submitted_ns: int | None = None
     high_water_mark: Decimal | None = None
     legs: list["Order"] = field(default_factory=list)
     parent: "Order | None" = field(default=None, repr=False)
@@ -156,7 +158,7 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
         "client_order_id": ticket.client_order_id,
         "created_at": created,
         "updated_at": rfc3339(order.updated_ns),
-        "submitted_at": created,
+        "submitted_at": created if order.submitted_ns is None else rfc3339(order.submitted_ns),
         "filled_at": _time_or_none(order.filled_ns),
         "expired_at": _time_or_none(order.expired_ns),
         "expires_at": _time_or_none(order.expires_ns),

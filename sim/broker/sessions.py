@@ -21,6 +21,15 @@ def may_work(ticket: Ticket, phase: Phase) -> bool:
     return ticket.extended_hours and phase in _EXTENDED
 
 
+def is_routed(phase: Phase) -> bool:
+    """Whether an order that may not work yet is at its exchange already, and new, not accepted.
+
+    Seen on a paper account: what is ordered in the evening is accepted, and becomes new, and submitted, at
+    four in the morning of its day.
+    """
+    return phase in (Phase.PRE_MARKET, Phase.REGULAR)
+
+
 def expires_ns(ticket: Ticket, now_ns: int, hours: MarketHours) -> int | None:
     """When it ends by itself: with the day, its auction, or its age; None for coins, which never close."""
     if ticket.asset.is_crypto:

@@ -134,7 +134,7 @@ class BrokerageMachine(RuleBasedStateMachine):
     def accept(self, order_id: str) -> None:
         self.floor.updates += self.broker.accept(order_id, self.floor.now_ns)
         order = self.broker.find(order_id)
-        if order.ticket.time_in_force in ("ioc", "fok") and order.status not in ("pending_new", "accepted"):
+        if order.ticket.time_in_force in ("ioc", "fok") and order.filled_qty:
             assert not order.is_open
 
     @rule(order_id=taken, member=st.integers(0, 2))

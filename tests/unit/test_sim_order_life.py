@@ -88,19 +88,31 @@ def test_a_stop_limit_waits_for_its_stop_and_then_for_its_limit(floor: Floor) ->
     assert order.status == "filled"
 
 
-@pytest.mark.parametrize("moment", ["05:00:00", "17:00:00", "21:00:00"])
-def test_outside_the_session_an_order_is_accepted_and_works_at_the_open(moment: str) -> None:
+@pytest.mark.parametrize("moment", ["17:00:00", "21:00:00"])
+def test_an_evening_order_is_accepted_then_new_at_four_and_works_from_the_open_on(moment: str) -> None:
     floor = at(MONDAY + moment)
     order = floor.submit(floor.ticket())
     assert (order.status, floor.told()) == ("accepted", ["accepted"])
     assert not floor.broker.is_working("AAPL")
-    floor.quote("99.99", "100.00")
-    floor.trade("100")
-    day = MONDAY if moment < "09:30" else TUESDAY
-    floor.pass_time(day + "09:29:59-05:00")
+    floor.move("99")
+    floor.pass_time(TUESDAY + "03:59:59-05:00")
     assert order.status == "accepted"
-    floor.pass_time(day + "09:30:00-05:00")
+    floor.pass_time(TUESDAY + "09:29:59-05:00")
+    assert (order.status, floor.told()) == ("new", ["accepted", "new"])
+    shown = order_json(order)
+    assert parse_ns(shown["submitted_at"]) == parse_ns(TUESDAY + "04:00:00-05:00")
+    assert parse_ns(shown["created_at"]) == parse_ns(MONDAY + moment + "-05:00")
+    floor.pass_time(TUESDAY + "09:30:00-05:00")
     assert (order.status, floor.told()) == ("filled", ["accepted", "new", "fill"])
+
+
+def test_before_the_open_an_order_is_new_and_waits() -> None:
+    floor = at(MONDAY + "05:00:00")
+    order = floor.submit(floor.ticket())
+    floor.move("99")
+    assert (order.status, floor.broker.is_working("AAPL")) == ("new", False)
+    floor.pass_time(MONDAY + "09:30:00-05:00")
+    assert floor.told() == ["new", "fill"]
 
 
 def test_an_extended_order_works_before_and_after_the_session() -> None:
@@ -108,7 +120,8 @@ def test_an_extended_order_works_before_and_after_the_session() -> None:
     order = floor.submit(floor.ticket(type="limit", limit_price="90", extended_hours=True))
     plain = floor.submit(floor.ticket(type="limit", limit_price="90"))
     floor.pass_time(MONDAY + "04:00:00-05:00")
-    assert (order.status, plain.status) == ("new", "accepted")
+    assert floor.broker.is_working("AAPL")
+    assert (order.status, plain.status) == ("new", "new")
     floor.pass_time(MONDAY + "16:00:00-05:00")
     assert (order.status, plain.status) == ("new", "expired")
     assert parse_ns(order_json(order)["expires_at"]) == parse_ns(MONDAY + "20:00:00-05:00")
@@ -185,11 +198,11 @@ def test_an_auction_order_fills_at_its_auction_or_ends_there(
     market = floor.submit(floor.ticket(tif=tif))
     limit = floor.submit(floor.ticket(type="limit", tif=tif, limit_price="90"))
     floor.quote("89.99", "90")
-    assert (market.status, limit.status) == ("accepted", "accepted")
+    assert (market.status, limit.status) == ("new", "new")
     floor.quote("99.99", "100")
     floor.pass_time(MONDAY + auction + "-05:00")
     assert (floor.told(market), floor.told(limit)) == (
-        ["accepted", "new", "fill"], ["accepted", "new", "canceled"],
+        ["new", "fill"], ["new", "canceled"],
     )  # fmt: skip
 
 
@@ -208,7 +221,7 @@ def test_an_auction_order_fills_at_its_auction_or_ends_there(
 def test_auctions_have_a_last_call(tif: str, moment: str, is_taken: bool) -> None:
     floor = at(MONDAY + moment)
     if is_taken:
-        assert floor.submit(floor.ticket(tif=tif)).status == "accepted"
+        assert floor.submit(floor.ticket(tif=tif)).is_open
     else:
         with pytest.raises(Refused, match=f"{tif} orders must be submitted after"):
             floor.submit(floor.ticket(tif=tif))
@@ -240,9 +253,9 @@ def test_coins_know_no_sessions() -> None:
 def test_what_must_fill_at_once_waits_for_the_session_and_then_does_not(tif: str) -> None:
     floor = at(MONDAY + "05:00:00")
     order = floor.submit(floor.ticket(type="limit", tif=tif, limit_price="90"))
-    assert order.status == "accepted"
+    assert order.status == "new"
     floor.pass_time(MONDAY + "09:30:00-05:00")
-    assert floor.told() == ["accepted", "new", "canceled"]
+    assert floor.told() == ["new", "canceled"]
 
 
 def test_the_rest_of_a_partial_fill_at_once_is_cancelled() -> None:
