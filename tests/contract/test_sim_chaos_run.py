@@ -86,6 +86,7 @@ def test_a_client_that_asks_again_gets_every_order_through() -> None:
     assert {order["status"] for order in orders} <= {"filled", "rejected"}
     filled = [order for order in orders if order["status"] == "filled"]
     assert ledger["positions"]["AAPL"] == str(len(filled))
+    assert ledger["difference"] == {"cash": "0", "positions": {}, "orders": []}
 
 
 def _is_there(client: Any, simulator: Simulator, client_order_id: str) -> bool:
