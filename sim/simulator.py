@@ -33,6 +33,7 @@ from sim.faults.faults import Faults
 from sim.faults.market_effects import on_market
 from sim.faults.skewed_clock import SkewedClock
 from sim.floor import Floor
+from sim.keeping_up import keep_up
 from sim.keys import ApiKey, Keyring
 from sim.market_events import MarketEvents
 from sim.rare_events import RareEvents
@@ -51,7 +52,6 @@ from sim.venue import Venue
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20
 LONGEST_VIRTUAL_STEP_NS = SECOND_NS  # every bar's end is one; shorter steps make days long
-FEW_BYTES = 1_000_000  # a reader with no more than this waiting keeps up with virtual time
 
 
 class Simulator:
@@ -234,13 +234,7 @@ class Simulator:
 
     async def _settle(self) -> None:
         """Wait until every reader has little left to read, so that virtual time outruns none of them."""
-        while True:
-            await asyncio.sleep(0)
-            waiting = [self._updates.most_waiting_bytes]
-            waiting += [stream.most_waiting_bytes for stream in self._streams.all()]
-            if max(waiting) <= FEW_BYTES:
-                return
-            await asyncio.sleep(0.001)
+        await keep_up(lambda: [*self._updates.listeners, *self._streams.clients()])
 
     def _state(self) -> dict[str, Any]:
         clients = {stream.feed.name: len(stream.clients) for stream in self._streams.all()}

@@ -49,6 +49,15 @@ class Client:
         if self.request.transport is not None:
             self.request.transport.abort()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits to be sent."""
+        return self.outgoing.waiting_bytes
+
+    def end_as_slow(self) -> None:
+        """Say that it is too slow, and close."""
+        self.finish(407)
+
     def tell(self, message: dict[str, Any]) -> None:
         """Send a control message, alone in its frame."""
         self.outgoing.put(self.codec.control([message]))
@@ -75,7 +84,7 @@ class Client:
         end = len(self._waiting) - (len(self._waiting) % size if frame_messages else 0)
         for start in range(0, end, size):
             if not self._put(self._waiting[start : min(start + size, end)]):
-                self.finish(407)
+                self.end_as_slow()
                 return 0
         del self._waiting[:end]
         return end

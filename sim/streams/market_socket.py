@@ -86,11 +86,6 @@ class MarketStream:
         else:
             self.sent += client.deliver(parts, self._terms.frame_messages)
 
-    @property
-    def most_waiting_bytes(self) -> int:
-        """How much waits for the slowest client."""
-        return max((client.outgoing.waiting_bytes for client in self.clients), default=0)
-
     def flush(self) -> None:
         """The market is over: send what still waits."""
         for client in self.clients:

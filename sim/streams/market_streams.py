@@ -14,6 +14,7 @@ from sim.faults.faults import Faults
 from sim.floor import Floor
 from sim.keys import Keyring
 from sim.socket_endpoint import SocketEndpoint
+from sim.streams.client import Client
 from sim.streams.feeds import CRYPTO, FEEDS, NEWS, OPTIONS, STOCKS, TEST
 from sim.streams.market_socket import MarketStream
 from sim.streams.subscription import EVERY, Wanted
@@ -61,6 +62,10 @@ class MarketStreams:
     def all(self) -> list[MarketStream]:
         """Every stream."""
         return list(self._by_name.values())
+
+    def clients(self) -> list[Client]:
+        """Everybody who listens to any of them."""
+        return [client for stream in self.all() for client in stream.clients]
 
     def find(self, name: str) -> MarketStream:
         """A feed's stream by its name."""

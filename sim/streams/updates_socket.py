@@ -54,6 +54,15 @@ class Listener:
         if self.request.transport is not None:
             self.request.transport.abort()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits to be sent."""
+        return self.outgoing.waiting_bytes
+
+    def end_as_slow(self) -> None:
+        """Close, since it does not read; this stream has no words for it."""
+        self.outgoing.finish(None)
+
     def tell(self, message: dict[str, Any]) -> None:
         """Send one message."""
         self.outgoing.put(self.codec.control(message))
@@ -81,11 +90,6 @@ class UpdatesStream:
                 self._send(owner, message)
                 message = earlier
             self._send(owner, message)
-
-    @property
-    def most_waiting_bytes(self) -> int:
-        """How much waits for the slowest listener."""
-        return max((listener.outgoing.waiting_bytes for listener in self.listeners), default=0)
 
     def disconnect(self) -> None:
         """Cut every connection without a close frame."""
