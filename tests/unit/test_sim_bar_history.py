@@ -59,12 +59,13 @@ def test_a_first_minute_that_comes_late_begins_the_day() -> None:
 
 
 def test_a_minute_without_trades_left_goes_and_the_next_begins_its_day_again() -> None:
-    history = played(1441)
+    history = played(3)
+    history.add(minute(1440))
     history.amend("AAPL", minute(1440).time_ns, None)
-    assert volumes(history) == [1440]
+    assert volumes(history) == [3]
     history.add(minute(1441))
-    assert volumes(history) == [1440, 1]
-    for number in range(1440):
+    assert volumes(history) == [3, 1]
+    for number in range(3):
         history.amend("AAPL", minute(number).time_ns, None)
     assert volumes(history) == [1]
 
