@@ -38,6 +38,14 @@ class Floor:
             now_ns, OPENING_CASH, self, MarketHours(never_closes), self.name, draw, partial_chance
         )
 
+    @classmethod
+    def at(cls, moment: str, never_closes: bool = False) -> "Floor":
+        """A floor at a moment of New York's winter, with a quote and a last price of AAPL."""
+        made = cls(never_closes, parse_ns(f"{moment}-05:00"))
+        made.quote("99.99", "100.00")
+        made.trade("100.00")
+        return made
+
     def touch(self, symbol: str) -> Touch | None:
         return self.touches.get(symbol)
 
