@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_actions_come_by_time_and_of_one_time_as_they_were_asked_for(times: list
         pauses.append(len(seen))
 
     for number, time_ns in enumerate(times):
-        clock.call_at(time_ns, lambda number=number, time_ns=time_ns: seen.append((time_ns, number)))  # type: ignore[misc]
+        clock.call_at(time_ns, partial(seen.append, (time_ns, number)))
     asyncio.run(clock.advance(1000, settle))
     assert seen == sorted(seen)
     assert len(seen) == len(times)
