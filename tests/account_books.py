@@ -14,14 +14,14 @@ class Books:
         self.positions: dict[str, Decimal] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
-        self._executions: set[str] = set()
+        self.executions: list[str] = []
         self._last_at = ""
 
     def hear(self, update: dict[str, Any]) -> None:
         """One message's data, in the order of arrival."""
         order, event = update["order"], update["event"]
-        assert update["execution_id"] not in self._executions, "an event is told once"
-        self._executions.add(update["execution_id"])
+        assert update["execution_id"] not in self.executions, "an event is told once"
+        self.executions.append(update["execution_id"])
         second, _, fraction = update["timestamp"].removesuffix("Z").partition(".")
         at = f"{second}.{fraction:0<9}"
         assert at >= self._last_at, f"{event} of {at} told after {self._last_at}"

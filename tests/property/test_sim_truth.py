@@ -1,222 +1,22 @@
 """However accounts are traded, REST, updates, activities and the ledger tell one story, after every step."""
 
-import json
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
-from account_books import ENDED, Books
-from raw_http import RawConnection, RawSocket
+from account_books import ENDED
+from random_trading import CENT, OPENING, SYMBOLS, Client, Walk
 from simulator import Simulator
 
-OPENING = Decimal(100_000)
-CENT = Decimal("0.01")
-SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
-STEPS = 120
+START = "2026-01-05T00:00:00Z"
+STEPS = 100
 PAGE = 100
 ARGUMENTS = (
     "--virtual-time", "--hours", "exchange", "--rate", "0.2", "--accounts", "2",
     "--symbols", ",".join(SYMBOLS), "--partial-chance", "0.4", "--requests-per-minute", "9000000",
 )  # fmt: skip
-
-
-class Client:
-    """One account, seen over its own REST and its own updates, and kept in books of its own."""
-
-    def __init__(self, simulator: Simulator, key: str, secret: str, stack: ExitStack) -> None:
-        self.key = key
-        self.books = Books(OPENING)
-        self.own: set[str] = set()
-        self.ended: dict[str, str] = {}
-        self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
-        self._rest = stack.enter_context(RawConnection(simulator.trading_url))
-        self._control = stack.enter_context(RawConnection(simulator.control_url))
-        self._updates = stack.enter_context(RawSocket(simulator.trading_stream_url))
-        self._updates.say({"action": "authenticate", "data": {"key_id": key, "secret_key": secret}})
-        assert self._updates.messages()["data"]["status"] == "authorized"
-        self.catch_up()
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """One request; a refusal is no failure, as long as it is one."""
-        data = b"" if body is None else json.dumps(body).encode()
-        answer = self._rest.request(method, path, self._headers, data)
-        assert answer.status in (200, 204, 207, 403, 404, 422), answer
-        return answer.status, None if answer.status == 204 else answer.json()
-
-    def get(self, path: str) -> Any:
-        """One good answer."""
-        status, found = self.ask("GET", path)
-        assert status == 200, found
-        return found
-
-    def ledger(self) -> dict[str, Any]:
-        """What the simulator says that happened."""
-        found: dict[str, Any] = self._control.request("GET", f"/ledger?account={self.key}", {}).json()
-        return found
-
-    def catch_up(self) -> None:
-        """Hear every update that waits: the answer to `listen` comes after them."""
-        self._updates.say({"action": "listen", "data": {"streams": ["trade_updates"]}})
-        while (message := self._updates.messages())["stream"] != "listening":
-            self.books.hear(message["data"])
-
-
-class Walk:
-    """A random walk through everything that can be done, and the comparison after each step."""
-
-    def __init__(self, simulator: Simulator, seed: int, stack: ExitStack) -> None:
-        self.rng = random.Random(seed)
-        self.done: list[str] = []
-        accounts: Any = simulator.urls["accounts"]
-        self.clients = [Client(simulator, one["key"], one["secret"], stack) for one in accounts]
-        self._control = stack.enter_context(RawConnection(simulator.control_url))
-        self._halted: set[str] = set()
-        self._actions: list[Callable[[Client], object]] = [
-            *[self.order] * 7, self.group, self.group, self.replace,
-            self.replace, self.cancel, self.cancel, self.close, self.close_all,
-            self.cancel_all, self.by_hand, self.halt,
-        ]  # fmt: skip
-
-    def step(self) -> None:
-        """One action, some time, and a look at both accounts."""
-        client = self.rng.choice(self.clients)
-        action = self.rng.choice(self._actions)
-        self.done.append(action.__name__)
-        action(client)
-        self.control("POST", "/clock", seconds=self.seconds())
-        for one in self.clients:
-            one.catch_up()
-            compare(one)
-        first, second = self.clients
-        assert not first.own & second.own, "an order belongs to one account"
-
-    def seconds(self) -> float:
-        """Mostly seconds; now and then over a session's boundary, and from the night into a session."""
-        clock = self.clients[0].get("/v2/clock")
-        if not clock["is_open"] and self.rng.random() < 0.6:
-            wait = datetime.fromisoformat(clock["next_open"]) - datetime.fromisoformat(clock["timestamp"])
-            return wait.total_seconds() + 1
-        return self.rng.choices([0.1, 1, 5, 30, 600, 3_600, 20_000], [2, 5, 5, 5, 2, 2, 1])[0]
-
-    def control(self, method: str, path: str, **body: Any) -> None:
-        answer = self._control.request(method, path, {}, json.dumps(body).encode())
-        assert answer.status == 200, answer
-
-    def price(self, symbol: str, *factors: str) -> str:
-        """What it costs times one of the factors; by default about what it costs."""
-        path = "/v1beta3/crypto/us/latest/trades" if "/" in symbol else "/v2/stocks/trades/latest"
-        last = Decimal(str(self.clients[0].get(f"{path}?symbols={symbol}")["trades"][symbol]["p"]))
-        factor = self.rng.choice(factors or ("0.9", "0.995", "0.999", "1", "1.001", "1.005", "1.1"))
-        return str((last * Decimal(factor)).quantize(CENT))
-
-    def order(self, client: Client) -> None:
-        """Mostly one that is well-formed; whether the account allows it is another matter."""
-        rng, symbol = self.rng, self.rng.choice(SYMBOLS)
-        is_coin = "/" in symbol
-        kinds = [
-            "market",
-            "market",
-            "limit",
-            "limit",
-            "stop_limit",
-            *([] if is_coin else ["stop", "trailing_stop"]),
-        ]
-        kind, side = rng.choice(kinds), rng.choice(["buy", "sell"])
-        body: dict[str, Any] = {"symbol": symbol, "side": side, "type": kind}
-        is_part = not is_coin and rng.random() < 0.2
-        if kind == "market" and rng.random() < 0.2:
-            body["notional"], is_part = f"{rng.uniform(1, 9000):.2f}", True
-        elif is_coin or is_part:
-            body["qty"] = f"{rng.uniform(0.001, 0.3):.9f}"
-        else:
-            body["qty"] = rng.randint(1, 60)
-        times = ["gtc"] if is_coin else ["day"] if is_part else ["day", "gtc"]
-        if kind in ("market", "limit") and not is_part:
-            times += ["ioc"] if is_coin else ["ioc", "fok", rng.choice(["opg", "cls", "day"])]
-        body["time_in_force"] = rng.choice(times)
-        if kind in ("limit", "stop_limit"):
-            body["limit_price"] = self.price(symbol)
-            body["extended_hours"] = (
-                kind == "limit" and body["time_in_force"] in ("day", "gtc") and not is_coin
-            )
-        if kind in ("stop", "stop_limit"):
-            near = ("1.0005", "1.002", "1.01") if side == "buy" else ("0.9995", "0.998", "0.99")
-            body["stop_price"] = self.price(symbol, *near)
-        if kind == "trailing_stop":
-            body |= rng.choice([{"trail_percent": "0.1"}, {"trail_percent": "1"}, {"trail_price": "0.2"}])
-        self.submit(client, body)
-
-    def group(self, client: Client) -> None:
-        """A bracket, an OTO, or an OCO that ends a position."""
-        rng = self.rng
-        order_class = rng.choice(["bracket", "oco", "oto"])
-        symbol, side = rng.choice(SYMBOLS[:2]), rng.choice(["buy", "sell"])
-        held = client.books.positions.get(symbol, Decimal(0))
-        if order_class == "oco" and held:
-            side = "sell" if held > 0 else "buy"
-        is_long = (side == "buy") != (order_class == "oco")
-        gain, loss = (("1.001", "1.01"), ("0.999", "0.99"))[:: 1 if is_long else -1]
-        body: dict[str, Any] = {
-            "symbol": symbol, "side": side, "qty": rng.randint(1, 20), "type": "limit",
-            "time_in_force": rng.choice(["day", "gtc"]), "order_class": order_class,
-            "take_profit": {"limit_price": self.price(symbol, *gain)},
-            "stop_loss": {"stop_price": self.price(symbol, *loss)},
-        }  # fmt: skip
-        if order_class != "oco":
-            body |= {"type": "market"} if rng.random() < 0.5 else {"limit_price": self.price(symbol, "1")}
-        if order_class == "oto":
-            del body[rng.choice(["take_profit", "stop_loss"])]
-        self.submit(client, body)
-
-    def submit(self, client: Client, body: dict[str, Any]) -> None:
-        status, made = client.ask("POST", "/v2/orders", body)
-        if status == 200:
-            client.own.add(made["id"])
-            client.own |= {leg["id"] for leg in made["legs"] or []}
-
-    def replace(self, client: Client) -> None:
-        if chosen := self.some_order(client):
-            body = self.rng.choice([
-                {"qty": self.rng.randint(1, 80)}, {"limit_price": self.price(chosen["symbol"])},
-                {"stop_price": self.price(chosen["symbol"])}, {"trail": "0.7"}, {},
-            ])  # fmt: skip
-            status, made = client.ask("PATCH", f"/v2/orders/{chosen['id']}", body)
-            if status == 200:
-                client.own.add(made["id"])
-                assert made["replaces"] == chosen["id"]
-
-    def cancel(self, client: Client) -> None:
-        if chosen := self.some_order(client):
-            client.ask("DELETE", f"/v2/orders/{chosen['id']}")
-
-    def some_order(self, client: Client) -> dict[str, Any] | None:
-        found = client.get("/v2/orders?status=open&limit=500") or client.get("/v2/orders?status=all")
-        return self.rng.choice(found) if found else None
-
-    def close(self, client: Client) -> None:
-        part = self.rng.choice(["", "?percentage=50", "?qty=1", "?percentage=33.3"])
-        client.ask("DELETE", f"/v2/positions/{self.rng.choice(SYMBOLS)}{part}")
-
-    def close_all(self, client: Client) -> None:
-        if self.rng.random() < 0.3:
-            client.ask("DELETE", f"/v2/positions?cancel_orders={self.rng.choice(['true', 'false'])}")
-
-    def cancel_all(self, client: Client) -> None:
-        if self.rng.random() < 0.3:
-            client.ask("DELETE", "/v2/orders")
-
-    def by_hand(self, client: Client) -> None:
-        symbol, side = self.rng.choice(SYMBOLS), self.rng.choice(["buy", "sell"])
-        self.control("POST", "/trades", symbol=symbol, side=side, qty="1.5", account=client.key)
-
-    def halt(self, client: Client) -> None:
-        symbol = self.rng.choice(SYMBOLS[:2])
-        self.control("POST", "/resumes" if symbol in self._halted else "/halts", symbol=symbol)
-        self._halted ^= {symbol}
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -284,6 +84,19 @@ def compare_fills(client: Client, ledger: dict[str, Any]) -> None:
     assert told == heard[-PAGE:]
 
 
+def compare_histories(client: Client, until: str) -> None:
+    """Every page of activities, and events asked for afterwards, tell what was heard until then."""
+    heard = [one["execution_id"] for one in client.books.fills]
+    path = "/v2/account/activities/FILL?direction=asc&page_size=7"
+    page = found = client.get(path)
+    while page:
+        page = client.get(f"{path}&page_token={page[-1]['id']}")
+        found += page
+    assert [one["id"].split("::")[1] for one in found] == heard
+    events = client.events(f"/v2/events/trades?since={START}&until={until}")
+    assert [event["execution_id"] for event in events] == client.books.executions
+
+
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as opened:
@@ -297,8 +110,16 @@ def test_all_tell_one_story(seed: int, stack: ExitStack) -> None:
     for _ in range(STEPS):
         try:
             walk.step()
+            for client in walk.clients:
+                compare(client)
+            first, second = walk.clients
+            assert not first.own & second.own, "an order belongs to one account"
         except AssertionError as error:
             error.add_note(f"after {len(walk.done)} steps of seed {seed}: {walk.done[-5:]}")
             raise
+    until = walk.clients[0].get("/v2/clock")["timestamp"]
+    walk.control("POST", "/clock", seconds=1)
+    for client in walk.clients:
+        compare_histories(client, until)
     assert simulator.errors[-3000:] == ""
     assert sum(len(client.books.fills) for client in walk.clients) > STEPS / 5
