@@ -4,12 +4,15 @@ A book follows from its quote alone, so that it is the same for whoever asks, wh
 """
 
 import zlib
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from sim.exchange.market_messages import CryptoQuote, Level, OrderBook
 
 DEPTH = 10
 _LEAST_STEP = Decimal("0.01")
+_Side = Mapping[float, float]
 _STEPS = 20_000  # a level every so many parts of the price: 5 dollars for a coin of 100,000
 
 
@@ -19,7 +22,8 @@ def _size(symbol: str, price: Decimal) -> float:
     return (1 + draw % 5000) / 1000
 
 
-def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> dict[float, float]:
+@lru_cache(maxsize=4096)  # prices come back, and making a side takes ten times as long
+def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> _Side:
     """Price to size, the best first; the prices behind it lie on a grid."""
     if best <= 0:
         return {}
@@ -36,19 +40,19 @@ def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> dict[fl
     return levels
 
 
-def _changes(before: dict[float, float], after: dict[float, float]) -> list[Level]:
+def _changes(before: _Side, after: _Side) -> list[Level]:
     gone = [Level(price, 0) for price in before if price not in after]
     return gone + [Level(price, size) for price, size in after.items() if before.get(price) != size]
 
 
-def _sides(quote: CryptoQuote) -> tuple[dict[float, float], dict[float, float]]:
+def _sides(quote: CryptoQuote) -> tuple[_Side, _Side]:
     return (
         _levels(quote.symbol, quote.bid_price, quote.bid_size, True),
         _levels(quote.symbol, quote.ask_price, quote.ask_size, False),
     )
 
 
-def _whole(symbol: str, sides: tuple[dict[float, float], dict[float, float]], time_ns: int) -> OrderBook:
+def _whole(symbol: str, sides: tuple[_Side, _Side], time_ns: int) -> OrderBook:
     bids, asks = ([Level(price, size) for price, size in side.items()] for side in sides)
     return OrderBook(symbol, time_ns, bids, asks, True)
 
@@ -62,7 +66,7 @@ class OrderBooks:
     """The books as they were told last; a quote makes a change out of the one before."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
+        self._told: dict[str, tuple[_Side, _Side]] = {}
 
     def forget(self) -> None:
         """Nobody listens any more."""

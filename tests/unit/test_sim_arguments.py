@@ -44,6 +44,10 @@ def test_a_burst_is_rate_seconds_and_how_often() -> None:
         ("--burst 5", "--burst is '5'"),
         ("--burst 5:3:1", "SECONDS must not be more than EVERY"),
         ("--frame-messages 5000", "--frame-messages is '5000'"),
+        ("--plan gold", "--plan is 'gold'; allowed: free, paid"),
+        ("--slow-client-bytes 0", "--slow-client-bytes is '0'"),
+        ("--mistakes-per-minute often", "--mistakes-per-minute is 'often'"),
+        ("--news-per-minute -1", "--news-per-minute is '-1'"),
         ("--speed 2", "give --data as well"),
         ("--data x --symbols AAPL", "brings its own symbols"),
         ("--host 0.0.0.0", "give --key and --secret"),
@@ -55,6 +59,13 @@ def test_an_argument_that_makes_no_sense_is_named(arguments: str, words: str) ->
     with pytest.raises(InvalidInput) as error:
         read(arguments.split(" "))
     assert words in str(error.value)
+
+
+def test_the_free_plan_has_thirty_symbols_unless_another_limit_is_given() -> None:
+    assert read(["--plan", "free"]).stream_terms.symbol_limit == 30
+    other = read(["--plan", "free", "--symbol-limit", "7"]).stream_terms
+    assert (other.is_free, other.symbol_limit) == (True, 7)
+    assert not read([]).stream_terms.is_free
 
 
 def test_beyond_loopback_with_explicit_keys() -> None:
