@@ -24,9 +24,11 @@ from sim.times import parse_ns
 VIRTUAL_START = "2026-01-05T09:30:00-05:00"
 _FREE_SYMBOLS = 30
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA,NVDA,BTC/USD"
-_EXAMPLE = """example:
+_EXAMPLE = """examples:
   backbone sim --symbols AAPL,MSFT,BTC/USD --rate 200 --bar-seconds 1
 plays three symbols at 200 messages a second and prints where alpaca-py finds it.
+  backbone sim --hours exchange --virtual-time --chaos 7
+begins on a Monday at the opening; POST /clock {"seconds": 60} on the control endpoint lets a minute pass.
 """
 
 
@@ -44,7 +46,17 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = made.add_argument
+    _add_market(made)
+    _add_time(made)
+    _add_accounts(made)
+    _add_edges(made)
+    _add_faults(made)
+    made.add_argument("--json", action="store_true", help="print one JSON object with URLs and keys")
+    return made
+
+
+def _add_market(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("the market", "What is played.").add_argument
     add("--symbols", default=None, help=f"comma-separated; default {DEFAULT_SYMBOLS}")
     add("--rate", default="200", help="quotes and trades a second, all symbols together (default 200)")
     add("--burst", help="RATE:SECONDS:EVERY, such as 5000:1:10: at the end of every 10 s, 1 s of 5,000/s")
@@ -53,34 +65,50 @@ def parser() -> argparse.ArgumentParser:
     add("--speed", default="1", help="play recorded data this many times faster (default 1)")
     add("--keep-times", action="store_true", help="keep recorded times; by default they become now")
     add("--bar-seconds", default="60", help="the period of bars on the stream (default 60)")
-    add("--cash", default="100000", help="dollars in the account (default 100000)")
-    add("--partial-chance", default="0.1", help="how often a fill is partial, 0 to 1 (default 0.1)")
-    add("--accounts", default="1", help="how many accounts, each with keys of its own (default 1)")
+    add("--mistakes-per-minute", default="0", help="trades corrected, cancelled or told late (default 0)")
+    add("--news-per-minute", default="0", help="news articles (default 0)")
+
+
+def _add_time(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("the time", "When it is, and when the market is open.").add_argument
     add("--hours", default="always", help="always (default), or exchange: New York's sessions and holidays")
-    add("--fractional", default="any", help="fractions of shares by any order (default) or market alone")
     add("--start", help="begin at this time, such as 2026-01-05T09:29:00-05:00 (default: now)")
     add("--virtual-time", action="store_true", help="time stands still until POST /clock advances it")
+
+
+def _add_accounts(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("the accounts", "Who trades.").add_argument
+    add("--accounts", default="1", help="how many accounts, each with keys of its own (default 1)")
+    add("--cash", default="100000", help="dollars in the account (default 100000)")
+    add("--key", help="API key id (default: $SIM_API_KEY, or a new one each run)")
+    add("--secret", help="API secret (default: $SIM_SECRET_KEY, or a new one each run)")
+    add("--partial-chance", default="0.1", help="how often a fill is partial, 0 to 1 (default 0.1)")
+    add("--fractional", default="any", help="fractions of shares by any order (default) or market alone")
+
+
+def _add_edges(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("the edges", "Where it listens, and what it allows.").add_argument
     add("--host", default="127.0.0.1", help="beyond loopback only with --key and --secret")
     add("--port", default="0", help="trading and data; 0 takes a free one (default)")
     add("--control-port", default="0", help="always on loopback; 0 takes a free one (default)")
-    add("--key", help="API key id (default: $SIM_API_KEY, or a new one each run)")
-    add("--secret", help="API secret (default: $SIM_SECRET_KEY, or a new one each run)")
-    add("--requests-per-minute", default="200", help="trading requests (default 200)")
-    add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
-    add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
     add("--plan", default="paid", help="free: 30 symbols of trades and quotes, no sip and no opra; or paid")
     add("--symbol-limit", help="refuse more symbols than this with error 405 (default: what the plan says)")
-    add("--no-deflate", action="store_true", help="compress no websocket, whatever the client offers")
-    add("--slow-client-bytes", default=str(MOST_BYTES), help="waiting for a client before error 407 (64 MiB)")
-    add("--mistakes-per-minute", default="0", help="trades corrected, cancelled or told late (default 0)")
-    add("--news-per-minute", default="0", help="news articles (default 0)")
+    add("--requests-per-minute", default="200", help="trading requests (default 200)")
+    add("--data-requests-per-minute", default="200", help="market-data requests (default 200)")
     add("--auth-seconds", default="10", help="how long a market-data client may take to log in (default 10)")
+    add("--frame-messages", help="send frames of exactly so many messages (default: what is due)")
+    add("--slow-client-bytes", default=str(MOST_BYTES), help="waiting for a client before error 407 (64 MiB)")
+    add("--no-deflate", action="store_true", help="compress no websocket, whatever the client offers")
+
+
+def _add_faults(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group(
+        "what goes wrong", "Faults from the start; GET /faults on the control endpoint explains each."
+    ).add_argument
     add("--fault", action="append", default=[], help="such as disconnect:stream=stocks,seconds=2; repeatable")
     add("--chaos", help="draw a schedule of faults from this seed; the same seed makes the same schedule")
     add("--chaos-faults", help="comma-separated kinds to draw from (default: all that a client can survive)")
     add("--chaos-every", help="mean seconds of quiet between two faults (default 10)")
-    add("--json", action="store_true", help="print one JSON object with URLs and keys")
-    return made
 
 
 def read(argv: list[str] | None) -> Settings:
