@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_market(made: argparse.ArgumentParser) -> None:
-    add = made.add_argument_group("the market", "What is played.").add_argument
+    add = made.add_argument_group("the market").add_argument
     add("--symbols", default=None, help=f"comma-separated; default {DEFAULT_SYMBOLS}")
     add("--rate", default="200", help="quotes and trades a second, all symbols together (default 200)")
     add("--burst", help="RATE:SECONDS:EVERY, such as 5000:1:10: at the end of every 10 s, 1 s of 5,000/s")
@@ -70,14 +70,14 @@ def _add_market(made: argparse.ArgumentParser) -> None:
 
 
 def _add_time(made: argparse.ArgumentParser) -> None:
-    add = made.add_argument_group("the time", "When it is, and when the market is open.").add_argument
+    add = made.add_argument_group("the time").add_argument
     add("--hours", default="always", help="always (default), or exchange: New York's sessions and holidays")
     add("--start", help="begin at this time, such as 2026-01-05T09:29:00-05:00 (default: now)")
     add("--virtual-time", action="store_true", help="time stands still until POST /clock advances it")
 
 
 def _add_accounts(made: argparse.ArgumentParser) -> None:
-    add = made.add_argument_group("the accounts", "Who trades.").add_argument
+    add = made.add_argument_group("the accounts").add_argument
     add("--accounts", default="1", help="how many accounts, each with keys of its own (default 1)")
     add("--cash", default="100000", help="dollars in the account (default 100000)")
     add("--key", help="API key id (default: $SIM_API_KEY, or a new one each run)")
@@ -87,7 +87,7 @@ def _add_accounts(made: argparse.ArgumentParser) -> None:
 
 
 def _add_edges(made: argparse.ArgumentParser) -> None:
-    add = made.add_argument_group("the edges", "Where it listens, and what it allows.").add_argument
+    add = made.add_argument_group("the edges").add_argument
     add("--host", default="127.0.0.1", help="beyond loopback only with --key and --secret")
     add("--port", default="0", help="trading and data; 0 takes a free one (default)")
     add("--control-port", default="0", help="always on loopback; 0 takes a free one (default)")
@@ -102,9 +102,7 @@ def _add_edges(made: argparse.ArgumentParser) -> None:
 
 
 def _add_faults(made: argparse.ArgumentParser) -> None:
-    add = made.add_argument_group(
-        "what goes wrong", "Faults from the start; GET /faults on the control endpoint explains each."
-    ).add_argument
+    add = made.add_argument_group("what goes wrong").add_argument
     add("--fault", action="append", default=[], help="such as disconnect:stream=stocks,seconds=2; repeatable")
     add("--chaos", help="draw a schedule of faults from this seed; the same seed makes the same schedule")
     add("--chaos-faults", help="comma-separated kinds to draw from (default: all that a client can survive)")
