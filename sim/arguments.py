@@ -124,12 +124,7 @@ def read(argv: list[str] | None) -> Settings:
             f"--host {given.host} listens beyond this machine: give --key and --secret too "
             "(or set SIM_API_KEY and SIM_SECRET_KEY), or leave it out"
         )
-    if given.data is None and (given.keep_times or given.speed != "1"):
-        raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
-    if given.data is not None and (given.symbols is not None or given.burst is not None):
-        raise InvalidInput("--data brings its own symbols and rate: leave out --symbols and --burst")
-    if given.chaos is None and (given.chaos_faults is not None or given.chaos_every is not None):
-        raise InvalidInput("--chaos-faults and --chaos-every are about a schedule: give --chaos as well")
+    _check_together(given)
     return Settings(
         host=given.host,
         port=_whole("--port", given.port, 0, 65_535),
@@ -180,6 +175,16 @@ def _start(text: str | None, is_virtual: bool) -> int | None:
         raise InvalidInput(
             f"--start is {text!r}; allowed: RFC 3339, such as 2026-01-05T09:29:00-05:00"
         ) from error
+
+
+def _check_together(given: argparse.Namespace) -> None:
+    """Refuse arguments that mean nothing without another, or beside it."""
+    if given.data is None and (given.keep_times or given.speed != "1"):
+        raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
+    if given.data is not None and (given.symbols is not None or given.burst is not None):
+        raise InvalidInput("--data brings its own symbols and rate: leave out --symbols and --burst")
+    if given.chaos is None and (given.chaos_faults is not None or given.chaos_every is not None):
+        raise InvalidInput("--chaos-faults and --chaos-every are about a schedule: give --chaos as well")
 
 
 def _stream_terms(given: argparse.Namespace) -> Terms:
