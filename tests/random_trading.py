@@ -26,19 +26,23 @@ class Client:
         self.books = Books(OPENING)
         self.own: set[str] = set()
         self.ended: dict[str, str] = {}
-        self._url = simulator.trading_url
-        self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+        self.url = simulator.trading_url
+        self.headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
         self._rest = stack.enter_context(RawConnection(simulator.trading_url))
         self._control = stack.enter_context(RawConnection(simulator.control_url))
+        self.listen(simulator, secret, stack)
+
+    def listen(self, simulator: Simulator, secret: str, stack: ExitStack) -> None:
+        """Open the account's updates."""
         self._updates = stack.enter_context(RawSocket(simulator.trading_stream_url))
-        self._updates.say({"action": "authenticate", "data": {"key_id": key, "secret_key": secret}})
+        self._updates.say({"action": "authenticate", "data": {"key_id": self.key, "secret_key": secret}})
         assert self._updates.messages()["data"]["status"] == "authorized"
         self.catch_up()
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request; a refusal is no failure, as long as it is one."""
         data = b"" if body is None else json.dumps(body).encode()
-        answer = self._rest.request(method, path, self._headers, data)
+        answer = self._rest.request(method, path, self.headers, data)
         assert answer.status in (200, 204, 207, 403, 404, 422), answer
         return answer.status, None if answer.status == 204 else answer.json()
 
@@ -55,8 +59,8 @@ class Client:
 
     def events(self, path: str) -> list[dict[str, Any]]:
         """All of an answer that comes as events, to its end."""
-        with RawConnection(self._url) as wire:
-            wire.request("GET", path, self._headers | {"Connection": "close"})
+        with RawConnection(self.url) as wire:
+            wire.request("GET", path, self.headers | {"Connection": "close"})
             return [json.loads(line) for line in re.findall(rb"^data: (.*)$", wire.rest(), re.M)]
 
     def catch_up(self) -> None:
@@ -69,11 +73,13 @@ class Client:
 class Walk:
     """A random walk through everything that can be done."""
 
-    def __init__(self, simulator: Simulator, seed: int, stack: ExitStack) -> None:
+    def __init__(
+        self, simulator: Simulator, seed: int, stack: ExitStack, kind: type[Client] = Client
+    ) -> None:
         self.rng = random.Random(seed)
         self.done: list[str] = []
         accounts: Any = simulator.urls["accounts"]
-        self.clients = [Client(simulator, one["key"], one["secret"], stack) for one in accounts]
+        self.clients = [kind(simulator, one["key"], one["secret"], stack) for one in accounts]
         self._control = stack.enter_context(RawConnection(simulator.control_url))
         self._halted: set[str] = set()
         self._actions: list[Callable[[Client], object]] = [
@@ -213,5 +219,7 @@ class Walk:
 
     def halt(self, client: Client) -> None:
         symbol = self.rng.choice(SYMBOLS[:2])
-        self.control("POST", "/resumes" if symbol in self._halted else "/halts", symbol=symbol)
+        path = "/resumes" if symbol in self._halted else "/halts"
+        answer = self._control.request("POST", path, {}, json.dumps({"symbol": symbol}).encode())
+        assert answer.status in (200, 400), answer  # somebody else may have halted it, or resumed it
         self._halted ^= {symbol}
