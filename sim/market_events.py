@@ -22,6 +22,7 @@ from sim.exchange.newsroom import Newsroom
 from sim.exchange.statuses import halted, resumed
 from sim.floor import Floor
 from sim.streams.market_streams import MarketStreams
+from sim.streams.subscription import EVERY
 from sim.venue import MINUTE_NS, Venue
 
 _LATE_NS = 1_000_000  # how long before the end of its bar a late trade happened
@@ -52,27 +53,26 @@ class MarketEvents:
         self._ids = itertools.count(_FIRST_ID)
         self._updated: dict[tuple[str, int], UpdatedBar] = {}
 
-    def halt(self, symbol: str, reason: str) -> Status:
-        """Trading in a share stops, for a reason by name or by its tape's code."""
-        tape = self._share(symbol)
-        if self._venue.market.is_halted(symbol):
-            raise InvalidInput(f"symbol is {symbol!r}, which is halted already; allowed: one that trades")
-        status = halted(symbol, tape, reason, self._clock.now_ns())
-        self._venue.halt(symbol)
-        self._streams.send([status])
-        self._streams.suspend_band(symbol)
-        return status
+    def halt(self, symbol: str, reason: str) -> list[Status]:
+        """Trading in a share stops, or in every share (`*`), for a reason by name or by its tape's code."""
+        now_ns = self._clock.now_ns()
+        shares = self._shares(symbol, are_halted=False)
+        statuses = [halted(share, self._floor.tape_of(share), reason, now_ns) for share in shares]
+        self._streams.send(statuses)
+        for share in shares:
+            self._venue.halt(share)
+            self._streams.suspend_band(share)
+        return statuses
 
     def resume(self, symbol: str) -> list[Status]:
-        """Trading in a halted share goes on."""
-        tape = self._share(symbol)
-        if not self._venue.market.is_halted(symbol):
-            raise InvalidInput(f"symbol is {symbol!r}, which is not halted; allowed: one that is")
+        """Trading in a halted share goes on, or in every one (`*`)."""
         now_ns = self._clock.now_ns()
-        statuses = resumed(symbol, tape, now_ns)
+        shares = self._shares(symbol, are_halted=True)
+        statuses = [told for share in shares for told in resumed(share, self._floor.tape_of(share), now_ns)]
         self._streams.send(statuses)
-        self._streams.resume_band(symbol)
-        self._venue.resume(symbol, now_ns)
+        for share in shares:
+            self._streams.resume_band(share)
+            self._venue.resume(share, now_ns)
         return statuses
 
     def correct(
@@ -180,6 +180,20 @@ class MarketEvents:
             self.cancel(symbol, None, rng.randrange(4) == 0)
         else:
             self.trade_late(symbol, None, 100)
+
+    def _shares(self, symbol: str, are_halted: bool) -> list[str]:
+        """The share, or for `*` every share, that is halted, or that is not."""
+        market = self._venue.market
+        if symbol == EVERY:
+            shares = [one for one in self._floor.symbols() if "/" not in one]
+            return [share for share in shares if market.is_halted(share) == are_halted]
+        self._share(symbol)
+        if market.is_halted(symbol) != are_halted:
+            how = "not halted" if are_halted else "halted already"
+            raise InvalidInput(
+                f"symbol is {symbol!r}, which is {how}; allowed: another, or * for every share"
+            )
+        return [symbol]
 
     def _share(self, symbol: str) -> str:
         """The tape of a share that is being played."""

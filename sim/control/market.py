@@ -23,14 +23,14 @@ class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HaltRequest(_Request, frozen=True):
-    """The body of POST /halts."""
+    """The body of POST /halts; `*` stands for every share, as a circuit breaker halts them."""
 
     symbol: str
     reason: str = "news_pending"
 
 
 class ResumeRequest(_Request, frozen=True):
-    """The body of POST /resumes."""
+    """The body of POST /resumes; `*` stands for every halted share."""
 
     symbol: str
 
@@ -98,7 +98,7 @@ class MarketRoutes:
     async def halt(self, request: web.Request) -> web.Response:
         """POST /halts: trading in a share stops."""
         wanted = await body_as(HaltRequest, request, "{symbol[, reason]}")
-        return _told(self._events.halt(wanted.symbol, wanted.reason))
+        return _told(*self._events.halt(wanted.symbol, wanted.reason))
 
     async def resume(self, request: web.Request) -> web.Response:
         """POST /resumes: trading in a halted share goes on."""

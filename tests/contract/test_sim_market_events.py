@@ -127,6 +127,18 @@ async def test_a_halt_and_its_end_in_the_words_of_each_tape(stocks: Heard, ask: 
     await play_until(ask, lambda: len(stocks.of(Trade)) + len(stocks.of(Quote)) > played)
 
 
+async def test_a_circuit_breaker_halts_every_share(stocks: Heard, ask: Ask) -> None:
+    ask("/halts", symbol="KO")
+    told = {
+        status["S"]: status["rc"] for status in ask("/halts", symbol="*", reason="circuit_breaker")["told"]
+    }
+    assert told["AAPL"] == "MWC1"
+    assert "KO" not in told
+    assert {"AAPL", "KO"} <= {status["S"] for status in ask("/resumes", symbol="*")["told"]}
+    await stocks.some(TradingStatus, 5)
+    assert ask("/resumes", symbol="*")["told"] == []
+
+
 async def test_orders_of_a_halted_share_wait_and_are_filled_when_it_resumes(
     simulator: Simulator, ask: Ask
 ) -> None:
