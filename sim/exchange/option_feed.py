@@ -44,6 +44,9 @@ class OptionFeed:
                 price = message.price
             else:
                 continue
+            # A side that nobody quotes has the price 0: nothing follows from that.
+            if price <= 0 or (isinstance(message, Quote) and message.bid_price <= 0):
+                continue
             contract = self._turn(message.symbol, price, new_york(message.time_ns).date())
             if contract is not None:
                 made.append(_beside(message, contract, price))

@@ -65,6 +65,16 @@ def test_a_shares_messages_move_the_options_that_somebody_wants_in_turns() -> No
     assert 0 < quote.bid_price < quote.ask_price
 
 
+def test_nothing_follows_from_quotes_and_trades_that_make_no_sense() -> None:
+    feed = OptionFeed()
+    feed.want({"*"})
+    one_sided = Quote("AAPL", "V", 0.0, 0, "Q", 200.01, 1, ["R"], "C", NOW_NS)
+    empty = Quote("AAPL", "V", 0.0, 0, "Q", 0.0, 0, ["R"], "C", NOW_NS)
+    free = Trade("AAPL", 1, "V", 0.0, 1, ["@"], "C", NOW_NS)
+    assert feed.follow([one_sided, empty, free]) == []
+    assert len(feed.follow([QUOTE, TRADE])) == 2
+
+
 def test_an_expired_option_is_silent_and_nothing_is_made_for_nobody() -> None:
     feed = OptionFeed()
     assert feed.follow([QUOTE]) == []
