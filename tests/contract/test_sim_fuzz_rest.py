@@ -124,7 +124,8 @@ class Wire:
         except BaseException:
             self.drop()
             raise
-        if answer.headers.get("connection", "") == "close" or "event-stream" in str(answer.headers):
+        is_last = answer.headers.get("connection", "") == "close" or answer.head.startswith(b"HTTP/1.0")
+        if is_last or "event-stream" in str(answer.headers):
             self.drop()
         return answer
 
@@ -217,3 +218,18 @@ def test_any_order(
     if answer.status == 200:
         path = f"/v2/orders/{answer.json()['id']}"
         judge(wire.ask("PATCH", path, headers, json.dumps(body).encode()), path, secrets_of_the_other)
+
+
+@pytest.mark.parametrize(
+    "method", ["HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE", "TRACE", "PROPFIND", "x"]
+)
+def test_any_method_at_any_endpoint(
+    simulator: Simulator, secrets_of_the_other: list[str], wire: Wire, method: str
+) -> None:
+    headers = _headers(simulator.key, simulator.secret)
+    for path in sorted({_path(template, "x", []) for _, template in _routes("public")}):
+        answer = wire.ask(method, path, headers)
+        if method == "HEAD":
+            assert answer.status in STATUSES
+        else:
+            judge(answer, path, secrets_of_the_other)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from raw_http import BINARY, CLOSE, PING, PONG, TEXT, RawConnection, RawSocket
 from simulator import Simulator
 
+from sim.streams.feeds import FEEDS
+
 MIB = 1024 * 1024
 CONTINUATION = 0
 MSGPACK = {"Content-Type": "application/msgpack"}
@@ -137,6 +139,51 @@ def test_msgpack_that_promises_too_much_is_a_syntax_error(simulator: Simulator) 
                 (answer,) = msgspec.msgpack.decode(socket.hear()[1])
                 assert answer["T"] == "error", packed[:40]
                 assert answer["code"] in (400, 401, 402), packed[:40]
+
+
+@pytest.mark.parametrize("path", [path for feed in FEEDS for path in feed.paths])
+def test_every_feed_says_what_is_wrong(simulator: Simulator, path: str) -> None:
+    url = simulator.stocks_stream_url.replace("/v2/iex", path)
+    keys = {"key": simulator.key, "secret": simulator.secret}
+    odd: list[Any] = [
+        {"action": "subscribe", name: symbols}
+        for name in ("trades", "quotes", "bars", "news", "orderbooks", "lulds", "nothing")
+        for symbols in (
+            "AAPL",
+            [1],
+            ["*"],
+            ["\0"],
+            ["A" * 100],
+            {"a": 1},
+            [None],
+            None,
+            [],
+            ["AAPL", "BTC/USD"],
+        )
+    ]
+    with RawSocket(url, MSGPACK) as socket:
+        assert socket.handshake.status == 101
+        assert msgspec.msgpack.decode(socket.hear()[1]) == [{"T": "success", "msg": "connected"}]
+        for is_logged_in in (False, True):
+            if is_logged_in:
+                socket.frame(msgspec.msgpack.encode({"action": "auth", **keys}), BINARY)
+                assert next_packed(socket)["T"] == "success"
+            for said in [*PACKED, *map(msgspec.msgpack.encode, odd)]:
+                socket.frame(said, BINARY)
+                answer = next_packed(socket)
+                assert is_control(answer), said[:60]
+                assert is_logged_in or answer["T"] == "error", said[:60]
+
+
+def next_packed(socket: RawSocket) -> dict[str, Any]:
+    """The next message that is no market data, of a stream in msgpack."""
+    while True:
+        opcode, payload = socket.hear()
+        assert opcode == BINARY, payload
+        (first, *_) = msgspec.msgpack.decode(payload)
+        if first["T"] in ("success", "error", "subscription"):
+            found: dict[str, Any] = first
+            return found
 
 
 def test_every_message_on_the_updates_stream_gets_an_answer(simulator: Simulator) -> None:
