@@ -18,8 +18,9 @@ from benchmarks.row import Row
 
 CONNECTIONS = 20
 ORDERS = 4_000
+LIMIT_REQUESTS = 20_000
 WARM_UP = 400
-BAR = 0.15
+BAR = 0.10
 FLOOR = 500
 ARGUMENTS = (
     "--requests-per-minute",
@@ -94,8 +95,8 @@ async def _ask(url: str, pid: int) -> tuple[int, float]:
     async with _session({}) as session:
         await _post(session, url, WARM_UP)
         cpu_before = sum(watched.cpu_times()[:2])
-        await _post(session, url, ORDERS)
-        return ORDERS, sum(watched.cpu_times()[:2]) - cpu_before
+        await _post(session, url, LIMIT_REQUESTS)
+        return LIMIT_REQUESTS, sum(watched.cpu_times()[:2]) - cpu_before
 
 
 def _session(headers: dict[str, str]) -> aiohttp.ClientSession:
