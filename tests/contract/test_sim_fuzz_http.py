@@ -5,12 +5,19 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
-from bad_input import GOOD_ORDER, raw_body_list
+from bad_input import FIELDS, GOOD_ORDER, raw_body_list, values
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from raw_http import Answer, RawConnection
 from simulator import Simulator
+
+from sim import arguments
+from sim import simulator as wiring
+from sim.faults.kinds import KINDS
 
 MIB = 1024 * 1024
 
@@ -229,10 +236,15 @@ def test_pipelined_requests_are_answered_in_turn(simulator: Simulator) -> None:
         assert all(is_refusal(wire.answer(), 404, 422) for _ in range(50))
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/faults"), ("POST", "/trades"), ("POST", "/clock"), ("POST", "/market")]
+CONTROL = sorted(
+    route.resource.canonical
+    for route in wiring.Simulator(arguments.read([])).control().router.routes()
+    if route.method == "POST" and route.resource is not None
 )
-def test_the_control_endpoint_says_what_is_wrong_too(simulator: Simulator, method: str, path: str) -> None:
+
+
+@pytest.mark.parametrize("path", [*CONTROL, "/nowhere"])
+def test_the_control_endpoint_says_what_is_wrong_too(simulator: Simulator, path: str) -> None:
     bodies = [
         *raw_body_list,
         b'{"fault":"latency","ms":1e999}',
@@ -248,9 +260,30 @@ def test_the_control_endpoint_says_what_is_wrong_too(simulator: Simulator, metho
     ]
     for body in bodies:
         with RawConnection(simulator.control_url) as wire:
-            answer = wire.request(method, path, {}, body)
+            answer = wire.request("POST", path, {}, body)
         assert 400 <= answer.status < 500, (body[:100], answer)
         assert answer.json()["message"]
+
+
+odd_fields = st.dictionaries(st.sampled_from(FIELDS), values, max_size=3)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    path=st.sampled_from(CONTROL),
+    body=st.one_of(
+        odd_fields,
+        st.tuples(st.sampled_from([kind.example for kind in KINDS.values()]), odd_fields).map(
+            lambda both: both[0] | both[1]
+        ),
+    ),
+)
+def test_any_body_at_the_control_endpoint(simulator: Simulator, path: str, body: dict[str, Any]) -> None:
+    with RawConnection(simulator.control_url) as wire:
+        answer = wire.request("POST", path, {}, json.dumps(body).encode())
+        assert answer.status in (200, 400), (path, body, answer)
+        assert answer.status == 200 or answer.json()["message"]
+        assert wire.request("GET", "/faults", {}).status == 200
 
 
 def test_the_ledger_says_what_it_cannot_look_up(simulator: Simulator) -> None:
