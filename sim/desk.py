@@ -62,9 +62,18 @@ class Desk:
         self._watch_the_time()
         return order
 
+    def hasten(self, order_id: str) -> None:
+        """Put an order that somebody wants to change to work, if it is not yet. Raises Refused (404).
+
+        It may fill by that; and nobody hears of its end before they heard of it and of what it belongs to.
+        """
+        order = self.brokerage.find(order_id)
+        self._accept((order.parent or order).id)
+        self._accept(order.id)
+
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
         """Replace an order. Raises Refused."""
-        self._accept_group(self.brokerage.find(order_id))
+        self.hasten(order_id)
         now_ns = self.clock.now_ns()
         refused = self._order_faults.replaced(order_id, ticket, now_ns)
         order, updates = refused or self.brokerage.replace(order_id, ticket, now_ns)
@@ -74,8 +83,8 @@ class Desk:
 
     async def cancel(self, order_id: str) -> None:
         """Cancel an order and its group. Raises Refused."""
+        self.hasten(order_id)
         order = self.brokerage.find(order_id)
-        self._accept_group(order)
         now_ns = self.clock.now_ns()
         refused = self._order_faults.canceled(order, now_ns)
         self.publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
@@ -148,11 +157,6 @@ class Desk:
 
     def _accept_soon(self, order: Order) -> None:
         self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self._accept(order.id))
-
-    def _accept_group(self, order: Order) -> None:
-        """Nobody hears of the end of an order before they heard of it and of what it belongs to."""
-        self._accept((order.parent or order).id)
-        self._accept(order.id)
 
     def _accept(self, order_id: str) -> None:
         """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""

@@ -69,10 +69,7 @@ def admit(
 
 
 def check_against_market(ticket: Ticket, price: Decimal | None) -> None:
-    """Raise Refused if a stop would be woken at once, or a leg lies on the wrong side of its base price.
-
-    The base price is what the entry asks for, or else the last price; an OCO is measured by the last price.
-    """
+    """Raise Refused if a stop would be woken at once, or a leg lies on the wrong side of its base price."""
     if price is None:
         return
     stop = ticket.stop_price
@@ -82,12 +79,19 @@ def check_against_market(ticket: Ticket, price: Decimal | None) -> None:
             raise refusals.invalid("stop price must be less than current price", **fields)
         if ticket.side == "buy" and stop <= price:
             raise refusals.invalid("stop price must be greater than current price", **fields)
-    if not ticket.legs:
-        return
+    if ticket.legs:
+        check_distance(ticket, price)
+
+
+def check_distance(ticket: Ticket, price: Decimal) -> None:
+    """Raise Refused if a leg lies on the wrong side of its base price.
+
+    The base price is what the entry asks for, or else the last price; an OCO is measured by the last price.
+    """
     if ticket.order_class == "oco":
         _check_base(None, stop_loss_price(ticket), price, ticket.side == "sell")
         return
-    base = ticket.limit_price if ticket.limit_price is not None else stop if stop is not None else price
+    base = next((asked for asked in (ticket.limit_price, ticket.stop_price) if asked is not None), price)
     _check_base(take_profit_price(ticket), stop_loss_price(ticket), base, ticket.side == "buy")
 
 

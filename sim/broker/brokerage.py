@@ -1,15 +1,17 @@
 """The broker: takes orders, works them against the market, says what happened. Times, ids, chance come in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from sim.broker.account import Account, Summary
-from sim.broker.admission import admit, intent
+from sim.broker.admission import admit, check_against_market, check_distance, intent
 from sim.broker.execution import Execution
 from sim.broker.ledger import Fill
 from sim.broker.market_view import MarketView
 from sim.broker.matching import PARTIAL_CHANCE, protective_price
 from sim.broker.open_orders import OpenOrders
+from sim.broker.order_classes import check_legs
 from sim.broker.orders import Order, Ticket
 from sim.broker.sessions import check_cutoff, expires_ns, is_routed, may_work
 from sim.broker.updates import Update
@@ -129,8 +131,7 @@ class Brokerage:
             others = [order for order in self._open.all() if order is not old]
             admit(ticket, self.account, others, self._market.touch(ticket.asset.symbol), self.mark)
         is_same_time = ticket.time_in_force == old.ticket.time_in_force
-        if not is_same_time:
-            check_cutoff(ticket, now_ns, self._hours)
+        check_cutoff(ticket, now_ns, self._hours)
         ends_ns = old.expires_ns if is_same_time else expires_ns(ticket, now_ns, self._hours)
         new = self._take(ticket, now_ns, ends_ns)
         new.high_water_mark = old.high_water_mark
@@ -141,6 +142,8 @@ class Brokerage:
         if old.parent is not None:
             new.parent, new.position_intent = old.parent, old.position_intent
             new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]
+            tickets = tuple(leg.ticket for leg in new.parent.legs)
+            new.parent.ticket = replace(new.parent.ticket, legs=tickets)
         return new, [self._execution.end_replaced(old, now_ns)]
 
     def replace_in_vain(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
@@ -230,6 +233,21 @@ class Brokerage:
             raise invalid("trail cannot be replaced once the stop is triggered")
         if (old.parent is not None or old.legs) and ticket.qty != old.remaining_qty:
             raise invalid("qty of an order in a group cannot be replaced")
+        if old.parent is not None:
+            self._check_exit(old, old.parent, ticket)
+
+    def _check_exit(self, old: Order, entry: Order, ticket: Ticket) -> None:
+        """A changed exit keeps its distance from the other one and the market, as when it was submitted."""
+        legs = tuple(ticket if leg is old else leg.ticket for leg in entry.legs)
+        group = replace(entry.ticket, legs=legs)
+        check_legs(group)
+        price = self.mark(ticket.asset.symbol)
+        if price is None or old.is_triggered:
+            return
+        if old.is_due:
+            check_against_market(ticket, price)
+        else:
+            check_distance(group, price)
 
     def _take(self, ticket: Ticket, now_ns: int, ends_ns: int | None) -> Order:
         order = Order(

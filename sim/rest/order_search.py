@@ -83,7 +83,9 @@ def _symbol(name: str, assets: Assets) -> str:
 
 
 def _entry(order: Order) -> Order:
-    return order if order.parent is None else order.parent
+    """What lists the order when nested: its parent, or itself where another leg has taken its place."""
+    is_inside = order.parent is not None and order in order.parent.legs
+    return order.parent if order.parent is not None and is_inside else order
 
 
 def _created_ns(order: Order) -> int:

@@ -69,6 +69,7 @@ class OrderRoutes:
         desk = self._desks.of(request[ACCOUNT])
         old = desk.brokerage.find(order_id(request.match_info["order_id"]))
         wanted = body_as(ReplaceRequest, await request.read())
+        desk.hasten(old.id)  # what is left of it must be known first
         replace_rules.check_replaceable(old)
         order = await desk.replace(old.id, replace_rules.replaced(old, wanted, desk.new_id()))
         taken = order_json(order, nested=True)

@@ -221,6 +221,27 @@ def test_the_quantity_of_a_group_is_not_replaced(floor: Floor) -> None:
     assert profit.status == "new"
 
 
+def test_a_replaced_exit_is_what_its_entry_is_measured_by(floor: Floor) -> None:
+    entry = floor.submit(floor.bracket("110", "90", type="limit", limit_price="99"))
+    profit = legs(entry)[0]
+    floor.replace(profit, replace(profit.ticket, client_order_id="x", limit_price=Decimal(120)))
+    dearer = replace(entry.ticket, client_order_id="y", limit_price=Decimal(115))
+    assert floor.replace(entry, dearer).status == "filled"
+
+
+def test_exits_keep_their_distance_when_they_are_replaced(floor: Floor) -> None:
+    entry = floor.submit(floor.bracket("110", "90", type="limit", limit_price="99"))
+    profit, loss = legs(entry)
+    with pytest.raises(Refused, match="take_profit.limit_price must be > stop_loss.stop_price"):
+        floor.replace(profit, replace(profit.ticket, client_order_id="x", limit_price=Decimal(80)))
+    with pytest.raises(Refused, match=r"stop_loss.stop_price must be <= base_price - 0.01"):
+        floor.replace(loss, replace(loss.ticket, client_order_id="x", stop_price=Decimal(99)))
+    floor.quote("98.98", "98.99")
+    with pytest.raises(Refused, match="stop price must be less than current price"):
+        floor.replace(loss, replace(loss.ticket, client_order_id="x", stop_price=Decimal(101)))
+    assert statuses(entry, profit, loss) == ["filled", "new", "held"]
+
+
 def test_nested_orders_carry_their_legs_and_the_others_do_not(floor: Floor) -> None:
     entry, profit, loss = entered(floor)
     nested = order_json(entry, nested=True)

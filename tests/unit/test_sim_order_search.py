@@ -127,3 +127,12 @@ def test_an_id_has_one_form() -> None:
     assert order_id(name("a").upper()) == name("a")
     with pytest.raises(Refused, match="order_id is missing"):
         order_id("a")
+
+
+def test_a_replaced_leg_is_listed_beside_the_group_that_it_has_left(orders: dict[str, Order]) -> None:
+    parent, gone, _ = list(orders.values())[3:]
+    gone.status = "replaced"
+    parent.legs = parent.legs[1:]
+    listed = looked_up(orders, {"status": "all", "nested": "true", "direction": "asc"})
+    assert [body["client_order_id"] for body in listed] == list("abcde")
+    assert [leg["client_order_id"] for leg in listed[3]["legs"]] == ["f"]

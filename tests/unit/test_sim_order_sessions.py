@@ -136,6 +136,16 @@ def test_auctions_have_a_last_call(tif: str, moment: str, is_taken: bool) -> Non
     assert always.submit(always.ticket(tif=tif)).is_open
 
 
+def test_after_the_last_call_an_order_for_the_auction_is_not_replaced_either() -> None:
+    floor = Floor.at(MONDAY + "09:00:00")
+    order = floor.submit(floor.ticket(type="limit", tif="opg", limit_price="90"))
+    dearer = floor.ticket(type="limit", tif="opg", limit_price="91")
+    floor.pass_time(f"{MONDAY}09:28:01-05:00")
+    with pytest.raises(Refused, match="opg orders must be submitted after"):
+        floor.replace(order, dearer)
+    assert order.is_open
+
+
 def test_where_the_market_never_closes_a_day_order_still_ends_with_the_day() -> None:
     floor = Floor.at(MONDAY + "15:30:00", never_closes=True)
     order = floor.submit(floor.ticket(type="limit", limit_price="90"))
