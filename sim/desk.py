@@ -9,10 +9,10 @@ from sim.broker.orders import Order, Ticket
 from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.exchange.assets import Assets
+from sim.exchange.venue import Venue
 from sim.faults.faults import Faults
 from sim.faults.orders import OrderFaults
 from sim.streams.updates_socket import UpdatesStream
-from sim.venue import Venue
 
 ACCEPT_NS = 3_000_000  # Alpaca's paper accounts accept and fill 3 to 4 ms after the answer
 REWORK_NS = 50_000_000  # how soon the rest of a partial fill is offered the quote in force again

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bus.errors import InvalidInput
 from sim.clock import Clock
+from sim.exchange.floor import Floor
 from sim.exchange.market_messages import (
     AnyTrade,
     Article,
@@ -20,10 +21,9 @@ from sim.exchange.market_messages import (
 )
 from sim.exchange.newsroom import Newsroom
 from sim.exchange.statuses import halted, resumed
-from sim.floor import Floor
+from sim.exchange.venue import MINUTE_NS, Venue
 from sim.streams.market_streams import MarketStreams
 from sim.streams.subscription import EVERY
-from sim.venue import MINUTE_NS, Venue
 
 _LATE_NS = 1_000_000  # how long before the end of its bar a late trade happened
 _FIRST_ID = 10**12  # ids of trades that are no part of the played ones

@@ -19,21 +19,21 @@ from sim.control.door import say_what_is_wrong
 from sim.desk import Desk, Desks
 from sim.exchange import tape
 from sim.exchange.assets import Assets
+from sim.exchange.fakepaca import FakePaca
+from sim.exchange.floor import Floor
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, Message, TimedMessage
 from sim.exchange.newsroom import Newsroom
 from sim.exchange.player import GeneratedSource, Player, Source
-from sim.fakepaca import FakePaca
+from sim.exchange.venue import Venue
 from sim.faults.chaos import Chaos
 from sim.faults.director import Director
 from sim.faults.effects import on_connections, on_events, on_orders
 from sim.faults.faults import Faults
 from sim.faults.market_effects import on_market
 from sim.faults.skewed_clock import SkewedClock
-from sim.floor import Floor
-from sim.keeping_up import keep_up
 from sim.keys import ApiKey, Keyring
 from sim.market_events import MarketEvents
 from sim.rare_events import RareEvents
@@ -41,13 +41,13 @@ from sim.rest import market_data, trading
 from sim.rest.door import Door
 from sim.rest.events import EventRoutes
 from sim.settings import Settings
-from sim.socket_endpoint import SocketEndpoint
+from sim.streams.keeping_up import keep_up
 from sim.streams.market_streams import MarketStreams
+from sim.streams.socket_endpoint import SocketEndpoint
 from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
 from sim.valuation import Valuation
-from sim.venue import Venue
 
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20

@@ -3,7 +3,7 @@
 from sim.exchange.aggregation import aggregate, joined, starting
 from sim.exchange.market_messages import AnyQuote, AnyTrade, Bar, Message, Trade
 from sim.exchange.timeframes import DAY, MINUTE, Timeframe, period, zone_of
-from sim.venue import Venue
+from sim.exchange.venue import Venue
 
 
 class History:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from bus.errors import InvalidInput
-from sim.streams.errors import ERRORS
+from sim.stream_errors import ERRORS
 
 STREAMS = ("stocks", "crypto", "options", "news", "test", "trade_updates")
 APIS = ("trading", "data")

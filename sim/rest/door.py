@@ -21,7 +21,7 @@ from sim.keys import Keyring
 from sim.refusals import Refused
 from sim.rest.mistreatment import cut_short, mistreated
 from sim.rest.rate_limit import RateLimit
-from sim.socket_endpoint import SocketResource
+from sim.streams.socket_endpoint import SocketResource
 from sim.times import SECOND_NS
 
 T = TypeVar("T")

@@ -5,6 +5,7 @@ from aiohttp import web
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.exchange.newsroom import Newsroom
+from sim.exchange.venue import Venue
 from sim.rest import codes, corporate_actions
 from sim.rest.history import HistoryRoutes
 from sim.rest.latest import LatestRoutes
@@ -12,7 +13,6 @@ from sim.rest.market_reader import MarketReader
 from sim.rest.news import NewsRoutes
 from sim.rest.screener import ScreenerRoutes
 from sim.rest.snapshots import SnapshotRoutes
-from sim.venue import Venue
 
 
 def routes(

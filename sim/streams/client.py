@@ -7,8 +7,8 @@ from aiohttp import web
 
 from sim.exchange.market_messages import AnyMessage
 from sim.faults.faults import Faults
+from sim.stream_errors import error
 from sim.streams.codecs import JSON, MSGPACK, Codec
-from sim.streams.errors import error
 from sim.streams.feeds import NEWS, Feed
 from sim.streams.outgoing import MOST_BYTES, Outgoing
 from sim.streams.selection import select, select_articles

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from sim.clock import Clock
+from sim.exchange.floor import Floor
 from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market import Market
 from sim.exchange.market_messages import AnyMessage, Article, CryptoQuote, PriceBand, TimedMessage
@@ -11,12 +12,11 @@ from sim.exchange.option_feed import OptionFeed
 from sim.exchange.order_books import OrderBooks
 from sim.exchange.price_bands import PriceBands
 from sim.faults.faults import Faults
-from sim.floor import Floor
 from sim.keys import Keyring
-from sim.socket_endpoint import SocketEndpoint
 from sim.streams.client import Client
 from sim.streams.feeds import CRYPTO, FEEDS, NEWS, OPTIONS, STOCKS, TEST
 from sim.streams.market_socket import MarketStream
+from sim.streams.socket_endpoint import SocketEndpoint
 from sim.streams.subscription import EVERY, Wanted
 from sim.streams.terms import Terms
 from sim.times import SECOND_NS

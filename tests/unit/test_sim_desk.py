@@ -16,12 +16,12 @@ from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
+from sim.exchange.venue import Venue
 from sim.faults.faults import Faults
 from sim.keys import ApiKey, Keyring
 from sim.refusals import Refused
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS, parse_ns
-from sim.venue import Venue
 
 
 class Heard(UpdatesStream):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sim.keeping_up import FEW_BYTES, keep_up
+from sim.streams.keeping_up import FEW_BYTES, keep_up
 
 
 class Reader:

@@ -8,8 +8,8 @@ from sim.exchange.hours import MarketHours, nanoseconds
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, CryptoQuote, DailyBar, Quote, Trade
 from sim.exchange.sessions import NEW_YORK
+from sim.exchange.venue import MINUTE_NS, Venue
 from sim.times import SECOND_NS
-from sim.venue import MINUTE_NS, Venue
 
 
 def at(hour: int, minute: int, day: int = 5) -> int:

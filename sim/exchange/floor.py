@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.exchange.tapes import tape_of
-from sim.venue import Venue
+from sim.exchange.venue import Venue
 
 
 class Floor:

@@ -10,8 +10,8 @@ from sim.exchange.market import Market
 from sim.exchange.market_messages import Message, TimedMessage
 from sim.exchange.pace import Pace
 from sim.exchange.player import GeneratedSource, Player
+from sim.exchange.venue import Venue
 from sim.times import SECOND_NS
-from sim.venue import Venue
 
 SYMBOL = "FAKEPACA"
 _ASSET = Asset(SYMBOL, "Fake Alpaca", "NASDAQ", 13_500)
