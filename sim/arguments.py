@@ -13,8 +13,8 @@ from sim.amounts import CENT, is_finer
 from sim.broker.order_rules import MOST
 from sim.exchange.assets import is_plausible
 from sim.exchange.pace import Burst, Pace
-from sim.faults.chaos import chosen
 from sim.faults.kinds import parse_line
+from sim.faults.schedule import chosen
 from sim.keys import ApiKey
 from sim.settings import Settings
 from sim.streams.outgoing import MOST_BYTES

@@ -28,15 +28,15 @@ from sim.exchange.market_messages import Bar, Message, TimedMessage
 from sim.exchange.newsroom import Newsroom
 from sim.exchange.player import GeneratedSource, Player, Source
 from sim.exchange.venue import Venue
-from sim.faults.chaos import Chaos
-from sim.faults.director import Director
-from sim.faults.effects import on_connections, on_events, on_orders
 from sim.faults.faults import Faults
-from sim.faults.market_effects import on_market
 from sim.faults.skewed_clock import SkewedClock
+from sim.incidents.chaos import Chaos
+from sim.incidents.director import Director
+from sim.incidents.effects import on_connections, on_events, on_orders
+from sim.incidents.market_effects import on_market
+from sim.incidents.market_events import MarketEvents
+from sim.incidents.rare_events import RareEvents
 from sim.keys import ApiKey, Keyring
-from sim.market_events import MarketEvents
-from sim.rare_events import RareEvents
 from sim.rest import market_data, trading
 from sim.rest.door import Door
 from sim.rest.events import EventRoutes

@@ -6,11 +6,11 @@ import orjson
 from aiohttp import web
 
 from bus.errors import InvalidInput
-from sim.faults.chaos import Chaos
-from sim.faults.director import Director
 from sim.faults.faults import Active
 from sim.faults.fields import FIELDS
 from sim.faults.kinds import KINDS, parse
+from sim.incidents.chaos import Chaos
+from sim.incidents.director import Director
 from sim.rest.door import answer
 from sim.times import rfc3339
 

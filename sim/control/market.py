@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from sim.control.door import body_as
-from sim.market_events import MarketEvents
+from sim.incidents.market_events import MarketEvents
 from sim.rest.door import answer
 from sim.times import rfc3339
 

@@ -66,6 +66,15 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
+def chosen(text: str | None) -> tuple[str, ...]:
+    """The kinds of a comma-separated list, or all that chaos knows; raises InvalidInput."""
+    names = tuple(DRAWS) if text is None else tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in DRAWS:
+            raise InvalidInput(f"{name!r} is no fault of chaos; allowed: {', '.join(DRAWS)}")
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A fault and when it begins, in milliseconds after the run began."""

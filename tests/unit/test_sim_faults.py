@@ -8,9 +8,9 @@ import pytest
 from bus.errors import InvalidInput
 from sim.clock import VirtualClock
 from sim.faults import handshakes, messages, requests, updates
-from sim.faults.director import Director
 from sim.faults.faults import Faults
 from sim.faults.kinds import KINDS, parse, parse_line
+from sim.incidents.director import Director
 from sim.times import SECOND_NS
 
 

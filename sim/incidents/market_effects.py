@@ -9,8 +9,8 @@ from sim.clock import Clock
 from sim.exchange.generator import Generator
 from sim.exchange.market import Market
 from sim.exchange.market_messages import AnyQuote
-from sim.faults.director import Effect
-from sim.market_events import MarketEvents
+from sim.incidents.director import Effect
+from sim.incidents.market_events import MarketEvents
 from sim.streams.market_streams import MarketStreams
 from sim.times import SECOND_NS
 

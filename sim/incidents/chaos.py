@@ -6,21 +6,12 @@ from typing import Any
 
 from bus.errors import InvalidInput
 from sim.clock import Clock
-from sim.faults.director import Director
-from sim.faults.schedule import DRAWS, Planned, schedule
+from sim.faults.schedule import Planned, schedule
+from sim.incidents.director import Director
 from sim.times import rfc3339
 
 MILLISECOND_NS = 1_000_000
 MOST_REMEMBERED = 10_000
-
-
-def chosen(text: str | None) -> tuple[str, ...]:
-    """The kinds of a comma-separated list, or all that chaos knows; raises InvalidInput."""
-    names = tuple(DRAWS) if text is None else tuple(dict.fromkeys(text.split(",")))
-    for name in names:
-        if name not in DRAWS:
-            raise InvalidInput(f"{name!r} is no fault of chaos; allowed: {', '.join(DRAWS)}")
-    return names
 
 
 class Chaos:

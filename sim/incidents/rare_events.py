@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from sim.clock import Clock
-from sim.market_events import MarketEvents
+from sim.incidents.market_events import MarketEvents
 from sim.times import SECOND_NS
 
 MINUTE_S = 60

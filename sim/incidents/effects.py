@@ -1,11 +1,11 @@
-"""What faults do the moment they begin: to connections, and to the market."""
+"""What faults do the moment they begin: to connections, to streams of events, and to brokers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from sim.desk import Desks
-from sim.faults.director import Effect
+from sim.incidents.director import Effect
 from sim.streams import tampering
 from sim.streams.tampering import Connection
 
