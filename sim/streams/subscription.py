@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sim.streams.feeds import Feed
+from sim.streams.feeds import FEEDS, Feed
 
 EVERY = "*"
 INVALID_SYNTAX, SYMBOL_LIMIT, INVALID_FOR_FEED = 400, 405, 410
@@ -11,6 +11,7 @@ MOST_SYMBOLS = 50_000  # of one connection, whatever the plan: several times wha
 LONGEST_SYMBOL = 64
 _LIMITED = ("trades", "quotes")  # bars and all else do not count towards the plan's symbols
 _WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
+_CHANNELS = frozenset(name for feed in FEEDS for name in feed.every_channel)
 
 Wanted = Mapping[str, frozenset[str]]
 
@@ -35,14 +36,20 @@ class Subscription:
     def changed(
         self, message: Mapping[str, Any], adds: bool, symbol_limit: int | None
     ) -> "Subscription | int":
-        """With the message's symbols added or taken away; or the number of the error, and nothing changes."""
+        """With the message's symbols added or taken away; or the number of the error, and nothing changes.
+
+        A channel may be null: alpaca-trade-api-go names all channels of all feeds in every message.
+        """
         wanted = dict(self.wanted)
-        for name in wanted:
-            if name not in message:
+        for name, symbols in message.items():
+            if name not in _CHANNELS or symbols is None or (name not in wanted and not symbols):
                 continue
-            symbols = message[name]
             if not isinstance(symbols, list) or not all(map(_is_name, symbols)):
                 return INVALID_SYNTAX
+            if name not in wanted:
+                if adds:
+                    return INVALID_FOR_FEED
+                continue
             if adds and EVERY in symbols and name in self._feed.never_every:
                 return INVALID_FOR_FEED
             if name in _WITH_TRADES:

@@ -10,7 +10,7 @@ from sim.streams.feeds import CRYPTO, FEEDS, NEWS, OPTIONS, STOCKS, Feed
 from sim.streams.subscription import INVALID_FOR_FEED, INVALID_SYNTAX, SYMBOL_LIMIT, Subscription
 
 symbols = st.lists(st.sampled_from(["A", "B", "C", "D", "*"]), max_size=4)
-channels = st.sampled_from([*STOCKS.every_channel, "orderbooks", "nonsense"])
+channels = st.sampled_from([*STOCKS.every_channel, "nonsense"])
 changes = st.lists(st.tuples(st.booleans(), st.dictionaries(channels, symbols, max_size=4)), max_size=8)
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.just("AAPL"),
@@ -77,7 +77,20 @@ def test_options_have_no_quotes_of_everything() -> None:
 
 
 @pytest.mark.parametrize("feed", [CRYPTO, NEWS, OPTIONS])
-def test_channels_of_other_feeds_are_passed_over(feed: Feed) -> None:
-    assert after(feed, (True, {"statuses": ["A"]})).acknowledgement() == {"T": "subscription"} | {
-        channel: [] for channel in feed.channels
-    }
+def test_channels_of_other_feeds_are_refused_and_unknown_ones_passed_over(feed: Feed) -> None:
+    assert Subscription(feed).changed({"statuses": ["A"]}, True, None) == INVALID_FOR_FEED
+    nothing = {"T": "subscription"} | {channel: [] for channel in feed.channels}
+    assert after(feed, (False, {"statuses": ["A"]})).acknowledgement() == nothing
+    assert after(feed, (True, {"nonsense": ["A"]})).acknowledgement() == nothing
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("unused", [None, []])
+def test_a_message_may_name_all_channels_of_all_feeds_where_it_uses_one(
+    feed: Feed, unused: list[str] | None
+) -> None:
+    names = {name for other in FEEDS for name in other.every_channel}
+    used = feed.channels[0]
+    message = dict.fromkeys(names, unused) | {used: ["A"]}
+    assert after(feed, (True, message)).wanted[used] == {"A"}
+    assert not any(after(feed, (True, message), (False, message)).wanted.values())
