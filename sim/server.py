@@ -5,8 +5,10 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import web
+
 from bus.errors import InvalidInput
-from sim.connection import Listener
+from sim.rest.connection import Connection
 from sim.settings import Settings
 from sim.simulator import Simulator
 
@@ -67,15 +69,39 @@ def addresses(settings: Settings, sockets: Sockets) -> dict[str, Any]:
     return found
 
 
+class Server:
+    """Serves an application on a socket that is bound already."""
+
+    def __init__(self, app: web.Application, bound: socket.socket, grace_s: float) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace_s)
+        self._bound = bound
+        self._listening: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Serve from now on."""
+        await self._runner.setup()
+        server, loop = self._runner.server, asyncio.get_running_loop()
+        assert server is not None, "made by setup"
+        self._listening = await loop.create_server(
+            lambda: Connection(server, loop=loop), sock=self._bound, backlog=128
+        )
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests finish, and end."""
+        if self._listening is not None:
+            self._listening.close()
+        await self._runner.cleanup()
+
+
 async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then end every connection and return.
 
     An error in what was to happen at its time (of the market, of a broker) ends the simulator, and is raised:
     a market that goes on without its broker would be worse.
     """
-    listeners = [
-        Listener(simulator.application(), sockets.public, GRACE_S),
-        Listener(simulator.control(), sockets.control, GRACE_S),
+    servers = [
+        Server(simulator.application(), sockets.public, GRACE_S),
+        Server(simulator.control(), sockets.control, GRACE_S),
     ]
     failures: list[BaseException] = []
 
@@ -88,13 +114,13 @@ async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> 
 
     asyncio.get_running_loop().set_exception_handler(fail)
     try:
-        for listener in listeners:
-            await listener.start()
+        for server in servers:
+            await server.start()
         simulator.begin()
         await stop.wait()
     finally:
         await simulator.end_streams()
-        for listener in listeners:
-            await listener.stop()
+        for server in servers:
+            await server.stop()
     if failures:
         raise failures[0]

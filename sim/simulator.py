@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sim.accounts.desk import Desk, Desks
+from sim.accounts.valuation import Valuation
 from sim.broker.brokerage import Brokerage
 from sim.clock import Clock, VirtualClock, WallClock
 from sim.control import account as control_account
@@ -16,7 +18,6 @@ from sim.control import faults as control_faults
 from sim.control import market as control_market
 from sim.control import state as control_state
 from sim.control.door import say_what_is_wrong
-from sim.desk import Desk, Desks
 from sim.exchange import tape
 from sim.exchange.assets import Assets
 from sim.exchange.fakepaca import FakePaca
@@ -47,7 +48,6 @@ from sim.streams.socket_endpoint import SocketEndpoint
 from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
-from sim.valuation import Valuation
 
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20

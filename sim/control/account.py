@@ -6,13 +6,13 @@ import msgspec
 from aiohttp import web
 
 from bus.errors import InvalidInput
+from sim.accounts.desk import Desk, Desks
 from sim.amounts import SMALLEST_QTY, is_finer
 from sim.broker.ledger import Ledger
 from sim.broker.ledger_json import ledger_json
 from sim.broker.order_rules import MOST
 from sim.broker.orders import Ticket
 from sim.control.door import body_as
-from sim.desk import Desk, Desks
 from sim.rest.door import answer
 
 

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from bus.errors import InvalidInput
-from sim.connection import refusal
+from sim.rest.connection import refusal
 from sim.rest.door import answer
 
 T = TypeVar("T")

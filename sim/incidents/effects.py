@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sim.desk import Desks
+from sim.accounts.desk import Desks
 from sim.incidents.director import Effect
 from sim.streams import tampering
 from sim.streams.tampering import Connection

@@ -4,8 +4,8 @@ from datetime import datetime, time, timedelta
 
 from aiohttp import web
 
+from sim.accounts.desk import Desks
 from sim.broker.activities import OTHER_TYPES, TRADE_TYPES, TYPES, Activities, Wanted
-from sim.desk import Desks
 from sim.exchange.hours import nanoseconds
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from sim.accounts.desk import Desks
 from sim.broker.configurations import ConfigurationsRequest, changed, configurations_json
-from sim.desk import Desks
 from sim.rest.door import ACCOUNT, answer, body_as
 
 

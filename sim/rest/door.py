@@ -13,12 +13,12 @@ from aiohttp.typedefs import Handler, Middleware
 
 from sim import refusals
 from sim.clock import Clock
-from sim.connection import refusal
 from sim.faults.faults import Faults
 from sim.faults.messages import skew_ns
 from sim.faults.requests import Treatment, groups, latency_ms, treat
 from sim.keys import Keyring
 from sim.refusals import Refused
+from sim.rest.connection import refusal
 from sim.rest.mistreatment import cut_short, mistreated
 from sim.rest.rate_limit import RateLimit
 from sim.streams.socket_endpoint import SocketResource

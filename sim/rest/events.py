@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
+from sim.accounts.desk import Desk, Desks
 from sim.broker.activities import activity_event_json
 from sim.broker.event_log import Event, EventLog, is_ulid
 from sim.clock import Clock
-from sim.desk import Desk, Desks
 from sim.refusals import malformed
 from sim.rest import query as asked
 from sim.rest.door import ACCOUNT

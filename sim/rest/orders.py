@@ -5,10 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from sim import refusals
+from sim.accounts.desk import Desk, Desks
 from sim.broker import order_rules, replace_rules
 from sim.broker.order_requests import OrderRequest, ReplaceRequest
 from sim.broker.orders import Order, order_json
-from sim.desk import Desk, Desks
 from sim.refusals import Refused
 from sim.rest.door import ACCOUNT, answer, body_as
 from sim.rest.order_search import order_id, search

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sim.accounts.desk import Desks
+from sim.accounts.valuation import Valuation
 from sim.broker.activities import TYPES
 from sim.broker.equity import in_cents
 from sim.broker.portfolio_history import (
@@ -17,7 +19,6 @@ from sim.broker.portfolio_history import (
     Span,
     portfolio_history,
 )
-from sim.desk import Desks
 from sim.exchange.hours import MarketHours, nanoseconds, new_york, trading_day
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed
@@ -25,7 +26,6 @@ from sim.rest import query as asked
 from sim.rest.door import ACCOUNT, answer
 from sim.rest.query import Query
 from sim.times import parse_ns
-from sim.valuation import Valuation
 
 _PERIOD = re.compile(r"([1-9]\d{0,3})([DWMA])")
 _DAYS = {"D": 1, "W": 7, "M": 30, "A": 365}

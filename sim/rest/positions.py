@@ -6,13 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from sim import refusals
+from sim.accounts.desk import Desk, Desks
 from sim.amounts import SMALLEST_QTY
 from sim.broker import order_rules
 from sim.broker.account import Position
 from sim.broker.account_json import position_json
 from sim.broker.order_requests import OrderRequest
 from sim.broker.orders import Order, Ticket, order_json
-from sim.desk import Desk, Desks
 from sim.refusals import Refused, malformed
 from sim.rest import query as asked
 from sim.rest.assets import known

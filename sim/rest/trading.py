@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from sim.accounts.desk import Desks
+from sim.accounts.valuation import Valuation
 from sim.clock import Clock
-from sim.desk import Desks
 from sim.exchange.assets import Assets
 from sim.exchange.hours import MarketHours
 from sim.rest import announcements, options
@@ -16,7 +17,6 @@ from sim.rest.orders import OrderRoutes
 from sim.rest.portfolio_history import PortfolioHistoryRoutes
 from sim.rest.positions import PositionRoutes
 from sim.rest.watchlists import WatchlistRoutes
-from sim.valuation import Valuation
 
 
 def routes(

@@ -5,8 +5,8 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from sim.accounts.desk import Desk, Desks
 from sim.broker.watchlists import Watchlist, Watchlists, watchlist_json
-from sim.desk import Desk, Desks
 from sim.exchange.assets import Asset, Assets, asset_json
 from sim.refusals import malformed
 from sim.rest.assets import known

@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 from waiting import until
 
+from sim.accounts.desk import Desk
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Ticket
 from sim.broker.updates import Update
 from sim.clock import Clock, VirtualClock, WallClock
-from sim.desk import Desk
 from sim.exchange.assets import Assets
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours

@@ -8,12 +8,12 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.accounts.desk import Desk, Desks
+from sim.accounts.valuation import Valuation
 from sim.broker.equity import EquityCurve
 from sim.broker.portfolio_history import DAILY, PortfolioHistory, Span, portfolio_history
 from sim.clock import VirtualClock
-from sim.desk import Desk, Desks
 from sim.times import SECOND_NS, parse_ns
-from sim.valuation import Valuation
 
 MINUTE_NS = 60 * SECOND_NS
 MONDAY, TUESDAY = date(2026, 1, 5), date(2026, 1, 6)

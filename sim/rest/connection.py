@@ -1,7 +1,5 @@
 """HTTP connections whose errors, also those below any handler, have Alpaca's shape."""
 
-import asyncio
-import socket
 from typing import Any
 
 import orjson
@@ -60,27 +58,3 @@ def _answer(status: int, message: str) -> web.Response:
 def _code(status: int) -> int:
     """Alpaca's code where it has none of its own for this status: 404 is 40410000, 500 is 50010000."""
     return status * 100_000 + 10_000
-
-
-class Listener:
-    """A server on a socket that is bound already."""
-
-    def __init__(self, app: web.Application, bound: socket.socket, grace_s: float) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace_s)
-        self._bound = bound
-        self._listening: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        """Serve from now on."""
-        await self._runner.setup()
-        server, loop = self._runner.server, asyncio.get_running_loop()
-        assert server is not None, "made by setup"
-        self._listening = await loop.create_server(
-            lambda: Connection(server, loop=loop), sock=self._bound, backlog=128
-        )
-
-    async def stop(self) -> None:
-        """Take no more connections, let requests finish, and end."""
-        if self._listening is not None:
-            self._listening.close()
-        await self._runner.cleanup()

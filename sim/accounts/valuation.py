@@ -1,9 +1,9 @@
 """Notes what every account is worth, once a minute, for its portfolio history and for the next day."""
 
+from sim.accounts.desk import Desk, Desks
 from sim.broker.account import DayClose
 from sim.broker.equity import EquityCurve
 from sim.clock import Clock
-from sim.desk import Desk, Desks
 from sim.exchange.hours import new_york
 from sim.times import SECOND_NS
 
