@@ -223,7 +223,8 @@ class Portfolio:
             )
         return self._advance(
             event.client_order_id,
-            "filled" if event.status == "filled" else "working",
+            # What was filled unheard may have ended by another word since: that word comes with the fill.
+            _ENDED.get(event.status, "working"),
             broker_order_id=event.broker_order_id,
             filled_quantity=event.filled_quantity,
         )

@@ -129,6 +129,16 @@ def test_events_that_come_late_take_nothing_back() -> None:
     assert status(portfolio) == "canceled"
 
 
+@pytest.mark.parametrize("ended", ["canceled", "expired", "replaced"])
+def test_a_part_filled_unheard_of_an_order_that_ended_since_closes_it(ended: str) -> None:
+    portfolio = Portfolio()
+    for event in (approved(), sent(), filled("assumed:b1:3", 3, "100", 3, status=ended)):
+        portfolio.apply(event)
+    assert status(portfolio) == ended
+    assert not portfolio.open_orders
+    assert portfolio.position("AAPL").quantity == 3
+
+
 def test_a_fill_after_the_end_still_counts() -> None:
     portfolio = Portfolio()
     for event in (approved(), updated("canceled"), filled("e1", 3, "100", 3, status="canceled")):
