@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.codec import Message
 from bus.errors import Unreadable
@@ -18,6 +19,23 @@ _FILLS = ("fill", "partial_fill")
 
 # Events that mean something although the order's state stays as it was.
 _TELLING = ("order_cancel_rejected", "order_replace_rejected", "restated")
+
+# Events after which nothing more is filled, and the status that each leaves behind.
+_ENDS = {
+    "fill": "filled",
+    "canceled": "canceled",
+    "expired": "expired",
+    "rejected": "rejected",
+    "replaced": "replaced",
+}
+
+# Alpaca's words for an order that is still open (its documented list).
+_OPEN_WORDS = frozenset(
+    {
+        "new", "partially_filled", "done_for_day", "pending_cancel", "pending_replace", "pending_review",
+        "accepted", "pending_new", "accepted_for_bidding", "stopped", "suspended", "calculated", "held",
+    }
+)  # fmt: skip
 
 
 class _Update(msgspec.Struct, frozen=True):
@@ -64,7 +82,7 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
             return Translation()
         if envelope.stream != "trade_updates":
             raise Unreadable(f"a frame of stream {envelope.stream[:64]!r}; known here: trade_updates")
-        update = _read_update(envelope.data)
+        update = _with_known_status(_read_update(envelope.data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"a trade update: {error}") from error
     order = update.order
@@ -82,6 +100,14 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     if known is not None and known.status == REFUSED and order.status not in TERMINAL:
         translation.stray = order.id
     return translation
+
+
+def _with_known_status(update: _Update) -> _Update:
+    """An end that is told in a status nobody knows is the end that its event names."""
+    ended = _ENDS.get(update.event)
+    if ended is None or update.order.status in TERMINAL or update.order.status in _OPEN_WORDS:
+        return update
+    return replace(update, order=replace(update.order, status=ended))
 
 
 def _fill(translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int) -> None:

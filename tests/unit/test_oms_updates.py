@@ -99,6 +99,26 @@ def test_a_status_nobody_knows_is_an_open_order() -> None:
     assert book.orders[name(1)].open
 
 
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [("canceled", "canceled"), ("expired", "expired"), ("rejected", "rejected"), ("replaced", "replaced")],
+)
+def test_an_end_in_a_status_nobody_knows_is_the_end_that_its_event_names(event: str, status: str) -> None:
+    book = working()
+    assert taken(book, frame(event, "under_observation")) == ["OrderUpdated"]
+    assert book.orders[name(1)].status == status
+
+
+def test_a_whole_fill_ends_an_order_whatever_its_status_is_called() -> None:
+    book = working()
+    part = frame("partial_fill", "under_observation", "4", execution_id="e1", qty="4", price="99")
+    assert taken(book, part) == ["OrderFilled"]
+    assert book.orders[name(1)].open
+    rest = frame("fill", "under_observation", "10", execution_id="e2", qty="6", price="99")
+    assert taken(book, rest) == ["OrderFilled"]
+    assert book.orders[name(1)].status == "filled"
+
+
 def test_a_rejected_cancel_is_told() -> None:
     assert taken(working(), frame("order_cancel_rejected", "sent")) == ["OrderUpdated", "CancelRefused"]
 
