@@ -33,8 +33,12 @@ def admit(
     open_orders: list[Order],
     touch: Touch | None,
     mark: Mark,
+    is_awake: bool = False,
 ) -> None:
-    """Raise Refused if the account does not allow the order beside those that are open."""
+    """Raise Refused if the account does not allow the order beside those that are open.
+
+    A stop that is awake replaces one that was woken: the price has been where it says.
+    """
     settings = account.configurations
     if settings.suspend_trade:
         raise refusals.forbidden("new orders are rejected by user request")
@@ -48,7 +52,7 @@ def admit(
     closes = held < 0 if ticket.side == "buy" else held > 0
     beside = [order for order in open_orders if order.ticket.asset.symbol == symbol]
     _check_intent(ticket, held)
-    check_against_market(ticket, mark(symbol))
+    check_against_market(ticket, mark(symbol), is_awake)
     _check_class(ticket, closes)
     wash_trades.check(ticket, beside)
     if (
@@ -68,12 +72,12 @@ def admit(
     _check_buying_power(ticket, summary, touch)
 
 
-def check_against_market(ticket: Ticket, price: Decimal | None) -> None:
+def check_against_market(ticket: Ticket, price: Decimal | None, is_awake: bool = False) -> None:
     """Raise Refused if a stop would be woken at once, or a leg lies on the wrong side of its base price."""
     if price is None:
         return
     stop = ticket.stop_price
-    if stop is not None:
+    if stop is not None and not is_awake:
         fields = {"stop_price": plain(stop), "market_price": plain(price)}
         if ticket.side == "sell" and stop >= price:
             raise refusals.invalid("stop price must be less than current price", **fields)

@@ -126,15 +126,17 @@ class Brokerage:
         """
         old = self._open_order(order_id)
         self._check_client_ids(ticket)
-        self._check_group(old, ticket)
+        is_awake = old.is_triggered and ticket.stop_price == old.ticket.stop_price
+        self._check_group(old, ticket, is_awake)
         if old.parent is None:  # an exit binds no more than it did
             others = [order for order in self._open.all() if order is not old]
-            admit(ticket, self.account, others, self._market.touch(ticket.asset.symbol), self.mark)
+            touch = self._market.touch(ticket.asset.symbol)
+            admit(ticket, self.account, others, touch, self.mark, is_awake)
         is_same_time = ticket.time_in_force == old.ticket.time_in_force
         check_cutoff(ticket, now_ns, self._hours)
         ends_ns = old.expires_ns if is_same_time else expires_ns(ticket, now_ns, self._hours)
         new = self._take(ticket, now_ns, ends_ns)
-        new.high_water_mark = old.high_water_mark
+        new.high_water_mark, new.is_triggered = old.high_water_mark, is_awake
         new.replaces, old.replaced_by = old.id, new.id
         new.legs, old.legs = old.legs, []
         for leg in new.legs:
@@ -142,8 +144,7 @@ class Brokerage:
         if old.parent is not None:
             new.parent, new.position_intent = old.parent, old.position_intent
             new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]
-            tickets = tuple(leg.ticket for leg in new.parent.legs)
-            new.parent.ticket = replace(new.parent.ticket, legs=tickets)
+            new.parent.ticket = _with_prices_of_legs(new.parent)
         return new, [self._execution.end_replaced(old, now_ns)]
 
     def replace_in_vain(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
@@ -228,24 +229,24 @@ class Brokerage:
             if ticket.client_order_id in self._by_client_id:
                 raise malformed("client_order_id must be unique")
 
-    def _check_group(self, old: Order, ticket: Ticket) -> None:
+    def _check_group(self, old: Order, ticket: Ticket, is_awake: bool) -> None:
         if old.ticket.type == "trailing_stop" and old.is_triggered:
             raise invalid("trail cannot be replaced once the stop is triggered")
         if (old.parent is not None or old.legs) and ticket.qty != old.remaining_qty:
             raise invalid("qty of an order in a group cannot be replaced")
         if old.parent is not None:
-            self._check_exit(old, old.parent, ticket)
+            self._check_exit(old, old.parent, ticket, is_awake)
 
-    def _check_exit(self, old: Order, entry: Order, ticket: Ticket) -> None:
+    def _check_exit(self, old: Order, entry: Order, ticket: Ticket, is_awake: bool) -> None:
         """A changed exit keeps its distance from the other one and the market, as when it was submitted."""
         legs = tuple(ticket if leg is old else leg.ticket for leg in entry.legs)
         group = replace(entry.ticket, legs=legs)
         check_legs(group)
         price = self.mark(ticket.asset.symbol)
-        if price is None or old.is_triggered:
+        if price is None:
             return
         if old.is_due:
-            check_against_market(ticket, price)
+            check_against_market(ticket, price, is_awake)
         else:
             check_distance(group, price)
 
@@ -262,3 +263,9 @@ class Brokerage:
         self.orders[order.id] = self._by_client_id[ticket.client_order_id] = order
         self._open.add(order)
         return order
+
+
+def _with_prices_of_legs(entry: Order) -> Ticket:
+    """The ticket with its legs' prices as they are by now; their quantities stay what was asked for."""
+    pairs = zip(entry.legs, entry.ticket.legs, strict=True)
+    return replace(entry.ticket, legs=tuple(replace(leg.ticket, qty=asked.qty) for leg, asked in pairs))

@@ -11,8 +11,9 @@ from sim.exchange.sessions import NEW_YORK, session
 from sim.times import SECOND_NS
 
 _EXTENDED_OPEN = time(4)
-_EXTENDED_CLOSE = time(20)
+_AUCTIONS_ASK_AGAIN = time(19)  # from when on an evening's orders are for the auctions of the next day
 HOUR_NS = 3600 * SECOND_NS
+_AFTER_HOURS_NS = 4 * HOUR_NS  # until 20:00, and until 17:00 after an early close, as Alpaca's calendar says
 MINUTE_NS = 60 * SECOND_NS
 _AGED_DAYS = 90  # Alpaca cancels what is good till cancelled after so many days, at a quarter past four
 _AGED_AT = time(16, 15)
@@ -63,7 +64,7 @@ def trading_day(day: date) -> TradingDay | None:
         nanoseconds(datetime.combine(day, _EXTENDED_OPEN, NEW_YORK)),
         nanoseconds(found.opens_at),
         nanoseconds(found.closes_at),
-        nanoseconds(datetime.combine(day, _EXTENDED_CLOSE, NEW_YORK)),
+        nanoseconds(found.closes_at) + _AFTER_HOURS_NS,
     )
 
 
@@ -123,7 +124,8 @@ class MarketHours:
         if self.never_closes or today is None:
             return False
         auction_ns = today.open_ns if time_in_force == "opg" else today.close_ns
-        return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < today.extended_close_ns - HOUR_NS
+        again_ns = nanoseconds(datetime.combine(today.day, _AUCTIONS_ASK_AGAIN, NEW_YORK))
+        return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < again_ns
 
 
 # Parts of the day end on the minute, and many orders come in one: a minute is reckoned once.

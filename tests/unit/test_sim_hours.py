@@ -28,6 +28,8 @@ moments = st.integers(parse_ns("2016-01-04"), parse_ns("2035-01-01"))
         ("2026-01-03T12:00:00-05:00", Phase.CLOSED),  # a Saturday
         ("2026-11-27T12:59:59-05:00", Phase.REGULAR),  # the day after Thanksgiving closes at one
         ("2026-11-27T13:00:00-05:00", Phase.AFTER_HOURS),
+        ("2026-11-27T16:59:59-05:00", Phase.AFTER_HOURS),
+        ("2026-11-27T17:00:00-05:00", Phase.CLOSED),
         ("2026-03-09T13:30:00Z", Phase.REGULAR),  # the Monday after the clocks went forward
         ("2026-03-06T13:30:00Z", Phase.PRE_MARKET),
     ],

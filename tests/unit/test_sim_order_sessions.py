@@ -136,6 +136,18 @@ def test_auctions_have_a_last_call(tif: str, moment: str, is_taken: bool) -> Non
     assert always.submit(always.ticket(tif=tif)).is_open
 
 
+@pytest.mark.parametrize(
+    ("moment", "is_taken"), [("12:55:00", True), ("12:55:01", False), ("18:00:00", False)]
+)
+def test_an_early_close_moves_the_last_call_but_not_the_evening(moment: str, is_taken: bool) -> None:
+    floor = Floor.at(f"2026-11-27T{moment}")
+    if is_taken:
+        assert floor.submit(floor.ticket(tif="cls")).is_open
+    else:
+        with pytest.raises(Refused, match="cls orders must be submitted after"):
+            floor.submit(floor.ticket(tif="cls"))
+
+
 def test_after_the_last_call_an_order_for_the_auction_is_not_replaced_either() -> None:
     floor = Floor.at(MONDAY + "09:00:00")
     order = floor.submit(floor.ticket(type="limit", tif="opg", limit_price="90"))

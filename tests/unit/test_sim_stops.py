@@ -7,6 +7,7 @@ import pytest
 from floor import Floor
 
 from sim.broker.orders import order_json
+from sim.refusals import Refused
 
 MONDAY = "2026-01-05T"
 TUESDAY = "2026-01-06T"
@@ -76,6 +77,18 @@ def test_a_stop_limit_waits_for_its_stop_and_then_for_its_limit(floor: Floor) ->
     assert order.status == "new"
     floor.quote("110.5", "111")
     assert order.status == "filled"
+
+
+def test_a_woken_stop_limit_stays_awake_when_its_limit_is_replaced(floor: Floor) -> None:
+    floor.submit(floor.ticket())
+    order = floor.submit(floor.stop("90", "89.5", side="sell"))
+    floor.move("80.00")
+    chasing = floor.replace(order, replace(order.ticket, client_order_id="x", limit_price=Decimal(85)))
+    assert (chasing.status, chasing.is_triggered) == ("new", True)
+    with pytest.raises(Refused, match="stop price must be less than current price"):
+        floor.replace(chasing, replace(chasing.ticket, client_order_id="y", stop_price=Decimal(88)))
+    floor.quote("91.00", "91.01")
+    assert chasing.status == "filled"
 
 
 def test_a_stop_sleeps_outside_the_session_and_wakes_with_the_morning(floor: Floor) -> None:
