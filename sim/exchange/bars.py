@@ -127,6 +127,7 @@ def _count(bar: _OpenBar, trade: AnyTrade) -> None:
 
 def _fields(symbol: str, bar: _OpenBar) -> tuple[str, float, float, float, float, float, int, float, int]:
     whole = int(bar.volume)
-    volume = whole if whole == bar.volume else round(bar.volume, 9)
+    # Whole numbers for shares, as their clients read no others; never for coins.
+    volume = whole if whole == bar.volume and "/" not in symbol else round(bar.volume, 9)
     vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
     return symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns

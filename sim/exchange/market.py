@@ -58,6 +58,12 @@ class Market:
             self._closes[message.symbol] = message.close
             self.bars.add(message)
 
+    def show_late(self, trade: AnyTrade) -> None:
+        """A trade that comes after others of later times: it takes its place, and the last stays the last."""
+        kept = list(self._trades.get(trade.symbol, ()))
+        kept.insert(bisect_right(kept, trade.time_ns, key=_time), trade)
+        self._trades[trade.symbol] = deque(kept, maxlen=self._history)
+
     def touch(self, symbol: str) -> Touch | None:
         """The best bid and offer; for a symbol never quoted, the last price stands for both."""
         quotes = self._quotes.get(symbol)
@@ -123,9 +129,7 @@ class Market:
         """
         wrong = self._mark(symbol, trade_id, "incorrect")
         if wrong is not None:
-            kept = list(self._trades[symbol])
-            kept.insert(bisect_right(kept, wrong.time_ns, key=_time), corrected)
-            self._trades[symbol] = deque(kept, maxlen=self._history)
+            self.show_late(corrected)
             self._changes[symbol][corrected.id] = "corrected"
         return wrong
 

@@ -4,7 +4,7 @@ A book follows from its quote alone, so that it is the same for whoever asks, wh
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import lru_cache
 
@@ -41,7 +41,7 @@ def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> _Side:
 
 
 def _changes(before: _Side, after: _Side) -> list[Level]:
-    gone = [Level(price, 0) for price in before if price not in after]
+    gone = [Level(price, 0.0) for price in before if price not in after]
     return gone + [Level(price, size) for price, size in after.items() if before.get(price) != size]
 
 
@@ -68,9 +68,9 @@ class OrderBooks:
     def __init__(self) -> None:
         self._told: dict[str, tuple[_Side, _Side]] = {}
 
-    def forget(self) -> None:
-        """Nobody listens any more."""
-        self._told.clear()
+    def keep(self, symbols: Collection[str]) -> None:
+        """Forget the books of all but these: nobody listens to the others any more."""
+        self._told = {symbol: told for symbol, told in self._told.items() if symbol in symbols}
 
     def begin(self, quote: CryptoQuote, time_ns: int) -> OrderBook:
         """The full book as told last; where none was, it is told from this quote on."""

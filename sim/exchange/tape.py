@@ -107,22 +107,22 @@ def _message(line: _AnyLine, time_ns: int, last_ids: dict[str, int]) -> Message:
         trade_id = line.id if line.id is not None else last_ids.get(symbol, 0) + 1
         last_ids[symbol] = trade_id
         if is_crypto:
-            return CryptoTrade(symbol, trade_id, line.price, line.size, line.taker_side, time_ns)
+            return CryptoTrade(symbol, trade_id, line.price, float(line.size), line.taker_side, time_ns)
         return Trade(
             symbol, trade_id, line.exchange, line.price, line.size, line.conditions, line.tape, time_ns
         )
     if isinstance(line, _QuoteLine):
         prices = (line.bid_price, line.bid_size, line.ask_price, line.ask_size)
         if is_crypto:
-            return CryptoQuote(symbol, *prices, time_ns)
+            bid_price, bid_size, ask_price, ask_size = map(float, prices)
+            return CryptoQuote(symbol, bid_price, bid_size, ask_price, ask_size, time_ns)
         return Quote(
             symbol, line.bid_exchange, *prices[:2], line.ask_exchange, *prices[2:], line.conditions,
             line.tape, time_ns,
         )  # fmt: skip
     vwap = line.vwap if line.vwap is not None else round((line.high + line.low + line.close) / 3, 4)
-    return Bar(
-        symbol, line.open, line.high, line.low, line.close, line.volume, line.trade_count, vwap, time_ns
-    )
+    volume = float(line.volume) if is_crypto else line.volume
+    return Bar(symbol, line.open, line.high, line.low, line.close, volume, line.trade_count, vwap, time_ns)
 
 
 class Tape:

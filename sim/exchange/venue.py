@@ -121,7 +121,7 @@ class Venue:
 
     def trade_late(self, trade: AnyTrade) -> Bar | None:
         """Take a trade in that comes after its period; returns the stream's bar, if that was over."""
-        self.market.show(trade)
+        self.market.show_late(trade)
         minute = self._minutes.add_late(trade)
         if minute is not None:
             self.market.bars.amend(minute.symbol, minute.time_ns, minute)

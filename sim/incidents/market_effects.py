@@ -8,7 +8,7 @@ from bus.errors import InvalidInput
 from sim.clock import Clock
 from sim.exchange.generator import Generator
 from sim.exchange.market import Market
-from sim.exchange.market_messages import AnyQuote
+from sim.exchange.market_messages import AnyQuote, CryptoQuote
 from sim.incidents.director import Effect
 from sim.incidents.market_events import MarketEvents
 from sim.streams.market_streams import MarketStreams
@@ -71,7 +71,8 @@ def _cross(quote: AnyQuote) -> None:
 
 def _empty(quote: AnyQuote) -> None:
     """Nobody bids and nobody offers."""
-    quote.bid_price = quote.ask_price = quote.bid_size = quote.ask_size = 0
+    quote.bid_price = quote.ask_price = 0.0
+    quote.bid_size = quote.ask_size = 0.0 if isinstance(quote, CryptoQuote) else 0
 
 
 def _age(quote: AnyQuote) -> None:

@@ -129,7 +129,7 @@ class MarketEvents:
         time_ns = now_ns - now_ns % self._bar_ns - _LATE_NS
         trade: AnyTrade
         if "/" in symbol:
-            trade = CryptoTrade(symbol, next(self._ids), price, size, "B", time_ns)
+            trade = CryptoTrade(symbol, next(self._ids), price, float(size), "B", time_ns)
         else:
             tape = self._floor.tape_of(symbol)
             trade = Trade(symbol, next(self._ids), "D", price, size, ["@"], tape, time_ns)

@@ -113,8 +113,8 @@ class MarketStreams:
     def changed(self, stream: MarketStream) -> None:
         """Somebody wants more than before, or less, or has gone."""
         wanted = stream.wanted
-        if stream.feed is CRYPTO and not wanted["orderbooks"]:
-            self._books.forget()
+        if stream.feed is CRYPTO and EVERY not in wanted["orderbooks"]:
+            self._books.keep(wanted["orderbooks"])
         elif stream.feed is OPTIONS:
             self._options.want(wanted["trades"] | wanted["quotes"])
         elif stream.feed is STOCKS and wanted["lulds"] and not self._watches_bands:

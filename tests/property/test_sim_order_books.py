@@ -71,5 +71,8 @@ def test_the_first_change_that_is_told_is_a_whole_book() -> None:
     assert first is not None
     assert first.resets
     assert books.follow(quote) is None
-    books.forget()
-    assert books.follow(quote) is not None
+    books.keep({"BTC/USD"})
+    assert books.follow(quote) is None
+    books.keep({"ETH/USD"})
+    later = CryptoQuote("BTC/USD", 98.0, 0.1, 98.5, 0.2, NOW_NS)
+    assert books.begin(later, NOW_NS) == whole_book(later, NOW_NS)

@@ -79,7 +79,7 @@ def test_options_have_no_quotes_of_everything() -> None:
 @pytest.mark.parametrize("feed", [CRYPTO, NEWS, OPTIONS])
 def test_channels_of_other_feeds_are_refused_and_unknown_ones_passed_over(feed: Feed) -> None:
     assert Subscription(feed).changed({"statuses": ["A"]}, True, None) == INVALID_FOR_FEED
-    nothing = {"T": "subscription"} | {channel: [] for channel in feed.channels}
+    nothing = Subscription(feed).acknowledgement()
     assert after(feed, (False, {"statuses": ["A"]})).acknowledgement() == nothing
     assert after(feed, (True, {"nonsense": ["A"]})).acknowledgement() == nothing
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bus.errors import InvalidInput
-from sim.exchange.market_messages import Bar, CryptoTrade, Quote, Trade
+from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Quote, Trade
 from sim.exchange.tape import MINUTE_NS, Tape, read
 from sim.times import SECOND_NS, parse_ns
 
@@ -38,6 +38,17 @@ def test_every_kind_of_message_is_read(tmp_path: Path) -> None:
     assert (bar.trade_count, bar.vwap) == (1, 11.0)
     assert isinstance(coin, CryptoTrade)
     assert coin.taker_side == "S"
+
+
+def test_amounts_of_coins_are_never_whole_numbers(tmp_path: Path) -> None:
+    coin_quote = {"T": "q", "S": "BTC/USDT", "t": T0, "bp": 1, "bs": 2, "ap": 3, "as": 4}
+    coin_bar = BAR | {"S": "BTC/USDT", "v": 500}
+    trade, quote, bar = read(tape_file(tmp_path, COIN | {"s": 1}, coin_quote, coin_bar))
+    assert isinstance(trade, CryptoTrade)
+    assert isinstance(quote, CryptoQuote)
+    assert isinstance(bar, Bar)
+    for amount in (trade.size, quote.bid_size, quote.ask_size, bar.volume):
+        assert isinstance(amount, float)
 
 
 def test_trades_without_ids_are_numbered_within_their_symbol(tmp_path: Path) -> None:

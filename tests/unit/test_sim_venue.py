@@ -6,7 +6,7 @@ from sim.exchange.assets import made_up
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours, nanoseconds
 from sim.exchange.market import Market
-from sim.exchange.market_messages import Bar, CryptoQuote, DailyBar, Quote, Trade
+from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, DailyBar, Quote, Trade
 from sim.exchange.sessions import NEW_YORK
 from sim.exchange.venue import MINUTE_NS, Venue
 from sim.times import SECOND_NS
@@ -79,3 +79,21 @@ def test_a_coins_day_is_told_at_night_too() -> None:
     told = venue.close_bars(at(2, 1))
     assert [type(bar) for bar in told] == [Bar, DailyBar]
     assert isinstance(venue.market.last_quote("BTC/USD"), CryptoQuote)
+
+
+def test_a_late_trade_is_not_the_last_one() -> None:
+    venue, _ = venue_of()
+    trades = [Trade("AAPL", number, "V", 1.0 + number, 1, ["@"], "C", at(12, number)) for number in (1, 2, 3)]
+    venue.play([trades[0], trades[2]], at(12, 3))
+    venue.trade_late(trades[1])
+    assert venue.market.last_trade("AAPL") is trades[2]
+    assert venue.market.trades("AAPL") == trades
+
+
+def test_the_volume_of_a_coin_is_no_whole_number_and_that_of_a_share_is() -> None:
+    venue, _ = venue_of()
+    moment = at(12, 0)
+    share = Trade("AAPL", 1, "V", 1.0, 2, ["@"], "C", moment)
+    venue.play([share, CryptoTrade("BTC/USD", 1, 1.0, 2.0, "B", moment)], moment)
+    bars = [bar for bar in venue.close_bars(moment + MINUTE_NS) if isinstance(bar, Bar)]
+    assert [(bar.symbol, type(bar.volume)) for bar in bars] == [("AAPL", int), ("BTC/USD", float)]
