@@ -193,6 +193,11 @@ class Summary:
         return max(ZERO, self.equity - self.margin - self.held_margin)
 
     @property
+    def overnight_margin(self) -> Decimal:
+        """What Regulation T leaves to be bound, under which no more than half of a position is lent."""
+        return max(ZERO, self.equity - self.initial_margin - self.held_margin)
+
+    @property
     def buying_power(self) -> Decimal:
         """What shares can be bought for."""
         return self.free_margin * self.multiplier

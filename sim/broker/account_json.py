@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sim.amounts import cents, plain
-from sim.broker.account import DayClose, Position
+from sim.broker.account import REGULATION_T, DayClose, Position
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order
 from sim.times import rfc3339
@@ -26,10 +26,10 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
         "crypto_status": "ACTIVE",
         "currency": "USD",
         "buying_power": power,
-        "regt_buying_power": cents(summary.free_margin * min(summary.multiplier, Decimal(2))),
+        "regt_buying_power": cents(summary.overnight_margin * min(summary.multiplier, REGULATION_T)),
         "effective_buying_power": power,
         "non_marginable_buying_power": cents(summary.free_margin),
-        "options_buying_power": cents(summary.free_margin),
+        "options_buying_power": cents(summary.overnight_margin),
         "cash": cents(summary.cash),
         "accrued_fees": "0",
         "pending_reg_taf_fees": "0",

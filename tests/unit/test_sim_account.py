@@ -72,6 +72,15 @@ def test_shares_bind_a_quarter_of_their_value_and_coins_all_of_it() -> None:
     assert (coins.initial_margin, coins.maintenance_margin) == (40_000, 40_000)
 
 
+def test_what_is_bought_for_overnight_is_what_the_documents_show() -> None:
+    account = Account(Decimal("103820.56"))
+    account.fill(AAPL, "buy", Decimal("1269.6076"), Decimal(100))
+    body = shown(account)
+    assert (body["cash"], body["equity"], body["long_market_value"]) == ("-23140.2", "103820.56", "126960.76")
+    assert (body["initial_margin"], body["maintenance_margin"]) == ("63480.38", "38088.23")
+    assert (body["regt_buying_power"], body["options_buying_power"]) == ("80680.36", "40340.18")
+
+
 def test_a_dangerous_asset_binds_what_it_must_be_kept_with() -> None:
     soxl = Assets().find("SOXL")
     assert soxl is not None
