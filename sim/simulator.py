@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -12,12 +11,7 @@ from sim.accounts.desk import Desk, Desks
 from sim.accounts.valuation import Valuation
 from sim.broker.brokerage import Brokerage
 from sim.clock import Clock, VirtualClock, WallClock
-from sim.control import account as control_account
-from sim.control import clock as control_clock
-from sim.control import faults as control_faults
-from sim.control import market as control_market
-from sim.control import state as control_state
-from sim.control.door import say_what_is_wrong
+from sim.control.application import application as control_application
 from sim.exchange import tape
 from sim.exchange.assets import Assets
 from sim.exchange.fakepaca import FakePaca
@@ -31,6 +25,7 @@ from sim.exchange.player import GeneratedSource, Player, Source
 from sim.exchange.venue import Venue
 from sim.faults.faults import Faults
 from sim.faults.skewed_clock import SkewedClock
+from sim.identities import identities
 from sim.incidents.chaos import Chaos
 from sim.incidents.director import Director
 from sim.incidents.effects import on_connections, on_events, on_orders
@@ -60,7 +55,7 @@ class Simulator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock: Clock = _clock(settings)
-        self._new_id = _new_id(settings)
+        self._new_id = identities(settings.seed if settings.is_virtual else None)
         self._hours = MarketHours(settings.never_closes)
         self._faults = Faults()
         self._assets = Assets()
@@ -103,16 +98,14 @@ class Simulator:
         self._chaos = self._plan_chaos()
 
     def _appoint_director(self, generator: Generator | None) -> Director:
-        all_kinds = (
+        effects = (
             on_connections(self._connections),
             on_events(self._trade_events.close),
             on_orders(self._desks, self._settings.partial_chance),
             on_market(self._events, self._market, self._streams, generator, self._clock),
         )
-        effects = {name: effect for begun, _ in all_kinds for name, effect in begun.items()}
-        endings = {name: ending for _, ended in all_kinds for name, ending in ended.items()}
         accounts = [key.key for key in self._settings.keys]
-        director = Director(self._faults, self._clock, accounts, effects, endings)
+        director = Director(self._faults, self._clock, accounts, effects)
         director.begin_given(self._settings.faults)
         return director
 
@@ -193,13 +186,9 @@ class Simulator:
 
     def control(self) -> web.Application:
         """The control endpoint."""
-        app = web.Application(middlewares=[say_what_is_wrong])
-        app.add_routes(control_faults.FaultRoutes(self._director, self._chaos).routes())
-        app.add_routes(control_account.AccountRoutes(self._desks).routes())
-        app.add_routes(control_clock.ClockRoutes(self._clock, self._settle).routes())
-        app.add_routes(control_market.MarketRoutes(self._events).routes())
-        app.add_routes(control_state.routes(self._state))
-        return app
+        return control_application(
+            self._director, self._chaos, self._desks, self._clock, self._settle, self._events, self._state
+        )
 
     def begin(self) -> None:
         """Play the market: a generated one at once, a recording from the first subscription on."""
@@ -241,7 +230,7 @@ class Simulator:
         clients["trade_updates"] = len(self._updates.listeners)
         clients["events"] = self._trade_events.listeners
         return {
-            "tape_finished": self._settings.data is not None and self._source.is_finished,
+            "tape_finished": self._source.is_finished,
             "is_playing": self._player.has_begun,
             "clients": clients,
             "listening": sum(listener.listens for listener in self._updates.listeners),
@@ -255,11 +244,3 @@ def _clock(settings: Settings) -> Clock:
         assert settings.start_ns is not None, "virtual time begins somewhere"
         return VirtualClock(settings.start_ns)
     return WallClock(settings.start_ns)
-
-
-def _new_id(settings: Settings) -> Callable[[], str]:
-    """Identities: never the same in two runs, but in virtual time the same in every run of a seed."""
-    if not settings.is_virtual:
-        return lambda: str(uuid.uuid4())
-    rng = random.Random(f"identities of {settings.seed}")
-    return lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))

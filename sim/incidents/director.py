@@ -1,7 +1,7 @@
 """Turns faults on and off: does what they do at once, and ends them when their time is over."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from bus.errors import InvalidInput
 from sim.clock import Clock
@@ -12,11 +12,17 @@ from sim.times import SECOND_NS
 Effect = Callable[[dict[str, Any]], None]
 
 
+class Effects(NamedTuple):
+    """What kinds of faults do when they begin, and what is undone when they end; by the kind's name."""
+
+    begun: dict[str, Effect]
+    ended: dict[str, Effect]
+
+
 class Director:
     """The one who may change `faults`.
 
-    `accounts` are the API keys, the first first. `effects` are what kinds do at once when they begin, and
-    `endings` what is to be undone when they end; both by the kind's name.
+    `accounts` are the API keys, the first first. `effects` are those of all kinds that have any.
     """
 
     def __init__(
@@ -24,21 +30,23 @@ class Director:
         faults: Faults,
         clock: Clock,
         accounts: Sequence[str],
-        effects: dict[str, Effect],
-        endings: dict[str, Effect],
+        effects: Iterable[Effects],
     ) -> None:
         self.faults = faults
         self._clock = clock
         self._accounts = accounts
-        self._effects = effects
-        self._endings = endings
+        self._begun: dict[str, Effect] = {}
+        self._ended: dict[str, Effect] = {}
+        for begun, ended in effects:
+            self._begun |= begun
+            self._ended |= ended
 
     def begin(self, fault: dict[str, Any]) -> dict[str, Any]:
         """Begin a parsed fault and return it; raises InvalidInput where account or symbol are unknown."""
         name = fault["fault"]
         if fault.get("account") is not None:
             fault = fault | {"account": self._account(fault["account"])}
-        effect = self._effects.get(name)
+        effect = self._begun.get(name)
         if effect is not None:
             effect(fault)
             self.faults.struck[name] += 1
@@ -79,7 +87,7 @@ class Director:
     def _end(self, active: Active) -> None:
         if active in self.faults.active():
             self.faults.end(active)
-            ending = self._endings.get(active.name)
+            ending = self._ended.get(active.name)
             if ending is not None:
                 ending(active.fault)
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from sim.accounts.desk import Desks
-from sim.incidents.director import Effect
+from sim.incidents.director import Effects
 from sim.streams import tampering
 from sim.streams.tampering import Connection
 
@@ -22,7 +22,7 @@ _ON_CONNECTIONS: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
 }
 
 
-def on_connections(connections: Connections) -> tuple[dict[str, Effect], dict[str, Effect]]:
+def on_connections(connections: Connections) -> Effects:
     """What kinds do to every connection of their stream, or to those of their account; none is undone."""
 
     def apply(act: Callable[[Connection, dict[str, Any]], None], fault: dict[str, Any]) -> None:
@@ -31,15 +31,15 @@ def on_connections(connections: Connections) -> tuple[dict[str, Effect], dict[st
             if account is None or connection.owner == account:
                 act(connection, fault)
 
-    return {name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}, {}
+    return Effects({name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}, {})
 
 
-def on_events(end: Callable[[], None]) -> tuple[dict[str, Effect], dict[str, Effect]]:
+def on_events(end: Callable[[], None]) -> Effects:
     """What kinds do to streams of server-sent events; `end` ends them all."""
-    return {"end_events": lambda fault: end()}, {}
+    return Effects({"end_events": lambda fault: end()}, {})
 
 
-def on_orders(desks: Desks, chance: float) -> tuple[dict[str, Effect], dict[str, Effect]]:
+def on_orders(desks: Desks, chance: float) -> Effects:
     """What kinds do to brokers, and how that is undone; `chance` is how often fills are partial otherwise."""
 
     def change(fault: dict[str, Any], to: float) -> None:
@@ -47,7 +47,7 @@ def on_orders(desks: Desks, chance: float) -> tuple[dict[str, Effect], dict[str,
             if fault["account"] in (None, desk.key):
                 desk.brokerage.change_partial_chance(to)
 
-    return (
+    return Effects(
         {"partial_fills": lambda fault: change(fault, fault["chance"])},
         {"partial_fills": lambda fault: change(fault, chance)},
     )

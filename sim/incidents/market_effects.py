@@ -9,7 +9,7 @@ from sim.clock import Clock
 from sim.exchange.generator import Generator
 from sim.exchange.market import Market
 from sim.exchange.market_messages import AnyQuote, CryptoQuote
-from sim.incidents.director import Effect
+from sim.incidents.director import Effect, Effects
 from sim.incidents.market_events import MarketEvents
 from sim.streams.market_streams import MarketStreams
 from sim.times import SECOND_NS
@@ -20,7 +20,7 @@ _HALT_REASON = "news_pending"
 
 def on_market(
     events: MarketEvents, market: Market, streams: MarketStreams, generator: Generator | None, clock: Clock
-) -> tuple[dict[str, Effect], dict[str, Effect]]:
+) -> Effects:
     """What kinds do when they begin, and when they end; each raises InvalidInput where it cannot.
 
     `generator` is None where a recording is played.
@@ -61,7 +61,7 @@ def on_market(
         "correct_trade": correct,
         "cancel_trade": cancel,
     }
-    return begun, {"halt": resume}
+    return Effects(begun, {"halt": resume})
 
 
 def _cross(quote: AnyQuote) -> None:

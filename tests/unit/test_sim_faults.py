@@ -10,7 +10,7 @@ from sim.clock import VirtualClock
 from sim.faults import handshakes, messages, requests, updates
 from sim.faults.faults import Faults
 from sim.faults.kinds import KINDS, parse, parse_line
-from sim.incidents.director import Director
+from sim.incidents.director import Director, Effects
 from sim.times import SECOND_NS
 
 
@@ -138,8 +138,12 @@ class Stage:
             Faults(),
             self.clock,
             ["first", "second"],
-            effects={"disconnect": lambda fault: self.told.append(f"cut {fault['stream']}")},
-            endings={"mute": lambda fault: self.told.append(f"end mute of {fault['stream']}")},
+            [
+                Effects(
+                    begun={"disconnect": lambda fault: self.told.append(f"cut {fault['stream']}")},
+                    ended={"mute": lambda fault: self.told.append(f"end mute of {fault['stream']}")},
+                )
+            ],
         )
 
     def active(self) -> list[str]:
