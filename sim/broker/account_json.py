@@ -7,6 +7,7 @@ from sim.amounts import cents, plain
 from sim.broker.account import REGULATION_T, DayClose, Position
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order
+from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
 _MILLIONTH = Decimal("0.000001")
@@ -60,6 +61,14 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
     }
 
 
+def position_symbol(asset: Asset) -> str:
+    """How a position names its asset: a pair without its slash, BTCUSD, while its orders say BTC/USD.
+
+    Reported by clients of the real one: alpaca-py's issues 490 and 537.
+    """
+    return asset.symbol.replace("/", "")
+
+
 def position_json(
     position: Position, price: Decimal | None, open_orders: list[Order], close: DayClose | None = None
 ) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def position_json(
     day_profit = qty * current - day_cost
     return {
         "asset_id": asset.id,
-        "symbol": asset.symbol,
+        "symbol": position_symbol(asset),
         "exchange": asset.exchange,
         "asset_class": asset.asset_class,
         "asset_marginable": asset.is_marginable,

@@ -10,7 +10,7 @@ from sim.accounts.desk import Desk, Desks
 from sim.amounts import SMALLEST_QTY
 from sim.broker import order_rules
 from sim.broker.account import Position
-from sim.broker.account_json import position_json
+from sim.broker.account_json import position_json, position_symbol
 from sim.broker.order_requests import OrderRequest
 from sim.broker.orders import Order, Ticket, order_json
 from sim.refusals import Refused, malformed
@@ -65,7 +65,8 @@ class PositionRoutes:
             await _cancel_all(desk)
         done: list[dict[str, Any]] = []
         closing: list[Order] = []
-        for symbol, position in sorted(brokerage.account.positions.items()):
+        for _, position in sorted(brokerage.account.positions.items()):
+            symbol = position_symbol(position.asset)
             try:
                 order = await desk.submit(_closing(desk, position, abs(position.qty)))
             except Refused as refused:

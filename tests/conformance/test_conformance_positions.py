@@ -36,6 +36,7 @@ def test_a_position_in_coins_has_every_key(
     assert isinstance(position, Position)
     body = agrees.answer(POSITION)
     assert (position.side, body["asset_class"]) == (PositionSide.LONG, "crypto")
+    assert body["symbol"] == target.coin.replace("/", "")
     assert Decimal(body["qty"]) - before == Decimal(str(order.filled_qty))
     assert body["qty_available"] == body["qty"]
     value = Decimal(body["qty"]) * Decimal(body["current_price"])
@@ -129,10 +130,10 @@ def test_all_positions_are_closed_with_a_line_each(
     answers: list[Any] = list(trading.close_all_positions(cancel_orders=True))
     assert edge.last.query == "cancel_orders=True"
     body = agrees.answer(ListOf(CLOSED), 207)
-    assert {(line["symbol"], line["status"]) for line in body} == {
-        (target.coin, 200), (target.other_coin, 200),
-    }  # fmt: skip
-    assert {answer.symbol for answer in answers} == {target.coin, target.other_coin}
+    # Positions name a pair without its slash, orders with it.
+    named = {coin.replace("/", "") for coin in (target.coin, target.other_coin)}
+    assert {(line["symbol"], line["status"]) for line in body} == {(name, 200) for name in named}
+    assert {answer.symbol for answer in answers} == named
     placing.wait(lambda: not trading.get_all_positions(), "the positions to be closed")
     placing.wait(lambda: not trading.get_orders(), "the orders to be cancelled")
 

@@ -56,7 +56,7 @@ class Held:
     def qty(self, symbol: str) -> str:
         """What is held of it."""
         positions = [one for one in self._client.get_all_positions() if isinstance(one, Position)]
-        return next((one.qty for one in positions if one.symbol == symbol), "0")
+        return next((one.qty for one in positions if one.symbol == symbol.replace("/", "")), "0")
 
     def wait(self, symbol: str, qty: str) -> None:
         """Wait until so much is held."""

@@ -23,6 +23,11 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+def without_slash(symbol: str) -> str:
+    """A pair as positions name it."""
+    return symbol.replace("/", "")
+
+
 def compare(client: Client) -> None:
     """Books, REST and the ledger, each against each."""
     books, ledger = client.books, client.ledger()
@@ -38,10 +43,12 @@ def compare(client: Client) -> None:
 def compare_account(client: Client, ledger: dict[str, Any]) -> None:
     account, shown = client.get("/v2/account"), client.get("/v2/positions")
     assert Decimal(account["cash"]) == cents(client.books.cash)
-    assert {one["symbol"]: Decimal(one["qty"]) for one in shown} == client.books.positions
+    positions = {without_slash(symbol): qty for symbol, qty in client.books.positions.items()}
+    assert {one["symbol"]: Decimal(one["qty"]) for one in shown} == positions
+    totals = {without_slash(symbol): total for symbol, total in ledger["symbols"].items()}
     cost = Decimal(0)
     for one in shown:
-        total = ledger["symbols"][one["symbol"]]
+        total = totals[one["symbol"]]
         assert abs(Decimal(one["cost_basis"]) - Decimal(total["cost_basis"])) <= Decimal("0.000001")
         assert abs(Decimal(one["qty_available"])) <= abs(Decimal(one["qty"]))
         cost += Decimal(total["cost_basis"])

@@ -157,4 +157,5 @@ def test_a_position_shows_what_is_free_of_it() -> None:
     assert (shown_long["qty"], shown_long["qty_available"], shown_long["side"]) == ("10", "6", "long")
     shown_short = position_json(short, Decimal(100), [order("buy", 4)])
     assert (shown_short["qty"], shown_short["qty_available"], shown_short["side"]) == ("-10", "-6", "short")
-    assert not position_json(holding("1", COIN).positions["BTC/USD"], None, [])["asset_marginable"]
+    coin = position_json(holding("1", COIN).positions["BTC/USD"], None, [])
+    assert (coin["symbol"], coin["asset_marginable"]) == ("BTCUSD", False)
