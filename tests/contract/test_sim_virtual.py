@@ -31,8 +31,8 @@ ARGUMENTS = (
 HOUR_S = 3600
 CHANNELS: dict[str, list[str]] = {
     "trades": ["*"], "quotes": ["AAPL", "BTC/USD"], "bars": ["*"], "dailyBars": ["*"], "updatedBars": ["*"],
-    "statuses": ["*"], "lulds": ["*"],
 }  # fmt: skip
+OF_SHARES: dict[str, list[str]] = {"statuses": ["*"], "lulds": ["*"]}
 
 
 class Session:
@@ -46,7 +46,7 @@ class Session:
         self._stack = stack
         self._sockets: dict[str, tuple[RawSocket, bool]] = {}
 
-    def open(self, name: str, url: str, headers: dict[str, str]) -> None:
+    def open(self, name: str, url: str, headers: dict[str, str], channels: dict[str, list[str]]) -> None:
         """Open a market-data stream, log in and subscribe."""
         socket = self._stack.enter_context(RawSocket(url, headers))
         self.heard[name] = [socket.handshake.head]
@@ -54,7 +54,7 @@ class Session:
         self._hear(name)
         self._say(name, {"action": "auth", "key": KEY, "secret": SECRET})
         self._hear(name)
-        self.settle(name, CHANNELS)
+        self.settle(name, channels)
 
     def listen(self) -> None:
         """Open trade_updates."""
@@ -156,8 +156,8 @@ def run(seed: int) -> dict[str, list[bytes]]:
     """Two days of one seed."""
     with Simulator.start(*ARGUMENTS, "--seed", str(seed)) as simulator, ExitStack() as stack:
         session = Session(simulator, stack)
-        session.open("stocks as JSON", simulator.stocks_stream_url, SAME_KEY)
-        session.open("crypto as msgpack", simulator.crypto_stream_url, MSGPACK)
+        session.open("stocks as JSON", simulator.stocks_stream_url, SAME_KEY, CHANNELS | OF_SHARES)
+        session.open("crypto as msgpack", simulator.crypto_stream_url, MSGPACK, CHANNELS)
         session.listen()
         for _ in range(2):
             trade_a_day(session)
