@@ -12,6 +12,8 @@ MILLISECOND_NS = 1_000_000
 def changed(faults: Faults, messages: list[T], stream: str, account: str | None) -> list[T]:
     """The messages that are sent in place of these: some lost, some twice, in another order. Counts them.
 
+    What changes places is the messages of one moment; `Swaps` does it to those that come alone.
+
     A count of `lost_messages` and `duplicate_messages` counts messages, of the others moments.
     """
     if not messages or faults.strike("mute", stream=stream, account=account):

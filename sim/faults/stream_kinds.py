@@ -113,7 +113,7 @@ STREAM_KINDS: dict[str, Kind] = {
         "stream",
         {"fault": "out_of_order_messages", "stream": "stocks", "seconds": 5},
         COUNTED,
-        "The market messages of a moment arrive backwards.",
+        "The market messages of a moment arrive backwards; one that comes alone swaps places with the next.",
     ),
     "lost_messages": Kind(
         "stream",

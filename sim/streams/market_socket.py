@@ -20,6 +20,7 @@ from sim.streams.feeds import Feed
 from sim.streams.outgoing import CLOSE_S
 from sim.streams.pings import answer_ping
 from sim.streams.subscription import Wanted
+from sim.streams.swaps import Swaps
 from sim.streams.terms import Terms
 
 
@@ -51,6 +52,7 @@ class MarketStream:
         self._clock = clock
         self._terms = terms
         self._audience = audience
+        self._swaps = Swaps(faults, clock, feed.name, self._deliver)
 
     def publish(self, messages: Sequence[AnyMessage]) -> None:
         """Send each client what it wants of the messages; each is written once per codec."""
@@ -75,6 +77,7 @@ class MarketStream:
                 continue
             selected = client.selected(messages, written)
             parts = faulty.changed(self._faults, selected, self.feed.name, client.owner)
+            parts = self._swaps.passed(client, parts) if parts else []
             if parts:
                 delay_ns = faulty.delay_ns(self._faults, self.feed.name, client.owner)
                 self._deliver_in(client, parts, delay_ns)
@@ -82,9 +85,12 @@ class MarketStream:
     def _deliver_in(self, client: Client, parts: list[bytes], delay_ns: int) -> None:
         if delay_ns:
             at_ns = self._clock.now_ns() + delay_ns
-            self._clock.call_at(at_ns, lambda: self._deliver_in(client, parts, 0))
+            self._clock.call_at(at_ns, lambda: self._deliver(client, parts))
         else:
-            self.sent += client.deliver(parts, self._terms.frame_messages)
+            self._deliver(client, parts)
+
+    def _deliver(self, client: Client, parts: list[bytes]) -> None:
+        self.sent += client.deliver(parts, self._terms.frame_messages)
 
     def flush(self) -> None:
         """The market is over: send what still waits."""

@@ -252,6 +252,21 @@ async def test_market_messages_arrive_twice_or_not_at_all(simulator: Simulator) 
         assert any(b - a > 1 for a, b in pairwise([ids[-1], *after]))
 
 
+async def test_market_messages_change_places_though_they_come_one_by_one(simulator: Simulator) -> None:
+    async with listening(simulator, "stocks") as socket:
+        await trades(socket, 1)
+        simulator.fault("out_of_order_messages", stream="stocks")
+        heard: list[dict[str, Any]] = []
+        while len(heard) < 100:
+            heard += await receive(socket)
+        assert any(one["t"] > other["t"] for one, other in pairwise(heard))
+        simulator.clear_faults()
+        heard += await trades(socket, 20)
+        ids = [one["i"] for one in heard if (one["T"], one["S"]) == ("t", "AAPL")]
+        assert len(set(ids)) == len(ids)
+        assert max(ids) - min(ids) == len(ids) - 1
+
+
 async def test_market_messages_arrive_late_and_with_a_skewed_clock(simulator: Simulator) -> None:
     def age_s(trade: dict[str, Any]) -> float:
         now = datetime.fromisoformat(simulator._ask("GET", "/clock")["now"])
