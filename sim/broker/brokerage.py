@@ -113,6 +113,8 @@ class Brokerage:
             is_sent_now = order.status == "accepted" and is_routed(phase)
             if order.is_open and (is_sent_now or may_work(order.ticket, phase)):
                 updates += self._execution.place(order, now_ns)
+                if is_sent_now:
+                    self._list_last(order)
         return updates
 
     def cancel(self, order_id: str, now_ns: int) -> list[Update]:
@@ -197,7 +199,7 @@ class Brokerage:
         return self._by_client_id[client_order_id]
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Those that can still fill, held legs among them, oldest first."""
+        """Those that can still fill, held legs too: first sent first, those of a symbol oldest first."""
         return self._open.all(symbol)
 
     def is_working(self, symbol: str) -> bool:
@@ -217,6 +219,10 @@ class Brokerage:
         if touch is None or touch.bid is None or touch.ask is None:
             return None
         return (touch.bid + touch.ask) / 2
+
+    def _list_last(self, order: Order) -> None:
+        self.orders[order.id] = self.orders.pop(order.id)
+        self._open.list_last(order)
 
     def _open_order(self, order_id: str) -> Order:
         order = self.find(order_id)

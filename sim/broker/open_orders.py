@@ -32,6 +32,11 @@ class OpenOrders:
         self._aside.pop(order.id, None)
         self._rest(order)
 
+    def list_last(self, order: Order) -> None:
+        """It was sent to its exchange after all the others."""
+        if order.id in self._all:
+            self._all[order.id] = self._all.pop(order.id)
+
     def put_to_work(self, order: Order) -> None:
         """The market may fill or wake it from now on; also asked when it was woken."""
         self._aside.pop(order.id, None)
@@ -55,7 +60,7 @@ class OpenOrders:
         return list(self._aside.values())
 
     def all(self, symbol: str | None = None) -> list[Order]:
-        """Every open order, or every one of a symbol, oldest first."""
+        """Every open order, first sent first; or every one of a symbol, oldest first."""
         return list((self._all if symbol is None else self._by_symbol.get(symbol, {})).values())
 
     def next_end_ns(self) -> int | None:

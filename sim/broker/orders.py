@@ -78,6 +78,11 @@ class Order:
     parent: "Order | None" = field(default=None, repr=False)
 
     @property
+    def sent_ns(self) -> int:
+        """When it went to its exchange."""
+        return self.created_ns if self.submitted_ns is None else self.submitted_ns
+
+    @property
     def is_open(self) -> bool:
         """Whether it can still fill."""
         return self.status in OPEN
@@ -152,13 +157,12 @@ def _time_or_none(time_ns: int | None) -> str | None:
 def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
     """Every key of Alpaca's order; numbers are strings. `nested` puts its legs into it, where it has some."""
     ticket = order.ticket
-    created = rfc3339(order.created_ns)
     return {
         "id": order.id,
         "client_order_id": ticket.client_order_id,
-        "created_at": created,
+        "created_at": rfc3339(order.created_ns),
         "updated_at": rfc3339(order.updated_ns),
-        "submitted_at": created if order.submitted_ns is None else rfc3339(order.submitted_ns),
+        "submitted_at": rfc3339(order.sent_ns),
         "filled_at": _time_or_none(order.filled_ns),
         "expired_at": _time_or_none(order.expired_ns),
         "expires_at": _time_or_none(order.expires_ns),

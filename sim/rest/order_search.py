@@ -28,8 +28,8 @@ def search(
 ) -> list[dict[str, Any]]:
     """The orders as GET /v2/orders answers; raises Refused where the query makes no sense.
 
-    `orders` are all of the account, by id, and `open_orders` those that are open, both oldest first. Nested,
-    a parent is listed where it or one of its legs is asked for, with all of its legs.
+    `orders` are all of the account, by id, and `open_orders` those that are open, both first sent first.
+    Nested, a parent is listed where it or one of its legs is asked for, with all of its legs.
     """
     nested = asked.truth(query, "nested")
     limit = asked.whole(query, "limit", DEFAULT_LIMIT, 1, MOST)
@@ -38,7 +38,7 @@ def search(
     tests = _tests(query, status, assets)
     chosen = list(open_orders) if status == "open" else list(orders.values())
     if nested:
-        chosen = sorted({one.id: one for one in map(_entry, chosen)}.values(), key=_created_ns)
+        chosen = sorted({one.id: one for one in map(_entry, chosen)}.values(), key=_sent_ns)
     chosen = _within(chosen, orders, query)
     found = (
         one
@@ -88,8 +88,8 @@ def _entry(order: Order) -> Order:
     return order.parent if order.parent is not None and is_inside else order
 
 
-def _created_ns(order: Order) -> int:
-    return order.created_ns
+def _sent_ns(order: Order) -> int:
+    return order.sent_ns
 
 
 def _within(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> list[Order]:
@@ -105,8 +105,8 @@ def _within(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> l
         if named not in orders:
             raise refusals.not_found(f"order not found for {named}")
         return _beside(chosen, orders, named, is_before=bool(before))
-    begin = 0 if after_ns is None else bisect_right(chosen, after_ns, key=_created_ns)
-    end = len(chosen) if until_ns is None else bisect_left(chosen, until_ns, key=_created_ns)
+    begin = 0 if after_ns is None else bisect_right(chosen, after_ns, key=_sent_ns)
+    end = len(chosen) if until_ns is None else bisect_left(chosen, until_ns, key=_sent_ns)
     return chosen[begin:end]
 
 

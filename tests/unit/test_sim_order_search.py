@@ -129,6 +129,13 @@ def test_an_id_has_one_form() -> None:
         order_id("a")
 
 
+def test_moments_are_about_when_an_order_was_sent(orders: dict[str, Order]) -> None:
+    last = orders[name("f")]
+    last.submitted_ns = START_NS + 3600 * SECOND_NS
+    assert found(orders, status="all", after=rfc3339(last.created_ns)) == "f"
+    assert found(orders, status="all", until=rfc3339(last.submitted_ns)) == "edcba"
+
+
 def test_a_replaced_leg_is_listed_beside_the_group_that_it_has_left(orders: dict[str, Order]) -> None:
     parent, gone, _ = list(orders.values())[3:]
     gone.status = "replaced"

@@ -34,6 +34,16 @@ def test_an_evening_order_is_accepted_then_new_at_four_and_works_from_the_open_o
     assert (order.status, floor.told()) == ("filled", ["accepted", "new", "fill"])
 
 
+def test_what_waited_for_the_morning_is_listed_by_when_it_was_sent() -> None:
+    floor = Floor.at(MONDAY + "19:30:00")
+    waits = floor.submit(floor.ticket(type="limit", limit_price="90"))
+    works = floor.submit(floor.ticket(type="limit", limit_price="90", extended_hours=True, tif="gtc"))
+    assert floor.broker.open_orders() == [waits, works]
+    floor.pass_time("2026-01-06T04:00:00-05:00")
+    assert floor.broker.open_orders() == list(floor.broker.orders.values()) == [works, waits]
+    assert works.sent_ns < waits.sent_ns == floor.now_ns
+
+
 def test_before_the_open_an_order_is_new_and_waits() -> None:
     floor = Floor.at(MONDAY + "05:00:00")
     order = floor.submit(floor.ticket())
