@@ -148,7 +148,10 @@ class AlpacaBroker:
             found |= {order.id: order for order in map(_understood, new)}
             if len(page) < _PAGE or not new:
                 return list(found.values())
-            query["after"] = str(page[-1]["submitted_at"])
+            # Legs are submitted at one moment with their order, and `after` leaves its own moment out: a page
+            # that ends between them is followed by one that begins with that moment again.
+            times = [str(raw["submitted_at"]) for raw in page]
+            query["after"] = next((time for time in reversed(times) if time != times[-1]), times[-1])
 
     def _send(
         self, method: str, path: str, body: dict[str, Any], approved: Approved, before_send: BeforeSend
