@@ -89,7 +89,12 @@ def protective_price(ticket: Ticket, touch: Touch | None) -> Decimal:
             return ticket.limit_price
         if ticket.stop_price is not None:
             return collar(ticket.stop_price)
-        asked = Decimal(0) if touch is None or touch.ask is None else touch.ask
+        asked = _asked(ticket, touch)
         return asked + (ticket.trail_price or asked * (ticket.trail_percent or Decimal(0)) / 100)
-    asked = Decimal(0) if touch is None or touch.ask is None else touch.ask * Decimal("1.03")
-    return max(asked, ticket.limit_price or ticket.stop_price or Decimal(0))
+    return max(_asked(ticket, touch) * Decimal("1.03"), ticket.limit_price or ticket.stop_price or Decimal(0))
+
+
+def _asked(ticket: Ticket, touch: Touch | None) -> Decimal:
+    """What is asked for a share; while nobody asks, what is bid or where its market starts: never nothing."""
+    quoted = None if touch is None else touch.ask if touch.ask is not None else touch.bid
+    return Decimal(ticket.asset.opening_price_cents) / 100 if quoted is None else quoted

@@ -91,3 +91,11 @@ def test_an_order_by_value_buys_nine_decimals_of_a_share() -> None:
 )
 def test_buying_power_is_held_at_the_worst_likely_price(made: Order, price: str) -> None:
     assert protective_price(made.ticket, TOUCH) == Decimal(price)
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_what_nobody_asks_for_is_not_free(side: str) -> None:
+    ticket = order(side).ticket
+    part = Decimal(1) if side == "buy" else Decimal("1.03")
+    assert protective_price(ticket, Touch(Decimal("9.98"), None)) == part * Decimal("9.98")
+    assert protective_price(ticket, None) == part * Decimal(ticket.asset.opening_price_cents) / 100
