@@ -4,7 +4,9 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
 
 _FRACTION = re.compile(r"[.,](\d+)")
 

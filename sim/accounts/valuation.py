@@ -5,9 +5,7 @@ from sim.broker.account import DayClose
 from sim.broker.equity import EquityCurve
 from sim.clock import Clock
 from sim.exchange.hours import new_york
-from sim.times import SECOND_NS
-
-MINUTE_NS = 60 * SECOND_NS
+from sim.times import MINUTE_NS
 
 
 class Valuation:

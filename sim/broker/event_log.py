@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sim.broker.updates import Update
+from sim.times import MILLISECOND_NS
 
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 26
 _CHANCE_BITS = 80
 _MICROSECOND_NS = 1_000
-_MILLISECOND_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class EventLog:
             self._events.append(Event(self._next_id(at_ns), at_ns, update))
 
     def _next_id(self, at_ns: int) -> str:
-        earliest = (at_ns // _MILLISECOND_NS) << _CHANCE_BITS
+        earliest = (at_ns // MILLISECOND_NS) << _CHANCE_BITS
         if self._last >= earliest:
             self._last += 1
         else:
@@ -96,4 +96,4 @@ def moment_ns(event_id: str) -> int:
     number = 0
     for digit in event_id:
         number = number << 5 | _DIGITS.index(digit)
-    return (number >> _CHANCE_BITS) * _MILLISECOND_NS
+    return (number >> _CHANCE_BITS) * MILLISECOND_NS

@@ -14,9 +14,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from sim.broker.equity import EquityCurve, closing_next
 from sim.exchange.hours import nanoseconds, new_york, trading_day
 from sim.exchange.sessions import NEW_YORK
-from sim.times import SECOND_NS
+from sim.times import MINUTE_NS, SECOND_NS
 
-MINUTE_NS = 60 * SECOND_NS
 TIMEFRAMES_NS = {
     "1Min": MINUTE_NS, "5Min": 5 * MINUTE_NS, "15Min": 15 * MINUTE_NS, "1H": 60 * MINUTE_NS,
 }  # fmt: skip

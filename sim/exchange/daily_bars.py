@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sim.exchange.bar_history import BarHistory
 from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market_messages import Bar, DailyBar
-from sim.exchange.timeframes import MINUTE_NS
+from sim.times import MINUTE_NS
 
 
 def daily_bars(ended: Sequence[Bar], history: BarHistory, hours: MarketHours) -> list[DailyBar]:

@@ -8,13 +8,12 @@ from enum import StrEnum
 from functools import lru_cache
 
 from sim.exchange.sessions import NEW_YORK, session
-from sim.times import SECOND_NS
+from sim.times import MINUTE_NS, SECOND_NS
 
 _EXTENDED_OPEN = time(4)
 _AUCTIONS_ASK_AGAIN = time(19)  # from when on an evening's orders are for the auctions of the next day
 HOUR_NS = 3600 * SECOND_NS
 _AFTER_HOURS_NS = 4 * HOUR_NS  # until 20:00, and until 17:00 after an early close, as Alpaca's calendar says
-MINUTE_NS = 60 * SECOND_NS
 _AGED_DAYS = 90  # Alpaca cancels what is good till cancelled after so many days, at a quarter past four
 _AGED_AT = time(16, 15)
 _LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 5 * MINUTE_NS}  # before an auction, for orders in it

@@ -11,9 +11,7 @@ import msgspec
 from bus.errors import InvalidInput
 from sim.exchange.assets import is_plausible
 from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Message, Quote, Trade
-from sim.times import SECOND_NS, parse_ns
-
-MINUTE_NS = 60 * SECOND_NS
+from sim.times import MINUTE_NS, parse_ns
 
 _Price = Annotated[float, msgspec.Meta(ge=0)]
 _Size = Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]  # whole stays whole

@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 from sim import refusals
 from sim.exchange.sessions import NEW_YORK
-from sim.times import SECOND_NS
+from sim.times import MINUTE_NS, SECOND_NS
 
-MINUTE_NS = 60 * SECOND_NS
 DAY_NS = 1440 * MINUTE_NS
 # Days of coins begin at midnight in Chicago: seen at 06:00 UTC in winter (alpaca-py issue 169).
 CHICAGO = ZoneInfo("America/Chicago")

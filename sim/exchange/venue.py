@@ -11,9 +11,8 @@ from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market import Market, money
 from sim.exchange.market_messages import AnyTrade, Bar, CryptoTrade, Message, TimedMessage, Trade
-from sim.times import SECOND_NS
+from sim.times import MINUTE_NS
 
-MINUTE_NS = 60 * SECOND_NS
 _NEVER_CLOSES = MarketHours(never_closes=True)
 
 

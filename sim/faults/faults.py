@@ -55,14 +55,6 @@ class Faults:
         else:
             self._active.pop(active.name, None)
 
-    def end_kind(self, name: str) -> None:
-        """End all of a kind."""
-        self._active.pop(name, None)
-
-    def clear(self) -> None:
-        """End them all."""
-        self._active.clear()
-
     def find(self, name: str, **about: Any) -> Active | None:
         """The first of a kind that hits what it is asked about; nothing is counted.
 

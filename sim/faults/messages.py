@@ -3,10 +3,9 @@
 from typing import TypeVar
 
 from sim.faults.faults import Faults
+from sim.times import MILLISECOND_NS
 
 T = TypeVar("T")
-
-MILLISECOND_NS = 1_000_000
 
 
 def changed(faults: Faults, messages: list[T], stream: str, account: str | None) -> list[T]:

@@ -8,8 +8,8 @@ from sim.broker.orders import Order, Ticket
 from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.faults.faults import Faults
+from sim.times import MILLISECOND_NS
 
-MILLISECOND_NS = 1_000_000
 _NEVER_HELD_BACK = frozenset({"ioc", "fok"})
 
 

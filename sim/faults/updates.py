@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.faults.faults import Active, Faults
-from sim.times import parse_ns, rfc3339
+from sim.times import MILLISECOND_NS, parse_ns, rfc3339
 
 UNHEARD_OF_STATUS = "pending_settlement_review"
 UNHEARD_OF_EVENT = "order_rerouted"
-MILLISECOND_NS = 1_000_000
 
 Message = dict[str, Any]
 

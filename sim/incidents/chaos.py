@@ -8,9 +8,8 @@ from bus.errors import InvalidInput
 from sim.clock import Clock
 from sim.faults.schedule import Planned, schedule
 from sim.incidents.director import Director
-from sim.times import rfc3339
+from sim.times import MILLISECOND_NS, rfc3339
 
-MILLISECOND_NS = 1_000_000
 MOST_REMEMBERED = 10_000
 
 

@@ -21,9 +21,10 @@ from sim.exchange.market_messages import (
 )
 from sim.exchange.newsroom import Newsroom
 from sim.exchange.statuses import halted, resumed
-from sim.exchange.venue import MINUTE_NS, Venue
+from sim.exchange.venue import Venue
 from sim.streams.market_streams import MarketStreams
 from sim.streams.subscription import EVERY
+from sim.times import MINUTE_NS
 
 _LATE_NS = 1_000_000  # how long before the end of its bar a late trade happened
 _FIRST_ID = 10**12  # ids of trades that are no part of the played ones

@@ -9,9 +9,9 @@ from sim.broker.activities import OTHER_TYPES, TRADE_TYPES, TYPES, Activities, W
 from sim.exchange.hours import nanoseconds
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import ACCOUNT, answer
-from sim.rest.query import Query
+from sim.rest.trading_query import Query
 
 MOST = 100
 _CATEGORIES = {"trade_activity": TRADE_TYPES, "non_trade_activity": OTHER_TYPES}
@@ -54,7 +54,7 @@ class ActivityRoutes:
             after_ns=after_ns,
             until_ns=until_ns,
             is_ascending=asked.one_of(query, "direction", ("asc", "desc"), "desc") == "asc",
-            page_size=asked.whole(query, "page_size", MOST, 1, MOST),
+            page_size=asked.count(query, "page_size", MOST, MOST),
             page_token=query.get("page_token") or None,
         )
         page = self._activities[request[ACCOUNT]].select(wanted)

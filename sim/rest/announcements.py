@@ -6,7 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from sim.refusals import malformed, not_found
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import answer
 
 TYPES = ("dividend", "merger", "spinoff", "split")

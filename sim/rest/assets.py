@@ -4,7 +4,7 @@ from aiohttp import web
 
 from sim import refusals
 from sim.exchange.assets import Asset, Assets, asset_json
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import answer
 
 CLASSES = ("us_equity", "us_option", "crypto", "crypto_perp")

@@ -11,7 +11,7 @@ from sim.exchange.hours import MarketHours, Phase, new_york, trading_day
 from sim.exchange.sessions import next_close, next_open
 from sim.exchange.settlement import settlement_day
 from sim.refusals import malformed
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import answer
 
 FIRST = date(2016, 1, 1)  # the holidays before are not known here; Alpaca's data begin in that year

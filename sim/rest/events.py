@@ -11,10 +11,10 @@ from sim.broker.activities import activity_event_json
 from sim.broker.event_log import Event, EventLog, is_ulid
 from sim.clock import Clock
 from sim.refusals import malformed
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import ACCOUNT
 from sim.rest.event_stream import EventStream, Range
-from sim.rest.query import Query
+from sim.rest.trading_query import Query
 from sim.streams.updates_socket import update_json
 from sim.times import rfc3339
 

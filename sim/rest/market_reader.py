@@ -3,10 +3,11 @@
 from sim.clock import Clock
 from sim.exchange.assets import Assets
 from sim.exchange.history import History
-from sim.exchange.timeframes import MINUTE_NS, zone_of
+from sim.exchange.timeframes import zone_of
 from sim.exchange.venue import Venue
 from sim.rest import data_query
 from sim.rest.data_query import Query, Window
+from sim.times import MINUTE_NS
 
 RECENT_NS = 15 * MINUTE_NS  # how much of the consolidated tape the free plan does not see
 

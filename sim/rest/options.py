@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sim import refusals
 from sim.refusals import Refused
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import answer
 
 MOST = 10_000
@@ -35,7 +35,7 @@ async def contracts(request: web.Request) -> web.Response:
     asked.one_of(query, "status", ("active", "inactive"), "active")
     asked.one_of(query, "type", ("call", "put"), "")
     asked.one_of(query, "style", ("american", "european"), "")
-    asked.whole(query, "limit", DEFAULT_LIMIT, 1, MOST)
+    asked.count(query, "limit", DEFAULT_LIMIT, MOST)
     for name in _DAYS:
         asked.day(query, name)
     for name in _STRIKES:

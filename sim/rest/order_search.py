@@ -10,8 +10,8 @@ from sim import refusals
 from sim.broker.orders import Order, order_json
 from sim.exchange.assets import Assets
 from sim.refusals import malformed
-from sim.rest import query as asked
-from sim.rest.query import Query
+from sim.rest import trading_query as asked
+from sim.rest.trading_query import Query
 
 DEFAULT_LIMIT = 50
 MOST = 500
@@ -32,7 +32,7 @@ def search(
     Nested, a parent is listed where it or one of its legs is asked for, with all of its legs.
     """
     nested = asked.truth(query, "nested")
-    limit = asked.whole(query, "limit", DEFAULT_LIMIT, 1, MOST)
+    limit = asked.count(query, "limit", DEFAULT_LIMIT, MOST)
     is_ascending = asked.one_of(query, "direction", ("asc", "desc"), "desc") == "asc"
     status = asked.one_of(query, "status", ("open", "closed", "all"), "open")
     tests = _tests(query, status, assets)

@@ -12,7 +12,7 @@ from sim.broker.orders import Order, order_json
 from sim.refusals import Refused
 from sim.rest.door import ACCOUNT, answer, body_as
 from sim.rest.order_search import order_id, search
-from sim.rest.query import truth
+from sim.rest.trading_query import truth
 
 
 class OrderRoutes:

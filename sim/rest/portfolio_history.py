@@ -22,9 +22,9 @@ from sim.broker.portfolio_history import (
 from sim.exchange.hours import MarketHours, nanoseconds, new_york, trading_day
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.door import ACCOUNT, answer
-from sim.rest.query import Query
+from sim.rest.trading_query import Query
 from sim.times import parse_ns
 
 _PERIOD = re.compile(r"([1-9]\d{0,3})([DWMA])")

@@ -14,10 +14,10 @@ from sim.broker.account_json import position_json, position_symbol
 from sim.broker.order_requests import OrderRequest
 from sim.broker.orders import Order, Ticket, order_json
 from sim.refusals import Refused, malformed
-from sim.rest import query as asked
+from sim.rest import trading_query as asked
 from sim.rest.assets import known
 from sim.rest.door import ACCOUNT, answer
-from sim.rest.query import Query
+from sim.rest.trading_query import Query
 
 _HUNDRED = Decimal(100)
 

@@ -97,11 +97,6 @@ class MarketStream:
         for client in self.clients:
             self.sent += client.flush()
 
-    def disconnect(self) -> None:
-        """Cut every connection without a close frame."""
-        for client in self.clients:
-            client.abort()
-
     async def close(self) -> None:
         """End every connection with a close frame."""
         await asyncio.gather(*(client.outgoing.close() for client in self.clients))

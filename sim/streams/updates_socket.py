@@ -91,11 +91,6 @@ class UpdatesStream:
                 message = earlier
             self._send(owner, message)
 
-    def disconnect(self) -> None:
-        """Cut every connection without a close frame."""
-        for listener in self.listeners:
-            listener.abort()
-
     async def close(self) -> None:
         """End every connection with a close frame."""
         await asyncio.gather(*(listener.outgoing.close() for listener in self.listeners))

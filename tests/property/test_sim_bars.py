@@ -13,9 +13,9 @@ from sim.exchange.bars import bar_of
 from sim.exchange.history import History
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, CryptoTrade, Trade
-from sim.exchange.timeframes import DAY, MINUTE_NS, Timeframe, period, timeframe, zone_of
+from sim.exchange.timeframes import DAY, Timeframe, period, timeframe, zone_of
 from sim.exchange.venue import Venue
-from sim.times import SECOND_NS, parse_ns
+from sim.times import MINUTE_NS, SECOND_NS, parse_ns
 
 NAMES = [
     "1Min", "2T", "7Min", "15Min", "59Min", "1Hour", "4H", "5Hour", "23Hour", "1Day", "1Week", "1Month",

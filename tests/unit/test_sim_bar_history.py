@@ -2,8 +2,8 @@
 
 from sim.exchange.bar_history import BarHistory
 from sim.exchange.market_messages import Bar
-from sim.exchange.timeframes import DAY_NS, MINUTE_NS
-from sim.times import parse_ns
+from sim.exchange.timeframes import DAY_NS
+from sim.times import MINUTE_NS, parse_ns
 
 MONDAY_NS = parse_ns("2026-01-05T05:00:00Z")
 

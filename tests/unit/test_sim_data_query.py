@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
-from sim.exchange.timeframes import MINUTE_NS, zone_of
+from sim.exchange.timeframes import zone_of
 from sim.refusals import Refused
 from sim.rest import data_query
 from sim.rest.data_query import Window
-from sim.times import parse_ns, rfc3339
+from sim.times import MINUTE_NS, parse_ns, rfc3339
 
 NOW_NS = parse_ns("2026-01-06T15:00:00Z")
 NEW_YORK, CHICAGO = zone_of("AAPL"), zone_of("BTC/USD")

@@ -12,10 +12,9 @@ from sim.exchange.generator import Generator
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, Quote, Trade
 from sim.exchange.pace import Burst, Pace
-from sim.exchange.timeframes import MINUTE_NS
 from sim.rest.rate_limit import WINDOW_NS, RateLimit
 from sim.streams.codecs import JSON, MSGPACK
-from sim.times import SECOND_NS, parse_ns, rfc3339
+from sim.times import MINUTE_NS, SECOND_NS, parse_ns, rfc3339
 
 NOW_NS = 1_763_861_749_123_456_789
 

@@ -9,8 +9,8 @@ import pytest
 
 from bus.errors import InvalidInput
 from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Quote, Trade
-from sim.exchange.tape import MINUTE_NS, Tape, read
-from sim.times import SECOND_NS, parse_ns
+from sim.exchange.tape import Tape, read
+from sim.times import MINUTE_NS, SECOND_NS, parse_ns
 
 T0 = "2013-10-08T13:28:00.000000000Z"
 T1 = "2013-10-08T13:28:01.000000000Z"

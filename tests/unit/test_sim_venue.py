@@ -8,8 +8,8 @@ from sim.exchange.hours import MarketHours, nanoseconds
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, DailyBar, Quote, Trade
 from sim.exchange.sessions import NEW_YORK
-from sim.exchange.venue import MINUTE_NS, Venue
-from sim.times import SECOND_NS
+from sim.exchange.venue import Venue
+from sim.times import MINUTE_NS, SECOND_NS
 
 
 def at(hour: int, minute: int, day: int = 5) -> int:

@@ -1,4 +1,4 @@
-"""What a request's query says: typed, or refused in Alpaca's shape with what it may be.
+"""What a request to the trading API asks for, read and checked; refusals with 422 and what may be asked.
 
 A parameter that is there but empty counts as left out, and unknown ones are ignored.
 """
@@ -20,13 +20,13 @@ _FINEST_EXPONENT = -9
 _LARGEST = Decimal(1_000_000_000)
 
 
-def whole(query: Query, name: str, default: int, least: int, most: int) -> int:
-    """A whole number; raises Refused (422) outside of least to most."""
+def count(query: Query, name: str, default: int, most: int) -> int:
+    """How many; raises Refused (422) outside of 1 to most."""
     text = query.get(name)
     if not text:
         return default
-    if not (text.isdecimal() and len(text) <= _MOST_DIGITS and least <= int(text) <= most):
-        raise malformed(f"invalid {name} {text}; allowed: {least} to {most}")
+    if not (text.isdecimal() and len(text) <= _MOST_DIGITS and 1 <= int(text) <= most):
+        raise malformed(f"invalid {name} {text}; allowed: 1 to {most}")
     return int(text)
 
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.refusals import Refused
-from sim.rest import query as asked
-from sim.rest.query import Query
+from sim.rest import trading_query as asked
+from sim.rest.trading_query import Query
 from sim.times import parse_ns
 
 
 def test_what_is_left_out_or_empty_has_its_default() -> None:
     for query in ({}, {"a": ""}):
-        assert asked.whole(query, "a", 50, 1, 500) == 50
+        assert asked.count(query, "a", 50, 500) == 50
         assert asked.one_of(query, "a", ("x", "y"), "x") == "x"
         assert not asked.truth(query, "a")
         assert asked.several(query, "a") == ()
@@ -62,7 +62,7 @@ def test_amounts_may_be_as_fine_as_a_billionth() -> None:
 
 
 READS: list[Callable[[Query, str], Any]] = [
-    lambda query, name: asked.whole(query, name, 1, 1, 100),
+    lambda query, name: asked.count(query, name, 1, 100),
     asked.truth,
     lambda query, name: asked.one_of(query, name, ("one",), "one"),
     lambda query, name: asked.several(query, name, ("one",)),
@@ -88,4 +88,4 @@ def test_whatever_stands_in_a_query_is_understood_or_refused(text: str, read: Ca
 @pytest.mark.parametrize("text", ["9" * 5000, "0" * 5000 + "1"])
 def test_endless_digits_are_refused(text: str) -> None:
     with pytest.raises(Refused):
-        asked.whole({"a": text}, "a", 1, 1, 100)
+        asked.count({"a": text}, "a", 1, 100)
