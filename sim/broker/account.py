@@ -189,13 +189,13 @@ class Summary:
 
     @property
     def free_margin(self) -> Decimal:
-        """What can still be bound; also what can be bought of what nobody lends on."""
+        """What can still be bound."""
         return max(ZERO, self.equity - self.margin - self.held_margin)
 
     @property
     def overnight_margin(self) -> Decimal:
-        """What Regulation T leaves to be bound, under which no more than half of a position is lent."""
-        return max(ZERO, self.equity - self.initial_margin - self.held_margin)
+        """What Regulation T leaves to be bound, which lends no more than half; coins are bought for it."""
+        return min(self.free_margin, max(ZERO, self.equity - self.initial_margin - self.held_margin))
 
     @property
     def buying_power(self) -> Decimal:

@@ -29,7 +29,7 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
         "buying_power": power,
         "regt_buying_power": cents(summary.overnight_margin * min(summary.multiplier, REGULATION_T)),
         "effective_buying_power": power,
-        "non_marginable_buying_power": cents(summary.free_margin),
+        "non_marginable_buying_power": cents(summary.overnight_margin),
         "options_buying_power": cents(summary.overnight_margin),
         "cash": cents(summary.cash),
         "accrued_fees": "0",

@@ -191,7 +191,7 @@ def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -
 def _check_balance(ticket: Ticket, cost: Decimal, summary: Summary) -> None:
     """Coins are paid in what the pair is quoted in, and the account has dollars alone."""
     quoted_in = ticket.asset.symbol.partition("/")[2]
-    available, balance = (summary.free_margin, summary.cash) if quoted_in == "USD" else (ZERO, ZERO)
+    available, balance = (summary.overnight_margin, summary.cash) if quoted_in == "USD" else (ZERO, ZERO)
     if cost > available:
         raise refusals.balance(quoted_in, cost, available, balance, quoted_in)
     if 0 < cost < LEAST_COIN_COST:

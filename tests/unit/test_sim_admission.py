@@ -98,6 +98,15 @@ def test_coins_are_bought_without_credit() -> None:
     )
 
 
+def test_coins_are_bought_for_what_shares_leave_overnight() -> None:
+    account = holding("1600")  # 160,000 dollars of shares, of which 80,000 are lent
+    check(account, ticket("buy", "200", COIN))
+    assert words(account, ticket("buy", "201", COIN)) == (
+        403,
+        "insufficient balance for USD (requested: 20100, available: 20000)",
+    )
+
+
 def test_what_is_quoted_in_what_nobody_has_is_not_bought() -> None:
     status, message = words(rich(), ticket("buy", "1", TETHER))
     assert (status, message) == (403, "insufficient balance for USDT (requested: 100, available: 0)")
