@@ -13,7 +13,7 @@ from sim.settings import Settings
 from sim.simulator import Simulator
 
 LOOPBACK = "127.0.0.1"
-GRACE_S = 1.0  # how long requests may finish after the signal
+GRACE_S = 0.3  # how long requests may finish after the signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,12 @@ class Outgoing:
         self._wake.set()
 
     async def close(self) -> None:
-        """Say goodbye: the server is going away."""
-        await self._socket.close(code=1001)
+        """Say goodbye: the server is going away; a client that reads nothing does not hold it up."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(code=1001)
+        except TimeoutError:
+            self._abort()
 
     async def send(self) -> None:
         """Send what is put, until cancelled or the connection ends."""

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import pytest
 from waiting import until
 
+from sim.streams import outgoing as outgoing_module
 from sim.streams.outgoing import Outgoing
 
 
@@ -50,3 +52,16 @@ async def test_a_client_that_reads_nothing_at_all_is_cut_off() -> None:
     outgoing.finish(b"slow client")
     await until(lambda: cut == [True], "the connection is cut")
     sender.cancel()
+
+
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(Socket):
+        async def close(self, code: int) -> None:
+            await self.reads.wait()
+
+    monkeypatch.setattr(outgoing_module, "CLOSE_S", 0.01)
+    socket: Any = Deaf()
+    cut: list[bool] = []
+    async with asyncio.timeout(5):
+        await Outgoing(socket, True, abort=lambda: cut.append(True)).close()
+    assert cut == [True]
