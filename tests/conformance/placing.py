@@ -27,6 +27,11 @@ FAR_COIN_OFFER = 500_000.0
 _DONE = (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REPLACED)
 
 
+def position_name(symbol: str) -> str:
+    """How positions name a symbol: a pair without its slash, with which clients report a 404 of Alpaca."""
+    return symbol.replace("/", "")
+
+
 class Placing:
     """Places orders under names of its own and knows what to take back."""
 
@@ -114,7 +119,7 @@ class Placing:
     def held(self, symbol: str) -> Decimal:
         """How much of it the account holds."""
         try:
-            position: Any = self._client.get_open_position(symbol)
+            position: Any = self._client.get_open_position(position_name(symbol))
         except APIError as error:
             if error.status_code != 404:
                 raise

@@ -12,14 +12,14 @@ from alpaca.trading.enums import OrderSide, OrderStatus, PositionSide
 from alpaca.trading.models import Order, Position
 from alpaca.trading.requests import ClosePositionRequest
 from edge import Edge
-from placing import Placing
+from placing import Placing, position_name
 from shapes import ListOf
 from target import Target
 from trading_shapes import CLOSED, NOT_CLOSED, ORDER, POSITION
 
 
 def closing(trading: TradingClient, symbol: str, **part: str) -> Order:
-    order = trading.close_position(symbol, ClosePositionRequest(**part) if part else None)
+    order = trading.close_position(position_name(symbol), ClosePositionRequest(**part) if part else None)
     assert isinstance(order, Order)
     assert order.side == OrderSide.SELL
     return order
@@ -30,13 +30,12 @@ def test_a_position_in_coins_has_every_key(
 ) -> None:
     before = placing.held(target.coin)
     order = placing.buy()
-    position = trading.get_open_position(target.coin)
-    # The slash stands in the path as it is.
-    assert edge.last.path == f"/v2/positions/{target.coin}"
+    position = trading.get_open_position(position_name(target.coin))
+    assert edge.last.path == f"/v2/positions/{position_name(target.coin)}"
     assert isinstance(position, Position)
     body = agrees.answer(POSITION)
     assert (position.side, body["asset_class"]) == (PositionSide.LONG, "crypto")
-    assert body["symbol"] == target.coin.replace("/", "")
+    assert body["symbol"] == position_name(target.coin)
     assert Decimal(body["qty"]) - before == Decimal(str(order.filled_qty))
     assert body["qty_available"] == body["qty"]
     value = Decimal(body["qty"]) * Decimal(body["current_price"])
@@ -72,7 +71,7 @@ def test_an_order_to_sell_holds_what_it_would_sell(
     held = placing.held(target.coin)
     order = placing.offer(target.coin, held)
     placing.until(order, OrderStatus.NEW)
-    trading.get_open_position(target.coin)
+    trading.get_open_position(position_name(target.coin))
     body = agrees.answer(POSITION)
     assert (body["qty_available"], Decimal(body["qty"])) == ("0", held)
     refused = agrees.refusal(403, 40310000, lambda: placing.offer(target.coin, held))
@@ -111,8 +110,8 @@ def test_a_closed_position_does_not_exist(
     order = closing(trading, target.other_coin)
     placing.until(order, OrderStatus.FILLED)
     refusals: tuple[Callable[[], Any], ...] = (
-        lambda: trading.get_open_position(target.other_coin),
-        lambda: trading.close_position(target.other_coin),
+        lambda: trading.get_open_position(position_name(target.other_coin)),
+        lambda: trading.close_position(position_name(target.other_coin)),
     )
     for call in refusals:
         body = agrees.refusal(404, 40410000, call)
@@ -131,7 +130,7 @@ def test_all_positions_are_closed_with_a_line_each(
     assert edge.last.query == "cancel_orders=True"
     body = agrees.answer(ListOf(CLOSED), 207)
     # Positions name a pair without its slash, orders with it.
-    named = {coin.replace("/", "") for coin in (target.coin, target.other_coin)}
+    named = {position_name(coin) for coin in (target.coin, target.other_coin)}
     assert {(line["symbol"], line["status"]) for line in body} == {(name, 200) for name in named}
     assert {answer.symbol for answer in answers} == named
     placing.wait(lambda: not trading.get_all_positions(), "the positions to be closed")
@@ -157,7 +156,7 @@ def test_a_part_is_a_quantity_or_a_percentage_and_not_more_than_there_is(
     target: Target, placing: Placing, plain: requests.Session
 ) -> None:
     placing.buy()
-    url = f"{target.trading_url}/v2/positions/{target.coin}"
+    url = f"{target.trading_url}/v2/positions/{position_name(target.coin)}"
     for query in ("qty=1&percentage=50", "percentage=0", "percentage=101", "qty=x", "qty=-1", "qty=100000"):
         answer = plain.delete(f"{url}?{query}", timeout=30)
         assert answer.status_code in (400, 403, 422), query
