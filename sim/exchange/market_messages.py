@@ -238,6 +238,11 @@ class Article(msgspec.Struct, tag_field="T", tag="n"):
     source: str
 
 
+def share_size(size: float) -> float:
+    """So many shares, a whole number where they are whole: alpaca-trade-api-go reads nothing else."""
+    return int(size) if size == int(size) else size
+
+
 AnyTrade = Trade | CryptoTrade
 AnyQuote = Quote | CryptoQuote
 Message = Trade | Quote | CryptoTrade | CryptoQuote | Bar  # what makes a market

@@ -10,7 +10,7 @@ import msgspec
 
 from bus.errors import InvalidInput
 from sim.exchange.assets import is_plausible
-from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Message, Quote, Trade
+from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Message, Quote, Trade, share_size
 from sim.times import MINUTE_NS, parse_ns
 
 _Price = Annotated[float, msgspec.Meta(ge=0)]
@@ -106,20 +106,18 @@ def _message(line: _AnyLine, time_ns: int, last_ids: dict[str, int]) -> Message:
         last_ids[symbol] = trade_id
         if is_crypto:
             return CryptoTrade(symbol, trade_id, line.price, float(line.size), line.taker_side, time_ns)
-        return Trade(
-            symbol, trade_id, line.exchange, line.price, line.size, line.conditions, line.tape, time_ns
-        )
+        size = share_size(line.size)
+        return Trade(symbol, trade_id, line.exchange, line.price, size, line.conditions, line.tape, time_ns)
     if isinstance(line, _QuoteLine):
-        prices = (line.bid_price, line.bid_size, line.ask_price, line.ask_size)
+        form = float if is_crypto else share_size
+        bid, ask = (line.bid_price, form(line.bid_size)), (line.ask_price, form(line.ask_size))
         if is_crypto:
-            bid_price, bid_size, ask_price, ask_size = map(float, prices)
-            return CryptoQuote(symbol, bid_price, bid_size, ask_price, ask_size, time_ns)
+            return CryptoQuote(symbol, *bid, *ask, time_ns)
         return Quote(
-            symbol, line.bid_exchange, *prices[:2], line.ask_exchange, *prices[2:], line.conditions,
-            line.tape, time_ns,
-        )  # fmt: skip
+            symbol, line.bid_exchange, *bid, line.ask_exchange, *ask, line.conditions, line.tape, time_ns
+        )
     vwap = line.vwap if line.vwap is not None else round((line.high + line.low + line.close) / 3, 4)
-    volume = float(line.volume) if is_crypto else line.volume
+    volume = float(line.volume) if is_crypto else share_size(line.volume)
     return Bar(symbol, line.open, line.high, line.low, line.close, volume, line.trade_count, vwap, time_ns)
 
 

@@ -18,6 +18,7 @@ from sim.exchange.market_messages import (
     Status,
     Trade,
     UpdatedBar,
+    share_size,
 )
 from sim.exchange.newsroom import Newsroom
 from sim.exchange.statuses import halted, resumed
@@ -86,7 +87,7 @@ class MarketEvents:
             next(self._ids),
             wrong.exchange,
             wrong.price if price is None else price,
-            wrong.size if size is None else size,
+            wrong.size if size is None else share_size(size),
             wrong.conditions,
             wrong.tape,
             wrong.time_ns,
@@ -133,7 +134,7 @@ class MarketEvents:
             trade = CryptoTrade(symbol, next(self._ids), price, float(size), "B", time_ns)
         else:
             tape = self._floor.tape_of(symbol)
-            trade = Trade(symbol, next(self._ids), "D", price, size, ["@"], tape, time_ns)
+            trade = Trade(symbol, next(self._ids), "D", price, share_size(size), ["@"], tape, time_ns)
         updated = self._venue.trade_late(trade)
         self._streams.send([trade])
         if updated is not None:

@@ -197,8 +197,9 @@ async def test_a_correction_and_a_cancel_change_history_too(
 async def test_a_late_trade_changes_its_bar_half_a_minute_after_the_minute(stocks: Heard, ask: Ask) -> None:
     await play_until(ask, lambda: len([b for b in stocks.of(Bar) if b.timestamp != MIDNIGHT]) >= 2)
     before = next(b for b in reversed(stocks.of(Bar)) if b.symbol == "AAPL" and b.timestamp != MIDNIGHT)
-    late = ask("/late_trades", symbol="AAPL", price=before.high + 1, size=7)["told"][0]
+    late = ask("/late_trades", symbol="AAPL", price=before.high + 1, size=7.0)["told"][0]
     assert before.timestamp <= datetime.fromisoformat(late["t"]) < before.timestamp + timedelta(minutes=1)
+    assert isinstance(late["s"], int)
     await until(lambda: late["i"] in {trade.id for trade in stocks.of(Trade)}, "the trade is told")
     many = len(stocks.of(Bar))
     ask("/clock", seconds=30)

@@ -40,6 +40,20 @@ def test_every_kind_of_message_is_read(tmp_path: Path) -> None:
     assert coin.taker_side == "S"
 
 
+def test_amounts_of_shares_are_whole_numbers_where_they_can_be(tmp_path: Path) -> None:
+    quote_line = QUOTE | {"bs": 2.0}
+    trade, quote, bar, odd = read(
+        tape_file(tmp_path, TRADE | {"s": 300.0}, quote_line, BAR | {"v": 5e2}, TRADE | {"s": 0.5})
+    )
+    assert isinstance(trade, Trade)
+    assert isinstance(quote, Quote)
+    assert isinstance(bar, Bar)
+    for amount in (trade.size, quote.bid_size, bar.volume):
+        assert isinstance(amount, int)
+    assert isinstance(odd, Trade)
+    assert odd.size == 0.5
+
+
 def test_amounts_of_coins_are_never_whole_numbers(tmp_path: Path) -> None:
     coin_quote = {"T": "q", "S": "BTC/USDT", "t": T0, "bp": 1, "bs": 2, "ap": 3, "as": 4}
     coin_bar = BAR | {"S": "BTC/USDT", "v": 500}
