@@ -18,9 +18,9 @@ class Keyring:
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = tuple(keys)
-        self.owners = frozenset(one.key for one in keys)
+        self.accounts = frozenset(one.key for one in keys)
 
-    def owner(self, key: object, secret: object) -> str | None:
+    def account(self, key: object, secret: object) -> str | None:
         """The key whose secret this is; None where they do not belong together.
 
         Compares in constant time, so that nobody learns a secret from how long the answer takes.

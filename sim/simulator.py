@@ -28,7 +28,7 @@ from sim.faults.skewed_clock import SkewedClock
 from sim.identities import identities
 from sim.incidents.chaos import Chaos
 from sim.incidents.director import Director
-from sim.incidents.effects import on_connections, on_events, on_orders
+from sim.incidents.effects import on_events, on_orders, on_readers
 from sim.incidents.market_effects import on_market
 from sim.incidents.market_events import MarketEvents
 from sim.incidents.rare_events import RareEvents
@@ -39,8 +39,8 @@ from sim.rest.events import EventRoutes
 from sim.settings import Settings
 from sim.streams.keeping_up import keep_up
 from sim.streams.market_streams import MarketStreams
+from sim.streams.reader import Reader
 from sim.streams.socket_endpoint import SocketEndpoint
-from sim.streams.tampering import Connection
 from sim.streams.updates_socket import UpdatesStream
 from sim.times import SECOND_NS
 
@@ -99,7 +99,7 @@ class Simulator:
 
     def _appoint_director(self, generator: Generator | None) -> Director:
         effects = (
-            on_connections(self._connections),
+            on_readers(self._readers),
             on_events(self._trade_events.close),
             on_orders(self._desks, self._settings.partial_chance),
             on_market(self._events, self._market, self._streams, generator, self._clock),
@@ -218,7 +218,7 @@ class Simulator:
         self._played += len(played)
         self._streams.send(played)
 
-    def _connections(self, stream: str) -> Sequence[Connection]:
+    def _readers(self, stream: str) -> Sequence[Reader]:
         return self._updates.listeners if stream == "trade_updates" else self._streams.find(stream).clients
 
     async def _settle(self) -> None:

@@ -1,4 +1,4 @@
-"""What faults do the moment they begin: to connections, to streams of events, and to brokers."""
+"""What faults do the moment they begin: to readers of streams, of server-sent events, and to brokers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,12 +7,12 @@ from typing import Any
 from sim.accounts.desk import Desks
 from sim.incidents.director import Effects
 from sim.streams import tampering
-from sim.streams.tampering import Connection
+from sim.streams.reader import Reader
 
-# Connections of a stream: "stocks", "crypto" or "trade_updates".
-Connections = Callable[[str], Sequence[Connection]]
+# Who reads a stream: "stocks", "crypto" or "trade_updates".
+Readers = Callable[[str], Sequence[Reader]]
 
-_ON_CONNECTIONS: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
+_ON_READERS: dict[str, Callable[[Reader, dict[str, Any]], None]] = {
     "disconnect": tampering.cut,
     "stale_session": tampering.cut,
     "slow_client": tampering.end_as_slow,
@@ -22,16 +22,16 @@ _ON_CONNECTIONS: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
 }
 
 
-def on_connections(connections: Connections) -> Effects:
-    """What kinds do to every connection of their stream, or to those of their account; none is undone."""
+def on_readers(readers: Readers) -> Effects:
+    """What kinds do to every reader of their stream, or to those of their account; none is undone."""
 
-    def apply(act: Callable[[Connection, dict[str, Any]], None], fault: dict[str, Any]) -> None:
+    def apply(act: Callable[[Reader, dict[str, Any]], None], fault: dict[str, Any]) -> None:
         account = fault.get("account")
-        for connection in list(connections(fault["stream"])):
-            if account is None or connection.owner == account:
-                act(connection, fault)
+        for reader in list(readers(fault["stream"])):
+            if account is None or reader.account == account:
+                act(reader, fault)
 
-    return Effects({name: partial(apply, act) for name, act in _ON_CONNECTIONS.items()}, {})
+    return Effects({name: partial(apply, act) for name, act in _ON_READERS.items()}, {})
 
 
 def on_events(end: Callable[[], None]) -> Effects:

@@ -87,14 +87,14 @@ class Door:
         response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
 
     async def _enter(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Treatment]:
-        owner = self._owner(request)
-        if owner is None:
+        account = self._account(request)
+        if account is None:
             return answer({"message": "unauthorized"}, 401), Treatment()
-        request[ACCOUNT] = owner
+        request[ACCOUNT] = account
         api = "data" if request.path.startswith(_DATA) else "trading"
-        limit = self._limit(api, owner)
+        limit = self._limit(api, account)
         now_ns, faults = self._clock.now_ns(), self._faults
-        is_struck = faults.strike("rate_limit", api=api, account=owner)
+        is_struck = faults.strike("rate_limit", api=api, account=account)
         verdict = limit.exhausted(now_ns) if is_struck else limit.ask(now_ns)
         treatment = Treatment()
         if not verdict.is_allowed:
@@ -103,28 +103,28 @@ class Door:
             response = await _carried_out(request, handler)
         else:
             called = groups(request.method, request.path, api)
-            await asyncio.sleep(latency_ms(faults, called, owner, "request") / 1000)
-            treatment = treat(faults, called, owner)
+            await asyncio.sleep(latency_ms(faults, called, account, "request") / 1000)
+            treatment = treat(faults, called, account)
             response = await mistreated(treatment, request, lambda: _carried_out(request, handler))
-            await asyncio.sleep(latency_ms(faults, called, owner, "response") / 1000)
+            await asyncio.sleep(latency_ms(faults, called, account, "response") / 1000)
         if not response.prepared:
             response.headers.update(verdict.headers())
         return response, treatment
 
-    def _limit(self, api: str, owner: str) -> RateLimit:
-        limit = self._limits.get((api, owner))
+    def _limit(self, api: str, account: str) -> RateLimit:
+        limit = self._limits.get((api, account))
         if limit is None:
             per_minute = self._data_per_minute if api == "data" else self._trading_per_minute
-            limit = self._limits[api, owner] = RateLimit(per_minute)
+            limit = self._limits[api, account] = RateLimit(per_minute)
         return limit
 
-    def _owner(self, request: web.Request) -> str | None:
+    def _account(self, request: web.Request) -> str | None:
         """Whose request it is: an account's key, NOBODY where no key is needed, or None for no entry."""
         key, secret = _given(request)
         if key is None and secret is None:
             # Alpaca gives crypto data to everybody.
             return NOBODY if request.path.startswith("/v1beta3/crypto/") else None
-        return self._keyring.owner(key, secret)
+        return self._keyring.account(key, secret)
 
 
 def _http_date(now_ns: int) -> str:

@@ -1,4 +1,4 @@
-"""One connection to a market-data stream: its codec, whose it is, what it wants, and the frames for it."""
+"""One connection to a market-data stream: what it wants, and the frames for it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,19 +8,18 @@ from aiohttp import web
 from sim.exchange.market_messages import AnyMessage
 from sim.faults.faults import Faults
 from sim.stream_errors import error
-from sim.streams.codecs import JSON, MSGPACK, Codec
 from sim.streams.feeds import NEWS, Feed
-from sim.streams.outgoing import MOST_BYTES, Outgoing
+from sim.streams.outgoing import MOST_BYTES
+from sim.streams.reader import Reader
 from sim.streams.selection import select, select_articles
 from sim.streams.subscription import Subscription
-from sim.streams.trickle import Trickle
 
 MOST_PER_FRAME = 100
 # alpaca-py drops a connection for good over a frame of more than 1 MiB.
 MOST_FRAME_BYTES = 256 * 1024
 
 
-class Client:
+class Client(Reader):
     """One connection."""
 
     def __init__(
@@ -31,28 +30,18 @@ class Client:
         faults: Faults,
         most_waiting_bytes: int = MOST_BYTES,
     ) -> None:
-        self.request = request
-        self.endpoint = request.path
-        asks_for_msgpack = "msgpack" in request.headers.get("Content-Type", "")
-        self.codec: Codec = MSGPACK if asks_for_msgpack or feed.is_binary_only else JSON
-        self.owner: str | None = None  # the account, once authenticated
-        trickle = Trickle(faults, feed.name, self)
-        self.outgoing = Outgoing(
-            socket, self.codec.is_binary, self.abort, most_bytes=most_waiting_bytes, trickle=trickle
+        super().__init__(
+            request,
+            socket,
+            feed.name,
+            faults,
+            speaks_msgpack=feed.is_binary_only,
+            most_waiting_bytes=most_waiting_bytes,
         )
+        self.endpoint = request.path
         self.subscription = Subscription(feed)
         self._select: Callable[..., list[bytes]] = select_articles if feed is NEWS else select
         self._waiting: list[bytes] = []
-
-    def abort(self) -> None:
-        """Cut the connection without a close frame."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How much waits to be sent."""
-        return self.outgoing.waiting_bytes
 
     def end_as_slow(self) -> None:
         """Say that it is too slow, and close."""

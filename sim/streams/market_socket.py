@@ -3,7 +3,6 @@
 import asyncio
 import copy
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +16,7 @@ from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
 from sim.streams.client import Client
 from sim.streams.feeds import Feed
+from sim.streams.handshake import refused
 from sim.streams.outgoing import CLOSE_S
 from sim.streams.pings import answer_ping
 from sim.streams.subscription import Wanted
@@ -61,7 +61,7 @@ class MarketStream:
             return
         written: dict[str, list[bytes | None]] = {}
         for client in self.clients:
-            if client.owner is not None:
+            if client.account is not None:
                 parts = client.selected(messages, written)
                 if parts:
                     self.sent += client.deliver(parts, self._terms.frame_messages)
@@ -73,13 +73,13 @@ class MarketStream:
             messages = [_moved(message, skew_ns) for message in messages]
         written: dict[str, list[bytes | None]] = {}
         for client in self.clients:
-            if client.owner is None:
+            if client.account is None:
                 continue
             selected = client.selected(messages, written)
-            parts = faulty.changed(self._faults, selected, self.feed.name, client.owner)
+            parts = faulty.changed(self._faults, selected, self.feed.name, client.account)
             parts = self._swaps.passed(client, parts) if parts else []
             if parts:
-                delay_ns = faulty.delay_ns(self._faults, self.feed.name, client.owner)
+                delay_ns = faulty.delay_ns(self._faults, self.feed.name, client.account)
                 self._deliver_in(client, parts, delay_ns)
 
     def _deliver_in(self, client: Client, parts: list[bytes], delay_ns: int) -> None:
@@ -105,8 +105,7 @@ class MarketStream:
         """One connection from its handshake to its end."""
         begun = opening(self._faults, self.feed.name)
         if begun.status is not None:
-            words = HTTPStatus(begun.status).phrase.lower()
-            return web.json_response({"message": words}, status=begun.status)
+            return refused(begun.status)
         socket = web.WebSocketResponse(
             timeout=CLOSE_S,
             max_msg_size=16 * 1024 * 1024,
@@ -127,7 +126,7 @@ class MarketStream:
             if "APCA-API-KEY-ID" in headers and not begun.silent:
                 self._authenticate(client, headers["APCA-API-KEY-ID"], headers.get("APCA-API-SECRET-KEY", ""))
             async for message in socket:
-                await answer_ping(socket, message, self._faults, self.feed.name, client.owner)
+                await answer_ping(socket, message, self._faults, self.feed.name, client.account)
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
                     data = message.data
                     self._receive(client, data.encode() if isinstance(data, str) else data)
@@ -139,7 +138,7 @@ class MarketStream:
         return socket
 
     def _time_out(self, client: Client) -> None:
-        if client.owner is None and client in self.clients:
+        if client.account is None and client in self.clients:
             client.finish(404)
 
     def _receive(self, client: Client, data: bytes) -> None:
@@ -148,7 +147,7 @@ class MarketStream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             client.error(400)
             return
-        struck = self._faults.strike("stream_error", stream=self.feed.name, account=client.owner)
+        struck = self._faults.strike("stream_error", stream=self.feed.name, account=client.account)
         if struck is not None:
             client.error(struck["code"])
             return
@@ -157,28 +156,28 @@ class MarketStream:
             self._authenticate(client, message.get("key"), message.get("secret"))
         elif action not in ("subscribe", "unsubscribe"):
             client.error(400)
-        elif client.owner is None:
+        elif client.account is None:
             client.error(401)
         else:
             self._subscribe(client, message, action == "subscribe")
 
     def _authenticate(self, client: Client, key: object, secret: object) -> None:
-        owner = self._keyring.owner(key, secret)
+        account = self._keyring.account(key, secret)
         others = any(
-            other.owner == owner and other.endpoint == client.endpoint
+            other.account == account and other.endpoint == client.endpoint
             for other in self.clients
             if other is not client
         )
-        if client.owner is not None:
+        if client.account is not None:
             client.error(403)
-        elif owner is None:
+        elif account is None:
             client.error(402)
         elif self._terms.is_free and client.endpoint in self.feed.paid_paths:
             client.error(409)
-        elif others or is_one_too_many(self._faults, self.feed.name, owner):
+        elif others or is_one_too_many(self._faults, self.feed.name, account):
             client.error(406)
         else:
-            client.owner = owner
+            client.account = account
             client.tell({"T": "success", "msg": "authenticated"})
 
     def _subscribe(self, client: Client, message: dict[str, Any], adds: bool) -> None:

@@ -26,7 +26,7 @@ class Swaps:
         held = self._held.pop(client, None)
         if held is not None:
             return [*parts, held]
-        about = {"stream": self._stream, "account": client.owner}
+        about = {"stream": self._stream, "account": client.account}
         if len(parts) != 1 or not self._faults.strike("out_of_order_messages", **about):
             return parts
         (held,) = parts

@@ -1,7 +1,6 @@
 """The trade_updates websocket: JSON in binary frames, one connection, nothing replayed."""
 
 import asyncio
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -15,9 +14,10 @@ from sim.faults.faults import Faults
 from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
 from sim.streams.codecs import JSON, MSGPACK
-from sim.streams.outgoing import CLOSE_S, Outgoing
+from sim.streams.handshake import refused
+from sim.streams.outgoing import CLOSE_S
 from sim.streams.pings import answer_ping
-from sim.streams.trickle import Trickle
+from sim.streams.reader import Reader
 from sim.times import rfc3339
 
 STREAM = "trade_updates"
@@ -39,33 +39,12 @@ def update_json(update: Update) -> dict[str, Any]:
     return {"stream": STREAM, "data": data}
 
 
-class Listener:
-    """One connection."""
+class Listener(Reader):
+    """One connection; slow ones are closed without a word, for which this stream has none."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, faults: Faults) -> None:
-        self.request = request
-        self.codec = MSGPACK if "msgpack" in request.headers.get("Content-Type", "") else JSON
-        self.owner: str | None = None  # the account, once authorized
-        self.outgoing = Outgoing(socket, True, self.abort, trickle=Trickle(faults, STREAM, self))
+        super().__init__(request, socket, STREAM, faults, writes_binary=True)
         self.listens = False
-
-    def abort(self) -> None:
-        """Cut the connection without a close frame."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How much waits to be sent."""
-        return self.outgoing.waiting_bytes
-
-    def end_as_slow(self) -> None:
-        """Close, since it does not read; this stream has no words for it."""
-        self.outgoing.finish(None)
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send one message."""
-        self.outgoing.put(self.codec.control(message))
 
 
 class UpdatesStream:
@@ -78,18 +57,18 @@ class UpdatesStream:
         self._clock = clock
         self._held: dict[str, dict[str, Any]] = {}
 
-    def publish(self, owner: str, updates: list[Update]) -> None:
+    def publish(self, account: str, updates: list[Update]) -> None:
         """Send an account's updates to who listens; duplicated, swapped or lost, as the faults will."""
         for update in updates:
             message = update_json(update)
-            if self._faults.strike("out_of_order_updates", account=owner):
-                earlier = self._held.pop(owner, None)
+            if self._faults.strike("out_of_order_updates", account=account):
+                earlier = self._held.pop(account, None)
                 if earlier is None:
-                    self._hold(owner, message)
+                    self._hold(account, message)
                     continue
-                self._send(owner, message)
+                self._send(account, message)
                 message = earlier
-            self._send(owner, message)
+            self._send(account, message)
 
     async def close(self) -> None:
         """End every connection with a close frame."""
@@ -99,11 +78,11 @@ class UpdatesStream:
         """One connection from its handshake to its end."""
         begun = opening(self._faults, STREAM)
         if begun.status is not None:
-            return _refused(begun.status)
+            return refused(begun.status)
         # Who comes is not known yet; where every account has its listener, one more is too many.
-        is_taken = {listener.owner for listener in self.listeners} >= self._keyring.owners
+        is_taken = {listener.account for listener in self.listeners} >= self._keyring.accounts
         if is_taken:
-            return _refused(429)
+            return refused(429)
         socket = web.WebSocketResponse(
             timeout=CLOSE_S, max_msg_size=1024 * 1024, compress=begun.compress, autoping=False
         )
@@ -113,7 +92,7 @@ class UpdatesStream:
         self.listeners.append(listener)
         try:
             async for message in socket:
-                await answer_ping(socket, message, self._faults, STREAM, listener.owner)
+                await answer_ping(socket, message, self._faults, STREAM, listener.account)
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
                     data = message.data
                     self._receive(listener, data.encode() if isinstance(data, str) else data)
@@ -122,26 +101,26 @@ class UpdatesStream:
             sender.cancel()
         return socket
 
-    def _hold(self, owner: str, message: dict[str, Any]) -> None:
-        self._held[owner] = message
-        self._clock.call_at(self._clock.now_ns() + HOLD_NS, lambda: self._let_go(owner, message))
+    def _hold(self, account: str, message: dict[str, Any]) -> None:
+        self._held[account] = message
+        self._clock.call_at(self._clock.now_ns() + HOLD_NS, lambda: self._let_go(account, message))
 
-    def _let_go(self, owner: str, message: dict[str, Any]) -> None:
-        if self._held.get(owner) is message:
-            del self._held[owner]
-            self._send(owner, message)
+    def _let_go(self, account: str, message: dict[str, Any]) -> None:
+        if self._held.get(account) is message:
+            del self._held[account]
+            self._send(account, message)
 
-    def _send(self, owner: str, message: dict[str, Any]) -> None:
-        changed = faulty.changed(self._faults, message, owner)
-        delay_ns = faulty.delay_ns(self._faults, owner) if changed else 0
+    def _send(self, account: str, message: dict[str, Any]) -> None:
+        changed = faulty.changed(self._faults, message, account)
+        delay_ns = faulty.delay_ns(self._faults, account) if changed else 0
         if delay_ns:
-            self._clock.call_at(self._clock.now_ns() + delay_ns, lambda: self._tell(owner, changed))
+            self._clock.call_at(self._clock.now_ns() + delay_ns, lambda: self._tell(account, changed))
         else:
-            self._tell(owner, changed)
+            self._tell(account, changed)
 
-    def _tell(self, owner: str, messages: list[dict[str, Any]]) -> None:
+    def _tell(self, account: str, messages: list[dict[str, Any]]) -> None:
         for listener in self.listeners:
-            if listener.listens and listener.owner == owner:
+            if listener.listens and listener.account == account:
                 for message in messages:
                     listener.tell(message)
 
@@ -153,12 +132,12 @@ class UpdatesStream:
         if action in ("authenticate", "auth"):
             key = fields.get("key_id", message.get("key"))
             secret = fields.get("secret_key", message.get("secret"))
-            owner = self._keyring.owner(key, secret)
-            has_one = any(other.owner == owner for other in self.listeners if other is not listener)
-            listener.owner = None if has_one or is_one_too_many(self._faults, STREAM, owner) else owner
-            status = "unauthorized" if listener.owner is None else "authorized"
+            account = self._keyring.account(key, secret)
+            has_one = any(other.account == account for other in self.listeners if other is not listener)
+            listener.account = None if has_one or is_one_too_many(self._faults, STREAM, account) else account
+            status = "unauthorized" if listener.account is None else "authorized"
             listener.tell({"stream": "authorization", "data": {"status": status, "action": "authenticate"}})
-        elif action == "listen" and listener.owner is not None:
+        elif action == "listen" and listener.account is not None:
             streams = fields.get("streams")
             streams = [STREAM] if isinstance(streams, list) and STREAM in streams else []
             listener.listens = bool(streams)
@@ -167,10 +146,6 @@ class UpdatesStream:
             listener.tell({"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}})
         else:
             listener.tell({"stream": "error", "data": {"error_message": "invalid action"}})
-
-
-def _refused(status: int) -> web.Response:
-    return web.json_response({"message": HTTPStatus(status).phrase.lower()}, status=status)
 
 
 def _read(data: bytes) -> dict[str, Any]:

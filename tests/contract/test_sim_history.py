@@ -29,20 +29,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def stocks(simulator: Simulator) -> Iterator[StockHistoricalDataClient]:
-    client = simulator.stock_data_client()
-    yield client
-    client._session.close()
-
-
-@pytest.fixture
-def coins(simulator: Simulator) -> Iterator[CryptoHistoricalDataClient]:
-    client = simulator.crypto_data_client()
-    yield client
-    client._session.close()
-
-
 def all_trades(stocks: StockHistoricalDataClient, symbol: str = "AAPL") -> list[Any]:
     found = stocks.get_stock_trades(StockTradesRequest(symbol_or_symbols=symbol))
     assert isinstance(found, TradeSet)

@@ -33,20 +33,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def stocks(simulator: Simulator) -> Iterator[StockHistoricalDataClient]:
-    client = simulator.stock_data_client()
-    yield client
-    client._session.close()
-
-
-@pytest.fixture
-def coins(simulator: Simulator) -> Iterator[CryptoHistoricalDataClient]:
-    client = simulator.crypto_data_client()
-    yield client
-    client._session.close()
-
-
 def test_the_newest_are_the_last_of_history(simulator: Simulator, stocks: StockHistoricalDataClient) -> None:
     found = stocks.get_stock_trades(StockTradesRequest(symbol_or_symbols="AAPL"))
     assert isinstance(found, TradeSet)

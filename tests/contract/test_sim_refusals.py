@@ -28,15 +28,10 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    before = settings(made)
-    yield made
-    made.set_account_configurations(before)
-    made.cancel_orders()
-    made.close_all_positions()
-    simulator.wait_until(lambda: not made.get_all_positions(), "no positions are left")
-    made._session.close()
+def client(client: TradingClient) -> Iterator[TradingClient]:
+    before = settings(client)
+    yield client
+    client.set_account_configurations(before)
 
 
 def settings(client: TradingClient) -> AccountConfiguration:

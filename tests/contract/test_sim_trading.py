@@ -31,16 +31,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    yield made
-    made.cancel_orders()
-    made.close_all_positions()
-    simulator.wait_until(lambda: not made.get_all_positions(), "no positions are left")
-    made._session.close()
-
-
 def filled(simulator: Simulator, client: TradingClient, order: object) -> Order:
     assert isinstance(order, Order)
 

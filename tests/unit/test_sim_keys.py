@@ -7,15 +7,15 @@ FIRST, SECOND = ApiKey("PK1", "one"), ApiKey("PK2", "two")
 
 def test_a_key_opens_its_own_account() -> None:
     ring = Keyring([FIRST, SECOND])
-    assert ring.owner("PK1", "one") == "PK1"
-    assert ring.owner("PK2", "two") == "PK2"
+    assert ring.account("PK1", "one") == "PK1"
+    assert ring.account("PK2", "two") == "PK2"
 
 
 def test_nothing_else_opens_any() -> None:
     ring = Keyring([FIRST, SECOND])
     wrong = [("PK1", "two"), ("PK2", "one"), ("PK1", None), (None, None), ("", ""), ("PK1\none", ""), (1, 2)]
-    assert [ring.owner(key, secret) for key, secret in wrong] == [None] * len(wrong)
-    assert ring.owner("\ud800", "\udfff") is None
+    assert [ring.account(key, secret) for key, secret in wrong] == [None] * len(wrong)
+    assert ring.account("\ud800", "\udfff") is None
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -1,0 +1,34 @@
+"""alpaca-py's clients of the simulator that a module has started."""
+
+from collections.abc import Iterator
+
+import pytest
+from alpaca.data.historical.crypto import CryptoHistoricalDataClient
+from alpaca.data.historical.stock import StockHistoricalDataClient
+from alpaca.trading.client import TradingClient
+from simulator import Simulator
+
+
+@pytest.fixture
+def stocks(simulator: Simulator) -> Iterator[StockHistoricalDataClient]:
+    client = simulator.stock_data_client()
+    yield client
+    client._session.close()
+
+
+@pytest.fixture
+def coins(simulator: Simulator) -> Iterator[CryptoHistoricalDataClient]:
+    client = simulator.crypto_data_client()
+    yield client
+    client._session.close()
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Iterator[TradingClient]:
+    """One that leaves neither orders nor positions behind."""
+    made = simulator.trading_client()
+    yield made
+    made.cancel_orders()
+    made.close_all_positions()
+    simulator.wait_until(lambda: not made.get_all_positions(), "no positions are left")
+    made._session.close()
