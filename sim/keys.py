@@ -13,8 +13,11 @@ class ApiKey:
     secret: str = field(repr=False)
 
 
+OAUTH = "oauth"  # what stands in a key's place where the secret is an OAuth token
+
+
 class Keyring:
-    """The keys of every account."""
+    """The keys of every account; its secret serves as an account's OAuth token too."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = tuple(keys)
@@ -28,6 +31,7 @@ class Keyring:
         given = f"{key}\n{secret}".encode(errors="surrogatepass")
         found: str | None = None
         for one in self._keys:
-            if hmac.compare_digest(given, f"{one.key}\n{one.secret}".encode()):
+            name = OAUTH if key == OAUTH else one.key
+            if hmac.compare_digest(given, f"{name}\n{one.secret}".encode()):
                 found = one.key
         return found

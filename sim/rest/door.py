@@ -16,7 +16,7 @@ from sim.clock import Clock
 from sim.faults.faults import Faults
 from sim.faults.messages import skew_ns
 from sim.faults.requests import Treatment, groups, latency_ms, treat
-from sim.keys import Keyring
+from sim.keys import OAUTH, Keyring
 from sim.refusals import Refused
 from sim.rest.connection import refusal
 from sim.rest.mistreatment import cut_short, mistreated
@@ -146,7 +146,7 @@ async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _given(request: web.Request) -> tuple[str | None, str | None]:
-    """Key and secret from Alpaca's headers or from basic authentication."""
+    """Key and secret from Alpaca's headers, from basic authentication, or an OAuth token."""
     headers = request.headers
     authorization = headers.get("Authorization", "")
     if authorization.startswith("Basic "):
@@ -156,4 +156,6 @@ def _given(request: web.Request) -> tuple[str | None, str | None]:
             return "", ""
         key, _, secret = text.partition(":")
         return key, secret
+    if authorization.startswith("Bearer "):
+        return OAUTH, authorization[7:]
     return headers.get("APCA-API-KEY-ID"), headers.get("APCA-API-SECRET-KEY")

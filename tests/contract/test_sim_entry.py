@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from alpaca.trading.client import TradingClient
 from simulator import Simulator
 
 
@@ -29,6 +30,12 @@ def test_basic_authentication_is_understood(simulator: Simulator) -> None:
         f"{simulator.trading_url}/v2/account", auth=(simulator.key, simulator.secret), timeout=10
     )
     assert answer.status_code == 200
+
+
+def test_an_oauth_token_opens_its_account(simulator: Simulator) -> None:
+    client = TradingClient(oauth_token=simulator.secret, url_override=simulator.trading_url)
+    assert client.get_account() == simulator.trading_client().get_account()
+    client._session.close()
 
 
 def test_a_body_that_is_no_order_is_refused(simulator: Simulator) -> None:
