@@ -77,7 +77,7 @@ class Venue:
         """
         if self._was_halted:
             messages = [message for message in messages if not self.market.is_halted(message.symbol)]
-        if self._generator is not None and self._is_closed(now_ns):
+        if self.is_closed(now_ns):
             messages = [message for message in messages if "/" in message.symbol]
         played: list[TimedMessage] = []
         for message in messages:
@@ -95,6 +95,18 @@ class Venue:
                 if broker.is_working(message.symbol):
                     self._tell(broker, message, now_ns)
         return played
+
+    def is_closed(self, now_ns: int) -> bool:
+        """Whether shares trade nowhere now, not even before or after the session; a tape plays at any time.
+
+        Asked often.
+        """
+        if self._generator is None or self._hours.never_closes:
+            return False
+        if now_ns >= self._phase_ends_ns:
+            self._phase = self._hours.phase(now_ns)
+            self._phase_ends_ns = self._hours.next_boundary_ns(now_ns)
+        return self._phase is Phase.CLOSED
 
     def halt(self, symbol: str) -> None:
         """Trading in the symbol stops: its orders wait."""
@@ -146,15 +158,6 @@ class Venue:
         if not is_open:
             self.market.bars.amend(symbol, start_ns, amended)
         return amended
-
-    def _is_closed(self, now_ns: int) -> bool:
-        """Whether shares trade nowhere now, not even before or after the session. Asked often."""
-        if self._hours.never_closes:
-            return False
-        if now_ns >= self._phase_ends_ns:
-            self._phase = self._hours.phase(now_ns)
-            self._phase_ends_ns = self._hours.next_boundary_ns(now_ns)
-        return self._phase is Phase.CLOSED
 
     def _tell(self, broker: Broker, message: Message, now_ns: int) -> None:
         symbol = message.symbol

@@ -164,7 +164,12 @@ class MarketEvents:
             self._streams.send_article(article)
 
     def invent_mistake(self, rng: random.Random) -> None:
-        """A drawn share's last trade is corrected or cancelled, or a trade of it comes late."""
+        """A drawn share's last trade is corrected or cancelled, or a trade of it comes late.
+
+        At night, nobody finds mistakes.
+        """
+        if self._venue.is_closed(self._clock.now_ns()):
+            return
         traded = [
             symbol
             for symbol in self._floor.symbols()

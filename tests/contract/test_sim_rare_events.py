@@ -68,3 +68,16 @@ async def test_mistakes_and_news_come_by_themselves_and_again_in_another_run_of_
     assert 2 <= kinds.count("n") <= 15
     assert first == (await run("5"))[0]
     assert first != (await run("6"))[0]
+
+
+def test_nobody_makes_mistakes_at_night() -> None:
+    arguments = ("--virtual-time", "--hours", "exchange", "--start", "2026-01-05T19:59:00-05:00")
+    with Simulator.start(
+        *arguments, "--symbols", "AAPL", "--rate", "2", "--mistakes-per-minute", "20"
+    ) as night:
+        night.advance(6 * 3600)
+        headers = {"APCA-API-KEY-ID": night.key, "APCA-API-SECRET-KEY": night.secret}
+        url = f"{night.data_url}/v2/stocks/AAPL/trades?start=2026-01-05"
+        trades = requests.get(url, headers=headers, timeout=10).json()["trades"]
+    assert {trade["t"][:10] for trade in trades} == {"2026-01-06"}
+    assert max(trade["t"] for trade in trades) <= "2026-01-06T01:00:00Z"
