@@ -25,10 +25,15 @@ def coins(simulator: Simulator) -> Iterator[CryptoHistoricalDataClient]:
 
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[TradingClient]:
-    """One that leaves neither orders nor positions behind."""
     made = simulator.trading_client()
     yield made
-    made.cancel_orders()
-    made.close_all_positions()
-    simulator.wait_until(lambda: not made.get_all_positions(), "no positions are left")
     made._session.close()
+
+
+@pytest.fixture
+def left_tidy(simulator: Simulator, client: TradingClient) -> Iterator[None]:
+    """Neither orders nor positions are left behind."""
+    yield
+    client.cancel_orders()
+    client.close_all_positions()
+    simulator.wait_until(lambda: not client.get_all_positions(), "no positions are left")

@@ -19,6 +19,8 @@ from alpaca.trading.requests import (
 )
 from simulator import Simulator
 
+pytestmark = pytest.mark.usefixtures("left_tidy")
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
@@ -26,15 +28,6 @@ def simulator() -> Iterator[Simulator]:
         "--requests-per-minute", "100000", "--partial-chance", "0", "--rate", "20"
     ) as started:
         yield started
-
-
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    yield made
-    made.close_all_positions(cancel_orders=True)
-    simulator.wait_until(lambda: not made.get_all_positions(), "no positions are left")
-    made._session.close()
 
 
 class Held:

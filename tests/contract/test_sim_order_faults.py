@@ -34,13 +34,6 @@ def no_faults(simulator: Simulator) -> Iterator[None]:
 
 
 @pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    yield made
-    made._session.close()
-
-
-@pytest.fixture
 async def heard(simulator: Simulator) -> AsyncIterator[list[TradeUpdate]]:
     """What an unmodified TradingStream hears, parsed."""
     updates: list[TradeUpdate] = []

@@ -35,13 +35,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    yield made
-    made._session.close()
-
-
 def submit(simulator: Simulator, client: TradingClient, request: Any) -> Order:
     """Submit, and let the order be put to work."""
     order = client.submit_order(request)

@@ -24,13 +24,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[TradingClient]:
-    made = simulator.trading_client()
-    yield made
-    made._session.close()
-
-
 def limit(client: TradingClient, limit_price: float) -> Order:
     request = LimitOrderRequest(symbol="AAPL", qty=100, side=BUY, time_in_force=DAY, limit_price=limit_price)
     made = client.submit_order(request)

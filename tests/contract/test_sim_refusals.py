@@ -27,10 +27,11 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.fixture
-def client(client: TradingClient) -> Iterator[TradingClient]:
+@pytest.fixture(autouse=True)
+def same_settings(left_tidy: None, client: TradingClient) -> Iterator[None]:
+    """Put back before positions are closed, which settings may forbid."""
     before = settings(client)
-    yield client
+    yield
     client.set_account_configurations(before)
 
 

@@ -22,6 +22,8 @@ from alpaca.trading.requests import (
 )
 from simulator import Simulator
 
+pytestmark = pytest.mark.usefixtures("left_tidy")
+
 DAY, GTC = TimeInForce.DAY, TimeInForce.GTC
 
 

@@ -20,7 +20,12 @@ def test_nothing_else_opens_any() -> None:
 
 def test_an_oauth_token_opens_its_own_account() -> None:
     ring = Keyring([FIRST, SECOND])
-    assert [ring.owner("oauth", token) for token in ("one", "two", "three", "")] == ["PK1", "PK2", None, None]
+    assert [ring.account("oauth", token) for token in ("one", "two", "three", "")] == [
+        "PK1",
+        "PK2",
+        None,
+        None,
+    ]
 
 
 def test_a_secret_is_not_shown() -> None:
