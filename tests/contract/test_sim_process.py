@@ -148,10 +148,9 @@ async def test_kept_times_make_a_history_of_then(tmp_path: Path) -> None:
 async def test_a_rate_means_that_many_messages(rate: str) -> None:
     with Simulator.start("--rate", rate) as simulator:
         heard = await hear_trades(simulator, int(rate) // 4)
-        played = simulator.state()["messages_played"]
     seconds = (_ns(heard[-1]["t"]) - _ns(heard[0]["t"])) / 1e9
-    assert seconds > 0.2
-    assert played / (seconds + 0.3) < int(rate) * 1.3
+    # A quarter of the messages are trades, drawn by chance; their times do not depend on how busy a machine is.
+    assert 0.6 < len(heard) / seconds / (int(rate) / 4) < 1.6
 
 
 def _ns(text: str) -> int:
