@@ -1,9 +1,20 @@
-"""An account kept by who only listens: orders, cash and positions folded from trade updates alone."""
+"""An account kept by who only listens: orders, cash and positions folded from what is told of fills."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from sim.broker.ledger import EXACT, Fill
+
 ENDED = frozenset({"filled", "canceled", "expired", "replaced", "rejected"})
+
+
+def positions_after(fills: Iterable[Fill]) -> dict[str, Decimal]:
+    """The signed quantities that the fills leave, by symbol, without zeros."""
+    held: dict[str, Decimal] = {}
+    for fill in fills:
+        held[fill.symbol] = EXACT.add(held.get(fill.symbol, Decimal(0)), fill.signed_qty)
+    return {symbol: qty for symbol, qty in held.items() if qty}
 
 
 class Books:

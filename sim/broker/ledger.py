@@ -41,14 +41,6 @@ def cash_after(opening_cash: Decimal, fills: Iterable[Fill]) -> Decimal:
     return cash
 
 
-def positions_after(fills: Iterable[Fill]) -> dict[str, Decimal]:
-    """The signed quantities that the fills leave, by symbol, without zeros."""
-    held: dict[str, Decimal] = {}
-    for fill in fills:
-        held[fill.symbol] = EXACT.add(held.get(fill.symbol, ZERO), fill.signed_qty)
-    return {symbol: qty for symbol, qty in held.items() if qty}
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One fill and what it left: the cash, the signed position, and the profit that it made real."""

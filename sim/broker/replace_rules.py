@@ -38,13 +38,13 @@ def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticke
         (request.trail, had_trail),
         (request.time_in_force, old.time_in_force),
     ]
-    if all(wanted is None or wanted == had for wanted, had in asked):
+    if not any(_differs(wanted, had) for wanted, had in asked):
         raise invalid("order parameters are not changed")
     if old.order_class:
         # A leg follows its parent, and a parent its legs: only prices can be changed.
-        if request.qty not in (None, old.qty):
+        if _differs(request.qty, old.qty):
             raise invalid("qty cannot be changed for advanced orders")
-        if request.time_in_force not in (None, old.time_in_force):
+        if _differs(request.time_in_force, old.time_in_force):
             raise invalid("time_in_force cannot be changed for advanced orders")
     if request.trail is not None and old.type != "trailing_stop":
         raise invalid(f"{old.type.replace('_', ' ')} orders must not have trail")
@@ -61,6 +61,13 @@ def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticke
         position_intent=None,
     )
     return checked(changed)
+
+
+def _differs(wanted: Decimal | str | None, had: Decimal | str | None) -> bool:
+    """Whether something else is wanted; a signalling NaN, which a body may hold, cannot even be compared."""
+    if isinstance(wanted, Decimal) and not wanted.is_finite():
+        return True
+    return wanted is not None and wanted != had
 
 
 def _either(wanted: Decimal | None, had: Decimal | None) -> Decimal | None:

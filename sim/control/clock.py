@@ -44,7 +44,7 @@ class ClockRoutes:
         wanted = await body_as(AdvanceRequest, request, "{seconds}")
         if not isinstance(self._clock, VirtualClock):
             raise InvalidInput("the clock is the wall's, which cannot be advanced; start with --virtual-time")
-        if not 0 <= wanted.seconds <= LONGEST_ADVANCE_S:
+        if not wanted.seconds.is_finite() or not 0 <= wanted.seconds <= LONGEST_ADVANCE_S:
             raise InvalidInput(f"seconds is {wanted.seconds}; allowed: 0 to {LONGEST_ADVANCE_S}")
         async with self._advancing:
             until_ns = self._clock.now_ns() + int(wanted.seconds * SECOND_NS)

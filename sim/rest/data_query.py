@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sim.exchange.assets import is_plausible
 from sim.exchange.hours import new_york
 from sim.refusals import Refused
+from sim.rest.trading_query import FALSE, TRUE
 from sim.times import SECOND_NS, parse_ns
 
 Query = Mapping[str, str]
@@ -28,8 +29,6 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _PAIR = "^[A-Z]+/[A-Z]+$"
 _LETTERS = re.compile(r"[A-Z]+(\.[A-Z]+)?")
 LAST_SECOND_NS = 253_402_300_799 * SECOND_NS  # of the year 9999
@@ -122,10 +121,10 @@ def is_descending(query: Query, default: str = "asc") -> bool:
 def is_true(query: Query, name: str) -> bool:
     """Whether a flag is set; alpaca-py writes True, others true."""
     text = query.get(name, "false")
-    if text not in _TRUE + _FALSE:
+    if text not in TRUE | FALSE:
         words = f'strconv.ParseBool: parsing "{text}": invalid syntax'
         raise _malformed(name, f"error binding string parameter: {words}")
-    return text in _TRUE
+    return text in TRUE
 
 
 def window(

@@ -9,13 +9,13 @@ from aiohttp import ClientConnectionResetError, web
 from sim.accounts.desk import Desk, Desks
 from sim.broker.activities import activity_event_json
 from sim.broker.event_log import Event, EventLog, is_ulid
+from sim.broker.update_json import update_json
 from sim.clock import Clock
 from sim.refusals import malformed
 from sim.rest import trading_query as asked
 from sim.rest.door import ACCOUNT
 from sim.rest.event_stream import EventStream, Range
 from sim.rest.trading_query import Query
-from sim.streams.updates_socket import update_json
 from sim.times import rfc3339
 
 TRADES = ("/v2/events/trades", "/v2beta1/events/trades")  # the second is the older name of the first
@@ -46,8 +46,7 @@ class EventRoutes:
         account_id = desk.brokerage.account_id
 
         def body(event: Event) -> dict[str, Any]:
-            found: dict[str, Any] = update_json(event.update)["data"]
-            return found | {"account_id": account_id} | _own(event)
+            return update_json(event.update) | {"account_id": account_id} | _own(event)
 
         return await self._listen(request, desk, self._trades[desk.key], body)
 

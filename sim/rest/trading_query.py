@@ -13,8 +13,8 @@ from sim.times import parse_ns
 Query = Mapping[str, str]
 
 # What Go's ParseBool takes; alpaca-py writes True and False.
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _MOST_DIGITS = 18
 _FINEST_EXPONENT = -9
 _LARGEST = Decimal(1_000_000_000)
@@ -33,9 +33,9 @@ def count(query: Query, name: str, default: int, most: int) -> int:
 def truth(query: Query, name: str) -> bool:
     """Whether a flag is set; raises Refused (422) where it is neither true nor false."""
     text = query.get(name)
-    if not text or text in _FALSE:
+    if not text or text in FALSE:
         return False
-    if text not in _TRUE:
+    if text not in TRUE:
         raise malformed(f"invalid {name} {text}; allowed: true, false")
     return True
 

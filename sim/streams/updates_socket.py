@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from sim.amounts import plain
+from sim.broker.update_json import update_json
 from sim.broker.updates import Update
 from sim.clock import Clock
 from sim.faults import updates as faulty
@@ -18,25 +18,9 @@ from sim.streams.handshake import refused
 from sim.streams.outgoing import CLOSE_S
 from sim.streams.pings import answer_ping
 from sim.streams.reader import Reader
-from sim.times import rfc3339
 
 STREAM = "trade_updates"
 HOLD_NS = 50_000_000  # how long an update waits for a partner to change places with
-
-
-def update_json(update: Update) -> dict[str, Any]:
-    """The update in Alpaca's envelope; price, quantities only on fills, as strings."""
-    data: dict[str, Any] = {
-        "event": update.event,
-        "execution_id": update.execution_id,
-        "order": update.order,
-        "timestamp": rfc3339(update.at_ns),
-    }
-    if update.fill is not None and update.position_qty is not None:
-        data["price"] = plain(update.fill.price)
-        data["qty"] = plain(update.fill.qty)
-        data["position_qty"] = plain(update.position_qty)
-    return {"stream": STREAM, "data": data}
 
 
 class Listener(Reader):
@@ -60,7 +44,7 @@ class UpdatesStream:
     def publish(self, account: str, updates: list[Update]) -> None:
         """Send an account's updates to who listens; duplicated, swapped or lost, as the faults will."""
         for update in updates:
-            message = update_json(update)
+            message = {"stream": STREAM, "data": update_json(update)}
             if self._faults.strike("out_of_order_updates", account=account):
                 earlier = self._held.pop(account, None)
                 if earlier is None:

@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from account_books import positions_after
 from floor import NOON_NS, OPENING_CASH, Floor
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from sim.amounts import CENT
-from sim.broker.ledger import cash_after, positions_after
+from sim.broker.ledger import cash_after
 from sim.broker.matching import collar
 from sim.broker.orders import OPEN, Order, Ticket
 from sim.broker.sessions import may_work

@@ -1,12 +1,15 @@
-"""The clock over REST: New York's time, with the offset of the season."""
+"""The clock over REST, New York's time with the offset of the season; and over the control endpoint."""
 
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp.test_utils import make_mocked_request
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from sim.clock import VirtualClock
+from sim.control.clock import ClockRoutes
+from sim.control.door import say_what_is_wrong
 from sim.exchange.hours import MarketHours
 from sim.rest.calendar import CalendarRoutes
 from sim.times import parse_ns
@@ -56,3 +59,18 @@ async def test_a_market_that_never_closes_is_open_on_sundays() -> None:
     found = await shown("2026-01-04T15:00:00Z", never_closes=True)
     assert found["is_open"]
     assert found["next_close"] == "2026-01-05T16:00:00-05:00"
+
+
+@pytest.mark.parametrize("seconds", [-1, 1e12, "NaN", "sNaN", "Infinity", "soon", None])
+async def test_time_that_cannot_pass_is_refused(seconds: object) -> None:
+    async def settle() -> None:
+        return
+
+    clock = VirtualClock(0)
+    app = web.Application(middlewares=[say_what_is_wrong])
+    app.add_routes(ClockRoutes(clock, settle).routes())
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.post("/clock", json={"seconds": seconds})
+        assert answer.status == 400
+        assert "seconds" in (await answer.json())["message"]
+    assert clock.now_ns() == 0

@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from account_books import positions_after
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.broker.brokerage import Brokerage
-from sim.broker.ledger import EXACT, Fill, Ledger, cash_after, positions_after
+from sim.broker.ledger import EXACT, Fill, Ledger, cash_after
 from sim.broker.ledger_json import ledger_json
 from sim.broker.orders import Ticket
 from sim.exchange.assets import made_up

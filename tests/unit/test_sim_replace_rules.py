@@ -99,6 +99,14 @@ def test_what_may_not_be_changed_is_refused(
     assert refused.value.status == 422
 
 
+@pytest.mark.parametrize("field", ["qty", "limit_price", "stop_price", "trail"])
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity"])
+def test_what_is_no_amount_is_refused(field: str, amount: str) -> None:
+    with pytest.raises(Refused) as refused:
+        replaced(working(), asked(**{field: amount}), "new")
+    assert refused.value.status == 422
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [
