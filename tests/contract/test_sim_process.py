@@ -16,6 +16,8 @@ from alpaca.data.timeframe import TimeFrame
 from simulator import ROOT, Simulator
 from websockets.asyncio.client import ClientConnection, connect
 
+from sim.times import SECOND_NS, parse_ns
+
 KEYS = [
     "trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url", "control_url",
     "key", "secret",
@@ -148,13 +150,7 @@ async def test_kept_times_make_a_history_of_then(tmp_path: Path) -> None:
 async def test_a_rate_means_that_many_messages(rate: str) -> None:
     with Simulator.start("--rate", rate) as simulator:
         heard = await hear_trades(simulator, int(rate) // 4)
-    seconds = (_ns(heard[-1]["t"]) - _ns(heard[0]["t"])) / 1e9
+    seconds = (parse_ns(heard[-1]["t"]) - parse_ns(heard[0]["t"])) / SECOND_NS
     # A quarter of the messages are trades, and five of six symbols are shares. Chance draws them: of 250 trades
     # one in a million runs is a third off. Their times do not depend on how busy a machine is.
     assert 2 / 3 < len(heard) / seconds / (int(rate) / 4 * 5 / 6) < 3 / 2
-
-
-def _ns(text: str) -> int:
-    hours, minutes, rest = text[11:-1].split(":")
-    seconds, fraction = rest.split(".")
-    return (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1_000_000_000 + int(fraction)
