@@ -111,6 +111,12 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
             assert not rest, f"{named(path)} holds code"
 
 
+def test_every_package_is_installed() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    found = {named(path.parent).replace("/", ".") for path in OURS if path.name == "__init__.py"}
+    assert set(config["tool"]["setuptools"]["packages"]) == found
+
+
 def _undocumented(path: Path) -> Iterator[str]:
     for node in tree(path).body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
