@@ -151,6 +151,6 @@ async def test_a_rate_means_that_many_messages(rate: str) -> None:
     with Simulator.start("--rate", rate) as simulator:
         heard = await hear_trades(simulator, int(rate) // 4)
     seconds = (parse_ns(heard[-1]["t"]) - parse_ns(heard[0]["t"])) / SECOND_NS
-    # A quarter of the messages are trades, and five of six symbols are shares; the seed draws them. Their times
-    # do not depend on how busy a machine is.
+    # A quarter of the messages are trades, and five of six symbols are shares; the seed draws them. Their
+    # times do not depend on how busy a machine is.
     assert 2 / 3 < len(heard) / seconds / (int(rate) / 4 * 5 / 6) < 3 / 2
