@@ -23,6 +23,7 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "connection_limit": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
     "stale_session": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
     "handshake_429": {"stream": _ALL_STREAMS, "count": _A_FEW, "seconds": _SHORT_S},
+    "no_deflate": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
     "no_pong": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
     "slow_client": {"stream": _ALL_STREAMS},
     "end_events": {},
