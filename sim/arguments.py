@@ -84,6 +84,7 @@ def _add_accounts(made: argparse.ArgumentParser) -> None:
     add("--secret", help="API secret (default: $SIM_SECRET_KEY, or a new one each run)")
     add("--partial-chance", default="0.1", help="how often a fill is partial, 0 to 1 (default 0.1)")
     add("--fractional", default="any", help="fractions of shares by any order (default) or market alone")
+    add("--pending-new-updates", action="store_true", help="tell of each order's pending_new before its new")
 
 
 def _add_edges(made: argparse.ArgumentParser) -> None:
@@ -142,6 +143,7 @@ def read(argv: list[str] | None) -> Settings:
         is_virtual=given.virtual_time,
         never_closes=given.hours == "always",
         fractions_at_market_only=given.fractional == "market",
+        tells_pending_new=given.pending_new_updates,
         partial_chance=_number("--partial-chance", given.partial_chance, 0, 1),
         requests_per_minute=_whole("--requests-per-minute", given.requests_per_minute, 1, 10_000_000),
         data_requests_per_minute=_whole(

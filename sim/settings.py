@@ -30,6 +30,7 @@ class Settings:
     is_virtual: bool
     never_closes: bool
     fractions_at_market_only: bool
+    tells_pending_new: bool
     partial_chance: float
     requests_per_minute: int
     data_requests_per_minute: int

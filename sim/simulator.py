@@ -146,7 +146,7 @@ class Simulator:
             partial_chance=settings.partial_chance,
         )
         brokerage.account.fractions_at_market_only = settings.fractions_at_market_only
-        return Desk(
+        desk = Desk(
             key.key,
             brokerage,
             self._assets,
@@ -156,6 +156,8 @@ class Simulator:
             self._clock,
             self._new_id,
         )
+        desk.tells_pending_new = settings.tells_pending_new
+        return desk
 
     def application(self) -> web.Application:
         """Trading, data and their websockets."""

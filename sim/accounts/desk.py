@@ -23,7 +23,8 @@ class Desk:
     """Takes requests that change one account's orders, and publishes what follows after the answer has left.
 
     `key` is the account's API key, which names it; `history` is every update so far, oldest first, whether
-    anybody heard it or not, and `watchers` are called when it has grown.
+    anybody heard it or not, and `watchers` are called when it has grown. Where it `tells_pending_new`,
+    an order's first update says what the answer said.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Desk:
         self.new_id = new_id
         self.history: list[Update] = []
         self.watchers: list[Callable[[], None]] = []
+        self.tells_pending_new = False
         self._updates = updates
         self._order_faults = OrderFaults(faults, key, brokerage, clock, self.publish)
         self._waiting: list[Update] = []  # until the answer to the request that caused them has left
@@ -161,8 +163,11 @@ class Desk:
     def _accept(self, order_id: str) -> None:
         """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""
         now_ns = self.clock.now_ns()
-        fated = self._order_faults.accepted(self.brokerage.orders[order_id], now_ns)
-        self.publish(fated or self.brokerage.accept(order_id, now_ns))
+        order = self.brokerage.orders[order_id]
+        is_told = self.tells_pending_new and order.status == "pending_new"
+        told = self.brokerage.tell("pending_new", order_id, now_ns) if is_told else []
+        fated = self._order_faults.accepted(order, now_ns)
+        self.publish(told + (fated or self.brokerage.accept(order_id, now_ns)))
 
 
 class Desks:

@@ -265,3 +265,27 @@ async def test_a_muted_stream_stays_connected_and_loses_what_it_had_to_say(
     loud = await submit(client)
     await until(lambda: events(updates) == ["new", "fill"], "updates flow again")
     assert {update["order"]["id"] for update in updates} == {str(loud.id)}
+
+
+def test_pending_new_is_an_update_where_that_is_asked_for() -> None:
+    start = "2026-01-05T15:00:00Z"
+    with Simulator.start("--virtual-time", "--start", start, "--pending-new-updates") as one:
+        client = one.trading_client()
+        client.submit_order(
+            LimitOrderRequest(
+                symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, limit_price=1
+            )
+        )
+        one.advance(2)
+        heard = client._session.get(
+            f"{one.trading_url}/v2/events/trades",
+            params={"since": start, "until": "2026-01-05T15:00:01Z"},
+            headers={"APCA-API-KEY-ID": one.key, "APCA-API-SECRET-KEY": one.secret},
+            timeout=5,
+        ).text
+        client._session.close()
+    told = [json.loads(line[5:]) for line in heard.splitlines() if line.startswith("data:")]
+    assert [(update["event"], update["order"]["status"]) for update in told] == [
+        ("pending_new", "pending_new"),
+        ("new", "new"),
+    ]

@@ -82,6 +82,15 @@ async def test_an_order_is_told_as_new_before_it_is_replaced(desk: Desk, heard: 
     assert heard.events == ["new", "replaced", "new"]
 
 
+async def test_pending_new_is_told_first_and_once_where_that_is_wanted(desk: Desk, heard: Heard) -> None:
+    desk.tells_pending_new = True
+    order = await desk.submit(ticket(desk, "a", limit="1"))
+    await desk.cancel(order.id)
+    await until(lambda: "canceled" in heard.events, "the cancel is told")
+    assert heard.events == ["pending_new", "new", "canceled"]
+    assert desk.history[0].order["status"] == "pending_new"
+
+
 async def test_a_cancel_comes_too_late_for_a_marketable_order(desk: Desk, heard: Heard) -> None:
     order = await desk.submit(ticket(desk, "a"))
     with pytest.raises(Refused, match="filled"):
