@@ -9,7 +9,8 @@ from bus.errors import InvalidInput
 from sim.faults.fields import BAD_QUOTES, HELD_STATES
 from sim.faults.kinds import KINDS, parse
 
-_ALL_STREAMS = ("stocks", "trade_updates")
+_MARKETS = ("stocks", "crypto")
+_STREAMS = (*_MARKETS, "trade_updates")
 _ON = ("submit", "replace", "cancel", "trading")
 _YES_NO = (True, False)
 _A_FEW = (1, 2, 3)
@@ -18,23 +19,23 @@ _SHORT_S = (1, 2, 3)
 # What each field may be drawn as: such that a client that reconnects, asks again and reconciles gets through.
 # Every fault ends by itself within seconds, even where nobody comes to be struck.
 DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "disconnect": {"stream": _ALL_STREAMS, "seconds": (None, *_SHORT_S)},
-    "mute": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
-    "connection_limit": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
-    "stale_session": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
-    "handshake_429": {"stream": _ALL_STREAMS, "count": _A_FEW, "seconds": _SHORT_S},
-    "no_deflate": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
-    "no_pong": {"stream": _ALL_STREAMS, "seconds": _SHORT_S},
-    "slow_client": {"stream": _ALL_STREAMS},
+    "disconnect": {"stream": _STREAMS, "seconds": (None, *_SHORT_S)},
+    "mute": {"stream": _STREAMS, "seconds": _SHORT_S},
+    "connection_limit": {"stream": _STREAMS, "seconds": _SHORT_S},
+    "stale_session": {"stream": _STREAMS, "seconds": _SHORT_S},
+    "handshake_429": {"stream": _STREAMS, "count": _A_FEW, "seconds": _SHORT_S},
+    "no_deflate": {"stream": _STREAMS, "seconds": _SHORT_S},
+    "no_pong": {"stream": _STREAMS, "seconds": _SHORT_S},
+    "slow_client": {"stream": _STREAMS},
     "end_events": {},
-    "drop_mid_frame": {"stream": _ALL_STREAMS},
-    "huge_frame": {"stream": _ALL_STREAMS},
-    "unknown_type": {"stream": _ALL_STREAMS},
-    "trickle": {"stream": _ALL_STREAMS, "bytes": (16, 64, 256), "ms": (1, 5), "seconds": _SHORT_S},
-    "duplicate_messages": {"stream": ("stocks",), "seconds": _SHORT_S},
-    "out_of_order_messages": {"stream": ("stocks",), "seconds": _SHORT_S},
-    "lost_messages": {"stream": ("stocks",), "count": (1, 10, 100), "seconds": _SHORT_S},
-    "late_messages": {"stream": ("stocks",), "ms": (50, 200, 800), "seconds": _SHORT_S},
+    "drop_mid_frame": {"stream": _STREAMS},
+    "huge_frame": {"stream": _STREAMS},
+    "unknown_type": {"stream": _STREAMS},
+    "trickle": {"stream": _STREAMS, "bytes": (16, 64, 256), "ms": (1, 5), "seconds": _SHORT_S},
+    "duplicate_messages": {"stream": _MARKETS, "seconds": _SHORT_S},
+    "out_of_order_messages": {"stream": _MARKETS, "seconds": _SHORT_S},
+    "lost_messages": {"stream": _MARKETS, "count": (1, 10, 100), "seconds": _SHORT_S},
+    "late_messages": {"stream": _MARKETS, "ms": (50, 200, 800), "seconds": _SHORT_S},
     "rate_limit": {"count": _A_FEW, "api": ("trading", "data"), "seconds": _SHORT_S},
     "accept_then_504": {"count": _A_FEW, "seconds": _SHORT_S},
     "error_500": {"count": _A_FEW, "seconds": _SHORT_S},
