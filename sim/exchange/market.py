@@ -93,6 +93,11 @@ class Market:
         """The end of a halt."""
         self._halted.discard(symbol)
 
+    @property
+    def has_halts(self) -> bool:
+        """Whether trading in any symbol is halted: where not, nobody need ask about each."""
+        return bool(self._halted)
+
     def is_halted(self, symbol: str) -> bool:
         """Whether trading in the symbol is halted."""
         return symbol in self._halted

@@ -50,7 +50,6 @@ class Venue:
         self._generator = generator
         self._recorded_bars = recorded_bars
         self._hours = hours
-        self._was_halted = False
         self._phase = Phase.REGULAR
         self._phase_ends_ns = 0
         self._minutes = BarBuilder(MINUTE_NS)
@@ -75,7 +74,7 @@ class Venue:
         Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`. What is played of
         a halted symbol does not happen, and nothing that is generated of shares while their market is closed.
         """
-        if self._was_halted:
+        if self.market.has_halts:
             messages = [message for message in messages if not self.market.is_halted(message.symbol)]
         if self.is_closed(now_ns):
             messages = [message for message in messages if "/" in message.symbol]
@@ -110,7 +109,6 @@ class Venue:
 
     def halt(self, symbol: str) -> None:
         """Trading in the symbol stops: its orders wait."""
-        self._was_halted = True
         self.market.halt(symbol)
 
     def resume(self, symbol: str, now_ns: int) -> None:
