@@ -144,9 +144,9 @@ class Simulator:
             new_id=self._new_id,
             draw=rng.random,
             partial_chance=settings.partial_chance,
+            fractions_at_market_only=settings.fractions_at_market_only,
         )
-        brokerage.account.fractions_at_market_only = settings.fractions_at_market_only
-        desk = Desk(
+        return Desk(
             key.key,
             brokerage,
             self._assets,
@@ -155,9 +155,8 @@ class Simulator:
             self._updates,
             self._clock,
             self._new_id,
+            settings.tells_pending_new,
         )
-        desk.tells_pending_new = settings.tells_pending_new
-        return desk
 
     def application(self) -> web.Application:
         """Trading, data and their websockets."""

@@ -37,6 +37,7 @@ class Desk:
         updates: UpdatesStream,
         clock: Clock,
         new_id: Callable[[], str],
+        tells_pending_new: bool = False,
     ) -> None:
         self.key = key
         self.brokerage = brokerage
@@ -47,8 +48,8 @@ class Desk:
         self.new_id = new_id
         self.history: list[Update] = []
         self.watchers: list[Callable[[], None]] = []
-        self.tells_pending_new = False
         self._updates = updates
+        self.tells_pending_new = tells_pending_new
         self._order_faults = OrderFaults(faults, key, brokerage, clock, self.publish)
         self._waiting: list[Update] = []  # until the answer to the request that caused them has left
         self._reworking: set[str] = set()

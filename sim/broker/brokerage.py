@@ -31,11 +31,12 @@ class Brokerage:
         new_id: Callable[[], str],
         draw: Callable[[], float],
         partial_chance: float = PARTIAL_CHANCE,
+        fractions_at_market_only: bool = False,
     ) -> None:
         self.account_id = new_id()
         self.opened_ns = opened_ns
         self.opening_cash = cash
-        self.account = Account(cash)
+        self.account = Account(cash, fractions_at_market_only=fractions_at_market_only)
         self.orders: dict[str, Order] = {}
         self._by_client_id: dict[str, Order] = {}
         self._open = OpenOrders()
