@@ -7,43 +7,15 @@ from decimal import Decimal
 from sim.broker.configurations import Configurations
 from sim.broker.ledger import EXACT
 from sim.broker.orders import Order
+from sim.broker.position import Position
+from sim.broker.summary import LEAST_MARGIN_EQUITY, Summary
 from sim.exchange.assets import Asset
 
 ZERO = Decimal(0)
 HUNDRED = Decimal(100)
 REGULATION_T = Decimal(2)  # half of a position is lent over night
-LEAST_MARGIN_EQUITY = Decimal(2_000)  # with less in it, nothing is lent on an account and nothing sold short
 
 Mark = Callable[[str], Decimal | None]
-
-
-@dataclass(slots=True)
-class Position:
-    """What is held of one asset: negative is short; `cost_basis` has the sign of the quantity."""
-
-    asset: Asset
-    qty: Decimal = ZERO
-    cost_basis: Decimal = ZERO
-
-    @property
-    def avg_entry_price(self) -> Decimal:
-        """What a share of it cost on average."""
-        return self.cost_basis / self.qty
-
-    def add(self, signed_qty: Decimal, price: Decimal) -> None:
-        """Buy (or, with a negative quantity, sell) at a price; through zero, the rest opens at that price."""
-        after = self.qty + signed_qty
-        if self.qty * signed_qty >= 0:
-            self.cost_basis += signed_qty * price
-        elif after * self.qty > 0:
-            self.cost_basis = self.cost_basis * after / self.qty
-        else:
-            self.cost_basis = after * price
-        self.qty = after
-
-    def value(self, price: Decimal | None) -> Decimal:
-        """What it is worth at a price, with the sign of the quantity; without a price, what it cost."""
-        return self.cost_basis if price is None else self.qty * price
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +70,7 @@ class Account:
             {symbol: position.qty for symbol, position in self.positions.items()},
         )
 
-    def summary(self, mark: Mark, orders: Iterable[Order]) -> "Summary":
+    def summary(self, mark: Mark, orders: Iterable[Order]) -> Summary:
         """Value and buying power at the marks; a position without a mark counts at cost.
 
         Of what money is lent on, a position binds the value divided by the multiplier, or its maintenance
@@ -166,43 +138,3 @@ def bound_part(asset: Asset, multiplier: Decimal) -> Decimal:
 
 def _maintenance(asset: Asset) -> Decimal:
     return asset.maintenance_percent / HUNDRED if asset.is_marginable else Decimal(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The account in numbers, in dollars; `margin` and `held_margin` are what positions and orders bind."""
-
-    cash: Decimal
-    long_value: Decimal
-    short_value: Decimal
-    margin: Decimal
-    equity: Decimal
-    held_margin: Decimal
-    multiplier: Decimal
-    initial_margin: Decimal
-    maintenance_margin: Decimal
-
-    @property
-    def gross_value(self) -> Decimal:
-        """What is held and what is owed, together."""
-        return self.long_value - self.short_value
-
-    @property
-    def free_margin(self) -> Decimal:
-        """What can still be bound."""
-        return max(ZERO, self.equity - self.margin - self.held_margin)
-
-    @property
-    def overnight_margin(self) -> Decimal:
-        """What Regulation T leaves to be bound, which lends no more than half; coins are bought for it."""
-        return min(self.free_margin, max(ZERO, self.equity - self.initial_margin - self.held_margin))
-
-    @property
-    def buying_power(self) -> Decimal:
-        """What shares can be bought for."""
-        return self.free_margin * self.multiplier
-
-    @property
-    def may_short(self) -> bool:
-        """Whether money is lent on the account at all, without which nothing is sold short."""
-        return self.equity >= LEAST_MARGIN_EQUITY and self.multiplier > 1

@@ -4,9 +4,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from sim.amounts import cents, plain
-from sim.broker.account import REGULATION_T, DayClose, Position
+from sim.broker.account import REGULATION_T, DayClose
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Order
+from sim.broker.position import Position
 from sim.exchange.assets import Asset
 from sim.times import rfc3339
 

@@ -6,10 +6,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from sim import refusals
 from sim.amounts import SMALLEST_QTY, plain
 from sim.broker import wash_trades
-from sim.broker.account import Account, Summary, bound_part
+from sim.broker.account import Account, bound_part
 from sim.broker.matching import protective_price
 from sim.broker.order_classes import stop_loss_price, take_profit_price
 from sim.broker.orders import Order, Ticket
+from sim.broker.summary import Summary
 from sim.exchange.touch import Touch
 
 ZERO = Decimal(0)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from sim.broker.account import Account, Summary
+from sim.broker.account import Account
 from sim.broker.admission import admit, check_against_market, check_distance, intent
 from sim.broker.execution import Execution
 from sim.broker.ledger import Fill
@@ -14,6 +14,7 @@ from sim.broker.open_orders import OpenOrders
 from sim.broker.order_classes import check_legs
 from sim.broker.orders import Order, Ticket
 from sim.broker.sessions import check_cutoff, expires_ns, is_routed, may_work
+from sim.broker.summary import Summary
 from sim.broker.updates import Update
 from sim.exchange.hours import MarketHours
 from sim.refusals import invalid, malformed, not_found

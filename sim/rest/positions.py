@@ -9,10 +9,10 @@ from sim import refusals
 from sim.accounts.desk import Desk, Desks
 from sim.amounts import SMALLEST_QTY
 from sim.broker import order_rules
-from sim.broker.account import Position
 from sim.broker.account_json import position_json, position_symbol
 from sim.broker.order_requests import OrderRequest
 from sim.broker.orders import Order, Ticket, order_json
+from sim.broker.position import Position
 from sim.refusals import Refused, malformed
 from sim.rest import trading_query as asked
 from sim.rest.assets import known
