@@ -24,7 +24,8 @@ from bus.connection import connect
 from bus.consume import GroupReader
 from bus.control_messages import ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
-from bus.halt import HaltWatch, concerns
+from bus.halt import HaltWatch
+from bus.halt_state import concerns
 from bus.lease import Lease
 from bus.publish import Publisher
 from bus.service import Service, run_together

@@ -17,8 +17,9 @@ from bus.clock import Clock
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
-from bus.errors import InvalidInput, Unreadable
-from bus.streams import CONTROL, HALT, checked_name, checked_symbol
+from bus.errors import Unreadable
+from bus.halt_state import HaltState
+from bus.streams import CONTROL, HALT
 
 # The state is believed for this long after it was last read.
 FRESH_MS = 500
@@ -42,46 +43,6 @@ _read_mode = msgspec.json.Decoder(Halt | ReduceOnly).decode
 _CODEC = MessageCodec(CONTROL_MESSAGES)
 
 log = structlog.get_logger()
-
-
-class HaltState(msgspec.Struct, frozen=True):
-    """Which scopes are halted or reduce-only, and by whom.
-
-    `known` is False when the key is missing, was lost, or holds what cannot be read.
-    """
-
-    known: bool
-    scopes: Mapping[str, Halt | ReduceOnly] = MappingProxyType({})
-
-    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
-        """The strictest that applies to an order of this algorithm in this symbol; None: trade."""
-        names = ("all", f"account:{account}", f"algorithm:{algorithm}", f"symbol:{symbol}")
-        found = [self.scopes[name] for name in names if name in self.scopes]
-        return next((mode for mode in found if isinstance(mode, Halt)), found[0] if found else None)
-
-
-def concerns(scope: str, account: str, algorithm: str) -> bool:
-    """Whether a control message of this scope is for this algorithm; one for a symbol is for all."""
-    return scope in ("all", f"account:{account}", f"algorithm:{algorithm}") or scope.startswith("symbol:")
-
-
-def scope_of(*, algorithm: str | None = None, symbol: str | None = None, account: str | None = None) -> str:
-    """The scope that an operator named; `all` without any.
-
-    Raises InvalidInput for two at once or an impossible name.
-    """
-    named = [
-        f"{kind}:{check(value)}"
-        for kind, value, check in (
-            ("algorithm", algorithm, lambda name: checked_name(name, "algorithm")),
-            ("symbol", symbol, checked_symbol),
-            ("account", account, lambda name: checked_name(name, "account")),
-        )
-        if value is not None
-    ]
-    if len(named) > 1:
-        raise InvalidInput(f"one scope at a time, not {' and '.join(named)}: give the command twice")
-    return named[0] if named else "all"
 
 
 async def read(client: Client) -> HaltState:

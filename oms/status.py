@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bus.halt import HaltState
+from bus.halt_state import HaltState
 from oms.amounts import text
 from oms.book import Book
 

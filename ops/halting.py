@@ -12,7 +12,7 @@ import typer
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
     from bus.connection import Client
-    from bus.halt import HaltState
+    from bus.halt_state import HaltState
 
 _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
@@ -46,7 +46,7 @@ def halt(
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
     """
     from bus.control_messages import Halt, ReduceOnly
-    from bus.halt import scope_of
+    from bus.halt_state import scope_of
 
     scope = scope_of(algorithm=algo, symbol=symbol, account=account)
     kind = ReduceOnly if reduce_only else Halt
@@ -68,7 +68,7 @@ def resume(
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """
     from bus.control_messages import Resume
-    from bus.halt import scope_of
+    from bus.halt_state import scope_of
 
     scope = scope_of(algorithm=algo, symbol=symbol, account=account)
     asyncio.run(_change(Resume(scope=scope, reason=_given(reason), by=_who(), at_ns=time.time_ns()), as_json))

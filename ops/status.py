@@ -12,7 +12,7 @@ from bus.codec import Message, MessageCodec
 from bus.connection import Client
 from bus.control_messages import Halt
 from bus.errors import Unreadable
-from bus.halt import HaltState
+from bus.halt_state import HaltState
 from bus.order_messages import EVENTS
 from ops.tally import Latencies
 

@@ -14,6 +14,7 @@ from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
 from bus.errors import InvalidInput
+from bus.halt_state import HaltState, concerns, scope_of
 from bus.streams import CONTROL, HALT
 
 
@@ -84,7 +85,7 @@ async def test_the_strictest_holds_and_scopes_are_lifted_one_by_one(client: Any)
 async def test_it_latches_with_nobody_listening_and_says_who_and_why(client: Any) -> None:
     await halt.initialise(client, 1)
     await halt.change(client, halted("all"))
-    assert await halt.read(client) == halt.HaltState(known=True, scopes={"all": halted("all")})
+    assert await halt.read(client) == HaltState(known=True, scopes={"all": halted("all")})
 
 
 async def test_the_key_and_the_control_entry_change_together(client: Any) -> None:
@@ -105,7 +106,7 @@ async def test_the_key_and_the_control_entry_change_together(client: Any) -> Non
 async def test_a_missing_key_is_unknown_until_initialised(client: Any) -> None:
     assert not (await halt.read(client)).known
     await halt.initialise(client, 1)
-    assert (await halt.read(client)) == halt.HaltState(known=True)
+    assert (await halt.read(client)) == HaltState(known=True)
 
 
 async def test_initialising_again_lifts_nothing(client: Any) -> None:
@@ -135,13 +136,13 @@ async def test_what_somebody_wrote_by_hand_is_unknown_and_nothing_crashes(client
 
 
 def test_a_scope_is_named_by_one_thing() -> None:
-    assert halt.scope_of() == "all"
-    assert halt.scope_of(symbol="BTC/USD") == "symbol:BTC/USD"
-    assert halt.scope_of(algorithm="ma-cross") == "algorithm:ma-cross"
-    assert halt.scope_of(account="paper") == "account:paper"
+    assert scope_of() == "all"
+    assert scope_of(symbol="BTC/USD") == "symbol:BTC/USD"
+    assert scope_of(algorithm="ma-cross") == "algorithm:ma-cross"
+    assert scope_of(account="paper") == "account:paper"
     for wrong in ({"symbol": "aapl"}, {"algorithm": "A"}, {"symbol": "A", "account": "paper"}):
         with pytest.raises(InvalidInput):
-            halt.scope_of(**wrong)
+            scope_of(**wrong)
 
 
 def test_a_message_concerns_whom_its_scope_names() -> None:
@@ -153,7 +154,7 @@ def test_a_message_concerns_whom_its_scope_names() -> None:
         ("algorithm:b", False),
         ("symbol:AAPL", True),
     ):
-        assert halt.concerns(scope, "paper", "a") is concerned
+        assert concerns(scope, "paper", "a") is concerned
 
 
 async def watched(watch: halt.HaltWatch, told: list[Message] | None = None) -> asyncio.Task[None]:
