@@ -5,9 +5,10 @@ since 1970-01-01 UTC.
 """
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from bus.codec import Message
+from bus.control_messages import Halt, ReduceOnly
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
@@ -82,11 +83,32 @@ class Registered(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Basis(Message, frozen=True, kw_only=True):
+    """What a decision saw, so that it can be explained and made again.
+
+    `price` is the reference price, `price_at_ns` the market's time of it and `price_received_ns` ours; None
+    where no price of the symbol was known. `limits_version` is 0 where no limits were loaded. `halt` is the
+    strictest that covered the order. `lease` is the lease under which the algorithm led, "" for none.
+    `not_ready` is the code of why no orders were taken, "" while they were. `reserve_price` is None where the
+    terms were too wrong to reserve anything.
+    """
+
+    price: Decimal | None
+    price_at_ns: int | None
+    price_received_ns: int | None
+    limits_version: int
+    halt: Literal["active", "reduce_only", "halted", "unknown"]
+    control_fresh: bool
+    not_ready: str
+    lease: str
+    reserve_price: Decimal | None
+
+
 class OrderApproved(Message, frozen=True, kw_only=True):
     """Risk let an order through. The broker hears of it only after this is in the journal.
 
-    `replaces` names the client id of the order that this one takes the place of.
-    `reserve_price` is the price at which the order's value is reserved.
+    `replaces` names the client id of the order that this one takes the place of. `reserve_price` is the price
+    at which the order's value is reserved. `basis` is None for an order that was adopted, not decided on.
     """
 
     algorithm: str
@@ -98,10 +120,14 @@ class OrderApproved(Message, frozen=True, kw_only=True):
     requested_ns: int
     approved_ns: int
     replaces: str | None = None
+    basis: Basis | None = None
 
 
 class OrderRefused(Message, frozen=True, kw_only=True):
-    """An order will not happen: refused by risk, by the broker, or never sent (`by` says whose no it was)."""
+    """An order will not happen: refused by risk, by the broker, or never sent (`by` says whose no it was).
+
+    `basis` is what risk saw; None where the no is not risk's.
+    """
 
     algorithm: str
     client_order_id: str
@@ -109,6 +135,7 @@ class OrderRefused(Message, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     at_ns: int
     terms: OrderTerms | None = None
+    basis: Basis | None = None
 
 
 class OrderSent(Message, frozen=True, kw_only=True):
@@ -161,6 +188,20 @@ class OrderFilled(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class FillAbsorbed(Message, frozen=True, kw_only=True):
+    """An execution was heard of late, whose quantity was booked already from the broker's list of orders.
+
+    `quantity` is the execution's own; `filled_quantity` is cumulative, as the broker told it.
+    """
+
+    algorithm: str
+    client_order_id: str
+    execution_id: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    at_ns: int
+
+
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
@@ -170,13 +211,45 @@ class CancelRefused(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-class FactKept(Message, frozen=True, kw_only=True):
-    """A broker fact or request that could not be read, kept as it came so that nothing is lost."""
+class EntryDeadLettered(Message, frozen=True, kw_only=True):
+    """A request or a broker's message could not be read; it is kept, as it came, in the dead letters."""
 
     stream: str
     entry_id: str
     error: str
     payload: str
+    at_ns: int
+
+
+class LeaseRetired(Message, frozen=True, kw_only=True):
+    """An algorithm acknowledged its shutdown: nothing that it asks for under this lease is accepted any more."""
+
+    algorithm: str
+    lease: str
+    at_ns: int
+
+
+class LimitsChanged(Message, frozen=True, kw_only=True):
+    """Other limits hold from here on: `limits` in the shape of the file, `limits_version` counted up from 1.
+
+    `source` is where they were read and `by` is who put them into force.
+    """
+
+    limits_version: int
+    limits: dict[str, Any]
+    source: str
+    by: str
+    at_ns: int
+
+
+class HaltsRead(Message, frozen=True, kw_only=True):
+    """The OMS read another halt state than before; the halt key itself is the truth.
+
+    `known` is False where the key is missing or holds what cannot be read.
+    """
+
+    known: bool
+    scopes: dict[str, Halt | ReduceOnly]
     at_ns: int
 
 
@@ -190,8 +263,12 @@ Event = (
     | OrderUncertain
     | OrderUpdated
     | OrderFilled
+    | FillAbsorbed
     | CancelRefused
-    | FactKept
+    | EntryDeadLettered
+    | LeaseRetired
+    | LimitsChanged
+    | HaltsRead
 )
 EVENTS: tuple[type[Message], ...] = (
     Registered,
@@ -201,6 +278,10 @@ EVENTS: tuple[type[Message], ...] = (
     OrderUncertain,
     OrderUpdated,
     OrderFilled,
+    FillAbsorbed,
     CancelRefused,
-    FactKept,
+    EntryDeadLettered,
+    LeaseRetired,
+    LimitsChanged,
+    HaltsRead,
 )

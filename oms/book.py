@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from bus.codec import Message
 from bus.order_messages import (
+    FillAbsorbed,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -21,6 +22,7 @@ from oms.orders import Order
 ACCOUNT = ""
 
 _SECOND_NS = 1_000_000_000
+_NOTHING: dict[str, Decimal] = {}
 
 
 class Book:
@@ -46,7 +48,10 @@ class Book:
             OrderUncertain: self._uncertain,  # type: ignore[dict-item]
             OrderUpdated: self._updated,  # type: ignore[dict-item]
             OrderFilled: self._filled,  # type: ignore[dict-item]
+            FillAbsorbed: self._absorbed,  # type: ignore[dict-item]
         }
+        # Orders that changed since somebody took note of it (`digest.py`).
+        self.changed: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<book of {len(self.orders)} orders, {len(self._open)} open>"
@@ -55,7 +60,16 @@ class Book:
         """Take one event in. Events that change no order (such as Registered) are passed over."""
         apply = self._appliers.get(type(event))
         if apply is not None:
+            self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
             apply(event)
+
+    def facts(self) -> list[object]:
+        """Everything but the orders that tells two books apart, in an order of its own."""
+        return [
+            sorted((name, sorted(held.items())) for name, held in self.positions().items()),
+            sorted((name, cash) for name, cash in self._cash.items()),
+            sorted((name, list(times_ns)) for name, times_ns in self._approvals.items()),
+        ]
 
     # Questions.
 
@@ -63,13 +77,13 @@ class Book:
         """Orders that may still be filled, oldest first."""
         return iter(tuple(self._open.values()))
 
-    def unsettled(self) -> Iterator[Order]:
+    def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
-        return (order for order in tuple(self._open.values()) if not order.settled)
+        return (order for order in tuple(self._open.values()) if not order.answered)
 
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
-        return self._positions[algorithm].get(symbol, ZERO)
+        return self._positions.get(algorithm, _NOTHING).get(symbol, ZERO)
 
     def positions(self) -> dict[str, dict[str, Decimal]]:
         """What each algorithm and `external` hold, without the zeros."""
@@ -81,7 +95,7 @@ class Book:
 
     def cash(self, algorithm: str = ACCOUNT) -> Decimal:
         """What sales brought less what purchases cost, since the journal began."""
-        return self._cash[algorithm]
+        return self._cash.get(algorithm, ZERO)
 
     def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
@@ -89,28 +103,29 @@ class Book:
 
     def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._reserved[algorithm]
+        return self._reserved.get(algorithm, ZERO)
 
     def open_count(self, algorithm: str = ACCOUNT) -> int:
         """How many orders are open."""
-        return self._open_count[algorithm]
+        return self._open_count.get(algorithm, 0)
 
     def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
         """How many orders were approved in the second after this time.
 
-        Older ones are forgotten: asked times only grow. So are later ones: they are of before the clock was
-        set back, and would hold up every order until it has caught up.
+        A clock that was set back by less than a second counts them all the same; what was approved further
+        in the future is of before it was set back by more, and would hold up every order for as long.
         """
-        times_ns = self._approvals[algorithm]
-        while times_ns and times_ns[-1] > since_ns + _SECOND_NS:
-            times_ns.pop()
-        while times_ns and times_ns[0] <= since_ns:
-            times_ns.popleft()
-        return len(times_ns)
+        times_ns = self._approvals.get(algorithm)
+        if times_ns is None:
+            return 0
+        until_ns = since_ns + 2 * _SECOND_NS
+        if not times_ns or (since_ns < times_ns[0] and times_ns[-1] <= until_ns):
+            return len(times_ns)
+        return sum(since_ns < at_ns <= until_ns for at_ns in times_ns)
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
-        held = {symbol for symbol, size in self._positions[ACCOUNT].items() if size}
+        held = {symbol for symbol, size in self._positions.get(ACCOUNT, _NOTHING).items() if size}
         return held | {order.symbol for order in self._open.values()}
 
     # Events.
@@ -161,6 +176,11 @@ class Book:
         if order is not None:
             orders.uncertain(order, event)
 
+    def _absorbed(self, event: FillAbsorbed) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is not None:
+            orders.absorbed(order, event)
+
     def _updated(self, event: OrderUpdated) -> None:
         order = self.orders.get(event.client_order_id)
         if order is None:
@@ -209,7 +229,9 @@ class Book:
 
 
 def _note_time(times_ns: deque[int], at_ns: int) -> None:
-    """Append a time and forget those a second older; sorted even where the clock was set back."""
+    """Append a time and forget those a second older, and those of before the clock was set back."""
+    while times_ns and times_ns[-1] > at_ns + _SECOND_NS:
+        times_ns.pop()
     times_ns.append(max(at_ns, times_ns[-1]) if times_ns else at_ns)
     while times_ns[0] <= times_ns[-1] - _SECOND_NS:
         times_ns.popleft()

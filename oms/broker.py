@@ -1,24 +1,25 @@
-"""What the OMS asks of a broker, and what may come back: an order, a definite no, or nobody knows."""
+"""What the OMS asks of a broker, and what may come back: accepted, certainly refused, or unknown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bus.errors import BackboneError
 from bus.order_messages import OrderTerms, Reason
 from oms.risk import Approved
 
-# Alpaca answers an order in tens of milliseconds; after this long the answer is taken for lost.
-SEND_TIMEOUT_S = 5.0
+# Alpaca answers an order in tens of milliseconds. After this long, counted over the whole call from the
+# connection to the last byte of the answer, the answer is taken for lost.
+CALL_TIMEOUT_S = 5.0
 
 
 class BrokerError(BackboneError):
-    """What a broker may answer instead of doing what it was asked."""
+    """A question or a cancel was not answered with what was asked."""
 
 
 class BrokerRefused(BrokerError):
-    """A definite no: nothing was carried out. `code` is the broker's own."""
+    """A definite no: nothing was carried out. `code` and `message` are the broker's own."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"the broker refused: {message} ({code})")
@@ -26,20 +27,8 @@ class BrokerRefused(BrokerError):
         self.message = message
 
 
-class IdConflict(BrokerRefused):
-    """The broker has another order under this client id."""
-
-
 class KeysRefused(BrokerRefused):
     """The broker does not accept the keys."""
-
-
-class NotPermitted(BrokerError):
-    """Not sent: permission was withdrawn between approval and sending."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.message)
-        self.reason = reason
 
 
 class BrokerUnreachable(BrokerError):
@@ -47,11 +36,18 @@ class BrokerUnreachable(BrokerError):
 
 
 class RateLimited(BrokerError):
-    """Too many requests: this one was not carried out, and may be tried again later."""
+    """Too many requests: this one was not carried out, and may be sent again later.
+
+    `reset_s`: seconds until the broker's own limit resets, where its answer says so.
+    """
+
+    def __init__(self, message: str, reset_s: float | None = None) -> None:
+        super().__init__(message)
+        self.reset_s = reset_s
 
 
 class OutcomeUnknown(BrokerError):
-    """The request went out and its outcome is not known. Look for it; never send it again."""
+    """The request went out and no answer that is a verdict came back. An order is never sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,54 +90,92 @@ class BrokerAccount:
     buying_power: Decimal
 
 
-# Called in the sending thread directly before the request goes out; raises NotPermitted.
-BeforeSend = Callable[[], None]
+@dataclass(frozen=True, slots=True)
+class OrdersQuery:
+    """Which orders to list: the open ones or all, submitted after `after_ns` (since 1970), oldest first."""
+
+    status: Literal["open", "all"]
+    after_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    """One answer's orders, oldest first. `next` lists what follows; None on the last page.
+
+    A following page may repeat orders of this one: those submitted at the moment at which this page ended.
+    """
+
+    orders: tuple[BrokerOrder, ...]
+    next: OrdersQuery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The broker has the order. `sent_ns`: the first byte left; `acknowledged_ns`: the answer was read."""
+
+    order: BrokerOrder
+    sent_ns: int
+    acknowledged_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The order was certainly not carried out. `by` says whose no it was."""
+
+    by: Literal["broker", "oms"]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The order may be at the broker: look for it, and never send it again."""
+
+    why: str
+
+
+Outcome = Accepted | Refused | Unknown
+
+# Asked directly before the first byte, with budget and an open connection in hand. A reason: it is not sent.
+MaySend = Callable[[], Reason | None]
 
 
 class Broker(Protocol):
-    """Blocking calls, made from threads; each is bounded in time.
+    """Requests to a broker; each call is one request, bounded in time and never repeated.
 
-    All raise BrokerRefused, BrokerUnreachable, RateLimited (nothing was carried out) or OutcomeUnknown.
+    Questions and cancels raise BrokerRefused, BrokerUnreachable, RateLimited (nothing was carried out) or
+    OutcomeUnknown. Orders return their outcome, and raise RateLimited alone.
     """
 
-    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
-        """Send a new order once. Raises NotPermitted where `before_send` says so, IdConflict."""
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Send a new order."""
         ...
 
-    def replace(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
-        """Send once that an approved order takes the place of the one it names."""
+    async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Send that an approved order takes the place of the one that `approved.replaces_broker_id` names."""
         ...
 
-    def cancel(self, broker_order_id: str) -> None:
+    async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel; that it happened is heard later. Asking twice does no harm."""
         ...
 
-    def find(self, client_order_id: str) -> BrokerOrder | None:
-        """The order of this client id, or None where the broker knows none."""
+    async def find(self, client_order_id: str) -> BrokerOrder | None:
+        """Return the order of this client id, or None where the broker knows none."""
         ...
 
-    def open_orders(self) -> list[BrokerOrder]:
-        """Every order that may still be filled."""
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
+        """Return the first page of the orders that the query names."""
         ...
 
-    def recent_orders(self, since_ns: int) -> list[BrokerOrder]:
-        """Every order submitted after this time, whatever became of it."""
+    async def positions(self) -> list[BrokerPosition]:
+        """Return every position of the account."""
         ...
 
-    def positions(self) -> list[BrokerPosition]:
-        """Every position of the account."""
+    async def account(self) -> BrokerAccount:
+        """Return the account's money."""
         ...
 
-    def account(self) -> BrokerAccount:
-        """The account's money."""
-        ...
-
-    def count_lookups(self, counted: Callable[[], None]) -> None:
-        """Have `counted` called, from any thread, for each request beyond the one that was asked for."""
-        ...
-
-    def close(self) -> None:
-        """End what threads wait for inside; calls under way end with OutcomeUnknown at the latest."""
+    async def close(self) -> None:
+        """Close the connections."""
         ...
 
 

@@ -8,9 +8,9 @@ from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, text, times
 from oms.book import ACCOUNT, Book
-from oms.gate import Context, Price
 from oms.limits import Effective
 from oms.orders import Order
+from oms.preconditions import Context, Price
 
 _SECOND_NS = 1_000_000_000
 
@@ -21,6 +21,7 @@ class Subject:
 
     `price` is the reference price where there is a fresh one. `quantity` is what is reserved: for a notional
     order the most shares that it may become. `freed` is the open quantity of the order being replaced.
+    `reserve_price` is None where there is no reference price.
     """
 
     request: OrderRequest | ReplaceRequest
@@ -32,6 +33,7 @@ class Subject:
     value: Decimal
     replaced: Order | None
     freed: Decimal
+    reserve_price: Decimal | None
 
 
 Check = Callable[[Subject, Book, Context], Reason | None]
@@ -147,13 +149,19 @@ def reference_price(subject: Subject, book: Book, context: Context) -> Reason | 
 
 def reduce_only(subject: Subject, book: Book, context: Context) -> Reason | None:
     """In a scope that may only reduce: an order that could take the position beyond zero, or away from it."""
-    mode = context.halt.mode_for(context.account, context.algorithm, subject.terms.symbol)
+    mode = context.mode(subject.terms.symbol)
     if not isinstance(mode, ReduceOnly):
         return None
-    side = subject.terms.side
-    held = book.position(subject.terms.symbol, context.algorithm)
-    reducible = max(ZERO, -held if side == "buy" else held)
-    asked = book.pending(subject.terms.symbol, side, context.algorithm) - subject.freed + subject.quantity
+    return beyond_reduction(mode, book, context.algorithm, subject.terms, subject.quantity - subject.freed)
+
+
+def beyond_reduction(
+    mode: ReduceOnly, book: Book, algorithm: str, terms: OrderTerms, more: Decimal
+) -> Reason | None:
+    """What a reduce-only scope has against `more` of an order beside all that is pending on its side."""
+    held = book.position(terms.symbol, algorithm)
+    reducible = max(ZERO, -held if terms.side == "buy" else held)
+    asked = book.pending(terms.symbol, terms.side, algorithm) + more
     if asked <= reducible:
         return None
     return Reason(

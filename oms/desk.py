@@ -16,7 +16,7 @@ from bus.halt import HaltWatch
 from bus.order_messages import (
     REQUESTS,
     CancelRequest,
-    FactKept,
+    EntryDeadLettered,
     OrderRequest,
     ReplaceRequest,
     ShutdownAcknowledged,
@@ -24,8 +24,8 @@ from bus.order_messages import (
 from bus.streams import requests
 from oms import orders
 from oms.dispatch import Dispatch
-from oms.gate import Context, Price
 from oms.limits import Limits
+from oms.preconditions import Context, Price
 from oms.prices import Prices
 from oms.records import Records
 from oms.registry import Registry
@@ -134,7 +134,7 @@ class Desk:
                 return
             event = decision.event
         else:
-            event = message if isinstance(message, FactKept) else None
+            event = message if isinstance(message, EntryDeadLettered) else None
         batch.acknowledged.append(delivery)
         if event is not None:
             records.take(event)
@@ -212,9 +212,9 @@ class Desk:
             log.error("unreadable request", stream=delivery.stream, id=delivery.id, error=str(error))
             return self._kept(delivery, str(error))
 
-    def _kept(self, delivery: Delivery, error: str) -> FactKept:
+    def _kept(self, delivery: Delivery, error: str) -> EntryDeadLettered:
         payload = b" ".join(b"%s=%s" % item for item in delivery.fields.items())
-        return FactKept(
+        return EntryDeadLettered(
             stream=delivery.stream,
             entry_id=delivery.id,
             error=error,

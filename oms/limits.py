@@ -57,12 +57,16 @@ class Effective:
 
 @dataclass(slots=True)
 class Limits:
-    """All limits of a file. Immutable in meaning: the dictionary only remembers what was worked out."""
+    """All limits of a file. Immutable in meaning: the dictionary only remembers what was worked out.
+
+    `version` counts the limits that were ever in force on the account; 0 before they are.
+    """
 
     account: Scope
     each_algorithm: Scope
     algorithms: Mapping[str, Scope]
     symbols: Mapping[str, Scope]
+    version: int = 0
     _effective: dict[tuple[str, str], Effective] = field(default_factory=dict, repr=False, compare=False)
 
     def effective(self, algorithm: str, symbol: str) -> Effective:
@@ -103,13 +107,28 @@ class Limits:
 def parse(content: str, source: str) -> Limits:
     """The limits of a TOML text; `source` names it in errors.
 
-    Raises InvalidInput for what is not TOML, an unknown section or name, a value of the wrong type, a
-    negative number, or an account section that leaves a limit open.
+    Raises InvalidInput for what is not TOML, and as `checked` does.
     """
     try:
         raw = tomllib.loads(content, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{source}: not valid TOML: {error}") from error
+    return checked(raw, source)
+
+
+def from_dict(shown: Mapping[str, object], source: str, version: int) -> Limits:
+    """The limits that `as_dict` wrote. Raises InvalidInput as `checked` does."""
+    limits = checked(_with_numbers(shown), source)
+    limits.version = version
+    return limits
+
+
+def checked(raw: Mapping[str, object], source: str) -> Limits:
+    """The limits of plain values in the shape of the file.
+
+    Raises InvalidInput for an unknown section or name, a value of the wrong type, a negative number, or an
+    account section that leaves a limit open.
+    """
     for name in raw:
         if name not in _SECTIONS:
             raise InvalidInput(f"{source}: unknown section [{name}]: use {', '.join(_SECTIONS)}")
@@ -135,6 +154,18 @@ def parse(content: str, source: str) -> Limits:
             for name, table in _table(source, "symbol", raw.get("symbol", {})).items()
         },
     )
+
+
+def _with_numbers(shown: Mapping[str, object]) -> dict[str, object]:
+    """Numbers are text in `as_dict`, so that JSON keeps them exact."""
+    return {
+        name: Decimal(value)
+        if name in NUMBERS and isinstance(value, str)
+        else _with_numbers(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in shown.items()
+    }
 
 
 def _scope(source: str, section: str, raw: object, names: tuple[str, ...], *, lists: bool) -> Scope:

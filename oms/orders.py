@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bus.order_messages import (
+    FillAbsorbed,
     OrderFilled,
     OrderRefused,
     OrderSent,
@@ -70,7 +71,7 @@ class Order:
         return self.status not in TERMINAL
 
     @property
-    def settled(self) -> bool:
+    def answered(self) -> bool:
         """Whether the broker's word on it is known: it has the order, or there is none."""
         return self.broker_order_id != "" or not self.open
 
@@ -115,11 +116,11 @@ def countable(order: Order, execution_id: str, quantity: Decimal, filled_quantit
     return max(ZERO, quantity - order.assumed)
 
 
-def absorb(order: Order, execution_id: str, quantity: Decimal, filled_quantity: Decimal) -> None:
-    """Remember an execution that came late and was booked already, wholly or in part; once for each."""
-    order.executions.add(execution_id)
-    if filled_quantity <= order.assumed_up_to:
-        order.assumed = max(ZERO, minus(order.assumed, quantity))
+def absorbed(order: Order, event: FillAbsorbed) -> None:
+    """Remember an execution that came late and was booked already, wholly or in part."""
+    order.executions.add(event.execution_id)
+    if event.filled_quantity <= order.assumed_up_to:
+        order.assumed = max(ZERO, minus(order.assumed, event.quantity))
 
 
 def fill(order: Order, event: OrderFilled) -> bool:

@@ -1,46 +1,30 @@
-"""Permission asked again in the sending thread: halts and the lease, directly before the request goes out."""
+"""Permission holds only under the rules that gave it: what became stricter since stops an order. Pure."""
 
-from bus.clock import Clock
+from decimal import Decimal
+
 from bus.control_messages import Halt
-from bus.halt import HaltWatch
-from bus.lease import Lease
+from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms.broker import BeforeSend, NotPermitted
+from oms.book import Book
+from oms.checks import beyond_reduction
 from oms.risk import Approved
 
 
-class Permission:
-    """What stands between an approved order and the broker. Read from threads; it only looks."""
-
-    def __init__(self, lease: Lease, halts: HaltWatch, clock: Clock, account: str) -> None:
-        self._lease = lease
-        self._halts = halts
-        self._clock = clock
-        self._account = account
-
-    def before_send(self, approved: Approved, sent_ns: list[int]) -> BeforeSend:
-        """A callable that notes the time in `sent_ns`, or raises NotPermitted with the reason."""
-
-        def ask() -> None:
-            reason = self._objection(approved)
-            if reason is not None:
-                raise NotPermitted(reason)
-            sent_ns.append(self._clock.now_ns())
-
-        return ask
-
-    def _objection(self, approved: Approved) -> Reason | None:
-        if not self._lease.held:
-            return Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
-        if not self._halts.fresh():
-            return Reason(code="control_unread", message="the control stream is not readable: not sent")
-        state = self._halts.state
-        if not state.known:
-            return Reason(code="halt_unknown", message="the halt state is missing: not sent")
-        mode = state.mode_for(self._account, approved.event.algorithm, approved.terms.symbol)
-        if isinstance(mode, Halt):
-            return Reason(
-                code="halted",
-                message=f"{mode.scope} was halted by {mode.by} before it was sent: {mode.reason}",
-            )
+def objection(approved: Approved, book: Book, halts: HaltState, account: str) -> Reason | None:
+    """What the present halt state has against sending an order that was approved, if anything."""
+    if not halts.known:
+        return Reason(code="halt_unknown", message="the halt state is missing: not sent")
+    if not halts.scopes:
         return None
+    event = approved.event
+    mode = halts.mode_for(account, event.algorithm, event.terms.symbol)
+    if mode is None:
+        return None
+    if isinstance(mode, Halt):
+        return Reason(
+            code="halted", message=f"{mode.scope} was halted by {mode.by} before it was sent: {mode.reason}"
+        )
+    # The order itself is among what is pending; the one that it replaces would be freed.
+    replaced = book.orders.get(event.replaces) if event.replaces is not None else None
+    freed = Decimal(0) if replaced is None else replaced.held_quantity
+    return beyond_reduction(mode, book, event.algorithm, event.terms, -freed)

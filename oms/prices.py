@@ -13,7 +13,7 @@ from bus.link import Link
 from bus.market_messages import Bar, Quote, Trade
 from bus.streams import market
 from bus.wire import pack
-from oms.gate import Price
+from oms.preconditions import Price
 
 # A price read this recently is not read again: its age is judged by when it was received, not by when it
 # was read.
@@ -98,12 +98,12 @@ def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:
     except (Unreadable, KeyError, ValueError):
         return None
     if isinstance(message, Trade) and message.price > 0:
-        return Price(message.price, received_ns)
+        return Price(message.price, message.at_ns, received_ns)
     if isinstance(message, Quote) and message.bid_price > 0 and message.ask_price > 0:
         middle: Decimal = (message.bid_price + message.ask_price) / 2
-        return Price(middle, received_ns)
+        return Price(middle, message.at_ns, received_ns)
     if isinstance(message, Bar) and message.close > 0:
-        return Price(message.close, received_ns)
+        return Price(message.close, message.at_ns, received_ns)
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from bus.codec import Message
 from bus.consume import Delivery
 from bus.order_messages import (
-    FactKept,
+    EntryDeadLettered,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -27,7 +27,7 @@ _COUNTED: dict[type[Message], str] = {
     OrderUncertain: "uncertain",
     OrderUpdated: "updates",
     OrderFilled: "fills",
-    FactKept: "dead",
+    EntryDeadLettered: "dead",
 }
 
 
@@ -74,7 +74,7 @@ class Records:
 
     def entry(self, event: Message) -> Entry:
         """The journal entry of an event; what could not be handled goes to `dead` beside it."""
-        if isinstance(event, FactKept):
+        if isinstance(event, EntryDeadLettered):
             return Entry(event, self._dead)
         return self.journal.entry(event)
 

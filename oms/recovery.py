@@ -9,9 +9,9 @@ from bus.codec import Message
 from bus.errors import Unreadable
 from bus.order_messages import OrderFilled, OrderUncertain
 from bus.streams import EXTERNAL
-from oms.adoption import adopted, caught_up, found
 from oms.amounts import minus
 from oms.broker import Broker, BrokerOrder
+from oms.external_orders import adopted, caught_up, found
 from oms.orders import TERMINAL, assumed_execution_id
 from oms.records import Records
 from oms.sender import Sender

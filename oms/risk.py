@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from bus.order_messages import OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
+from bus.control_messages import ReduceOnly
+from bus.order_messages import Basis, OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, ceiling, quotient, times
 from oms.book import Book
 from oms.checks import CHECKS, Subject
-from oms.gate import Context, Price, gate, malformed
 from oms.limits import Effective, Limits
+from oms.preconditions import Context, Price, malformed, unmet
 
 _PERMISSION = object()
 
@@ -41,15 +42,19 @@ class Approved:
 
 
 class Refused:
-    """A no, with each reason that was found."""
+    """A no, with each reason that was found and what the decision saw."""
 
-    __slots__ = ("reasons",)
+    __slots__ = ("basis", "reasons")
 
-    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+    def __init__(self, reasons: tuple[Reason, ...], basis: Basis) -> None:
         self.reasons = reasons
+        self.basis = basis
 
     def __repr__(self) -> str:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
+
+
+_NO_LIMITS = Reason(code="no_limits", message="no limits are loaded: nothing trades without them")
 
 
 def check(
@@ -59,41 +64,74 @@ def check(
     prices: Mapping[str, Price],
     context: Context,
 ) -> Approved | Refused:
-    """Judge a request whose client id the book does not know yet (`requests.decide` sorts out the others).
+    """Judge a request whose client id the book does not know yet (`decisions.py` sorts out the others).
 
     Every check that can be made is made, and all their reasons are returned.
     """
-    reasons = gate(request, context)
-    if limits is None:
-        reasons.append(Reason(code="no_limits", message="no limits are loaded: nothing trades without them"))
+    reasons = unmet(request, context)
     terms = request.terms
+    price = prices.get(terms.symbol)
+    if limits is None:
+        reasons.append(_NO_LIMITS)
     wrong = malformed(terms)
     if wrong is not None:
         reasons.append(wrong)
     if limits is None or wrong is not None:
-        return Refused(tuple(reasons))
-    effective = limits.effective(context.algorithm, terms.symbol)
-    price = prices.get(terms.symbol)
-    subject = _subject(request, book, effective, price, context.now_ns)
+        return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
+    subject = _subject(
+        request, book, limits.effective(context.algorithm, terms.symbol), price, context.now_ns
+    )
     for find in CHECKS:
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)
-    if reasons or price is None:
-        return Refused(tuple(reasons))
+    basis = _basis(limits, price, context, terms.symbol, subject.reserve_price)
+    if reasons or subject.reserve_price is None:
+        return Refused(tuple(reasons), basis)
     replaced = subject.replaced
     event = OrderApproved(
         algorithm=context.algorithm,
         client_order_id=request.client_order_id,
         terms=terms,
-        reserve_price=reserve_price(terms, price.price, effective.collar),
+        reserve_price=subject.reserve_price,
         trigger=request.trigger,
         received_ns=request.received_ns,
         requested_ns=request.requested_ns,
         approved_ns=context.now_ns,
         replaces=None if replaced is None else replaced.client_order_id,
+        basis=basis,
     )
     return Approved(_PERMISSION, event, None if replaced is None else replaced.broker_order_id)
+
+
+def basis_without_price(
+    request: OrderRequest | ReplaceRequest, limits: Limits | None, context: Context
+) -> Basis:
+    """What a refusal saw for which no price mattered, such as that of an id in use."""
+    return _basis(limits, None, context, request.terms.symbol, None)
+
+
+def _basis(
+    limits: Limits | None, price: Price | None, context: Context, symbol: str, reserve: Decimal | None
+) -> Basis:
+    mode = context.mode(symbol)
+    if not context.halts.known:
+        halt = "unknown"
+    elif mode is None:
+        halt = "active"
+    else:
+        halt = "reduce_only" if isinstance(mode, ReduceOnly) else "halted"
+    return Basis(
+        price=None if price is None else price.price,
+        price_at_ns=None if price is None else price.at_ns,
+        price_received_ns=None if price is None else price.received_ns,
+        limits_version=0 if limits is None else limits.version,
+        halt=halt,  # type: ignore[arg-type]
+        control_fresh=context.control_fresh,
+        not_ready="" if context.not_ready is None else context.not_ready.code,
+        lease=context.lease,
+        reserve_price=reserve,
+    )
 
 
 def reserve_price(terms: OrderTerms, reference: Decimal, collar: Decimal) -> Decimal:
@@ -117,10 +155,10 @@ def _subject(
     terms = request.terms
     replaced = book.orders.get(request.replaces) if isinstance(request, ReplaceRequest) else None
     reference = ZERO if price is None else price.price
+    reserve = None if price is None else reserve_price(terms, reference, effective.collar)
     quantity = terms.quantity if terms.quantity is not None else ZERO
     if terms.notional is not None:
         value = terms.notional
-        reserve = reserve_price(terms, reference, effective.collar)
         quantity = quotient(terms.notional, reserve) if reserve else ZERO
     elif terms.limit_price is not None:
         value = times(
@@ -139,4 +177,5 @@ def _subject(
         value=value,
         replaced=replaced,
         freed=ZERO if replaced is None else replaced.held_quantity,
+        reserve_price=reserve,
     )

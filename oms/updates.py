@@ -1,4 +1,7 @@
-"""Alpaca's trade updates, as received, to events of ours. Pure: unknown words are taken as they come."""
+"""What the account stream holds, Alpaca's trade updates above all, to events of ours. Pure.
+
+Unknown words of Alpaca's are taken as they come.
+"""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -8,12 +11,22 @@ from msgspec.structs import replace
 
 from bus.codec import Message
 from bus.errors import Unreadable
-from bus.order_messages import CancelRefused, OrderFilled, OrderUpdated, Reason
-from oms.adoption import adopted, owner, side_of
+from bus.order_messages import (
+    CancelRefused,
+    EntryDeadLettered,
+    FillAbsorbed,
+    OrderFilled,
+    OrderUpdated,
+    Reason,
+)
+from oms import cancels, reconciliation, rules
 from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
+from oms.external_orders import adopted, owner, side_of
+from oms.inputs import BrokerMessageRead, BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
+from oms.turn import Turn
 
 _FILLS = ("fill", "partial_fill")
 
@@ -58,17 +71,62 @@ _read_update = msgspec.json.Decoder(_Update, strict=False).decode
 
 @dataclass(slots=True)
 class Translation:
-    """What one frame means.
+    """What one frame means: the events that it comes to, and the order concerned, where the book knew it.
 
-    `events` go into the journal. `absorbed` is a fill that comes late: it was booked already, wholly or in
-    part. `stray` is the broker's id of an order that was given up as never sent and is at the broker after
-    all: it must be cancelled. `order` is the one concerned, where the book knew it before.
+    `given_up` is the broker's id of an order that was given up as never sent and is at the broker after all:
+    it must be canceled.
     """
 
     events: list[Message] = field(default_factory=list)
-    absorbed: tuple[Order, str, Decimal, Decimal] | None = None
-    stray: str | None = None
     order: Order | None = None
+    given_up: str | None = None
+
+
+def take_messages(turn: Turn, read: BrokerMessagesRead) -> None:
+    """Take entries of the account stream in their order."""
+    for message in read.messages:
+        if message.kind == "Connected":
+            reconciliation.reconnected(turn, message, message.heard_before_ns)
+        elif message.kind == "Disconnected":
+            turn.effects.acknowledge.append(message)
+        else:
+            _take_message(turn, message)
+    rules.acknowledge_unreadable(turn)
+
+
+def _take_message(turn: Turn, message: BrokerMessageRead) -> None:
+    try:
+        if message.kind != "TradeUpdate":
+            raise Unreadable(f"an entry of type {message.kind[:64]!r}")
+        if message.received_ns is None:
+            raise Unreadable("its receive time r is not a number")
+        translation = translate(message.data, turn.book, message.received_ns or turn.now_ns)
+    except Unreadable as error:
+        _keep(turn, message, error)
+        return
+    turn.effects.acknowledge.append(message)
+    turn.record(*translation.events)
+    if translation.given_up is not None and translation.order is not None:
+        cancels.cancel_unasked(turn, translation.order, translation.given_up)
+
+
+def _keep(turn: Turn, message: BrokerMessageRead, error: Unreadable) -> None:
+    """What cannot be read may be a fill: stop ordering on the account, and ask the broker.
+
+    The entry is acknowledged once the account is halted.
+    """
+    turn.record(
+        EntryDeadLettered(
+            stream=message.stream,
+            entry_id=message.id,
+            error=str(error),
+            payload=message.payload,
+            at_ns=turn.now_ns,
+        )
+    )
+    turn.halt_account(f"{message.stream} {message.id} cannot be read: {error}")
+    turn.observed.unreadable.append(message)
+    turn.observed.behind = True
 
 
 def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
@@ -98,7 +156,7 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     else:
         _change(translation, update, known, algorithm, at_ns)
     if known is not None and known.status == REFUSED and order.status not in TERMINAL:
-        translation.stray = order.id
+        translation.given_up = order.id
     return translation
 
 
@@ -118,8 +176,6 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
     cumulative = order.filled_qty or ZERO
     execution_id = update.execution_id or f"{order.id}:{cumulative.normalize():f}"
     news = quantity if known is None else countable(known, execution_id, quantity, cumulative)
-    if known is not None and news != quantity and execution_id not in known.executions:
-        translation.absorbed = (known, execution_id, quantity, cumulative)
     if news > 0:
         translation.events.append(
             OrderFilled(
@@ -138,6 +194,17 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
         )
     elif known is not None and advances(known, order.status):
         translation.events.append(_updated(update, algorithm, at_ns))
+    if known is not None and news != quantity and execution_id not in known.executions:
+        translation.events.append(
+            FillAbsorbed(
+                algorithm=algorithm,
+                client_order_id=order.client_order_id,
+                execution_id=execution_id,
+                quantity=quantity,
+                filled_quantity=cumulative,
+                at_ns=at_ns,
+            )
+        )
 
 
 def _change(

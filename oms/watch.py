@@ -9,9 +9,9 @@ from bus.clock import Clock
 from bus.codec import Message
 from bus.errors import Unreadable
 from bus.order_messages import OrderRefused, Reason
-from oms.adoption import caught_up, found
 from oms.broker import Broker, BrokerError, BrokerOrder, BrokerRefused
 from oms.dispatch import Dispatch
+from oms.external_orders import caught_up, found
 from oms.records import Records
 from oms.sender import Sender
 

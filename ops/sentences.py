@@ -9,7 +9,7 @@ from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
     CancelRefused,
     CancelRequest,
-    FactKept,
+    EntryDeadLettered,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -94,7 +94,7 @@ _SENTENCES: dict[type[Any], Callable[[Any], str]] = {
     OrderUpdated: lambda m: f"{m.algorithm}: {m.symbol} {short(m.client_order_id)} is {m.status} ({m.event})",
     OrderFilled: _filled,
     CancelRefused: lambda m: f"{m.algorithm}: not cancelled {short(m.client_order_id)}, {m.reason.message}",
-    FactKept: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
+    EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
     Halt: _control("HALT"),
     ReduceOnly: _control("REDUCE ONLY"),
     Resume: _control("resume"),

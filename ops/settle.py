@@ -33,7 +33,7 @@ async def settled(reader: RunReader, control: Control | None) -> list[str]:
         found = differences(tally.book, tally.portfolios, ledger, tally.unanswered)
         if not found and agreed and ledger == before:
             return []
-        within_s = UNSETTLED_WITHIN_S if any(tally.book.unsettled()) else WITHIN_S
+        within_s = UNSETTLED_WITHIN_S if any(tally.book.unanswered()) else WITHIN_S
         if asyncio.get_running_loop().time() - began > within_s:
             return found
         before, agreed = ledger, not found

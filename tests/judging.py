@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from bus.control_messages import Halt, ReduceOnly
+from bus.halt_state import HaltState
 from bus.order_messages import OrderFilled, OrderRequest, OrderSent, OrderTerms, ReplaceRequest, Side
 from oms.book import Book
 from oms.broker import BrokerOrder
-from oms.gate import Context, Price
+from oms.preconditions import Context, Price
 from oms.limits import Limits, parse
 from oms.risk import Approved, Refused, check
 
@@ -31,26 +32,13 @@ price_age_seconds = 5
 
 
 @dataclass
-class Halts:
-    """A halt state with one mode for everything."""
-
-    known: bool = True
-    mode: Halt | ReduceOnly | None = None
-
-    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
-        """The mode, whatever is asked about."""
-        del account, algorithm, symbol
-        return self.mode
-
-
-@dataclass
 class Day:
     """Book, limits, prices and context of a calm day."""
 
     book: Book = field(default_factory=Book)
     limits: Limits | None = field(default_factory=lambda: parse(LIMITS, "limits"))
-    prices: dict[str, Price] = field(default_factory=lambda: {"AAPL": Price(Decimal(100), NOW_NS)})
-    halts: Halts = field(default_factory=Halts)
+    prices: dict[str, Price] = field(default_factory=lambda: {"AAPL": Price(Decimal(100), NOW_NS, NOW_NS)})
+    halts: HaltState = field(default_factory=lambda: HaltState(known=True))
 
     def context(self, **changes: Any) -> Context:
         """The context, with some of it changed."""
@@ -58,9 +46,9 @@ class Day:
             "account": "paper",
             "algorithm": "alpha",
             "now_ns": NOW_NS,
-            "halt": self.halts,
+            "halts": self.halts,
             "control_fresh": True,
-            "why_not_ready": "",
+            "not_ready": None,
             "lease": LEASE,
         }
         return Context(**(values | changes))
@@ -81,6 +69,11 @@ class Day:
         """Give an algorithm a position."""
         size = Decimal(quantity)
         self.book.apply(fill(f"held-{algorithm}-{symbol}-{quantity}", size, algorithm, symbol, price))
+
+
+def halted(mode: type[Halt] | type[ReduceOnly], scope: str = "all") -> HaltState:
+    """A halt state with one scope in it."""
+    return HaltState(known=True, scopes={scope: mode(scope=scope, reason="r", by="b", at_ns=0)})
 
 
 def fill(name: str, size: Decimal, algorithm: str, symbol: str = "AAPL", price: str = "100") -> OrderFilled:
@@ -146,7 +139,7 @@ def approved(wanted: OrderTerms, number: int | str = 1) -> Approved:
     """Permission for these terms, on a day whose prices allow them."""
     day = Day()
     price = wanted.limit_price or Decimal(100)
-    day.prices[wanted.symbol] = Price(price, NOW_NS)
+    day.prices[wanted.symbol] = Price(price, NOW_NS, NOW_NS)
     return day.approve(request(wanted, number))
 
 
@@ -154,7 +147,7 @@ def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms
     """Permission to replace an order that the broker has."""
 
     day = Day()
-    day.prices[wanted.symbol] = Price(wanted.limit_price or Decimal(100), NOW_NS)
+    day.prices[wanted.symbol] = Price(wanted.limit_price or Decimal(100), NOW_NS, NOW_NS)
     first = request(old_terms, 0, client_order_id=old.client_order_id)
     day.approve(first)
     day.book.apply(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
+from engine_run import frame
 from fakes import FakeBroker
 from waiting import until
 
@@ -65,25 +66,6 @@ def limit_order(price: str, quantity: str = "10", side: str = "buy", symbol: str
         quantity=Decimal(quantity),
         limit_price=Decimal(price),
     )
-
-
-def frame(order: BrokerOrder, event: str, **fields: str) -> bytes:
-    """A trade update as Alpaca sends it."""
-    shown = {
-        "id": order.id,
-        "client_order_id": order.client_order_id,
-        "symbol": order.symbol,
-        "side": order.side,
-        "type": order.type,
-        "time_in_force": order.time_in_force,
-        "status": order.status,
-        "qty": None if order.quantity is None else str(order.quantity),
-        "limit_price": None if order.limit_price is None else str(order.limit_price),
-        "filled_qty": str(order.filled_quantity),
-        "filled_avg_price": None,
-    }
-    data = {"event": event, "timestamp": "2026-01-02T15:04:05.123456789Z", "order": shown, **fields}
-    return json.dumps({"stream": "trade_updates", "data": data}).encode()
 
 
 class Trader:

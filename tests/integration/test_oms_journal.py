@@ -16,7 +16,7 @@ from bus.connection import connect
 from bus.consume import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
-from bus.order_messages import FactKept, Registered
+from bus.order_messages import EntryDeadLettered, Registered
 from oms.journal import Entry, Journal, JournalMoved
 
 
@@ -79,7 +79,7 @@ async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> Non
     await client.xreadgroup(streams.GROUP_OMS, "leader", {stream: ">"})
     async with writing(orders_url, orders_url) as (journal, _, _):
         acknowledged = [Delivery(stream, id_, {}) for id_ in ids[:2]]
-        kept = FactKept(stream=stream, entry_id=ids[0], error="e", payload="p", at_ns=NOW_NS)
+        kept = EntryDeadLettered(stream=stream, entry_id=ids[0], error="e", payload="p", at_ns=NOW_NS)
         await journal.commit([Entry(kept, streams.orders_dead(ACCOUNT))], acknowledged)
         assert (await client.xpending(stream, streams.GROUP_OMS))["pending"] == 1
         assert await client.xlen(streams.orders_dead(ACCOUNT)) == 1

@@ -139,7 +139,7 @@ async def test_an_unreadable_request_is_kept_and_stops_nothing(md_url: str, orde
         )
         await algo.told(await algo.order(1, market_order("10")), "OrderSent")
         ((_, fields),) = await oms.client.xrange(streams.orders_dead(ACCOUNT))
-        assert fields[b"type"] == b"FactKept"
+        assert fields[b"type"] == b"EntryDeadLettered"
         assert b"lots" in fields[b"data"]
         assert (await oms.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0
         assert oms.oms.parts.halts.state.scopes == {}
@@ -151,7 +151,7 @@ async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str
         await until(lambda: f"account:{ACCOUNT}" in oms.oms.parts.halts.state.scopes, "the account's halt")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert "halted" in [reason.code for reason in refused.reasons]
-        assert any(type(event).__name__ == "FactKept" for event in await oms.journal())
+        assert any(type(event).__name__ == "EntryDeadLettered" for event in await oms.journal())
 
 
 async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(

@@ -11,7 +11,7 @@ from bus.order_messages import OrderTerms
 from oms.alpaca_orders import new_order
 from oms.amounts import NINTH_PLACE, is_amount, text, times
 from oms.checks import CHECKS
-from oms.gate import Price
+from oms.preconditions import Price
 from oms.limits import parse
 from oms.risk import Approved, reserve_price
 
@@ -35,7 +35,7 @@ price_collar_percent = """
 def test_a_purchase_within_the_collar_never_costs_more_than_was_reserved(
     size: Decimal, reference: Decimal, collar: Decimal, move: Decimal
 ) -> None:
-    day = Day(prices={"AAPL": Price(reference, NOW_NS)}, limits=parse(WIDE + str(collar), "limits"))
+    day = Day(prices={"AAPL": Price(reference, NOW_NS, NOW_NS)}, limits=parse(WIDE + str(collar), "limits"))
     verdict = day.approve(request(OrderTerms(symbol="AAPL", side="buy", quantity=size)))
     paid = times(reference, 1 + collar / 100 * move)
     assert day.book.reserved("alpha") >= times(size, paid)
@@ -47,7 +47,7 @@ def test_a_purchase_within_the_collar_never_costs_more_than_was_reserved(
 def test_a_notional_order_never_becomes_more_shares_than_were_reserved(
     value: Decimal, reference: Decimal, collar: Decimal, move: Decimal
 ) -> None:
-    day = Day(prices={"AAPL": Price(reference, NOW_NS)}, limits=parse(WIDE + str(collar), "limits"))
+    day = Day(prices={"AAPL": Price(reference, NOW_NS, NOW_NS)}, limits=parse(WIDE + str(collar), "limits"))
     verdict = day.judge(request(OrderTerms(symbol="AAPL", side="buy", notional=value)))
     assert isinstance(verdict, Approved)
     day.book.apply(verdict.event)

@@ -4,12 +4,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from judging import LEASE, LIMITS, NOW_NS, Day, fill, name, replace_request, request, terms
+from judging import LEASE, LIMITS, NOW_NS, Day, fill, halted, name, replace_request, request, terms
 
 from bus.control_messages import Halt, ReduceOnly
+from bus.halt_state import HaltState
 from bus.order_messages import OrderSent, OrderTerms
-from oms.gate import Price
+from oms.preconditions import Price
 from oms.limits import parse
+from oms.observed import STARTING
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000
@@ -136,7 +138,7 @@ def test_the_tightest_of_account_algorithm_and_symbol_holds() -> None:
         "[symbol.MSFT]\norder_quantity = 2\nposition_quantity = 40\n",
         "limits",
     )
-    day.prices["MSFT"] = Price(Decimal(100), NOW_NS)
+    day.prices["MSFT"] = Price(Decimal(100), NOW_NS, NOW_NS)
     day.hold("25", algorithm="external")
     beta: dict[str, Any] = {"client_order_id": name(1, "beta")}
     assert codes(day.judge(request(terms("25")))) == []
@@ -174,7 +176,7 @@ def test_a_clock_set_back_neither_blocks_the_rate_nor_lifts_it() -> None:
 
 def test_a_price_from_the_future_is_not_fresh() -> None:
     day = Day()
-    day.prices["AAPL"] = Price(Decimal(100), NOW_NS + 6 * SECOND_NS)
+    day.prices["AAPL"] = Price(Decimal(100), NOW_NS, NOW_NS + 6 * SECOND_NS)
     assert "stale_price" in codes(day.judge(request()))
 
 
@@ -196,24 +198,23 @@ def test_a_restricted_symbol_is_refused_wherever_it_is_listed() -> None:
 
 def test_closed_by_default() -> None:
     day = Day()
-    halt = Halt(scope="all", reason="r", by="b", at_ns=0)
-    assert codes(day.judge(request(), why_not_ready="starting")) == ["not_ready"]
+    assert codes(day.judge(request(), not_ready=STARTING)) == ["not_ready"]
     assert codes(day.judge(request(), control_fresh=False)) == ["control_unread"]
     assert codes(day.judge(request(), lease="")) == ["not_leader"]
     assert codes(day.judge(request(), lease="2:alpha")) == ["not_leader"]
     assert codes(day.judge(request(), retired_lease=LEASE)) == ["shut_down"]
-    day.halts.known = False
+    day.halts = HaltState(known=False)
     assert codes(day.judge(request())) == ["halt_unknown"]
-    day.halts.known, day.halts.mode = True, halt
+    day.halts = halted(Halt)
     assert codes(day.judge(request())) == ["halted"]
-    day.halts.mode, day.limits = None, None
+    day.halts, day.limits = HaltState(known=True), None
     assert codes(day.judge(request())) == ["no_limits"]
 
 
 def test_every_reason_is_told_at_once() -> None:
     day = limited(order_quantity=1, open_orders=0)
-    day.halts.mode = Halt(scope="all", reason="r", by="b", at_ns=0)
-    found = codes(day.judge(request(terms("2")), lease="", why_not_ready="starting"))
+    day.halts = halted(Halt)
+    found = codes(day.judge(request(terms("2")), lease="", not_ready=STARTING))
     assert found == ["not_ready", "halted", "not_leader", "order_quantity", "open_orders"]
 
 
@@ -231,7 +232,7 @@ def test_every_reason_is_told_at_once() -> None:
 def test_reduce_only(held: str, side: str, asked: str, allowed: bool) -> None:
     day = Day()
     day.hold(held)
-    day.halts.mode = ReduceOnly(scope="all", reason="r", by="b", at_ns=0)
+    day.halts = halted(ReduceOnly)
     assert codes(day.judge(request(terms(asked, side=side)))) == ([] if allowed else ["reduce_only"])
 
 

@@ -2,16 +2,16 @@
 
 from decimal import Decimal
 
-from oms.gate import Price
+from oms.preconditions import Price
 from oms.prices import BAR_AFTER_NS, TRADE_FRESH_NS, choose, read_price
 
 NOW_NS = 1_700_000_000_000_000_000
-TRADE = Price(Decimal("100.00"), NOW_NS)
-BAR = Price(Decimal("101.00"), NOW_NS)
+TRADE = Price(Decimal("100.00"), NOW_NS, NOW_NS)
+BAR = Price(Decimal("101.00"), NOW_NS, NOW_NS)
 
 
 def heard(price: str, ago_ns: int) -> Price:
-    return Price(Decimal(price), NOW_NS - ago_ns)
+    return Price(Decimal(price), NOW_NS - ago_ns, NOW_NS - ago_ns)
 
 
 def test_where_only_bars_are_played_their_close_is_the_price() -> None:
@@ -36,4 +36,4 @@ def test_a_bar_gives_way_to_what_was_heard_within_its_minute() -> None:
 
 def test_the_price_of_a_bar_is_its_close() -> None:
     data = b'{"T":"b","S":"AAPL","o":1,"h":3,"l":1,"c":2.5,"v":10,"t":1700000000000000000}'
-    assert read_price("bars", {b"d": data, b"r": b"7"}) == Price(Decimal("2.5"), 7)
+    assert read_price("bars", {b"d": data, b"r": b"7"}) == Price(Decimal("2.5"), 1_700_000_000_000_000_000, 7)

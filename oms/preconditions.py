@@ -1,34 +1,22 @@
-"""What must hold before an order is looked at: readiness, halts, leadership, terms that make sense."""
+"""What must hold before an order is looked at: readiness, halts, leadership, terms that make sense. Pure."""
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.errors import InvalidInput
+from bus.halt_state import HaltState
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import checked_symbol
 from oms.amounts import is_amount
 
 
-class HaltView(Protocol):
-    """What the checks ask of the halt state."""
-
-    @property
-    def known(self) -> bool:
-        """False where the state could not be read: then nothing may be sent."""
-        ...
-
-    def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
-        """The strictest halt that covers this order, if any."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A reference price and when it was received."""
+    """A reference price: `at_ns` is the market's time of it, `received_ns` when we received it."""
 
     price: Decimal
+    at_ns: int
     received_ns: int
 
 
@@ -37,60 +25,60 @@ class Context:
     """What a decision depends on besides the request, the book, limits and prices.
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
-    holder has said that it stopped. `why_not_ready` is "" once orders may be taken.
+    holder has said that it stopped. `not_ready` is None once orders may be taken.
     """
 
     account: str
     algorithm: str
     now_ns: int
-    halt: HaltView
+    halts: HaltState
     control_fresh: bool
-    why_not_ready: str
+    not_ready: Reason | None
     lease: str
     retired_lease: str = ""
 
+    def mode(self, symbol: str) -> Halt | ReduceOnly | None:
+        """The strictest halt that covers an order in this symbol, if any."""
+        return self.halts.mode_for(self.account, self.algorithm, symbol) if self.halts.scopes else None
 
-def gate(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reason]:
+
+HALT_UNKNOWN = Reason(
+    code="halt_unknown",
+    message="the halt state is missing: look at the account, then `backbone resume --reason ...`",
+)
+_CONTROL_UNREAD = Reason(
+    code="control_unread", message="the control stream has not been read for 500 ms", limit="500"
+)
+_NOT_LEADER = Reason(
+    code="not_leader", message="only the leader of an algorithm may order: this lease is not in force"
+)
+_SHUT_DOWN = Reason(code="shut_down", message="this algorithm has acknowledged its shutdown under this lease")
+
+
+def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reason]:
     """Why nothing is taken from this algorithm now: not ready, halted, control unread, not the leader."""
     reasons = []
-    if context.why_not_ready:
-        reasons.append(Reason(code="not_ready", message=f"orders are not taken yet: {context.why_not_ready}"))
-    if not context.halt.known:
-        reasons.append(
-            Reason(
-                code="halt_unknown",
-                message="the halt state is missing: look at the account, then `backbone resume --reason ...`",
-            )
-        )
+    if context.not_ready is not None:
+        why = context.not_ready
+        reasons.append(Reason(code="not_ready", message=why.message, value=why.code))
+    if not context.halts.known:
+        reasons.append(HALT_UNKNOWN)
     if not context.control_fresh:
-        reasons.append(
-            Reason(
-                code="control_unread", message="the control stream has not been read for 500 ms", limit="500"
-            )
-        )
-    mode = context.halt.mode_for(context.account, context.algorithm, request.terms.symbol)
+        reasons.append(_CONTROL_UNREAD)
+    mode = context.mode(request.terms.symbol)
     if isinstance(mode, Halt):
         reasons.append(Reason(code="halted", message=f"{mode.scope} is halted by {mode.by}: {mode.reason}"))
     if not context.lease or request.lease != context.lease:
-        reasons.append(
-            Reason(
-                code="not_leader",
-                message="only the leader of an algorithm may order: this lease is not in force",
-            )
-        )
+        reasons.append(_NOT_LEADER)
     elif request.lease == context.retired_lease:
-        reasons.append(
-            Reason(code="shut_down", message="this algorithm has acknowledged its shutdown under this lease")
-        )
-    if (
-        not request.client_order_id.startswith(f"bb-{context.algorithm}-")
-        or len(request.client_order_id) > 128
-    ):
+        reasons.append(_SHUT_DOWN)
+    order_id = request.client_order_id
+    if len(order_id) > 128 or not order_id.startswith(f"bb-{context.algorithm}-"):
         reasons.append(
             Reason(
                 code="bad_client_order_id",
                 message=f"a client order id begins with bb-{context.algorithm}- in 128 characters at most",
-                value=request.client_order_id[:128],
+                value=order_id[:128],
             )
         )
     return reasons

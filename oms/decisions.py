@@ -1,0 +1,113 @@
+"""What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
+
+from bus.errors import Unreadable
+from bus.order_messages import (
+    CancelRequest,
+    EntryDeadLettered,
+    LeaseRetired,
+    OrderRefused,
+    OrderRequest,
+    Reason,
+    ReplaceRequest,
+    ShutdownAcknowledged,
+)
+from oms import cancels
+from oms.inputs import RequestRead, RequestsRead
+from oms.preconditions import Context, unmet
+from oms.risk import Approved, Refused, basis_without_price, check
+from oms.turn import Turn
+
+
+def take_requests(turn: Turn, read: RequestsRead) -> None:
+    """Decide on requests in their order; each is acknowledged with the events that answer it."""
+    contexts: dict[str, Context] = {}
+    counts = turn.observed.counts
+    for request in read.requests:
+        message, name = request.message, request.algorithm
+        context = contexts.get(name)
+        if context is None:
+            context = contexts[name] = _context(turn, name, read.control_fresh)
+        if isinstance(message, OrderRequest | ReplaceRequest):
+            counts["requests"] += 1
+            _decide(turn, message, context)
+        elif isinstance(message, CancelRequest):
+            counts["cancel_requests"] += 1
+            cancels.take_request(turn, request, message, context)
+            continue
+        elif isinstance(message, ShutdownAcknowledged):
+            if turn.state.retired.get(name) != message.lease:
+                turn.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=turn.now_ns))
+            contexts.pop(name)
+        else:
+            _keep(turn, request, message)
+        turn.effects.acknowledge.append(request)
+
+
+def _decide(turn: Turn, request: OrderRequest | ReplaceRequest, context: Context) -> None:
+    """Judge an order or a replace.
+
+    The same client id with the same terms was answered before: nothing is decided again. With other terms it
+    is a conflict, refused and never taken for a duplicate.
+    """
+    known = turn.order(request.client_order_id)
+    if known is None:
+        verdict = check(request, turn.book, turn.state.limits, turn.observed.prices, context)
+        if isinstance(verdict, Approved):
+            turn.record(verdict.event)
+            turn.effects.send.append(verdict)
+            turn.observed.under_way.add(request.client_order_id)
+        else:
+            turn.record(_refusal(request, verdict, context))
+        return
+    replaces = request.replaces if isinstance(request, ReplaceRequest) else None
+    if known.algorithm == context.algorithm and known.terms == request.terms and known.replaces == replaces:
+        turn.observed.counts["duplicates"] += 1
+        return
+    conflict = Reason(
+        code="id_conflict",
+        message=f"client id {request.client_order_id} stands for another order already",
+        value=request.client_order_id,
+    )
+    basis = basis_without_price(request, turn.state.limits, context)
+    turn.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis), context))
+
+
+def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: Context) -> OrderRefused:
+    # A request of someone who does not lead says nothing of the leader's own under the same id: without
+    # terms the book does not remember it.
+    entitled = all(reason.code != "not_leader" for reason in verdict.reasons)
+    return OrderRefused(
+        algorithm=context.algorithm,
+        client_order_id=request.client_order_id,
+        by="risk",
+        reasons=verdict.reasons,
+        at_ns=context.now_ns,
+        terms=request.terms if entitled else None,
+        basis=verdict.basis,
+    )
+
+
+def _keep(turn: Turn, request: RequestRead, error: Unreadable) -> None:
+    turn.error("unreadable request", stream=request.stream, id=request.id, error=str(error))
+    turn.record(
+        EntryDeadLettered(
+            stream=request.stream,
+            entry_id=request.id,
+            error=str(error),
+            payload=request.payload,
+            at_ns=turn.now_ns,
+        )
+    )
+
+
+def _context(turn: Turn, algorithm: str, control_fresh: bool) -> Context:
+    return Context(
+        account=turn.account,
+        algorithm=algorithm,
+        now_ns=turn.now_ns,
+        halts=turn.state.halts,
+        control_fresh=control_fresh,
+        not_ready=turn.observed.not_ready,
+        lease=turn.observed.leases.get(algorithm, ""),
+        retired_lease=turn.state.retired.get(algorithm, ""),
+    )

@@ -1,0 +1,47 @@
+"""What follows from an input: events to journal, and what is to be carried out once they are durable. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bus.codec import Message
+from bus.control_messages import Halt
+from oms.inputs import EntryRead, Question
+from oms.risk import Approved
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Ask the broker to cancel the order that it knows by this id."""
+
+    client_order_id: str
+    broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something for the log, with the names and values that it is about."""
+
+    level: Literal["warning", "error"]
+    text: str
+    about: dict[str, str]
+
+
+@dataclass(slots=True)
+class Effects:
+    """Carried out in this order, the rest only once `events` and `acknowledge` are durable.
+
+    `events` are applied to the engine's state already. `acknowledge` names what was read and need not be read
+    again. `send` may go to the broker; `withdraw` names orders, by client id, that should not where they still
+    wait. `cancel` and `ask` go before orders. `halt` is to be put into force; `first_halt_state`: write the
+    halt state of a new account, on which nobody can have halted anything.
+    """
+
+    events: list[Message] = field(default_factory=list)
+    acknowledge: list[EntryRead] = field(default_factory=list)
+    send: list[Approved] = field(default_factory=list)
+    withdraw: list[str] = field(default_factory=list)
+    cancel: list[CancelOrder] = field(default_factory=list)
+    ask: list[Question] = field(default_factory=list)
+    halt: Halt | None = None
+    first_halt_state: bool = False
+    notes: list[Note] = field(default_factory=list)

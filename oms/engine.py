@@ -1,0 +1,124 @@
+"""The OMS's engine: everything that it decides, as one pure function of its state and one input at a time.
+
+It reads no clock, does no I/O and calls nobody back. Live, after a restart, on standby and in a replay, the
+same engine is driven with the same inputs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from bus.codec import Message
+from bus.halt_state import HaltState
+from bus.order_messages import Reason
+from oms import cancels, decisions, reconciliation, rules, sent_orders, updates
+from oms.digest import Digest
+from oms.effects import Effects
+from oms.inputs import (
+    Answered,
+    BrokerMessagesRead,
+    CancelAnswered,
+    FindOrder,
+    HaltStateRead,
+    Input,
+    LeasesRead,
+    LimitsRead,
+    ListOpenOrders,
+    OrderAnswered,
+    PricesRead,
+    RequestsRead,
+    Started,
+    Stopping,
+    Tick,
+    Unanswered,
+)
+from oms.observed import Observed
+from oms.permission import objection
+from oms.risk import Approved
+from oms.state import State
+from oms.turn import Turn
+
+
+class Engine:
+    """One account's engine.
+
+    `state` is durable and changed by `apply` alone: it is the fold of the journal, always. `observed` is not,
+    and changed by `take` alone.
+    """
+
+    def __init__(self, account: str, *, longest_send_ns: int) -> None:
+        self.account = account
+        self.state = State()
+        self.observed = Observed()
+        self._longest_send_ns = longest_send_ns
+        self._digest = Digest(self.state)
+        self._takers: dict[type, Callable[[Turn, Any], None]] = {
+            RequestsRead: decisions.take_requests,
+            BrokerMessagesRead: updates.take_messages,
+            OrderAnswered: sent_orders.take_outcome,
+            CancelAnswered: cancels.take_answer,
+            Answered: self._answered,
+            Unanswered: reconciliation.take_unanswered,
+            HaltStateRead: rules.take_halts,
+            LimitsRead: rules.take_limits,
+            PricesRead: self._prices,
+            LeasesRead: rules.take_leases,
+            Started: reconciliation.take_started,
+            Stopping: self._stopping,
+            Tick: self._tick,
+        }
+
+    def __repr__(self) -> str:
+        why = self.observed.not_ready
+        return f"<engine of {self.account}: {'ready' if why is None else why.message}; {self.state}>"
+
+    @property
+    def not_ready(self) -> Reason | None:
+        """Why no orders are taken; None while they are."""
+        return self.observed.not_ready
+
+    def apply(self, event: Message) -> None:
+        """Take in one event of the journal: what `take` does with each event that it returns."""
+        self.state.apply(event)
+
+    def take(self, taken: Input, now_ns: int) -> Effects:
+        """Take one input at this time (since 1970); returns what follows from it.
+
+        The events it returns are applied already; the rest is for the caller to carry out once these are durable.
+        """
+        turn = Turn(self.account, self.state, self.observed, now_ns)
+        self._takers[type(taken)](turn, taken)
+        if self.observed.cancels_waiting:
+            cancels.go_on(turn)
+        if self.observed.behind:
+            reconciliation.go_on(turn)
+        return turn.effects
+
+    def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
+        """What the present halt state has against an approved order that is about to be sent, if anything."""
+        return objection(approved, self.state.book, halts, self.account)
+
+    def digest(self) -> str:
+        """A digest of the durable state: equal where two engines hold the same."""
+        return self._digest.now()
+
+    def _answered(self, turn: Turn, answered: Answered) -> None:
+        question = answered.question
+        self.observed.asked.discard(question)
+        if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:
+            sent_orders.take_found(turn, answered)
+        elif isinstance(question, ListOpenOrders):
+            sent_orders.take_open_orders(turn, answered)
+        else:
+            reconciliation.take_answer(turn, answered)
+
+    def _prices(self, turn: Turn, read: PricesRead) -> None:
+        del turn
+        self.observed.prices = read.prices
+
+    def _stopping(self, turn: Turn, stopping: Stopping) -> None:
+        del turn, stopping
+        self.observed.stopping = True
+
+    def _tick(self, turn: Turn, tick: Tick) -> None:
+        self.observed.monotonic_ns = tick.monotonic_ns
+        sent_orders.look_after_doubts(turn, self._longest_send_ns)

@@ -1,0 +1,200 @@
+"""Everything that an OMS takes in, as one union: requests, what the broker says, what is observed. Pure.
+
+Times that are compared with the clock on the wall end in `_ns`; those of a clock that never steps back in
+`_monotonic_ns`. A `Question` is asked of the broker; it comes back in an `Answered` once there is an answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bus.errors import Unreadable
+from bus.halt_state import HaltState
+from bus.order_messages import Request
+from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome
+from oms.limits import Limits
+from oms.preconditions import Price
+
+
+class EntryRead(msgspec.Struct, frozen=True, gc=False):
+    """Where something that was read stands; acknowledging it means that it need not be read again."""
+
+    stream: str
+    id: str
+
+
+class RequestRead(EntryRead, frozen=True, gc=False):
+    """A request of one algorithm, or why it cannot be read, with the entry as text."""
+
+    algorithm: str
+    message: Request | Unreadable
+    payload: str = ""
+
+
+class BrokerMessageRead(EntryRead, frozen=True, gc=False):
+    """An entry of the account stream: `kind` is its type (TradeUpdate, Connected, Disconnected), `data` raw.
+
+    `heard_before_ns`, of a Connected alone: when the stream was last heard before; 0 where it never was.
+    """
+
+    kind: str
+    data: bytes
+    received_ns: int | None
+    payload: str = ""
+    heard_before_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsRead:
+    """Requests that were read together, in order; `control_fresh`: the halt state was read just now."""
+
+    requests: Sequence[RequestRead]
+    control_fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerMessagesRead:
+    """Entries of the account stream that were read together, in order."""
+
+    messages: Sequence[BrokerMessageRead]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswered:
+    """What came of sending an approved order."""
+
+    client_order_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswered:
+    """What came of asking for a cancel; `error` is None where the broker took it."""
+
+    client_order_id: str
+    error: BrokerError | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindOrder:
+    """A question: the order of this client id."""
+
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListOrders:
+    """A question: every order that was submitted after this time."""
+
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListOpenOrders:
+    """A question: every order that may still be filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccount:
+    """A question: positions, orders submitted after this time and all open ones, as of one moment."""
+
+    since_ns: int
+
+
+Question = FindOrder | ListOrders | ListOpenOrders | ListAccount
+
+
+@dataclass(frozen=True, slots=True)
+class AccountListed:
+    """What an account holds: orders and positions that belong together."""
+
+    orders: Sequence[BrokerOrder]
+    positions: Sequence[BrokerPosition]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The broker's answer: an order or None, orders, or an account, as the question wants."""
+
+    question: Question
+    answer: BrokerOrder | Sequence[BrokerOrder] | AccountListed | None
+    asked_monotonic_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The broker did not answer a question yet, and why; it is asked again without being told."""
+
+    question: Question
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricesRead:
+    """Reference prices as last read, by symbol."""
+
+    prices: Mapping[str, Price]
+
+
+@dataclass(frozen=True, slots=True)
+class HaltStateRead:
+    """The halt state as last read."""
+
+    halts: HaltState
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsRead:
+    """Limits as read from `source`, put into force by `by`."""
+
+    limits: Limits
+    source: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesRead:
+    """The lease value of each registered algorithm; "" where nobody leads."""
+
+    leases: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The journal is folded and what the account stream kept is taken: the broker may be asked.
+
+    `first_ns` and `last_ns` are the times of the journal's ends; None of a journal that is empty.
+    """
+
+    first_ns: int | None
+    last_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The process is to end: no orders are taken any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+    monotonic_ns: int
+
+
+Input = (
+    RequestsRead
+    | BrokerMessagesRead
+    | OrderAnswered
+    | CancelAnswered
+    | Answered
+    | Unanswered
+    | PricesRead
+    | HaltStateRead
+    | LimitsRead
+    | LeasesRead
+    | Started
+    | Stopping
+    | Tick
+)

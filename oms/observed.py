@@ -1,0 +1,90 @@
+"""What an OMS has observed and need not know after a restart: prices, leases, what is under way. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bus.order_messages import Reason
+from oms.inputs import EntryRead, Question
+from oms.preconditions import Price
+
+
+@dataclass(slots=True)
+class Doubt:
+    """An order of which nobody knows whether the broker has it.
+
+    A "not found" counts from `counts_from_monotonic_ns` on; None until the next tick tells the time.
+    """
+
+    counts_from_monotonic_ns: int | None = None
+    next_question_monotonic_ns: int | None = None
+    asked: int = 0
+    not_found: int = 0
+
+
+@dataclass(slots=True)
+class CatchingUp:
+    """Bringing the book level with the broker: after a start, or after its stream was interrupted.
+
+    `breaks` are the connections of that stream before which something may have been missed, each with when
+    the stream was last heard before; `awaited` are orders that are asked for one by one.
+    """
+
+    at_start: bool
+    breaks: dict[EntryRead, int]
+    listed: bool = False
+    awaited: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Observed:
+    """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
+
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    leases: Mapping[str, str] = field(default_factory=dict)
+    monotonic_ns: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    started: bool = False
+    stopping: bool = False
+    # Why the broker's orders are not known, as it was last told; "" while they are, or nothing was asked.
+    trouble: str = ""
+    # Connections of the broker's stream that nobody has caught up with yet.
+    breaks: dict[EntryRead, int] = field(default_factory=dict)
+    # The broker may know more than the book, whatever the reason.
+    behind: bool = False
+    catching_up: CatchingUp | None = None
+    asked: set[Question] = field(default_factory=set)
+    # Approved orders whose outcome is still to come, and those that are in doubt.
+    under_way: set[str] = field(default_factory=set)
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+    # Given up as never sent, and looked for among the broker's open orders all the same.
+    given_up: set[str] = field(default_factory=set)
+    looked_monotonic_ns: int = 0
+    # Requests for a cancel by the order's client id: until the broker has it, and until it has answered.
+    cancels_waiting: dict[str, list[EntryRead]] = field(default_factory=dict)
+    cancels_under_way: dict[str, list[EntryRead]] = field(default_factory=dict)
+    # Entries that could not be read, held until the account is halted.
+    unreadable: list[EntryRead] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def not_ready(self) -> Reason | None:
+        """Why no orders are taken; None while they are."""
+        if self.stopping:
+            return STOPPING
+        if self.trouble and (self.behind or not self.started):
+            return Reason(
+                code="broker_unreachable",
+                message=f"orders are not taken: the broker's orders are not known: {self.trouble}",
+            )
+        if not self.started:
+            return STARTING
+        return CATCHING_UP if self.behind else None
+
+
+STARTING = Reason(code="starting", message="orders are not taken yet: the OMS is starting")
+STOPPING = Reason(code="stopping", message="orders are not taken any more: the OMS is stopping")
+CATCHING_UP = Reason(
+    code="catching_up", message="orders are not taken: the OMS is catching up with the broker"
+)

@@ -1,0 +1,173 @@
+"""What comes of sending an order: sent, refused, or uncertain and looked for until it is known. Pure."""
+
+from bus.codec import Message
+from bus.errors import Unreadable
+from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
+from oms import cancels
+from oms.broker import Accepted, BrokerOrder, Refused, same_order
+from oms.external_orders import caught_up, found
+from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
+from oms.observed import Doubt
+from oms.orders import Order
+from oms.turn import Turn
+
+# Why an order is refused of which the broker knows nothing long after it was, perhaps, sent.
+NEVER_SENT = "never_sent"
+
+_SECOND_NS = 1_000_000_000
+
+# An order whose answer was lost is looked for at once, and again while the broker may still be writing it;
+# then once a second.
+_LOOK_AGAIN_NS = (250_000_000, _SECOND_NS)
+
+# Asked this often after the last request that could have carried it, with "not found" each time, an order was
+# never sent.
+_ENOUGH_ANSWERS = 2
+
+# How often orders that were given up are looked for among the broker's open ones, and for how long.
+_LOOK_FOR_GIVEN_UP_NS = 30 * _SECOND_NS
+_GIVEN_UP_FOR_NS = 24 * 3600 * _SECOND_NS
+
+
+def take_outcome(turn: Turn, answered: OrderAnswered) -> None:
+    """Write down what came of sending an order."""
+    turn.observed.under_way.discard(answered.client_order_id)
+    order, outcome = turn.book.orders[answered.client_order_id], answered.outcome
+    if isinstance(outcome, Accepted):
+        turn.record(
+            OrderSent(
+                algorithm=order.algorithm,
+                client_order_id=order.client_order_id,
+                broker_order_id=outcome.order.id,
+                approved_ns=order.approved_ns,
+                sent_ns=outcome.sent_ns,
+                acknowledged_ns=outcome.acknowledged_ns,
+            )
+        )
+    elif order.broker_order_id:
+        return  # The broker's own update came first and says that it has the order.
+    elif isinstance(outcome, Refused):
+        _refuse(turn, order, outcome)
+    else:
+        doubt(turn, order, outcome.why)
+        turn.ask(FindOrder(order.client_order_id))
+
+
+def doubt(turn: Turn, order: Order, why: str) -> None:
+    """Nobody knows whether the broker has this order: look for it until that is known."""
+    turn.warn("order uncertain", client_order_id=order.client_order_id, why=why)
+    turn.record(
+        OrderUncertain(
+            algorithm=order.algorithm, client_order_id=order.client_order_id, why=why, at_ns=turn.now_ns
+        )
+    )
+    turn.observed.doubts.setdefault(order.client_order_id, Doubt())
+
+
+def take_found(turn: Turn, answered: Answered) -> None:
+    """Take the answer to a look-up of an order in doubt."""
+    assert isinstance(answered.question, FindOrder)
+    order_id = answered.question.client_order_id
+    order, in_doubt = turn.book.orders[order_id], turn.observed.doubts[order_id]
+    if order.answered:
+        del turn.observed.doubts[order_id]
+    elif isinstance(answered.answer, BrokerOrder):
+        _found(turn, order, answered.answer)
+    elif in_doubt.counts_from_monotonic_ns is None:
+        return
+    elif answered.asked_monotonic_ns >= in_doubt.counts_from_monotonic_ns:
+        in_doubt.not_found += 1
+        if in_doubt.not_found >= _ENOUGH_ANSWERS:
+            message = "the broker does not have it, long after the last request that could have carried it"
+            _refuse(turn, order, Refused("oms", Reason(code=NEVER_SENT, message=message)))
+            del turn.observed.doubts[order_id]
+            turn.observed.given_up.add(order_id)
+
+
+def look_after_doubts(turn: Turn, longest_send_ns: int) -> None:
+    """Ask again about orders in doubt that are due, and now and then for those that were given up.
+
+    A "not found" counts only when the last request that could have carried the order must have ended,
+    `longest_send_ns` after the doubt arose.
+    """
+    now_ns = turn.observed.monotonic_ns
+    for order_id, in_doubt in list(turn.observed.doubts.items()):
+        if turn.book.orders[order_id].answered:
+            del turn.observed.doubts[order_id]
+            continue
+        if in_doubt.counts_from_monotonic_ns is None or in_doubt.next_question_monotonic_ns is None:
+            in_doubt.counts_from_monotonic_ns = now_ns + longest_send_ns
+        elif now_ns < in_doubt.next_question_monotonic_ns:
+            continue
+        else:
+            turn.ask(FindOrder(order_id))
+        wait_ns = _LOOK_AGAIN_NS[min(in_doubt.asked, len(_LOOK_AGAIN_NS) - 1)]
+        in_doubt.next_question_monotonic_ns = now_ns + wait_ns
+        in_doubt.asked += 1
+    if turn.observed.given_up and now_ns - turn.observed.looked_monotonic_ns >= _LOOK_FOR_GIVEN_UP_NS:
+        turn.observed.looked_monotonic_ns = now_ns
+        turn.ask(ListOpenOrders())
+
+
+def remember_given_up(turn: Turn) -> None:
+    """After a start: look again for what earlier runs of the last day gave up."""
+    turn.observed.given_up |= {
+        order.client_order_id
+        for order in turn.book.orders.values()
+        if order.refusal == NEVER_SENT and order.approved_ns >= turn.now_ns - _GIVEN_UP_FOR_NS
+    }
+
+
+def take_open_orders(turn: Turn, answered: Answered) -> None:
+    """Cancel orders that were given up and stand among the broker's open ones."""
+    assert isinstance(answered.answer, list | tuple)
+    for at_broker in answered.answer:
+        order = turn.order(at_broker.client_order_id)
+        if order is None or at_broker.client_order_id not in turn.observed.given_up:
+            continue
+        try:
+            turn.record(*caught_up(order, at_broker, turn.now_ns))
+        except Unreadable as error:
+            turn.error("order at the broker not understood", order=at_broker.id, error=str(error))
+        cancels.cancel_unasked(turn, order, at_broker.id)
+
+
+def _found(turn: Turn, order: Order, at_broker: BrokerOrder) -> None:
+    if not _is_ours(order, at_broker):
+        message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
+        turn.error("client id in use for another order", client_order_id=order.client_order_id)
+        _refuse(turn, order, Refused("broker", Reason(code="id_conflict", message=message)))
+    else:
+        events: list[Message] = [found(order.algorithm, at_broker, order.approved_ns, turn.now_ns)]
+        turn.record(*events)
+        try:
+            turn.record(*caught_up(order, at_broker, turn.now_ns))
+        except Unreadable as error:
+            turn.error("order at the broker not understood", order=at_broker.id, error=str(error))
+    del turn.observed.doubts[order.client_order_id]
+
+
+def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
+    """Whether what the broker has under our client id is what was approved.
+
+    Of an order that took another's place only symbol and side are compared: its quantity is the broker's word.
+    """
+    if order.terms is None:
+        return True
+    if order.replaces is not None:
+        same_symbol = order.symbol.replace("/", "") == at_broker.symbol.replace("/", "")
+        return same_symbol and order.side == at_broker.side
+    return same_order(order.terms, at_broker)
+
+
+def _refuse(turn: Turn, order: Order, refused: Refused) -> None:
+    turn.record(
+        OrderRefused(
+            algorithm=order.algorithm,
+            client_order_id=order.client_order_id,
+            by=refused.by,
+            reasons=(refused.reason,),
+            at_ns=turn.now_ns,
+            terms=order.terms,
+        )
+    )

@@ -1,0 +1,63 @@
+"""The OMS's durable state: at every moment the fold of its journal. Pure."""
+
+import msgspec
+
+from bus.codec import Message
+from bus.halt_state import HaltState
+from bus.order_messages import (
+    EntryDeadLettered,
+    HaltsRead,
+    LeaseRetired,
+    LimitsChanged,
+    Registered,
+)
+from oms.book import Book
+from oms.limits import Limits, from_dict
+
+
+class State:
+    """What an OMS must know again after a restart. Only `apply` changes it.
+
+    Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
+    `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
+    algorithms; `dead_letters`, how many entries could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.limits: Limits | None = None
+        self.halts = HaltState(known=False)
+        self.retired: dict[str, str] = {}
+        self.registered: set[str] = set()
+        self.dead_letters = 0
+
+    def __repr__(self) -> str:
+        version = "no limits" if self.limits is None else f"limits of version {self.limits.version}"
+        return f"<state: {self.book}, {version}, {len(self.registered)} algorithms>"
+
+    def apply(self, event: Message) -> None:
+        """Take in one event of the journal."""
+        match event:
+            case LimitsChanged():
+                self.limits = from_dict(event.limits, event.source, event.limits_version)
+            case HaltsRead():
+                self.halts = HaltState(known=event.known, scopes=event.scopes)
+            case LeaseRetired():
+                self.retired[event.algorithm] = event.lease
+            case Registered():
+                self.registered.add(event.algorithm)
+            case EntryDeadLettered():
+                self.dead_letters += 1
+            case _:
+                self.book.apply(event)
+
+    def facts(self) -> list[object]:
+        """Everything but the book that tells two states apart, in an order of its own."""
+        return [
+            None if self.limits is None else (self.limits.version, self.limits.as_dict()),
+            self.halts.known,
+            sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
+            sorted(self.retired.items()),
+            sorted(self.registered),
+            self.dead_letters,
+        ]

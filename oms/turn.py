@@ -1,0 +1,60 @@
+"""One input being taken: the state, what was observed, the time, and the effects so far. Pure."""
+
+from bus.codec import Message
+from bus.control_messages import Halt
+from oms.book import Book
+from oms.effects import Effects, Note
+from oms.inputs import Question
+from oms.observed import Observed
+from oms.orders import Order
+from oms.state import State
+
+
+class Turn:
+    """What the functions that decide share while one input is taken.
+
+    Mutable: `state` and `observed`, which outlive the turn, and `effects`, which is what the turn comes to.
+    """
+
+    __slots__ = ("account", "effects", "now_ns", "observed", "state")
+
+    def __init__(self, account: str, state: State, observed: Observed, now_ns: int) -> None:
+        self.account = account
+        self.state = state
+        self.observed = observed
+        self.now_ns = now_ns
+        self.effects = Effects()
+
+    @property
+    def book(self) -> Book:
+        """The book as it is now, with the events of this turn in it."""
+        return self.state.book
+
+    def record(self, *events: Message) -> None:
+        """Apply events, and have them journalled in this order."""
+        for event in events:
+            self.state.apply(event)
+            self.effects.events.append(event)
+            self.observed.last_ns = self.now_ns
+
+    def ask(self, question: Question) -> None:
+        """Have a question asked, once: one that is under way is not asked again."""
+        if question not in self.observed.asked:
+            self.observed.asked.add(question)
+            self.effects.ask.append(question)
+
+    def order(self, client_order_id: str) -> Order | None:
+        """The order of this client id, if the book knows it."""
+        return self.state.book.orders.get(client_order_id)
+
+    def halt_account(self, reason: str) -> None:
+        """Have trading on the whole account halted."""
+        self.effects.halt = Halt(scope=f"account:{self.account}", reason=reason, by="oms", at_ns=self.now_ns)
+
+    def warn(self, text: str, **about: str) -> None:
+        """Have a warning logged."""
+        self.effects.notes.append(Note("warning", text, about))
+
+    def error(self, text: str, **about: str) -> None:
+        """Have an error logged."""
+        self.effects.notes.append(Note("error", text, about))
