@@ -2,34 +2,71 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
 from bus.errors import Unreadable
 from bus.market_messages import Bar, GapClosed, GapOpened, MarketMessage, Quote, Trade
+from bus.upcasts import UPCASTS, Upcast
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message outside `md`: an entry with the fields `type`, `version` and `data` (JSON)."""
+    """A message outside `md`: an entry with the fields `type`, `version` and `data` (JSON).
 
+    `wire` is what the entry's `type` says; it stays when the class is renamed. A message that is only a part
+    of others has none. `version` goes up when the data of older entries cannot be read as they are.
+    """
+
+    wire: ClassVar[str] = ""
     version: ClassVar[int] = 1
 
 
-class MessageCodec:
-    """Reads and writes one family of messages, such as all requests."""
+class UnknownMessage(Message, frozen=True, kw_only=True):
+    """A message of a type or version that is not known here, kept as it was read; `data` is its JSON."""
 
-    def __init__(self, family: tuple[type[Message], ...]) -> None:
+    wire: str  # type: ignore[misc]  # here it is read from the entry, not written into the class
+    version: int  # type: ignore[misc]
+    data: bytes
+
+
+class MessageCodec:
+    """Reads and writes one family of messages, such as all requests.
+
+    Entries of older versions are brought up to date by `upcasts`. With `keep_unknown` an entry of a type not
+    known here, or of a version newer than ours, becomes an UnknownMessage instead of an error.
+    """
+
+    def __init__(
+        self,
+        family: tuple[type[Message], ...],
+        *,
+        keep_unknown: bool = False,
+        upcasts: Mapping[tuple[str, int], Upcast] = UPCASTS,
+    ) -> None:
         self._encoder = msgspec.json.Encoder()
-        self._decoders: dict[tuple[bytes, bytes], Callable[[bytes], Message]] = {
-            (cls.__name__.encode(), str(cls.version).encode()): msgspec.json.Decoder(cls).decode
-            for cls in family
-        }
+        self._heads = {cls: (cls.wire.encode(), str(cls.version).encode()) for cls in family}
+        self._present = {cls.wire: cls.version for cls in family}
+        self._keep_unknown = keep_unknown
+        self._decoders: dict[tuple[bytes, bytes], Callable[[bytes], Message]] = {}
+        if len(self._present) < len(family) or "" in self._present:
+            raise ValueError(
+                f"each message of a family needs a wire name of its own: {sorted(self._present)}"
+            )
+        for cls in family:
+            decode: Callable[[bytes], Message] = msgspec.json.Decoder(cls).decode
+            version = cls.version
+            self._decoders[self._heads[cls]] = decode
+            while upcast := upcasts.get((cls.wire, version - 1)):
+                version -= 1
+                decode = self._upcast_first(upcast, decode)
+                self._decoders[cls.wire.encode(), str(version).encode()] = decode
 
     def encode(self, message: Message) -> tuple[bytes, bytes, bytes]:
-        """The values of the fields type, version and data."""
-        name = type(message).__name__.encode()
-        return name, str(message.version).encode(), self._encoder.encode(message)
+        """The values of the fields type, version and data; of an UnknownMessage those that were read."""
+        if isinstance(message, UnknownMessage):
+            return message.wire.encode(), str(message.version).encode(), message.data
+        return *self._heads[type(message)], self._encoder.encode(message)
 
     def decode(self, fields: Mapping[bytes, bytes]) -> Message:
         """The message of an entry.
@@ -39,10 +76,7 @@ class MessageCodec:
         kind, version = fields.get(b"type", b""), fields.get(b"version", b"")
         decode = self._decoders.get((kind, version))
         if decode is None:
-            known = ", ".join(f"{name.decode()} version {number.decode()}" for name, number in self._decoders)
-            raise Unreadable(
-                f"an entry of type {_shown(kind)} and version {_shown(version)}; known here: {known}"
-            )
+            return self._unknown(kind, version, fields)
         try:
             message = decode(fields.get(b"data", b""))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -50,6 +84,43 @@ class MessageCodec:
         if endless := _endless(message):
             raise Unreadable(f"{kind.decode()}: {endless} is not a finite number")
         return message
+
+    def _unknown(self, kind: bytes, version: bytes, fields: Mapping[bytes, bytes]) -> UnknownMessage:
+        """What is well formed and newer than we are; whatever else is unreadable, to newer versions too."""
+        if self._keep_unknown and _is_name(kind) and _is_version(version) and b"data" in fields:
+            wire, number = kind.decode(), int(version)
+            if number > self._present.get(wire, 0):
+                return UnknownMessage(wire=wire, version=number, data=fields[b"data"])
+        known = ", ".join(f"{name.decode()} version {number.decode()}" for name, number in self._decoders)
+        raise Unreadable(
+            f"an entry of type {_shown(kind)} and version {_shown(version)}; known here: {known}"
+        )
+
+    def _upcast_first(self, upcast: Upcast, decode: Callable[[bytes], Message]) -> Callable[[bytes], Message]:
+        def upcast_and_decode(data: bytes) -> Message:
+            old = _read_object(data)
+            try:
+                new = upcast(old)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise msgspec.DecodeError(f"not as its version was written: {error!r}") from error
+            return decode(self._encoder.encode(new))
+
+        return upcast_and_decode
+
+
+# Numbers that are not whole stay exact on their way through an upcast.
+_read_object: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(
+    dict[str, Any], float_hook=Decimal
+).decode
+
+
+def _is_name(kind: bytes) -> bool:
+    return kind.isascii() and kind.decode("ascii", errors="replace").isidentifier()
+
+
+def _is_version(version: bytes) -> bool:
+    """A positive number, written as we write it; not so long that converting it is work."""
+    return version.isdigit() and len(version) < 10 and not version.startswith(b"0")
 
 
 def _endless(message: Message) -> str | None:

@@ -1,27 +1,27 @@
 """What an operator says to everyone: halts, resumes and shutdowns, with scope, reason and who."""
 
-from typing import Literal
+from typing import ClassVar
 
 from bus.codec import Message
 
-Mode = Literal["halted", "reduce_only"]
 
-
-class Halt(Message, frozen=True, kw_only=True, tag=True):
+class Halt(Message, frozen=True, kw_only=True, tag="Halt"):
     """New orders and replaces in this scope are refused; cancels go through.
 
     Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`.
     """
 
+    wire: ClassVar[str] = "Halt"
     scope: str
     reason: str
     by: str
     at_ns: int
 
 
-class ReduceOnly(Message, frozen=True, kw_only=True, tag=True):
+class ReduceOnly(Message, frozen=True, kw_only=True, tag="ReduceOnly"):
     """Only orders that bring a position closer to zero are approved in this scope."""
 
+    wire: ClassVar[str] = "ReduceOnly"
     scope: str
     reason: str
     by: str
@@ -31,6 +31,7 @@ class ReduceOnly(Message, frozen=True, kw_only=True, tag=True):
 class Resume(Message, frozen=True, kw_only=True):
     """The halt of exactly this scope is lifted; `all` lifts every one."""
 
+    wire: ClassVar[str] = "Resume"
     scope: str
     reason: str
     by: str
@@ -40,6 +41,7 @@ class Resume(Message, frozen=True, kw_only=True):
 class Shutdown(Message, frozen=True, kw_only=True):
     """The algorithms in this scope stop, each after its own `on_shutdown`."""
 
+    wire: ClassVar[str] = "Shutdown"
     scope: str
     reason: str
     by: str

@@ -5,7 +5,7 @@ since 1970-01-01 UTC.
 """
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bus.codec import Message
 from bus.control_messages import Halt, ReduceOnly
@@ -32,6 +32,7 @@ class OrderTerms(Message, frozen=True, kw_only=True):
 class OrderRequest(Message, frozen=True, kw_only=True):
     """An algorithm asks for an order. `lease` is the lease value under which it was written."""
 
+    wire: ClassVar[str] = "OrderRequest"
     client_order_id: str
     terms: OrderTerms
     lease: str
@@ -43,6 +44,7 @@ class OrderRequest(Message, frozen=True, kw_only=True):
 class CancelRequest(Message, frozen=True, kw_only=True):
     """An algorithm asks that one of its orders be cancelled."""
 
+    wire: ClassVar[str] = "CancelRequest"
     client_order_id: str
     lease: str
     requested_ns: int
@@ -51,6 +53,7 @@ class CancelRequest(Message, frozen=True, kw_only=True):
 class ReplaceRequest(Message, frozen=True, kw_only=True):
     """An algorithm asks that a working order be replaced by one with other terms and a new client id."""
 
+    wire: ClassVar[str] = "ReplaceRequest"
     client_order_id: str
     replaces: str
     terms: OrderTerms
@@ -63,6 +66,7 @@ class ReplaceRequest(Message, frozen=True, kw_only=True):
 class ShutdownAcknowledged(Message, frozen=True, kw_only=True):
     """The algorithm has stopped asking; nothing it sends under this lease is accepted afterwards."""
 
+    wire: ClassVar[str] = "ShutdownAcknowledged"
     lease: str
     at_ns: int
 
@@ -79,6 +83,7 @@ class Reason(Message, frozen=True, kw_only=True):
 class Registered(Message, frozen=True, kw_only=True):
     """The OMS reads this algorithm's requests from now on."""
 
+    wire: ClassVar[str] = "Registered"
     algorithm: str
     at_ns: int
 
@@ -111,6 +116,7 @@ class OrderApproved(Message, frozen=True, kw_only=True):
     at which the order's value is reserved. `basis` is None for an order that was adopted, not decided on.
     """
 
+    wire: ClassVar[str] = "OrderApproved"
     algorithm: str
     client_order_id: str
     terms: OrderTerms
@@ -129,6 +135,7 @@ class OrderRefused(Message, frozen=True, kw_only=True):
     `basis` is what risk saw; None where the no is not risk's.
     """
 
+    wire: ClassVar[str] = "OrderRefused"
     algorithm: str
     client_order_id: str
     by: Literal["risk", "broker", "oms"]
@@ -141,6 +148,7 @@ class OrderRefused(Message, frozen=True, kw_only=True):
 class OrderSent(Message, frozen=True, kw_only=True):
     """The broker has the order. `sent_ns`: the request left; `acknowledged_ns`: the answer came."""
 
+    wire: ClassVar[str] = "OrderSent"
     algorithm: str
     client_order_id: str
     broker_order_id: str
@@ -152,6 +160,7 @@ class OrderSent(Message, frozen=True, kw_only=True):
 class OrderUncertain(Message, frozen=True, kw_only=True):
     """The broker may or may not have the order; it is being looked for and nothing is sent again."""
 
+    wire: ClassVar[str] = "OrderUncertain"
     algorithm: str
     client_order_id: str
     why: str
@@ -161,6 +170,7 @@ class OrderUncertain(Message, frozen=True, kw_only=True):
 class OrderUpdated(Message, frozen=True, kw_only=True):
     """The broker said something of an order that is not a fill. `event` and `status` are Alpaca's words."""
 
+    wire: ClassVar[str] = "OrderUpdated"
     algorithm: str
     client_order_id: str
     broker_order_id: str
@@ -175,6 +185,7 @@ class OrderUpdated(Message, frozen=True, kw_only=True):
 class OrderFilled(Message, frozen=True, kw_only=True):
     """One execution. `quantity` and `price` are this execution's; `filled_quantity` is cumulative."""
 
+    wire: ClassVar[str] = "OrderFilled"
     algorithm: str
     client_order_id: str
     broker_order_id: str
@@ -194,6 +205,7 @@ class FillAbsorbed(Message, frozen=True, kw_only=True):
     `quantity` is the execution's own; `filled_quantity` is cumulative, as the broker told it.
     """
 
+    wire: ClassVar[str] = "FillAbsorbed"
     algorithm: str
     client_order_id: str
     execution_id: str
@@ -205,6 +217,7 @@ class FillAbsorbed(Message, frozen=True, kw_only=True):
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
+    wire: ClassVar[str] = "CancelRefused"
     algorithm: str
     client_order_id: str
     reason: Reason
@@ -214,6 +227,7 @@ class CancelRefused(Message, frozen=True, kw_only=True):
 class EntryDeadLettered(Message, frozen=True, kw_only=True):
     """A request or a broker's message could not be read; it is kept, as it came, in the dead letters."""
 
+    wire: ClassVar[str] = "EntryDeadLettered"
     stream: str
     entry_id: str
     error: str
@@ -224,6 +238,7 @@ class EntryDeadLettered(Message, frozen=True, kw_only=True):
 class LeaseRetired(Message, frozen=True, kw_only=True):
     """An algorithm acknowledged its shutdown: nothing that it asks for under this lease is accepted any more."""
 
+    wire: ClassVar[str] = "LeaseRetired"
     algorithm: str
     lease: str
     at_ns: int
@@ -235,6 +250,7 @@ class LimitsChanged(Message, frozen=True, kw_only=True):
     `source` is where they were read and `by` is who put them into force.
     """
 
+    wire: ClassVar[str] = "LimitsChanged"
     limits_version: int
     limits: dict[str, Any]
     source: str
@@ -248,6 +264,7 @@ class HaltsRead(Message, frozen=True, kw_only=True):
     `known` is False where the key is missing or holds what cannot be read.
     """
 
+    wire: ClassVar[str] = "HaltsRead"
     known: bool
     scopes: dict[str, Halt | ReduceOnly]
     at_ns: int

@@ -126,7 +126,7 @@ def _print(message: Any, state: "HaltState", notes: list[str], as_json: bool) ->
     shown = shown_halts(state)
     if as_json:
         body = {
-            "command": type(message).__name__,
+            "command": message.wire,
             "scope": message.scope,
             "reason": message.reason,
             "by": message.by,

@@ -176,7 +176,12 @@ class EngineMachine(RuleBasedStateMachine):
         order = self.shown(number, algorithm, status, filled)
         self.follow(self.run.told(frame(order, status if status != "odd" else "new")))
 
-    @rule(number=numbers, algorithm=algorithms, quantity=st.sampled_from(["1", "0.5", "10"]), again=st.booleans())
+    @rule(
+        number=numbers,
+        algorithm=algorithms,
+        quantity=st.sampled_from(["1", "0.5", "10"]),
+        again=st.booleans(),
+    )
     def fill(self, number: int, algorithm: str, quantity: str, again: bool) -> None:
         """An execution is heard of, for the first time or again, or late, after it was read off a list."""
         self.executions += not again
