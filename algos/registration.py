@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-import redis.asyncio
 import structlog
 
 from bus.connection import Client
+from bus.errors import ServerAway, ServerRefused
 from bus.streams import algorithms, wants
 
 WANTS_TTL_MS = 5000
@@ -43,7 +43,7 @@ class Wants:
         while wanted():
             try:
                 await self._client.set(self._key, self._value, px=WANTS_TTL_MS)
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 # It outlasts five renewals; a server that stays away ends the lease, and so the process.
                 log.warning("wants not renewed", error=str(error))
             await asyncio.sleep(WANTS_EVERY_S)

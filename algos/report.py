@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import redis.asyncio
 import structlog
 
 from algos.event_feed import EventFeed
 from algos.leader import Leader
 from algos.market_feed import MarketFeed
-from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
+from bus.errors import ServerAway, ServerRefused
 from bus.lease import Lease
 from bus.service import Service
 
@@ -78,7 +77,7 @@ class Report:
     async def _measure_lag(self) -> None:
         try:
             self._lag = sum([await feed.reader.lag() for feed in self._feeds])
-        except (ReplyLost, ServerUnreachable, ServerRefused, redis.asyncio.RedisError) as error:
+        except (ServerAway, ServerRefused) as error:
             # Unknown is not zero: the heartbeat says null until the server answers again.
             self._lag = None
             log.warning("lag not measured", error=str(error))

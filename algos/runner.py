@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 
-import redis.asyncio
 import structlog
 
 from algos.algorithm import Algorithm, seat
@@ -204,7 +203,7 @@ class Runner:
                     await reader.close()
                 await self._wants.withdraw()
                 await self._lease.release()
-        except (TimeoutError, redis.asyncio.RedisError, OSError, BackboneError) as error:
+        except (TimeoutError, BackboneError) as error:
             log.warning("left without saying goodbye to a server", error=repr(error))
         await self._publisher.close()
         await self._halts.close()

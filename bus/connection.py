@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from bus.errors import InvalidInput
+from bus.client import ConnectionPool, RedisClient
+from bus.errors import AccessRefused, InvalidInput, ServerAway, ServerRefused
 
-# A `redis.asyncio.Redis` that returns bytes. Its own annotations mean text or bytes, now or awaited: no help.
+# A RedisClient that returns bytes. redis-py's annotations mean text or bytes, now or awaited: no help.
 Client = Any
 
 OLDEST_SERVER = (7, 0)
@@ -21,10 +21,11 @@ def connect(url: str, *, name: str, **options: Any) -> Client:
     """A client that sends each command once; `options` are redis-py's own.
 
     redis-py's default repeats a command whose reply was lost: one XADD became four entries
-    (redis/redis-py#3554). Here the caller sees the error and looks before it sends again.
+    (redis/redis-py#3554). Here the caller sees the error and looks before it sends again. Raises
+    InvalidInput for an address that cannot be one.
     """
     try:
-        return redis.asyncio.Redis.from_url(
+        pool = ConnectionPool.from_url(
             url,
             client_name=name,
             retry=Retry(NoBackoff(), 0),
@@ -39,6 +40,7 @@ def connect(url: str, *, name: str, **options: Any) -> Client:
         raise InvalidInput(
             f"server address {shown(url)}: write redis://[user:password@]host:port/0 or unix:///path"
         ) from None
+    return RedisClient.from_pool(pool)
 
 
 async def require_servers(market_url: str, orders_url: str, *, name: str) -> bool:
@@ -60,17 +62,17 @@ async def require_server(client: Client, url: str, variable: str) -> str:
     """
     try:
         found = await _information(client, url)
-    except (redis.asyncio.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+    except AccessRefused as error:
         raise InvalidInput(
             f"{variable}={shown(url)}: the server refused the user or password ({error}); "
             "put the right ones into the address"
         ) from error
-    except redis.exceptions.ResponseError as error:
-        raise InvalidInput(f"{variable}={shown(url)}: the server refused us: {error}") from error
-    except (redis.asyncio.RedisError, OSError) as error:
+    except ServerAway as error:
         raise InvalidInput(
             f"{variable}={shown(url)}: no server answers there ({error}); start it or correct the address"
         ) from error
+    except ServerRefused as error:
+        raise InvalidInput(f"{variable}={shown(url)}: the server refused us: {error}") from error
     version = str(found["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
         raise InvalidInput(
@@ -84,7 +86,7 @@ async def _information(client: Client, url: str) -> dict[str, Any]:
     """INFO, also from servers so old that they know no HELLO, with which redis-py begins."""
     try:
         found: dict[str, Any] = await client.info("server")
-    except redis.exceptions.ResponseError as error:
+    except ServerRefused as error:
         if not any(words in str(error).lower() for words in ("unknown command", "noproto")):
             raise
         plain = connect(url, name="version-check", protocol=2)

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
-import redis.asyncio
 import structlog
 
 from bus.clock import Clock
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
-from bus.errors import Unreadable
+from bus.errors import ServerAway, ServerRefused, Unreadable
 from bus.halt_state import HaltState
 from bus.streams import CONTROL, HALT
 
@@ -108,7 +107,7 @@ class HaltWatch:
             try:
                 await self._refresh()
                 await self._follow(on_message)
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 if not self._away:
                     log.warning("control not readable", error=str(error))
                 self._away = True

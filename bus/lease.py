@@ -2,12 +2,11 @@
 
 import asyncio
 
-import redis.asyncio
 import structlog
 
 from bus.clock import Clock, SystemClock
 from bus.connection import Client
-from bus.errors import Fenced
+from bus.errors import Fenced, ServerAway, ServerRefused
 
 # A holder that stalls this long is replaced; renewals come three times as often.
 TTL_MS = 5000
@@ -88,9 +87,7 @@ class Lease:
         asked_ns = self._clock.monotonic_ns()
         try:
             await self._client.eval(_RENEW, 1, self.key, self.value, self.ttl_ms)
-        except redis.asyncio.RedisError as error:
-            if not str(error).startswith("FENCED"):
-                raise
+        except Fenced as error:
             self.value = ""
             raise Fenced(f"the lease {self.key} is not ours any more: stop writing") from error
         self._extend(asked_ns)
@@ -104,7 +101,7 @@ class Lease:
             await asyncio.sleep(self.renewal_s)
             try:
                 await self.renew()
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 log.warning("lease not renewed", lease=self.key, error=str(error))
                 if not self.held:
                     raise Fenced(f"the lease {self.key} ran out while its server did not answer") from error

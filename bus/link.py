@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from bus.connection import shown
-from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
-from bus.wire import Reply, Wire, checked, pack, passing
+from bus.errors import RefusedForNow, ReplyLost, ServerUnreachable
+from bus.wire import Reply, Wire, checked, pack
 
 # First try at once, then doubling up to a second: a server that restarts is back within one.
 FIRST_WAIT_S = 0.01
@@ -99,7 +99,7 @@ class Link:
                 await wire.call("SCRIPT", "LOAD", script.text)
         except BaseException as error:
             await wire.close()
-            if isinstance(error, ServerRefused) and passing(error):
+            if isinstance(error, RefusedForNow):
                 raise ServerUnreachable(f"{shown(self.url)} takes nobody now: {error}") from error
             raise
         return wire

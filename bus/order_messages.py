@@ -236,7 +236,7 @@ class EntryDeadLettered(Message, frozen=True, kw_only=True):
 
 
 class LeaseRetired(Message, frozen=True, kw_only=True):
-    """An algorithm acknowledged its shutdown: nothing that it asks for under this lease is accepted any more."""
+    """An algorithm acknowledged its shutdown: nothing it asks for under this lease is accepted any more."""
 
     wire: ClassVar[str] = "LeaseRetired"
     algorithm: str

@@ -11,13 +11,12 @@ from importlib.metadata import version
 from typing import Any
 
 import orjson
-import redis.asyncio
 import structlog
 import uvloop
 
 from bus.clock import Clock, SystemClock
 from bus.connection import connect
-from bus.errors import BackboneError, InvalidInput
+from bus.errors import BackboneError, InvalidInput, ServerAway, ServerRefused
 from bus.streams import alive
 
 HEARTBEAT_S = 0.5
@@ -125,13 +124,13 @@ async def _beat(service: Service, orders_url: str) -> None:
         while True:
             try:
                 await client.set(key, service.heartbeat(), px=HEARTBEAT_TTL_MS)
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 log.warning("heartbeat not written", error=str(error))
             await asyncio.sleep(HEARTBEAT_S)
     finally:
         try:
             await asyncio.wait_for(client.delete(key), timeout=1)
-        except (redis.asyncio.RedisError, OSError, TimeoutError) as error:
+        except (ServerAway, ServerRefused, TimeoutError) as error:
             log.warning("heartbeat not removed", error=str(error))
         await client.aclose()
 

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 
 from bus.connection import shown
-from bus.errors import Fenced, InvalidInput, ReplyLost, ServerRefused, ServerUnreachable
+from bus.errors import InvalidInput, RefusedForNow, ReplyLost, ServerRefused, ServerUnreachable
+from bus.refusals import refusal
 
 Reply = Any
 
@@ -26,9 +27,6 @@ REPLY_TIMEOUT_S = 10.0
 
 # What is still to be written when we close may take this long; then it is dropped.
 CLOSE_TIMEOUT_S = 1.0
-
-# Error replies that pass by themselves: trying again later is the cure.
-_PASSING = ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients")
 
 
 def pack(*arguments: str | bytes | int) -> bytes:
@@ -121,7 +119,7 @@ class Wire(asyncio.Protocol):
             if wire._transport is not None:
                 wire._transport.abort()
             if isinstance(error, ServerRefused):
-                if passing(error):
+                if isinstance(error, RefusedForNow):
                     raise ServerUnreachable(f"{shown(url)} takes nobody now: {error}") from error
                 raise InvalidInput(f"{shown(url)} refused the connection: {error}") from error
             if isinstance(error, ssl.SSLCertVerificationError):
@@ -274,13 +272,7 @@ class Wire(asyncio.Protocol):
 
 
 def checked(reply: Reply) -> Reply:
-    """The reply, or its error raised as Fenced or ServerRefused."""
+    """The reply, or its error raised as Fenced or ServerRefused; RefusedForNow where waiting is the cure."""
     if isinstance(reply, hiredis.ReplyError):
-        text = str(reply)
-        raise (Fenced if text.startswith("FENCED") else ServerRefused)(text)
+        raise refusal(str(reply))
     return reply
-
-
-def passing(error: ServerRefused) -> bool:
-    """Whether a refusal passes by itself: the server is loading, busy or full."""
-    return str(error).startswith(_PASSING)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
-import redis.asyncio
 import structlog
 
 from bus.connection import Client, connect, require_servers
-from bus.errors import Fenced
+from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
 from bus.publish import MarketWriter, Publisher
 from bus.service import Service, live, run_together
@@ -156,7 +155,7 @@ class Ingest:
         try:
             keys = sorted([key async for key in self._orders.scan_iter(match=wants_key("*"), count=1000)])
             texts = await self._orders.mget(keys) if keys else []
-        except (redis.asyncio.RedisError, OSError) as error:
+        except (ServerAway, ServerRefused) as error:
             log.warning("wants not read", error=str(error))
             return
         prefix = len(wants_key(""))
@@ -176,7 +175,7 @@ class Ingest:
         """Streams that an earlier ingest left off in the middle get a gap, before anything new is written."""
         try:
             since_ns = await last_received_ns(self._market_client, gaps.streams(wanted))
-        except (redis.asyncio.RedisError, OSError) as error:
+        except (ServerAway, ServerRefused) as error:
             log.warning("streams of an earlier run not looked at", error=str(error))
             return
         feed.open_gap(since_ns, "ingest was not running")
@@ -190,7 +189,7 @@ class Ingest:
             entry = {"stream": f"feed:{feed}", "id": received_ns, "error": kept.reason, "payload": payload}
             try:
                 await self._orders.xadd(DEAD, entry)
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 log.warning("unreadable message not kept yet", error=str(error))
                 return
             with contextlib.suppress(IndexError):

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import redis.asyncio
 import structlog
 
-from bus.errors import Fenced
+from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
 
 # How often a lease that somebody else holds is asked for.
@@ -50,7 +49,7 @@ class Tenure:
                 log.warning("lease ran out", lease=self.lease.key)
                 if not self._by_writer:
                     await self.regain(value)
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 log.warning("lease not renewed", lease=self.lease.key, error=str(error))
 
     async def regain(self, fenced: str) -> None:
@@ -66,7 +65,7 @@ class Tenure:
                 try:
                     taken = await self.lease.acquire()
                     break
-                except (redis.asyncio.RedisError, OSError) as error:
+                except (ServerAway, ServerRefused) as error:
                     log.warning("lease not regained yet", lease=self.lease.key, error=str(error))
                     await asyncio.sleep(ASK_S)
             if taken and self.lease.token == self._token + 1:
@@ -81,5 +80,5 @@ class Tenure:
         """Release the lease, so that the next process need not wait for it to run out."""
         try:
             await self.lease.release()
-        except (redis.asyncio.RedisError, OSError) as error:
+        except (ServerAway, ServerRefused) as error:
             log.warning("lease not released", lease=self.lease.key, error=str(error))

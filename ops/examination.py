@@ -4,12 +4,10 @@ import os
 import time
 from typing import Any
 
-import redis.asyncio
-
 from bus import halt, streams
 from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.settings import AlpacaSettings, load
 from ops import diagnosis
 from ops.diagnosis import Finding
@@ -109,7 +107,7 @@ async def _servers(servers: Servers, shared: bool) -> list[Finding]:
             findings += await _server(client, role)
             if role == "orders":
                 findings += await _trading(client, servers.account)
-        except (redis.asyncio.RedisError, OSError) as error:
+        except (ServerAway, ServerRefused) as error:
             identities.append(None)
             sentence = f"{shown(url)} does not answer ({error}): start it or correct the address"
             findings.append(Finding(name, "problem", sentence))
@@ -137,7 +135,7 @@ async def _server(client: Client, role: str) -> list[Finding]:
 async def _config(client: Client) -> dict[str, str]:
     try:
         raw: dict[Any, Any] = await client.config_get(*_CONFIG)
-    except redis.asyncio.ResponseError:
+    except ServerRefused:
         # Managed servers forbid CONFIG.
         return {}
     return {_text(name): _text(value) for name, value in raw.items()}

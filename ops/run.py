@@ -7,11 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import redis.asyncio
-
 from bus.clock import SystemClock
 from bus.connection import Client, connect
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.service import BAD_INPUT, Service, live, run_together
 from ops import cast, run_directory, running, servers, simulator
 from ops.plan import Plan
@@ -172,7 +170,7 @@ class _Run:
                     market, orders, self._plan.account, clock.now_ns(), with_streams=False
                 )
                 tally = await reader.advance()
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 self._view.say(f"a server does not answer: {error}")
             else:
                 self._view.show(status, tally)

@@ -1,0 +1,115 @@
+"""redis-py's client with this project's errors: what it raises says what to do next."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import redis.asyncio
+from redis.asyncio.client import Pipeline
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    DataError,
+    RedisError,
+    ResponseError,
+)
+
+from bus.errors import (
+    AccessRefused,
+    BackboneError,
+    RefusedForNow,
+    ReplyLost,
+    ServerRefused,
+    ServerUnreachable,
+)
+from bus.refusals import refusal
+
+Result = TypeVar("Result")
+
+# The server's own words, though redis-py counts some of them among the errors of a connection.
+_ANSWERS = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingError)
+
+
+class ConnectionPool(redis.asyncio.ConnectionPool):
+    """Connections on which nothing was sent yet when they cannot be had."""
+
+    async def get_connection(self, *arguments: Any, **options: Any) -> Any:
+        """A connection that is ready; raises ServerUnreachable, or as `refusal` says."""
+        connecting = super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+        return await mapped(connecting, lost=ServerUnreachable)
+
+
+class Commands(Pipeline):
+    """Commands that leave together."""
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send them and return their replies; raises as the client does."""
+        return await mapped(super().execute(raise_on_error), lost=ReplyLost)
+
+    def annotate_exception(self, *_: object) -> None:
+        """Leave an error as the server wrote it: redis-py would put the command, with its data, before it."""
+
+
+class RedisClient(redis.asyncio.Redis):
+    """A client that raises ServerUnreachable, ReplyLost, ServerRefused and Fenced, never redis-py's errors.
+
+    Each command is sent once. `except ServerAway` is what to write where waiting is the cure.
+    """
+
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """Send a command and return its reply; every other method goes through this one."""
+        answered = super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
+        return await mapped(answered, lost=ReplyLost)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Commands:
+        """Collect commands, to be sent together by `execute`."""
+        return Commands(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+async def mapped(call: Awaitable[Result], *, lost: type[BackboneError]) -> Result:
+    """The result of a call of redis-py, or its error as one of ours: `lost` where a connection broke.
+
+    A task that was cancelled meanwhile stays cancelled: redis-py turns a cancellation that meets one of its
+    timeouts into an error, and up to Python 3.11 drops one that comes together with a reply.
+    """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task is not None else 0
+    try:
+        result = await call
+    except (BackboneError, DataError):
+        # Mapped already; or arguments that no command can have, which is a defect of ours.
+        raise
+    except (RedisError, OSError) as error:
+        _stay_cancelled(task, cancelled_before)
+        raise _error(_ours(error, lost)) from error
+    _stay_cancelled(task, cancelled_before)
+    return result
+
+
+def _stay_cancelled(task: "asyncio.Task[Any] | None", cancelled_before: int) -> None:
+    if task is not None and task.cancelling() > cancelled_before:
+        raise asyncio.CancelledError
+
+
+def _ours(error: Exception, lost: type[BackboneError]) -> BackboneError:
+    # An answer to the first words of a connection comes wrapped into an error of the connection.
+    answer = next((one for one in (error, error.__cause__) if isinstance(one, _ANSWERS)), None)
+    return refusal(_answer(answer)) if answer is not None else lost(str(error) or type(error).__name__)
+
+
+def _answer(error: Exception) -> str:
+    """The answer as the server wrote it: redis-py takes the first word off those that it knows."""
+    code, text = getattr(error, "status_code", None), str(error)
+    return text if not code or text.startswith(f"{code} ") else f"{code} {text}"
+
+
+# The OMS still catches redis-py's errors: until it follows, ours are such too.
+_BOTH: dict[type[BackboneError], type[BackboneError]] = {
+    cls: type(cls.__name__, (cls, RedisError), {"__module__": cls.__module__})
+    for cls in (ServerUnreachable, ReplyLost, ServerRefused, RefusedForNow, AccessRefused)
+}
+
+
+def _error(error: BackboneError) -> BackboneError:
+    return _BOTH.get(type(error), type(error))(*error.args)
