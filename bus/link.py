@@ -2,18 +2,17 @@
 
 import asyncio
 import hashlib
-import random
 from collections.abc import Sequence
 
 import structlog
 
 from bus.connection import shown
-from bus.errors import RefusedForNow, ReplyLost, ServerUnreachable
+from bus.errors import RefusedForNow, ServerUnreachable
+from bus.retry import until_answered
 from bus.wire import Reply, Wire, checked, pack
 
-# First try at once, then doubling up to a second: a server that restarts is back within one.
+# Doubling up to a second: a server that restarts is back within one.
 FIRST_WAIT_S = 0.01
-LONGEST_WAIT_S = 1.0
 
 log = structlog.get_logger()
 
@@ -40,6 +39,7 @@ class Link:
         self._scripts = scripts
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
+        self._away = False
         # The server's run and the number it gave to our last connection.
         self._last: tuple[bytes, int] | None = None
 
@@ -59,17 +59,12 @@ class Link:
         if self._wire is not None and self._wire.connected:
             return self._wire
         async with self._opening:
-            wait_s = FIRST_WAIT_S
-            while self._wire is None or not self._wire.connected:
-                try:
-                    self._wire = await self._open()
-                except (ServerUnreachable, ReplyLost) as error:
-                    if wait_s == FIRST_WAIT_S:
-                        self.breaks += 1
-                        log.warning("server away", link=self.name, server=shown(self.url), error=str(error))
-                    # Jitter, so that a crowd of clients does not come back in step.
-                    await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
-                    wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            if self._wire is None or not self._wire.connected:
+                self._away = False
+                self._wire = await until_answered(
+                    self._open, stopping=None, tell=self._say_away, first_wait_s=FIRST_WAIT_S
+                )
+        assert self._wire is not None
         return self._wire
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Reply:
@@ -90,6 +85,13 @@ class Link:
         """Close the wire."""
         if self._wire is not None:
             await self._wire.close()
+
+    def _say_away(self, trouble: str) -> None:
+        """Once for each outage, whatever words it is told in."""
+        if not self._away:
+            self._away = True
+            self.breaks += 1
+            log.warning("server away", link=self.name, server=shown(self.url), error=trouble)
 
     async def _open(self) -> Wire:
         wire = await Wire.open(self.url, name=self.name)

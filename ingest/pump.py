@@ -5,13 +5,13 @@ from collections import deque
 import structlog
 
 from bus.errors import Fenced
+from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import Fact
 from ingest.alpaca_market import Item
 from ingest.buffer import Buffer
 from ingest.frames import Kept, split
-from ingest.tenure import Tenure
 
 # Enough to see what is wrong with a feed; what comes beyond is counted.
 MOST_KEPT = 1000
@@ -30,14 +30,14 @@ log = structlog.get_logger()
 class MarketPump:
     """Writes what the market feeds received, one script for each frame."""
 
-    def __init__(self, buffer: Buffer[Item], writer: MarketWriter, tenure: Tenure, bar_ns: int) -> None:
+    def __init__(self, buffer: Buffer[Item], writer: MarketWriter, keeper: LeaseKeeper, bar_ns: int) -> None:
         self.messages_in = 0
         self.unreadable = 0
         self.kept: deque[tuple[str, int, Kept]] = deque(maxlen=MOST_KEPT)
         self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
         self._buffer = buffer
         self._writer = writer
-        self._tenure = tenure
+        self._keeper = keeper
         self._bar_ns = bar_ns
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class MarketPump:
                     await self._regain()
 
     async def _drain(self) -> None:
-        if not self._tenure.lease.value:
+        if not self._keeper.lease.value:
             await self._regain()
         try:
             await self._writer.drain()
@@ -80,7 +80,7 @@ class MarketPump:
     async def _regain(self) -> None:
         """The lease ran out: with a new one, whatever is not there yet is sent again."""
         while True:
-            await self._tenure.regain(self._tenure.lease.value)
+            await self._keeper.regain(self._keeper.lease.value)
             try:
                 await self._writer.resume()
                 return
@@ -97,12 +97,12 @@ class MarketPump:
 class AccountPump:
     """Appends broker facts to the account's stream, in order, each once, none dropped."""
 
-    def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, tenure: Tenure) -> None:
+    def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, keeper: LeaseKeeper) -> None:
         self.written = 0
         self._stream = stream
         self._buffer = buffer
         self._publisher = publisher
-        self._tenure = tenure
+        self._keeper = keeper
 
     async def run(self) -> None:
         """Append until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
@@ -111,10 +111,10 @@ class AccountPump:
             while len(self._buffer) and len(facts) < FACTS_AT_ONCE:
                 facts.append(await self._buffer.take())
             while True:
-                value = self._tenure.lease.value
+                value = self._keeper.lease.value
                 try:
                     await self._publisher.append([(self._stream, fact) for fact in facts])
                     break
                 except Fenced:
-                    await self._tenure.regain(value)
+                    await self._keeper.regain(value)
             self.written += len(facts)

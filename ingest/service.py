@@ -12,6 +12,7 @@ import structlog
 from bus.connection import Client, connect, require_servers
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
 from bus.publish import MarketWriter, Publisher
 from bus.service import Service, live, run_together
 from bus.streams import DEAD, MARKET_LEASE, account, account_lease
@@ -24,7 +25,6 @@ from ingest.pump import AccountPump, MarketPump
 from ingest.report import Report
 from ingest.seam import last_received_ns
 from ingest.settings import IngestSettings
-from ingest.tenure import Tenure
 from ingest.wants import CRYPTO, STOCKS, Subscription, united
 
 WANTS_S = 0.5
@@ -69,8 +69,12 @@ class Ingest:
         bound_bytes = settings.ingest_buffer_mb * 1024 * 1024
         self.frames: Buffer[Item] = Buffer(bound_bytes)
         self.facts: Buffer[Fact] = Buffer(bound_bytes)
-        self.market = Tenure(Lease(market, MARKET_LEASE, holder), by_writer=True)
-        self.account = Tenure(Lease(orders, account_lease(settings.account), holder))
+        self.market = LeaseKeeper(
+            Lease(market, MARKET_LEASE, holder), regain="by_writer", other="another ingest"
+        )
+        self.account = LeaseKeeper(
+            Lease(orders, account_lease(settings.account), holder), regain="at_once", other="another ingest"
+        )
         self._writer = MarketWriter(settings.md_redis_url, self.market.lease, name=f"{holder}-market")
         self._publisher = Publisher(settings.orders_redis_url, self.account.lease, name=f"{holder}-account")
         bar_ns = round(settings.ingest_bar_seconds * 1_000_000_000)
@@ -87,8 +91,7 @@ class Ingest:
     async def run(self) -> None:
         """Take the leases, run until asked to stop, write what is buffered, give the leases back."""
         try:
-            await _until_stopped(self.service, self._take_leases())
-            if self.service.stopping.is_set():
+            if not await self._take_leases():
                 return
             self.updates.first_epoch = self.account.lease.token * EPOCHS_PER_TOKEN + 1
             await run_together(self._listen(), self.market.keep(), self.account.keep())
@@ -105,12 +108,14 @@ class Ingest:
         except (TimeoutError, Fenced) as error:
             log.error("the last frames may not be written", error=f"{error or 'no server answers'}")
 
-    async def _take_leases(self) -> None:
+    async def _take_leases(self) -> bool:
+        """False where a stop came first."""
+
         def waiting(sentence: str) -> None:
             self.service.state = sentence
 
-        await self.market.take(waiting)
-        await self.account.take(waiting)
+        stopping = self.service.stopping
+        return all([await one.take(stopping=stopping, tell=waiting) for one in (self.market, self.account)])
 
     async def _listen(self) -> None:
         pumps = asyncio.create_task(run_together(self.pump.run(), self.account_pump.run()), name="pumps")

@@ -1,0 +1,124 @@
+"""Holding a lease for as long as a process needs it: wait for it, renew it, take it again, give it back."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.lease import Lease
+from bus.retry import pause, until_answered
+
+# How often a lease that somebody else holds is asked for: a follower takes over within this and its time to
+# live.
+ASK_S = 0.1
+
+# A server that does not do what was asked, for whatever reason: the lease runs out by itself if it stays so.
+_AWAY = (ServerAway, ServerRefused)
+
+Regain = Literal["never", "at_once", "by_writer"]
+
+log = structlog.get_logger()
+
+
+class LeaseKeeper:
+    """Keeps one lease. `regain` says what happens when it ran out, as in an outage of its server:
+
+    - `never`: `keep` raises Fenced, as soon as the local clock says that it may have run out.
+    - `at_once`: `keep` takes it again, provided that nobody else held it in between.
+    - `by_writer`: `keep` leaves that to whoever writes under it, by `regain`. A writer with several batches
+      under way must not have an early one refused and a later one accepted.
+
+    `other` names, in sentences, who else may hold it. What changes: the lease, and the token it last had.
+    """
+
+    def __init__(self, lease: Lease, *, regain: Regain = "never", other: str = "another process") -> None:
+        self.lease = lease
+        self._regain: Regain = regain
+        self._other = other
+        self._token = 0
+        self._turn = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"keeper of {self.lease!r}"
+
+    async def take(
+        self,
+        *,
+        stopping: asyncio.Event,
+        tell: Callable[[str], None],
+        willing: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Wait until the lease is ours; False where `stopping` was set first.
+
+        `tell` gets the reason, as a sentence, when it has to wait and whenever the reason changes. The lease
+        is not asked for while `willing` says no.
+        """
+        told = ""
+
+        def tell_once(reason: str) -> None:
+            nonlocal told
+            if reason != told:
+                told = reason
+                tell(reason)
+
+        while not stopping.is_set():
+            if willing():
+                if await until_answered(self.lease.acquire, stopping=stopping, tell=tell_once, away=_AWAY):
+                    self._token = self.lease.token
+                    return True
+                tell_once(f"waiting for {self.lease.key}: {self._other} holds it")
+            await pause(ASK_S, stopping)
+        return False
+
+    async def keep(self) -> None:
+        """Renew until cancelled. Raises Fenced when the lease is lost and `regain` does not bring it back."""
+        while True:
+            await asyncio.sleep(self.lease.renewal_s)
+            value = self.lease.value
+            if not value:
+                # Lost, and the writer has not regained it yet.
+                continue
+            try:
+                await self.lease.renew()
+            except Fenced:
+                log.warning("lease ran out", lease=self.lease.key)
+                if self._regain == "never":
+                    raise
+                if self._regain == "at_once":
+                    await self.regain(value)
+            except _AWAY as error:
+                log.warning("lease not renewed", lease=self.lease.key, error=str(error))
+                if self._regain == "never" and not self.lease.held:
+                    raise Fenced(
+                        f"the lease {self.lease.key} ran out while its server did not answer"
+                    ) from error
+
+    async def regain(self, fenced: str) -> None:
+        """Take the lease again after it ran out under the value `fenced`; waits for a server that is away.
+
+        Raises Fenced when somebody else holds it or has held it in between: then what we had under way may
+        already be there from another hand.
+        """
+        async with self._turn:
+            if self.lease.held and self.lease.value not in ("", fenced):
+                return
+            taken = await until_answered(self.lease.acquire, stopping=None, tell=self._not_yet, away=_AWAY)
+            if taken and self.lease.token == self._token + 1:
+                self._token = self.lease.token
+                log.warning("lease regained after it had run out", lease=self.lease.key)
+                return
+            if taken:
+                await self.lease.release()
+            raise Fenced(f"{self.lease.key} went to {self._other}: this one stops writing")
+
+    async def give_back(self) -> None:
+        """Release the lease, so that the next process need not wait for it to run out."""
+        try:
+            await self.lease.release()
+        except _AWAY as error:
+            log.warning("lease not released", lease=self.lease.key, error=str(error))
+
+    def _not_yet(self, trouble: str) -> None:
+        log.warning("lease not regained yet", lease=self.lease.key, error=trouble)
