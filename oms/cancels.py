@@ -6,18 +6,18 @@ from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered, EntryRead, RequestRead
 from oms.orders import Order
 from oms.preconditions import Context
-from oms.turn import Turn
+from oms.step import Step
 
 # Why an order is refused whose cancel came before it was sent.
 CANCELED_UNSENT = "canceled"
 
 
-def take_request(turn: Turn, read: RequestRead, request: CancelRequest, context: Context) -> None:
+def take_request(step: Step, read: RequestRead, request: CancelRequest, context: Context) -> None:
     """Judge a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
 
     The request is acknowledged with a refusal, or once the broker has answered.
     """
-    order = turn.order(request.client_order_id)
+    order = step.order(request.client_order_id)
     reason = None
     if not context.lease or request.lease != context.lease:
         reason = Reason(code="not_leader", message="only the leader of an algorithm may cancel its orders")
@@ -26,64 +26,64 @@ def take_request(turn: Turn, read: RequestRead, request: CancelRequest, context:
     elif not order.open:
         reason = _not_open(order)
     if reason is not None or order is None:
-        turn.effects.acknowledge.append(read)
-        turn.record(
+        step.effects.acknowledge.append(read)
+        step.record(
             CancelRefused(
                 algorithm=context.algorithm,
                 client_order_id=request.client_order_id,
                 reason=reason or _NOT_KNOWN,
-                at_ns=turn.now_ns,
+                at_ns=step.now_ns,
             )
         )
         return
-    under_way = turn.observed.cancels_under_way.get(order.client_order_id)
+    under_way = step.observed.cancels_under_way.get(order.client_order_id)
     if under_way is not None:
         # One that asks again and again must not spend the requests of all the others.
         under_way.append(read)
     elif order.broker_order_id:
-        _send(turn, order, order.broker_order_id, [read])
+        _send(step, order, order.broker_order_id, [read])
     else:
-        turn.observed.cancels_waiting.setdefault(order.client_order_id, []).append(read)
-        turn.effects.withdraw.append(order.client_order_id)
+        step.observed.cancels_waiting.setdefault(order.client_order_id, []).append(read)
+        step.effects.withdraw.append(order.client_order_id)
 
 
-def cancel_unasked(turn: Turn, order: Order, broker_order_id: str) -> None:
+def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
     """Cancel an order that was given up as never sent and has appeared at the broker."""
-    turn.observed.counts["strays"] += 1
-    turn.error("order given up as never sent is at the broker", client_order_id=order.client_order_id)
-    if order.client_order_id not in turn.observed.cancels_under_way:
-        _send(turn, order, broker_order_id, [])
+    step.observed.counts["strays"] += 1
+    step.error("order given up as never sent is at the broker", client_order_id=order.client_order_id)
+    if order.client_order_id not in step.observed.cancels_under_way:
+        _send(step, order, broker_order_id, [])
 
 
-def go_on(turn: Turn) -> None:
+def go_on(step: Step) -> None:
     """Pass on cancels that waited for the broker's word on their order, where it has come."""
-    waiting = turn.observed.cancels_waiting
+    waiting = step.observed.cancels_waiting
     for client_order_id in list(waiting):
-        order = turn.book.orders[client_order_id]
+        order = step.book.orders[client_order_id]
         if not order.answered:
             continue
         reads = waiting.pop(client_order_id)
         if order.open:
-            _send(turn, order, order.broker_order_id, reads)
+            _send(step, order, order.broker_order_id, reads)
         elif order.refusal == CANCELED_UNSENT:
-            turn.effects.acknowledge += reads
+            step.effects.acknowledge += reads
         else:
-            _refuse(turn, order, _not_open(order))
-            turn.effects.acknowledge += reads
+            _refuse(step, order, _not_open(order))
+            step.effects.acknowledge += reads
 
 
-def take_answer(turn: Turn, answered: CancelAnswered) -> None:
+def take_answer(step: Step, answered: CancelAnswered) -> None:
     """Acknowledge requests for a cancel that the broker took; refuse those that it did not."""
-    reads = turn.observed.cancels_under_way.pop(answered.client_order_id, [])
-    turn.effects.acknowledge += reads
-    order = turn.book.orders[answered.client_order_id]
+    reads = step.observed.cancels_under_way.pop(answered.client_order_id, [])
+    step.effects.acknowledge += reads
+    order = step.book.orders[answered.client_order_id]
     if answered.error is None:
-        turn.observed.counts["cancels"] += bool(reads)
+        step.observed.counts["cancels"] += bool(reads)
     elif isinstance(answered.error, BrokerRefused):
-        _refuse(turn, order, Reason(code=f"broker_{answered.error.code}", message=answered.error.message))
+        _refuse(step, order, Reason(code=f"broker_{answered.error.code}", message=answered.error.message))
     else:
         why = f"the broker did not answer the cancel: {answered.error}"
-        _refuse(turn, order, Reason(code="unanswered", message=why))
+        _refuse(step, order, Reason(code="unanswered", message=why))
 
 
 _NOT_KNOWN = Reason(code="unknown_order", message="there is no such order of this algorithm")
@@ -93,17 +93,17 @@ def _not_open(order: Order) -> Reason:
     return Reason(code="not_open", message=f"it is {order.status} already", value=order.status)
 
 
-def _send(turn: Turn, order: Order, broker_order_id: str, reads: list[EntryRead]) -> None:
-    turn.observed.cancels_under_way[order.client_order_id] = reads
-    turn.effects.cancel.append(CancelOrder(order.client_order_id, broker_order_id))
+def _send(step: Step, order: Order, broker_order_id: str, reads: list[EntryRead]) -> None:
+    step.observed.cancels_under_way[order.client_order_id] = reads
+    step.effects.cancel.append(CancelOrder(order.client_order_id, broker_order_id))
 
 
-def _refuse(turn: Turn, order: Order, reason: Reason) -> None:
-    turn.record(
+def _refuse(step: Step, order: Order, reason: Reason) -> None:
+    step.record(
         CancelRefused(
             algorithm=order.algorithm,
             client_order_id=order.client_order_id,
             reason=reason,
-            at_ns=turn.now_ns,
+            at_ns=step.now_ns,
         )
     )

@@ -15,61 +15,61 @@ from oms import cancels
 from oms.inputs import RequestRead, RequestsRead
 from oms.preconditions import Context, unmet
 from oms.risk import Approved, Refused, basis_without_price, check
-from oms.turn import Turn
+from oms.step import Step
 
 
-def take_requests(turn: Turn, read: RequestsRead) -> None:
+def take_requests(step: Step, read: RequestsRead) -> None:
     """Decide on requests in their order; each is acknowledged with the events that answer it."""
     contexts: dict[str, Context] = {}
-    counts = turn.observed.counts
+    counts = step.observed.counts
     for request in read.requests:
         message, name = request.message, request.algorithm
         context = contexts.get(name)
         if context is None:
-            context = contexts[name] = _context(turn, name, read.control_fresh)
+            context = contexts[name] = _context(step, name, read.control_fresh)
         if isinstance(message, OrderRequest | ReplaceRequest):
             counts["requests"] += 1
-            _decide(turn, message, context)
+            _decide(step, message, context)
         elif isinstance(message, CancelRequest):
             counts["cancel_requests"] += 1
-            cancels.take_request(turn, request, message, context)
+            cancels.take_request(step, request, message, context)
             continue
         elif isinstance(message, ShutdownAcknowledged):
-            if turn.state.retired.get(name) != message.lease:
-                turn.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=turn.now_ns))
+            if step.state.retired.get(name) != message.lease:
+                step.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=step.now_ns))
             contexts.pop(name)
         else:
-            _keep(turn, request, message)
-        turn.effects.acknowledge.append(request)
+            _keep(step, request, message)
+        step.effects.acknowledge.append(request)
 
 
-def _decide(turn: Turn, request: OrderRequest | ReplaceRequest, context: Context) -> None:
+def _decide(step: Step, request: OrderRequest | ReplaceRequest, context: Context) -> None:
     """Judge an order or a replace.
 
     The same client id with the same terms was answered before: nothing is decided again. With other terms it
     is a conflict, refused and never taken for a duplicate.
     """
-    known = turn.order(request.client_order_id)
+    known = step.order(request.client_order_id)
     if known is None:
-        verdict = check(request, turn.book, turn.state.limits, turn.observed.prices, context)
+        verdict = check(request, step.book, step.state.limits, step.observed.prices, context)
         if isinstance(verdict, Approved):
-            turn.record(verdict.event)
-            turn.effects.send.append(verdict)
-            turn.observed.under_way.add(request.client_order_id)
+            step.record(verdict.event)
+            step.effects.send.append(verdict)
+            step.observed.under_way.add(request.client_order_id)
         else:
-            turn.record(_refusal(request, verdict, context))
+            step.record(_refusal(request, verdict, context))
         return
     replaces = request.replaces if isinstance(request, ReplaceRequest) else None
     if known.algorithm == context.algorithm and known.terms == request.terms and known.replaces == replaces:
-        turn.observed.counts["duplicates"] += 1
+        step.observed.counts["duplicates"] += 1
         return
     conflict = Reason(
         code="id_conflict",
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )
-    basis = basis_without_price(request, turn.state.limits, context)
-    turn.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis), context))
+    basis = basis_without_price(request, step.state.limits, context)
+    step.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis), context))
 
 
 def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: Context) -> OrderRefused:
@@ -87,27 +87,27 @@ def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: 
     )
 
 
-def _keep(turn: Turn, request: RequestRead, error: Unreadable) -> None:
-    turn.error("unreadable request", stream=request.stream, id=request.id, error=str(error))
-    turn.record(
+def _keep(step: Step, request: RequestRead, error: Unreadable) -> None:
+    step.error("unreadable request", stream=request.stream, id=request.id, error=str(error))
+    step.record(
         EntryDeadLettered(
             stream=request.stream,
             entry_id=request.id,
             error=str(error),
             payload=request.payload,
-            at_ns=turn.now_ns,
+            at_ns=step.now_ns,
         )
     )
 
 
-def _context(turn: Turn, algorithm: str, control_fresh: bool) -> Context:
+def _context(step: Step, algorithm: str, control_fresh: bool) -> Context:
     return Context(
-        account=turn.account,
+        account=step.account,
         algorithm=algorithm,
-        now_ns=turn.now_ns,
-        halts=turn.state.halts,
+        now_ns=step.now_ns,
+        halts=step.state.halts,
         control_fresh=control_fresh,
-        not_ready=turn.observed.not_ready,
-        lease=turn.observed.leases.get(algorithm, ""),
-        retired_lease=turn.state.retired.get(algorithm, ""),
+        not_ready=step.observed.not_ready,
+        lease=step.observed.leases.get(algorithm, ""),
+        retired_lease=step.state.retired.get(algorithm, ""),
     )

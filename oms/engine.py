@@ -35,7 +35,7 @@ from oms.observed import Observed
 from oms.permission import objection
 from oms.risk import Approved
 from oms.state import State
-from oms.turn import Turn
+from oms.step import Step
 
 
 class Engine:
@@ -51,7 +51,7 @@ class Engine:
         self.observed = Observed()
         self._longest_send_ns = longest_send_ns
         self._digest = Digest(self.state)
-        self._takers: dict[type, Callable[[Turn, Any], None]] = {
+        self._takers: dict[type, Callable[[Step, Any], None]] = {
             RequestsRead: decisions.take_requests,
             BrokerMessagesRead: updates.take_messages,
             OrderAnswered: sent_orders.take_outcome,
@@ -85,13 +85,13 @@ class Engine:
 
         The events it returns are applied already; the rest is for the caller to carry out once these are durable.
         """
-        turn = Turn(self.account, self.state, self.observed, now_ns)
-        self._takers[type(taken)](turn, taken)
+        step = Step(self.account, self.state, self.observed, now_ns)
+        self._takers[type(taken)](step, taken)
         if self.observed.cancels_waiting:
-            cancels.go_on(turn)
+            cancels.go_on(step)
         if self.observed.behind:
-            reconciliation.go_on(turn)
-        return turn.effects
+            reconciliation.go_on(step)
+        return step.effects
 
     def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
         """What the present halt state has against an approved order that is about to be sent, if anything."""
@@ -101,24 +101,24 @@ class Engine:
         """A digest of the durable state: equal where two engines hold the same."""
         return self._digest.now()
 
-    def _answered(self, turn: Turn, answered: Answered) -> None:
+    def _answered(self, step: Step, answered: Answered) -> None:
         question = answered.question
         self.observed.asked.discard(question)
         if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:
-            sent_orders.take_found(turn, answered)
+            sent_orders.take_found(step, answered)
         elif isinstance(question, ListOpenOrders):
-            sent_orders.take_open_orders(turn, answered)
+            sent_orders.take_open_orders(step, answered)
         else:
-            reconciliation.take_answer(turn, answered)
+            reconciliation.take_answer(step, answered)
 
-    def _prices(self, turn: Turn, read: PricesRead) -> None:
-        del turn
+    def _prices(self, step: Step, read: PricesRead) -> None:
+        del step
         self.observed.prices = read.prices
 
-    def _stopping(self, turn: Turn, stopping: Stopping) -> None:
-        del turn, stopping
+    def _stopping(self, step: Step, stopping: Stopping) -> None:
+        del step, stopping
         self.observed.stopping = True
 
-    def _tick(self, turn: Turn, tick: Tick) -> None:
+    def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
-        sent_orders.look_after_doubts(turn, self._longest_send_ns)
+        sent_orders.look_after_doubts(step, self._longest_send_ns)

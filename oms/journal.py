@@ -1,58 +1,58 @@
 """The journal: what was decided and what the broker said, durable before anything follows from it.
 
-One script per batch appends to the journal and to the algorithms' events, and acknowledges what the batch
-answers. Whatever is handed in while a batch is under way makes the next one (group commit).
+One script per batch appends to the journal and to the algorithms' events, keeps dead letters, and acknowledges
+what the batch answers. Whatever is handed in while a batch is under way makes the next one (group commit).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from bus.clock import Clock
 from bus.codec import Message, MessageCodec
-from bus.connection import connect
-from bus.consume import Delivery
+from bus.connection import Client, connect
 from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
 from bus.lease import FENCE, Lease
-from bus.link import Link, Script
+from bus.link import Link, Script, is_unloaded
 from bus.order_messages import EVENTS
 from bus.replay import read
 from bus.streams import EXTERNAL, GROUP_OMS, events, journal
+from bus.wire import Sent, checked
 
 # Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
 MOST_ENTRIES = 500
 
-EVENT_CODEC = MessageCodec(EVENTS)
+EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 
-# KEYS: lease, journal, then streams. ARGV: lease value, batch, the journal's last id as we know it, count of
-# entries; for each entry type, version, data and the number of its second stream in KEYS (0: none); then for
-# each acknowledged stream its number in KEYS, the count of ids, the ids.
-# A batch that was carried out already is recognised at the journal's end, so it is never written twice.
+# KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before the batch,
+# count of entries; for each entry its id, type, version, data and the number of its second stream in KEYS (0:
+# none); then for each acknowledged stream its number in KEYS, the count of ids, the ids; the group at the end.
+# A batch that was carried out already is recognised by where the journal ends, so it is never written twice.
 _COMMIT = Script(
     FENCE
     + """\
-local count, a = tonumber(ARGV[4]), 5
-local last = ARGV[3]
+local count, last, a = tonumber(ARGV[3]), ARGV[2], 4
 if count > 0 then
   local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local found = tail and tail[1] or '0-0'
+  if found == ARGV[4 + 5 * (count - 1)] then return found end
   if found ~= last then
-    if tail[2][8] == ARGV[2] then return found end
     return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
   end
 end
 for _ = 1, count do
-  local kind, version, data, second = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
-  last = redis.call('XADD', KEYS[2], '*', 'type', kind, 'version', version, 'data', data, 'batch', ARGV[2])
+  local kind, version, data, second = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4])
+  last = redis.call('XADD', KEYS[2], ARGV[a], 'type', kind, 'version', version, 'data', data)
   if second > 0 then
     redis.call('XADD', KEYS[second], '*', 'type', kind, 'version', version, 'data', data)
   end
-  a = a + 4
+  a = a + 5
 end
-while ARGV[a] do
+while a < #ARGV do
   local ids = tonumber(ARGV[a + 1])
   redis.call('XACK', KEYS[tonumber(ARGV[a])], ARGV[#ARGV], unpack(ARGV, a + 2, a + 1 + ids))
   a = a + 2 + ids
-  if a == #ARGV then break end
 end
 return last
 """
@@ -60,29 +60,41 @@ return last
 
 
 class JournalMoved(BackboneError):
-    """Somebody else wrote to the journal: the book in memory is not its fold any more. Start again."""
+    """Somebody else wrote to the journal: the state in memory is not its fold any more. Start again."""
 
 
-@dataclass(slots=True)
-class Entry:
-    """An event for the journal; `beside` is a second stream that gets the same entry."""
+class Read(Protocol):
+    """An entry that was read through the OMS's group."""
 
-    event: Message
-    beside: str | None = None
+    @property
+    def stream(self) -> str:
+        """Its stream."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
 
 
 @dataclass(slots=True)
 class _Pending:
-    entries: list[Entry]
-    acknowledged: list[Delivery]
+    events: Sequence[Message]
+    ids: list[str]
+    acknowledged: Sequence[Read]
     done: asyncio.Future[None]
 
 
 @dataclass(slots=True)
 class _Batch:
+    """One script's worth; `sent` is None while it is not on its way."""
+
+    pending: list[_Pending]
     keys: list[str]
+    last_id: str
     arguments: list[str | bytes | int] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
+    sent: Sent | None = None
 
     def number(self, stream: str) -> int:
         """The place of a stream in KEYS, counted from 1."""
@@ -94,72 +106,71 @@ class _Batch:
 
 
 class Journal:
-    """Writes batches in the order in which they were handed in, under the OMS's lease."""
+    """Writes batches in the order in which they were handed in, under the OMS's lease.
 
-    def __init__(self, url: str, lease: Lease, account: str) -> None:
+    Mutable: `commits` and `entries` count; `last_id` is where the journal durably ends, `assigned_id` where it
+    will end once everything handed in is durable.
+    """
+
+    def __init__(self, url: str, lease: Lease, account: str, clock: Clock) -> None:
         self.commits = 0
         self.entries = 0
+        self.first_id = self.last_id = "0-0"
         self._account = account
         self._stream = journal(account)
         self._lease = lease
+        self._clock = clock
         self._url = url
         self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
         self._pending: list[_Pending] = []
+        self._under_way: _Batch | None = None
         self._handed_in = asyncio.Event()
-        self._last_id = self._first_id = "0-0"
+        self._assigned = (0, 0)
+        self._packed_id = "0-0"
         self._events: dict[str, str] = {}
-        # Told of each delivery whose acknowledgement is durable.
-        self.on_acknowledged: Callable[[Delivery], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<{self._stream}, up to {self._last_id}, {len(self._pending)} batches waiting>"
+        return f"<{self._stream}, up to {self.last_id}, {len(self._pending)} waiting>"
 
     @property
-    def last_id(self) -> str:
-        """The id of the last entry; "0-0" while the journal is empty."""
-        return self._last_id
-
-    @property
-    def first_id(self) -> str:
-        """The id of the first entry when the journal was read; "0-0" where it was empty."""
-        return self._first_id
+    def assigned_id(self) -> str:
+        """The id of the last entry that was handed in; it becomes the journal's last once that is durable."""
+        return f"{self._assigned[0]}-{self._assigned[1]}"
 
     async def fold(self) -> AsyncIterator[Message]:
-        """Every event so far, oldest first. Raises Unreadable where an entry cannot be read."""
+        """Every event so far, oldest first; those of newer versions as UnknownMessage.
+
+        Raises Unreadable where an entry cannot be read.
+        """
         client = connect(self._url, name="oms-fold")
         try:
             async for delivery in read(client, [self._stream]):
-                self._last_id = delivery.id
-                if self._first_id == "0-0":
-                    self._first_id = delivery.id
+                self.last_id = delivery.id
+                if self.first_id == "0-0":
+                    self.first_id = delivery.id
                 try:
                     event = EVENT_CODEC.decode(delivery.fields)
                 except Unreadable as error:
                     raise Unreadable(
-                        f"{self._stream} {delivery.id}: {error}; another version wrote it, or somebody "
-                        "by hand: start the version that wrote it, or take that entry out"
+                        f"{self._stream} {delivery.id}: {error}; somebody wrote it by hand, or it was damaged: "
+                        "take that entry out with XDEL, or restore the journal"
                     ) from error
                 yield event
+            self._assigned = await self._last_generated(client)
+            self._packed_id = self.last_id
         finally:
             await client.aclose()
 
-    def entry(self, event: Message) -> Entry:
-        """An entry for an event, beside it the events stream of the algorithm it concerns."""
-        name: str = getattr(event, "algorithm", EXTERNAL)
-        if name == EXTERNAL:
-            return Entry(event)
-        stream = self._events.get(name)
-        if stream is None:
-            stream = self._events[name] = events(self._account, name)
-        return Entry(event, stream)
-
-    def commit(self, entries: Iterable[Entry], acknowledged: Iterable[Delivery] = ()) -> asyncio.Future[None]:
+    def commit(self, events: Sequence[Message], acknowledged: Sequence[Read] = ()) -> asyncio.Future[None]:
         """Hand in what belongs together; the future is done once it is durable.
 
-        It fails with Fenced when the lease is gone and with JournalMoved when somebody else wrote.
+        It leaves at once where nothing else is under way. The future fails with Fenced when the lease is gone
+        and with JournalMoved when somebody else wrote.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(list(entries), list(acknowledged), done))
+        self._pending.append(_Pending(events, self._assign(len(events)), acknowledged, done))
+        if self._under_way is None:
+            self._begin()
         self._handed_in.set()
         return done
 
@@ -167,23 +178,23 @@ class Journal:
         """Write batches until cancelled; raises what a commit fails with, since nothing can follow it."""
         while True:
             await self._handed_in.wait()
-            group = self._take()
-            if not self._pending:
-                self._handed_in.clear()
+            batch = self._under_way or self._begin()
             try:
-                await self._write(group)
+                await self._finish(batch)
             except BackboneError as error:
-                for pending in (*group, *self._pending):
+                for pending in (*batch.pending, *self._pending):
                     if not pending.done.done():
                         pending.done.set_exception(error)
                         pending.done.exception()
                 raise
-            for pending in group:
-                if self.on_acknowledged is not None:
-                    for delivery in pending.acknowledged:
-                        self.on_acknowledged(delivery)
+            self._under_way = None
+            for pending in batch.pending:
                 if not pending.done.done():
                     pending.done.set_result(None)
+            if self._pending:
+                self._begin()
+            else:
+                self._handed_in.clear()
 
     async def flush(self) -> None:
         """Wait until everything handed in so far is durable."""
@@ -193,59 +204,101 @@ class Journal:
         """Close the connection."""
         await self._link.close()
 
-    def _take(self) -> list[_Pending]:
+    def _assign(self, count: int) -> list[str]:
+        """Ids for so many entries, above every id before them also where the clock was set back."""
+        if not count:
+            return []
+        now_ms = self._clock.now_ns() // 1_000_000
+        milliseconds, sequence = self._assigned
+        if now_ms > milliseconds:
+            milliseconds, sequence = now_ms, -1
+        self._assigned = milliseconds, sequence + count
+        return [f"{milliseconds}-{sequence + number}" for number in range(1, count + 1)]
+
+    async def _last_generated(self, client: Client) -> tuple[int, int]:
+        """The highest id that the journal ever had, which an entry that was taken out may have had."""
+        if self.last_id == "0-0":
+            return 0, 0
+        info = await client.xinfo_stream(self._stream)
+        milliseconds, _, sequence = info["last-generated-id"].decode().partition("-")
+        return int(milliseconds), int(sequence)
+
+    def _begin(self) -> _Batch:
+        """Pack what was handed in, and send it where there is a connection."""
         size = taken = 0
         for pending in self._pending:
-            size += len(pending.entries) + len(pending.acknowledged)
+            size += len(pending.events) + len(pending.acknowledged)
             if taken and size > MOST_ENTRIES:
                 break
             taken += 1
         group, self._pending = self._pending[:taken], self._pending[taken:]
-        return group
+        batch = self._under_way = self._packed(group)
+        self._packed_id = batch.last_id
+        wire = self._link.wire
+        if wire is not None and batch.arguments:
+            batch.sent = wire.send(_COMMIT.packed(batch.keys, batch.arguments))
+        return batch
 
-    async def _write(self, group: list[_Pending]) -> None:
-        entries = [entry for pending in group for entry in pending.entries]
-        acknowledged = [delivery for pending in group for delivery in pending.acknowledged]
-        if not entries and not acknowledged:
-            return
-        self.commits += 1
-        self.entries += len(entries)
-        identity = f"{self._lease.token}-{self.commits}"
-        batch = self._packed(identity, entries, acknowledged)
-        while True:
+    async def _finish(self, batch: _Batch) -> None:
+        """See a batch carried out, once, whatever is lost on the way."""
+        while batch.arguments:
+            sent, batch.sent = batch.sent, None
             try:
-                reply = await self._link.run(_COMMIT, batch.keys, batch.arguments)
+                if sent is None:
+                    await self._link.run(_COMMIT, batch.keys, batch.arguments)
+                else:
+                    (reply,) = await sent
+                    if is_unloaded(reply):
+                        continue
+                    checked(reply)
+                break
             except ServerUnreachable:
                 continue
             except ReplyLost:
-                if not await self._carried_out(identity):
-                    continue
-                return
+                if await self._carried_out(batch):
+                    break
             except BackboneError as error:
                 if str(error).startswith("MOVED"):
                     raise JournalMoved(f"{self._stream}: {error}; start the OMS again") from error
                 raise
-            self._last_id = reply.decode()
-            return
+        self.last_id = batch.last_id
 
-    def _packed(self, identity: str, entries: list[Entry], acknowledged: list[Delivery]) -> _Batch:
-        batch = _Batch([self._lease.key, self._stream])
+    def _packed(self, group: list[_Pending]) -> _Batch:
+        count = sum(len(pending.events) for pending in group)
+        batch = _Batch(group, [self._lease.key, self._stream], self._packed_id)
         arguments = batch.arguments
-        arguments += (self._lease.value, identity, self._last_id, len(entries))
-        encode = EVENT_CODEC.encode
-        for entry in entries:
-            arguments += encode(entry.event)
-            arguments.append(batch.number(entry.beside) if entry.beside else 0)
         by_stream: dict[str, list[str]] = {}
-        for delivery in acknowledged:
-            by_stream.setdefault(delivery.stream, []).append(delivery.id)
+        arguments += (self._lease.value, self._packed_id, count)
+        encode = EVENT_CODEC.encode
+        for pending in group:
+            for event, id_ in zip(pending.events, pending.ids, strict=True):
+                beside = self._beside(event)
+                arguments += (id_, *encode(event), batch.number(beside) if beside else 0)
+                batch.last_id = id_
+            for read_ in pending.acknowledged:
+                by_stream.setdefault(read_.stream, []).append(read_.id)
+        if not count and not by_stream:
+            arguments.clear()
+            return batch
         for stream, ids in by_stream.items():
             arguments += (batch.number(stream), len(ids), *ids)
         if by_stream:
             arguments.append(GROUP_OMS)
+        self.commits += 1
+        self.entries += count
         return batch
 
-    async def _carried_out(self, identity: str) -> bool:
+    def _beside(self, event: Message) -> str:
+        """The stream that gets the same entry: the events of the algorithm that it concerns, "" for none."""
+        name: str = getattr(event, "algorithm", EXTERNAL)
+        if name == EXTERNAL:
+            return ""
+        stream = self._events.get(name)
+        if stream is None:
+            stream = self._events[name] = events(self._account, name)
+        return stream
+
+    async def _carried_out(self, batch: _Batch) -> bool:
         """After a lost reply: whether the journal ends with this batch. Waits for the server."""
         while True:
             try:
@@ -253,7 +306,4 @@ class Journal:
                 tail = await wire.call("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
             except (ReplyLost, ServerUnreachable):
                 continue
-            if tail and tail[0][1][7] == identity.encode():
-                self._last_id = tail[0][0].decode()
-                return True
-            return False
+            return bool(tail) and batch.arguments[2] != 0 and tail[0][0].decode() == batch.last_id

@@ -8,16 +8,21 @@ import structlog
 
 from bus.clock import Clock
 from bus.codec import market_message
-from bus.errors import ReplyLost, ServerUnreachable, Unreadable
+from bus.errors import ServerAway, Unreadable
 from bus.link import Link
 from bus.market_messages import Bar, Quote, Trade
 from bus.streams import market
 from bus.wire import pack
 from oms.preconditions import Price
 
-# A price read this recently is not read again: its age is judged by when it was received, not by when it
-# was read.
-CACHE_NS = 20_000_000
+# Prices of symbols that were asked for lately are read anew this often, while nobody waits for them: a decision
+# then only looks.
+KEEP_S = 0.02
+KEPT_FOR_NS = 5_000_000_000
+
+# A price read this recently is not read again for a decision: its age is judged by when it was received, not by
+# when it was read.
+CACHE_NS = 40_000_000
 
 # A trade this recent is the price; an older one gives way to a newer quote's middle.
 TRADE_FRESH_NS = 1_000_000_000
@@ -34,33 +39,50 @@ log = structlog.get_logger()
 
 
 class Prices:
-    """The market-data server's last entries for the symbols of a batch, in one pipelined request."""
+    """The market-data server's last entries by symbol, read in one pipelined request and kept warm.
+
+    Mutable: `known` is what was read last, by symbol; when each symbol was read and last asked for.
+    """
 
     def __init__(self, url: str, clock: Clock) -> None:
+        self.known: dict[str, Price] = {}
         self._link = Link(url, name="oms-prices")
         self._clock = clock
-        self._known: dict[str, Price] = {}
         self._read_ns: dict[str, int] = {}
+        self._asked_ns: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<prices of {len(self._known)} symbols>"
+        return f"<prices of {len(self.known)} symbols>"
 
-    @property
-    def known(self) -> Mapping[str, Price]:
-        """What was read last, by symbol."""
-        return self._known
-
-    async def refresh(self, symbols: Iterable[str]) -> Mapping[str, Price]:
-        """Read the prices that were not read in the last milliseconds; returns all that are known."""
+    def due(self, symbols: Iterable[str]) -> list[str]:
+        """Note that these are asked for; returns those that were read too long ago to be used as they are."""
         now_ns = self._clock.monotonic_ns()
-        due = [name for name in set(symbols) if now_ns - self._read_ns.get(name, -CACHE_NS) >= CACHE_NS]
-        if due:
-            try:
-                async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                    await self._read(due, now_ns)
-            except (ReplyLost, ServerUnreachable, TimeoutError) as error:
-                log.warning("prices not readable", error=str(error) or "no answer in time")
-        return self._known
+        found = []
+        for symbol in symbols:
+            self._asked_ns[symbol] = now_ns
+            read_ns = self._read_ns.get(symbol)
+            if read_ns is None or now_ns - read_ns > CACHE_NS:
+                found.append(symbol)
+        return found
+
+    async def refresh(self, symbols: list[str]) -> None:
+        """Read these now; without an answer in time the last known prices stay, and age."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._read(symbols, self._clock.monotonic_ns())
+        except (ServerAway, TimeoutError) as error:
+            log.warning("prices not readable", error=str(error) or "no answer in time")
+
+    async def keep(self) -> None:
+        """Read what was asked for lately again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_S)
+            since_ns = self._clock.monotonic_ns() - KEPT_FOR_NS
+            if old := [symbol for symbol, asked_ns in self._asked_ns.items() if asked_ns < since_ns]:
+                for symbol in old:
+                    del self._asked_ns[symbol]
+            if self._asked_ns:
+                await self.refresh(list(self._asked_ns))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -87,7 +109,7 @@ class Prices:
                 prices.get("trades"), prices.get("quotes"), prices.get("bars"), self._clock.now_ns()
             )
             if chosen is not None:
-                self._known[symbol] = chosen
+                self.known[symbol] = chosen
 
 
 def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:

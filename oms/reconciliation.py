@@ -21,89 +21,89 @@ from oms.inputs import (
 )
 from oms.observed import CatchingUp
 from oms.orders import TERMINAL, assumed_execution_id
-from oms.turn import Turn
+from oms.step import Step
 
 # Clocks differ, and an order may be stamped before we wrote it down.
 _MARGIN_NS = 60 * 1_000_000_000
 
 
-def take_started(turn: Turn, started: Started) -> None:
+def take_started(step: Step, started: Started) -> None:
     """Begin: a new journal takes over what the account holds, one with a past is brought level."""
-    observed = turn.observed
+    observed = step.observed
     observed.first_ns, observed.last_ns = started.first_ns, started.last_ns
     observed.behind = True
     if started.first_ns is None:
         # Orders that ended just now are within the reach of a later catching up: they are booked here, so
         # that their fills are not counted again beside the positions they led to.
-        observed.first_ns = observed.last_ns = turn.now_ns
-        turn.ask(ListAccount(turn.now_ns - 2 * _MARGIN_NS))
+        observed.first_ns = observed.last_ns = step.now_ns
+        step.ask(ListAccount(step.now_ns - 2 * _MARGIN_NS))
     else:
-        sent_orders.remember_given_up(turn)
-        _begin(turn, at_start=True)
+        sent_orders.remember_given_up(step)
+        _begin(step, at_start=True)
 
 
-def reconnected(turn: Turn, connected: EntryRead, heard_before_ns: int) -> None:
+def reconnected(step: Step, connected: EntryRead, heard_before_ns: int) -> None:
     """The broker's stream is back: what it did not tell must be found before orders are taken again.
 
     The entry that says so is acknowledged once that is booked.
     """
-    turn.observed.breaks[connected] = heard_before_ns
-    turn.observed.behind = True
+    step.observed.breaks[connected] = heard_before_ns
+    step.observed.behind = True
 
 
-def take_unanswered(turn: Turn, unanswered: Unanswered) -> None:
+def take_unanswered(step: Step, unanswered: Unanswered) -> None:
     """Remember why the broker's orders are not known."""
-    if not isinstance(unanswered.question, FindOrder) or turn.observed.catching_up is not None:
-        turn.observed.trouble = unanswered.why
+    if not isinstance(unanswered.question, FindOrder) or step.observed.catching_up is not None:
+        step.observed.trouble = unanswered.why
 
 
-def take_answer(turn: Turn, answered: Answered) -> None:
+def take_answer(step: Step, answered: Answered) -> None:
     """Take an answer to what was asked to become level."""
-    turn.observed.trouble = ""
+    step.observed.trouble = ""
     if isinstance(answered.answer, AccountListed):
-        _take_over(turn, answered.answer)
+        _take_over(step, answered.answer)
         return
-    catching_up = turn.observed.catching_up
+    catching_up = step.observed.catching_up
     if catching_up is None:
         return
     if isinstance(answered.question, FindOrder):
         catching_up.awaited.discard(answered.question.client_order_id)
         assert isinstance(answered.answer, BrokerOrder | None)
-        _take_single(turn, answered.question.client_order_id, answered.answer)
+        _take_single(step, answered.question.client_order_id, answered.answer)
     else:
         assert isinstance(answered.answer, list | tuple)
-        _take_list(turn, catching_up, answered.answer)
+        _take_list(step, catching_up, answered.answer)
 
 
-def go_on(turn: Turn) -> None:
+def go_on(step: Step) -> None:
     """Begin to catch up, ask what is still to be asked, or end."""
-    observed = turn.observed
+    observed = step.observed
     catching_up = observed.catching_up
     if not observed.started and catching_up is None:
         return
     if catching_up is None:
-        _begin(turn, at_start=False)
+        _begin(step, at_start=False)
     elif not catching_up.listed:
-        _ask(turn, catching_up)
+        _ask(step, catching_up)
     elif not catching_up.awaited:
-        turn.effects.acknowledge += catching_up.breaks
+        step.effects.acknowledge += catching_up.breaks
         observed.catching_up = None
         observed.started = True
         # A break that came meanwhile is caught up with next.
         observed.behind = bool(observed.breaks)
         if observed.behind:
-            _begin(turn, at_start=False)
+            _begin(step, at_start=False)
 
 
-def _begin(turn: Turn, *, at_start: bool) -> None:
-    breaks, turn.observed.breaks = turn.observed.breaks, {}
-    turn.observed.catching_up = CatchingUp(at_start, breaks)
-    _ask(turn, turn.observed.catching_up)
+def _begin(step: Step, *, at_start: bool) -> None:
+    breaks, step.observed.breaks = step.observed.breaks, {}
+    step.observed.catching_up = CatchingUp(at_start, breaks)
+    _ask(step, step.observed.catching_up)
 
 
-def _ask(turn: Turn, catching_up: CatchingUp) -> None:
+def _ask(step: Step, catching_up: CatchingUp) -> None:
     """Ask for the broker's orders since the last moment at which the book was certainly level."""
-    observed = turn.observed
+    observed = step.observed
     if observed.under_way and not catching_up.at_start:
         return  # An order whose answer is still to come may have been filled while nobody listened.
     if any(isinstance(question, ListOrders) for question in observed.asked):
@@ -112,11 +112,11 @@ def _ask(turn: Turn, catching_up: CatchingUp) -> None:
     assert observed.last_ns is not None, "told with Started"
     times_ns = [observed.last_ns]
     times_ns += [heard_ns or observed.first_ns for heard_ns in catching_up.breaks.values()]
-    times_ns += [order.approved_ns for order in turn.book.open_orders() if order.approved_ns]
-    turn.ask(ListOrders(max(0, min(times_ns) - _MARGIN_NS)))
+    times_ns += [order.approved_ns for order in step.book.open_orders() if order.approved_ns]
+    step.ask(ListOrders(max(0, min(times_ns) - _MARGIN_NS)))
 
 
-def _take_list(turn: Turn, catching_up: CatchingUp, orders: Sequence[BrokerOrder]) -> None:
+def _take_list(step: Step, catching_up: CatchingUp, orders: Sequence[BrokerOrder]) -> None:
     """Compare each order, and ask one by one for those that the book has open and the list does not show.
 
     At start an approved order that is not found is in doubt; later such orders are the sender's, or in doubt.
@@ -125,56 +125,56 @@ def _take_list(turn: Turn, catching_up: CatchingUp, orders: Sequence[BrokerOrder
     found_ids = set()
     for order in orders:
         found_ids.add(order.client_order_id)
-        known = turn.order(order.client_order_id)
+        known = step.order(order.client_order_id)
         if catching_up.at_start or known is None or known.answered:
-            _compare(turn, order)
-    for known in list(turn.book.open_orders()):
+            _compare(step, order)
+    for known in list(step.book.open_orders()):
         if known.client_order_id not in found_ids and (catching_up.at_start or known.answered):
             catching_up.awaited.add(known.client_order_id)
-            turn.ask(FindOrder(known.client_order_id))
+            step.ask(FindOrder(known.client_order_id))
 
 
-def _take_single(turn: Turn, client_order_id: str, at_broker: BrokerOrder | None) -> None:
-    order = turn.book.orders[client_order_id]
+def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None) -> None:
+    order = step.book.orders[client_order_id]
     if at_broker is not None:
-        _compare(turn, at_broker)
+        _compare(step, at_broker)
     elif not order.answered:
-        sent_orders.doubt(turn, order, "approved before a restart; the broker does not know it yet")
+        sent_orders.doubt(step, order, "approved before a restart; the broker does not know it yet")
 
 
-def _compare(turn: Turn, order: BrokerOrder) -> None:
+def _compare(step: Step, order: BrokerOrder) -> None:
     """Book whatever the broker's order says beyond what the book knows."""
-    known = turn.order(order.client_order_id)
+    known = step.order(order.client_order_id)
     try:
         if known is None:
-            events = adopted(order, turn.now_ns)
+            events = adopted(order, step.now_ns)
             if events:
-                turn.warn("order adopted", client_order_id=order.client_order_id)
-                turn.record(*events)
-                known = turn.book.orders[order.client_order_id]
+                step.warn("order adopted", client_order_id=order.client_order_id)
+                step.record(*events)
+                known = step.book.orders[order.client_order_id]
             elif not order.filled_quantity and order.status in ("canceled", "expired", "rejected"):
                 return
         elif not known.broker_order_id:
-            turn.record(found(known.algorithm, order, known.approved_ns, turn.now_ns))
-        turn.record(*caught_up(known, order, turn.now_ns))
+            step.record(found(known.algorithm, order, known.approved_ns, step.now_ns))
+        step.record(*caught_up(known, order, step.now_ns))
     except Unreadable as error:
         # An order of a kind that this OMS has no words for was made elsewhere: its fills will be booked.
-        turn.error("order at the broker not understood", order=order.id, error=str(error))
+        step.error("order at the broker not understood", order=order.id, error=str(error))
 
 
-def _take_over(turn: Turn, account: AccountListed) -> None:
+def _take_over(step: Step, account: AccountListed) -> None:
     """Take over what the account holds: positions of before belong to `external`, orders to whom they name.
 
     Where it holds nothing, nobody can have halted anything on it.
     """
     for order in account.orders:
-        _compare(turn, order)
+        _compare(step, order)
     for position in account.positions:
-        missing = minus(position.quantity, turn.book.position(position.symbol))
+        missing = minus(position.quantity, step.book.position(position.symbol))
         if not missing:
             continue
         name = f"opening-{position.symbol}"
-        turn.record(
+        step.record(
             OrderFilled(
                 algorithm=EXTERNAL,
                 client_order_id=name,
@@ -186,10 +186,10 @@ def _take_over(turn: Turn, account: AccountListed) -> None:
                 price=position.average_price,
                 filled_quantity=abs(missing),
                 status="filled",
-                at_ns=turn.now_ns,
+                at_ns=step.now_ns,
             )
         )
     still_open = any(order.status not in TERMINAL for order in account.orders)
-    turn.effects.first_halt_state = not (still_open or account.positions)
-    turn.observed.started = True
-    turn.observed.behind = bool(turn.observed.breaks)
+    step.effects.first_halt_state = not (still_open or account.positions)
+    step.observed.started = True
+    step.observed.behind = bool(step.observed.breaks)

@@ -2,48 +2,48 @@
 
 from bus.order_messages import HaltsRead, LimitsChanged, Registered
 from oms.inputs import HaltStateRead, LeasesRead, LimitsRead
-from oms.turn import Turn
+from oms.step import Step
 
 
-def take_halts(turn: Turn, read: HaltStateRead) -> None:
+def take_halts(step: Step, read: HaltStateRead) -> None:
     """Journal a halt state that differs from the last, and let go of entries that waited for a halt."""
-    known, halts = turn.state.halts, read.halts
+    known, halts = step.state.halts, read.halts
     if (known.known, known.scopes) != (halts.known, halts.scopes):
-        turn.record(HaltsRead(known=halts.known, scopes=dict(halts.scopes), at_ns=turn.now_ns))
-    acknowledge_unreadable(turn)
+        step.record(HaltsRead(known=halts.known, scopes=dict(halts.scopes), at_ns=step.now_ns))
+    acknowledge_unreadable(step)
 
 
-def acknowledge_unreadable(turn: Turn) -> None:
+def acknowledge_unreadable(step: Step) -> None:
     """Acknowledge what could not be read once the account is halted for it.
 
     Not before: a crash in between must not leave the account open.
     """
-    scopes = turn.state.halts.scopes
-    if turn.observed.unreadable and (f"account:{turn.account}" in scopes or "all" in scopes):
-        turn.effects.acknowledge += turn.observed.unreadable
-        turn.observed.unreadable = []
+    scopes = step.state.halts.scopes
+    if step.observed.unreadable and (f"account:{step.account}" in scopes or "all" in scopes):
+        step.effects.acknowledge += step.observed.unreadable
+        step.observed.unreadable = []
 
 
-def take_limits(turn: Turn, read: LimitsRead) -> None:
+def take_limits(step: Step, read: LimitsRead) -> None:
     """Put limits into force, with a new version where they differ from those in force."""
-    known = turn.state.limits
+    known = step.state.limits
     shown = read.limits.as_dict()
     if known is not None and known.as_dict() == shown:
         return
-    turn.record(
+    step.record(
         LimitsChanged(
             limits_version=1 if known is None else known.version + 1,
             limits=shown,
             source=read.source,
             by=read.by,
-            at_ns=turn.now_ns,
+            at_ns=step.now_ns,
         )
     )
 
 
-def take_leases(turn: Turn, read: LeasesRead) -> None:
+def take_leases(step: Step, read: LeasesRead) -> None:
     """Remember who leads each algorithm, and tell those that are new that their requests are read."""
-    turn.observed.leases = read.leases
+    step.observed.leases = read.leases
     for name in read.leases:
-        if name not in turn.state.registered:
-            turn.record(Registered(algorithm=name, at_ns=turn.now_ns))
+        if name not in step.state.registered:
+            step.record(Registered(algorithm=name, at_ns=step.now_ns))

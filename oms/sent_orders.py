@@ -9,7 +9,7 @@ from oms.external_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.observed import Doubt
 from oms.orders import Order
-from oms.turn import Turn
+from oms.step import Step
 
 # Why an order is refused of which the broker knows nothing long after it was, perhaps, sent.
 NEVER_SENT = "never_sent"
@@ -29,12 +29,12 @@ _LOOK_FOR_GIVEN_UP_NS = 30 * _SECOND_NS
 _GIVEN_UP_FOR_NS = 24 * 3600 * _SECOND_NS
 
 
-def take_outcome(turn: Turn, answered: OrderAnswered) -> None:
+def take_outcome(step: Step, answered: OrderAnswered) -> None:
     """Write down what came of sending an order."""
-    turn.observed.under_way.discard(answered.client_order_id)
-    order, outcome = turn.book.orders[answered.client_order_id], answered.outcome
+    step.observed.under_way.discard(answered.client_order_id)
+    order, outcome = step.book.orders[answered.client_order_id], answered.outcome
     if isinstance(outcome, Accepted):
-        turn.record(
+        step.record(
             OrderSent(
                 algorithm=order.algorithm,
                 client_order_id=order.client_order_id,
@@ -47,104 +47,104 @@ def take_outcome(turn: Turn, answered: OrderAnswered) -> None:
     elif order.broker_order_id:
         return  # The broker's own update came first and says that it has the order.
     elif isinstance(outcome, Refused):
-        _refuse(turn, order, outcome)
+        _refuse(step, order, outcome)
     else:
-        doubt(turn, order, outcome.why)
-        turn.ask(FindOrder(order.client_order_id))
+        doubt(step, order, outcome.why)
+        step.ask(FindOrder(order.client_order_id))
 
 
-def doubt(turn: Turn, order: Order, why: str) -> None:
+def doubt(step: Step, order: Order, why: str) -> None:
     """Nobody knows whether the broker has this order: look for it until that is known."""
-    turn.warn("order uncertain", client_order_id=order.client_order_id, why=why)
-    turn.record(
+    step.warn("order uncertain", client_order_id=order.client_order_id, why=why)
+    step.record(
         OrderUncertain(
-            algorithm=order.algorithm, client_order_id=order.client_order_id, why=why, at_ns=turn.now_ns
+            algorithm=order.algorithm, client_order_id=order.client_order_id, why=why, at_ns=step.now_ns
         )
     )
-    turn.observed.doubts.setdefault(order.client_order_id, Doubt())
+    step.observed.doubts.setdefault(order.client_order_id, Doubt())
 
 
-def take_found(turn: Turn, answered: Answered) -> None:
+def take_found(step: Step, answered: Answered) -> None:
     """Take the answer to a look-up of an order in doubt."""
     assert isinstance(answered.question, FindOrder)
     order_id = answered.question.client_order_id
-    order, in_doubt = turn.book.orders[order_id], turn.observed.doubts[order_id]
+    order, in_doubt = step.book.orders[order_id], step.observed.doubts[order_id]
     if order.answered:
-        del turn.observed.doubts[order_id]
+        del step.observed.doubts[order_id]
     elif isinstance(answered.answer, BrokerOrder):
-        _found(turn, order, answered.answer)
+        _found(step, order, answered.answer)
     elif in_doubt.counts_from_monotonic_ns is None:
         return
     elif answered.asked_monotonic_ns >= in_doubt.counts_from_monotonic_ns:
         in_doubt.not_found += 1
         if in_doubt.not_found >= _ENOUGH_ANSWERS:
             message = "the broker does not have it, long after the last request that could have carried it"
-            _refuse(turn, order, Refused("oms", Reason(code=NEVER_SENT, message=message)))
-            del turn.observed.doubts[order_id]
-            turn.observed.given_up.add(order_id)
+            _refuse(step, order, Refused("oms", Reason(code=NEVER_SENT, message=message)))
+            del step.observed.doubts[order_id]
+            step.observed.given_up.add(order_id)
 
 
-def look_after_doubts(turn: Turn, longest_send_ns: int) -> None:
+def look_after_doubts(step: Step, longest_send_ns: int) -> None:
     """Ask again about orders in doubt that are due, and now and then for those that were given up.
 
     A "not found" counts only when the last request that could have carried the order must have ended,
     `longest_send_ns` after the doubt arose.
     """
-    now_ns = turn.observed.monotonic_ns
-    for order_id, in_doubt in list(turn.observed.doubts.items()):
-        if turn.book.orders[order_id].answered:
-            del turn.observed.doubts[order_id]
+    now_ns = step.observed.monotonic_ns
+    for order_id, in_doubt in list(step.observed.doubts.items()):
+        if step.book.orders[order_id].answered:
+            del step.observed.doubts[order_id]
             continue
         if in_doubt.counts_from_monotonic_ns is None or in_doubt.next_question_monotonic_ns is None:
             in_doubt.counts_from_monotonic_ns = now_ns + longest_send_ns
         elif now_ns < in_doubt.next_question_monotonic_ns:
             continue
         else:
-            turn.ask(FindOrder(order_id))
+            step.ask(FindOrder(order_id))
         wait_ns = _LOOK_AGAIN_NS[min(in_doubt.asked, len(_LOOK_AGAIN_NS) - 1)]
         in_doubt.next_question_monotonic_ns = now_ns + wait_ns
         in_doubt.asked += 1
-    if turn.observed.given_up and now_ns - turn.observed.looked_monotonic_ns >= _LOOK_FOR_GIVEN_UP_NS:
-        turn.observed.looked_monotonic_ns = now_ns
-        turn.ask(ListOpenOrders())
+    if step.observed.given_up and now_ns - step.observed.looked_monotonic_ns >= _LOOK_FOR_GIVEN_UP_NS:
+        step.observed.looked_monotonic_ns = now_ns
+        step.ask(ListOpenOrders())
 
 
-def remember_given_up(turn: Turn) -> None:
+def remember_given_up(step: Step) -> None:
     """After a start: look again for what earlier runs of the last day gave up."""
-    turn.observed.given_up |= {
+    step.observed.given_up |= {
         order.client_order_id
-        for order in turn.book.orders.values()
-        if order.refusal == NEVER_SENT and order.approved_ns >= turn.now_ns - _GIVEN_UP_FOR_NS
+        for order in step.book.orders.values()
+        if order.refusal == NEVER_SENT and order.approved_ns >= step.now_ns - _GIVEN_UP_FOR_NS
     }
 
 
-def take_open_orders(turn: Turn, answered: Answered) -> None:
+def take_open_orders(step: Step, answered: Answered) -> None:
     """Cancel orders that were given up and stand among the broker's open ones."""
     assert isinstance(answered.answer, list | tuple)
     for at_broker in answered.answer:
-        order = turn.order(at_broker.client_order_id)
-        if order is None or at_broker.client_order_id not in turn.observed.given_up:
+        order = step.order(at_broker.client_order_id)
+        if order is None or at_broker.client_order_id not in step.observed.given_up:
             continue
         try:
-            turn.record(*caught_up(order, at_broker, turn.now_ns))
+            step.record(*caught_up(order, at_broker, step.now_ns))
         except Unreadable as error:
-            turn.error("order at the broker not understood", order=at_broker.id, error=str(error))
-        cancels.cancel_unasked(turn, order, at_broker.id)
+            step.error("order at the broker not understood", order=at_broker.id, error=str(error))
+        cancels.cancel_unasked(step, order, at_broker.id)
 
 
-def _found(turn: Turn, order: Order, at_broker: BrokerOrder) -> None:
+def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
     if not _is_ours(order, at_broker):
         message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
-        turn.error("client id in use for another order", client_order_id=order.client_order_id)
-        _refuse(turn, order, Refused("broker", Reason(code="id_conflict", message=message)))
+        step.error("client id in use for another order", client_order_id=order.client_order_id)
+        _refuse(step, order, Refused("broker", Reason(code="id_conflict", message=message)))
     else:
-        events: list[Message] = [found(order.algorithm, at_broker, order.approved_ns, turn.now_ns)]
-        turn.record(*events)
+        events: list[Message] = [found(order.algorithm, at_broker, order.approved_ns, step.now_ns)]
+        step.record(*events)
         try:
-            turn.record(*caught_up(order, at_broker, turn.now_ns))
+            step.record(*caught_up(order, at_broker, step.now_ns))
         except Unreadable as error:
-            turn.error("order at the broker not understood", order=at_broker.id, error=str(error))
-    del turn.observed.doubts[order.client_order_id]
+            step.error("order at the broker not understood", order=at_broker.id, error=str(error))
+    del step.observed.doubts[order.client_order_id]
 
 
 def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
@@ -160,14 +160,14 @@ def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
     return same_order(order.terms, at_broker)
 
 
-def _refuse(turn: Turn, order: Order, refused: Refused) -> None:
-    turn.record(
+def _refuse(step: Step, order: Order, refused: Refused) -> None:
+    step.record(
         OrderRefused(
             algorithm=order.algorithm,
             client_order_id=order.client_order_id,
             by=refused.by,
             reasons=(refused.reason,),
-            at_ns=turn.now_ns,
+            at_ns=step.now_ns,
             terms=order.terms,
         )
     )

@@ -26,7 +26,7 @@ from oms.book import Book
 from oms.external_orders import adopted, owner, side_of
 from oms.inputs import BrokerMessageRead, BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
-from oms.turn import Turn
+from oms.step import Step
 
 _FILLS = ("fill", "partial_fill")
 
@@ -82,51 +82,51 @@ class Translation:
     given_up: str | None = None
 
 
-def take_messages(turn: Turn, read: BrokerMessagesRead) -> None:
+def take_messages(step: Step, read: BrokerMessagesRead) -> None:
     """Take entries of the account stream in their order."""
     for message in read.messages:
         if message.kind == "Connected":
-            reconciliation.reconnected(turn, message, message.heard_before_ns)
+            reconciliation.reconnected(step, message, message.heard_before_ns)
         elif message.kind == "Disconnected":
-            turn.effects.acknowledge.append(message)
+            step.effects.acknowledge.append(message)
         else:
-            _take_message(turn, message)
-    rules.acknowledge_unreadable(turn)
+            _take_message(step, message)
+    rules.acknowledge_unreadable(step)
 
 
-def _take_message(turn: Turn, message: BrokerMessageRead) -> None:
+def _take_message(step: Step, message: BrokerMessageRead) -> None:
     try:
         if message.kind != "TradeUpdate":
             raise Unreadable(f"an entry of type {message.kind[:64]!r}")
         if message.received_ns is None:
             raise Unreadable("its receive time r is not a number")
-        translation = translate(message.data, turn.book, message.received_ns or turn.now_ns)
+        translation = translate(message.data, step.book, message.received_ns or step.now_ns)
     except Unreadable as error:
-        _keep(turn, message, error)
+        _keep(step, message, error)
         return
-    turn.effects.acknowledge.append(message)
-    turn.record(*translation.events)
+    step.effects.acknowledge.append(message)
+    step.record(*translation.events)
     if translation.given_up is not None and translation.order is not None:
-        cancels.cancel_unasked(turn, translation.order, translation.given_up)
+        cancels.cancel_unasked(step, translation.order, translation.given_up)
 
 
-def _keep(turn: Turn, message: BrokerMessageRead, error: Unreadable) -> None:
+def _keep(step: Step, message: BrokerMessageRead, error: Unreadable) -> None:
     """What cannot be read may be a fill: stop ordering on the account, and ask the broker.
 
     The entry is acknowledged once the account is halted.
     """
-    turn.record(
+    step.record(
         EntryDeadLettered(
             stream=message.stream,
             entry_id=message.id,
             error=str(error),
             payload=message.payload,
-            at_ns=turn.now_ns,
+            at_ns=step.now_ns,
         )
     )
-    turn.halt_account(f"{message.stream} {message.id} cannot be read: {error}")
-    turn.observed.unreadable.append(message)
-    turn.observed.behind = True
+    step.halt_account(f"{message.stream} {message.id} cannot be read: {error}")
+    step.observed.unreadable.append(message)
+    step.observed.behind = True
 
 
 def translate(frame: bytes, book: Book, received_ns: int) -> Translation:

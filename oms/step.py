@@ -10,10 +10,10 @@ from oms.orders import Order
 from oms.state import State
 
 
-class Turn:
+class Step:
     """What the functions that decide share while one input is taken.
 
-    Mutable: `state` and `observed`, which outlive the turn, and `effects`, which is what the turn comes to.
+    Mutable: `state` and `observed`, which outlive the step, and `effects`, which is what the step comes to.
     """
 
     __slots__ = ("account", "effects", "now_ns", "observed", "state")
@@ -27,7 +27,7 @@ class Turn:
 
     @property
     def book(self) -> Book:
-        """The book as it is now, with the events of this turn in it."""
+        """The book as it is now, with the events of this step in it."""
         return self.state.book
 
     def record(self, *events: Message) -> None:

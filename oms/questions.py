@@ -1,0 +1,39 @@
+"""Asking the broker what the engine wants to know; each question once, without deciding anything."""
+
+from bus.clock import Clock
+from oms.broker import Broker, BrokerOrder, OrdersQuery
+from oms.inputs import AccountListed, Answered, FindOrder, ListAccount, ListOpenOrders, ListOrders, Question
+from oms.sender import Sender
+
+
+async def answer(question: Question, broker: Broker, sender: Sender, clock: Clock) -> Answered:
+    """Ask one question within the request budget. Raises BrokerError where it was not answered."""
+    asked_ns = clock.monotonic_ns()
+    match question:
+        case FindOrder(client_order_id):
+            found = await sender.ask(lambda: broker.find(client_order_id))
+            return Answered(question, found, asked_ns)
+        case ListOrders(since_ns):
+            return Answered(question, await sender.orders(OrdersQuery("all", since_ns)), asked_ns)
+        case ListOpenOrders():
+            return Answered(question, await sender.orders(OrdersQuery("open")), asked_ns)
+        case ListAccount(since_ns):
+            return Answered(question, await _account(since_ns, broker, sender), asked_ns)
+
+
+async def _account(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
+    """Orders and positions that belong together: nothing was filled between the two answers."""
+    orders = await _orders(since_ns, sender)
+    while True:
+        positions = await sender.ask(broker.positions)
+        again = await _orders(since_ns, sender)
+        if again == orders:
+            return AccountListed(list(orders.values()), positions)
+        orders = again
+
+
+async def _orders(since_ns: int, sender: Sender) -> dict[str, BrokerOrder]:
+    """Orders submitted since then, and all that are open, by the broker's id."""
+    recent = await sender.orders(OrdersQuery("all", since_ns))
+    still_open = await sender.orders(OrdersQuery("open"))
+    return {order.id: order for order in (*recent, *still_open)}
