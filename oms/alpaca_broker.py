@@ -1,262 +1,255 @@
-"""Alpaca's own client made safe: every call bounded in time, no request repeated, every doubt looked up."""
+"""Alpaca's trading API over HTTP: each call one request, each answer one of the protocol's outcomes."""
 
-import json
-import threading
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
-import requests
-from alpaca.common.exceptions import APIError
-from alpaca.trading.client import TradingClient
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+import msgspec
 
-from bus.errors import Unreadable
-from oms.alpaca_orders import new_order, position_symbol, read_order, replacement, written_time
+from bus.clock import Clock
+from bus.errors import InvalidInput, Unreadable
+from bus.order_messages import Reason
+from oms.alpaca_orders import (
+    new_order,
+    read_account,
+    read_order,
+    read_positions,
+    replacement,
+    time_ns,
+    written_time,
+)
 from oms.broker import (
     SEND_TIMEOUT_S,
-    BeforeSend,
+    Accepted,
     BrokerAccount,
     BrokerOrder,
     BrokerPosition,
     BrokerRefused,
     BrokerUnreachable,
-    IdConflict,
     KeysRefused,
+    MaySend,
+    OrdersPage,
+    OrdersQuery,
+    Outcome,
     OutcomeUnknown,
     RateLimited,
-    same_order,
+    Refused,
+    Unknown,
 )
+from oms.http_client import Answer, HttpClient
 from oms.risk import Approved
 
-# An order whose answer was lost is looked for at once, and again while the broker may still be writing it.
-LOOKUP_WAITS_S = (0.0, 0.25, 1.0)
+PAPER_URL = "https://paper-api.alpaca.markets"
+LIVE_URL = "https://api.alpaca.markets"
+
+# The most orders that Alpaca lists in one answer.
+PAGE = 500
 
 # Alpaca's code for a client id that is in use; the message tells it from other uses of the code.
 _ID_IN_USE = "40010001"
 
-_PAGE = 500
+# Statuses that do not say whether the request was carried out: whoever answered gave up waiting.
+_DOUBTFUL = (408, 425, 499)
+
+# Seconds since 1970 have ten digits until the year 2286.
+_MOST_DIGITS_OF_SECONDS = 12
+
+_Read = TypeVar("_Read")
+
+# Numbers become the decimals that were written.
+_read_json = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-class _Bounded(HTTPAdapter):
-    """Puts a timeout on every request: alpaca-py sets none, and would wait for ever."""
+class _Refusal(msgspec.Struct, frozen=True):
+    message: str
+    code: int | str | None = None
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(max_retries=0)
-        self._timeout_s = timeout_s
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send with our timeout, whatever the caller asked for."""
-        kwargs["timeout"] = self._timeout_s
-        return super().send(request, *args, **kwargs)
+_read_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+# What reading an answer may fail with; nesting and exponents have their limits too.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, Unreadable, ArithmeticError, RecursionError)
+
+
+class _Withheld(Exception):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
 
 
 class AlpacaBroker:
-    """The broker protocol over alpaca-py's TradingClient, one client and session for each thread.
+    """The broker protocol over Alpaca's trading API, paper or live; `url` stands in for Alpaca's own address.
 
-    `url` None is Alpaca's own address.
+    `timeout_s` bounds each call as a whole. `page` is how many orders are asked for at once. Raises
+    InvalidInput for keys or an address that no request could carry. Keys are never shown.
     """
 
     def __init__(
         self,
         key: str,
         secret: str,
+        clock: Clock,
         *,
         paper: bool = True,
         url: str | None = None,
         timeout_s: float = SEND_TIMEOUT_S,
-        lookup_waits_s: tuple[float, ...] = LOOKUP_WAITS_S,
+        page: int = PAGE,
     ) -> None:
-        self._key, self._secret = key, secret
-        self._paper, self._url = paper, url
-        self._timeout_s = timeout_s
-        self._lookup_waits_s = lookup_waits_s
-        self._on_lookup: Callable[[], None] = lambda: None
-        self._local = threading.local()
-        self._closing = threading.Event()
-
-    def __repr__(self) -> str:
-        return f"<Alpaca {'paper' if self._paper else 'live'} at {self._url or 'its own address'}>"
-
-    def count_lookups(self, counted: Callable[[], None]) -> None:
-        """Have look-ups counted, so that the rate budget knows of them."""
-        self._on_lookup = counted
-
-    def close(self) -> None:
-        """End waits between lookups, so that threads can be joined."""
-        self._closing.set()
-
-    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
-        """Send a new order once; where its outcome is in doubt, look it up by its client id."""
-        return self._send(
-            "POST", "/orders", new_order(approved.terms, approved.client_order_id), approved, before_send
+        for name, value in (("ALPACA_API_KEY", key), ("ALPACA_SECRET_KEY", secret)):
+            if not (value.isascii() and value.isprintable() and value.strip() == value != ""):
+                raise InvalidInput(f"{name}: a key is printable ASCII without spaces around it")
+        self._clock = clock
+        self._paper, self._page = paper, page
+        self._client = HttpClient(
+            url or (PAPER_URL if paper else LIVE_URL),
+            {
+                "APCA-API-KEY-ID": key,
+                "APCA-API-SECRET-KEY": secret,
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+            },
+            timeout_s=timeout_s,
         )
 
-    def replace(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
-        """Send a replace once; the new order has the new client id, so doubt is settled in the same way."""
+    def __repr__(self) -> str:
+        return f"<Alpaca {'paper' if self._paper else 'live'}: {self._client}>"
+
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Send a new order."""
+        body = new_order(approved.terms, approved.client_order_id)
+        return await self._order("POST", "/v2/orders", body, may_send)
+
+    async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Send a replace; the new order has the new client id."""
         body = replacement(approved.terms, approved.client_order_id)
-        return self._send("PATCH", f"/orders/{approved.replaces_broker_id}", body, approved, before_send)
+        target = _order_target(approved.replaces_broker_id or "")
+        return await self._order("PATCH", target, body, may_send)
 
-    def cancel(self, broker_order_id: str) -> None:
+    async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel."""
-        self._call("DELETE", f"/orders/{broker_order_id}")
+        self._verdict(await self._client.request("DELETE", _order_target(broker_order_id)))
 
-    def find(self, client_order_id: str) -> BrokerOrder | None:
-        """The order of this client id, or None."""
+    async def find(self, client_order_id: str) -> BrokerOrder | None:
+        """Return the order of this client id, or None."""
+        query = urlencode({"client_order_id": client_order_id})
         try:
-            raw = self._call("GET", "/orders:by_client_order_id", {"client_order_id": client_order_id})
+            return await self._ask(f"/v2/orders:by_client_order_id?{query}", read_order)
         except BrokerRefused as error:
             if error.code in ("404", "40410000"):
                 return None
             raise
-        return _understood(raw)
 
-    def open_orders(self) -> list[BrokerOrder]:
-        """Every order that may still be filled, oldest first."""
-        return self._listed({"status": "open"})
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
+        """Return the first page of these orders."""
+        asked = {"status": query.status, "limit": str(self._page), "direction": "asc"}
+        if query.after_ns is not None:
+            asked["after"] = written_time(query.after_ns)
 
-    def recent_orders(self, since_ns: int) -> list[BrokerOrder]:
-        """Every order submitted after this time, oldest first."""
-        return self._listed({"status": "all", "after": written_time(since_ns)})
+        def read(raw: Any) -> OrdersPage:
+            if not isinstance(raw, list):
+                raise Unreadable("orders of Alpaca's are no list")
+            orders = tuple(map(read_order, raw))
+            if len(raw) < self._page:
+                return OrdersPage(orders)
+            return OrdersPage(orders, OrdersQuery(query.status, _resumes_ns(raw)))
 
-    def positions(self) -> list[BrokerPosition]:
-        """Every position."""
-        found = self._call("GET", "/positions")
-        return [
-            BrokerPosition(
-                symbol=position_symbol(str(raw["symbol"]), str(raw.get("asset_class", ""))),
-                quantity=_signed(Decimal(str(raw["qty"])), str(raw.get("side", "long"))),
-                average_price=Decimal(str(raw["avg_entry_price"])),
-            )
-            for raw in found
-        ]
+        return await self._ask(f"/v2/orders?{urlencode(asked)}", read)
 
-    def account(self) -> BrokerAccount:
-        """The account's money."""
-        raw = self._call("GET", "/account")
-        cash, equity, power = (Decimal(str(raw[name])) for name in ("cash", "equity", "buying_power"))
-        return BrokerAccount(cash=cash, equity=equity, buying_power=power)
+    async def positions(self) -> list[BrokerPosition]:
+        """Return every position."""
+        return await self._ask("/v2/positions", read_positions)
 
-    def _listed(self, query: dict[str, str]) -> list[BrokerOrder]:
-        """All pages of a list of orders, by time of submission."""
-        found: dict[str, BrokerOrder] = {}
-        query = {**query, "limit": str(_PAGE), "direction": "asc"}
-        while True:
-            page = self._call("GET", "/orders", query)
-            new = [raw for raw in page if raw["id"] not in found]
-            found |= {order.id: order for order in map(_understood, new)}
-            if len(page) < _PAGE or not new:
-                return list(found.values())
-            # Legs are submitted at one moment with their order, and `after` leaves its own moment out: a page
-            # that ends between them is followed by one that begins with that moment again.
-            times = [str(raw["submitted_at"]) for raw in page]
-            query["after"] = next((time for time in reversed(times) if time != times[-1]), times[-1])
+    async def account(self) -> BrokerAccount:
+        """Return the account's money."""
+        return await self._ask("/v2/account", read_account)
 
-    def _send(
-        self, method: str, path: str, body: dict[str, Any], approved: Approved, before_send: BeforeSend
-    ) -> BrokerOrder:
-        self._client()
-        before_send()
+    async def close(self) -> None:
+        """Close the connections; requests under way end with an unknown outcome."""
+        await self._client.close()
+
+    async def _order(self, method: str, target: str, body: dict[str, Any], may_send: MaySend) -> Outcome:
+        sent_ns = 0
+
+        def before_first_byte() -> None:
+            nonlocal sent_ns
+            reason = may_send()
+            if reason is not None:
+                raise _Withheld(reason)
+            sent_ns = self._clock.now_ns()
+
         try:
-            return _understood(self._call(method, path, body))
-        except OutcomeUnknown as error:
-            return self._looked_up(approved, error)
+            answer = await self._client.request(method, target, msgspec.json.encode(body), before_first_byte)
+            acknowledged_ns = self._clock.now_ns()
+            self._verdict(answer)
+            order = _read(answer, read_order)
+        except _Withheld as withheld:
+            return Refused("oms", withheld.reason)
+        except BrokerUnreachable as error:
+            return Refused("oms", Reason(code="broker_unreachable", message=str(error)))
         except BrokerRefused as error:
-            if error.code != _ID_IN_USE or "client_order_id" not in error.message:
-                raise
-            return self._looked_up(approved, error)
+            if error.code == _ID_IN_USE and "client_order_id" in error.message:
+                return Unknown(f"the broker has an order of this client id already: {error.message}")
+            return Refused("broker", Reason(code=f"broker_{error.code}", message=error.message))
+        except OutcomeUnknown as error:
+            return Unknown(str(error))
+        if order.client_order_id != body["client_order_id"]:
+            return Unknown(f"the broker answered with another order, {order.client_order_id[:128]}")
+        return Accepted(order, sent_ns, acknowledged_ns)
 
-    def _looked_up(self, approved: Approved, doubt: BrokerRefused | OutcomeUnknown) -> BrokerOrder:
-        """The order behind a doubtful answer. Not finding it is no proof: then the outcome stays unknown."""
-        for wait_s in self._lookup_waits_s:
-            self._closing.wait(wait_s)
-            self._on_lookup()
+    async def _ask(self, target: str, read: Callable[[Any], _Read]) -> _Read:
+        answer = await self._client.request("GET", target)
+        self._verdict(answer)
+        return _read(answer, read)
+
+    def _verdict(self, answer: Answer) -> None:
+        """Return where the broker did what it was asked; raise what its answer means otherwise."""
+        status = answer.status
+        if 200 <= status < 300:
+            return
+        if status == 429:
+            raise RateLimited("the broker says: too many requests", self._reset_s(answer))
+        if status == 401:
+            raise KeysRefused("401", "it does not accept the keys")
+        if 400 <= status < 500 and status not in _DOUBTFUL:
             try:
-                found = self.find(approved.client_order_id)
-            except (OutcomeUnknown, BrokerUnreachable, RateLimited):
-                continue
-            if found is None:
-                continue
-            if same_order(approved.terms, found):
-                return found
-            raise IdConflict(
-                _ID_IN_USE, f"it has another order, {found.id}, under client id {approved.client_order_id}"
-            ) from doubt
-        raise OutcomeUnknown(f"{doubt}; it was not found under its client id either") from doubt
+                refusal = _read_refusal(answer.body)
+            except _UNREADABLE:
+                # Not Alpaca's words: something on the way answered, and what it passed on is not known.
+                raise OutcomeUnknown(f"HTTP {status} came without the broker's words") from None
+            raise BrokerRefused(str(refusal.code or status), refusal.message)
+        raise OutcomeUnknown(f"the broker answered HTTP {status}")
 
-    def _client(self) -> TradingClient:
-        client: TradingClient | None = getattr(self._local, "client", None)
-        if client is None:
-            client = TradingClient(
-                self._key, self._secret, paper=self._paper, raw_data=True, url_override=self._url
-            )
-            # alpaca-py repeats a POST after 429 and 504, and there is no argument against it.
-            client._retry = 0
-            client._retry_codes = []
-            for scheme in ("http://", "https://"):
-                client._session.mount(scheme, _Bounded(self._timeout_s))
-            self._local.client = client
-        return client
-
-    def _call(self, method: str, path: str, data: dict[str, Any] | None = None) -> Any:
-        """One request; every way in which it can end is one of the protocol's errors."""
-        client = self._client()
+    def _reset_s(self, answer: Answer) -> float | None:
+        """Seconds until the broker's limit resets, by the broker's own clock where the answer tells it."""
+        written = answer.headers.get("x-ratelimit-reset", "")
+        if not (written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS_OF_SECONDS):
+            return None
         try:
-            match method:
-                case "POST":
-                    return client.post(path, data)
-                case "PATCH":
-                    return client.patch(path, data)
-                case "DELETE":
-                    return client.delete(path, data)
-                case _:
-                    return client.get(path, data)
-        except APIError as error:
-            raise _refusal(error) from None
-        except requests.ConnectTimeout as error:
-            raise BrokerUnreachable("no connection to the broker in time; nothing was sent") from error
-        except requests.ConnectionError as error:
-            if _never_connected(error):
-                raise BrokerUnreachable("no connection to the broker; nothing was sent") from error
-            raise OutcomeUnknown("the connection broke before the broker answered") from error
-        except requests.Timeout as error:
-            raise OutcomeUnknown(f"the broker did not answer within {self._timeout_s:g} s") from error
-        except requests.RequestException as error:
-            raise OutcomeUnknown(f"the broker's answer could not be read: {type(error).__name__}") from error
+            now_s = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            now_s = self._clock.now_ns() / 1e9
+        return max(0.0, int(written) - now_s)
 
 
-def _refusal(error: APIError) -> BrokerRefused | RateLimited | OutcomeUnknown:
-    """alpaca-py's error in the protocol's words. Its own `code` and `message` fail on some bodies."""
-    status = int(error.status_code or 0)
+def _order_target(broker_order_id: str) -> str:
+    return f"/v2/orders/{quote(broker_order_id, safe='')}"
+
+
+def _read(answer: Answer, read: Callable[[Any], _Read]) -> _Read:
     try:
-        body = json.loads(str(error))
-    except ValueError:
-        body = {}
-    if not isinstance(body, dict):
-        body = {}
-    message = str(body.get("message") or f"HTTP {status}")
-    if status == 429:
-        return RateLimited("the broker says: too many requests")
-    if status == 401:
-        return KeysRefused("401", "it does not accept the keys")
-    if 400 <= status < 500:
-        return BrokerRefused(str(body.get("code") or status), message)
-    return OutcomeUnknown(f"the broker answered HTTP {status}")
-
-
-def _never_connected(error: requests.ConnectionError) -> bool:
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(reason, NewConnectionError)
-
-
-def _understood(raw: Any) -> BrokerOrder:
-    try:
-        return read_order(raw)
-    except Unreadable as error:
+        return read(_read_json(answer.body))
+    except _UNREADABLE as error:
         raise OutcomeUnknown(f"the broker's answer could not be read: {error}") from error
 
 
-def _signed(quantity: Decimal, side: str) -> Decimal:
-    return -abs(quantity) if side == "short" else quantity
+def _resumes_ns(page: list[dict[str, Any]]) -> int:
+    """The time after which the orders that follow a full page begin.
+
+    Legs are submitted at one moment with their order, and `after` leaves its own moment out: a page that
+    ends between them is followed by one that begins with that moment again.
+    """
+    times_ns = [time_ns(str(raw.get("submitted_at"))) for raw in page]
+    return next((at_ns for at_ns in reversed(times_ns) if at_ns != times_ns[-1]), times_ns[-1])

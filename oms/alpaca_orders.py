@@ -1,4 +1,4 @@
-"""Alpaca's order objects and ours: read tolerantly, written exactly. Pure."""
+"""Alpaca's objects and ours: read tolerantly, written exactly. Pure."""
 
 import re
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import msgspec
 from bus.errors import Unreadable
 from bus.order_messages import OrderTerms
 from oms.amounts import ZERO, text
-from oms.broker import BrokerOrder
+from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)")
 
@@ -36,6 +36,20 @@ class AlpacaOrder(msgspec.Struct, frozen=True):
     extended_hours: bool = False
 
 
+class _Position(msgspec.Struct, frozen=True):
+    symbol: str
+    qty: Decimal
+    avg_entry_price: Decimal
+    side: str = "long"
+    asset_class: str = ""
+
+
+class _Account(msgspec.Struct, frozen=True):
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+
+
 # No quantity and no price of a real order has more digits before the point, or places behind it, than this.
 _MOST_DIGITS = 30
 
@@ -48,6 +62,34 @@ def read_order(raw: Any) -> BrokerOrder:
         raise Unreadable(f"an order of Alpaca's: {error}") from error
     check_numbers(order)
     return broker_order(order)
+
+
+def read_positions(raw: Any) -> list[BrokerPosition]:
+    """The positions of a REST answer, signed. Raises Unreadable, naming the field that is wrong."""
+    try:
+        positions = msgspec.convert(raw, list[_Position], strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"positions of Alpaca's: {error}") from error
+    for position in positions:
+        if not is_countable(position.qty) or not is_countable(position.avg_entry_price):
+            raise Unreadable(f"position in {position.symbol[:64]}: its quantity or price is no sane number")
+    return [
+        BrokerPosition(
+            symbol=position_symbol(position.symbol, position.asset_class),
+            quantity=-abs(position.qty) if position.side == "short" else position.qty,
+            average_price=position.avg_entry_price,
+        )
+        for position in positions
+    ]
+
+
+def read_account(raw: Any) -> BrokerAccount:
+    """The account of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        account = msgspec.convert(raw, _Account, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the account at Alpaca: {error}") from error
+    return BrokerAccount(cash=account.cash, equity=account.equity, buying_power=account.buying_power)
 
 
 def check_numbers(order: AlpacaOrder) -> None:
@@ -161,5 +203,6 @@ def time_ns(written: str) -> int:
 
 
 def written_time(at_ns: int) -> str:
-    """RFC 3339 of a time, to the second below: for filters that must not cut too much."""
-    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 of a time, exact to the nanosecond."""
+    seconds, fraction_ns = divmod(at_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"

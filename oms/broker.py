@@ -11,7 +11,7 @@ from oms.risk import Approved
 
 # Alpaca answers an order in tens of milliseconds. After this long, counted over the whole call from the
 # connection to the last byte of the answer, the answer is taken for lost.
-CALL_TIMEOUT_S = 5.0
+SEND_TIMEOUT_S = 5.0
 
 
 class BrokerError(BackboneError):
