@@ -18,6 +18,9 @@ _CANCEL_SHARE = 0.2
 _RECOVERY_NS = 60 * 1_000_000_000
 _LEAST_FLOW = 0.1
 
+# The limit is one of requests in a minute: no reset is further away, whatever a clock says.
+_LONGEST_RESET_NS = 60 * 1_000_000_000
+
 
 class Bucket:
     """Tokens for requests. Times are monotonic nanoseconds, passed in."""
@@ -29,6 +32,7 @@ class Bucket:
         self._tokens = self._size
         self._at_ns = now_ns
         self._flow = 1.0
+        self._orders_from_ns = now_ns
 
     def __repr__(self) -> str:
         return f"<{self._tokens:.0f} of {self._size:.0f} requests, flowing in at {self._flow:.0%}>"
@@ -42,7 +46,8 @@ class Bucket:
         """How long until a request of this lane may go out; 0 means now."""
         self._refill(now_ns)
         missing = self._floor(lane) + 1 - self._tokens
-        return 0 if missing <= 0 else int(missing / (self._per_ns * self._flow)) + 1
+        refilled_ns = 0 if missing <= 0 else int(missing / (self._per_ns * self._flow)) + 1
+        return max(refilled_ns, self._orders_from_ns - now_ns) if lane == "order" else refilled_ns
 
     def take(self, lane: Lane, now_ns: int) -> bool:
         """Spend a token if this lane may have one now."""
@@ -51,16 +56,17 @@ class Bucket:
         self._tokens -= 1
         return True
 
-    def spend(self, now_ns: int) -> None:
-        """Count a request that could not wait, such as a look-up; the bucket may go into debt for it."""
-        self._refill(now_ns)
-        self._tokens -= 1
+    def limited(self, lane: Lane, now_ns: int, reset_ns: int | None = None) -> None:
+        """The broker answered 429: others spend from the same budget, so pause, and go slower for a while.
 
-    def limited(self, lane: Lane, now_ns: int) -> None:
-        """The broker answered 429: others spend from the same budget, so pause, and go slower for a while."""
+        Where the broker says when its limit resets, orders wait for that. Cancels do not: they make things
+        safer, and one that comes too early is only refused again.
+        """
         self._refill(now_ns)
         self._tokens = min(self._tokens, self._floor(lane))
         self._flow = max(_LEAST_FLOW, self._flow / 2)
+        if reset_ns is not None:
+            self._orders_from_ns = max(self._orders_from_ns, now_ns + min(reset_ns, _LONGEST_RESET_NS))
 
     def _floor(self, lane: Lane) -> float:
         return self._kept_for_cancels if lane == "order" else 0.0

@@ -1,216 +1,177 @@
-"""Sends what was decided: two lanes, the rate budget, a few threads, and each outcome back in the loop."""
+"""Sends orders, cancels and questions in the loop's own tasks, within the request budget."""
 
 import asyncio
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from bus.clock import Clock
-from bus.errors import BackboneError
 from bus.order_messages import Reason
-from oms.broker import NotPermitted, RateLimited
+from oms.broker import (
+    Broker,
+    BrokerError,
+    BrokerOrder,
+    BrokerRefused,
+    MaySend,
+    OrdersQuery,
+    Outcome,
+    RateLimited,
+    Refused,
+)
 from oms.budget import Bucket, Lane
+from oms.risk import Approved
+from oms.turns import Turns
 
-# One thread is kept for cancels, however slow the broker is with orders.
-THREADS = 4
+# Orders under way at once; one connection more is kept for cancels and questions, however slow orders are.
+CONNECTIONS = 4
 
 # An order that waited longer was decided on prices of another time: it is refused rather than sent late.
 LONGEST_WAIT_S = 5.0
 
-Result = TypeVar("Result")
+# A cancel may be repeated safely; after these waits without an answer whoever asked is told.
+CANCEL_WAITS_S = (0.25, 1.0, 2.0)
 
+_NS = 1_000_000_000
 
-@dataclass(slots=True)
-class Job:
-    """One request to the broker: `work` runs in a thread, `done` in the loop with what came of it."""
+_WITHDRAWN = Reason(code="canceled", message="canceled before it was sent")
 
-    lane: Lane
-    work: Callable[[], Any]
-    done: Callable[[Any], None]
-    key: str = ""
-    until_ns: int | None = None
+Answer = TypeVar("Answer")
 
 
 class Sender:
-    """Takes jobs in the loop, works them in threads. Cancels go first; orders wait a bounded time."""
+    """Calls the broker when budget and a connection are free: cancels and questions first, orders in turn.
+
+    An order waits at most `longest_wait_s`. What changes in it: its turns, and the calls that are not done.
+    """
 
     def __init__(
-        self, bucket: Bucket, clock: Clock, *, threads: int = THREADS, longest_wait_s: float = LONGEST_WAIT_S
+        self,
+        broker: Broker,
+        bucket: Bucket,
+        clock: Clock,
+        *,
+        connections: int = CONNECTIONS,
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
         self.bucket = bucket
+        self._broker = broker
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._longest_wait_ns = int(longest_wait_s * 1_000_000_000)
-        self._lanes: dict[Lane, deque[Job]] = {"cancel": deque(), "order": deque()}
-        self._changed = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._to_threads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._finished: deque[tuple[Job, Any]] = deque()
-        self._woken = False
-        self._under_way: dict[Lane, int] = {"cancel": 0, "order": 0}
-        self._failure: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._work, name=f"oms-send-{number}", daemon=True)
-            for number in range(max(2, threads))
-        ]
+        self._longest_wait_ns = int(longest_wait_s * _NS)
+        too_late = Reason(
+            code="rate_budget",
+            message=f"the request budget did not allow it within {longest_wait_s:g} s: not sent",
+            limit=f"{longest_wait_s:g}",
+        )
+        self._turns = Turns(bucket, clock, connections, too_late)
+        self._calls: dict[Lane, int] = {"cancel": 0, "order": 0}
+        self._done = asyncio.Event()
 
     def __repr__(self) -> str:
-        waiting = {lane: len(jobs) for lane, jobs in self._lanes.items()}
-        return f"<sender: {waiting['order']} orders and {waiting['cancel']} cancels waiting, {self.bucket}>"
+        return f"<sender: {self._turns}, {self.bucket}>"
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait for the budget or a thread."""
-        return sum(len(jobs) for jobs in self._lanes.values())
+        """Requests that wait for the budget or a connection."""
+        return self._turns.waiting("order") + self._turns.waiting("cancel")
 
     @property
     def busy(self) -> bool:
-        """Whether anything waits or is under way."""
-        return self.waiting > 0 or any(self._under_way.values())
+        """Whether any call is not done: it waits, is under way, or is about to be repeated."""
+        return any(self._calls.values())
 
     async def idle(self) -> None:
-        """Return once nothing waits and nothing is under way."""
+        """Return once no call is left."""
         while self.busy:
-            self._idle.clear()
-            await self._idle.wait()
+            self._done.clear()
+            await self._done.wait()
 
     async def orders_done(self) -> None:
-        """Return once no order waits or is under way; other requests may."""
-        while self._lanes["order"] or self._under_way["order"]:
-            self._idle.clear()
-            await self._idle.wait()
+        """Return once no order waits or is under way; cancels and questions may."""
+        while self._calls["order"]:
+            self._done.clear()
+            await self._done.wait()
 
-    def put(self, job: Job) -> None:
-        """Take a job; an order's waiting time begins now."""
-        if job.lane == "order" and job.until_ns is None:
-            job.until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
-        self._lanes[job.lane].append(job)
-        self._changed.set()
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Send an approved order, or a replace, once; its approval must be durable.
 
-    def count_lookup(self) -> None:
-        """Count a request that a thread makes on its own; may be called from any thread."""
-        self._loop.call_soon_threadsafe(lambda: self.bucket.spend(self._clock.monotonic_ns()))
-
-    async def call(self, work: Callable[[], Result]) -> Result:
-        """Ask the broker something and wait for it: goes before orders, raises what the broker raises."""
-        answer: asyncio.Future[Result] = self._loop.create_future()
-
-        def done(result: Any) -> None:
-            if answer.done():
-                return
-            if isinstance(result, BaseException):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
-
-        self.put(Job("cancel", work, done))
-        return await answer
-
-    def withdraw(self, key: str) -> bool:
-        """Take back an order that still waits; False where it is under way or done."""
-        for job in self._lanes["order"]:
-            if job.key == key:
-                self._lanes["order"].remove(job)
-                self._changed.set()
-                return True
-        return False
-
-    async def run(self) -> None:
-        """Hand jobs to threads until cancelled. Raises what a thread failed with unexpectedly."""
-        for thread in self._threads:
-            thread.start()
+        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn (`canceled`).
+        """
+        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
+        until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
+        first = False
+        self._calls["order"] += 1
         try:
             while True:
-                wait_s = self._dispatch()
-                # Jobs also end here, or before: by waiting too long, or by being withdrawn.
-                self._idle.set()
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
-                self._changed.clear()
-                if self._failure is not None:
-                    raise self._failure
-        finally:
-            for _ in self._threads:
-                self._to_threads.put(None)
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for threads to end what they were doing, for so long in all. Blocks."""
-        until_ns = self._clock.monotonic_ns() + int(timeout_s * 1_000_000_000)
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, (until_ns - self._clock.monotonic_ns()) / 1e9))
-
-    def _dispatch(self) -> float | None:
-        """Start what may start now; returns the seconds until more may."""
-        now_ns = self._clock.monotonic_ns()
-        self._expire(now_ns)
-        waits_ns = []
-        for lane in ("cancel", "order"):
-            jobs = self._lanes[lane]
-            most = len(self._threads) - (lane == "order")
-            while jobs and self._total() < most:
-                wait_ns = self.bucket.wait_ns(lane, now_ns)
-                if wait_ns:
-                    waits_ns.append(wait_ns)
-                    break
-                self.bucket.take(lane, now_ns)
-                self._under_way[lane] += 1
-                self._to_threads.put(jobs.popleft())
-        orders = self._lanes["order"]
-        if orders and orders[0].until_ns is not None:
-            waits_ns.append(orders[0].until_ns - now_ns)
-        return min(waits_ns) / 1e9 if waits_ns else None
-
-    def _total(self) -> int:
-        return self._under_way["cancel"] + self._under_way["order"]
-
-    def _expire(self, now_ns: int) -> None:
-        orders = self._lanes["order"]
-        while orders and orders[0].until_ns is not None and orders[0].until_ns <= now_ns:
-            seconds = self._longest_wait_ns / 1e9
-            orders.popleft().done(
-                NotPermitted(
-                    Reason(
-                        code="rate_budget",
-                        message=f"the request budget did not allow it within {seconds:g} s: not sent",
-                        limit=f"{seconds:g}",
-                    )
+                refused = await self._turns.take(
+                    "order", name=approved.client_order_id, until_ns=until_ns, first=first
                 )
-            )
-
-    def _work(self) -> None:
-        while (job := self._to_threads.get()) is not None:
-            try:
-                result = job.work()
-            except BaseException as error:  # noqa: BLE001 - handed to the loop, which sorts it
-                result = error
-            self._finished.append((job, result))
-            if not self._woken:
-                self._woken = True
+                if refused is not None:
+                    return Refused("oms", refused)
                 try:
-                    self._loop.call_soon_threadsafe(self._drain)
-                except RuntimeError:
-                    return  # The loop has ended: recovery will ask what became of it.
+                    return await send(approved, may_send)
+                except RateLimited as error:
+                    # Certainly not carried out, so the same order may go again, while its time lasts.
+                    self._limited("order", error)
+                    first = True
+                finally:
+                    self._turns.give_back("order")
+        finally:
+            self._ended("order")
 
-    def _drain(self) -> None:
-        self._woken = False
-        while self._finished:
-            job, result = self._finished.popleft()
-            self._under_way[job.lane] -= 1
-            if isinstance(result, RateLimited):
-                # Certainly not carried out, so the same job may go again, while its time lasts.
-                self.bucket.limited(job.lane, self._clock.monotonic_ns())
-                self._lanes[job.lane].appendleft(job)
-            elif isinstance(result, BaseException) and not isinstance(result, BackboneError):
-                self._failure = result
-                job.done(result)
-            else:
-                job.done(result)
-        self._changed.set()
-        self._idle.set()
+    def withdraw(self, client_order_id: str) -> bool:
+        """Take back an order that still waits; False where it is under way or done."""
+        return self._turns.withdraw(client_order_id, _WITHDRAWN)
+
+    async def cancel(self, broker_order_id: str) -> None:
+        """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal."""
+        self._calls["cancel"] += 1
+        try:
+            for wait_s in (*CANCEL_WAITS_S, None):
+                try:
+                    return await self.ask(partial(self._broker.cancel, broker_order_id))
+                except BrokerRefused:
+                    raise
+                except BrokerError:
+                    if wait_s is None:
+                        raise
+                    await asyncio.sleep(wait_s)
+        finally:
+            self._ended("cancel")
+
+    async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Make one request that is no order, before all orders that wait; raises what the broker raises."""
+        self._calls["cancel"] += 1
+        try:
+            await self._turns.take("cancel")
+            try:
+                return await question()
+            except RateLimited as error:
+                self._limited("cancel", error)
+                raise
+            finally:
+                self._turns.give_back("cancel")
+        finally:
+            self._ended("cancel")
+
+    async def orders(self, query: OrdersQuery) -> list[BrokerOrder]:
+        """List orders by time of submission, page by page, each page a request of its own.
+
+        An order that two pages hold is returned once, as the later page has it.
+        """
+        found: dict[str, BrokerOrder] = {}
+        following: OrdersQuery | None = query
+        while following is not None:
+            page = await self.ask(partial(self._broker.orders_page, following))
+            known = len(found)
+            found.update((order.id, order) for order in page.orders)
+            # A page that brings nothing new would bring itself again.
+            following = page.next if len(found) > known else None
+        return list(found.values())
+
+    def _limited(self, lane: Lane, error: RateLimited) -> None:
+        reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
+        self.bucket.limited(lane, self._clock.monotonic_ns(), reset_ns)
+
+    def _ended(self, lane: Lane) -> None:
+        self._calls[lane] -= 1
+        self._done.set()

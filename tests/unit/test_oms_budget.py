@@ -47,12 +47,18 @@ def test_after_a_429_it_goes_slower_and_recovers() -> None:
     assert bucket.take("order", 60 * SECOND_NS)
 
 
-def test_look_ups_are_counted_even_in_debt() -> None:
-    bucket = Bucket(0, 4)
-    for _ in range(3):
-        bucket.spend(0)
-    assert bucket.tokens < 0
-    assert not bucket.take("cancel", 0)
+def test_orders_wait_for_the_brokers_own_reset_and_cancels_do_not() -> None:
+    bucket = Bucket(0, 200)
+    bucket.limited("order", 0, 30 * SECOND_NS)
+    assert bucket.wait_ns("order", 0) == 30 * SECOND_NS
+    assert bucket.wait_ns("cancel", 0) == 0
+    assert bucket.take("order", 30 * SECOND_NS)
+
+
+def test_a_reset_that_a_wrong_clock_puts_far_away_is_not_waited_for() -> None:
+    bucket = Bucket(0, 200)
+    bucket.limited("order", 0, 3600 * SECOND_NS)
+    assert bucket.take("order", 60 * SECOND_NS)
 
 
 def test_a_clock_that_steps_back_gives_nothing() -> None:
