@@ -1,23 +1,28 @@
 """Stand-ins that keep the protocol's promises in memory, for tests that need no simulator."""
 
-import threading
+import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+from bus.order_messages import Reason
 from oms.broker import (
-    BeforeSend,
+    Accepted,
     BrokerAccount,
     BrokerError,
     BrokerOrder,
     BrokerPosition,
     BrokerRefused,
-    IdConflict,
     KeysRefused,
-    OutcomeUnknown,
+    MaySend,
+    OrdersPage,
+    OrdersQuery,
+    Outcome,
     RateLimited,
-    same_order,
+    Refused,
+    Unknown,
 )
 from oms.orders import TERMINAL
 from oms.risk import Approved
@@ -33,73 +38,66 @@ class FakeBroker:
         self.cancelled: list[str] = []
         self.keys_accepted = True
         self.away = False
-        self.gate = threading.Event()
+        # Cleared, it holds orders back before they ask whether they may be sent.
+        self.gate = asyncio.Event()
         self.gate.set()
-        self._troubles: deque[Callable[[BrokerOrder], None]] = deque()
-        self._lock = threading.Lock()
+        self._troubles: deque[Callable[[BrokerOrder], Outcome]] = deque()
 
     # What can go wrong with the next order.
 
     def refuse_next(self, code: str, message: str) -> None:
         """The next order gets a definite no."""
-
-        def trouble(order: BrokerOrder) -> None:
-            raise BrokerRefused(code, message)
-
-        self._troubles.append(trouble)
+        self._troubles.append(lambda order: _refused(code, message))
 
     def take_next_silently(self) -> None:
         """The next order is taken, and the answer is lost."""
 
-        def trouble(order: BrokerOrder) -> None:
+        def trouble(order: BrokerOrder) -> Outcome:
             self.orders[order.client_order_id] = order
-            raise OutcomeUnknown("the answer was lost")
+            return Unknown("the answer was lost")
 
         self._troubles.append(trouble)
 
     def lose_next(self) -> None:
         """The next order never arrives, and nobody can tell."""
+        self._troubles.append(lambda order: Unknown("the answer was lost"))
 
-        def trouble(order: BrokerOrder) -> None:
-            raise OutcomeUnknown("the answer was lost")
-
-        self._troubles.append(trouble)
-
-    def limit_next(self) -> None:
+    def limit_next(self, reset_s: float | None = None) -> None:
         """The next order is one request too many."""
 
-        def trouble(order: BrokerOrder) -> None:
-            raise RateLimited("too many requests")
+        def trouble(order: BrokerOrder) -> Outcome:
+            raise RateLimited("too many requests", reset_s)
 
         self._troubles.append(trouble)
 
     def fill(self, client_order_id: str, quantity: str, price: str) -> BrokerOrder:
         """Fill so much of an order; returns it as it is afterwards."""
-        with self._lock:
-            order = self.orders[client_order_id]
-            filled = order.filled_quantity + Decimal(quantity)
-            paid = (order.filled_average_price or Decimal(0)) * order.filled_quantity
-            order = replace(
-                order,
-                filled_quantity=filled,
-                filled_average_price=(paid + Decimal(quantity) * Decimal(price)) / filled,
-                status="filled" if filled == order.quantity else "partially_filled",
-            )
-            self.orders[client_order_id] = order
-            return order
+        order = self.orders[client_order_id]
+        filled = order.filled_quantity + Decimal(quantity)
+        paid = (order.filled_average_price or Decimal(0)) * order.filled_quantity
+        order = replace(
+            order,
+            filled_quantity=filled,
+            filled_average_price=(paid + Decimal(quantity) * Decimal(price)) / filled,
+            status="filled" if filled == order.quantity else "partially_filled",
+        )
+        self.orders[client_order_id] = order
+        return order
 
     def change(self, client_order_id: str, status: str) -> BrokerOrder:
         """Give an order another status; returns it."""
-        with self._lock:
-            self.orders[client_order_id] = replace(self.orders[client_order_id], status=status)
-            return self.orders[client_order_id]
+        self.orders[client_order_id] = replace(self.orders[client_order_id], status=status)
+        return self.orders[client_order_id]
 
     # The protocol.
 
-    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Take a new order."""
-        self.gate.wait(10)
-        before_send()
+        await self.gate.wait()
+        reason = may_send()
+        if reason is not None:
+            return Refused("oms", reason)
+        sent_ns = time.time_ns()
         terms = approved.terms
         order = BrokerOrder(
             id=f"broker-{approved.client_order_id}",
@@ -117,82 +115,73 @@ class FakeBroker:
             filled_average_price=None,
             replaces=approved.replaces_broker_id,
         )
-        with self._lock:
-            self.sent.append(approved.client_order_id)
-            if self._troubles:
-                self._troubles.popleft()(order)
-            known = self.orders.get(order.client_order_id)
-            if known is not None:
-                if same_order(terms, known):
-                    return known
-                raise IdConflict("40010001", "client_order_id must be unique")
-            self.orders[order.client_order_id] = order
-            return order
+        self.sent.append(approved.client_order_id)
+        if self._troubles:
+            return self._troubles.popleft()(order)
+        if order.client_order_id in self.orders:
+            return Unknown("client_order_id must be unique")
+        self.orders[order.client_order_id] = order
+        return Accepted(order, sent_ns, time.time_ns())
 
-    def replace(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Take a new order in place of another."""
         old = next(order for order in self.orders.values() if order.id == approved.replaces_broker_id)
         if old.status in TERMINAL:
-            raise BrokerRefused("42210000", "order is not replaceable")
-        new = self.submit(approved, before_send)
-        with self._lock:
+            return _refused("42210000", "order is not replaceable")
+        outcome = await self.submit(approved, may_send)
+        new = self.orders.get(approved.client_order_id)
+        if new is not None:
             self.orders[old.client_order_id] = replace(old, status="replaced", replaced_by=new.id)
-        return new
+        return outcome
 
-    def cancel(self, broker_order_id: str) -> None:
+    async def cancel(self, broker_order_id: str) -> None:
         """Cancel at once."""
-        with self._lock:
-            self._reachable()
-            for order in self.orders.values():
-                if order.id == broker_order_id:
-                    if order.status in TERMINAL:
-                        raise BrokerRefused("42210000", f"order is already {order.status}")
-                    self.orders[order.client_order_id] = replace(order, status="canceled")
-                    self.cancelled.append(broker_order_id)
-                    return
+        self._reachable()
+        for order in self.orders.values():
+            if order.id == broker_order_id:
+                if order.status in TERMINAL:
+                    raise BrokerRefused("42210000", f"order is already {order.status}")
+                self.orders[order.client_order_id] = replace(order, status="canceled")
+                self.cancelled.append(broker_order_id)
+                return
         raise BrokerRefused("40410000", f"order not found for {broker_order_id}")
 
-    def find(self, client_order_id: str) -> BrokerOrder | None:
+    async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Look one up."""
-        with self._lock:
-            self._reachable()
-            return self.orders.get(client_order_id)
+        self._reachable()
+        return self.orders.get(client_order_id)
 
-    def open_orders(self) -> list[BrokerOrder]:
-        """Those not at their end."""
-        with self._lock:
-            self._reachable()
-            return [order for order in self.orders.values() if order.status not in TERMINAL]
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
+        """All on one page, whenever they were submitted, or those that are not at their end."""
+        self._reachable()
+        orders = self.orders.values()
+        if query.status == "open":
+            return OrdersPage(tuple(order for order in orders if order.status not in TERMINAL))
+        return OrdersPage(tuple(orders))
 
-    def recent_orders(self, since_ns: int) -> list[BrokerOrder]:
-        """All."""
-        del since_ns
-        with self._lock:
-            self._reachable()
-            return list(self.orders.values())
-
-    def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition]:
         """What was put into `held`."""
         self._reachable()
         return [BrokerPosition(symbol, size, Decimal(100)) for symbol, size in self.held.items()]
 
-    def account(self) -> BrokerAccount:
+    async def account(self) -> BrokerAccount:
         """A hundred thousand dollars."""
         self._reachable()
         if not self.keys_accepted:
             raise KeysRefused("401", "it does not accept the keys")
         return BrokerAccount(Decimal(100_000), Decimal(100_000), Decimal(400_000))
 
-    def count_lookups(self, counted: Callable[[], None]) -> None:
-        """It makes none of its own."""
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of what waits."""
         self.gate.set()
 
     def _reachable(self) -> None:
         if self.away:
             raise _Away("the broker is away")
+
+
+def _refused(code: str, message: str) -> Refused:
+    return Refused("broker", Reason(code=f"broker_{code}", message=message))
 
 
 class _Away(BrokerError):
