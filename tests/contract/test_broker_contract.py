@@ -1,7 +1,7 @@
 """What every broker must do, tried on the one in memory and on Alpaca's client against the simulator."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,9 +10,22 @@ from fakes import FakeBroker
 from judging import approved, approved_replace, terms
 from simulator import Simulator
 
+from bus.clock import SystemClock
 from bus.order_messages import OrderTerms, Reason
 from oms.alpaca_broker import AlpacaBroker
-from oms.broker import Broker, BrokerRefused, IdConflict, NotPermitted
+from oms.broker import (
+    Accepted,
+    Broker,
+    BrokerOrder,
+    BrokerRefused,
+    OrdersQuery,
+    Refused,
+    Unknown,
+    same_order,
+)
+from oms.risk import Approved
+
+CLOCK = SystemClock()
 
 
 @dataclass
@@ -26,6 +39,18 @@ class Tried:
         """A limit order that will not be filled for now."""
         return terms(quantity, type="limit", limit_price=self.resting)
 
+    async def accepted(self, wanted: Approved) -> BrokerOrder:
+        """Send an order that must be accepted."""
+        outcome = await self.broker.submit(wanted, allowed)
+        assert isinstance(outcome, Accepted), outcome
+        return outcome.order
+
+    async def open_ids(self) -> list[str]:
+        """The ids of open orders; they fit on a page."""
+        page = await self.broker.orders_page(OrdersQuery("open"))
+        assert page.next is None
+        return [order.id for order in page.orders]
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
@@ -35,94 +60,123 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture(params=["memory", "alpaca"])
-def tried(request: pytest.FixtureRequest) -> Tried:
+async def tried(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
     """Each broker in turn."""
     if request.param == "memory":
-        return Tried(FakeBroker(), Decimal(50))
+        yield Tried(FakeBroker(), Decimal(50))
+        return
     simulator: Simulator = request.getfixturevalue("simulator")
-    return Tried(AlpacaBroker(simulator.key, simulator.secret, url=simulator.trading_url), Decimal(5))
+    broker = AlpacaBroker(simulator.key, simulator.secret, CLOCK, url=simulator.trading_url)
+    yield Tried(broker, Decimal(5))
+    await broker.close()
 
 
 def allowed() -> None:
     """Permission granted."""
 
 
+def halted() -> Reason:
+    """Permission withdrawn."""
+    return Reason(code="halted", message="everything is halted")
+
+
 def _new() -> str:
     return uuid.uuid4().hex
 
 
-def test_a_submitted_order_is_found_by_its_client_id(tried: Tried) -> None:
+async def test_a_submitted_order_is_found_by_its_client_id(tried: Tried) -> None:
     wanted = approved(tried.rest(), _new())
-    sent = tried.broker.submit(wanted, allowed)
+    sent = await tried.accepted(wanted)
     assert (sent.client_order_id, sent.symbol, sent.side) == (wanted.client_order_id, "AAPL", "buy")
     assert (sent.quantity, sent.limit_price) == (Decimal(3), tried.resting)
-    found = tried.broker.find(wanted.client_order_id)
+    found = await tried.broker.find(wanted.client_order_id)
     assert found is not None
     assert found.id == sent.id
-    assert sent.id in {order.id for order in tried.broker.open_orders()}
-    assert sent.id in {order.id for order in tried.broker.recent_orders(0)}
+    assert sent.id in await tried.open_ids()
+    everything = await tried.broker.orders_page(OrdersQuery("all", 0))
+    assert sent.id in {order.id for order in everything.orders}
 
 
-def test_an_unknown_client_id_is_not_found(tried: Tried) -> None:
-    assert tried.broker.find(f"bb-alpha-{_new()}") is None
+async def test_an_accepted_order_tells_when_it_left_and_when_the_answer_came(tried: Tried) -> None:
+    before_ns = CLOCK.now_ns()
+    outcome = await tried.broker.submit(approved(tried.rest(), _new()), allowed)
+    assert isinstance(outcome, Accepted)
+    assert before_ns <= outcome.sent_ns <= outcome.acknowledged_ns <= CLOCK.now_ns()
 
 
-def test_the_same_order_again_is_the_same_order(tried: Tried) -> None:
+async def test_an_unknown_client_id_is_not_found(tried: Tried) -> None:
+    assert await tried.broker.find(f"bb-alpha-{_new()}") is None
+
+
+async def test_an_order_sent_again_is_in_doubt_and_there_once(tried: Tried) -> None:
     wanted = approved(tried.rest(), _new())
-    first = tried.broker.submit(wanted, allowed)
-    assert tried.broker.submit(wanted, allowed).id == first.id
-    same = [order for order in tried.broker.open_orders() if order.client_order_id == wanted.client_order_id]
-    assert len(same) == 1
+    first = await tried.accepted(wanted)
+    again = await tried.broker.submit(wanted, allowed)
+    assert isinstance(again, Unknown)
+    assert "client_order_id must be unique" in again.why
+    assert (await tried.open_ids()).count(first.id) == 1
 
 
-def test_another_order_under_the_same_client_id_is_a_conflict(tried: Tried) -> None:
+async def test_another_order_under_the_same_client_id_is_told_from_ours(tried: Tried) -> None:
     number = _new()
-    tried.broker.submit(approved(tried.rest("3"), number), allowed)
-    with pytest.raises(IdConflict):
-        tried.broker.submit(approved(tried.rest("4"), number), allowed)
+    ours, other = tried.rest("3"), tried.rest("4")
+    await tried.accepted(approved(ours, number))
+    wanted = approved(other, number)
+    assert isinstance(await tried.broker.submit(wanted, allowed), Unknown)
+    found = await tried.broker.find(wanted.client_order_id)
+    assert found is not None
+    assert same_order(ours, found)
+    assert not same_order(other, found)
 
 
-def test_without_permission_nothing_is_sent(tried: Tried) -> None:
+async def test_without_permission_nothing_is_sent(tried: Tried) -> None:
     wanted = approved(tried.rest(), _new())
-
-    def halted() -> None:
-        raise NotPermitted(Reason(code="halted", message="everything is halted"))
-
-    with pytest.raises(NotPermitted):
-        tried.broker.submit(wanted, halted)
-    assert tried.broker.find(wanted.client_order_id) is None
+    assert await tried.broker.submit(wanted, halted) == Refused("oms", halted())
+    assert await tried.broker.find(wanted.client_order_id) is None
+    # And the broker takes the next one.
+    await tried.accepted(approved(tried.rest(), _new()))
 
 
-def test_a_cancelled_order_is_not_open_any_more(tried: Tried) -> None:
-    sent = tried.broker.submit(approved(tried.rest(), _new()), allowed)
-    tried.broker.cancel(sent.id)
-    found = tried.broker.find(sent.client_order_id)
+async def test_a_canceled_order_is_not_open_any_more(tried: Tried) -> None:
+    sent = await tried.accepted(approved(tried.rest(), _new()))
+    await tried.broker.cancel(sent.id)
+    found = await tried.broker.find(sent.client_order_id)
     assert found is not None
     assert found.status == "canceled"
-    assert sent.id not in {order.id for order in tried.broker.open_orders()}
+    assert sent.id not in await tried.open_ids()
 
 
-def test_what_cannot_be_cancelled_is_refused(tried: Tried) -> None:
-    sent = tried.broker.submit(approved(tried.rest(), _new()), allowed)
-    tried.broker.cancel(sent.id)
+async def test_what_cannot_be_canceled_is_refused(tried: Tried) -> None:
+    sent = await tried.accepted(approved(tried.rest(), _new()))
+    await tried.broker.cancel(sent.id)
     with pytest.raises(BrokerRefused):
-        tried.broker.cancel(sent.id)
+        await tried.broker.cancel(sent.id)
     with pytest.raises(BrokerRefused):
-        tried.broker.cancel(str(uuid.uuid4()))
+        await tried.broker.cancel(str(uuid.uuid4()))
 
 
-def test_a_replaced_order_gives_way_to_the_new_one(tried: Tried) -> None:
+async def test_a_replaced_order_gives_way_to_the_new_one(tried: Tried) -> None:
     old_terms, number = tried.rest("3"), _new()
-    old = tried.broker.submit(approved(old_terms, number), allowed)
+    old = await tried.accepted(approved(old_terms, number))
     wanted = approved_replace(old, old_terms, tried.rest("2"), int(number[:12], 16))
-    new = tried.broker.replace(wanted, allowed)
+    outcome = await tried.broker.replace(wanted, allowed)
+    assert isinstance(outcome, Accepted)
+    new = outcome.order
     assert new.client_order_id == wanted.client_order_id
     assert new.quantity == Decimal(2)
-    gone = tried.broker.find(old.client_order_id)
+    gone = await tried.broker.find(old.client_order_id)
     assert gone is not None
     assert (gone.status, gone.replaced_by) == ("replaced", new.id)
 
 
-def test_the_account_and_its_positions_can_be_read(tried: Tried) -> None:
-    assert tried.broker.account().equity > 0
-    assert isinstance(tried.broker.positions(), list)
+async def test_a_replace_without_permission_changes_nothing(tried: Tried) -> None:
+    old_terms, number = tried.rest("3"), _new()
+    old = await tried.accepted(approved(old_terms, number))
+    wanted = approved_replace(old, old_terms, tried.rest("2"), int(number[:12], 16))
+    assert await tried.broker.replace(wanted, halted) == Refused("oms", halted())
+    assert old.id in await tried.open_ids()
+
+
+async def test_the_account_and_its_positions_can_be_read(tried: Tried) -> None:
+    assert (await tried.broker.account()).equity > 0
+    assert isinstance(await tried.broker.positions(), list)
