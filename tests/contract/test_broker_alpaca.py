@@ -1,16 +1,14 @@
-"""Alpaca's client in bad weather: what it leaves in doubt is looked up, and nothing is sent twice."""
+"""Alpaca's API in bad weather: what is a verdict, what is a doubt, and nothing is sent twice."""
 
-import inspect
 import socket
-import threading
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from alpaca.common.rest import RESTClient
-from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
 from alpaca.trading.models import Order
 from alpaca.trading.requests import LimitOrderRequest, StopLossRequest, TakeProfitRequest
@@ -18,11 +16,22 @@ from judging import approved, terms
 from simulator import Simulator
 
 from bus.clock import SystemClock
+from bus.errors import InvalidInput
 from oms.alpaca_broker import AlpacaBroker
-from oms.broker import BrokerRefused, BrokerUnreachable, KeysRefused, OutcomeUnknown, RateLimited
+from oms.broker import (
+    Accepted,
+    BrokerOrder,
+    KeysRefused,
+    OrdersQuery,
+    RateLimited,
+    Refused,
+    Unknown,
+)
+from oms.budget import Bucket
 from oms.risk import Approved
+from oms.sender import Sender
 
-QUICK = (0.0, 0.02, 0.05)
+CLOCK = SystemClock()
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +49,17 @@ def simulator(running: Simulator) -> Iterator[Simulator]:
     running.clear_faults()
 
 
-def broker(simulator: Simulator, **changes: Any) -> AlpacaBroker:
-    """A broker for it, quick to look things up."""
-    values: dict[str, Any] = {"url": simulator.trading_url, "lookup_waits_s": QUICK}
-    return AlpacaBroker(simulator.key, simulator.secret, **(values | changes))
+@pytest.fixture
+async def broker(simulator: Simulator) -> AsyncIterator[AlpacaBroker]:
+    """A broker for it."""
+    broker = broker_of(simulator)
+    yield broker
+    await broker.close()
+
+
+def broker_of(simulator: Simulator, **changes: Any) -> AlpacaBroker:
+    """A broker for it, to be closed."""
+    return AlpacaBroker(simulator.key, simulator.secret, CLOCK, url=simulator.trading_url, **changes)
 
 
 def resting() -> Approved:
@@ -55,133 +71,145 @@ def allowed() -> None:
     """Permission granted."""
 
 
+async def accepted(broker: AlpacaBroker, wanted: Approved) -> BrokerOrder:
+    """Send an order that must be accepted."""
+    outcome = await broker.submit(wanted, allowed)
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.order
+
+
 def at_simulator(simulator: Simulator, wanted: Approved) -> list[dict[str, Any]]:
     """What the ledger has under this client id."""
     orders = simulator.ledger()["orders"]
     return [order for order in orders if order["client_order_id"] == wanted.client_order_id]
 
 
-def test_an_order_taken_and_answered_with_504_is_found(simulator: Simulator) -> None:
+async def test_an_order_taken_and_answered_with_504_is_in_doubt_and_can_be_found(
+    simulator: Simulator, broker: AlpacaBroker
+) -> None:
     wanted = resting()
     simulator.fault("accept_then_504", count=1)
-    sent = broker(simulator).submit(wanted, allowed)
+    assert isinstance(await broker.submit(wanted, allowed), Unknown)
     (only,) = at_simulator(simulator, wanted)
-    assert sent.id == only["id"]
+    found = await broker.find(wanted.client_order_id)
+    assert found is not None
+    assert found.id == only["id"]
 
 
-def test_an_order_answered_with_500_is_looked_up_and_stays_unknown(simulator: Simulator) -> None:
+async def test_an_order_answered_with_500_is_in_doubt_and_not_sent_again(
+    simulator: Simulator, broker: AlpacaBroker
+) -> None:
     wanted = resting()
-    looked_up: list[None] = []
-    sender = broker(simulator)
-    sender.count_lookups(lambda: looked_up.append(None))
     simulator.fault("error_500", count=1)
-    with pytest.raises(OutcomeUnknown):
-        sender.submit(wanted, allowed)
-    assert len(looked_up) == len(QUICK)
+    assert isinstance(await broker.submit(wanted, allowed), Unknown)
     assert at_simulator(simulator, wanted) == []
 
 
-def test_a_rate_limited_order_is_not_sent_again_by_itself(simulator: Simulator) -> None:
+async def test_a_rate_limited_order_is_not_sent_again_by_itself(
+    simulator: Simulator, broker: AlpacaBroker
+) -> None:
     wanted = resting()
     simulator.fault("rate_limit", count=1)
-    with pytest.raises(RateLimited):
-        broker(simulator).submit(wanted, allowed)
+    with pytest.raises(RateLimited) as caught:
+        await broker.submit(wanted, allowed)
+    assert caught.value.reset_s is not None
+    # A minute at most, told in whole seconds on both sides.
+    assert 0 <= caught.value.reset_s <= 61
     assert at_simulator(simulator, wanted) == []
-    broker(simulator).submit(wanted, allowed)
+    await accepted(broker, wanted)
     assert len(at_simulator(simulator, wanted)) == 1
 
 
-def test_an_answer_later_than_the_timeout_is_looked_up(simulator: Simulator) -> None:
+async def test_an_answer_later_than_the_timeout_is_a_doubt(simulator: Simulator) -> None:
     wanted = resting()
-    slow = broker(simulator, timeout_s=0.2)
+    slow = broker_of(simulator, timeout_s=0.2)
     simulator.fault("latency", ms=600, at="response")
-    with pytest.raises(OutcomeUnknown):
-        slow.submit(wanted, allowed)
+    outcome = await slow.submit(wanted, allowed)
+    assert isinstance(outcome, Unknown)
+    assert "0.2 s" in outcome.why
     simulator.clear_faults()
     simulator.wait_until(lambda: len(at_simulator(simulator, wanted)) == 1, "the order to arrive")
-    found = slow.find(wanted.client_order_id)
+    found = await slow.find(wanted.client_order_id)
     assert found is not None
     assert found.id == at_simulator(simulator, wanted)[0]["id"]
+    await slow.close()
 
 
-def test_wrong_keys_are_said_and_never_shown(simulator: Simulator) -> None:
-    stranger = AlpacaBroker("PKWRONG", "very-secret", url=simulator.trading_url)
+async def test_wrong_keys_are_said_and_never_shown(simulator: Simulator) -> None:
+    stranger = AlpacaBroker("PKWRONG", "very-secret", CLOCK, url=simulator.trading_url)
     with pytest.raises(KeysRefused) as caught:
-        stranger.account()
-    for shown in (str(caught.value), repr(stranger), repr(caught.value.__cause__)):
+        await stranger.account()
+    outcome = await stranger.submit(resting(), allowed)
+    assert isinstance(outcome, Refused)
+    assert (outcome.by, outcome.reason.code) == ("broker", "broker_401")
+    for shown in (str(caught.value), repr(stranger), repr(caught.value.__cause__), repr(outcome)):
         assert "PKWRONG" not in shown
         assert "very-secret" not in shown
+    await stranger.close()
 
 
-def test_a_broker_that_cannot_be_connected_to_was_sent_nothing() -> None:
+@pytest.mark.parametrize(
+    ("key", "secret"), [("a\nb", "secret"), ("key", "sécret"), ("", "secret"), ("key ", "s")]
+)
+def test_keys_that_no_header_can_carry_are_refused_and_not_shown(key: str, secret: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        AlpacaBroker(key, secret, CLOCK)
+    assert repr(secret) not in str(caught.value)
+
+
+def test_alpacas_own_addresses_are_used_unless_another_is_given() -> None:
+    assert "https://paper-api.alpaca.markets" in repr(AlpacaBroker("key", "secret", CLOCK))
+    assert "https://api.alpaca.markets" in repr(AlpacaBroker("key", "secret", CLOCK, paper=False))
+    with pytest.raises(InvalidInput, match="trading_url"):
+        AlpacaBroker("key", "secret", CLOCK, url="localhost:80")
+
+
+async def test_a_broker_that_cannot_be_connected_to_was_sent_nothing() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        away = AlpacaBroker("key", "secret", url=f"http://127.0.0.1:{closed.getsockname()[1]}")
-        with pytest.raises(BrokerUnreachable):
-            away.submit(resting(), allowed)
+        away = AlpacaBroker("key", "secret", CLOCK, url=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        asked: list[None] = []
+        outcome = await away.submit(resting(), lambda: asked.append(None))
+        assert isinstance(outcome, Refused)
+        assert (outcome.by, outcome.reason.code) == ("oms", "broker_unreachable")
+        assert asked == []
+        await away.close()
 
 
-def test_a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        requests: list[bytes] = []
-
-        def hang_up() -> None:
-            for _ in range(2):
-                connection, _ = listener.accept()
-                requests.append(connection.recv(65536))
-                connection.close()
-
-        thread = threading.Thread(target=hang_up, daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(OutcomeUnknown):
-            AlpacaBroker("key", "secret", url=url, lookup_waits_s=(0.0,)).submit(resting(), allowed)
-        thread.join(5)
-    assert [request.split(b" ")[0] for request in requests] == [b"POST", b"GET"]
+async def test_a_refusal_carries_the_brokers_code_and_words(broker: AlpacaBroker) -> None:
+    wanted = approved(terms("3", type="limit", limit_price=Decimal("5.001")), 7)
+    outcome = await broker.submit(wanted, allowed)
+    assert isinstance(outcome, Refused)
+    assert (outcome.by, outcome.reason.code) == ("broker", "broker_42210000")
+    assert "sub-penny" in outcome.reason.message
 
 
-def test_a_refusal_carries_the_brokers_code_and_words(simulator: Simulator) -> None:
-    with pytest.raises(BrokerRefused) as caught:
-        broker(simulator).submit(approved(terms("3", type="limit", limit_price=Decimal("5.001")), 7), allowed)
-    assert caught.value.code == "42210000"
-    assert "sub-penny" in caught.value.message
-
-
-def test_quantities_and_prices_arrive_exactly(simulator: Simulator) -> None:
+async def test_quantities_and_prices_arrive_exactly(broker: AlpacaBroker) -> None:
     wanted = approved(terms(None, notional=Decimal("12.34")), uuid.uuid4().hex)
-    sent = broker(simulator).submit(wanted, allowed)
-    assert sent.notional == Decimal("12.34")
+    assert (await accepted(broker, wanted)).notional == Decimal("12.34")
 
 
-def test_more_orders_than_a_page_are_all_listed(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+def sender_of(broker: AlpacaBroker) -> Sender:
+    """A sender with a budget that does not matter."""
+    return Sender(broker, Bucket(CLOCK.monotonic_ns(), 100_000), CLOCK)
+
+
+async def test_more_orders_than_a_page_are_all_listed(simulator: Simulator) -> None:
+    broker = broker_of(simulator, page=2)
+    sender = sender_of(broker)
+    sent = [(await accepted(broker, resting())).id for _ in range(5)]
+    for query in (OrdersQuery("all", 0), OrdersQuery("open")):
+        listed = [order.id for order in await sender.orders(query)]
+        assert [order_id for order_id in listed if order_id in sent] == sent
+        assert len(listed) == len(set(listed))
+    await broker.close()
+
+
+async def test_a_page_that_ends_between_an_order_and_its_legs_loses_none(
+    simulator: Simulator, broker: AlpacaBroker
 ) -> None:
-    monkeypatch.setattr("oms.alpaca_broker._PAGE", 2)
-    sender = broker(simulator)
-    sent = {sender.submit(resting(), allowed).id for _ in range(5)}
-    assert sent <= {order.id for order in sender.recent_orders(0)}
-    assert sent <= {order.id for order in sender.open_orders()}
-
-
-def test_alpaca_py_still_has_what_is_switched_off_here() -> None:
-    """The client has no argument for these: should a release rename them, this fails before money does."""
-    client = TradingClient("key", "secret", paper=True, raw_data=True)
-    assert (client._retry, client._retry_codes) == (3, [429, 504])
-    assert client._session.adapters.keys() == {"https://", "http://"}
-    source = inspect.getsource(RESTClient._request)
-    assert "retry = self._retry" in source
-    assert "self._session.request(method, url, **opts)" in inspect.getsource(RESTClient._one_request)
-
-
-def test_a_page_that_ends_between_an_order_and_its_legs_loses_none(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    since_ns = SystemClock().now_ns()
-    tried = broker(simulator)
-    before = {order.id for order in tried.recent_orders(since_ns)}
-    tried.submit(resting(), allowed)
+    since_ns = CLOCK.now_ns()
+    await accepted(broker, resting())
     client = simulator.trading_client()
     bracket = client.submit_order(
         LimitOrderRequest(
@@ -198,9 +226,20 @@ def test_a_page_that_ends_between_an_order_and_its_legs_loses_none(
     client._session.close()
     assert isinstance(bracket, Order)
     assert bracket.legs is not None
-    # Orders of other tests may stand before these: one of the sizes ends a page among the three.
-    for size in (3, 4, 5):
-        monkeypatch.setattr("oms.alpaca_broker._PAGE", size)
-        listed = {order.id for order in tried.recent_orders(since_ns)} - before
+    # Whatever else is listed, one of the sizes ends a page among the three.
+    for size in (2, 3, 4, 5):
+        paged = broker_of(simulator, page=size)
+        listed = {order.id for order in await sender_of(paged).orders(OrdersQuery("all", since_ns))}
+        await paged.close()
         assert len(listed) == 4
         assert {str(leg.id) for leg in bracket.legs} <= listed
+
+
+def test_sending_loads_none_of_alpacas_own_client() -> None:
+    script = (
+        "import sys, oms.alpaca_broker; print(*sorted({'alpaca', 'requests', 'pandas'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.strip() == ""
