@@ -16,7 +16,9 @@ from oms.broker import BrokerUnreachable, OutcomeUnknown
 # two or three round trips, an order whose outcome is unknown costs a look-up and the algorithm's patience.
 REUSE_WITHIN_S = 4.0
 
-# httpcore says this with the connection open and this request's own, directly before the first byte.
+# What httpcore's documented trace tells: a connection was opened, though not yet encrypted; and, with the
+# connection open and this request's own, that the first byte follows.
+_OPENED = "connection.connect_tcp.complete"
 _BEFORE_FIRST_BYTE = "http11.send_request_headers.started"
 
 
@@ -74,10 +76,13 @@ class HttpClient:
         whole within the timeout, which covers the connection as well.
         """
         began = False
+        opened: httpcore.AsyncNetworkStream | None = None
 
-        async def traced(event: str, _: dict[str, Any]) -> None:
-            nonlocal began
-            if event == _BEFORE_FIRST_BYTE:
+        async def traced(event: str, told: dict[str, Any]) -> None:
+            nonlocal began, opened
+            if event == _OPENED:
+                opened = told["return_value"]
+            elif event == _BEFORE_FIRST_BYTE:
                 before_first_byte()
                 began = True
 
@@ -105,6 +110,10 @@ class HttpClient:
                     f"the connection broke before the broker's answer was there ({type(error).__name__})"
                 ) from None
             raise BrokerUnreachable(f"no connection to the broker; nothing was sent ({error})") from None
+        finally:
+            # httpcore forgets a connection whose handshake is cancelled, by our deadline or by our caller.
+            if opened is not None and not began:
+                await opened.aclose()
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
         }
