@@ -1,13 +1,24 @@
 """The real OMS before a broker that always says yes: `python -m benchmarks.stub_oms LIMITS`."""
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 from oms.__main__ import start
-from oms.broker import BeforeSend, Broker, BrokerAccount, BrokerOrder, BrokerPosition
+from oms.broker import (
+    Accepted,
+    Broker,
+    BrokerAccount,
+    BrokerOrder,
+    BrokerPosition,
+    MaySend,
+    OrdersPage,
+    OrdersQuery,
+    Outcome,
+    Refused,
+)
 from oms.risk import Approved
 from oms.settings import OmsSettings
 
@@ -18,12 +29,15 @@ ANSWER_S = 0.02
 class YesBroker:
     """Takes every order and never fills one."""
 
-    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """An order taken; permission is asked as ever."""
-        before_send()
-        time.sleep(ANSWER_S)
+        reason = may_send()
+        if reason is not None:
+            return Refused("oms", reason)
+        sent_ns = time.time_ns()
+        await asyncio.sleep(ANSWER_S)
         terms = approved.terms
-        return BrokerOrder(
+        order = BrokerOrder(
             id=f"broker-{approved.client_order_id}",
             client_order_id=approved.client_order_id,
             symbol=terms.symbol,
@@ -38,38 +52,32 @@ class YesBroker:
             filled_quantity=Decimal(0),
             filled_average_price=None,
         )
+        return Accepted(order, sent_ns, time.time_ns())
 
-    def replace(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
         """As a new order."""
-        return self.submit(approved, before_send)
+        return await self.submit(approved, may_send)
 
-    def cancel(self, broker_order_id: str) -> None:
-        """Nothing is ever cancelled here."""
+    async def cancel(self, broker_order_id: str) -> None:
+        """Nothing is ever canceled here."""
 
-    def find(self, client_order_id: str) -> BrokerOrder | None:
+    async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Nothing is remembered."""
         return None
 
-    def open_orders(self) -> list[BrokerOrder]:
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
         """Nothing is remembered."""
-        return []
+        return OrdersPage(())
 
-    def recent_orders(self, since_ns: int) -> list[BrokerOrder]:
-        """Nothing is remembered."""
-        return []
-
-    def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition]:
         """No positions."""
         return []
 
-    def account(self) -> BrokerAccount:
+    async def account(self) -> BrokerAccount:
         """Money enough."""
         return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
 
-    def count_lookups(self, counted: Callable[[], None]) -> None:
-        """There are no requests to count."""
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is open."""
 
 
