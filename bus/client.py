@@ -16,11 +16,8 @@ from redis.exceptions import (
 )
 
 from bus.errors import (
-    AccessRefused,
     BackboneError,
-    RefusedForNow,
     ReplyLost,
-    ServerRefused,
     ServerUnreachable,
 )
 from bus.refusals import refusal
@@ -82,7 +79,7 @@ async def mapped(call: Awaitable[Result], *, lost: type[BackboneError]) -> Resul
         raise
     except (RedisError, OSError) as error:
         _stay_cancelled(task, cancelled_before)
-        raise _error(_ours(error, lost)) from error
+        raise _ours(error, lost) from error
     _stay_cancelled(task, cancelled_before)
     return result
 
@@ -102,14 +99,3 @@ def _answer(error: Exception) -> str:
     """The answer as the server wrote it: redis-py takes the first word off those that it knows."""
     code, text = getattr(error, "status_code", None), str(error)
     return text if not code or text.startswith(f"{code} ") else f"{code} {text}"
-
-
-# The OMS still catches redis-py's errors: until it follows, ours are such too.
-_BOTH: dict[type[BackboneError], type[BackboneError]] = {
-    cls: type(cls.__name__, (cls, RedisError), {"__module__": cls.__module__})
-    for cls in (ServerUnreachable, ReplyLost, ServerRefused, RefusedForNow, AccessRefused)
-}
-
-
-def _error(error: BackboneError) -> BackboneError:
-    return _BOTH.get(type(error), type(error))(*error.args)

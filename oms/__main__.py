@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus import logs
+from bus.clock import SystemClock
 from bus.connection import require_servers
 from bus.errors import InvalidInput
 from bus.service import Service, live, run
 from bus.settings import load
+from oms import startup
+from oms.alpaca_broker import AlpacaBroker
 from oms.broker import Broker
 from oms.journal import Journal
 from oms.limits import Limits, parse
@@ -56,20 +59,18 @@ def start(
         await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
         service = Service("oms")
         oms = Oms(service, settings, limits, broker, make_journal)
-        await live(service, settings.orders_redis_url, oms.run)
+        await live(service, settings.orders_redis_url, lambda: startup.live(oms))
 
     return run(body)
 
 
 def alpaca(settings: OmsSettings) -> Broker:
     """The broker of these settings. Raises InvalidInput where keys are missing."""
-    # Imported here, so that nothing else of the OMS loads alpaca-py and what comes with it.
-    from oms.alpaca_broker import AlpacaBroker
-
     key, secret = settings.keys()
     return AlpacaBroker(
         key,
         secret,
+        SystemClock(),
         paper=settings.trading == "paper",
         url=settings.trading_url,
         timeout_s=settings.oms_send_timeout_s,

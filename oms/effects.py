@@ -1,4 +1,4 @@
-"""What follows from an input: events to journal, and what is to be carried out once they are durable. Pure."""
+"""What follows from an input: events to journal, and what is carried out once they are durable. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,10 +30,10 @@ class Note:
 class Effects:
     """Carried out in this order, the rest only once `events` and `acknowledge` are durable.
 
-    `events` are applied to the engine's state already. `acknowledge` names what was read and need not be read
-    again. `send` may go to the broker; `withdraw` names orders, by client id, that should not where they still
-    wait. `cancel` and `ask` go before orders. `halt` is to be put into force; `first_halt_state`: write the
-    halt state of a new account, on which nobody can have halted anything.
+    `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
+    read again. `send` may go to the broker; `withdraw` names orders, by client id, that should not where they
+    still wait. `cancel` and `ask` go before orders. `halt` is to be put into force; `first_halt_state`: write
+    the halt state of a new account, on which nobody can have halted anything.
     """
 
     events: list[Message] = field(default_factory=list)

@@ -83,7 +83,7 @@ class Engine:
     def take(self, taken: Input, now_ns: int) -> Effects:
         """Take one input at this time (since 1970); returns what follows from it.
 
-        The events it returns are applied already; the rest is for the caller to carry out once these are durable.
+        The events that it returns are applied already; the rest is to be carried out once these are durable.
         """
         step = Step(self.account, self.state, self.observed, now_ns)
         self._takers[type(taken)](step, taken)

@@ -33,15 +33,12 @@ class RequestRead(EntryRead, frozen=True, gc=False):
 
 
 class BrokerMessageRead(EntryRead, frozen=True, gc=False):
-    """An entry of the account stream: `kind` is its type (TradeUpdate, Connected, Disconnected), `data` raw.
+    """An entry of the account stream, as it was written; its type is TradeUpdate, Connected or Disconnected.
 
     `heard_before_ns`, of a Connected alone: when the stream was last heard before; 0 where it never was.
     """
 
-    kind: str
-    data: bytes
-    received_ns: int | None
-    payload: str = ""
+    fields: Mapping[bytes, bytes]
     heard_before_ns: int = 0
 
 

@@ -1,7 +1,7 @@
 """The journal: what was decided and what the broker said, durable before anything follows from it.
 
-One script per batch appends to the journal and to the algorithms' events, keeps dead letters, and acknowledges
-what the batch answers. Whatever is handed in while a batch is under way makes the next one (group commit).
+One script per batch appends to the journal and to the algorithms' events, and acknowledges what the batch
+answers. Whatever is handed in while a batch is under way makes the next one (group commit).
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from bus.connection import Client, connect
 from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
-from bus.order_messages import EVENTS
+from bus.order_messages import EVENTS, EntryDeadLettered
 from bus.replay import read
-from bus.streams import EXTERNAL, GROUP_OMS, events, journal
+from bus.streams import EXTERNAL, GROUP_OMS, events, journal, orders_dead
 from bus.wire import Sent, checked
 
 # Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
@@ -25,10 +25,12 @@ MOST_ENTRIES = 500
 
 EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 
-# KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before the batch,
-# count of entries; for each entry its id, type, version, data and the number of its second stream in KEYS (0:
-# none); then for each acknowledged stream its number in KEYS, the count of ids, the ids; the group at the end.
-# A batch that was carried out already is recognised by where the journal ends, so it is never written twice.
+# KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before it,
+# count of entries; for each entry its id, type, version, data and the number of its second stream in KEYS
+# (0: none); count of dead letters; for each the number of its stream in KEYS, the count of its names and
+# values, these; then for each acknowledged stream its number in KEYS, the count of ids, the ids; last the
+# group.
+# A batch that was carried out already is recognised by where the journal ends: it is never written twice.
 _COMMIT = Script(
     FENCE
     + """\
@@ -48,6 +50,12 @@ for _ = 1, count do
     redis.call('XADD', KEYS[second], '*', 'type', kind, 'version', version, 'data', data)
   end
   a = a + 5
+end
+count, a = tonumber(ARGV[a]), a + 1
+for _ = 1, count do
+  local size = tonumber(ARGV[a + 1])
+  redis.call('XADD', KEYS[tonumber(ARGV[a])], '*', unpack(ARGV, a + 2, a + 1 + size))
+  a = a + 2 + size
 end
 while a < #ARGV do
   local ids = tonumber(ARGV[a + 1])
@@ -108,8 +116,8 @@ class _Batch:
 class Journal:
     """Writes batches in the order in which they were handed in, under the OMS's lease.
 
-    Mutable: `commits` and `entries` count; `last_id` is where the journal durably ends, `assigned_id` where it
-    will end once everything handed in is durable.
+    Mutable: `commits` and `entries` count; `last_id` is where the journal durably ends, `assigned_id` where
+    it will end once everything handed in is durable.
     """
 
     def __init__(self, url: str, lease: Lease, account: str, clock: Clock) -> None:
@@ -152,8 +160,8 @@ class Journal:
                     event = EVENT_CODEC.decode(delivery.fields)
                 except Unreadable as error:
                     raise Unreadable(
-                        f"{self._stream} {delivery.id}: {error}; somebody wrote it by hand, or it was damaged: "
-                        "take that entry out with XDEL, or restore the journal"
+                        f"{self._stream} {delivery.id}: {error}; somebody wrote it by hand, or it was "
+                        "damaged: take that entry out with XDEL, or restore the journal"
                     ) from error
                 yield event
             self._assigned = await self._last_generated(client)
@@ -234,10 +242,13 @@ class Journal:
         group, self._pending = self._pending[:taken], self._pending[taken:]
         batch = self._under_way = self._packed(group)
         self._packed_id = batch.last_id
+        self._leave(batch)
+        return batch
+
+    def _leave(self, batch: _Batch) -> None:
         wire = self._link.wire
         if wire is not None and batch.arguments:
             batch.sent = wire.send(_COMMIT.packed(batch.keys, batch.arguments))
-        return batch
 
     async def _finish(self, batch: _Batch) -> None:
         """See a batch carried out, once, whatever is lost on the way."""
@@ -268,6 +279,7 @@ class Journal:
         batch = _Batch(group, [self._lease.key, self._stream], self._packed_id)
         arguments = batch.arguments
         by_stream: dict[str, list[str]] = {}
+        dead: list[EntryDeadLettered] = []
         arguments += (self._lease.value, self._packed_id, count)
         encode = EVENT_CODEC.encode
         for pending in group:
@@ -275,11 +287,17 @@ class Journal:
                 beside = self._beside(event)
                 arguments += (id_, *encode(event), batch.number(beside) if beside else 0)
                 batch.last_id = id_
+                if isinstance(event, EntryDeadLettered):
+                    dead.append(event)
             for read_ in pending.acknowledged:
                 by_stream.setdefault(read_.stream, []).append(read_.id)
         if not count and not by_stream:
             arguments.clear()
             return batch
+        arguments.append(len(dead))
+        for letter in dead:
+            fields = [part for field_ in _dead_letter(letter) for part in field_]
+            arguments += (batch.number(orders_dead(self._account)), len(fields), *fields)
         for stream, ids in by_stream.items():
             arguments += (batch.number(stream), len(ids), *ids)
         if by_stream:
@@ -307,3 +325,12 @@ class Journal:
             except (ReplyLost, ServerUnreachable):
                 continue
             return bool(tail) and batch.arguments[2] != 0 and tail[0][0].decode() == batch.last_id
+
+
+def _dead_letter(event: EntryDeadLettered) -> tuple[tuple[str, str], ...]:
+    return (
+        ("stream", event.stream),
+        ("id", event.entry_id),
+        ("error", event.error),
+        ("payload", event.payload),
+    )

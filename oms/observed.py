@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bus.order_messages import Reason
-from oms.inputs import EntryRead, Question
+from oms.inputs import BrokerMessageRead, EntryRead, Question
 from oms.preconditions import Price
 
 
@@ -26,12 +26,12 @@ class Doubt:
 class CatchingUp:
     """Bringing the book level with the broker: after a start, or after its stream was interrupted.
 
-    `breaks` are the connections of that stream before which something may have been missed, each with when
-    the stream was last heard before; `awaited` are orders that are asked for one by one.
+    `breaks` are the new connections, by entry id, before which something may have been missed; `awaited` are
+    orders that are asked for one by one.
     """
 
     at_start: bool
-    breaks: dict[EntryRead, int]
+    breaks: dict[str, BrokerMessageRead]
     listed: bool = False
     awaited: set[str] = field(default_factory=set)
 
@@ -49,8 +49,8 @@ class Observed:
     stopping: bool = False
     # Why the broker's orders are not known, as it was last told; "" while they are, or nothing was asked.
     trouble: str = ""
-    # Connections of the broker's stream that nobody has caught up with yet.
-    breaks: dict[EntryRead, int] = field(default_factory=dict)
+    # New connections of the broker's stream, by entry id, that nobody has caught up with yet.
+    breaks: dict[str, BrokerMessageRead] = field(default_factory=dict)
     # The broker may know more than the book, whatever the reason.
     behind: bool = False
     catching_up: CatchingUp | None = None
@@ -73,6 +73,8 @@ class Observed:
         """Why no orders are taken; None while they are."""
         if self.stopping:
             return STOPPING
+        if self.unreadable:
+            return HALTING
         if self.trouble and (self.behind or not self.started):
             return Reason(
                 code="broker_unreachable",
@@ -85,6 +87,10 @@ class Observed:
 
 STARTING = Reason(code="starting", message="orders are not taken yet: the OMS is starting")
 STOPPING = Reason(code="stopping", message="orders are not taken any more: the OMS is stopping")
+HALTING = Reason(
+    code="halting",
+    message="orders are not taken: the broker said what cannot be read, and the account is being halted",
+)
 CATCHING_UP = Reason(
     code="catching_up", message="orders are not taken: the OMS is catching up with the broker"
 )

@@ -15,13 +15,13 @@ from bus.streams import market
 from bus.wire import pack
 from oms.preconditions import Price
 
-# Prices of symbols that were asked for lately are read anew this often, while nobody waits for them: a decision
-# then only looks.
+# Prices of symbols that were asked for lately are read anew this often, while nobody waits for them: a
+# decision then only looks.
 KEEP_S = 0.02
 KEPT_FOR_NS = 5_000_000_000
 
-# A price read this recently is not read again for a decision: its age is judged by when it was received, not by
-# when it was read.
+# A price read this recently is not read again for a decision: its age is judged by when it was received, not
+# by when it was read.
 CACHE_NS = 40_000_000
 
 # A trade this recent is the price; an older one gives way to a newer quote's middle.

@@ -12,7 +12,7 @@ from oms.external_orders import adopted, caught_up, found
 from oms.inputs import (
     AccountListed,
     Answered,
-    EntryRead,
+    BrokerMessageRead,
     FindOrder,
     ListAccount,
     ListOrders,
@@ -42,12 +42,12 @@ def take_started(step: Step, started: Started) -> None:
         _begin(step, at_start=True)
 
 
-def reconnected(step: Step, connected: EntryRead, heard_before_ns: int) -> None:
+def reconnected(step: Step, connected: BrokerMessageRead) -> None:
     """The broker's stream is back: what it did not tell must be found before orders are taken again.
 
     The entry that says so is acknowledged once that is booked.
     """
-    step.observed.breaks[connected] = heard_before_ns
+    step.observed.breaks[connected.id] = connected
     step.observed.behind = True
 
 
@@ -86,7 +86,7 @@ def go_on(step: Step) -> None:
     elif not catching_up.listed:
         _ask(step, catching_up)
     elif not catching_up.awaited:
-        step.effects.acknowledge += catching_up.breaks
+        step.effects.acknowledge += catching_up.breaks.values()
         observed.catching_up = None
         observed.started = True
         # A break that came meanwhile is caught up with next.
@@ -111,7 +111,7 @@ def _ask(step: Step, catching_up: CatchingUp) -> None:
     assert observed.first_ns is not None, "told with Started"
     assert observed.last_ns is not None, "told with Started"
     times_ns = [observed.last_ns]
-    times_ns += [heard_ns or observed.first_ns for heard_ns in catching_up.breaks.values()]
+    times_ns += [one.heard_before_ns or observed.first_ns for one in catching_up.breaks.values()]
     times_ns += [order.approved_ns for order in step.book.open_orders() if order.approved_ns]
     step.ask(ListOrders(max(0, min(times_ns) - _MARGIN_NS)))
 

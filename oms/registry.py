@@ -1,14 +1,11 @@
 """Which algorithms there are, who leads each, and which symbols need a reference price."""
 
-from collections.abc import Callable
-
 import orjson
-import redis.asyncio
 import structlog
 
 from bus.connection import Client
 from bus.consume import GroupReader
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
 
 # How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
@@ -31,8 +28,8 @@ class Registry:
     def __repr__(self) -> str:
         return f"<registry of {len(self.leases)} algorithms>"
 
-    async def look(self, reader: GroupReader, on_new: Callable[[str], None]) -> None:
-        """Read the requests of newly registered algorithms too, and tell `on_new` their names."""
+    async def look(self, reader: GroupReader) -> None:
+        """Have the requests of newly registered algorithms read too, and read who leads each now."""
         found = await self._client.hkeys(algorithms(self._account))
         new = []
         for raw in found:
@@ -48,8 +45,6 @@ class Registry:
             await reader.add([requests(self._account, name) for name in new])
             self.leases |= dict.fromkeys(new, "")
         await self.read_leases()
-        for name in new:
-            on_new(name)
 
     async def read_leases(self) -> None:
         """Read who leads each algorithm now."""
@@ -79,5 +74,5 @@ class Registry:
         """Take the OMS's own wants away."""
         try:
             await self._client.delete(wants("oms"))
-        except (redis.asyncio.RedisError, OSError) as error:
+        except (ServerAway, ServerRefused) as error:
             log.warning("wants not removed", error=str(error))

@@ -150,7 +150,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
 def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
     """Whether what the broker has under our client id is what was approved.
 
-    Of an order that took another's place only symbol and side are compared: its quantity is the broker's word.
+    Of an order that took another's place only symbol and side are compared: its size is the broker's word.
     """
     if order.terms is None:
         return True

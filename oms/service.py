@@ -1,36 +1,77 @@
-"""The OMS as a process: start, work, and stop without leaving a doubt."""
+"""The OMS as a process: read, take, journal, carry out; start and stop without leaving a doubt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
-import redis.asyncio
 import structlog
 
-from bus.consume import GroupReader
-from bus.errors import BackboneError, Fenced, ServerUnreachable
+from bus import halt, streams
+from bus.connection import connect
+from bus.consume import Delivery, GroupReader
+from bus.control_messages import Halt
+from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
+from bus.order_messages import Reason
+from bus.retry import until_answered
 from bus.service import Service
-from oms import startup
-from oms.broker import Broker
+from oms import heartbeat, questions, reading
+from oms.account_stream import AccountStream
+from oms.broker import Broker, BrokerError
+from oms.budget import Bucket
+from oms.effects import CancelOrder, Effects
+from oms.engine import Engine
+from oms.inputs import (
+    BrokerMessageRead,
+    BrokerMessagesRead,
+    CancelAnswered,
+    HaltStateRead,
+    Input,
+    LeasesRead,
+    OrderAnswered,
+    PricesRead,
+    Question,
+    RequestRead,
+    RequestsRead,
+    Tick,
+    Unanswered,
+)
 from oms.journal import Journal
 from oms.limits import Limits
-from oms.parts import Parts
-from oms.registry import LOOK_S, WANT_S
+from oms.prices import Prices
+from oms.registry import LOOK_S, WANT_S, Registry
+from oms.risk import Approved
+from oms.sender import Sender
 from oms.settings import OmsSettings
-from oms.status import details
-from oms.tasks import insistently
-from oms.watch import ASK_S
 
-# How long a stop waits for requests to the broker that are under way.
-_DRAIN_S = 10.0
+# Readers look up from a quiet stream this often, so that a stop and a new algorithm are noticed.
+BLOCK_MS = 100
 
-_DETAILS_S = 0.25
+# Batches handed to the journal and not yet durable: enough to decide while the disk works, few enough that a
+# decision is never far ahead of what is durable.
+_MOST_BATCHES = 4
+
+# How often the engine is told that time passes.
+TICK_S = 0.25
+
+# A question that the broker did not answer is asked again after this long at the most.
+_ASK_AGAIN_S = 1.0
+
+_LEASE_LOST = Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
+_CONTROL_UNREAD = Reason(code="control_unread", message="the control stream is not readable: not sent")
 
 log = structlog.get_logger()
 
 
 class Oms:
-    """One OMS. Must be made inside the event loop; `run` lives until the service stops."""
+    """The parts of one OMS, and one event's way through them.
+
+    Must be made inside the event loop. Mutable: the engine and the parts; `tasks`, what is being carried out;
+    `waiting_for`, why the engine does not work yet; `halt_state_awaited`, set once a first one is written.
+    """
 
     def __init__(
         self,
@@ -38,149 +79,270 @@ class Oms:
         settings: OmsSettings,
         limits: Limits,
         broker: Broker,
-        make_journal: Callable[[str, Lease, str], Journal] = Journal,
+        make_journal: Callable[..., Journal] = Journal,
     ) -> None:
-        self.parts = Parts(service, settings, limits, broker, make_journal)
+        url, account, clock = settings.orders_redis_url, settings.account, service.clock
+        self.service, self.settings, self.limits, self.broker = service, settings, limits, broker
+        self.account, self.clock = account, clock
+        self.client = connect(url, name="oms")
+        self.lease = LeaseKeeper(
+            Lease(self.client, streams.oms_lease(account), service.process, clock=clock), other="another OMS"
+        )
+        self.halts = halt.HaltWatch(url, clock, name="oms-halts")
+        self.journal = make_journal(url, self.lease.lease, account, clock)
+        longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
+        self.engine = Engine(account, longest_send_ns=int(longest_send_s * 1e9))
+        self.sender = Sender(
+            broker,
+            Bucket(clock.monotonic_ns(), settings.oms_requests_per_minute),
+            clock,
+            connections=settings.oms_connections,
+            longest_wait_s=settings.oms_longest_wait_s,
+        )
+        self.prices = Prices(settings.md_redis_url, clock)
+        self.registry = Registry(self.client, account)
+        self.requests = GroupReader(
+            url, (), streams.GROUP_OMS, start="0", block_ms=BLOCK_MS, name="oms-requests"
+        )
+        self.account_stream = AccountStream(url, account, self.client)
+        self.counts = heartbeat.Counts()
+        self.waiting_for = ""
+        self._requests_prefix = streams.requests(account, "")
+        self.halt_state_awaited = False
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._handed_in: deque[asyncio.Future[None]] = deque()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        return repr(self.parts)
+        return f"<OMS of {self.account}: {self.waiting_for or self.engine!r}>"
 
-    async def run(self) -> None:
-        """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved."""
-        parts = self.parts
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                background = [tasks.create_task(parts.sender.run())]
-                if await startup.keys_work(parts) and await startup.lead(parts):
-                    background.append(tasks.create_task(parts.journal.run()))
-                    background.append(tasks.create_task(insistently(parts.halts.run())))
-                    background.append(tasks.create_task(insistently(parts.lease.keep())))
-                    await self._work(tasks)
-                for task in background:
-                    task.cancel()
-            # Not while it is renewed: a lease that was just given back would be missed.
-            await parts.lease.release()
-        except BaseExceptionGroup as group:
-            error = _known(group)
-            if error is None:
-                raise
-            raise error from group
-        finally:
-            await parts.close()
+    # Read.
 
-    async def _work(self, tasks: asyncio.TaskGroup) -> None:
-        parts = self.parts
-        facts = await startup.start(parts)
-        if facts is None:
-            return
-        parts.say("")
-        taking = tasks.create_task(insistently(self._take_requests()))
-        workers = [
-            tasks.create_task(worker)
-            for worker in (
-                insistently(self._take_facts(facts)),
-                insistently(self._stay_level()),
-                insistently(self._every(LOOK_S, self._look_around)),
-                insistently(self._every(WANT_S, self._want_prices)),
-                insistently(self._every(ASK_S, self._look_after_doubts)),
-                insistently(self._every(_DETAILS_S, self._tell)),
-            )
-        ]
-        await parts.service.stopping.wait()
-        parts.say("stopping")
-        taking.cancel()
-        await asyncio.gather(taking, return_exceptions=True)
-        await parts.journal.flush()
-        await self._drain()
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        await parts.journal.flush()
-        await parts.registry.leave()
-
-    async def _take_requests(self) -> None:
+    async def read_requests(self) -> None:
+        """Take requests as they come, until cancelled."""
         while True:
             self._require_lease()
-            deliveries = await self.parts.requests.deliveries()
+            deliveries = await self.requests.deliveries()
             if deliveries:
-                await self.parts.desk.take_requests(deliveries)
+                await self.take_requests(deliveries)
 
-    async def _take_facts(self, facts: GroupReader) -> None:
+    async def take_requests(self, deliveries: Sequence[Delivery]) -> None:
+        """Take requests that were read together, with the leases and prices that they need."""
+        prefix = self._requests_prefix
+        read = [reading.request(one.stream, one.id, one.fields, prefix) for one in deliveries]
+        if any(self._is_of_unknown_lease(one) for one in read):
+            await self.read_leases()
+        symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
+        if due := self.prices.due(symbols):
+            await self.prices.refresh(due)
+        self.take(PricesRead(self.prices.known))
+        await self._handed_to_journal(self.take(RequestsRead(read, self.halts.fresh())))
+
+    async def read_account(self) -> None:
+        """Take entries of the account stream as they come, until cancelled."""
         while True:
             self._require_lease()
-            deliveries = await facts.deliveries()
-            if deliveries:
-                await self.parts.desk.take_facts(deliveries)
+            messages = await self.account_stream.messages()
+            if messages:
+                await self._handed_to_journal(self.take(BrokerMessagesRead(messages)))
 
     def _require_lease(self) -> None:
         """Asked before each read: an OMS that was paused shares its group's one member with its successor,
         and would take requests that nobody is given again."""
-        if not self.parts.lease.held:
+        if not self.lease.lease.held:
             raise Fenced("the lease of the OMS ran out: another may have taken over")
 
-    async def _stay_level(self) -> None:
-        """Catch up with the broker each time its stream was interrupted, before orders are taken again."""
-        parts = self.parts
-        while True:
-            await parts.behind.wait()
-            parts.behind.clear()
-            parts.say("catching up with the broker")
-            level = await parts.asked(lambda: parts.catch_up(at_start=False))
-            if level and not parts.behind.is_set():
-                parts.say("")
+    # Take and journal.
 
-    async def _look_around(self) -> None:
-        parts = self.parts
-        await parts.registry.look(parts.requests, parts.registered)
+    def take(self, taken: Input) -> "asyncio.Future[None]":
+        """Have the engine take an input, and its effects journalled and then carried out."""
+        halts = self.halts.state
+        if halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
+            self.take(HaltStateRead(halts))
+        effects = self.engine.take(taken, self.clock.now_ns())
+        for event in effects.events:
+            self.counts.count(event)
+        for note in effects.notes:
+            getattr(log, note.level)(note.text, **note.about)
+        durable = self.journal.commit(effects.events, effects.acknowledge)
+        durable.add_done_callback(partial(self._carry_out, effects))
+        self._show()
+        return durable
 
-    async def _want_prices(self) -> None:
-        await self.parts.registry.want_prices(self.parts.records.book.symbols())
+    async def _handed_to_journal(self, durable: "asyncio.Future[None]") -> None:
+        """Let decisions run ahead of the disk, but not far."""
+        self._handed_in.append(durable)
+        while self._handed_in and (self._handed_in[0].done() or len(self._handed_in) >= _MOST_BATCHES):
+            oldest = self._handed_in.popleft()
+            # Cancelling the wait must not cancel the future: what it carries out would never happen.
+            await asyncio.wait({oldest})
+            oldest.result()
 
-    async def _look_after_doubts(self) -> None:
-        await self.parts.watch.ask()
-        await self.parts.watch.look_for_strays(self.parts.dispatch)
+    # Carry out.
 
-    async def _tell(self) -> None:
-        parts = self.parts
-        counters = parts.service.counters
-        counters.update(parts.records.counts)
-        counters["uncertain_now"] = parts.watch.uncertain
-        counters["commits"] = parts.journal.commits
-        parts.service.details.update(
-            details(
-                parts.records.book,
-                parts.halts.state,
-                parts.desk.why_not_ready,
-                int(parts.sender.bucket.tokens),
-                dict(parts.records.refused),
-            )
+    def _carry_out(self, effects: Effects, durable: "asyncio.Future[None]") -> None:
+        if durable.cancelled() or durable.exception() is not None:
+            return  # Not durable, so not carried out; the journal's task ends the process with the reason.
+        for read in effects.acknowledge:
+            if isinstance(read, BrokerMessageRead):
+                self.account_stream.acknowledged(read)
+            else:
+                self.requests.acknowledged_elsewhere(Delivery(read.stream, read.id, {}))
+        for client_order_id in effects.withdraw:
+            self.sender.withdraw(client_order_id)
+        for approved in effects.send:
+            self._start(self._send(approved))
+        for order in effects.cancel:
+            self._start(self._cancel(order))
+        for question in effects.ask:
+            self._start(self._ask(question))
+        if effects.halt is not None:
+            self._start(self._halt(effects.halt))
+        if effects.first_halt_state:
+            self.halt_state_awaited = True
+            self._start(self._write_first_halt_state())
+
+    async def _send(self, approved: Approved) -> None:
+        outcome = await self.sender.submit(approved, partial(self._objection, approved))
+        self.take(OrderAnswered(approved.client_order_id, outcome))
+
+    def _objection(self, approved: Approved) -> Reason | None:
+        """What stands against an approved order directly before its first byte leaves."""
+        if not self.lease.lease.held:
+            return _LEASE_LOST
+        if not self.halts.fresh():
+            return _CONTROL_UNREAD
+        return self.engine.objection(approved, self.halts.state)
+
+    async def _cancel(self, order: CancelOrder) -> None:
+        error: BrokerError | None = None
+        try:
+            await self.sender.cancel(order.broker_order_id)
+        except BrokerError as raised:
+            error = raised
+        self.take(CancelAnswered(order.client_order_id, error))
+
+    async def _ask(self, question: Question) -> None:
+        answered = await until_answered(
+            partial(questions.answer, question, self.broker, self.sender, self.clock),
+            stopping=None,
+            tell=lambda trouble: self._unanswered(question, trouble),
+            away=(BrokerError,),
+            longest_wait_s=_ASK_AGAIN_S,
+        )
+        assert answered is not None, "without a stop it ends with an answer"
+        self.take(answered)
+
+    def _unanswered(self, question: Question, trouble: str) -> None:
+        log.warning("the broker did not answer", question=repr(question), error=trouble)
+        self.take(Unanswered(question, trouble))
+
+    async def _halt(self, message: Halt) -> None:
+        log.error("account halted", reason=message.reason)
+        await self._until_written(lambda: halt.change(self.client, message))
+
+    async def _write_first_halt_state(self) -> None:
+        await self._until_written(lambda: halt.initialise(self.client, self.clock.now_ns()))
+
+    async def _until_written(self, write: Callable[[], Awaitable[object]]) -> None:
+        await until_answered(
+            write, stopping=None, tell=lambda trouble: log.warning("orders server away", error=trouble)
         )
 
-    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    def _start(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(body)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    # Observe.
+
+    async def follow_registry(self) -> None:
+        """Read newly registered algorithms and who leads each, until cancelled."""
+        await self.repeat(LOOK_S, self._look)
+
+    async def want_prices(self) -> None:
+        """Keep wanting prices of what is held, ordered or wanted by others, until cancelled."""
+        await self.repeat(WANT_S, lambda: self.registry.want_prices(self.engine.state.book.symbols()))
+
+    async def tick(self) -> None:
+        """Tell the engine that time passes, and everyone how it is, until cancelled."""
+        while True:
+            self.take(Tick(self.clock.monotonic_ns()))
+            self.tell()
+            await asyncio.sleep(TICK_S)
+
+    async def failed(self) -> None:
+        """Raise what failed while it was carried out, once something has."""
+        await asyncio.wait({self._failed})
+        self._failed.result()
+
+    async def repeat(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        """Act again and again, until cancelled; a server that is away is said and tried again."""
         while True:
             try:
                 await act()
-            except (redis.asyncio.RedisError, OSError) as error:
+            except (ServerAway, ServerRefused) as error:
                 log.warning("orders server not readable", error=str(error))
             await asyncio.sleep(seconds)
 
-    async def _drain(self) -> None:
-        """Let requests that are under way end, for a bounded time; recovery settles what does not."""
+    async def read_leases(self) -> None:
+        """Read who leads each algorithm now; where that cannot be read, those we know hold."""
         try:
-            async with asyncio.timeout(_DRAIN_S):
-                await self.parts.sender.idle()
-        except TimeoutError:
-            log.warning("requests to the broker still under way", sender=repr(self.parts.sender))
+            await self.registry.read_leases()
+        except (ServerAway, ServerRefused) as error:
+            log.warning("leases not readable", error=str(error))
+        self.take(LeasesRead(dict(self.registry.leases)))
 
+    async def _look(self) -> None:
+        await self.registry.look(self.requests)
+        self.take(LeasesRead(dict(self.registry.leases)))
 
-def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The one error to report where all are known; None where there is a defect among them."""
-    known, unknown = group.split((BackboneError, redis.asyncio.RedisError))
-    if unknown is not None or known is None:
-        return None
-    error: BaseException = known
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, redis.asyncio.RedisError):
-        return ServerUnreachable(f"the orders server did not answer: {error}")
-    return error
+    def _is_of_unknown_lease(self, read: RequestRead) -> bool:
+        lease = getattr(read.message, "lease", None)
+        return lease is not None and self.registry.leases.get(read.algorithm) != lease
+
+    # Tell.
+
+    def wait_for(self, reason: str) -> None:
+        """Say, before the engine works, why it does not."""
+        self.waiting_for = reason
+        self._show()
+
+    def tell(self) -> None:
+        """Bring the heartbeat up to date."""
+        counters = self.service.counters
+        counters.update(self.counts.events)
+        counters.update(self.engine.observed.counts)
+        counters["uncertain_now"] = len(self.engine.observed.doubts)
+        counters["commits"] = self.journal.commits
+        self.service.details.update(
+            heartbeat.details(
+                self.engine, self.counts, int(self.sender.bucket.tokens), self.journal.assigned_id
+            )
+        )
+        self._show()
+
+    def _show(self) -> None:
+        why = self.engine.not_ready
+        reason = self.waiting_for or ("" if why is None else why.message)
+        self.service.state = reason or "ready"
+        self.service.details.update(ready=not reason, why_not=[reason] if reason else [])
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await asyncio.gather(
+            self.requests.close(),
+            self.account_stream.close(),
+            self.journal.close(),
+            self.prices.close(),
+            self.halts.close(),
+            self.client.aclose(),
+            self.broker.close(),
+            return_exceptions=True,
+        )

@@ -7,18 +7,37 @@ from pydantic import Field
 from bus.settings import AlpacaSettings
 from oms.broker import SEND_TIMEOUT_S
 from oms.budget import PER_MINUTE
-from oms.sender import LONGEST_WAIT_S, THREADS
-from oms.watch import SETTLE_S
+from oms.sender import CONNECTIONS, LONGEST_WAIT_S
 
 DEFAULT_LIMITS = Path(__file__).with_name("default_limits.toml")
+
+# A "not found" counts only when the last request that could have carried the order ended this long ago.
+DOUBT_S = 5.0
 
 
 class OmsSettings(AlpacaSettings):
     """How the OMS sends; each field is read from BACKBONE_<FIELD>."""
 
-    oms_limits: Path = DEFAULT_LIMITS
-    oms_requests_per_minute: int = Field(default=PER_MINUTE, ge=1)
-    oms_threads: int = Field(default=THREADS, ge=2, le=64)
-    oms_longest_wait_s: float = Field(default=LONGEST_WAIT_S, gt=0)
-    oms_send_timeout_s: float = Field(default=SEND_TIMEOUT_S, gt=0)
-    oms_settle_s: float = Field(default=SETTLE_S, gt=0)
+    oms_limits: Path = Field(default=DEFAULT_LIMITS, description="the file of risk limits, as TOML")
+    oms_requests_per_minute: int = Field(
+        default=PER_MINUTE, ge=1, description="the broker's limit of requests in a minute"
+    )
+    oms_connections: int = Field(
+        default=CONNECTIONS,
+        ge=1,
+        le=1024,
+        description="how many orders may be on their way to the broker at once",
+    )
+    oms_longest_wait_s: float = Field(
+        default=LONGEST_WAIT_S,
+        gt=0,
+        description="seconds after which an order that still waits for the request budget is refused",
+    )
+    oms_send_timeout_s: float = Field(
+        default=SEND_TIMEOUT_S, gt=0, description="seconds that one call to the broker may take as a whole"
+    )
+    oms_doubt_s: float = Field(
+        default=DOUBT_S,
+        gt=0,
+        description="seconds for which an order may still turn up at the broker after its last request ended",
+    )

@@ -1,93 +1,151 @@
-"""The start, in an order that cannot deadlock: halts, limits, journal, the broker's orders, ready."""
+"""An OMS's life: start in an order that cannot deadlock, work, and stop without leaving a doubt."""
 
-import orjson
-import redis.asyncio
+import asyncio
+import getpass
+import socket
+from collections.abc import Callable
+
 import structlog
 
-from bus import halt, streams
-from bus.consume import GroupReader
 from bus.errors import InvalidInput
-from oms.broker import KeysRefused
-from oms.parts import Parts
+from bus.retry import pause, until_answered
+from bus.service import ended, run_together
+from oms.broker import BrokerError, KeysRefused
+from oms.inputs import BrokerMessagesRead, HaltStateRead, LimitsRead, Started, Stopping, Tick
+from oms.service import Oms
+
+# How long a stop waits for requests to the broker that are under way.
+_LAST_ANSWERS_S = 10.0
 
 log = structlog.get_logger()
 
 
-async def keys_work(parts: Parts) -> bool:
+async def live(oms: Oms) -> None:
+    """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved, Unreadable."""
+    stopping = oms.service.stopping
+    try:
+        if await _keys_work(oms) and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
+            oms.wait_for("")
+            await run_together(
+                oms.journal.run(),
+                oms.halts.run(),
+                oms.lease.keep(),
+                oms.prices.keep(),
+                oms.failed(),
+                _work(oms),
+            )
+            # Not while it is renewed: a lease that was just given back would be missed.
+            await oms.lease.give_back()
+    finally:
+        await oms.close()
+
+
+async def _keys_work(oms: Oms) -> bool:
     """Whether the broker lets us in; False where a stop came first. Raises InvalidInput for wrong keys."""
 
-    async def ask() -> None:
+    async def let_in() -> bool:
         try:
-            await parts.sender.call(parts.broker.account)
+            await oms.sender.ask(oms.broker.account)
         except KeysRefused as error:
             raise InvalidInput(
                 "Alpaca does not accept the keys: set ALPACA_API_KEY and ALPACA_SECRET_KEY to a pair of "
-                f"{parts.settings.trading} keys"
+                f"{oms.settings.trading} keys"
             ) from error
+        return True
 
-    return await parts.asked(ask)
-
-
-async def lead(parts: Parts) -> bool:
-    """Wait for the lease: another OMS may hold it, or one that died may have left it to run out."""
-    while not parts.service.stopping.is_set():
-        try:
-            if await parts.lease.acquire():
-                return True
-            parts.say("another OMS holds the lease")
-        except (redis.asyncio.RedisError, OSError) as error:
-            parts.say(f"the orders server is not readable: {error}")
-        await parts.pause(0.1)
-    return False
+    return bool(
+        await until_answered(let_in, stopping=oms.service.stopping, tell=oms.wait_for, away=(BrokerError,))
+    )
 
 
-async def start(parts: Parts) -> GroupReader | None:
-    """Make the book what journal and broker say; returns the reader of broker facts.
+async def _work(oms: Oms) -> None:
+    if not await _start(oms):
+        return
+    log.info("ready", state=repr(oms.engine.state))
+    reading = asyncio.create_task(oms.read_requests())
+    workers = [
+        asyncio.create_task(worker)
+        for worker in (oms.read_account(), oms.follow_registry(), oms.want_prices(), oms.tick())
+    ]
+    stop = asyncio.create_task(oms.service.stopping.wait())
+    try:
+        await asyncio.wait({stop, reading, *workers}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (reading, *workers):
+            if task.done():
+                task.result()
+        oms.take(Stopping())
+        await ended(reading)
+        await oms.journal.flush()
+        await _last_answers(oms)
+        await oms.journal.flush()
+    finally:
+        await ended(stop, reading, *workers, *oms.tasks)
+    await oms.registry.leave()
 
-    None where a stop came first. Raises Unreadable for a journal that this version cannot read.
+
+async def _start(oms: Oms) -> bool:
+    """Make the state what journal and broker say; False where a stop came first.
+
+    Raises Unreadable for a journal with an entry that cannot be read.
     """
-    await parts.until(parts.halts.fresh)
-    await parts.client.set(streams.limits(parts.account), orjson.dumps(parts.limits.as_dict()))
-    await parts.records.fold()
-    new = parts.journal.last_id == "0-0"
-    # With an empty journal, what the account stream says of the past is in the broker's answers too.
-    facts = parts.reader((streams.account(parts.account),), "oms-facts", "$" if new else "0")
-    parts.facts = facts
-    await facts.open()
-    if not await (_take_over(parts) if new else _come_back(parts, facts)):
-        return None
-    await parts.registry.look(parts.requests, parts.registered)
-    parts.behind.clear()
-    book = parts.records.book
-    log.info("ready", orders=len(book.orders), open=book.open_count(), uncertain=parts.watch.uncertain)
-    return facts
-
-
-async def _take_over(parts: Parts) -> bool:
-    """A new journal. A missing halt key means that nobody halted only where the account is empty too."""
-    held: list[bool] = []
-
-    async def take_over() -> None:
-        held.append(await parts.recovery.take_over())
-
-    if not await parts.asked(take_over):
+    if not await _until(oms, oms.halts.fresh):
         return False
-    if not held[-1] and not (await halt.read(parts.client)).known:
-        await halt.initialise(parts.client, parts.clock.now_ns())
-        await parts.until(lambda: parts.halts.state.known)
+    async for event in oms.journal.fold():
+        oms.engine.apply(event)
+    oms.take(Tick(oms.clock.monotonic_ns()))
+    oms.take(HaltStateRead(oms.halts.state))
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), who))
+    new = oms.journal.first_id == "0-0"
+    # With a new journal, what the account stream says of the past is in the broker's answers too.
+    await oms.account_stream.open("$" if new else "0")
+    if not new:
+        await _take_backlog(oms)
+    oms.take(
+        Started(None, None) if new else Started(_time_ns(oms.journal.first_id), _time_ns(oms.journal.last_id))
+    )
+    if not await _until(oms, lambda: oms.engine.observed.started):
+        return False
+    if not await _until(oms, lambda: not oms.halt_state_awaited or oms.halts.state.known):
+        return False
+    await oms.registry.look(oms.requests)
     return True
 
 
-async def _come_back(parts: Parts, facts: GroupReader) -> bool:
-    """A journal with a past: first what the account stream kept for us, then what the broker says."""
-    while not parts.service.stopping.is_set():
-        backlog = await facts.deliveries()
-        if backlog:
-            await parts.desk.take_facts(backlog)
-            await parts.journal.flush()
-        elif await facts.lag() <= len(parts.breaks):
-            # An empty read alone may be that of our own pending entries, with new ones behind it. What told
-            # of a break is pending until we have caught up.
-            break
-    parts.watch.remember_given_up()
-    return await parts.asked(lambda: parts.catch_up(at_start=True))
+async def _take_backlog(oms: Oms) -> None:
+    """Take what the account stream kept for us; what told of a new connection stays pending for now."""
+    while not oms.service.stopping.is_set():
+        messages = await oms.account_stream.messages()
+        if messages:
+            oms.take(BrokerMessagesRead(messages))
+            await oms.journal.flush()
+        elif await oms.account_stream.lag() <= len(oms.engine.observed.breaks) + len(
+            oms.engine.observed.unreadable
+        ):
+            # An empty read alone may be that of our own pending entries, with new ones behind it.
+            return
+
+
+async def _last_answers(oms: Oms) -> None:
+    """Let requests that are under way end, for a bounded time; the next start finds out about the others."""
+    try:
+        async with asyncio.timeout(_LAST_ANSWERS_S):
+            await oms.sender.idle()
+            # Their answers are taken by the tasks that asked.
+            while sending := [task for task in oms.tasks if not task.done()]:
+                await asyncio.wait(sending)
+    except TimeoutError:
+        log.warning("requests to the broker still under way", sender=repr(oms.sender))
+
+
+async def _until(oms: Oms, true: Callable[[], bool]) -> bool:
+    """Wait until something holds; False where a stop came first."""
+    while not oms.service.stopping.is_set():
+        if true():
+            return True
+        await pause(0.005, oms.service.stopping)
+    return False
+
+
+def _time_ns(entry_id: str) -> int:
+    return int(entry_id.split("-")[0]) * 1_000_000

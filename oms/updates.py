@@ -3,6 +3,7 @@
 Unknown words of Alpaca's are taken as they come.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -26,6 +27,7 @@ from oms.book import Book
 from oms.external_orders import adopted, owner, side_of
 from oms.inputs import BrokerMessageRead, BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
+from oms.reading import payload
 from oms.step import Step
 
 _FILLS = ("fill", "partial_fill")
@@ -85,22 +87,22 @@ class Translation:
 def take_messages(step: Step, read: BrokerMessagesRead) -> None:
     """Take entries of the account stream in their order."""
     for message in read.messages:
-        if message.kind == "Connected":
-            reconciliation.reconnected(step, message, message.heard_before_ns)
-        elif message.kind == "Disconnected":
+        kind = message.fields.get(b"type", b"")
+        if kind == b"Connected":
+            reconciliation.reconnected(step, message)
+        elif kind == b"Disconnected":
             step.effects.acknowledge.append(message)
         else:
-            _take_message(step, message)
+            _take_message(step, message, kind)
     rules.acknowledge_unreadable(step)
 
 
-def _take_message(step: Step, message: BrokerMessageRead) -> None:
+def _take_message(step: Step, message: BrokerMessageRead, kind: bytes) -> None:
     try:
-        if message.kind != "TradeUpdate":
-            raise Unreadable(f"an entry of type {message.kind[:64]!r}")
-        if message.received_ns is None:
-            raise Unreadable("its receive time r is not a number")
-        translation = translate(message.data, step.book, message.received_ns or step.now_ns)
+        if kind != b"TradeUpdate":
+            raise Unreadable(f"an entry of type {kind.decode(errors='replace')[:64]!r}")
+        received_ns = _received_ns(message.fields) or step.now_ns
+        translation = translate(message.fields.get(b"data", b""), step.book, received_ns)
     except Unreadable as error:
         _keep(step, message, error)
         return
@@ -108,6 +110,13 @@ def _take_message(step: Step, message: BrokerMessageRead) -> None:
     step.record(*translation.events)
     if translation.given_up is not None and translation.order is not None:
         cancels.cancel_unasked(step, translation.order, translation.given_up)
+
+
+def _received_ns(fields: Mapping[bytes, bytes]) -> int:
+    try:
+        return int(fields.get(b"r", b"0"))
+    except ValueError as error:
+        raise Unreadable("its receive time r is not a number") from error
 
 
 def _keep(step: Step, message: BrokerMessageRead, error: Unreadable) -> None:
@@ -120,7 +129,7 @@ def _keep(step: Step, message: BrokerMessageRead, error: Unreadable) -> None:
             stream=message.stream,
             entry_id=message.id,
             error=str(error),
-            payload=message.payload,
+            payload=payload(message.fields),
             at_ns=step.now_ns,
         )
     )

@@ -100,7 +100,7 @@ class RunReader:
                 try:
                     message = codec.decode(fields)
                 except Unreadable:
-                    # The OMS keeps what it cannot read as EntryDeadLettered; counting it here would be a guess.
+                    # The OMS keeps what it cannot read as a dead letter; counting it here would be a guess.
                     continue
                 take(message)
             self._position[name] = position

@@ -78,9 +78,8 @@ class EngineRun:
     def told(self, data: bytes, kind: str = "TradeUpdate") -> Effects:
         """Have an entry of the account stream read."""
         self.entries += 1
-        return self.take(
-            BrokerMessagesRead([BrokerMessageRead("account", f"{self.entries}-0", kind, data, self.now_ns)])
-        )
+        fields = {b"type": kind.encode(), b"data": data, b"r": str(self.now_ns).encode()}
+        return self.take(BrokerMessagesRead([BrokerMessageRead("account", f"{self.entries}-0", fields)]))
 
     def accepted(self, approved: Approved, status: str = "new") -> Effects:
         """The broker takes an order."""

@@ -11,8 +11,8 @@ from bus.halt_state import HaltState
 from bus.order_messages import OrderFilled, OrderRequest, OrderSent, OrderTerms, ReplaceRequest, Side
 from oms.book import Book
 from oms.broker import BrokerOrder
-from oms.preconditions import Context, Price
 from oms.limits import Limits, parse
+from oms.preconditions import Context, Price
 from oms.risk import Approved, Refused, check
 
 NOW_NS = 1_700_000_000_000_000_000

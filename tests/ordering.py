@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
@@ -22,7 +23,8 @@ from bus.order_messages import EVENTS, REQUESTS, CancelRequest, OrderRequest, Or
 from bus.publish import Publisher
 from bus.service import Service
 from bus.settings import load
-from oms.broker import Broker, BrokerOrder
+from oms import startup
+from oms.broker import Broker
 from oms.journal import Journal
 from oms.limits import Limits, parse
 from oms.service import Oms
@@ -170,13 +172,16 @@ class Running:
     @property
     def book(self) -> Any:
         """The book in memory."""
-        return self.oms.parts.records.book
+        return self.oms.engine.state.book
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often what happened."""
+        return self.oms.counts.events + self.oms.engine.observed.counts
 
     async def ready(self) -> None:
         """Wait until orders are taken."""
-        await until(
-            lambda: self.task.done() or self.oms.parts.service.state == "ready", "the OMS to be ready"
-        )
+        await until(lambda: self.task.done() or self.oms.service.state == "ready", "the OMS to be ready")
         if self.task.done():
             self.task.result()
 
@@ -202,14 +207,19 @@ class Running:
     async def halt(self, scope: str = "all", mode: type[Halt] | type[ReduceOnly] = Halt) -> None:
         """Halt a scope, and wait until the OMS has seen it."""
         await halt.change(self.client, mode(scope=scope, reason="a test", by="tester", at_ns=time.time_ns()))
-        await until(lambda: scope in self.oms.parts.halts.state.scopes, "the halt to be seen")
+        await until(lambda: scope in self.oms.halts.state.scopes, "the halt to be seen")
 
     async def resume(self, scope: str = "all") -> None:
         """Lift a halt, and wait until the OMS has seen it."""
         await halt.change(
             self.client, Resume(scope=scope, reason="a test", by="tester", at_ns=time.time_ns())
         )
-        await until(lambda: scope not in self.oms.parts.halts.state.scopes, "the resume to be seen")
+        await until(lambda: scope not in self.oms.halts.state.scopes, "the resume to be seen")
+
+    async def account_acknowledged(self) -> bool:
+        """Whether every entry of the account stream was read and is acknowledged."""
+        (group,) = await self.client.xinfo_groups(streams.account(ACCOUNT))
+        return bool(group["pending"] == 0 and group["lag"] == 0)
 
     async def journal(self) -> list[Any]:
         """Every event in the journal."""
@@ -218,7 +228,7 @@ class Running:
 
     async def stop(self) -> None:
         """Ask it to stop, and wait until it has."""
-        self.oms.parts.service.stop("the test is over")
+        self.oms.service.stop("the test is over")
         await asyncio.wait_for(self.task, 20)
 
 
@@ -238,7 +248,7 @@ async def running(
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
     found = load(OmsSettings, **values)
     oms = Oms(Service("oms"), found, limits or limits_with(price_age_seconds=3600), used, make_journal)
-    task = asyncio.create_task(oms.run())
+    task = asyncio.create_task(startup.live(oms))
     run = Running(oms, used, task, client, market)
     try:
         await run.price("AAPL", "100")

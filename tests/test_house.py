@@ -192,10 +192,6 @@ def test_market_channels_are_spelled_in_one_place() -> None:
     assert not found
 
 
-# Deleted with the last of them, and with `_BOTH` in bus/client.py, which is there for them alone.
-STILL_WITH_REDIS_PY = ("oms/desk.py", "oms/parts.py", "oms/registry.py", "oms/service.py", "oms/startup.py")
-
-
 def test_redis_py_stays_in_the_bus() -> None:
     """Its errors are made ours at the edge, once: `except ServerAway`, wherever waiting is the cure."""
     found = [
@@ -206,8 +202,7 @@ def test_redis_py_stays_in_the_bus() -> None:
         if (isinstance(node, ast.Import) and any(one.name.split(".")[0] == "redis" for one in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "redis")
     ]
-    assert tuple(found) == STILL_WITH_REDIS_PY
-    assert found or "_BOTH" not in (ROOT / "bus/client.py").read_text()
+    assert not found
 
 
 def test_imports_keep_their_directions() -> None:

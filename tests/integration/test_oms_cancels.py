@@ -1,6 +1,6 @@
 """Cancels asked for again and again cost the broker one request at a time."""
 
-import threading
+import asyncio
 
 from fakes import FakeBroker
 from ordering import ACCOUNT, limit_order, running, trading
@@ -15,13 +15,13 @@ class Busy(FakeBroker):
     def __init__(self) -> None:
         super().__init__()
         self.asked = 0
-        self.answer = threading.Event()
+        self.answer = asyncio.Event()
 
-    def cancel(self, broker_order_id: str) -> None:
+    async def cancel(self, broker_order_id: str) -> None:
         """Count, wait, cancel."""
         self.asked += 1
-        self.answer.wait(10)
-        super().cancel(broker_order_id)
+        await self.answer.wait()
+        await super().cancel(broker_order_id)
 
 
 async def test_cancels_of_one_order_share_one_request(md_url: str, orders_url: str) -> None:
@@ -31,8 +31,9 @@ async def test_cancels_of_one_order_share_one_request(md_url: str, orders_url: s
         await algo.told(order_id, "OrderSent")
         for _ in range(20):
             await algo.cancel(order_id)
-        counts = oms.oms.parts.records.counts
-        await until(lambda: counts["cancel_requests"] == 20 and broker.asked > 0, "the cancels to be read")
+        await until(
+            lambda: oms.counts["cancel_requests"] == 20 and broker.asked > 0, "the cancels to be read"
+        )
         broker.answer.set()
 
         async def acknowledged() -> bool:

@@ -1,6 +1,6 @@
 """What happened at the broker while its stream was away is booked, however long it was and whatever died."""
 
-import threading
+import asyncio
 import time
 from typing import Any
 
@@ -9,7 +9,7 @@ from ordering import ACCOUNT, limit_order, market_order, running, trading
 from waiting import until
 
 from bus import streams
-from oms.broker import BeforeSend, BrokerOrder
+from oms.broker import MaySend, OrdersPage, OrdersQuery, Outcome
 from oms.risk import Approved
 
 MINUTE_MS = 60_000
@@ -22,10 +22,11 @@ class Asked(FakeBroker):
         super().__init__()
         self.since_ns: list[int] = []
 
-    def recent_orders(self, since_ns: int) -> list[BrokerOrder]:
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
         """All, once it is there."""
-        found = super().recent_orders(since_ns)
-        self.since_ns.append(since_ns)
+        found = await super().orders_page(query)
+        if query.after_ns is not None:
+            self.since_ns.append(query.after_ns)
         return found
 
 
@@ -34,13 +35,13 @@ class Slow(FakeBroker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answer = threading.Event()
+        self.answer = asyncio.Event()
 
-    def submit(self, approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Take it now, answer later."""
-        order = super().submit(approved, before_send)
-        self.answer.wait(10)
-        return order
+        outcome = await super().submit(approved, may_send)
+        await self.answer.wait()
+        return outcome
 
 
 async def heard(client: Any, minutes_ago: int, kind: str) -> None:
@@ -57,7 +58,7 @@ async def test_a_long_break_is_caught_up_with_from_its_beginning(md_url: str, or
     broker = Asked()
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         await heard(oms.client, 30, "Connected")
-        await until(lambda: len(broker.since_ns) >= 3 and oms.oms.parts.service.state == "ready", "level")
+        await until(lambda: len(broker.since_ns) >= 3 and oms.oms.service.state == "ready", "level")
         await heard(oms.client, 20, "Disconnected")
         # Orders go on while the stream is away, and with them the journal.
         await algo.told(await algo.order(1, limit_order("99", "10")), "OrderSent")
@@ -71,21 +72,16 @@ async def test_a_break_that_was_not_caught_up_with_is_remembered(md_url: str, or
     broker = Asked()
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         await heard(oms.client, 30, "Connected")
-        await until(lambda: len(broker.since_ns) >= 3 and oms.oms.parts.service.state == "ready", "level")
+        await until(lambda: len(broker.since_ns) >= 3 and oms.oms.service.state == "ready", "level")
         await algo.told(await algo.order(1, limit_order("99", "10")), "OrderSent")
         broker.away = True
         await heard(oms.client, 0, "Connected")
-        await until(lambda: "not known" in oms.oms.parts.service.state, "the broker to be away")
+        await until(lambda: "not known" in oms.oms.service.state, "the broker to be away")
         await oms.stop()
         broker.away = False
         async with running(md_url, orders_url, broker) as again:
             assert broker.since_ns[-1] <= _minutes_ago_ms(29) * 1_000_000
-            stream = streams.account(ACCOUNT)
-
-            async def acknowledged() -> bool:
-                return bool((await again.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0)
-
-            await until(acknowledged, "the break to be settled")
+            await until(again.account_acknowledged, "the break to be acknowledged")
 
 
 async def test_an_order_under_way_during_a_break_loses_no_fill(md_url: str, orders_url: str) -> None:
@@ -96,8 +92,8 @@ async def test_an_order_under_way_during_a_break_loses_no_fill(md_url: str, orde
         # Filled while nobody listens; the stream is back before the order's answer comes.
         broker.fill(order_id, "10", "100")
         await heard(oms.client, 0, "Connected")
-        await until(lambda: oms.oms.parts.service.state != "ready", "the break to be seen")
-        await until(lambda: not oms.oms.parts.behind.is_set(), "catching up to begin")
+        await until(lambda: oms.oms.service.state != "ready", "the break to be seen")
+        await until(lambda: oms.oms.engine.observed.catching_up is not None, "catching up to begin")
         broker.answer.set()
         await algo.told(order_id, "OrderFilled")
         assert oms.book.position("AAPL", "alpha") == 10

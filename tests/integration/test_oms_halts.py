@@ -82,11 +82,11 @@ async def test_a_halt_between_approval_and_sending_stops_the_order(md_url: str, 
 async def test_a_lost_halt_state_closes_the_way(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         await oms.client.delete(streams.HALT)
-        await until(lambda: not oms.oms.parts.halts.state.known, "the loss to be seen")
+        await until(lambda: not oms.oms.halts.state.known, "the loss to be seen")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert [reason.code for reason in refused.reasons] == ["halt_unknown"]
         await oms.resume("all")
-        await until(lambda: oms.oms.parts.halts.state.known, "the state after a resume")
+        await until(lambda: oms.oms.halts.state.known, "the state after a resume")
         await algo.told(await algo.order(2, market_order("10")), "OrderSent")
 
 
@@ -122,7 +122,7 @@ async def test_an_oms_whose_lease_may_have_run_out_takes_no_requests(
     """What it took would be pending at the member that it shares with its successor, and read by nobody."""
     monkeypatch.setattr(Lease, "renewal_s", 3600.0)
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
-        oms.oms.parts.lease._valid_until_ns = 0
+        oms.oms.lease.lease._valid_until_ns = 0
         await until(oms.task.done, "the OMS to end")
         with pytest.raises(Fenced):
             oms.task.result()
@@ -139,9 +139,9 @@ async def test_a_paused_oms_cannot_write_when_it_wakes(md_url: str, orders_url: 
         broker.gate.clear()
         order_id = await algo.order(1, market_order("10"))
         await algo.told(order_id, "OrderApproved")
-        oms.oms.parts.lease._valid_until_ns = 0
+        oms.oms.lease.lease._valid_until_ns = 0
         await oms.client.delete(streams.oms_lease(ACCOUNT))
-        quick = {"oms_send_timeout_s": 0.1, "oms_settle_s": 0.1}
+        quick = {"oms_send_timeout_s": 0.1, "oms_doubt_s": 0.1}
         async with running(md_url, orders_url, successor, **quick) as second:
             broker.gate.set()
             await until(oms.task.done, "the first OMS to end")
@@ -181,7 +181,7 @@ async def test_until_the_broker_answers_nothing_is_taken(md_url: str, orders_url
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         broker.away = True
         await oms.fact(b'{"epoch": 2}', "Connected")
-        await until(lambda: "broker" in oms.oms.parts.desk.why_not_ready, "the OMS to fall behind")
+        await until(lambda: "broker" in oms.oms.service.state, "the OMS to fall behind")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert [reason.code for reason in refused.reasons] == ["not_ready"]
         broker.away = False

@@ -12,12 +12,14 @@ from own_server import own_server
 from proxy import Proxy
 
 from bus import streams
+from bus.clock import ManualClock, SystemClock
+from bus.codec import UnknownMessage
 from bus.connection import connect
 from bus.consume import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.order_messages import EntryDeadLettered, Registered
-from oms.journal import Entry, Journal, JournalMoved
+from oms.journal import Journal, JournalMoved
 
 
 def registered(number: int) -> Registered:
@@ -31,7 +33,7 @@ async def writing(url: str, direct_url: str) -> AsyncIterator[tuple[Journal, Lea
     client = connect(direct_url, name="test")
     lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
     assert await lease.acquire()
-    journal = Journal(url, lease, ACCOUNT)
+    journal = Journal(url, lease, ACCOUNT, SystemClock())
     task = asyncio.create_task(journal.run())
     try:
         yield journal, lease, task
@@ -53,19 +55,19 @@ async def written(url: str, stream: str = "") -> list[int]:
 @pytest.mark.parametrize("loss", ["reply", "request"])
 async def test_a_batch_is_written_once_whatever_is_lost(orders_url: str, loss: str) -> None:
     async with Proxy(orders_url) as proxy, writing(proxy.url, orders_url) as (journal, _, _):
-        await journal.commit([journal.entry(registered(1))])
+        await journal.commit([registered(1)])
         lose = proxy.lose_reply if loss == "reply" else proxy.lose_request
         for number in (2, 3):
             lose(b"EVALSHA")
-            await journal.commit([journal.entry(registered(number)), Entry(registered(number + 10))])
-        await journal.commit([journal.entry(registered(4))])
+            await journal.commit([registered(number), registered(number + 10)])
+        await journal.commit([registered(4)])
         assert await written(orders_url) == [1, 2, 12, 3, 13, 4]
         assert await written(orders_url, streams.events(ACCOUNT, "algo-2")) == [2]
 
 
 async def test_what_is_handed_in_together_is_written_in_that_order(orders_url: str) -> None:
     async with writing(orders_url, orders_url) as (journal, _, _):
-        handed_in = [journal.commit([journal.entry(registered(number))]) for number in range(700)]
+        handed_in = [journal.commit([registered(number)]) for number in range(700)]
         await asyncio.gather(*handed_in)
         assert await written(orders_url) == list(range(700))
         assert journal.commits < 20
@@ -80,7 +82,7 @@ async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> Non
     async with writing(orders_url, orders_url) as (journal, _, _):
         acknowledged = [Delivery(stream, id_, {}) for id_ in ids[:2]]
         kept = EntryDeadLettered(stream=stream, entry_id=ids[0], error="e", payload="p", at_ns=NOW_NS)
-        await journal.commit([Entry(kept, streams.orders_dead(ACCOUNT))], acknowledged)
+        await journal.commit([kept], acknowledged)
         assert (await client.xpending(stream, streams.GROUP_OMS))["pending"] == 1
         assert await client.xlen(streams.orders_dead(ACCOUNT)) == 1
         await journal.commit([], [Delivery(stream, ids[2], {})])
@@ -91,11 +93,11 @@ async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> Non
 
 async def test_without_the_lease_nothing_is_written(orders_url: str) -> None:
     async with writing(orders_url, orders_url) as (journal, lease, task):
-        await journal.commit([Entry(registered(1))])
+        await journal.commit([registered(1)])
         await lease.release()
         lease.value = "1:oms"
         with pytest.raises(Fenced):
-            await journal.commit([Entry(registered(2))])
+            await journal.commit([registered(2)])
         with pytest.raises(Fenced):
             await task
         assert await written(orders_url) == [1]
@@ -103,14 +105,14 @@ async def test_without_the_lease_nothing_is_written(orders_url: str) -> None:
 
 async def test_a_journal_that_somebody_else_wrote_to_is_not_written(orders_url: str) -> None:
     async with writing(orders_url, orders_url) as (journal, _, task):
-        await journal.commit([Entry(registered(1))])
+        await journal.commit([registered(1)])
         client = connect(orders_url, name="test")
         kind, version, data = EVENT_CODEC.encode(registered(9))
         entry = {"type": kind, "version": version, "data": data, "batch": "other"}
         await client.xadd(streams.journal(ACCOUNT), entry)
         await client.aclose()
         with pytest.raises(JournalMoved):
-            await journal.commit([Entry(registered(2))])
+            await journal.commit([registered(2)])
         with pytest.raises(JournalMoved):
             await task
         assert await written(orders_url) == [1, 9]
@@ -123,7 +125,7 @@ async def test_the_fold_gives_back_what_was_written_exactly(orders_url: str) -> 
     filled = fill("x", approval.terms.quantity, "alpha", price="99.123456789")
     events = [registered(1), approval, filled]
     async with writing(orders_url, orders_url) as (journal, _, _):
-        await journal.commit([journal.entry(event) for event in events])
+        await journal.commit(events)
         again = [event async for event in journal.fold()]
         assert again == events
 
@@ -141,17 +143,51 @@ async def test_a_server_that_restarts_costs_time_and_nothing_else(md_url: str) -
             await algo.told(second, "OrderSent")
             assert broker.sent == [first, second]
             kinds = [type(event).__name__ for event in await oms.journal()]
-            assert kinds == ["Registered", *["OrderApproved", "OrderSent"] * 2]
+            assert kinds == ["LimitsChanged", "HaltsRead", "Registered", *["OrderApproved", "OrderSent"] * 2]
 
 
 async def test_what_cannot_be_read_is_named_with_what_to_do(orders_url: str) -> None:
     client = connect(orders_url, name="test")
     stream = streams.journal(ACCOUNT)
-    entry_id = (await client.xadd(stream, {"type": "OrderShipped", "version": "9", "data": "{}"})).decode()
-    journal = Journal(orders_url, Lease(client, "lease", "oms"), ACCOUNT)
+    entry_id = (await client.xadd(stream, {"type": "OrderSent", "version": "1", "data": "{}"})).decode()
+    journal = Journal(orders_url, Lease(client, "lease", "oms"), ACCOUNT, SystemClock())
     try:
-        with pytest.raises(Unreadable, match=f"{entry_id}: .*OrderShipped.*take that entry out"):
+        with pytest.raises(Unreadable, match=f"{entry_id}: OrderSent.*take that entry out"):
             [event async for event in journal.fold()]
     finally:
         await journal.close()
         await client.aclose()
+
+
+async def test_what_a_newer_version_wrote_is_kept_and_written_after(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    stream = streams.journal(ACCOUNT)
+    await client.xadd(stream, {"type": "OrderShipped", "version": "2", "data": '{"ship": "it"}'})
+    await client.aclose()
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        (event,) = [event async for event in journal.fold()]
+        assert event == UnknownMessage(wire="OrderShipped", version=2, data=b'{"ship": "it"}')
+        await journal.commit([registered(1)])
+        assert [type(event).__name__ async for event in journal.fold()] == ["UnknownMessage", "Registered"]
+
+
+async def test_ids_go_up_though_the_clock_goes_back_and_the_last_entry_is_taken_out(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    clock = ManualClock(NOW_NS)
+    lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
+    assert await lease.acquire()
+    for back_ms in (0, 1_000, 0):
+        journal = Journal(orders_url, lease, ACCOUNT, ManualClock(clock.now_ns() - back_ms * 1_000_000))
+        [event async for event in journal.fold()]
+        task = asyncio.create_task(journal.run())
+        await journal.commit([registered(1), registered(2)])
+        await journal.commit([registered(3)])
+        assert journal.assigned_id == journal.last_id
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close()
+        ids = [id_.decode() for id_, _ in await client.xrange(streams.journal(ACCOUNT))]
+        assert journal.last_id == ids[-1]
+        await client.xdel(streams.journal(ACCOUNT), ids[-1])
+    assert len(ids) == 7
+    await client.aclose()

@@ -10,9 +10,17 @@ from ordering import client_order_id, frame, limit_order, market_order, running,
 from waiting import until
 
 from oms.book import Book
-from oms.broker import BrokerOrder
+from oms.broker import Accepted, BrokerOrder, OrdersPage, OrdersQuery
+from oms.risk import Approved
 
-QUICK = {"oms_send_timeout_s": 0.1, "oms_settle_s": 0.1}
+QUICK = {"oms_send_timeout_s": 0.1, "oms_doubt_s": 0.1}
+
+
+async def taken(broker: FakeBroker, order: Approved) -> BrokerOrder:
+    """An order that the broker has, whoever sent it."""
+    outcome = await broker.submit(order, lambda: None)
+    assert isinstance(outcome, Accepted)
+    return outcome.order
 
 
 async def test_an_order_whose_answer_was_lost_is_found(md_url: str, orders_url: str) -> None:
@@ -34,11 +42,11 @@ async def test_an_order_that_never_arrived_is_given_up_and_watched(md_url: str, 
         assert (refused.by, refused.reasons[0].code) == ("oms", "never_sent")
         assert broker.sent == [order_id]
         assert oms.book.open_count() == 0
-        # It appears after all: it is cancelled, and the algorithm hears of it.
-        late = broker.submit(approved(terms("10", type="limit", limit_price=Decimal(99)), 1), lambda: None)
+        # It appears after all: it is canceled, and the algorithm hears of it.
+        late = await taken(broker, approved(terms("10", type="limit", limit_price=Decimal(99)), 1))
         broker.orders[order_id] = late
         await oms.fact(frame(late, "new").replace(late.client_order_id.encode(), order_id.encode()))
-        await until(lambda: broker.cancelled == [late.id], "the stray to be cancelled")
+        await until(lambda: broker.cancelled == [late.id], "it to be canceled")
         assert (await algo.told(order_id, "OrderUpdated")).status == "new"
         assert not oms.book.orders[order_id].open
 
@@ -57,7 +65,7 @@ async def test_fills_that_were_missed_are_booked_once(md_url: str, orders_url: s
         # The updates themselves arrive late, and out of order: they are known already.
         await oms.fact(frame(whole, "fill", execution_id="e2", qty="6", price="99"))
         await oms.fact(frame(partly, "partial_fill", execution_id="e1", qty="4", price="98"))
-        other = broker.submit(approved(terms("1"), 9), lambda: None)
+        other = await taken(broker, approved(terms("1"), 9))
         filled = broker.fill(other.client_order_id, "1", "100")
         await oms.fact(frame(filled, "fill", execution_id="e3", qty="1", price="100"))
         await until(lambda: oms.book.position("AAPL") == 11, "the last update to be read")
@@ -83,7 +91,7 @@ async def test_an_order_of_ours_that_the_journal_lacks_is_adopted(md_url: str, o
     broker = FakeBroker()
     async with running(md_url, orders_url, broker):
         pass
-    mine = broker.submit(approved(terms("5", type="limit", limit_price=Decimal(90)), "lost"), lambda: None)
+    mine = await taken(broker, approved(terms("5", type="limit", limit_price=Decimal(90)), "lost"))
     async with running(md_url, orders_url, broker) as oms:
         order = oms.book.orders[mine.client_order_id]
         assert (order.algorithm, order.open, order.broker_order_id) == ("alpha", True, mine.id)
@@ -126,15 +134,14 @@ async def test_the_same_request_after_a_restart_is_the_same_order(md_url: str, o
 
 async def test_trades_from_before_the_first_start_are_counted_once(md_url: str, orders_url: str) -> None:
     broker = FakeBroker()
-    earlier = broker.submit(approved(terms("50"), "earlier"), lambda: None)
+    earlier = await taken(broker, approved(terms("50"), "earlier"))
     by_hand = replace(broker.fill(earlier.client_order_id, "50", "90"), client_order_id="by-hand")
     broker.orders = {"by-hand": by_hand}
     broker.held["AAPL"] = Decimal(70)
     async with running(md_url, orders_url, broker) as oms:
         assert oms.book.position("AAPL", "external") == 70
         await oms.fact(b'{"epoch": 2}', "Connected")
-        await until(lambda: oms.oms.parts.desk.why_not_ready != "", "the OMS to fall behind")
-        await oms.ready()
+        await until(oms.account_acknowledged, "the break to be caught up with")
         assert oms.book.position("AAPL", "external") == 70
 
 
@@ -142,13 +149,14 @@ async def test_history_of_a_flat_account_stays_history(md_url: str, orders_url: 
     broker = FakeBroker()
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         asked: list[int] = []
-        whole = broker.recent_orders
+        page = broker.orders_page
 
-        def recent_orders(since_ns: int) -> list[BrokerOrder]:
-            asked.append(since_ns)
-            return whole(since_ns)
+        async def orders_page(query: OrdersQuery) -> OrdersPage:
+            if query.after_ns is not None:
+                asked.append(query.after_ns)
+            return await page(query)
 
-        broker.recent_orders = recent_orders  # type: ignore[method-assign]
+        broker.orders_page = orders_page  # type: ignore[method-assign]
         await oms.fact(b'{"epoch": 2}', "Connected")
         await until(lambda: bool(asked), "the broker to be asked")
         await oms.ready()

@@ -1,5 +1,6 @@
 """The OMS between real servers and a broker in memory: requests, outcomes, facts."""
 
+import json
 import time
 from decimal import Decimal
 
@@ -33,7 +34,12 @@ async def test_an_order_is_approved_sent_and_filled(md_url: str, orders_url: str
         assert oms.book.position("AAPL", "alpha") == 10
         kinds = [type(event).__name__ for event in await algo.events(order_id)]
         assert kinds == ["OrderApproved", "OrderSent", "OrderFilled"]
-        assert [type(event).__name__ for event in await oms.journal()] == ["Registered", *kinds]
+        assert [type(event).__name__ for event in await oms.journal()] == [
+            "LimitsChanged",
+            "HaltsRead",
+            "Registered",
+            *kinds,
+        ]
 
 
 async def test_a_refusal_says_every_reason(md_url: str, orders_url: str) -> None:
@@ -78,15 +84,15 @@ async def test_the_same_request_twice_is_one_order(md_url: str, orders_url: str)
 
 async def test_a_lost_group_brings_no_request_back(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
-        requests = oms.oms.parts.requests
+        requests = oms.oms.requests
         for number in range(5):
             await algo.told(await algo.order(number, limit_order("99")), "OrderSent")
         await until(lambda: not requests._to_acknowledge, "the last acknowledgement")
         await oms.client.xgroup_destroy(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
         await until(lambda: requests.recreated == 1, "the group to be made again")
         await algo.told(await algo.order(5, limit_order("99")), "OrderSent")
-        assert oms.oms.parts.records.counts["duplicates"] == 0
-        assert oms.oms.parts.records.counts["requests"] == 6
+        assert oms.counts["duplicates"] == 0
+        assert oms.counts["requests"] == 6
 
 
 async def test_the_same_id_with_other_terms_is_a_conflict(md_url: str, orders_url: str) -> None:
@@ -139,16 +145,16 @@ async def test_an_unreadable_request_is_kept_and_stops_nothing(md_url: str, orde
         )
         await algo.told(await algo.order(1, market_order("10")), "OrderSent")
         ((_, fields),) = await oms.client.xrange(streams.orders_dead(ACCOUNT))
-        assert fields[b"type"] == b"EntryDeadLettered"
-        assert b"lots" in fields[b"data"]
+        assert fields[b"stream"] == stream.encode()
+        assert json.loads(fields[b"payload"])["data"] == '{"quantity": "lots"}'
         assert (await oms.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0
-        assert oms.oms.parts.halts.state.scopes == {}
+        assert oms.oms.halts.state.scopes == {}
 
 
 async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         await oms.fact(b'{"stream": "trade_updates", "data": {"event": "fill"}}')
-        await until(lambda: f"account:{ACCOUNT}" in oms.oms.parts.halts.state.scopes, "the account's halt")
+        await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert "halted" in [reason.code for reason in refused.reasons]
         assert any(type(event).__name__ == "EntryDeadLettered" for event in await oms.journal())
@@ -160,8 +166,8 @@ async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(
     async with running(md_url, orders_url) as oms:
         fields = {"type": "TradeUpdate", "version": "1", "data": b"{}", "r": "soon"}
         await oms.client.xadd(streams.account(ACCOUNT), fields)
-        await until(lambda: oms.oms.parts.records.counts["dead"] == 1, "the fact to be kept")
-        await until(lambda: f"account:{ACCOUNT}" in oms.oms.parts.halts.state.scopes, "the account's halt")
+        await until(lambda: oms.counts["dead"] == 1, "the fact to be kept")
+        await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
 
 
 async def test_a_brokers_refusal_reaches_the_algorithm(md_url: str, orders_url: str) -> None:
@@ -237,17 +243,17 @@ async def test_cancels_of_what_cannot_be_cancelled_are_refused(md_url: str, orde
 
 async def test_a_cancel_overtakes_an_order_that_still_waits(md_url: str, orders_url: str) -> None:
     broker = FakeBroker()
-    async with running(md_url, orders_url, broker, oms_threads=2) as oms, trading(orders_url) as algo:
+    async with running(md_url, orders_url, broker, oms_connections=1) as oms, trading(orders_url) as algo:
         broker.gate.clear()
         first = await algo.order(1, limit_order("99"))
         second = await algo.order(2, limit_order("99"))
-        await until(lambda: oms.oms.parts.sender.waiting == 1, "the second order to wait for a thread")
+        await until(lambda: oms.oms.sender.waiting == 1, "the second order to wait its turn")
         await algo.cancel(second)
         refused = await algo.told(second, "OrderRefused")
-        assert (refused.by, refused.reasons[0].code) == ("oms", "cancelled")
+        assert (refused.by, refused.reasons[0].code) == ("oms", "canceled")
         await algo.cancel(first)
         broker.gate.set()
-        await until(lambda: broker.cancelled == [f"broker-{first}"], "the first to be cancelled once sent")
+        await until(lambda: broker.cancelled == [f"broker-{first}"], "the first to be canceled once sent")
         assert broker.sent == [first]
 
 

@@ -11,8 +11,8 @@ from bus.order_messages import OrderTerms
 from oms.alpaca_orders import new_order
 from oms.amounts import NINTH_PLACE, is_amount, text, times
 from oms.checks import CHECKS
-from oms.preconditions import Price
 from oms.limits import parse
+from oms.preconditions import Price
 from oms.risk import Approved, reserve_price
 
 prices = st.decimals(min_value="0.0001", max_value="99999", places=4)

@@ -1,4 +1,4 @@
-"""The engine, driven through anything in any order: its state is the fold of its journal, and nothing is sent twice."""
+"""The engine, driven through anything in any order: its state is the fold of its journal, always."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -242,7 +242,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(kill=st.booleans())
     def restart(self, kill: bool) -> None:
-        """The process stops or dies, and another folds the journal; what was under way is never sent again."""
+        """The process stops or dies, and another folds the journal; nothing is sent again."""
         if not kill:
             self.take(Stopping())
         before = self.run.engine.digest()

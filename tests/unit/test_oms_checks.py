@@ -9,9 +9,9 @@ from judging import LEASE, LIMITS, NOW_NS, Day, fill, halted, name, replace_requ
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import OrderSent, OrderTerms
-from oms.preconditions import Price
 from oms.limits import parse
 from oms.observed import STARTING
+from oms.preconditions import Price
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000

@@ -1,4 +1,4 @@
-"""What was answered before is not answered again, an id stands for one order only, and each decision is told."""
+"""What was answered before is not answered again, an id stands for one order, each decision is told."""
 
 from decimal import Decimal
 from typing import Any
