@@ -10,6 +10,10 @@ from bus.order_messages import (
     CancelRefused,
     CancelRequest,
     EntryDeadLettered,
+    FillAbsorbed,
+    HaltsRead,
+    LeaseRetired,
+    LimitsChanged,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -59,6 +63,12 @@ def _filled(event: OrderFilled) -> str:
     return f"{event.algorithm}: {verb} {number(event.quantity)} {event.symbol} at {number(event.price)}{part}"
 
 
+def _halts(message: HaltsRead) -> str:
+    if not message.known:
+        return "halt state: unknown"
+    return f"halt state: {', '.join(message.scopes) or 'nothing is halted'}"
+
+
 def _control(verb: str) -> Callable[[Any], str]:
     return lambda message: f"{verb} {message.scope}: {message.reason} (by {message.by})"
 
@@ -93,7 +103,13 @@ _SENTENCES: dict[type[Any], Callable[[Any], str]] = {
     OrderUncertain: lambda m: f"{m.algorithm}: uncertain {short(m.client_order_id)}, {m.why}",
     OrderUpdated: lambda m: f"{m.algorithm}: {m.symbol} {short(m.client_order_id)} is {m.status} ({m.event})",
     OrderFilled: _filled,
-    CancelRefused: lambda m: f"{m.algorithm}: not cancelled {short(m.client_order_id)}, {m.reason.message}",
+    CancelRefused: lambda m: f"{m.algorithm}: not canceled {short(m.client_order_id)}, {m.reason.message}",
+    FillAbsorbed: lambda m: (
+        f"{m.algorithm}: heard late of {number(m.quantity)} of {short(m.client_order_id)}, booked already"
+    ),
+    LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
+    LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
+    HaltsRead: lambda m: _halts(m),
     EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
     Halt: _control("HALT"),
     ReduceOnly: _control("REDUCE ONLY"),

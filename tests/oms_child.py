@@ -9,13 +9,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from bus.consume import Delivery
+from bus.codec import Message
 from bus.order_messages import OrderApproved
 from oms.__main__ import alpaca, start
-from oms.broker import BeforeSend, Broker, BrokerOrder
-from oms.journal import Entry, Journal
+from oms.broker import Broker, MaySend, Outcome
+from oms.journal import Journal, Read
 from oms.risk import Approved
 from oms.settings import OmsSettings
 
@@ -35,25 +35,22 @@ def _reached(point: str) -> None:
 class DyingJournal(Journal):
     """Dies before it writes an approval."""
 
-    def commit(
-        self, entries: Iterable[Entry], acknowledged: Iterable[Delivery] = ()
-    ) -> "asyncio.Future[None]":
+    def commit(self, events: Sequence[Message], acknowledged: Sequence[Read] = ()) -> "asyncio.Future[None]":
         """As the journal does, unless it dies first."""
-        entries = list(entries)
-        if any(isinstance(entry.event, OrderApproved) for entry in entries):
+        if any(isinstance(event, OrderApproved) for event in events):
             _reached("before_journal")
-        return super().commit(entries, acknowledged)
+        return super().commit(events, acknowledged)
 
 
 def _dying(settings: OmsSettings) -> Broker:
     broker = alpaca(settings)
     send = broker.submit
 
-    def submit(approved: Approved, before_send: BeforeSend) -> BrokerOrder:
+    async def submit(approved: Approved, may_send: MaySend) -> Outcome:
         _reached("before_send")
-        order = send(approved, before_send)
+        outcome = await send(approved, may_send)
         _reached("after_send")
-        return order
+        return outcome
 
     broker.submit = submit  # type: ignore[method-assign]
     return broker

@@ -43,7 +43,7 @@ def processes(simulator: Simulator, md_url: str, orders_url: str) -> Iterator[St
         "ORDERS_REDIS_URL": orders_url,
         **simulator.environment,
         "BACKBONE_OMS_SEND_TIMEOUT_S": "0.5",
-        "BACKBONE_OMS_SETTLE_S": "0.5",
+        "BACKBONE_OMS_DOUBT_S": "0.5",
         "BACKBONE_OMS_REQUESTS_PER_MINUTE": "60000",
     }
     started: list[subprocess.Popen[bytes]] = []

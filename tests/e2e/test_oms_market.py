@@ -12,6 +12,7 @@ from simulator import Simulator
 from waiting import until
 
 from bus import streams
+from bus.clock import SystemClock
 from oms.alpaca_broker import AlpacaBroker
 
 
@@ -45,7 +46,7 @@ def paid(simulator: Simulator) -> Decimal:
 async def test_the_book_agrees_with_the_ledger(
     simulator: Simulator, md_url: str, orders_url: str, fault: str | None
 ) -> None:
-    broker = AlpacaBroker(simulator.key, simulator.secret, url=simulator.trading_url)
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
     if fault is not None:
         simulator.fault(fault)
     async with (
@@ -92,7 +93,7 @@ async def _ended(algo: Trader, ids: list[str]) -> bool:
 async def test_a_stream_that_breaks_is_caught_up_with(
     simulator: Simulator, md_url: str, orders_url: str
 ) -> None:
-    broker = AlpacaBroker(simulator.key, simulator.secret, url=simulator.trading_url)
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
     async with (
         ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
         ingest.wanting("alpha", trades=["AAPL", "MSFT"]),

@@ -33,6 +33,10 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return st.lists(values_of(typing.get_args(kind)[0]), max_size=3).map(tuple)
+    if typing.get_origin(kind) is dict:
+        return st.dictionaries(*(values_of(argument) for argument in typing.get_args(kind)), max_size=3)
+    if kind is Any:
+        return TEXT | st.booleans() | st.lists(TEXT, max_size=2)
     if arguments := typing.get_args(kind):
         return st.one_of(*(values_of(argument) for argument in arguments))
     if isinstance(kind, type) and issubclass(kind, Message):

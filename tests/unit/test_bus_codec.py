@@ -87,7 +87,7 @@ def test_every_message_is_in_its_family() -> None:
         (
             EVENTS,
             "Registered OrderApproved OrderRefused OrderSent OrderUncertain OrderUpdated OrderFilled "
-            "CancelRefused EntryDeadLettered",
+            "FillAbsorbed CancelRefused EntryDeadLettered LeaseRetired LimitsChanged HaltsRead",
         ),
         (CONTROL_MESSAGES, "Halt ReduceOnly Resume Shutdown"),
     ):
