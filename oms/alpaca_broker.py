@@ -38,7 +38,8 @@ from oms.broker import (
     Refused,
     Unknown,
 )
-from oms.http_client import Answer, HttpClient
+from oms.http_client import HttpClient
+from oms.http_connection import Answer
 from oms.risk import Approved
 
 PAPER_URL = "https://paper-api.alpaca.markets"

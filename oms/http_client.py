@@ -1,40 +1,30 @@
 """One HTTP request and its answer within one deadline; nothing is repeated, no stale connection is used."""
 
 import asyncio
+import ssl
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
-import httpcore
+import h11
 
 from bus.errors import InvalidInput
 from oms.broker import BrokerUnreachable, OutcomeUnknown
+from oms.http_connection import Answer, Connection, ConnectionBroke
 
 # A connection that was idle longer is closed, not used: load balancers close idle connections after seconds
 # to minutes, and a request that meets their close on its way has an unknown outcome. Opening another costs
 # two or three round trips, an order whose outcome is unknown costs a look-up and the algorithm's patience.
 REUSE_WITHIN_S = 4.0
 
-# What httpcore's documented trace tells: a connection was opened, though not yet encrypted; and, with the
-# connection open and this request's own, that the first byte follows.
-_OPENED = "connection.connect_tcp.complete"
-_BEFORE_FIRST_BYTE = "http11.send_request_headers.started"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer; the names of `headers` are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_PORTS = {"http": 80, "https": 443}
 
 
 class HttpClient:
     """Requests to one server over HTTP/1.1 with keep-alive; as many connections as there are requests.
 
-    `headers` go with every request and are never shown. Raises InvalidInput for a `url` that is none.
+    `headers` go with every request and are never shown. Raises InvalidInput for a `url` that is none. What
+    changes in it: which connections are open, which of them are idle since when, and that it was closed.
     """
 
     def __init__(
@@ -45,57 +35,52 @@ class HttpClient:
         timeout_s: float,
         reuse_within_s: float = REUSE_WITHIN_S,
     ) -> None:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-        if scheme not in ("http", "https") or not host:
+        parts = urlsplit(url)
+        if not url.isascii() or parts.scheme not in _PORTS or not parts.hostname:
             raise InvalidInput(f"trading_url: {url!r} is not an address such as https://api.alpaca.markets")
-        self._url = url.rstrip("/")
-        self._headers = [*headers.items(), ("User-Agent", "alpaca-backbone")]
+        self._url = url
+        self._host, self._port = parts.hostname, parts.port or _PORTS[parts.scheme]
+        self._path = parts.path.rstrip("/")
+        # Made once: reading the certificates takes tens of milliseconds of CPU.
+        self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
+        self._headers = [("Host", parts.netloc.rpartition("@")[2]), ("User-Agent", "alpaca-backbone")]
+        self._headers += headers.items()
         self._timeout_s = timeout_s
-        self._pool = httpcore.AsyncConnectionPool(
-            # Made once: reading the certificates takes tens of milliseconds of CPU.
-            ssl_context=httpcore.default_ssl_context() if scheme == "https" else None,
-            max_connections=None,
-            keepalive_expiry=reuse_within_s,
-            retries=0,
-        )
+        self._reuse_within_s = reuse_within_s
+        self._idle: deque[tuple[float, Connection]] = deque()
+        self._open: set[Connection] = set()
+        self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<HTTP client of {self._url}>"
+        return f"<HTTP client of {self._url}: {len(self._open)} connections, {len(self._idle)} of them idle>"
 
     async def request(
         self,
         method: str,
         target: str,
-        body: bytes | None = None,
+        body: bytes = b"",
         before_first_byte: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Send a request and return the whole answer, whatever its status.
 
-        `before_first_byte` is called with the connection open; what it raises is raised, and nothing is sent.
-        Raises BrokerUnreachable where nothing was sent, and OutcomeUnknown where the answer did not come
-        whole within the timeout, which covers the connection as well.
+        `before_first_byte` is called with the connection open and nothing awaited afterwards; what it raises
+        is raised, and nothing is sent. Raises BrokerUnreachable where nothing was sent, and OutcomeUnknown
+        where the answer did not come whole within the timeout, which covers the connection as well.
         """
+        head = self._head(method, target, body)
         began = False
-        opened: httpcore.AsyncNetworkStream | None = None
-
-        async def traced(event: str, told: dict[str, Any]) -> None:
-            nonlocal began, opened
-            if event == _OPENED:
-                opened = told["return_value"]
-            elif event == _BEFORE_FIRST_BYTE:
-                before_first_byte()
-                began = True
-
-        # Errors go without their cause: its text may quote headers, and they hold the keys.
         try:
             async with asyncio.timeout(self._timeout_s):
-                response = await self._pool.request(
-                    method,
-                    self._url + target,
-                    headers=self._headers,
-                    content=body,
-                    extensions={"trace": traced},
-                )
+                connection = self._reusable() or await self._connected()
+                try:
+                    connection.prepare(head, body)
+                    before_first_byte()
+                    began = True
+                    return await connection.send()
+                finally:
+                    if not began:
+                        connection.forget()
+                    self._keep(connection)
         except TimeoutError:
             if began:
                 raise OutcomeUnknown(
@@ -104,21 +89,54 @@ class HttpClient:
             raise BrokerUnreachable(
                 f"no connection to the broker within {self._timeout_s:g} s; nothing was sent"
             ) from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            if began:
-                raise OutcomeUnknown(
-                    f"the connection broke before the broker's answer was there ({type(error).__name__})"
-                ) from None
-            raise BrokerUnreachable(f"no connection to the broker; nothing was sent ({error})") from None
-        finally:
-            # httpcore forgets a connection whose handshake is cancelled, by our deadline or by our caller.
-            if opened is not None and not began:
-                await opened.aclose()
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-        }
-        return Answer(response.status, headers, response.content)
+        except ConnectionBroke as error:
+            raise OutcomeUnknown(
+                f"the connection broke before the broker's answer was there: {error}"
+            ) from None
 
     async def close(self) -> None:
-        """Close every connection; requests under way end with OutcomeUnknown."""
-        await self._pool.aclose()
+        """Close every connection; requests under way end with OutcomeUnknown, and no other is sent."""
+        self._is_closed = True
+        self._idle.clear()
+        closing = list(self._open)
+        for connection in closing:
+            connection.abort()
+        await asyncio.gather(*(connection.closed for connection in closing))
+
+    def _head(self, method: str, target: str, body: bytes) -> h11.Request:
+        headers = [*self._headers, ("Content-Length", str(len(body)))] if body else self._headers
+        return h11.Request(method=method, target=self._path + target, headers=headers)
+
+    async def _connected(self) -> Connection:
+        if self._is_closed:
+            raise BrokerUnreachable("the connections to the broker are closed; nothing was sent")
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                Connection, self._host, self._port, ssl=self._ssl
+            )
+        except OSError as error:
+            raise BrokerUnreachable(f"no connection to the broker; nothing was sent ({error})") from error
+        if self._is_closed:
+            connection.abort()
+            raise BrokerUnreachable("the connections to the broker were closed; nothing was sent")
+        self._open.add(connection)
+        connection.closed.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+    def _reusable(self) -> Connection | None:
+        """The fresh connection that was used last; those that are not fresh are closed."""
+        used_since_s = asyncio.get_running_loop().time() - self._reuse_within_s
+        while self._idle and self._idle[0][0] < used_since_s:
+            self._idle.popleft()[1].abort()
+        while self._idle:
+            _, connection = self._idle.pop()
+            if connection.is_fresh:
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        if connection.is_fresh:
+            self._idle.append((asyncio.get_running_loop().time(), connection))
+        else:
+            connection.abort()

@@ -226,7 +226,7 @@ async def test_a_page_that_ends_between_an_order_and_its_legs_loses_none(
     client._session.close()
     assert isinstance(bracket, Order)
     assert bracket.legs is not None
-    # Pages of three end between the bracket's order and its legs; no page holds less than a moment's orders.
+    # Pages of three end between the bracket's order and its legs; a page has to hold one moment's orders.
     for size in (3, 4, 5):
         paged = broker_of(simulator, page=size)
         listed = {order.id for order in await sender_of(paged).orders(OrdersQuery("all", since_ns))}
