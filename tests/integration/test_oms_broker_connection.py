@@ -213,6 +213,30 @@ async def test_no_order_is_posted_on_a_connection_that_the_broker_has_closed() -
             assert server.connections == number
 
 
+@with_loops
+async def test_a_close_that_the_loop_has_not_read_yet_is_seen_before_an_order_is_posted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        broker = AlpacaBroker(
+            "k", "s", CLOCK, url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_s=TIMEOUT_S
+        )
+        peers: list[socket.socket] = []
+
+        def answer() -> None:
+            head, _, body = peers[-1].recv(65536).partition(b"\r\n\r\n")
+            peers[-1].sendall(answer_bytes(200, Request(head, body, 0, 0).order()))
+
+        def may_send() -> None:
+            peers.append(listener.accept()[0])
+            asyncio.get_running_loop().call_soon(answer)
+
+        for _ in range(3):
+            # Nothing is accepted for an order on the connection of the one before: that would raise here.
+            assert isinstance(await broker.submit(wanted(), may_send), Accepted)
+            peers[-1].close()
+        await broker.close()
+
+
 async def test_no_request_goes_out_on_a_connection_that_was_idle_for_long() -> None:
     async with RawServer(answering(200, {})) as server:
         client = HttpClient(server.url, {}, timeout_s=TIMEOUT_S, reuse_within_s=0.2)
