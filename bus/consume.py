@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
+from bus.entry_position import entry_position
 from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
+from bus.group_bookkeeping import GroupBookkeeping
 from bus.link import Link
 from bus.streams import MEMBER
 from bus.wire import Reply, Sent, Wire, checked, pack
@@ -40,7 +42,10 @@ class GroupReader:
 
     Every entry is delivered at least once until it is acknowledged. After a start or a broken connection the
     entries that were delivered and not acknowledged come first. A group that is gone (FLUSHDB, a deleted
-    stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it.
+    stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it, and
+    `trimmed` the pending entries whose content was gone.
+
+    What changes besides the counts: the connection, the read under way, and the bookkeeping.
     """
 
     def __init__(
@@ -66,22 +71,11 @@ class GroupReader:
         self._wire: Wire | None = None
         # For what must not wait behind a blocked read.
         self._side = Link(url, name=f"{name}-side")
-        self._streams = list(dict.fromkeys(streams))
-        # Streams whose own pending entries are still to be read, with the id read up to.
-        self._pending_from: dict[str, str] = {}
-        # What goes out with the next read, and what went out in a write whose reply has not come.
-        self._to_acknowledge: dict[str, list[str]] = {}
-        self._read_acknowledges: dict[str, list[str]] = {}
-        # By stream: the id that the group stands at, and what was delivered and not acknowledged.
-        self._position: dict[str, str] = {}
-        self._outstanding: dict[str, dict[str, None]] = {}
-        self._lost: set[str] = set()
-        # The read under way, and where in the pending entries it was to begin; empty for a read of new ones.
+        self._book = GroupBookkeeping(streams)
         self._read: Sent | None = None
-        self._reading: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"group {self._group} on {len(self._streams)} streams, {self._link}"
+        return f"group {self._group} on {len(self._book.streams)} streams, {self._link}"
 
     async def open(self) -> None:
         """Connect and make the groups that are missing; waits for a server that is away."""
@@ -106,21 +100,26 @@ class GroupReader:
             self._read = None
             return await self._understood(replies)
         except (ReplyLost, ServerUnreachable):
-            self._broken()
+            self._read = None
+            self._book.broken()
             return []
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Mark an entry as handled; it goes out with the next read."""
-        self._to_acknowledge.setdefault(delivery.stream, []).append(delivery.id)
+        self._book.mark(delivery.stream, delivery.id)
 
     def acknowledged_elsewhere(self, delivery: Delivery) -> None:
         """Forget an entry that a script of its own has acknowledged: nothing is sent for it."""
-        self._note_acknowledged({delivery.stream: [delivery.id]})
+        self._book.acknowledged({delivery.stream: (delivery.id,)})
+
+    @property
+    def unsent(self) -> int:
+        """How many entries are marked as handled and not acknowledged yet; they go with the next read."""
+        return sum(len(ids) for ids in self._book.marked.values())
 
     async def flush(self) -> None:
         """Acknowledge now what is marked, without reading; waits for a server that is away."""
-        while self._to_acknowledge:
-            marked, self._to_acknowledge = self._to_acknowledge, {}
+        while marked := self._book.take_marked():
             confirmed = False
             try:
                 wire = await self._side.opened()
@@ -131,45 +130,37 @@ class GroupReader:
                 continue
             finally:
                 if not confirmed:
-                    self._mark_again(marked)
-            self._note_acknowledged(marked)
+                    self._book.mark_again(marked)
+            self._book.acknowledged(marked)
 
     async def add(self, streams: Iterable[str]) -> None:
         """Read these streams too, from the next read on."""
         for stream in dict.fromkeys(streams):
             # The group comes first: a read that is sent meanwhile must not name a stream without one.
-            while self._wire is not None and stream not in self._streams:
+            while self._wire is not None and stream not in self._book.streams:
                 try:
                     await self._make_group(await self._side.opened(), stream)
                 except (ReplyLost, ServerUnreachable):
                     continue
                 break
-            if stream not in self._streams:
-                self._pending_from[stream] = "0"
-                self._streams.append(stream)
+            self._book.add(stream)
 
     async def remove(self, streams: Iterable[str]) -> None:
         """Stop reading these streams; their group stays."""
-        gone = set(streams)
-        self._streams = [stream for stream in self._streams if stream not in gone]
-        for stream in gone:
-            self._pending_from.pop(stream, None)
-            self._position.pop(stream, None)
-            self._outstanding.pop(stream, None)
+        self._book.remove(streams)
 
     async def lag(self) -> int:
         """Entries behind over all streams: not yet delivered, and delivered but not acknowledged.
 
         Waits for a server that is away.
         """
-        infos = [await self._asked_aside("XINFO", "GROUPS", stream) for stream in list(self._streams)]
+        infos = [await self._asked_aside("XINFO", "GROUPS", stream) for stream in list(self._book.streams)]
         groups = [self._own(info) for info in infos]
         return sum((group.get(b"lag") or 0) + group.get(b"pending", 0) for group in groups)
 
     def retry(self, delivery: Delivery) -> None:
         """Have this entry, and whatever else is pending on its stream, delivered again by the next read."""
-        if delivery.stream in self._streams:
-            self._pending_from[delivery.stream] = "0"
+        self._book.read_pending(delivery.stream)
 
     async def attempts(self, delivery: Delivery) -> int:
         """How often the server has delivered a pending entry: a count that outlives our process."""
@@ -207,44 +198,44 @@ class GroupReader:
     async def _connected(self) -> Wire:
         wire = await self._link.opened()
         if wire is not self._wire:
-            for stream in list(self._streams):
-                await self._make_group(wire, stream)
-            self._pending_from = dict.fromkeys(self._streams, "0")
+            await self._make_groups(wire)
+            self._book.connected()
             self._wire = wire
         return wire
 
+    async def _make_groups(self, wire: Wire) -> None:
+        for stream in list(self._book.streams):
+            await self._make_group(wire, stream)
+
     async def _make_group(self, wire: Wire, stream: str) -> None:
-        if stream not in self._position:
+        if stream not in self._book.position:
             await self._create(wire, stream, self._start)
             # Should the group be lost, this is what it had ("$" names a place only now).
             own = self._own(await self._asked(wire, "XINFO", "GROUPS", stream))
             if own:
+                pending: Reply = ()
                 if count := own[b"pending"]:
                     pending = await wire.call("XPENDING", stream, self._group, "-", "+", count, self._member)
-                    self._outstanding[stream] = {id_.decode(): None for id_, *_ in pending}
-                self._position[stream] = own[b"last-delivered-id"].decode()
+                position = own[b"last-delivered-id"].decode()
+                self._book.joined(stream, position, (id_.decode() for id_, *_ in pending))
             return
         if not self._own(await self._asked(wire, "XINFO", "GROUPS", stream)):
             # Remembered until it is mended, for the connection may break in between.
-            self._lost.add(stream)
-        if stream in self._lost:
+            self._book.lost.add(stream)
+        if stream in self._book.lost:
             await self._restore(wire, stream)
 
     async def _restore(self, wire: Wire, stream: str) -> None:
         """Make a lost group again where it stood, and what was not acknowledged pending again."""
         info = await self._asked(wire, "XINFO", "STREAM", stream) or [b"last-generated-id", b"0-0"]
         last = dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"].decode()
-        if numbers(last) < numbers(self._position[stream]):
-            # The stream itself is new, its ids began again: nothing in it was delivered yet.
-            self._position[stream] = "0-0"
-        await self._create(wire, stream, self._position[stream])
-        if outstanding := self._outstanding.get(stream):
+        await self._create(wire, stream, self._book.restore_at(stream, last))
+        pending: list[str] | None = None
+        if outstanding := self._book.outstanding.get(stream):
             # FORCE makes them pending though this group never delivered them.
             head = ("XCLAIM", stream, self._group, self._member, 0)
-            claimed = await wire.call(*head, *outstanding, "FORCE", "JUSTID")
-            self._outstanding[stream] = {id_.decode(): None for id_ in claimed}
-        self._pending_from[stream] = "0"
-        self._lost.discard(stream)
+            pending = [id_.decode() for id_ in await wire.call(*head, *outstanding, "FORCE", "JUSTID")]
+        self._book.restored(stream, pending)
         self.recreated += 1
         log.warning("consumer group lost, made again", group=self._group, stream=stream)
 
@@ -268,61 +259,47 @@ class GroupReader:
         """Send acknowledgements and the next read in one write; False where there is neither."""
         wire = await self._connected()
         await wire.drained()
-        packed, replies = self._packed_acknowledgements(self._to_acknowledge)
-        if self._streams:
+        packed, replies = self._packed_acknowledgements(self._book.marked)
+        if self._book.streams:
             packed += self._packed_read()
             replies += 1
         if not replies:
             return False
         self._read = wire.send(packed, replies)
-        self._read_acknowledges, self._to_acknowledge = self._to_acknowledge, {}
+        self._book.send_marked()
         return True
 
     def _packed_read(self) -> bytes:
         head = ("XREADGROUP", "GROUP", self._group, self._member, "COUNT", self._count)
-        self._reading = dict(self._pending_from)
-        if self._reading:
-            return pack(*head, "STREAMS", *self._reading, *self._reading.values())
-        block = ("BLOCK", self._block_ms, "STREAMS")
-        return pack(*head, *block, *self._streams, *([">"] * len(self._streams)))
+        if pending := self._book.begin_read():
+            return pack(*head, "STREAMS", *pending, *pending.values())
+        block, streams = ("BLOCK", self._block_ms, "STREAMS"), self._book.streams
+        return pack(*head, *block, *streams, *([">"] * len(streams)))
 
     def _packed_acknowledgements(self, ids_by_stream: dict[str, list[str]]) -> tuple[bytes, int]:
         packed = b"".join(pack("XACK", stream, self._group, *ids) for stream, ids in ids_by_stream.items())
         return packed, len(ids_by_stream)
 
-    def _note_acknowledged(self, ids_by_stream: dict[str, list[str]]) -> None:
-        for stream, ids in ids_by_stream.items():
-            outstanding = self._outstanding.get(stream, {})
-            for id_ in ids:
-                outstanding.pop(id_, None)
-
-    def _mark_again(self, ids_by_stream: dict[str, list[str]]) -> None:
-        """Acknowledgements whose reply did not come: to acknowledge twice does no harm."""
-        for stream, ids in ids_by_stream.items():
-            self._to_acknowledge[stream] = ids + self._to_acknowledge.get(stream, [])
-
     async def _understood(self, replies: list[Reply]) -> list[Delivery]:
-        acknowledged, self._read_acknowledges = self._read_acknowledges, {}
+        acknowledged = self._book.take_sent()
         count = len(acknowledged)
         for reply in replies[:count]:
             checked(reply)
-        self._note_acknowledged(acknowledged)
+        self._book.acknowledged(acknowledged)
         if len(replies) == count:
             return []
         reply = replies[-1]
         if isinstance(reply, Exception) and str(reply).startswith(("NOGROUP", "UNBLOCKED")):
-            wire = await self._connected()
-            for stream in list(self._streams):
-                await self._make_group(wire, stream)
+            await self._make_groups(await self._connected())
             return []
-        redelivered = bool(self._reading)
+        redelivered = bool(self._book.reading)
         by_stream: dict[str, list[Delivery]] = {}
         found: list[Delivery] = []
         for key, entries in checked(reply) or ():
             stream = key.decode()
             by_stream[stream] = [self._delivery(stream, entry, redelivered) for entry in entries]
             found += by_stream[stream]
-        self._note_delivered(by_stream)
+        self._book.delivered({stream: [one.id for one in got] for stream, got in by_stream.items()})
         if len(by_stream) > 1:
             # The server answers in the order of keys; what happened first comes first.
             found.sort(key=order)
@@ -335,35 +312,11 @@ class GroupReader:
             return Delivery(stream, id_.decode(), {}, redelivered, trimmed=True)
         return Delivery(stream, id_.decode(), dict(zip(values[::2], values[1::2], strict=True)), redelivered)
 
-    def _note_delivered(self, by_stream: dict[str, list[Delivery]]) -> None:
-        for stream, deliveries in by_stream.items():
-            if deliveries and stream in self._streams:
-                outstanding = self._outstanding.setdefault(stream, {})
-                for delivery in deliveries:
-                    outstanding[delivery.id] = None
-                if not self._reading:
-                    self._position[stream] = deliveries[-1].id
-        for stream, began in self._reading.items():
-            if self._pending_from.get(stream) != began:
-                continue  # Asked for anew, or removed, since the read was sent.
-            if by_stream.get(stream):
-                self._pending_from[stream] = by_stream[stream][-1].id
-            else:
-                self._pending_from.pop(stream)
-
-    def _broken(self) -> None:
-        """The connection went: what was handled is acknowledged again, what was not is read again."""
-        self._read = None
-        self._mark_again(self._read_acknowledges)
-        self._read_acknowledges = {}
-
-
-def numbers(id_: str) -> tuple[int, int]:
-    """An entry's id as numbers, which compare as the entries follow each other."""
-    milliseconds, _, sequence = id_.partition("-")
-    return int(milliseconds), int(sequence)
-
 
 def order(delivery: Delivery) -> tuple[int, int]:
-    """The sort key of an entry: its id as numbers."""
-    return numbers(delivery.id)
+    """The place of a delivery among others, by its entry's id."""
+    return entry_position(delivery.id)
+
+
+# The former name.
+numbers = entry_position
