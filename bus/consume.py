@@ -158,17 +158,6 @@ class GroupReader:
         groups = [self._own(info) for info in infos]
         return sum((group.get(b"lag") or 0) + group.get(b"pending", 0) for group in groups)
 
-    def retry(self, delivery: Delivery) -> None:
-        """Have this entry, and whatever else is pending on its stream, delivered again by the next read."""
-        self._book.read_pending(delivery.stream)
-
-    async def attempts(self, delivery: Delivery) -> int:
-        """How often the server has delivered a pending entry: a count that outlives our process."""
-        pending = await self._asked_aside(
-            "XPENDING", delivery.stream, self._group, delivery.id, delivery.id, 1
-        )
-        return int(pending[0][3]) if pending else 0
-
     async def close(self) -> None:
         """Send the acknowledgements that wait, and close the connections."""
         try:

@@ -48,11 +48,6 @@ class GroupBookkeeping:
                 known.pop(stream, None)
             self.lost.discard(stream)
 
-    def read_pending(self, stream: str) -> None:
-        """Have everything that is pending on this stream delivered again by the next read."""
-        if stream in self.streams:
-            self.pending_from[stream] = "0"
-
     def connected(self) -> None:
         """On a new connection what is pending comes first, on every stream."""
         self.pending_from = dict.fromkeys(self.streams, "0")
@@ -77,7 +72,7 @@ class GroupBookkeeping:
                     self.position[stream] = ids[-1]
         for stream, began in self.reading.items():
             if self.pending_from.get(stream) != began:
-                continue  # Asked for anew, or removed, since the read was sent.
+                continue  # Removed since the read was sent, or read again from the start.
             if found := ids_by_stream.get(stream):
                 self.pending_from[stream] = found[-1]
             else:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import orjson
 import structlog
 
 from bus.connection import Client, connect, require_servers
+from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
@@ -190,10 +190,16 @@ class Ingest:
         self.report.refresh(self.service)
         for _ in range(min(len(self.pump.kept), KEPT_AT_ONCE)):
             feed, received_ns, kept = self.pump.kept[0]
-            payload = orjson.dumps({"d": kept.payload.decode(errors="backslashreplace")})
-            entry = {"stream": f"feed:{feed}", "id": received_ns, "error": kept.reason, "payload": payload}
+            letter = dead_letter_fields(
+                stream=f"feed:{feed}",
+                entry_id=str(received_ns),
+                fields={b"d": kept.payload},
+                error=kept.reason,
+                by=self.service.process,
+                why_not_put_back=NEVER_AN_ENTRY,
+            )
             try:
-                await self._orders.xadd(DEAD, entry)
+                await self._orders.xadd(DEAD, letter)
             except (ServerAway, ServerRefused) as error:
                 log.warning("unreadable message not kept yet", error=str(error))
                 return

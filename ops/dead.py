@@ -1,12 +1,14 @@
 """`backbone dead`: look at what could not be handled, and put it back."""
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from bus.connection import Client
+    from bus.dead_letter import DeadLetter
 
 _HELP = """List what could not be handled, or put it back.
 
@@ -45,40 +47,55 @@ def put_back(
     orders: Annotated[
         bool, typer.Option("--orders", help="an entry of order traffic (orders:{...}:dead)")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
-    """Append an entry to the stream it came from, and remove it from the dead.
+    """Append an entry to the stream it came from, and remove the dead letter.
+
+    What cannot be put back is left as it is, and the reason said; `list` says it beforehand.
 
     Example: backbone dead put-back 1700000000000-0
     """
-    asyncio.run(_put_back(entry_id, orders))
+    asyncio.run(_put_back(entry_id, orders, as_json))
 
 
 async def _list(count: int, as_json: bool) -> None:
-    import dataclasses
-
+    import msgspec
     import orjson
 
-    from bus import dead, streams
+    from bus import streams
+    from bus.dead_letters import dead_letters
     from ops.orders_server import orders_server
 
     none = True
     async with orders_server("ops-dead") as (client, account):
         for name in (streams.DEAD, streams.orders_dead(account)):
-            for entry in await dead.entries(client, dead=name, count=count):
+            for letter in await dead_letters(client, kept_in=name, count=count):
                 none = False
                 if as_json:
-                    print(orjson.dumps({"in": name, **dataclasses.asdict(entry)}).decode())
+                    print(orjson.dumps({"in": name, **msgspec.structs.asdict(letter)}).decode())
                 else:
-                    print(f"{name}  {entry.id}  from {entry.stream} {entry.entry_id}: {entry.error}")
-                    print(f"    {entry.payload}")
+                    print("\n    ".join(_lines(letter, name, orders=name != streams.DEAD)))
     if none and not as_json:
         print("Nothing is dead.")
 
 
-async def _put_back(entry_id: str, orders: bool) -> None:
+def _lines(letter: "DeadLetter", name: str, *, orders: bool) -> list[str]:
+    by = f", kept by {letter.by}" if letter.by else ""
+    put_back = f"put it back with: backbone dead put-back {letter.id}{' --orders' if orders else ''}"
+    return [
+        f"{name}  {letter.id}  from {letter.stream} {letter.entry_id}: {letter.error}",
+        str(letter.payload),
+        f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(letter.kept_ns // 1_000_000_000))}{by}",
+        f"cannot be put back: {letter.why_not_put_back}" if letter.why_not_put_back else put_back,
+    ]
+
+
+async def _put_back(entry_id: str, orders: bool, as_json: bool) -> None:
     import re
 
-    from bus import dead, streams
+    import orjson
+
+    from bus import dead_letters, streams
     from bus.errors import InvalidInput
     from ops.orders_server import orders_server
 
@@ -86,24 +103,27 @@ async def _put_back(entry_id: str, orders: bool) -> None:
         raise InvalidInput(f"ID {entry_id!r}: an entry's id is two numbers, such as 1700000000000-0")
     async with orders_server("ops-dead") as (client, account):
         name = streams.orders_dead(account) if orders else streams.DEAD
-        entry = await dead.entry(client, entry_id, dead=name)
-        if entry.stream.startswith("md"):
+        letter = await dead_letters.dead_letter(client, entry_id, kept_in=name)
+        if letter.stream.startswith("md"):
             new_id = await _put_back_market_data(client, entry_id, name)
         else:
-            new_id = await dead.put_back(client, entry_id, dead=name)
-    print(f"Put back as {new_id}.")
+            new_id = await dead_letters.put_back(client, entry_id, kept_in=name)
+    if as_json:
+        print(orjson.dumps({"stream": letter.stream, "id": new_id, "was": entry_id, "in": name}).decode())
+    else:
+        print(f"Put back as {new_id}.")
 
 
 async def _put_back_market_data(client: "Client", entry_id: str, name: str) -> str:
     """Into the market-data server, where its stream is."""
-    from bus import dead
     from bus.connection import connect, require_server
+    from bus.dead_letters import put_back
     from ops.running import servers
 
     url = servers().market
     market = connect(url, name="ops-dead")
     try:
         await require_server(market, url, "MD_REDIS_URL")
-        return await dead.put_back(client, entry_id, dead=name, into=market)
+        return await put_back(client, entry_id, kept_in=name, server=market)
     finally:
         await market.aclose()

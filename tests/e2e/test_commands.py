@@ -1,6 +1,7 @@
 """Every command: help with an example, and bad input as one sentence with exit code 2."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from backbone import backbone, environment
 
 from bus.connection import connect
 from bus.consume import Delivery
-from bus.dead import bury
+from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
+from bus.dead_letters import write_dead_letter
 
 COMMANDS = (
     "demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "dead", "doctor",
@@ -140,11 +142,56 @@ def test_dead_entries_are_listed_and_put_back(orders_url: str, within: dict[str,
         (entry_id, _), *_ = client.xrange("dead")
         listed = backbone("dead", "list", within=within)
         assert "from somewhere 5-0: ValueError: odd" in listed.stdout
-        again = backbone("dead", "put-back", entry_id.decode(), within=within)
+        assert "kept by algo-odd" in listed.stdout
+        assert f"backbone dead put-back {entry_id.decode()}\n" in listed.stdout
+        again = backbone("dead", "put-back", entry_id.decode(), "--json", within=within)
         assert again.returncode == 0, again.stderr
+        said = json.loads(again.stdout)
+        assert (said["stream"], said["was"]) == ("somewhere", entry_id.decode())
+        assert client.xrange("somewhere", said["id"], said["id"])
         assert client.xlen("dead") == 0
         assert [fields[b"type"] for _, fields in client.xrange("somewhere")] == [b"Odd", b"Odd"]
     assert backbone("dead", "put-back", "9-9", within=within).returncode == 2
+
+
+def test_what_cannot_be_put_back_is_listed_with_the_reason_and_stays(
+    orders_url: str, within: dict[str, str]
+) -> None:
+    within |= {"ORDERS_REDIS_URL": orders_url}
+    letter = dead_letter_fields(
+        stream="feed:iex",
+        entry_id="1",
+        fields={b"d": b"garbage"},
+        error="not msgpack",
+        by="ingest",
+        why_not_put_back=NEVER_AN_ENTRY,
+    )
+    with redis.Redis.from_url(orders_url) as client:
+        of_feed = client.xadd("dead", letter).decode()
+        event = {
+            "stream": "orders:{paper}:requests:a",
+            "entry_id": "1-0",
+            "error": "no",
+            "payload": "data={}",
+        }
+        kept = {"type": "FactKept", "version": "1", "data": json.dumps(event)}
+        of_orders = client.xadd("orders:{paper}:dead", kept).decode()
+        listed = [
+            json.loads(line) for line in backbone("dead", "list", "--json", within=within).stdout.splitlines()
+        ]
+        assert [(one["stream"], one["by"]) for one in listed] == [
+            ("feed:iex", "ingest"),
+            ("orders:{paper}:requests:a", "oms"),
+        ]
+        shown = backbone("dead", within=within).stdout
+        for one in listed:
+            assert f"cannot be put back: {one['why_not_put_back']}" in shown
+        for words in ([of_feed], [of_orders, "--orders"]):
+            told = backbone("dead", "put-back", *words, within=within)
+            assert told.returncode == 2
+            assert "cannot be put back: " in told.stderr
+        assert (client.xlen("dead"), client.xlen("orders:{paper}:dead")) == (1, 1)
+        assert client.exists("feed:iex", "orders:{paper}:requests:a") == 0
 
 
 def test_dead_market_data_are_put_back_on_their_own_server(
@@ -172,5 +219,5 @@ def test_an_unwritable_home_leaves_no_directory_behind(within: dict[str, str], t
 async def buried(orders_url: str, delivery: Delivery) -> None:
     """Put an entry among the dead, as a consumer does."""
     client = connect(orders_url, name="test")
-    await bury(client, delivery, ValueError("odd"))
+    await write_dead_letter(client, delivery, ValueError("odd"), by="algo-odd")
     await client.aclose()

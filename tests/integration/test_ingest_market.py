@@ -281,6 +281,8 @@ async def test_what_cannot_be_understood_is_kept_in_dead(simulator, md_url, orde
         await until(kept, "the entry in dead")
         [(_, fields)] = await run.orders.xrange("dead")
         assert fields[b"stream"] == b"feed:iex"
+        assert fields[b"by"] == b"ingest"
+        assert b"never was an entry" in fields[b"why_not_put_back"]
         assert b"not msgpack" in fields[b"error"]
         assert b"garbage" in fields[b"payload"]
         assert run.ingest.feeds["stocks"].connects == 1
