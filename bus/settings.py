@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bus.connection import shown
 from bus.errors import InvalidInput
 from bus.streams import checked_name
 
@@ -105,15 +104,6 @@ def load(cls: type[SettingsType], **given: Any) -> SettingsType:
         first = error.errors(include_input=False, include_url=False)[0]
         variable = _variable(cls, str(first["loc"][0]))
         raise InvalidInput(f"{variable}: {first['msg']}") from None
-
-
-def describe(settings: BusSettings) -> dict[str, str]:
-    """The settings in force, for `doctor` and logs: server passwords and secrets left out."""
-    values: dict[str, str] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        values[name] = shown(value) if value and name.endswith("_url") else str(value)
-    return values
 
 
 def _variable(cls: type[BusSettings], field: str) -> str:

@@ -10,20 +10,6 @@ from bus.errors import InvalidInput
 
 # The market-data server.
 
-MARKET_CHANNELS = (
-    "trades",
-    "quotes",
-    "bars",
-    "updatedBars",
-    "dailyBars",
-    "statuses",
-    "lulds",
-    "corrections",
-    "cancelErrors",
-    "orderbooks",
-    "news",
-)
-
 # Eight partitions keep a reader of everything below the count at which a blocking read gets dear
 # (measured: 16 keys cost twice what one costs, 500 sixty times).
 ALL_PARTITIONS = 8

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bus.errors import InvalidInput
-from bus.settings import AlpacaSettings, BusSettings, describe, load
+from bus.settings import AlpacaSettings, BusSettings, load
 
 SECRET = "hunter2secret"
 
@@ -139,16 +139,10 @@ def test_no_secret_is_shown_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_SECRET_KEY", SECRET)
     monkeypatch.setenv("MD_REDIS_URL", f"rediss://user:{SECRET}@md:1/0?password={SECRET}")
     monkeypatch.setenv("ORDERS_REDIS_URL", f"unix:///socket?password={SECRET}")
-    monkeypatch.setenv("BACKBONE_DATA_URL", f"https://user:{SECRET}@data.example")
     settings = load(AlpacaSettings)
-    described = describe(settings)
-    for text in (repr(settings), str(settings), str(described)):
-        # The address of Alpaca's data is no secret of its own: only `describe` is asked to mask it.
-        assert SECRET not in text.replace(f"https://user:{SECRET}@data.example", "")
-    assert SECRET not in str(described)
-    assert described["md_redis_url"] == "rediss://md:1/0"
-    assert described["orders_redis_url"] == "unix:///socket"
-    assert described["alpaca_api_key"] == "**********"
+    assert settings.alpaca_api_key is not None
+    for text in (repr(settings), str(settings), str(settings.alpaca_api_key)):
+        assert SECRET not in text
 
 
 def test_no_secret_is_shown_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
