@@ -1,1 +1,1 @@
-"""The ground floor: messages, stream names, and the few ways in which processes meet in streams."""
+"""Messages, names of streams, and how every process reads and writes streams."""

@@ -29,16 +29,16 @@ _ANSWERS = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingE
 
 
 class ConnectionPool(redis.asyncio.ConnectionPool):
-    """Connections on which nothing was sent yet when they cannot be had."""
+    """redis-py's pool of connections; where it has none to give, nothing was sent."""
 
     async def get_connection(self, *arguments: Any, **options: Any) -> Any:
-        """A connection that is ready; raises ServerUnreachable, or as `refusal` says."""
+        """Connect if need be. Raises ServerUnreachable, or what `refusal` makes of the server's answer."""
         connecting = super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
         return await mapped(connecting, lost=ServerUnreachable)
 
 
 class Commands(Pipeline):
-    """Commands that leave together."""
+    """A pipeline: commands that are sent together."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send them and return their replies; raises as the client does."""
@@ -65,7 +65,7 @@ class RedisClient(redis.asyncio.Redis):
 
 
 async def mapped(call: Awaitable[Result], *, lost: type[BackboneError]) -> Result:
-    """The result of a call of redis-py, or its error as one of ours: `lost` where a connection broke.
+    """Await a call of redis-py and raise its errors as ours: `lost` where the connection broke.
 
     A task that was cancelled meanwhile stays cancelled: redis-py turns a cancellation that meets one of its
     timeouts into an error, and up to Python 3.11 drops one that comes together with a reply.

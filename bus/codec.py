@@ -1,4 +1,4 @@
-"""Message to entry fields and back; what cannot be read becomes a typed error, never a crash."""
+"""Convert messages to the fields of entries and back; what cannot be read raises Unreadable."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -81,12 +81,12 @@ class MessageCodec:
             message = decode(fields.get(b"data", b""))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreadable(f"{kind.decode()}: {error}") from error
-        if endless := _endless(message):
-            raise Unreadable(f"{kind.decode()}: {endless} is not a finite number")
+        if name := _not_finite(message):
+            raise Unreadable(f"{kind.decode()}: {name} is not a finite number")
         return message
 
     def _unknown(self, kind: bytes, version: bytes, fields: Mapping[bytes, bytes]) -> UnknownMessage:
-        """What is well formed and newer than we are; whatever else is unreadable, to newer versions too."""
+        """Keep what is well formed and newer than we are. Raises Unreadable for all else."""
         if self._keep_unknown and _is_name(kind) and _is_version(version) and b"data" in fields:
             wire, number = kind.decode(), int(version)
             if number > self._present.get(wire, 0):
@@ -119,17 +119,17 @@ def _is_name(kind: bytes) -> bool:
 
 
 def _is_version(version: bytes) -> bool:
-    """A positive number, written as we write it; not so long that converting it is work."""
+    """Whether it is a positive number, written as we write it and not absurdly long."""
     return version.isdigit() and len(version) < 10 and not version.startswith(b"0")
 
 
-def _endless(message: Message) -> str | None:
-    """The first field that is Infinity or NaN: a decimal to the decoder, a trap to whoever compares it."""
+def _not_finite(message: Message) -> str | None:
+    """Return the first field that is Infinity or NaN: the decoder takes them, and no limit stops them."""
     for name in message.__struct_fields__:
         value = getattr(message, name)
         if isinstance(value, Decimal) and not value.is_finite():
             return name
-        if isinstance(value, Message) and (inner := _endless(value)):
+        if isinstance(value, Message) and (inner := _not_finite(value)):
             return f"{name}.{inner}"
     return None
 

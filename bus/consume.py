@@ -1,4 +1,4 @@
-"""The group reader: own pending entries first, then new ones; acknowledging rides with the next read."""
+"""Read streams through a consumer group: pending entries first, then new ones, with acknowledgements."""
 
 import asyncio
 from collections.abc import Iterable
@@ -109,7 +109,7 @@ class GroupReader:
         self._book.mark(delivery.stream, delivery.id)
 
     def acknowledged_elsewhere(self, delivery: Delivery) -> None:
-        """Forget an entry that a script of its own has acknowledged: nothing is sent for it."""
+        """Note that a script has acknowledged this entry: nothing is sent for it."""
         self._book.acknowledged({delivery.stream: (delivery.id,)})
 
     @property

@@ -44,7 +44,7 @@ def dead_letter_fields(
     by: str,
     why_not_put_back: str = "",
 ) -> dict[str, bytes]:
-    """The fields of the dead letter of an entry. `by` is the process that keeps it.
+    """Make the fields of a dead letter from an entry. `by` is the process that keeps it.
 
     `why_not_put_back` is a reason that follows "cannot be put back: ". Without `fields` there is one already.
     """
@@ -63,7 +63,7 @@ def dead_letter_fields(
 
 
 def read_dead_letter(id_: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
-    """The dead letter of an entry, whichever version wrote it; what is of another shape is shown as it is."""
+    """Read a dead letter, whichever version wrote it; an entry of another shape is shown as it is."""
     found = {name.decode(errors="backslashreplace"): value for name, value in fields.items()}
     place: dict[str, Any] = {"id": id_.decode(), "kept_ns": int(id_.partition(b"-")[0]) * 1_000_000}
     try:
@@ -86,7 +86,7 @@ def read_dead_letter(id_: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
 
 
 def fields_to_put_back(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """The fields that the entry had, byte for byte; of a dead letter that can be put back."""
+    """Return the fields that the entry had, byte for byte. Only for a dead letter that can be put back."""
     found = {name.decode(errors="backslashreplace"): value for name, value in fields.items()}
     return {_bytes(name): _bytes(value) for name, value in _payload(found).items()}
 

@@ -1,4 +1,4 @@
-"""Keeping what could not be handled, listing it, and putting it back."""
+"""Keep what could not be handled, list it, and put it back."""
 
 import structlog
 

@@ -1,8 +1,8 @@
-"""The place of an entry among others, from its id."""
+"""Compare entries by their ids."""
 
 
 def entry_position(entry_id: str) -> tuple[int, int]:
-    """An entry's id as two numbers, which compare as entries follow one another. The first is milliseconds.
+    """Return an entry's id as milliseconds and sequence, which sort as entries follow one another.
 
     Raises ValueError for what is no id.
     """

@@ -1,4 +1,4 @@
-"""What a member of a consumer group has to remember of what it read, so that nothing is lost or skipped."""
+"""What the member of a consumer group remembers of its reads, so that no entry is lost or skipped."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Holding a lease for as long as a process needs it: wait for it, renew it, take it again, give it back."""
+"""Hold a lease for as long as a process needs it: wait for it, renew it, take it again, give it back."""
 
 import asyncio
 from collections.abc import Callable

@@ -87,7 +87,7 @@ class Link:
             await self._wire.close()
 
     def _say_away(self, trouble: str) -> None:
-        """Once for each outage, whatever words it is told in."""
+        """Count and log an outage once, however its errors are worded."""
         if not self._away:
             self._away = True
             self.breaks += 1
@@ -120,7 +120,7 @@ class Link:
 
 
 def run_id(info: bytes) -> bytes:
-    """What tells one run of a server from the next: its connections are numbered anew in each."""
+    """Return the id of the server's run, from INFO: each run numbers its connections anew."""
     return next((line[7:] for line in info.splitlines() if line.startswith(b"run_id:")), b"")
 
 

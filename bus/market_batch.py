@@ -1,4 +1,4 @@
-"""What ingest writes at once: the entries of one frame. Splitting frames needs no more than this."""
+"""The entries of one frame, which ingest writes at once."""
 
 
 class MarketBatch:

@@ -88,8 +88,8 @@ class MarketWriter:
         batch.received_ns = self._last_received_ns = max(batch.received_ns, self._last_received_ns + 1)
         # A full window is emptied by half: what follows leaves in one write, and is answered in one.
         most = WINDOW // 2 if len(self._under_way) >= WINDOW else WINDOW
-        while self._must_settle(most):
-            await self._settle()
+        while self._must_confirm(most):
+            await self._confirm_oldest()
         sent = self._send(batch)
         self._under_way.append((batch, sent))
         if sent is None:
@@ -98,7 +98,7 @@ class MarketWriter:
     async def drain(self) -> None:
         """Wait until everything written is acknowledged."""
         while self._under_way:
-            await self._settle()
+            await self._confirm_oldest()
 
     async def resume(self) -> None:
         """After Fenced, with the lease taken again: send what is under way and not there yet, in order."""
@@ -111,7 +111,7 @@ class MarketWriter:
         finally:
             await self._link.close()
 
-    def _must_settle(self, most: int) -> bool:
+    def _must_confirm(self, most: int) -> bool:
         """Whether more than `most` are under way, or the oldest is answered or unsent: none overtakes it."""
         if not self._under_way:
             return False
@@ -126,7 +126,7 @@ class MarketWriter:
         values = [self._lease.value, batch.received_ns, batch.feed, batch.marker, *batch.values]
         return wire.send(MARKET_SCRIPT.packed(keys, values))
 
-    async def _settle(self) -> None:
+    async def _confirm_oldest(self) -> None:
         """Wait for the oldest frame's reply; where it is lost, find out and send what is missing."""
         batch, sent = self._under_way[0]
         if sent is None:

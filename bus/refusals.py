@@ -1,4 +1,4 @@
-"""What an error answer of a server means for whoever asked."""
+"""Turn an error answer of a server into the error that says what to do next."""
 
 from bus.errors import AccessRefused, Fenced, RefusedForNow, ServerRefused
 
@@ -15,7 +15,7 @@ _BAD_PASSWORD = ("ERR invalid password", "ERR AUTH <password> called without any
 
 
 def refusal(text: str) -> ServerRefused | Fenced:
-    """The error to raise for an error answer; its text is the answer's."""
+    """Return the error to raise for an error answer; its text is the answer's."""
     word = text.partition(" ")[0]
     if word == "FENCED":
         return Fenced(text)

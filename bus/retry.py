@@ -1,4 +1,4 @@
-"""Ask again until there is an answer: waits that grow, each new trouble said once, a stop at any time."""
+"""Ask again until there is an answer, with growing waits, telling each new trouble once."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 def waits_s(first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S) -> Iterator[float]:
-    """Seconds to wait after each failure: doubling up to `longest_s`, each shortened by up to a half.
+    """Yield seconds to wait: doubling up to `longest_s`, each shortened by chance by up to a half.
 
     So a crowd of clients does not come back in step.
     """
@@ -55,7 +55,7 @@ async def until_answered(
 
 
 async def pause(seconds: float, stopping: asyncio.Event | None) -> None:
-    """Wait so long, but not beyond a stop."""
+    """Wait this many seconds, or until `stopping` is set."""
     if stopping is None:
         await asyncio.sleep(seconds)
         return

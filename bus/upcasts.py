@@ -1,4 +1,4 @@
-"""How the data of older message versions become those of the next, one step each."""
+"""Turn the data of an older message version into those of the next, one step each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
