@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 
-import msgspec
 import structlog
 
+# Under its former name too, as much imports it from here.
+from bus.delivery import Delivery as Delivery
 from bus.entry_position import entry_position
 from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
 from bus.group_bookkeeping import GroupBookkeeping
@@ -21,20 +22,6 @@ COUNT = 500
 CLOSE_TIMEOUT_S = 2.0
 
 log = structlog.get_logger()
-
-
-class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One entry as delivered. `trimmed`: it was pending, and its content is gone from the stream."""
-
-    stream: str
-    id: str
-    fields: dict[bytes, bytes]
-    redelivered: bool = False
-    trimmed: bool = False
-
-    def __repr__(self) -> str:
-        notes = [word for word, said in (("again", self.redelivered), ("trimmed", self.trimmed)) if said]
-        return f"{self.stream} {self.id}{' (' + ', '.join(notes) + ')' if notes else ''}"
 
 
 class GroupReader:

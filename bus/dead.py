@@ -1,8 +1,8 @@
 """The former way to keep a dead letter, for callers that do not say which process they are."""
 
 from bus.connection import Client
-from bus.consume import Delivery
 from bus.dead_letters import write_dead_letter
+from bus.delivery import Delivery
 from bus.streams import DEAD
 
 

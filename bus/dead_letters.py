@@ -3,8 +3,8 @@
 import structlog
 
 from bus.connection import Client
-from bus.consume import Delivery
 from bus.dead_letter import DeadLetter, dead_letter_fields, fields_to_put_back, read_dead_letter
+from bus.delivery import Delivery
 from bus.errors import InvalidInput
 from bus.streams import DEAD
 

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import AsyncIterator, Sequence
 
 from bus.connection import Client
-from bus.consume import Delivery
+from bus.delivery import Delivery
 from bus.entry_position import entry_position
 
 # Entries fetched at once; a page costs about a millisecond of the server.
