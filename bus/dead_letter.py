@@ -50,16 +50,20 @@ def dead_letter_fields(
     """
     if isinstance(error, BaseException):
         error = "".join(traceback.format_exception_only(error)).strip()
-    payload = {_text(name): _text(value) for name, value in fields.items()}
     why_not = why_not_put_back or ("" if fields else _TRIMMED)
     made = {
         _STREAM: stream.encode(),
         _ID: entry_id.encode(),
         _ERROR: error.encode(errors="backslashreplace"),
-        _PAYLOAD: json.dumps(payload, separators=(",", ":")).encode(),
+        _PAYLOAD: payload_text(fields).encode(),
         _BY: by.encode(),
     }
     return made | ({_WHY_NOT: why_not.encode()} if why_not else {})
+
+
+def payload_text(fields: Mapping[bytes, bytes]) -> str:
+    """Show an entry's fields as JSON, from which `fields_to_put_back` makes them again, byte for byte."""
+    return json.dumps({_text(name): _text(value) for name, value in fields.items()}, separators=(",", ":"))
 
 
 def read_dead_letter(id_: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:

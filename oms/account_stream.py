@@ -1,7 +1,9 @@
 """Reads the account stream: what the broker said, and when it was last heard before each new connection."""
 
 from bus.connection import Client
-from bus.consume import Delivery, GroupReader, numbers
+from bus.consume import GroupReader
+from bus.delivery import Delivery
+from bus.entry_position import entry_position
 from bus.streams import GROUP_OMS, account
 from oms.inputs import BrokerMessageRead
 
@@ -32,14 +34,14 @@ class AccountStream:
         """The next entries, oldest first; empty when nothing came for a while."""
         assert self._reader is not None, "it is opened first"
         return [
-            BrokerMessageRead(one.stream, one.id, one.fields, await self._heard_before_ns(one))
+            BrokerMessageRead(one, await self._heard_before_ns(one))
             for one in await self._reader.deliveries()
         ]
 
-    def acknowledged(self, read: BrokerMessageRead) -> None:
+    def acknowledged(self, delivery: Delivery) -> None:
         """Forget an entry whose acknowledgement the journal has written."""
         if self._reader is not None:
-            self._reader.acknowledged_elsewhere(Delivery(read.stream, read.id, {}))
+            self._reader.acknowledged_elsewhere(delivery)
 
     async def lag(self) -> int:
         """Entries that were not delivered yet, or not acknowledged."""
@@ -66,4 +68,4 @@ class AccountStream:
             before = found[0][0].decode()
             # It may have been deaf long before it broke.
             if found[0][1].get(b"type") != b"Disconnected":
-                return numbers(before)[0] * 1_000_000
+                return entry_position(before)[0] * 1_000_000

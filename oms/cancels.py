@@ -1,9 +1,10 @@
 """Requests for a cancel: judged, passed on once the broker has the order, answered with its word. Pure."""
 
+from bus.delivery import Delivery
 from bus.order_messages import CancelRefused, CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
-from oms.inputs import CancelAnswered, EntryRead, RequestRead
+from oms.inputs import CancelAnswered
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.step import Step
@@ -12,7 +13,7 @@ from oms.step import Step
 CANCELED_UNSENT = "canceled"
 
 
-def take_request(step: Step, read: RequestRead, request: CancelRequest, context: Context) -> None:
+def take_request(step: Step, read: Delivery, request: CancelRequest, context: Context) -> None:
     """Judge a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
 
     The request is acknowledged with a refusal, or once the broker has answered.
@@ -93,7 +94,7 @@ def _not_open(order: Order) -> Reason:
     return Reason(code="not_open", message=f"it is {order.status} already", value=order.status)
 
 
-def _send(step: Step, order: Order, broker_order_id: str, reads: list[EntryRead]) -> None:
+def _send(step: Step, order: Order, broker_order_id: str, reads: list[Delivery]) -> None:
     step.observed.cancels_under_way[order.client_order_id] = reads
     step.effects.cancel.append(CancelOrder(order.client_order_id, broker_order_id))
 

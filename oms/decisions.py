@@ -1,9 +1,7 @@
 """What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
 
-from bus.errors import Unreadable
 from bus.order_messages import (
     CancelRequest,
-    EntryDeadLettered,
     LeaseRetired,
     OrderRefused,
     OrderRequest,
@@ -12,7 +10,7 @@ from bus.order_messages import (
     ShutdownAcknowledged,
 )
 from oms import cancels
-from oms.inputs import RequestRead, RequestsRead
+from oms.inputs import RequestsRead
 from oms.preconditions import Context, unmet
 from oms.risk import Approved, Refused, basis_without_price, check
 from oms.step import Step
@@ -32,15 +30,15 @@ def take_requests(step: Step, read: RequestsRead) -> None:
             _decide(step, message, context)
         elif isinstance(message, CancelRequest):
             counts["cancel_requests"] += 1
-            cancels.take_request(step, request, message, context)
+            cancels.take_request(step, request.delivery, message, context)
             continue
         elif isinstance(message, ShutdownAcknowledged):
             if step.state.retired.get(name) != message.lease:
                 step.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=step.now_ns))
             contexts.pop(name)
         else:
-            _keep(step, request, message)
-        step.effects.acknowledge.append(request)
+            step.keep(request.delivery, message)
+        step.effects.acknowledge.append(request.delivery)
 
 
 def _decide(step: Step, request: OrderRequest | ReplaceRequest, context: Context) -> None:
@@ -84,19 +82,6 @@ def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: 
         at_ns=context.now_ns,
         terms=request.terms if entitled else None,
         basis=verdict.basis,
-    )
-
-
-def _keep(step: Step, request: RequestRead, error: Unreadable) -> None:
-    step.error("unreadable request", stream=request.stream, id=request.id, error=str(error))
-    step.record(
-        EntryDeadLettered(
-            stream=request.stream,
-            entry_id=request.id,
-            error=str(error),
-            payload=request.payload,
-            at_ns=step.now_ns,
-        )
     )
 
 

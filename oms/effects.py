@@ -5,7 +5,8 @@ from typing import Literal
 
 from bus.codec import Message
 from bus.control_messages import Halt
-from oms.inputs import EntryRead, Question
+from bus.delivery import Delivery
+from oms.inputs import Question
 from oms.risk import Approved
 
 
@@ -37,7 +38,7 @@ class Effects:
     """
 
     events: list[Message] = field(default_factory=list)
-    acknowledge: list[EntryRead] = field(default_factory=list)
+    acknowledge: list[Delivery] = field(default_factory=list)
     send: list[Approved] = field(default_factory=list)
     withdraw: list[str] = field(default_factory=list)
     cancel: list[CancelOrder] = field(default_factory=list)

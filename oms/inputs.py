@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.order_messages import Request
@@ -17,28 +18,21 @@ from oms.limits import Limits
 from oms.preconditions import Price
 
 
-class EntryRead(msgspec.Struct, frozen=True, gc=False):
-    """Where something that was read stands; acknowledging it means that it need not be read again."""
+class RequestRead(msgspec.Struct, frozen=True, gc=False):
+    """A request of one algorithm, or why it cannot be read."""
 
-    stream: str
-    id: str
-
-
-class RequestRead(EntryRead, frozen=True, gc=False):
-    """A request of one algorithm, or why it cannot be read, with the entry as text."""
-
+    delivery: Delivery
     algorithm: str
     message: Request | Unreadable
-    payload: str = ""
 
 
-class BrokerMessageRead(EntryRead, frozen=True, gc=False):
+class BrokerMessageRead(msgspec.Struct, frozen=True, gc=False):
     """An entry of the account stream, as it was written; its type is TradeUpdate, Connected or Disconnected.
 
     `heard_before_ns`, of a Connected alone: when the stream was last heard before; 0 where it never was.
     """
 
-    fields: Mapping[bytes, bytes]
+    delivery: Delivery
     heard_before_ns: int = 0
 
 

@@ -7,11 +7,12 @@ answers. Whatever is handed in while a batch is under way makes the next one (gr
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bus.clock import Clock
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
+from bus.dead_letter import dead_letter_fields, fields_to_put_back
+from bus.delivery import Delivery
 from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
@@ -71,25 +72,11 @@ class JournalMoved(BackboneError):
     """Somebody else wrote to the journal: the state in memory is not its fold any more. Start again."""
 
 
-class Read(Protocol):
-    """An entry that was read through the OMS's group."""
-
-    @property
-    def stream(self) -> str:
-        """Its stream."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        ...
-
-
 @dataclass(slots=True)
 class _Pending:
     events: Sequence[Message]
     ids: list[str]
-    acknowledged: Sequence[Read]
+    acknowledged: Sequence[Delivery]
     done: asyncio.Future[None]
 
 
@@ -169,7 +156,9 @@ class Journal:
         finally:
             await client.aclose()
 
-    def commit(self, events: Sequence[Message], acknowledged: Sequence[Read] = ()) -> asyncio.Future[None]:
+    def commit(
+        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+    ) -> asyncio.Future[None]:
         """Hand in what belongs together; the future is done once it is durable.
 
         It leaves at once where nothing else is under way. The future fails with Fenced when the lease is gone
@@ -289,14 +278,14 @@ class Journal:
                 batch.last_id = id_
                 if isinstance(event, EntryDeadLettered):
                     dead.append(event)
-            for read_ in pending.acknowledged:
-                by_stream.setdefault(read_.stream, []).append(read_.id)
+            for delivery in pending.acknowledged:
+                by_stream.setdefault(delivery.stream, []).append(delivery.id)
         if not count and not by_stream:
             arguments.clear()
             return batch
         arguments.append(len(dead))
         for letter in dead:
-            fields = [part for field_ in _dead_letter(letter) for part in field_]
+            fields = [part for item in _dead_letter(letter).items() for part in item]
             arguments += (batch.number(orders_dead(self._account)), len(fields), *fields)
         for stream, ids in by_stream.items():
             arguments += (batch.number(stream), len(ids), *ids)
@@ -327,10 +316,11 @@ class Journal:
             return bool(tail) and batch.arguments[2] != 0 and tail[0][0].decode() == batch.last_id
 
 
-def _dead_letter(event: EntryDeadLettered) -> tuple[tuple[str, str], ...]:
-    return (
-        ("stream", event.stream),
-        ("id", event.entry_id),
-        ("error", event.error),
-        ("payload", event.payload),
+def _dead_letter(event: EntryDeadLettered) -> dict[str, bytes]:
+    return dead_letter_fields(
+        stream=event.stream,
+        entry_id=event.entry_id,
+        fields=fields_to_put_back({b"payload": event.payload.encode()}),
+        error=event.error,
+        by="oms",
     )

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bus.delivery import Delivery
 from bus.order_messages import Reason
-from oms.inputs import BrokerMessageRead, EntryRead, Question
+from oms.inputs import BrokerMessageRead, Question
 from oms.preconditions import Price
 
 
@@ -62,10 +63,10 @@ class Observed:
     given_up: set[str] = field(default_factory=set)
     looked_monotonic_ns: int = 0
     # Requests for a cancel by the order's client id: until the broker has it, and until it has answered.
-    cancels_waiting: dict[str, list[EntryRead]] = field(default_factory=dict)
-    cancels_under_way: dict[str, list[EntryRead]] = field(default_factory=dict)
+    cancels_waiting: dict[str, list[Delivery]] = field(default_factory=dict)
+    cancels_under_way: dict[str, list[Delivery]] = field(default_factory=dict)
     # Entries that could not be read, held until the account is halted.
-    unreadable: list[EntryRead] = field(default_factory=list)
+    unreadable: list[Delivery] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     @property

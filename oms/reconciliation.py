@@ -47,7 +47,7 @@ def reconnected(step: Step, connected: BrokerMessageRead) -> None:
 
     The entry that says so is acknowledged once that is booked.
     """
-    step.observed.breaks[connected.id] = connected
+    step.observed.breaks[connected.delivery.id] = connected
     step.observed.behind = True
 
 
@@ -86,7 +86,7 @@ def go_on(step: Step) -> None:
     elif not catching_up.listed:
         _ask(step, catching_up)
     elif not catching_up.awaited:
-        step.effects.acknowledge += catching_up.breaks.values()
+        step.effects.acknowledge += [one.delivery for one in catching_up.breaks.values()]
         observed.catching_up = None
         observed.started = True
         # A break that came meanwhile is caught up with next.

@@ -10,22 +10,22 @@ import structlog
 
 from bus import halt, streams
 from bus.connection import connect
-from bus.consume import Delivery, GroupReader
+from bus.consume import GroupReader
 from bus.control_messages import Halt
+from bus.delivery import Delivery
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from bus.service import Service
-from oms import heartbeat, questions, reading
+from oms import heartbeat, questions, requests
 from oms.account_stream import AccountStream
 from oms.broker import Broker, BrokerError
 from oms.budget import Bucket
 from oms.effects import CancelOrder, Effects
 from oms.engine import Engine
 from oms.inputs import (
-    BrokerMessageRead,
     BrokerMessagesRead,
     CancelAnswered,
     HaltStateRead,
@@ -128,8 +128,7 @@ class Oms:
 
     async def take_requests(self, deliveries: Sequence[Delivery]) -> None:
         """Take requests that were read together, with the leases and prices that they need."""
-        prefix = self._requests_prefix
-        read = [reading.request(one.stream, one.id, one.fields, prefix) for one in deliveries]
+        read = [requests.read(delivery, self._requests_prefix) for delivery in deliveries]
         if any(self._is_of_unknown_lease(one) for one in read):
             await self.read_leases()
         symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
@@ -183,11 +182,11 @@ class Oms:
     def _carry_out(self, effects: Effects, durable: "asyncio.Future[None]") -> None:
         if durable.cancelled() or durable.exception() is not None:
             return  # Not durable, so not carried out; the journal's task ends the process with the reason.
-        for read in effects.acknowledge:
-            if isinstance(read, BrokerMessageRead):
-                self.account_stream.acknowledged(read)
+        for delivery in effects.acknowledge:
+            if delivery.stream == self.account_stream.stream:
+                self.account_stream.acknowledged(delivery)
             else:
-                self.requests.acknowledged_elsewhere(Delivery(read.stream, read.id, {}))
+                self.requests.acknowledged_elsewhere(delivery)
         for client_order_id in effects.withdraw:
             self.sender.withdraw(client_order_id)
         for approved in effects.send:

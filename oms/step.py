@@ -2,6 +2,10 @@
 
 from bus.codec import Message
 from bus.control_messages import Halt
+from bus.dead_letter import payload_text
+from bus.delivery import Delivery
+from bus.errors import Unreadable
+from bus.order_messages import EntryDeadLettered
 from oms.book import Book
 from oms.effects import Effects, Note
 from oms.inputs import Question
@@ -46,6 +50,19 @@ class Step:
     def order(self, client_order_id: str) -> Order | None:
         """The order of this client id, if the book knows it."""
         return self.state.book.orders.get(client_order_id)
+
+    def keep(self, delivery: Delivery, error: Unreadable) -> None:
+        """Have an entry that cannot be read kept as a dead letter."""
+        self.error("entry not readable", stream=delivery.stream, id=delivery.id, error=str(error))
+        self.record(
+            EntryDeadLettered(
+                stream=delivery.stream,
+                entry_id=delivery.id,
+                error=str(error),
+                payload=payload_text(delivery.fields),
+                at_ns=self.now_ns,
+            )
+        )
 
     def halt_account(self, reason: str) -> None:
         """Have trading on the whole account halted."""

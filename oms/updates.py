@@ -11,10 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.codec import Message
+from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.order_messages import (
     CancelRefused,
-    EntryDeadLettered,
     FillAbsorbed,
     OrderFilled,
     OrderUpdated,
@@ -25,9 +25,8 @@ from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_count
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
 from oms.external_orders import adopted, owner, side_of
-from oms.inputs import BrokerMessageRead, BrokerMessagesRead
+from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
-from oms.reading import payload
 from oms.step import Step
 
 _FILLS = ("fill", "partial_fill")
@@ -87,17 +86,17 @@ class Translation:
 def take_messages(step: Step, read: BrokerMessagesRead) -> None:
     """Take entries of the account stream in their order."""
     for message in read.messages:
-        kind = message.fields.get(b"type", b"")
+        kind = message.delivery.fields.get(b"type", b"")
         if kind == b"Connected":
             reconciliation.reconnected(step, message)
         elif kind == b"Disconnected":
-            step.effects.acknowledge.append(message)
+            step.effects.acknowledge.append(message.delivery)
         else:
-            _take_message(step, message, kind)
+            _take_message(step, message.delivery, kind)
     rules.acknowledge_unreadable(step)
 
 
-def _take_message(step: Step, message: BrokerMessageRead, kind: bytes) -> None:
+def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
     try:
         if kind != b"TradeUpdate":
             raise Unreadable(f"an entry of type {kind.decode(errors='replace')[:64]!r}")
@@ -119,20 +118,12 @@ def _received_ns(fields: Mapping[bytes, bytes]) -> int:
         raise Unreadable("its receive time r is not a number") from error
 
 
-def _keep(step: Step, message: BrokerMessageRead, error: Unreadable) -> None:
+def _keep(step: Step, message: Delivery, error: Unreadable) -> None:
     """What cannot be read may be a fill: stop ordering on the account, and ask the broker.
 
     The entry is acknowledged once the account is halted.
     """
-    step.record(
-        EntryDeadLettered(
-            stream=message.stream,
-            entry_id=message.id,
-            error=str(error),
-            payload=payload(message.fields),
-            at_ns=step.now_ns,
-        )
-    )
+    step.keep(message, error)
     step.halt_account(f"{message.stream} {message.id} cannot be read: {error}")
     step.observed.unreadable.append(message)
     step.observed.behind = True

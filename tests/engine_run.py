@@ -7,6 +7,7 @@ from decimal import Decimal
 from judging import LEASE, LIMITS, NOW_NS
 
 from bus.codec import Message, MessageCodec
+from bus.delivery import Delivery
 from bus.halt_state import HaltState
 from bus.order_messages import EVENTS, Request
 from oms.broker import Accepted, BrokerOrder
@@ -72,14 +73,16 @@ class EngineRun:
     def read(self, message: Request, algorithm: str = "alpha", *, control_fresh: bool = True) -> Effects:
         """Have a request read."""
         self.entries += 1
-        read = RequestRead(f"requests:{algorithm}", f"{self.entries}-0", algorithm, message)
+        read = RequestRead(Delivery(f"requests:{algorithm}", f"{self.entries}-0", {}), algorithm, message)
         return self.take(RequestsRead([read], control_fresh))
 
     def told(self, data: bytes, kind: str = "TradeUpdate") -> Effects:
         """Have an entry of the account stream read."""
         self.entries += 1
         fields = {b"type": kind.encode(), b"data": data, b"r": str(self.now_ns).encode()}
-        return self.take(BrokerMessagesRead([BrokerMessageRead("account", f"{self.entries}-0", fields)]))
+        return self.take(
+            BrokerMessagesRead([BrokerMessageRead(Delivery("account", f"{self.entries}-0", fields))])
+        )
 
     def accepted(self, approved: Approved, status: str = "new") -> Effects:
         """The broker takes an order."""

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from bus.codec import Message
+from bus.delivery import Delivery
 from bus.order_messages import OrderApproved
 from oms.__main__ import alpaca, start
 from oms.broker import Broker, MaySend, Outcome
-from oms.journal import Journal, Read
+from oms.journal import Journal
 from oms.risk import Approved
 from oms.settings import OmsSettings
 
@@ -35,7 +36,9 @@ def _reached(point: str) -> None:
 class DyingJournal(Journal):
     """Dies before it writes an approval."""
 
-    def commit(self, events: Sequence[Message], acknowledged: Sequence[Read] = ()) -> "asyncio.Future[None]":
+    def commit(
+        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+    ) -> "asyncio.Future[None]":
         """As the journal does, unless it dies first."""
         if any(isinstance(event, OrderApproved) for event in events):
             _reached("before_journal")

@@ -81,7 +81,7 @@ async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> Non
     await client.xreadgroup(streams.GROUP_OMS, "leader", {stream: ">"})
     async with writing(orders_url, orders_url) as (journal, _, _):
         acknowledged = [Delivery(stream, id_, {}) for id_ in ids[:2]]
-        kept = EntryDeadLettered(stream=stream, entry_id=ids[0], error="e", payload="p", at_ns=NOW_NS)
+        kept = EntryDeadLettered(stream=stream, entry_id=ids[0], error="e", payload='{"n":"0"}', at_ns=NOW_NS)
         await journal.commit([kept], acknowledged)
         assert (await client.xpending(stream, streams.GROUP_OMS))["pending"] == 1
         assert await client.xlen(streams.orders_dead(ACCOUNT)) == 1

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from judging import LEASE, LIMITS, halted, limit_terms, name, terms
 
 from bus.control_messages import Halt, ReduceOnly
+from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.order_messages import (
@@ -145,8 +146,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(algorithm=algorithms)
     def unreadable_request(self, algorithm: str) -> None:
         """A request that cannot be read."""
-        read = RequestRead("requests", "1-0", algorithm, Unreadable("no"), "payload")
-        assert self.take(RequestsRead([read], True)).acknowledge == [read]
+        read = RequestRead(Delivery("requests", "1-0", {b"data": b"\xff"}), algorithm, Unreadable("no"))
+        assert self.take(RequestsRead([read], True)).acknowledge == [read.delivery]
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), kind=st.sampled_from(["accepted", "refused", "unreachable", "canceled", "unknown"]))
