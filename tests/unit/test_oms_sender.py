@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -166,11 +166,15 @@ async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -
 
 
 async def test_a_rate_limited_order_goes_again_before_those_behind_it() -> None:
-    broker = FakeBroker()
+    broker = Held()
+    broker.gate.clear()
     broker.limit_next()
     sender = sender_of(broker, per_minute=6000, connections=1)
     orders = [wanted() for _ in range(3)]
-    outcomes = await asyncio.gather(*(sender.submit(order, allowed) for order in orders))
+    sending = [started(sender.submit(order, allowed)) for order in orders]
+    await until(lambda: sender.waiting == 2)
+    broker.gate.set()
+    outcomes = await asyncio.gather(*sending)
     assert [type(outcome) for outcome in outcomes] == [Accepted] * 3
     ids = [order.client_order_id for order in orders]
     assert broker.sent == [ids[0], *ids]
@@ -352,16 +356,33 @@ async def test_a_canceled_task_gives_its_turn_to_the_next_wherever_it_was() -> N
     assert "0 under way" in repr(sender)
 
 
-async def test_a_task_that_is_canceled_as_its_turn_is_granted_gives_it_back() -> None:
-    broker = Held()
+class Ending(Held):
+    """A broker that does something at the end of its next order."""
+
+    at_end: Callable[[], object] | None = None
+
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Take the order, and do it."""
+        outcome = await super().submit(approved, may_send)
+        if self.at_end is not None:
+            self.at_end()
+            self.at_end = None
+        return outcome
+
+
+@pytest.mark.parametrize("when", ["before its turn is granted", "after"])
+async def test_a_task_that_is_canceled_in_the_moment_of_its_turn_does_not_keep_it(when: str) -> None:
+    broker = Ending()
     broker.gate.clear()
     sender = sender_of(broker, connections=1)
     sending = [started(sender.submit(wanted(), allowed)) for _ in range(3)]
     await until(lambda: sender.waiting == 2)
-    # In one step of the loop: the turn ends, the next is granted it, and is cancelled before it runs.
-    sending[0].add_done_callback(lambda _: sending[1].cancel())
+    cancel = sending[1].cancel
+    # The turn is granted as the first order ends; the loop's next callback runs after that.
+    broker.at_end = cancel if when != "after" else lambda: asyncio.get_running_loop().call_soon(cancel)
     broker.gate.set()
     outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    assert isinstance(outcomes[1], asyncio.CancelledError)
     assert isinstance(outcomes[2], Accepted)
     assert not sender.busy
     assert "0 under way" in repr(sender)
