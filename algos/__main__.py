@@ -5,10 +5,13 @@ import os
 import sys
 from collections.abc import Sequence
 
+from algos.algorithm import session_of
+from algos.connections import connections
 from algos.loading import default_name, load_class, make, parameters_given
 from algos.parameters import read_parameters
 from algos.runner import Runner
 from algos.settings import AlgoSettings
+from algos.subscription import channels_of, streams_of
 from bus.connection import require_servers
 from bus.logs import set_up
 from bus.service import Service, live, run
@@ -64,7 +67,16 @@ async def _run(arguments: argparse.Namespace) -> None:
     set_up(process, level=settings.log_level)
     await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{process}-check")
     service = Service(process)
-    runner = Runner(algorithm, name, service, settings)
+    channels = channels_of(found)
+    runner = Runner(
+        session_of(algorithm, name),
+        connections(settings, name, streams_of(algorithm.symbols, channels), service.clock),
+        service,
+        account=settings.account,
+        subscriptions=dict.fromkeys(channels, algorithm.symbols),
+        trigger_max_age_s=settings.algo_trigger_max_age_s,
+        shutdown_grace_s=settings.algo_shutdown_grace_s,
+    )
     # The runner ends in time by itself and says who was late; two seconds more are for its own goodbye.
     await live(service, settings.orders_redis_url, runner.run, grace_s=settings.algo_shutdown_grace_s + 2)
 

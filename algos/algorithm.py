@@ -4,21 +4,20 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from algos.desk import Desk
+from algos.handlers import Handlers, KillSwitch
 from algos.lifecycle import State
-from algos.notices import Gap, Timer
 from algos.parameters import declared
 from algos.portfolio import Order
+from algos.session import Session
 from algos.terms import changed_terms, order_terms
-from bus.control_messages import Halt, ReduceOnly, Resume
-from bus.market_messages import Bar, Quote, Trade
-from bus.order_messages import OrderFilled, Side, TimeInForce
+from bus.order_messages import Side, TimeInForce
+
+__all__ = ["Algorithm", "Amount", "KillSwitch", "session_of"]
 
 Amount = Decimal | int | str
-KillSwitch = Halt | ReduceOnly | Resume
 
 
-class Algorithm:
+class Algorithm(Handlers):
     """Subclass this, override the handlers you need, and ask for orders in them.
 
     Handlers are plain synchronous methods: they look at what they are given and return quickly. Orders leave
@@ -39,40 +38,9 @@ class Algorithm:
                 raise TypeError(f"{type(self).__name__} has no parameter {name}; it has {', '.join(known)}")
             setattr(self, name, value)
         self.symbols = tuple(symbols) or type(self).symbols
-        self._desk = Desk(type(self).__name__.lower(), "")
+        # Named so that an author who keeps a `_session` does not overwrite ours.
+        self._own_session = Session(self, type(self).__name__.lower())
         self.prepare()
-
-    # Handlers.
-
-    def prepare(self) -> None:
-        """Called once, when parameters and symbols are set: check them, make your own state, set timers."""
-
-    def on_trade(self, trade: Trade) -> None:
-        """A trade on the tape."""
-
-    def on_quote(self, quote: Quote) -> None:
-        """A new best bid and ask."""
-
-    def on_bar(self, bar: Bar) -> None:
-        """A bar has ended."""
-
-    def on_order(self, order: Order) -> None:
-        """One of your orders changed other than by a fill: approved, refused, sent, canceled, and so on."""
-
-    def on_fill(self, fill: OrderFilled) -> None:
-        """One of your orders was filled, wholly or in part; positions include it already."""
-
-    def on_gap(self, gap: Gap) -> None:
-        """Market data is missing here."""
-
-    def on_timer(self, timer: Timer) -> None:
-        """A timer of `every` is due."""
-
-    def on_kill_switch(self, message: KillSwitch) -> None:
-        """Trading was halted, restricted or resumed in a scope that concerns you."""
-
-    def on_status_change(self, previous: State, current: State) -> None:
-        """You became leader, follower or aborted."""
 
     def on_shutdown(self) -> None:
         """The process is to end. Override this to cancel or close first, and acknowledge when done."""
@@ -106,7 +74,7 @@ class Algorithm:
             time_in_force=time_in_force,
             extended_hours=extended_hours,
         )
-        return self._desk.order(terms)
+        return self._own_session.order(terms)
 
     def sell(
         self,
@@ -130,11 +98,11 @@ class Algorithm:
             time_in_force=time_in_force,
             extended_hours=extended_hours,
         )
-        return self._desk.order(terms)
+        return self._own_session.order(terms)
 
     def cancel(self, client_order_id: str) -> None:
         """Ask to cancel an order; nothing happens where it is closed already."""
-        self._desk.cancel(client_order_id)
+        self._own_session.cancel(client_order_id)
 
     def replace(
         self,
@@ -160,7 +128,7 @@ class Algorithm:
             stop_price=stop_price,
             time_in_force=time_in_force,
         )
-        return self._desk.order(terms, replaces=client_order_id)
+        return self._own_session.order(terms, replaces=client_order_id)
 
     def every(self, seconds: Amount, name: str) -> None:
         """Have `on_timer` called each `seconds`, at whole multiples since 1970; a missed one is skipped.
@@ -170,67 +138,67 @@ class Algorithm:
         period_ns = int(Decimal(str(seconds)) * 1_000_000_000)
         if period_ns < 1_000_000:
             raise ValueError(f"timer {name!r}: every {seconds} seconds; a millisecond is the shortest")
-        self._desk.timers[name] = period_ns
+        self._own_session.timers[name] = period_ns
 
     def acknowledge_shutdown(self) -> None:
         """Say that you are done: nothing you ask for afterwards leaves."""
-        self._desk.acknowledged = True
+        self._own_session.acknowledged = True
 
     # What a handler may look at.
 
     @property
     def name(self) -> str:
         """The name under which this algorithm runs."""
-        return self._desk.name
+        return self._own_session.name
 
     @property
     def now_ns(self) -> int:
         """The time of what is being handled, in nanoseconds since 1970-01-01 UTC."""
-        return self._desk.now_ns
+        return self._own_session.now_ns
 
     @property
     def state(self) -> State:
         """Bootstrap, follower, leader or aborted."""
-        return self._desk.state
+        return self._own_session.state
 
     @property
     def is_leader(self) -> bool:
         """Do orders leave?"""
-        return self._desk.state is State.LEADER
+        return self._own_session.state is State.LEADER
 
     @property
     def is_bootstrap(self) -> bool:
         """Is the past being read?"""
-        return self._desk.state is State.BOOTSTRAP
+        return self._own_session.state is State.BOOTSTRAP
 
     @property
     def positions(self) -> dict[str, Decimal]:
         """What you hold, by symbol, negative when sold short; only symbols with a position."""
-        return self._desk.portfolio.quantities
+        return self._own_session.portfolio.quantities
 
     def position(self, symbol: str) -> Decimal:
         """What you hold of this symbol."""
-        return self._desk.portfolio.position(symbol).quantity
+        return self._own_session.portfolio.position(symbol).quantity
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
         """Your orders that may still be filled, those not yet answered included; oldest first."""
-        return self._desk.portfolio.open_orders
+        return self._own_session.portfolio.open_orders
 
     def has_open_order(self, symbol: str, side: Side | None = None) -> bool:
         """Is an order in this symbol (on this side) still open?"""
         return any(
             order.symbol == symbol and side in (None, order.side)
-            for order in self._desk.portfolio.open_orders
+            for order in self._own_session.portfolio.open_orders
         )
 
     def order(self, client_order_id: str) -> Order | None:
         """One of your orders, open or closed not long ago."""
-        return self._desk.portfolio.order(client_order_id)
+        return self._own_session.portfolio.order(client_order_id)
 
 
-def seat(algorithm: Algorithm, name: str, lineage: str) -> Desk:
-    """Give an algorithm its name and lineage, which make its order ids; returns its desk."""
-    desk = algorithm._desk
-    desk.name, desk.lineage = name, lineage
-    return desk
+def session_of(algorithm: Algorithm, name: str, lineage: str = "") -> Session:
+    """An algorithm's session under this name and lineage, which its order ids are made of."""
+    session = algorithm._own_session
+    session.name, session.lineage = name, lineage
+    return session

@@ -4,12 +4,28 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an algorithm stands; only a leader trades."""
+    """Where an algorithm stands; only a leader trades.
 
-    BOOTSTRAP = "bootstrap"
-    FOLLOWER = "follower"
-    LEADER = "leader"
-    ABORTED = "aborted"
+    `runs_handlers`: market data, order events and timers are given to the author's handlers. `may_order`: new
+    orders and replaces leave. `may_cancel`: cancels leave; an aborted algorithm takes its own orders back.
+    """
+
+    # Attributes rather than functions: they are read for every message.
+    runs_handlers: bool
+    may_order: bool
+    may_cancel: bool
+
+    def __new__(cls, name: str, runs_handlers: bool, may_order: bool, may_cancel: bool) -> "State":
+        """A state that reads as its name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.runs_handlers, member.may_order, member.may_cancel = runs_handlers, may_order, may_cancel
+        return member
+
+    BOOTSTRAP = "bootstrap", False, False, False
+    FOLLOWER = "follower", False, False, False
+    LEADER = "leader", True, True, True
+    ABORTED = "aborted", False, False, True
 
 
 # Nothing leads out of Aborted: the handler left its state half changed, so only a new process helps.
@@ -27,18 +43,3 @@ def moved(previous: State, following: State) -> State:
         known = ", ".join(sorted(TRANSITIONS[previous])) or "nothing"
         raise ValueError(f"an algorithm in {previous} cannot become {following}; it can become {known}")
     return following
-
-
-def may_order(state: State) -> bool:
-    """May new orders and replaces leave in this state?"""
-    return state is State.LEADER
-
-
-def may_cancel(state: State) -> bool:
-    """May cancels leave in this state? An aborted algorithm takes its own orders back."""
-    return state in (State.LEADER, State.ABORTED)
-
-
-def runs_handlers(state: State) -> bool:
-    """Are market data, order events and timers handed to the author's handlers in this state?"""
-    return state is State.LEADER

@@ -12,11 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from algos.algorithm import Algorithm
-from algos.dispatch import channels_of
+from algos.inputs import ALL_SYMBOLS
+from algos.subscription import channels_of
 from bus.errors import InvalidInput
 from bus.streams import checked_name, checked_symbol
-
-ALL_SYMBOLS = "*"
 
 
 def load_class(target: str) -> type[Algorithm]:

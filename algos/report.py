@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from algos.event_feed import EventFeed
-from algos.leader import Leader
-from algos.market_feed import MarketFeed
+from algos.connections import Connections
+from algos.lifecycle import State
+from algos.session import Session
 from bus.errors import ServerAway, ServerRefused
-from bus.lease import Lease
 from bus.service import Service
 
 EVERY_S = 0.5
@@ -23,60 +22,55 @@ class Report:
     def __init__(
         self,
         service: Service,
-        leader: Leader,
-        lease: Lease,
-        feeds: Sequence[MarketFeed],
-        events: EventFeed,
+        session: Session,
+        connections: Connections,
         subscriptions: Mapping[str, Sequence[str]],
     ) -> None:
         self._service = service
-        self._leader = leader
-        self._lease = lease
-        self._feeds = feeds
-        self._events = events
+        self._session = session
+        self._connections = connections
         self._subscriptions = subscriptions
         self._lag: int | None = None
 
     async def run(self) -> None:
         """Refresh until cancelled."""
         while True:
-            if self._leader.leads or self._leader.aborted:
+            if self._session.state in (State.LEADER, State.ABORTED):
                 await self._measure_lag()
             self.refresh()
             await asyncio.sleep(EVERY_S)
 
     def refresh(self) -> None:
         """Put what is known now into the heartbeat."""
-        leader, desk = self._leader, self._leader.desk
-        portfolio, prices = desk.portfolio, leader.dispatcher.last_prices
-        profit = portfolio.realised_profit() + portfolio.unrealised_profit(prices)
+        session, connections = self._session, self._connections
+        portfolio = session.portfolio
+        profit = portfolio.realised_profit() + portfolio.unrealised_profit(session.last_prices)
         if not self._service.stopping.is_set():
-            self._service.state = desk.state
+            self._service.state = session.state
         self._service.details |= {
-            "algorithm": desk.name,
-            "state": desk.state,
+            "algorithm": session.name,
+            "state": session.state,
             "lag": self._lag,
             "positions": {symbol: f"{quantity:f}" for symbol, quantity in portfolio.quantities.items()},
             "profit": f"{profit:f}",
             "open_orders": len(portfolio.open_orders),
-            "token": self._lease.token,
+            "token": connections.lease.token,
             "subscriptions": dict(self._subscriptions),
-            "failure": leader.failure,
+            "failure": session.failure,
         }
-        readers = [feed.reader for feed in self._feeds]
         self._service.counters |= {
-            "handled": leader.dispatcher.handled,
-            "requested": leader.requested,
-            "dropped_stale": desk.dropped,
-            "suppressed": desk.suppressed,
-            "unreadable": sum(feed.unreadable for feed in self._feeds) + self._events.unreadable,
-            "trimmed": sum(reader.trimmed for reader in (*readers, self._events.reader)),
-            "groups_recreated": sum(reader.recreated for reader in (*readers, self._events.reader)),
+            "handled": session.handled,
+            "requested": session.requested,
+            "dropped_stale": session.dropped_stale,
+            "suppressed": session.suppressed,
+            "unreadable": session.unreadable,
+            "trimmed": sum(reader.trimmed for reader in connections.readers),
+            "groups_recreated": sum(reader.recreated for reader in connections.readers),
         }
 
     async def _measure_lag(self) -> None:
         try:
-            self._lag = sum([await feed.reader.lag() for feed in self._feeds])
+            self._lag = sum([await reader.lag() for reader in self._connections.market])
         except (ServerAway, ServerRefused) as error:
             # Unknown is not zero: the heartbeat says null until the server answers again.
             self._lag = None

@@ -101,8 +101,8 @@ class HaltWatch:
             return False
         return self._clock.monotonic_ns() - self._read_ns <= bound_ms * 1_000_000
 
-    async def run(self, on_message: Callable[[Message], None] | None = None) -> None:
-        """Follow control until cancelled; `on_message` gets each message once the state includes it."""
+    async def run(self, on_message: Callable[[str, Message], None] | None = None) -> None:
+        """Follow control until cancelled; `on_message` gets an entry's id and message once `state` has it."""
         while True:
             try:
                 await self._refresh()
@@ -126,22 +126,25 @@ class HaltWatch:
         self._read_ns = asked_ns
         self._away = False
 
-    async def _follow(self, on_message: Callable[[Message], None] | None) -> None:
+    async def _follow(self, on_message: Callable[[str, Message], None] | None) -> None:
         while True:
             found = await self._client.xread({CONTROL: self._position}, count=100, block=_BLOCK_MS)
             entries = found[0][1] if found else []
-            if entries:
-                self._position = entries[-1][0]
             await self._refresh()
-            for _, fields in entries:
+            if entries:
+                # Only now: where the state could not be read, these entries are read again and not lost.
+                self._position = entries[-1][0]
+            for entry_id, fields in entries:
                 if on_message is not None:
-                    self._tell(fields, on_message)
+                    self._tell(entry_id.decode(), fields, on_message)
 
-    def _tell(self, fields: Mapping[bytes, bytes], on_message: Callable[[Message], None]) -> None:
+    def _tell(
+        self, entry_id: str, fields: Mapping[bytes, bytes], on_message: Callable[[str, Message], None]
+    ) -> None:
         try:
             message = _CODEC.decode(fields)
         except Unreadable as error:
             # Anyone may write to control: what cannot be read is said, and the state stands on its own.
             log.error("unreadable control entry", error=str(error))
             return
-        on_message(message)
+        on_message(entry_id, message)

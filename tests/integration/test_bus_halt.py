@@ -158,7 +158,7 @@ def test_a_message_concerns_whom_its_scope_names() -> None:
 
 
 async def watched(watch: halt.HaltWatch, told: list[Message] | None = None) -> asyncio.Task[None]:
-    task = asyncio.create_task(watch.run(None if told is None else told.append))
+    task = asyncio.create_task(watch.run(lambda _, message: None if told is None else told.append(message)))
     await until(watch.fresh, "the first read")
     return task
 
@@ -177,9 +177,11 @@ async def test_a_watch_sees_each_message_once_the_state_includes_it(client: Any,
     assert not watch.state.known
     told: list[Message] = []
     states: list[bool] = []
+    entry_ids: list[str] = []
 
-    def note(message: Message) -> None:
+    def note(entry_id: str, message: Message) -> None:
         told.append(message)
+        entry_ids.append(entry_id)
         states.append("all" in watch.state.scopes)
 
     task = asyncio.create_task(watch.run(note))
@@ -195,6 +197,8 @@ async def test_a_watch_sees_each_message_once_the_state_includes_it(client: Any,
     assert told == [halted("all"), shutdown, resumed("all")]
     assert states[0]
     assert watch.state.scopes == {}
+    halted_id, shutdown_id, _, resumed_id = [id_.decode() for id_, _ in (await client.xrange(CONTROL))[1:]]
+    assert entry_ids == [halted_id, shutdown_id, resumed_id]
     await end(watch, task)
 
 

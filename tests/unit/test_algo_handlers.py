@@ -1,25 +1,42 @@
-"""An author's class: handlers are called with what they handle, and what they ask for lands in the outbox."""
+"""An author's class in its session: handlers are called with what they handle, what they ask for leaves."""
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from algos import Algorithm, Bar, Fill, Gap, Order, State, Timer, Trade, parameter
-from algos.algorithm import seat
-from algos.desk import Trigger
-from algos.dispatch import Dispatcher, HandlerFailed, channels_of
+from algos.algorithm import session_of
+from algos.inputs import (
+    ControlEntry,
+    GapEntry,
+    MarketEntry,
+    OrderEvent,
+    ShutdownRequested,
+    StateChanged,
+    TimerDue,
+    TrimmedEntry,
+)
+from algos.session import Request, Session
+from algos.subscription import channels_of
 from bus.control_messages import Halt
 from bus.market_messages import GapClosed, GapOpened
 from bus.order_messages import (
     CancelRequest,
+    Event,
     OrderApproved,
     OrderFilled,
     OrderRequest,
     OrderTerms,
+    Registered,
     ReplaceRequest,
 )
 
 TRADE = Trade(symbol="AAPL", price=Decimal(100), size=Decimal(1), at_ns=1)
+
+
+def fail() -> None:
+    raise RuntimeError("broken")
 
 
 class Scripted(Algorithm):
@@ -53,16 +70,37 @@ class Scripted(Algorithm):
         self.given.append((previous, current, self.is_leader))
 
 
-def led() -> tuple[Scripted, Dispatcher]:
+def led() -> tuple[Scripted, Session]:
     algorithm = Scripted(symbols=("AAPL",))
-    dispatcher = Dispatcher(algorithm, seat(algorithm, "scripted", "life"))
-    dispatcher.status(State.LEADER, 0)
+    session = session_of(algorithm, "scripted", "life")
+    session.take(StateChanged(State.LEADER, "7:me", 0))
     algorithm.given.clear()
-    return algorithm, dispatcher
+    return algorithm, session
 
 
-def trigger(entry: str = "1-0", received_ns: int = 1000) -> Trigger:
-    return Trigger(f"md:AAPL:trades {entry}", b"{}", received_ns, received_ns)
+def tick(entry: str = "1-0", received_ns: int = 1000, *, redelivered: bool = False) -> MarketEntry:
+    return MarketEntry("md:AAPL:trades", entry, received_ns, b"{}", redelivered, TRADE)
+
+
+def happened(entry: str, event: Event) -> OrderEvent:
+    return OrderEvent("orders:{paper}:events:scripted", entry, 1000, b"{}", False, event)
+
+
+def leaving(session: Session, now_ns: int = 1500, max_age_ns: int = 10_000) -> list[Request]:
+    return session.empty_outbox(now_ns, max_age_ns)
+
+
+def approved(order_id: str) -> OrderApproved:
+    return OrderApproved(
+        algorithm="scripted",
+        client_order_id=order_id,
+        terms=OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(2)),
+        reserve_price=Decimal(1),
+        trigger="t",
+        received_ns=1,
+        requested_ns=1,
+        approved_ns=1,
+    )
 
 
 def test_an_algorithm_is_subscribed_to_what_it_handles() -> None:
@@ -76,7 +114,7 @@ def test_an_algorithm_is_subscribed_to_what_it_handles() -> None:
 
 
 def test_orders_leave_in_order_with_trigger_times_and_lease() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     ids: list[str] = []
 
     def plan() -> None:
@@ -85,8 +123,8 @@ def test_orders_leave_in_order_with_trigger_times_and_lease() -> None:
         algorithm.cancel(ids[0])
 
     algorithm.plan = plan
-    dispatcher.market(trigger(), TRADE)
-    first, second, cancel = dispatcher.desk.take("7:me", 1500, 0)
+    session.take(tick())
+    first, second, cancel = leaving(session)
     assert isinstance(first, OrderRequest)
     assert isinstance(second, OrderRequest)
     assert isinstance(cancel, CancelRequest)
@@ -95,97 +133,144 @@ def test_orders_leave_in_order_with_trigger_times_and_lease() -> None:
     assert first.terms.limit_price == Decimal("99.5")
     assert first.requested_ns >= 1500
     assert cancel.client_order_id == ids[0]
-    assert not dispatcher.desk.has_requests
+    assert not session.outbox
 
 
 def test_requests_are_never_equal_so_that_a_lost_one_is_recognised() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     algorithm.plan = lambda: [algorithm.cancel("x"), algorithm.cancel("x")]
-    dispatcher.market(trigger(), TRADE)
-    first, second = dispatcher.desk.take("7:me", 1500, 0)
+    session.take(tick())
+    first, second = leaving(session)
     assert first != second
 
 
 def test_the_same_delivery_again_is_not_asked_for_twice_but_other_terms_are_the_omss_to_refuse() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     algorithm.plan = lambda: algorithm.buy("AAPL", 1)
-    dispatcher.market(trigger(), TRADE)
-    (first,) = dispatcher.desk.take("7:me", 1500, 0)
-    dispatcher.market(trigger(), TRADE)
-    assert dispatcher.desk.take("7:me", 1500, 0) == []
+    session.take(tick())
+    (first,) = leaving(session)
+    session.take(tick())
+    assert leaving(session) == []
     algorithm.plan = lambda: algorithm.buy("AAPL", 2)
-    dispatcher.market(trigger(), TRADE)
-    (conflict,) = dispatcher.desk.take("7:me", 1500, 0)
+    session.take(tick())
+    (conflict,) = leaving(session)
     assert isinstance(first, OrderRequest)
     assert isinstance(conflict, OrderRequest)
     assert conflict.client_order_id == first.client_order_id
 
 
 def test_an_order_of_an_old_trigger_is_dropped_and_counted_and_a_cancel_is_not() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     algorithm.plan = lambda: [algorithm.buy("AAPL", 1), algorithm.cancel("other")]
-    dispatcher.market(trigger(received_ns=1000), TRADE)
+    session.take(tick(received_ns=1000))
     assert algorithm.open_orders
-    requests = dispatcher.desk.take("7:me", 5000, oldest_trigger_ns=1001)
+    requests = leaving(session, 5000, 3999)
     assert [type(request) for request in requests] == [CancelRequest]
-    assert dispatcher.desk.dropped == 1
+    assert session.dropped_stale == 1
     assert not algorithm.open_orders
 
 
 def test_a_failed_handler_is_named_and_leaves_no_orders_behind() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     algorithm.plan = lambda: algorithm.buy("AAPL", 1)
-    dispatcher.market(trigger("1-0"), TRADE)
+    session.take(tick("1-0"))
 
     def fail() -> None:
         algorithm.buy("AAPL", 5)
         raise ZeroDivisionError("no bars yet")
 
     algorithm.plan = fail
-    with pytest.raises(HandlerFailed, match=r"on_trade raised ZeroDivisionError: no bars yet .*trades 2-0"):
-        dispatcher.market(trigger("2-0"), TRADE)
-    (kept,) = dispatcher.desk.take("7:me", 1500, 0)
+    session.take(tick("2-0"))
+    said = "on_trade raised ZeroDivisionError: no bars yet (while handling md:AAPL:trades 2-0)"
+    assert session.failure == said
+    kept, cancel = leaving(session)
     assert isinstance(kept, OrderRequest)
     assert kept.trigger == "md:AAPL:trades 1-0"
     assert [order.client_order_id for order in algorithm.open_orders] == [kept.client_order_id]
+    assert isinstance(cancel, CancelRequest)
+    assert cancel.client_order_id == kept.client_order_id
+    assert algorithm.given[-1] == (State.LEADER, State.ABORTED, False)
 
 
-@pytest.mark.parametrize("state", [State.BOOTSTRAP, State.FOLLOWER, State.ABORTED])
-def test_only_a_leaders_orders_leave(state: State) -> None:
-    algorithm, dispatcher = led()
-    dispatcher.desk.state = state
-    algorithm.plan = lambda: algorithm.buy("AAPL", 1)
-    dispatcher.market(trigger(), TRADE)
-    assert dispatcher.desk.take("7:me", 1500, 0) == []
-    assert dispatcher.desk.suppressed == 1
+def test_nothing_is_handled_past_a_failure_but_the_portfolio_is_kept_and_late_orders_are_canceled() -> None:
+    algorithm, session = led()
+    algorithm.plan = fail
+    session.take(tick("1-0"))
+    algorithm.given.clear()
+    session.take(tick("2-0"))
+    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000)))
+    session.take(ControlEntry("3-0", 1, Halt(scope="all", reason="test", by="ann", at_ns=3)))
+    session.take(ShutdownRequested(1, session.lease))
+    for _ in range(2):
+        session.take(happened("4-0", approved("late")))
+    assert algorithm.given == []
+    assert [order.client_order_id for order in algorithm.open_orders] == ["late"]
+    (cancel,) = leaving(session)
+    assert isinstance(cancel, CancelRequest)
+    assert (cancel.client_order_id, cancel.lease) == ("late", "7:me")
+
+
+def test_an_aborted_algorithm_that_keeps_its_orders_asks_for_no_cancel() -> None:
+    algorithm, session = led()
+    type(algorithm).on_abort = "keep"
+    try:
+        algorithm.plan = fail
+        session.take(happened("1-0", approved("mine")))
+        session.take(tick("1-0"))
+        session.take(happened("2-0", approved("late")))
+    finally:
+        del type(algorithm).on_abort
+    assert session.state is State.ABORTED
+    assert leaving(session) == []
+
+
+def test_a_handler_that_fails_when_it_is_told_of_the_failure_is_named_too() -> None:
+    class Fragile(Scripted):
+        def on_status_change(self, previous: State, current: State) -> None:
+            if current is State.ABORTED:
+                raise KeyError("again")
+
+    algorithm = Fragile(symbols=("AAPL",))
+    session = session_of(algorithm, "scripted", "life")
+    session.take(StateChanged(State.LEADER, "7:me", 0))
+    algorithm.plan = fail
+    session.take(tick())
+    assert [(one.handler, one.trigger) for one in session.failures] == [
+        ("on_trade", "md:AAPL:trades 1-0"),
+        ("on_status_change", "state aborted 7"),
+    ]
+    assert session.failure.startswith("on_trade raised RuntimeError: broken")
+
+
+def test_a_follower_is_told_of_halts_and_its_orders_are_suppressed() -> None:
+    class OnHalt(Scripted):
+        def on_kill_switch(self, message: object) -> None:
+            self.buy("AAPL", 1)
+            self.cancel("other")
+
+    algorithm = OnHalt(symbols=("AAPL",))
+    session = session_of(algorithm, "scripted", "life")
+    session.take(StateChanged(State.FOLLOWER, "", 0))
+    session.take(ControlEntry("3-0", 1, Halt(scope="all", reason="test", by="ann", at_ns=3)))
+    session.take(tick())
+    assert leaving(session) == []
+    assert session.suppressed == 2
+    assert algorithm.given == [(State.BOOTSTRAP, State.FOLLOWER, False)]
     assert not algorithm.open_orders
 
 
 def test_nothing_leaves_after_an_acknowledged_shutdown() -> None:
-    algorithm, dispatcher = led()
-    dispatcher.shutdown(5)
+    algorithm, session = led()
+    session.take(ShutdownRequested(5, "7:me"))
     algorithm.plan = lambda: [algorithm.buy("AAPL", 1), algorithm.cancel("other")]
-    dispatcher.market(trigger(), TRADE)
-    assert not dispatcher.desk.has_requests
-    assert dispatcher.desk.suppressed == 2
+    session.take(tick())
+    assert not session.outbox
+    assert session.suppressed == 2
 
 
 def test_events_change_the_portfolio_before_the_handler_looks() -> None:
-    algorithm, dispatcher = led()
-    terms = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(2))
-    dispatcher.event(
-        trigger(),
-        OrderApproved(
-            algorithm="scripted",
-            client_order_id="id",
-            terms=terms,
-            reserve_price=Decimal(1),
-            trigger="t",
-            received_ns=1,
-            requested_ns=1,
-            approved_ns=1,
-        ),
-    )
+    algorithm, session = led()
+    session.take(happened("1-0", approved("id")))
     fill = OrderFilled(
         algorithm="scripted",
         client_order_id="id",
@@ -199,21 +284,44 @@ def test_events_change_the_portfolio_before_the_handler_looks() -> None:
         status="filled",
         at_ns=1,
     )
-    dispatcher.event(trigger(), fill)
+    session.take(happened("2-0", fill))
     assert algorithm.given == ["approved", ("e1", Decimal(2))]
     assert algorithm.positions == {"AAPL": Decimal(2)}
 
 
+def test_the_past_is_folded_without_a_handler_and_told_again_to_the_leader() -> None:
+    algorithm = Scripted(symbols=("AAPL",))
+    session = session_of(algorithm, "scripted", "life")
+    session.take(happened("1-0", Registered(algorithm="scripted", at_ns=1)))
+    session.take(happened("2-0", approved("id")))
+    assert session.registered
+    assert algorithm.given == []
+    assert [order.client_order_id for order in algorithm.open_orders] == ["id"]
+    session.take(StateChanged(State.LEADER, "7:me", 0))
+    session.take(msgspec.structs.replace(happened("2-0", approved("id")), redelivered=True))
+    assert algorithm.given[-1] == "approved"
+
+
+def test_an_entry_that_comes_again_to_the_same_session_is_not_handled_again() -> None:
+    algorithm, session = led()
+    algorithm.plan = lambda: algorithm.cancel("other")
+    for entry in (tick("9-0"), tick("10-0"), tick("9-0", redelivered=True), tick("10-0", redelivered=True)):
+        session.take(entry)
+    session.take(tick("10-1", redelivered=True))
+    assert session.handled == 1 + 3
+    assert len(leaving(session)) == 3
+
+
 def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
-    algorithm, dispatcher = led()
-    opened = GapOpened(feed="iex", since_ns=5, reason="disconnected")
-    dispatcher.gap(trigger(), "AAPL", "trades", opened)
-    dispatcher.gap(trigger(), "AAPL", "trades", GapClosed(feed="iex", since_ns=5, until_ns=9))
-    dispatcher.gap(trigger(), "AAPL", "trades", None)
-    dispatcher.timer(Timer(name="tick", scheduled_ns=500_000_000))
+    algorithm, session = led()
+    entry = ("md:AAPL:trades", "1-0", 1000, b"{}", False, "AAPL", "trades")
+    session.take(GapEntry(*entry, GapOpened(feed="iex", since_ns=5, reason="disconnected")))
+    session.take(GapEntry(*entry, GapClosed(feed="iex", since_ns=5, until_ns=9)))
+    session.take(TrimmedEntry(*entry))
+    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000)))
     halt = Halt(scope="all", reason="test", by="ann", at_ns=3)
-    dispatcher.kill_switch(halt, 4)
-    dispatcher.status(State.ABORTED, 5)
+    session.take(ControlEntry("3-0", 4, halt))
+    session.take(StateChanged(State.ABORTED, "7:me", 5))
     gaps = [item for item in algorithm.given if isinstance(item, Gap)]
     assert [(gap.kind, gap.since_ns, gap.until_ns) for gap in gaps] == [
         ("opened", 5, None),
@@ -221,17 +329,50 @@ def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
         ("trimmed", 1000, None),
     ]
     assert algorithm.given[3:] == [("tick", 500_000_000), halt, (State.LEADER, State.ABORTED, False)]
-    assert dispatcher.desk.timers == {"tick": 500_000_000}
+    assert session.timers == {"tick": 500_000_000}
+
+
+def test_an_order_is_named_for_what_triggered_it_and_never_for_when() -> None:
+    class Always(Algorithm):
+        """Orders whatever happens."""
+
+        def on_status_change(self, previous: State, current: State) -> None:
+            self.buy("AAPL", 1)
+
+        def on_kill_switch(self, message: object) -> None:
+            self.buy("AAPL", 1)
+
+        def on_shutdown(self) -> None:
+            self.buy("AAPL", 1)
+
+    halt = Halt(scope="all", reason="test", by="ann", at_ns=3)
+
+    def orders(now_ns: int) -> list[tuple[str, str]]:
+        session = session_of(Always(), "always", "life")
+        session.take(StateChanged(State.LEADER, "7:me", now_ns))
+        session.take(ControlEntry("3-0", now_ns, halt))
+        session.take(ShutdownRequested(now_ns, "7:me"))
+        session.take(ShutdownRequested(now_ns, "7:me", "4-0"))
+        made = session.empty_outbox(now_ns, 0)
+        return [(one.trigger, one.client_order_id) for one in made if isinstance(one, OrderRequest)]
+
+    assert [trigger for trigger, _ in orders(1)] == [
+        "state leader 7",
+        "control 3-0",
+        "shutdown 7",
+        "control 4-0",
+    ]
+    assert orders(1) == orders(2)
 
 
 def test_replacing_keeps_the_terms_and_names_the_order_that_it_replaces() -> None:
-    algorithm, dispatcher = led()
+    algorithm, session = led()
     made: list[str] = []
     algorithm.plan = lambda: made.append(algorithm.buy("AAPL", 2, limit_price=10))
-    dispatcher.market(trigger("1-0"), TRADE)
+    session.take(tick("1-0"))
     algorithm.plan = lambda: made.append(algorithm.replace(made[0], limit_price=11))
-    dispatcher.market(trigger("2-0"), TRADE)
-    _, replacement = dispatcher.desk.take("7:me", 1500, 0)
+    session.take(tick("2-0"))
+    _, replacement = leaving(session)
     assert isinstance(replacement, ReplaceRequest)
     assert (replacement.replaces, replacement.client_order_id) == (made[0], made[1])
     assert (replacement.terms.limit_price, replacement.terms.quantity) == (11, 2)

@@ -2,16 +2,16 @@
 
 import pytest
 
-from algos.lifecycle import TRANSITIONS, State, may_cancel, may_order, moved, runs_handlers
+from algos.lifecycle import TRANSITIONS, State, moved
 
 
 def test_only_a_leader_orders_and_is_given_market_data() -> None:
-    assert [state for state in State if may_order(state)] == [State.LEADER]
-    assert [state for state in State if runs_handlers(state)] == [State.LEADER]
+    assert [state for state in State if state.may_order] == [State.LEADER]
+    assert [state for state in State if state.runs_handlers] == [State.LEADER]
 
 
 def test_an_aborted_algorithm_may_take_its_orders_back() -> None:
-    assert {state for state in State if may_cancel(state)} == {State.LEADER, State.ABORTED}
+    assert {state for state in State if state.may_cancel} == {State.LEADER, State.ABORTED}
 
 
 @pytest.mark.parametrize("previous", list(State))

@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 
 from algos import Algorithm, Bar, State, Trade
-from algos.algorithm import seat
-from algos.desk import Trigger
-from algos.dispatch import Dispatcher
+from algos.algorithm import session_of
+from algos.inputs import MarketEntry, OrderEvent, StateChanged
 from algos.strategies.mean_reversion import MeanReversion
 from algos.strategies.moving_average_cross import MovingAverageCross
 from bus.market_messages import MarketMessage
@@ -17,20 +16,20 @@ from bus.order_messages import OrderFilled, OrderRefused, OrderRequest, Reason
 SECOND_NS = 1_000_000_000
 
 
-class Floor:
+class Bench:
     """Gives an algorithm messages and fills its orders at once, or leaves them open."""
 
     def __init__(self, algorithm: Algorithm) -> None:
-        self.dispatcher = Dispatcher(algorithm, seat(algorithm, "a", "life"))
-        self.dispatcher.status(State.LEADER, 0)
+        self.session = session_of(algorithm, "a", "life")
+        self.session.take(StateChanged(State.LEADER, "1:x", 0))
         self.algorithm = algorithm
         self.entries = 0
         self.orders: list[OrderRequest] = []
 
     def give(self, message: MarketMessage, at_ns: int) -> list[OrderRequest]:
         self.entries += 1
-        self.dispatcher.market(Trigger(f"s {self.entries}-0", b"", at_ns, at_ns), message)
-        taken = [ask for ask in self.dispatcher.desk.take("1:x", at_ns, 0) if isinstance(ask, OrderRequest)]
+        self.session.take(MarketEntry("s", f"{self.entries}-0", at_ns, b"", False, message))
+        taken = [one for one in self.session.empty_outbox(at_ns, 0) if isinstance(one, OrderRequest)]
         self.orders += taken
         return taken
 
@@ -50,7 +49,7 @@ class Floor:
             status="filled",
             at_ns=at_ns,
         )
-        self.dispatcher.event(Trigger("e", b"", at_ns, at_ns), event)
+        self.session.take(OrderEvent("e", "1-0", at_ns, b"", False, event))
 
 
 def bar(close: Decimal) -> Bar:
@@ -71,11 +70,11 @@ def wandering(count: int, seed: int = 1) -> list[Decimal]:
 
 
 def test_a_rise_is_bought_and_a_fall_is_sold() -> None:
-    floor = Floor(MovingAverageCross(symbols=("AAPL",), fast=2, slow=4))
+    bench = Bench(MovingAverageCross(symbols=("AAPL",), fast=2, slow=4))
     sides = []
     for close in (10, 10, 10, 10, 11, 12, 13, 12, 10, 8, 7):
-        for order in floor.give(bar(Decimal(close)), 1):
-            floor.fill(order, 1)
+        for order in bench.give(bar(Decimal(close)), 1):
+            bench.fill(order, 1)
             sides.append(order.terms.side)
     assert sides == ["buy", "sell"]
 
@@ -92,13 +91,13 @@ def test_averages_that_cannot_cross_are_refused() -> None:
 def test_it_trades_both_ways_and_never_holds_more_than_its_quantity(
     algorithm: Algorithm, message: type[MarketMessage]
 ) -> None:
-    floor = Floor(algorithm)
+    bench = Bench(algorithm)
     for second, price in enumerate(wandering(300), start=1):
-        for order in floor.give(message(price), second * SECOND_NS):  # type: ignore[arg-type,call-arg]
-            floor.fill(order, second * SECOND_NS)
+        for order in bench.give(message(price), second * SECOND_NS):  # type: ignore[arg-type,call-arg]
+            bench.fill(order, second * SECOND_NS)
         assert 0 <= algorithm.position("AAPL") <= 1
-    assert {order.terms.side for order in floor.orders} == {"buy", "sell"}
-    assert len(floor.orders) >= 4
+    assert {order.terms.side for order in bench.orders} == {"buy", "sell"}
+    assert len(bench.orders) >= 4
 
 
 @pytest.mark.parametrize(
@@ -106,21 +105,21 @@ def test_it_trades_both_ways_and_never_holds_more_than_its_quantity(
     [(MovingAverageCross(symbols=("AAPL",)), bar), (MeanReversion(symbols=("AAPL",), rest_s=0), trade)],
 )
 def test_it_waits_while_an_order_is_open(algorithm: Algorithm, message: type[MarketMessage]) -> None:
-    floor = Floor(algorithm)
+    bench = Bench(algorithm)
     for second, price in enumerate(wandering(300), start=1):
-        floor.give(message(price), second * SECOND_NS)  # type: ignore[arg-type,call-arg]
-    assert len(floor.orders) == 1
+        bench.give(message(price), second * SECOND_NS)  # type: ignore[arg-type,call-arg]
+    assert len(bench.orders) == 1
 
 
 def test_mean_reversion_rests_after_a_refusal() -> None:
-    floor = Floor(MeanReversion(symbols=("AAPL",), window=4, deviations=Decimal(1), rest_s=5))
+    bench = Bench(MeanReversion(symbols=("AAPL",), window=4, deviations=Decimal(1), rest_s=5))
     for price in (10, 10, 10, 10):
-        floor.give(trade(Decimal(price)), 1)
-    (order,) = floor.give(trade(Decimal(9)), SECOND_NS)
+        bench.give(trade(Decimal(price)), 1)
+    (order,) = bench.give(trade(Decimal(9)), SECOND_NS)
     why = Reason(code="halted", message="halted")
     refused = OrderRefused(
         algorithm="a", client_order_id=order.client_order_id, by="risk", reasons=(why,), at_ns=1
     )
-    floor.dispatcher.event(Trigger("e", b"", SECOND_NS, SECOND_NS), refused)
-    assert floor.give(trade(Decimal(8)), 5 * SECOND_NS) == []
-    assert len(floor.give(trade(Decimal(7)), 6 * SECOND_NS)) == 1
+    bench.session.take(OrderEvent("e", "1-0", SECOND_NS, b"", False, refused))
+    assert bench.give(trade(Decimal(8)), 5 * SECOND_NS) == []
+    assert len(bench.give(trade(Decimal(7)), 6 * SECOND_NS)) == 1

@@ -1,0 +1,231 @@
+"""Everything that a session takes, as one union of frozen inputs, and how entries of streams become inputs.
+
+Each input has `trigger`, which names it, `content`, which tells two inputs of one name apart, and
+`received_ns`: the time that its handler sees, and from which the age of its orders is counted. A trigger
+never comes from a wall clock: order ids are made of it, and the same input makes the same ids everywhere.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from algos.lifecycle import State
+from algos.notices import Timer
+from bus.codec import MessageCodec, market_message
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.errors import Unreadable
+from bus.market_messages import GapClosed, GapOpened, MarketMessage
+from bus.order_messages import EVENTS, Event
+from bus.streams import market_all_partitions, market_channel
+
+ALL_SYMBOLS = "*"
+
+_EVENT_CODEC = MessageCodec(EVENTS)
+_channel = lru_cache(maxsize=None)(market_channel)
+
+
+class StreamEntry(msgspec.Struct, frozen=True, gc=False):
+    """An entry of a stream. `redelivered`: this session, or one before it, may have taken it already."""
+
+    stream: str
+    entry_id: str
+    received_ns: int
+    content: bytes
+    redelivered: bool
+
+    @property
+    def trigger(self) -> str:
+        """Stream and entry id."""
+        return f"{self.stream} {self.entry_id}"
+
+
+class MarketEntry(StreamEntry, frozen=True, gc=False):
+    """A trade, quote or bar."""
+
+    message: MarketMessage
+
+
+class GapEntry(StreamEntry, frozen=True, gc=False):
+    """A gap marker; `symbol` is `*` where it concerns every symbol."""
+
+    symbol: str
+    channel: str
+    mark: GapOpened | GapClosed
+
+
+class TrimmedEntry(StreamEntry, frozen=True, gc=False):
+    """A market entry whose content was cut from its stream before it was read."""
+
+    symbol: str
+    channel: str
+
+
+class UnreadableEntry(StreamEntry, frozen=True, gc=False):
+    """An entry that cannot be read; whoever read it keeps it as a dead letter."""
+
+
+class OrderEvent(StreamEntry, frozen=True, gc=False):
+    """What became of a request."""
+
+    event: Event
+
+
+class TimerDue(msgspec.Struct, frozen=True):
+    """A timer is due; its instant is its time, whenever it is really taken."""
+
+    content: ClassVar[bytes] = b""
+
+    timer: Timer
+
+    @property
+    def trigger(self) -> str:
+        """The timer's name and instant."""
+        return f"timer {self.timer.name} {self.timer.scheduled_ns}"
+
+    @property
+    def received_ns(self) -> int:
+        """The instant at which it is due."""
+        return self.timer.scheduled_ns
+
+
+class ControlEntry(msgspec.Struct, frozen=True):
+    """A halt, a restriction or a resumption of trading, with its entry id in the control stream."""
+
+    entry_id: str
+    received_ns: int
+    message: Halt | ReduceOnly | Resume
+
+    @property
+    def trigger(self) -> str:
+        """`control` and the entry id."""
+        return f"control {self.entry_id}"
+
+    @property
+    def content(self) -> bytes:
+        """The message as JSON."""
+        return msgspec.json.encode(self.message)
+
+
+class ShutdownRequested(msgspec.Struct, frozen=True):
+    """The process is to end: `control_entry_id` asked for it; a signal did where that is empty."""
+
+    content: ClassVar[bytes] = b""
+
+    received_ns: int
+    lease: str
+    control_entry_id: str = ""
+
+    @property
+    def trigger(self) -> str:
+        """`control` and the entry id, or `shutdown` and the fencing token, under which it happens once."""
+        if self.control_entry_id:
+            return f"control {self.control_entry_id}"
+        return f"shutdown {token_of(self.lease)}"
+
+
+class StateChanged(msgspec.Struct, frozen=True):
+    """The process becomes leader, follower or aborted; `lease` is that under which it leads or last led."""
+
+    content: ClassVar[bytes] = b""
+
+    state: State
+    lease: str
+    received_ns: int
+
+    @property
+    def trigger(self) -> str:
+        """`state`, its name and the fencing token."""
+        return f"state {self.state} {token_of(self.lease)}"
+
+
+Input = (
+    MarketEntry
+    | GapEntry
+    | TrimmedEntry
+    | UnreadableEntry
+    | OrderEvent
+    | TimerDue
+    | ControlEntry
+    | ShutdownRequested
+    | StateChanged
+)
+
+
+class Delivered(Protocol):
+    """An entry as a reader delivers it, or as a replay finds it."""
+
+    @property
+    def stream(self) -> str:
+        """The stream that it is of."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Its entry id."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """Its fields; empty where it was trimmed."""
+        ...
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before."""
+        ...
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether its content is gone from the stream."""
+        ...
+
+
+def token_of(lease: str) -> int:
+    """The fencing token of a lease's value, `<token>:<holder>`; 0 for one that was never held."""
+    return int(lease.partition(":")[0]) if lease else 0
+
+
+def entry_position(entry_id: str) -> tuple[int, int]:
+    """An entry id as numbers, which compare as entries follow each other."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)
+
+
+def market_input(delivery: Delivered, now_ns: int) -> MarketEntry | GapEntry | TrimmedEntry:
+    """The input that an entry of a market stream is; a trimmed one, which has no time, was received now.
+
+    Raises Unreadable, also where the time of receipt is missing.
+    """
+    stream, fields = delivery.stream, delivery.fields
+    channel = _channel(stream)
+    if delivery.trimmed:
+        symbol = _symbol(stream, channel)
+        return TrimmedEntry(stream, delivery.id, now_ns, b"", delivery.redelivered, symbol, channel)
+    message = market_message(channel, fields)
+    try:
+        received_ns = int(fields[b"r"])
+    except (KeyError, ValueError):
+        raise Unreadable("a market entry without its receive time r") from None
+    if isinstance(message, GapOpened | GapClosed):
+        named = _symbol(stream, channel), channel, message
+        return GapEntry(stream, delivery.id, received_ns, fields[b"d"], delivery.redelivered, *named)
+    return MarketEntry(stream, delivery.id, received_ns, fields[b"d"], delivery.redelivered, message)
+
+
+def event_input(delivery: Delivered, now_ns: int) -> OrderEvent | None:
+    """The input that an entry of an events stream is; None for a trimmed one, which is in no portfolio.
+
+    Its time is that of its id, not `now_ns`. Raises Unreadable.
+    """
+    if delivery.trimmed:
+        return None
+    event: Event = _EVENT_CODEC.decode(delivery.fields)  # type: ignore[assignment]
+    received_ns = entry_position(delivery.id)[0] * 1_000_000
+    content = delivery.fields[b"data"]
+    return OrderEvent(delivery.stream, delivery.id, received_ns, content, delivery.redelivered, event)
+
+
+def _symbol(stream: str, channel: str) -> str:
+    return ALL_SYMBOLS if stream in market_all_partitions(channel) else stream.split(":")[1]

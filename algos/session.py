@@ -1,0 +1,317 @@
+"""An algorithm's process as one engine: inputs in, the author's handlers called, their requests out.
+
+Pure: no clock, no input or output, and it calls nobody but the handlers. Live, replay and backtest drive the
+same session; given the same inputs it asks for the same requests.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from algos.handlers import Handlers
+from algos.inputs import (
+    ControlEntry,
+    GapEntry,
+    Input,
+    MarketEntry,
+    OrderEvent,
+    ShutdownRequested,
+    StateChanged,
+    StreamEntry,
+    TimerDue,
+    TrimmedEntry,
+    UnreadableEntry,
+    entry_position,
+)
+from algos.lifecycle import State, moved
+from algos.notices import Gap
+from algos.order_id import client_order_id
+from algos.portfolio import Portfolio
+from bus.market_messages import Bar, GapOpened, Quote, Trade
+from bus.order_messages import (
+    CancelRequest,
+    OrderFilled,
+    OrderRequest,
+    OrderTerms,
+    Registered,
+    ReplaceRequest,
+    ShutdownAcknowledged,
+)
+
+Request = OrderRequest | CancelRequest | ReplaceRequest
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A handler that raised, and what it was handling."""
+
+    handler: str
+    trigger: str
+    error: Exception
+
+    def __str__(self) -> str:
+        said = f"{type(self.error).__name__}: {self.error}"
+        return f"{self.handler} raised {said} (while handling {self.trigger})"
+
+
+class Session:
+    """One algorithm's session.
+
+    Mutable: everything here. Its driver changes it through `take`, `empty_outbox` and `acknowledge_shutdown`;
+    the author's handlers, which `take` runs, through `order`, `cancel`, `timers` and `acknowledged`.
+    """
+
+    def __init__(self, handlers: Handlers, name: str, lineage: str = "") -> None:
+        self.name = name
+        self.lineage = lineage
+        self.state = State.BOOTSTRAP
+        # The value of the lease under which it leads, or led when it aborted.
+        self.lease = ""
+        # The OMS reads this algorithm's requests.
+        self.registered = False
+        # Nothing that is asked for afterwards leaves.
+        self.acknowledged = False
+        self.portfolio = Portfolio()
+        # Timers by name, with their period in nanoseconds.
+        self.timers: dict[str, int] = {}
+        self.last_prices: dict[str, Decimal] = {}
+        # Requests that wait to leave, not yet stamped with the time at which they do.
+        self.outbox: list[Request] = []
+        # What aborted it comes first; a handler that is told of that may fail too.
+        self.failures: list[Failure] = []
+        # The handler that runs now, for whoever watches over its time.
+        self.running = ""
+        self.handled = 0
+        self.requested = 0
+        self.suppressed = 0
+        self.dropped_stale = 0
+        self.unreadable = 0
+        self._handlers = handlers
+        self._input: Input = StateChanged(State.BOOTSTRAP, "", 0)
+        self._orders_of_input = 0
+        # By stream: the entry that was taken last.
+        self._taken: dict[str, str] = {}
+        self._cancel_requested: set[str] = set()
+        self._last_requested_ns = 0
+
+    def __repr__(self) -> str:
+        return f"session of {self.name}, {self.state}, {len(self.outbox)} requests to leave"
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the input at hand."""
+        return self._input.received_ns
+
+    @property
+    def failure(self) -> str:
+        """What aborted it, as a sentence; empty while nothing did."""
+        return str(self.failures[0]) if self.failures else ""
+
+    def take(self, input: Input) -> Sequence[Request]:
+        """Take one input; returns all requests that wait in the outbox now.
+
+        A handler that raises aborts the session: `failures` says what happened. Raises ValueError for a
+        change of state that does not exist.
+        """
+        if type(input) is MarketEntry:
+            self._take_market(input)
+            return self.outbox
+        match input:
+            case OrderEvent():
+                self._take_event(input)
+            case TimerDue():
+                if self.state.runs_handlers:
+                    self._call("on_timer", self._handlers.on_timer, input, input.timer)
+            case GapEntry() | TrimmedEntry():
+                if self._is_next(input):
+                    self._call("on_gap", self._handlers.on_gap, input, _gap(input))
+            case UnreadableEntry():
+                if not self.has_taken(input):
+                    self._taken[input.stream] = input.entry_id
+                    self.unreadable += 1
+            case ControlEntry():
+                if self.state is not State.ABORTED:
+                    self._call("on_kill_switch", self._handlers.on_kill_switch, input, input.message)
+            case ShutdownRequested():
+                if self.state.runs_handlers:
+                    self._call("on_shutdown", self._handlers.on_shutdown, input)
+            case StateChanged():
+                self._change_state(input)
+        return self.outbox
+
+    def has_taken(self, entry: StreamEntry) -> bool:
+        """Whether this entry comes again: it was redelivered, and the session took it before."""
+        if not entry.redelivered or entry.stream not in self._taken:
+            return False
+        return entry_position(entry.entry_id) <= entry_position(self._taken[entry.stream])
+
+    def empty_outbox(self, now_ns: int, trigger_max_age_ns: int) -> list[Request]:
+        """Take the requests out, stamped with now. No two are equal: a lost one is found by its content.
+
+        Orders of an input that is older than `trigger_max_age_ns` are dropped and counted: they answer a
+        market that is gone. Cancels never are.
+        """
+        requests: list[Request] = []
+        for request in self.outbox:
+            if not isinstance(request, CancelRequest) and request.received_ns < now_ns - trigger_max_age_ns:
+                self.dropped_stale += 1
+                self.portfolio.dropped(request.client_order_id)
+                continue
+            self._last_requested_ns = max(now_ns, self._last_requested_ns + 1)
+            requests.append(msgspec.structs.replace(request, requested_ns=self._last_requested_ns))
+        self.outbox.clear()
+        self.requested += len(requests)
+        return requests
+
+    def acknowledge_shutdown(self, now_ns: int) -> ShutdownAcknowledged:
+        """Let nothing leave any more; returns the message that says so. The outbox is to be empty."""
+        assert not self.outbox, "what was asked for before the acknowledgement leaves before it"
+        self.acknowledged = True
+        return ShutdownAcknowledged(lease=self.lease, at_ns=now_ns)
+
+    # What the handlers ask for.
+
+    def order(self, terms: OrderTerms, replaces: str | None = None) -> str:
+        """Ask for an order; returns its client order id.
+
+        An order that is known already, because its input was delivered again, is not asked for twice.
+        """
+        trigger, content, received_ns = self._input.trigger, self._input.content, self._input.received_ns
+        new_id = client_order_id(self.name, self.lineage, trigger, content, self._orders_of_input)
+        self._orders_of_input += 1
+        if not self.state.may_order or self.acknowledged:
+            self.suppressed += 1
+            return new_id
+        known = self.portfolio.order(new_id)
+        if known is not None and known.terms == terms:
+            return new_id
+        self.portfolio.requested(new_id, terms, replaces)
+        request: Request
+        if replaces is None:
+            request = OrderRequest(
+                client_order_id=new_id,
+                terms=terms,
+                lease=self.lease,
+                trigger=trigger,
+                received_ns=received_ns,
+                requested_ns=0,
+            )
+        else:
+            request = ReplaceRequest(
+                client_order_id=new_id,
+                replaces=replaces,
+                terms=terms,
+                lease=self.lease,
+                trigger=trigger,
+                received_ns=received_ns,
+                requested_ns=0,
+            )
+        self.outbox.append(request)
+        return new_id
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for a cancel; an order that is known to be closed needs none."""
+        known = self.portfolio.order(order_id)
+        if known is not None and not known.is_open:
+            return
+        if not self.state.may_cancel or self.acknowledged:
+            self.suppressed += 1
+            return
+        self.outbox.append(CancelRequest(client_order_id=order_id, lease=self.lease, requested_ns=0))
+
+    # How each input is taken.
+
+    def _take_market(self, entry: MarketEntry) -> None:
+        # As `_is_next`, without a call: nearly every input comes this way.
+        if not self.state.runs_handlers or (entry.redelivered and self.has_taken(entry)):
+            return
+        self._taken[entry.stream] = entry.entry_id
+        message = entry.message
+        if type(message) is Trade:
+            self.last_prices[message.symbol] = message.price
+            self._call("on_trade", self._handlers.on_trade, entry, message)
+        elif type(message) is Quote:
+            self._call("on_quote", self._handlers.on_quote, entry, message)
+        elif type(message) is Bar:
+            self.last_prices[message.symbol] = message.close
+            self._call("on_bar", self._handlers.on_bar, entry, message)
+
+    def _take_event(self, entry: OrderEvent) -> None:
+        """The portfolio is kept up to date in every state; only a leader's handlers hear of it."""
+        event = entry.event
+        if self.state.runs_handlers and not self._is_next(entry):
+            return
+        order = self.portfolio.apply(event)
+        self.registered = self.registered or isinstance(event, Registered)
+        if self.state is State.ABORTED:
+            # An order that was on its way when the algorithm failed may show up now.
+            self._cancel_open_orders()
+        elif not self.state.runs_handlers:
+            return
+        elif isinstance(event, OrderFilled):
+            self._call("on_fill", self._handlers.on_fill, entry, event)
+        elif order is not None:
+            self._call("on_order", self._handlers.on_order, entry, order)
+
+    def _is_next(self, entry: StreamEntry) -> bool:
+        """Whether handlers run and this entry is new to them; it counts as taken from now on."""
+        if not self.state.runs_handlers or (entry.redelivered and self.has_taken(entry)):
+            return False
+        self._taken[entry.stream] = entry.entry_id
+        return True
+
+    def _change_state(self, change: StateChanged) -> None:
+        previous, self.state = self.state, moved(self.state, change.state)
+        if self.state is not State.ABORTED:
+            # A follower's orders are its leader's to cancel: it has no lease, also when it aborts later.
+            self.lease = change.lease if self.state is State.LEADER else ""
+        self._call("on_status_change", self._handlers.on_status_change, change, previous, self.state)
+
+    def _call(self, name: str, handler: Callable[..., None], input: Input, *arguments: object) -> None:
+        self._input = input
+        self._orders_of_input = 0
+        waiting = len(self.outbox)
+        self.running = name
+        try:
+            handler(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever an author's handler raises aborts the session
+            self._abandon(waiting)
+            self._abort(Failure(name, input.trigger, error))
+        else:
+            self.handled += 1
+        finally:
+            self.running = ""
+
+    def _abandon(self, waiting: int) -> None:
+        """Forget what the failed handler asked for in this call."""
+        for request in self.outbox[waiting:]:
+            if not isinstance(request, CancelRequest):
+                self.portfolio.dropped(request.client_order_id)
+        del self.outbox[waiting:]
+
+    def _abort(self, failure: Failure) -> None:
+        """The algorithm's state is half changed: it handles nothing more, and its policy is carried out."""
+        self.failures.append(failure)
+        if self.state is not State.ABORTED:
+            self._change_state(StateChanged(State.ABORTED, self.lease, self.now_ns))
+            self._cancel_open_orders()
+
+    def _cancel_open_orders(self) -> None:
+        """Ask once that each open order be canceled, where that is the policy of the algorithm."""
+        if self._handlers.on_abort == "keep" or not self.lease:
+            return
+        for order in self.portfolio.open_orders:
+            if order.client_order_id not in self._cancel_requested:
+                self._cancel_requested.add(order.client_order_id)
+                self.cancel(order.client_order_id)
+
+
+def _gap(entry: GapEntry | TrimmedEntry) -> Gap:
+    symbol, channel = entry.symbol, entry.channel
+    if isinstance(entry, TrimmedEntry):
+        reason = "cut from the stream before this algorithm had read it"
+        return Gap(symbol=symbol, channel=channel, kind="trimmed", since_ns=entry.received_ns, reason=reason)
+    mark = entry.mark
+    if isinstance(mark, GapOpened):
+        return Gap(symbol=symbol, channel=channel, kind="opened", since_ns=mark.since_ns, reason=mark.reason)
+    return Gap(symbol=symbol, channel=channel, kind="closed", since_ns=mark.since_ns, until_ns=mark.until_ns)
