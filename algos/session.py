@@ -214,7 +214,8 @@ class Session:
         known = self.portfolio.order(order_id)
         if known is not None and not known.is_open:
             return
-        if not self.state.may_cancel or self.acknowledged:
+        # A follower that aborts has no lease: its orders are its leader's to cancel.
+        if not self.state.may_cancel or not self.lease or self.acknowledged:
             self.suppressed += 1
             return
         self.outbox.append(CancelRequest(client_order_id=order_id, lease=self.lease, requested_ns=0))
@@ -263,9 +264,10 @@ class Session:
     def _change_state(self, change: StateChanged) -> None:
         previous, self.state = self.state, moved(self.state, change.state)
         if self.state is not State.ABORTED:
-            # A follower's orders are its leader's to cancel: it has no lease, also when it aborts later.
             self.lease = change.lease if self.state is State.LEADER else ""
         self._call("on_status_change", self._handlers.on_status_change, change, previous, self.state)
+        if self.state is State.ABORTED:
+            self._cancel_open_orders()
 
     def _call(self, name: str, handler: Callable[..., None], input: Input, *arguments: object) -> None:
         self._input = input
@@ -294,7 +296,6 @@ class Session:
         self.failures.append(failure)
         if self.state is not State.ABORTED:
             self._change_state(StateChanged(State.ABORTED, self.lease, self.now_ns))
-            self._cancel_open_orders()
 
     def _cancel_open_orders(self) -> None:
         """Ask once that each open order be canceled, where that is the policy of the algorithm."""

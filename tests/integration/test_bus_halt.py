@@ -241,6 +241,30 @@ async def test_a_watch_that_cannot_read_goes_stale_and_comes_back(client: Any, o
         await end(watch, task)
 
 
+async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_it(
+    client: Any, orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await halt.initialise(client, 1)
+    told: list[Message] = []
+    watch = halt.HaltWatch(orders_url, SystemClock())
+    task = await watched(watch, told)
+    read, broken = halt.read, []
+
+    async def breaks_once(client: Any) -> HaltState:
+        # The connection breaks between the entry and the state, once.
+        state = await read(client)
+        if "all" in state.scopes and not broken:
+            broken.append(True)
+            raise ConnectionError("broken")
+        return state
+
+    monkeypatch.setattr(halt, "read", breaks_once)
+    await halt.change(client, halted("all"))
+    await until(lambda: told == [halted("all")], "the halt to be told")
+    assert broken
+    await end(watch, task)
+
+
 async def test_a_watch_sees_that_the_key_was_lost(client: Any, orders_url: str) -> None:
     await halt.initialise(client, 1)
     watch = halt.HaltWatch(orders_url, SystemClock())

@@ -251,7 +251,7 @@ class Quiet:
         """Nothing is left to do."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_live_and_from_a_list_the_requests_are_the_same_byte_for_byte(steps: list[tuple[str, int]]) -> None:
     happened = deliveries_and_inputs(steps)
