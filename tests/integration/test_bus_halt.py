@@ -250,19 +250,21 @@ async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_
     task = await watched(watch, told)
     read, broken = halt.read, []
 
-    async def breaks_once(client: Any) -> HaltState:
-        # The connection breaks between the entry and the state, once.
-        state = await read(client)
-        if "all" in state.scopes and not broken:
+    async def breaks_once(asked: Any) -> HaltState:
+        # The watch's connection breaks between the entry and the state, once.
+        state = await read(asked)
+        if asked is not client and "all" in state.scopes and not broken:
             broken.append(True)
             raise ConnectionError("broken")
         return state
 
     monkeypatch.setattr(halt, "read", breaks_once)
     await halt.change(client, halted("all"))
-    await until(lambda: told == [halted("all")], "the halt to be told")
+    try:
+        await until(lambda: told == [halted("all")], "the halt to be told")
+    finally:
+        await end(watch, task)
     assert broken
-    await end(watch, task)
 
 
 async def test_a_watch_sees_that_the_key_was_lost(client: Any, orders_url: str) -> None:
