@@ -305,11 +305,39 @@ def test_the_past_is_folded_without_a_handler_and_told_again_to_the_leader() -> 
 def test_an_entry_that_comes_again_to_the_same_session_is_not_handled_again() -> None:
     algorithm, session = led()
     algorithm.plan = lambda: algorithm.cancel("other")
-    for entry in (tick("9-0"), tick("10-0"), tick("9-0", redelivered=True), tick("10-0", redelivered=True)):
-        session.take(entry)
-    session.take(tick("10-1", redelivered=True))
-    assert session.handled == 1 + 3
+    handled: list[tuple[str, int]] = []
+    for entry, redelivered in (
+        ("9-0", False),
+        ("10-0", False),
+        ("9-0", True),
+        ("10-0", True),
+        ("10-1", True),
+    ):
+        before = session.handled
+        session.take(tick(entry, redelivered=redelivered))
+        handled.append((entry, session.handled - before))
+    assert handled == [("9-0", 1), ("10-0", 1), ("9-0", 0), ("10-0", 0), ("10-1", 1)]
     assert len(leaving(session)) == 3
+
+
+def test_a_follower_that_aborts_leaves_the_orders_to_its_leader() -> None:
+    class CancelsAll(Scripted):
+        def on_kill_switch(self, message: object) -> None:
+            raise RuntimeError("broken")
+
+        def on_status_change(self, previous: State, current: State) -> None:
+            if current is State.ABORTED:
+                self.cancel("mine")
+
+    algorithm = CancelsAll(symbols=("AAPL",))
+    session = session_of(algorithm, "scripted", "life")
+    session.take(StateChanged(State.LEADER, "7:me", 0))
+    session.take(happened("1-0", approved("mine")))
+    session.take(StateChanged(State.FOLLOWER, "7:me", 0))
+    session.take(ControlEntry("3-0", 1, Halt(scope="all", reason="test", by="ann", at_ns=3)))
+    assert session.state is State.ABORTED
+    assert algorithm.open_orders
+    assert leaving(session) == []
 
 
 def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
