@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from algos.lifecycle import State
-from algos.notices import Timer
+from algos.notices import Gap, Timer
 from bus.codec import MessageCodec, market_message
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import Unreadable
@@ -54,12 +54,36 @@ class GapEntry(StreamEntry, frozen=True, gc=False):
     channel: str
     mark: GapOpened | GapClosed
 
+    @property
+    def gap(self) -> Gap:
+        """What the author's handler is told."""
+        mark = self.mark
+        return Gap(
+            symbol=self.symbol,
+            channel=self.channel,
+            kind="opened" if isinstance(mark, GapOpened) else "closed",
+            since_ns=mark.since_ns,
+            until_ns=mark.until_ns if isinstance(mark, GapClosed) else None,
+            reason=mark.reason if isinstance(mark, GapOpened) else "",
+        )
+
 
 class TrimmedEntry(StreamEntry, frozen=True, gc=False):
     """A market entry whose content was cut from its stream before it was read."""
 
     symbol: str
     channel: str
+
+    @property
+    def gap(self) -> Gap:
+        """What the author's handler is told."""
+        return Gap(
+            symbol=self.symbol,
+            channel=self.channel,
+            kind="trimmed",
+            since_ns=self.received_ns,
+            reason="cut from the stream before this algorithm had read it",
+        )
 
 
 class UnreadableEntry(StreamEntry, frozen=True, gc=False):

@@ -105,6 +105,11 @@ class Runner:
         await driver.fold()
         for reader in connections.readers:
             await reader.open()
+        if self._session.state is State.ABORTED:
+            # A handler failed while we got ready: the lease is for whoever can lead.
+            await self._lease.release()
+            await self._service.stopping.wait()
+            return
         self._become(State.LEADER, self._lease.value)
         log.info("leads", token=self._lease.token, position=self._session.portfolio.quantities)
         await run_together(

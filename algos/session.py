@@ -25,10 +25,9 @@ from algos.inputs import (
     entry_position,
 )
 from algos.lifecycle import State, moved
-from algos.notices import Gap
 from algos.order_id import client_order_id
 from algos.portfolio import Portfolio
-from bus.market_messages import Bar, GapOpened, Quote, Trade
+from bus.market_messages import Bar, Quote, Trade
 from bus.order_messages import (
     CancelRequest,
     OrderFilled,
@@ -124,7 +123,7 @@ class Session:
                     self._call("on_timer", self._handlers.on_timer, input, input.timer)
             case GapEntry() | TrimmedEntry():
                 if self._is_next(input):
-                    self._call("on_gap", self._handlers.on_gap, input, _gap(input))
+                    self._call("on_gap", self._handlers.on_gap, input, input.gap)
             case UnreadableEntry():
                 if not self.has_taken(input):
                     self._taken[input.stream] = input.entry_id
@@ -186,27 +185,15 @@ class Session:
         if known is not None and known.terms == terms:
             return new_id
         self.portfolio.requested(new_id, terms, replaces)
-        request: Request
-        if replaces is None:
-            request = OrderRequest(
-                client_order_id=new_id,
-                terms=terms,
-                lease=self.lease,
-                trigger=trigger,
-                received_ns=received_ns,
-                requested_ns=0,
-            )
-        else:
-            request = ReplaceRequest(
-                client_order_id=new_id,
-                replaces=replaces,
-                terms=terms,
-                lease=self.lease,
-                trigger=trigger,
-                received_ns=received_ns,
-                requested_ns=0,
-            )
-        self.outbox.append(request)
+        request = OrderRequest(
+            client_order_id=new_id,
+            terms=terms,
+            lease=self.lease,
+            trigger=trigger,
+            received_ns=received_ns,
+            requested_ns=0,
+        )
+        self.outbox.append(request if replaces is None else _replacing(request, replaces))
         return new_id
 
     def cancel(self, order_id: str) -> None:
@@ -307,12 +294,5 @@ class Session:
                 self.cancel(order.client_order_id)
 
 
-def _gap(entry: GapEntry | TrimmedEntry) -> Gap:
-    symbol, channel = entry.symbol, entry.channel
-    if isinstance(entry, TrimmedEntry):
-        reason = "cut from the stream before this algorithm had read it"
-        return Gap(symbol=symbol, channel=channel, kind="trimmed", since_ns=entry.received_ns, reason=reason)
-    mark = entry.mark
-    if isinstance(mark, GapOpened):
-        return Gap(symbol=symbol, channel=channel, kind="opened", since_ns=mark.since_ns, reason=mark.reason)
-    return Gap(symbol=symbol, channel=channel, kind="closed", since_ns=mark.since_ns, until_ns=mark.until_ns)
+def _replacing(request: OrderRequest, replaces: str) -> ReplaceRequest:
+    return ReplaceRequest(replaces=replaces, **msgspec.structs.asdict(request))
