@@ -13,7 +13,7 @@ from bus.clock import ManualClock, SystemClock
 from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, ReplyLost
 from bus.halt_state import HaltState, concerns, scope_of
 from bus.streams import CONTROL, HALT
 
@@ -255,7 +255,7 @@ async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_
         state = await read(asked)
         if asked is not client and "all" in state.scopes and not broken:
             broken.append(True)
-            raise ConnectionError("broken")
+            raise ReplyLost("broken")
         return state
 
     monkeypatch.setattr(halt, "read", breaks_once)
