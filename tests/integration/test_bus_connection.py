@@ -14,8 +14,10 @@ from bus.errors import InvalidInput
 @asynccontextmanager
 async def fake_server(version: str, hello: bytes = b"%1\r\n+proto\r\n:3\r\n") -> AsyncIterator[str]:
     """Speaks just enough of the protocol to say its version."""
+    connected: list[asyncio.StreamWriter] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append(writer)
         while data := await reader.read(4096):
             if b"INFO" in data.upper():
                 text = f"# Server\r\nredis_version:{version}\r\n".encode()
@@ -32,6 +34,9 @@ async def fake_server(version: str, hello: bytes = b"%1\r\n+proto\r\n:3\r\n") ->
         yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
     finally:
         listener.close()
+        # From Python 3.12 on, waiting for a server to close waits for its connections too.
+        for writer in connected:
+            writer.close()
         await listener.wait_closed()
 
 
