@@ -129,7 +129,8 @@ async def _beat(service: Service, orders_url: str) -> None:
             await asyncio.sleep(HEARTBEAT_S)
     finally:
         try:
-            await asyncio.wait_for(client.delete(key), timeout=1)
+            async with asyncio.timeout(1):
+                await client.delete(key)
         except (ServerAway, ServerRefused, TimeoutError) as error:
             log.warning("heartbeat not removed", error=str(error))
         await client.aclose()

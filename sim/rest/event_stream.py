@@ -1,6 +1,7 @@
 """One listener to an account's events: what its log holds from a place on, heartbeats in between, an end."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -103,10 +104,10 @@ class EventStream:
             transport = self._request.transport
             if transport is None or transport.is_closing():
                 raise ClientConnectionResetError("who listened has left")
-            try:
-                await asyncio.wait_for(self._woken.wait(), _LOOK_S)
-            except TimeoutError:
-                continue
+            # Not wait_for: up to Python 3.11 it swallows a cancellation that comes together with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._woken.wait()
 
     def _is_over(self) -> bool:
         end_ns = self._end_ns()
