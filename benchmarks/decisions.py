@@ -30,7 +30,8 @@ BATCH = 16
 # Requests asked and not decided: enough that a batch waits while another is decided.
 IN_FLIGHT = 16 * BATCH
 PRICE_EVERY_S = 0.2
-POLL_S = 0.0005
+# uvloop rounds a sleep to whole milliseconds: half of one would keep a core busy with asking.
+POLL_S = 0.001
 MOST_REQUESTS = 100_000
 
 # What a batch of approvals must write: each to the journal and to the algorithm's events, and one XACK.

@@ -12,7 +12,7 @@ from statistics import median
 import orjson
 import uvloop
 
-from benchmarks.limit import RawConnection, packed, percentile
+from benchmarks.limit import percentile
 from benchmarks.row import Row
 from bus import embedded
 from bus.clock import SystemClock
@@ -52,11 +52,6 @@ def measure(directory: Path, *, rate: int) -> Row:
         bar=0.6,
         rule="at_most",
     )
-
-
-def raw_hop_p50_us(url: str, *, rate: int) -> float:
-    """The least that a hop costs here: a plain XADD, prepared reads, nothing checked."""
-    return min(_round(url, "raw", rate) for _ in range(2))
 
 
 def _round(url: str, client: str, rate: int) -> float:
@@ -173,35 +168,8 @@ async def _consume_redis_py(url: str, group: str) -> list[int]:
             await client.xack(STREAM, group, *(id_ for id_, _ in entries))
 
 
-async def _produce_raw(url: str, rate: int) -> None:
-    connection = await RawConnection.open(url)
-    due = await _paced(rate)
-    while count := await due.get():
-        commands = b"".join(packed("XADD", STREAM, "*", "d", _message()) for _ in range(count))
-        await connection.send(commands, count)
-    await connection.call("XADD", STREAM, "*", "end", "1")
-
-
-async def _consume_raw(url: str, group: str) -> list[int]:
-    connection = await RawConnection.open(url)
-    await connection.call("XGROUP", "CREATE", STREAM, group, "$", "MKSTREAM")
-    read = packed("XREADGROUP", "GROUP", group, "leader", "COUNT", 500, "BLOCK", 1000, "STREAMS", STREAM, ">")
-    print("ready", flush=True)
-    times: list[int] = []
-    reply = (await connection.send(read))[-1]
-    while True:
-        ids = []
-        for id_, (name, value, *_) in (entry for _, entries in reply or () for entry in entries):
-            if name == b"end":
-                return times
-            times.append(time.time_ns() - orjson.loads(value)["t"])
-            ids.append(id_)
-        acknowledge = packed("XACK", STREAM, group, *ids) if ids else b""
-        reply = (await connection.send(acknowledge + read, 2 if ids else 1))[-1]
-
-
-_PRODUCE = {"wire": _produce_wire, "redis-py": _produce_redis_py, "raw": _produce_raw}
-_CONSUME = {"wire": _consume_wire, "redis-py": _consume_redis_py, "raw": _consume_raw}
+_PRODUCE = {"wire": _produce_wire, "redis-py": _produce_redis_py}
+_CONSUME = {"wire": _consume_wire, "redis-py": _consume_redis_py}
 
 
 def _main(url: str, client: str, rate: str, side: str) -> None:

@@ -95,25 +95,6 @@ async def scripts_per_second(url: str, command: bytes, *, seconds: float) -> flo
     return count / elapsed
 
 
-async def script_p50_us(url: str, command: bytes, *, every_s: float, count: int = 200) -> float:
-    """The median time of one prepacked command at an even pace, in microseconds.
-
-    The pace matters: a machine that fell idle in between answers several times slower than one in a tight
-    loop (measured here: 590 and 150 us with an fsync).
-    """
-    connection = await RawConnection.open(url)
-    times = []
-    for _ in range(count):
-        started = time.perf_counter_ns()
-        (reply,) = await connection.send(command)
-        if isinstance(reply, Exception):
-            raise reply
-        times.append(time.perf_counter_ns() - started)
-        await asyncio.sleep(every_s)
-    connection.close()
-    return percentile(times, 50) / 1000
-
-
 def percentile(values: list[int], percent: float) -> float:
     """The value below which `percent` of the sorted values lie."""
     ordered = sorted(values)
