@@ -4,11 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import hiredis
 import pytest
 from own_server import own_server
 
 from bus.connection import connect, require_server, shown
 from bus.errors import InvalidInput
+
+
+def _reply(command: list[bytes], version: str, hello: bytes) -> bytes:
+    if command[0] == b"HELLO":
+        return hello
+    if command[0] == b"INFO":
+        text = f"# Server\r\nredis_version:{version}\r\n".encode()
+        return b"$%d\r\n%s\r\n" % (len(text), text)
+    return b"+OK\r\n"
 
 
 @asynccontextmanager
@@ -18,15 +28,12 @@ async def fake_server(version: str, hello: bytes = b"%1\r\n+proto\r\n:3\r\n") ->
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connected.append(writer)
+        # Commands are read one by one: how a client's writes arrive differs between versions of Python.
+        commands = hiredis.Reader()
         while data := await reader.read(4096):
-            if b"INFO" in data.upper():
-                text = f"# Server\r\nredis_version:{version}\r\n".encode()
-                writer.write(b"$%d\r\n%s\r\n" % (len(text), text))
-            elif b"HELLO" in data.upper():
-                writer.write(hello)
-            else:
-                # Each command of a pipeline begins with its number of words.
-                writer.write(b"+OK\r\n" * data.count(b"*"))
+            commands.feed(data)
+            while (command := commands.gets()) is not False:
+                writer.write(_reply(command, version, hello))
         writer.close()
 
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
