@@ -54,14 +54,14 @@ class VirtualClock:
         """Act when the clock is advanced to this time; of the same time, what was asked first acts first."""
         heapq.heappush(self._due, (max(time_ns, self._now_ns), next(self._numbers), action))
 
-    async def advance(self, until_ns: int, settle: Callable[[], Awaitable[None]]) -> None:
-        """Let time pass. `settle` is awaited every so often, so that readers keep up with virtual time."""
+    async def advance(self, until_ns: int, wait_for_readers: Callable[[], Awaitable[None]]) -> None:
+        """Let time pass, and await `wait_for_readers` every so often, so that readers keep up with it."""
         done = 0
         while self._due and self._due[0][0] <= until_ns:
             self._now_ns, _, action = heapq.heappop(self._due)
             action()
             done += 1
             if done % _ACTIONS_AT_ONCE == 0:
-                await settle()
+                await wait_for_readers()
         self._now_ns = max(self._now_ns, until_ns)
-        await settle()
+        await wait_for_readers()

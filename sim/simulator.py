@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.accounts.valuation import Valuation
 from sim.broker.brokerage import Brokerage
 from sim.clock import Clock, VirtualClock, WallClock
@@ -15,27 +15,27 @@ from sim.control.application import application as control_application
 from sim.exchange import tape
 from sim.exchange.assets import Assets
 from sim.exchange.fakepaca import FakePaca
-from sim.exchange.floor import Floor
 from sim.exchange.generator import Generator
 from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Bar, Message, TimedMessage
-from sim.exchange.newsroom import Newsroom
-from sim.exchange.player import GeneratedSource, Player, Source
+from sim.exchange.news_archive import NewsArchive
+from sim.exchange.playback import GeneratedSource, Playback, Source
+from sim.exchange.traded_symbols import TradedSymbols
 from sim.exchange.venue import Venue
 from sim.faults.faults import Faults
 from sim.faults.skewed_clock import SkewedClock
 from sim.identities import identities
 from sim.incidents.chaos import Chaos
-from sim.incidents.director import Director
 from sim.incidents.effects import on_events, on_orders, on_readers
+from sim.incidents.fault_switch import FaultSwitch
 from sim.incidents.market_effects import on_market
 from sim.incidents.market_events import MarketEvents
 from sim.incidents.rare_events import RareEvents
 from sim.keys import ApiKey, Keyring
 from sim.rest import market_data, trading
-from sim.rest.door import Door
 from sim.rest.events import EventRoutes
+from sim.rest.middleware import RestMiddleware
 from sim.settings import Settings
 from sim.streams.keeping_up import keep_up
 from sim.streams.market_streams import MarketStreams
@@ -68,12 +68,12 @@ class Simulator:
             for symbol in settings.symbols:
                 self._venue.open(symbol, self._clock.now_ns())
         longest_ns = LONGEST_VIRTUAL_STEP_NS if settings.is_virtual else LONGEST_STEP_NS
-        self._player = Player(self._source, self._clock, self._publish, self._finish, longest_ns)
+        self._playback = Playback(self._source, self._clock, self._publish, self._finish, longest_ns)
         self._keyring = Keyring(settings.keys)
         fakepaca = FakePaca(
             self._clock, settings.seed, bar_ns, lambda played: self._streams.send_test(played)
         )
-        floor = Floor(self._assets, self._venue, self._clock, self._player.begin)
+        traded_symbols = TradedSymbols(self._assets, self._venue, self._clock, self._playback.begin)
         self._streams = MarketStreams(
             self._keyring,
             self._faults,
@@ -81,33 +81,35 @@ class Simulator:
             settings.stream_terms,
             self._market,
             self._hours,
-            floor,
+            traded_symbols,
             fakepaca.begin,
         )
-        self._newsroom = Newsroom()
-        self._events = MarketEvents(self._venue, floor, self._streams, self._newsroom, self._clock, bar_ns)
+        self._news_archive = NewsArchive()
+        self._events = MarketEvents(
+            self._venue, traded_symbols, self._streams, self._news_archive, self._clock, bar_ns
+        )
         self._rare_events = RareEvents(
             self._events, self._clock, settings.seed, settings.mistakes_a_minute, settings.news_a_minute
         )
         self._updates = UpdatesStream(self._keyring, self._faults, self._clock)
         rng = random.Random(settings.seed)
-        self._desks = Desks([self._open_account(key, rng) for key in settings.keys])
-        self._valuation = Valuation(self._desks, self._clock)
-        self._trade_events = EventRoutes(self._desks, self._clock)
-        self._director = self._appoint_director(generator)
+        self._accounts = TradingAccounts([self._open_account(key, rng) for key in settings.keys])
+        self._valuation = Valuation(self._accounts, self._clock)
+        self._trade_events = EventRoutes(self._accounts, self._clock)
+        self._fault_switch = self._make_fault_switch(generator)
         self._chaos = self._plan_chaos()
 
-    def _appoint_director(self, generator: Generator | None) -> Director:
+    def _make_fault_switch(self, generator: Generator | None) -> FaultSwitch:
         effects = (
             on_readers(self._readers),
             on_events(self._trade_events.close),
-            on_orders(self._desks, self._settings.partial_chance),
+            on_orders(self._accounts, self._settings.partial_chance),
             on_market(self._events, self._market, self._streams, generator, self._clock),
         )
         accounts = [key.key for key in self._settings.keys]
-        director = Director(self._faults, self._clock, accounts, effects)
-        director.begin_given(self._settings.faults)
-        return director
+        fault_switch = FaultSwitch(self._faults, self._clock, accounts, effects)
+        fault_switch.begin_given(self._settings.faults)
+        return fault_switch
 
     def _plan_chaos(self) -> Chaos | None:
         settings = self._settings
@@ -115,7 +117,7 @@ class Simulator:
             return None
         shares = [symbol for symbol in settings.symbols if "/" not in symbol]
         return Chaos(
-            self._director,
+            self._fault_switch,
             self._clock,
             settings.chaos_seed,
             settings.chaos_faults,
@@ -134,7 +136,7 @@ class Simulator:
         recorded_bars = frozenset(message.symbol for message in messages if isinstance(message, Bar))
         return None, tape.Tape(messages, settings.speed, settings.keeps_times), recorded_bars
 
-    def _open_account(self, key: ApiKey, rng: random.Random) -> Desk:
+    def _open_account(self, key: ApiKey, rng: random.Random) -> TradingAccount:
         settings = self._settings
         brokerage = Brokerage(
             self._clock.now_ns(),
@@ -146,7 +148,7 @@ class Simulator:
             partial_chance=settings.partial_chance,
             fractions_at_market_only=settings.fractions_at_market_only,
         )
-        return Desk(
+        return TradingAccount(
             key.key,
             brokerage,
             self._assets,
@@ -161,19 +163,19 @@ class Simulator:
     def application(self) -> web.Application:
         """Trading, data and their websockets."""
         settings, clock = self._settings, self._clock
-        door = Door(
+        rest = RestMiddleware(
             self._keyring,
             self._faults,
             clock,
             settings.requests_per_minute,
             settings.data_requests_per_minute,
         )
-        app = web.Application(middlewares=[door.middleware()])
-        app.on_response_prepare.append(door.stamp)
+        app = web.Application(middlewares=[rest.as_aiohttp()])
+        app.on_response_prepare.append(rest.stamp)
         app.add_routes([SocketEndpoint("/stream", self._updates.handle), *self._streams.endpoints()])
         app.add_routes(
             trading.routes(
-                self._desks,
+                self._accounts,
                 self._assets,
                 SkewedClock(clock, self._faults),
                 self._hours,
@@ -182,13 +184,19 @@ class Simulator:
         )
         app.add_routes(self._trade_events.routes())
         is_free = settings.stream_terms.is_free
-        app.add_routes(market_data.routes(self._venue, self._assets, self._newsroom, clock, is_free))
+        app.add_routes(market_data.routes(self._venue, self._assets, self._news_archive, clock, is_free))
         return app
 
     def control(self) -> web.Application:
         """The control endpoint."""
         return control_application(
-            self._director, self._chaos, self._desks, self._clock, self._settle, self._events, self._state
+            self._fault_switch,
+            self._chaos,
+            self._accounts,
+            self._clock,
+            self._wait_for_readers,
+            self._events,
+            self._state,
         )
 
     def begin(self) -> None:
@@ -198,7 +206,7 @@ class Simulator:
         self._rare_events.begin()
         self._valuation.begin()
         if self._settings.data is None:
-            self._player.begin()
+            self._playback.begin()
 
     async def end_streams(self) -> None:
         """Close every websocket, and every stream of events."""
@@ -222,7 +230,7 @@ class Simulator:
     def _readers(self, stream: str) -> Sequence[Reader]:
         return self._updates.listeners if stream == "trade_updates" else self._streams.find(stream).clients
 
-    async def _settle(self) -> None:
+    async def _wait_for_readers(self) -> None:
         """Wait until every reader has little left to read, so that virtual time outruns none of them."""
         await keep_up(lambda: [*self._updates.listeners, *self._streams.clients()])
 
@@ -232,7 +240,7 @@ class Simulator:
         clients["events"] = self._trade_events.listeners
         return {
             "tape_finished": self._source.is_finished,
-            "is_playing": self._player.has_begun,
+            "is_playing": self._playback.has_begun,
             "clients": clients,
             "listening": sum(listener.listens for listener in self._updates.listeners),
             "messages_played": self._played,

@@ -1,1 +1,1 @@
-"""Each account as the edges see it: its desk, who listens to it, and what it was worth."""
+"""Each account as the edges see it: its account, who listens to it, and what it was worth."""

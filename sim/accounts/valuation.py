@@ -1,6 +1,6 @@
 """Notes what every account is worth, once a minute, for its portfolio history and for the next day."""
 
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.broker.account import DayClose
 from sim.broker.equity import EquityCurve
 from sim.clock import Clock
@@ -11,12 +11,12 @@ from sim.times import MINUTE_NS
 class Valuation:
     """The equity curve of every account, kept on the simulator's clock."""
 
-    def __init__(self, desks: Desks, clock: Clock) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts, clock: Clock) -> None:
+        self._accounts = accounts
         self._clock = clock
         self._curves = {
-            desk.key: EquityCurve(desk.brokerage.opened_ns, desk.brokerage.opening_cash)
-            for desk in desks.all()
+            account.key: EquityCurve(account.brokerage.opened_ns, account.brokerage.opening_cash)
+            for account in accounts.all()
         }
         self._left: dict[str, DayClose] = {}
 
@@ -34,19 +34,19 @@ class Valuation:
 
     def _note(self, minute_ns: int) -> None:
         """Note under the full minute, also where the machine acts a little after it."""
-        for desk in self._desks.all():
-            self._note_account(desk, minute_ns)
+        for account in self._accounts.all():
+            self._note_account(account, minute_ns)
         now_ns = self._clock.now_ns()
         self._note_at(max(minute_ns, now_ns - now_ns % MINUTE_NS) + MINUTE_NS)
 
-    def _note_account(self, desk: Desk, minute_ns: int) -> None:
+    def _note_account(self, account: TradingAccount, minute_ns: int) -> None:
         """What a day left at its close is the last day's from New York's midnight on."""
-        brokerage, curve = desk.brokerage, self._curves[desk.key]
+        brokerage, curve = account.brokerage, self._curves[account.key]
         known = len(curve.closes)
         curve.note(minute_ns, brokerage.summary().equity)
         if len(curve.closes) > known:
             day = curve.closes[-1].day.isoformat()
-            self._left[desk.key] = brokerage.account.at_close(day, brokerage.mark)
-        left = self._left.get(desk.key)
+            self._left[account.key] = brokerage.account.at_close(day, brokerage.mark)
+        left = self._left.get(account.key)
         if left is not None and left.day < new_york(minute_ns).date().isoformat():
             brokerage.account.last_close = left

@@ -93,7 +93,7 @@ class Account:
             self.cash,
             long_value,
             short_value,
-            sum((value * bound_part(asset, multiplier) for asset, value in values), ZERO),
+            sum((value * margin_rate(asset, multiplier) for asset, value in values), ZERO),
             equity,
             self._held_margin(orders, multiplier),
             multiplier,
@@ -114,7 +114,7 @@ class Account:
                 values[symbol] += value
             else:
                 assets[symbol], values[symbol] = asset, value
-        return sum((value * bound_part(assets[name], multiplier) for name, value in values.items()), ZERO)
+        return sum((value * margin_rate(assets[name], multiplier) for name, value in values.items()), ZERO)
 
 
 def _covered_value(order: Order, value: Decimal, closing: dict[str, Decimal]) -> Decimal:
@@ -128,7 +128,7 @@ def _covered_value(order: Order, value: Decimal, closing: dict[str, Decimal]) ->
     return value * covered / left
 
 
-def bound_part(asset: Asset, multiplier: Decimal) -> Decimal:
+def margin_rate(asset: Asset, multiplier: Decimal) -> Decimal:
     """The part of a position's value that it binds of the equity, where so many times the equity is lent."""
     if not asset.is_marginable:
         return Decimal(1)

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from sim import refusals
 from sim.amounts import SMALLEST_QTY, plain
 from sim.broker import wash_trades
-from sim.broker.account import Account, bound_part
+from sim.broker.account import Account, margin_rate
 from sim.broker.matching import protective_price
 from sim.broker.order_classes import stop_loss_price, take_profit_price
 from sim.broker.orders import Order, Ticket
@@ -184,8 +184,8 @@ def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -
     if summary.gross_value > MOST_GROSS * summary.equity:
         # Alpaca looks at one position, and lifts it by hand; here it ends with what is beyond.
         raise refusals.forbidden("account is restricted to liquidation only")
-    if cost * bound_part(ticket.asset, summary.multiplier) > summary.free_margin:
-        available = summary.free_margin / bound_part(ticket.asset, summary.multiplier)
+    if cost * margin_rate(ticket.asset, summary.multiplier) > summary.free_margin:
+        available = summary.free_margin / margin_rate(ticket.asset, summary.multiplier)
         raise refusals.buying_power(available, cost)
 
 

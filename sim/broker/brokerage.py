@@ -90,7 +90,7 @@ class Brokerage:
             return updates
         for order in working.concerned_by(price):
             if order.is_open:
-                updates += self._execution.heed(order, price, now_ns)
+                updates += self._execution.see_trade(order, price, now_ns)
         return updates
 
     def next_moment_ns(self, now_ns: int) -> int | None:
@@ -151,7 +151,7 @@ class Brokerage:
             new.parent.ticket = _with_prices_of_legs(new.parent)
         return new, [self._execution.end_replaced(old, now_ns)]
 
-    def replace_in_vain(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
+    def replace_to_be_rejected(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
         """Take `ticket` in place of an open order that works on, because the exchange will not have it."""
         old = self._open_order(order_id)
         self._check_client_ids(ticket)

@@ -82,7 +82,7 @@ class Execution:
                 return self.end(order, "rejected", now_ns)
         return self.fill(order, qty, price, now_ns)
 
-    def heed(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:
+    def see_trade(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:
         """Let an order see a trade: it may follow the price, or be woken by it."""
         if not order.waits_for_trigger:
             return []
@@ -189,7 +189,7 @@ class Execution:
         if order.waits_for_trigger:
             traded_at = self._market.traded_at(symbol)
             if traded_at is not None and not self._market.is_halted(symbol):
-                updates += self.heed(order, traded_at, now_ns)
+                updates += self.see_trade(order, traded_at, now_ns)
         else:
             updates += self.work(order, now_ns)
         if order.is_open and order.ticket.time_in_force in _AT_ONCE:

@@ -48,7 +48,7 @@ class Entry:
     fill: Fill
     cash: Decimal
     position: Decimal
-    realised: Decimal
+    realized: Decimal
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class SymbolSum:
     sold_value: Decimal = ZERO
     position: Decimal = ZERO
     cost_basis: Decimal = ZERO
-    realised: Decimal = ZERO
+    realized: Decimal = ZERO
     fills: int = 0
 
     def add(self, fill: Fill) -> Decimal:
@@ -84,11 +84,11 @@ class SymbolSum:
         # What is closed leaves at its share of the cost; what is opened comes in at the price paid.
         value_closed = EXACT.multiply(closed.copy_sign(before), fill.price)
         value_opened = EXACT.multiply((fill.qty - closed).copy_sign(signed), fill.price)
-        realised = EXACT.subtract(value_closed, cost_closed)
+        realized = EXACT.subtract(value_closed, cost_closed)
         self.cost_basis = EXACT.add(EXACT.subtract(self.cost_basis, cost_closed), value_opened)
         self.position = EXACT.add(before, signed)
-        self.realised = EXACT.add(self.realised, realised)
-        return realised
+        self.realized = EXACT.add(self.realized, realized)
+        return realized
 
 
 class Ledger:
@@ -97,7 +97,7 @@ class Ledger:
     def __init__(self, opening_cash: Decimal) -> None:
         self.opening_cash = opening_cash
         self.cash = opening_cash
-        self.realised = ZERO
+        self.realized = ZERO
         self.entries: list[Entry] = []
         self.sums: dict[str, SymbolSum] = {}
         self.filled: dict[str, tuple[Decimal, Decimal]] = {}  # by order: quantity and value
@@ -108,8 +108,8 @@ class Ledger:
             fill = fills[index]
             self.cash = cash_after(self.cash, (fill,))
             total = self.sums.setdefault(fill.symbol, SymbolSum())
-            realised = total.add(fill)
-            self.realised = EXACT.add(self.realised, realised)
-            self.entries.append(Entry(fill, self.cash, total.position, realised))
+            realized = total.add(fill)
+            self.realized = EXACT.add(self.realized, realized)
+            self.entries.append(Entry(fill, self.cash, total.position, realized))
             qty, value = self.filled.get(fill.order_id, (ZERO, ZERO))
             self.filled[fill.order_id] = EXACT.add(qty, fill.qty), EXACT.add(value, fill.value)

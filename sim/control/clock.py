@@ -9,8 +9,8 @@ from aiohttp import web
 
 from bus.errors import InvalidInput
 from sim.clock import Clock, VirtualClock
-from sim.control.door import body_as
-from sim.rest.door import answer
+from sim.control.bad_input import body_as
+from sim.rest.json_bodies import answer
 from sim.times import SECOND_NS, rfc3339
 
 LONGEST_ADVANCE_S = 400 * 86_400
@@ -23,11 +23,11 @@ class AdvanceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClockRoutes:
-    """The handlers; `settle` waits until readers have kept up with virtual time."""
+    """The handlers; `wait_for_readers` waits until readers have kept up with virtual time."""
 
-    def __init__(self, clock: Clock, settle: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, wait_for_readers: Callable[[], Awaitable[None]]) -> None:
         self._clock = clock
-        self._settle = settle
+        self._wait_for_readers = wait_for_readers
         self._advancing = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
@@ -48,5 +48,5 @@ class ClockRoutes:
             raise InvalidInput(f"seconds is {wanted.seconds}; allowed: 0 to {LONGEST_ADVANCE_S}")
         async with self._advancing:
             until_ns = self._clock.now_ns() + int(wanted.seconds * SECOND_NS)
-            await self._clock.advance(until_ns, self._settle)
+            await self._clock.advance(until_ns, self._wait_for_readers)
         return await self.time(request)

@@ -10,16 +10,16 @@ from sim.faults.faults import Active
 from sim.faults.fields import FIELDS
 from sim.faults.kinds import KINDS, parse
 from sim.incidents.chaos import Chaos
-from sim.incidents.director import Director
-from sim.rest.door import answer
+from sim.incidents.fault_switch import FaultSwitch
+from sim.rest.json_bodies import answer
 from sim.times import rfc3339
 
 
 class FaultRoutes:
     """The handlers; `chaos` is the schedule of a run that has one."""
 
-    def __init__(self, director: Director, chaos: Chaos | None) -> None:
-        self._director = director
+    def __init__(self, fault_switch: FaultSwitch, chaos: Chaos | None) -> None:
+        self._fault_switch = fault_switch
         self._chaos = chaos
 
     def routes(self) -> list[web.RouteDef]:
@@ -33,7 +33,7 @@ class FaultRoutes:
 
     async def list_faults(self, request: web.Request) -> web.Response:
         """GET /faults: every kind with an example and how often it struck, which are on, and the schedule."""
-        faults = self._director.faults
+        faults = self._fault_switch.faults
         known = [
             {
                 "name": name,
@@ -57,17 +57,17 @@ class FaultRoutes:
             body = orjson.loads(await request.read())
         except orjson.JSONDecodeError as error:
             raise InvalidInput(f"the body is no JSON: {error}") from error
-        return answer({"on": self._director.begin(parse(body))})
+        return answer({"on": self._fault_switch.begin(parse(body))})
 
     async def clear(self, request: web.Request) -> web.Response:
         """DELETE /faults: end them all."""
-        self._director.end_all()
+        self._fault_switch.end_all()
         return answer({"faults": []})
 
     async def end(self, request: web.Request) -> web.Response:
         """DELETE /faults/{name}: end all of a kind."""
-        self._director.end(request.match_info["name"])
-        return answer({"active": sorted({one.name for one in self._director.faults.active()})})
+        self._fault_switch.end(request.match_info["name"])
+        return answer({"active": sorted({one.name for one in self._fault_switch.faults.active()})})
 
 
 def _shown(active: Active) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
-from sim.control.door import body_as
+from sim.control.bad_input import body_as
 from sim.incidents.market_events import MarketEvents
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 from sim.times import rfc3339
 
 _Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 
 def routes(state: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.exchange.assets_known import KNOWN
-from sim.exchange.assets_peculiar import PECULIAR
+from sim.exchange.assets_restricted import RESTRICTED
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?")
 _PAIR = re.compile(r"[A-Z0-9]{2,8}/(USD|USDT|USDC|BTC)")
@@ -74,7 +74,7 @@ class Assets:
     def __init__(self) -> None:
         self._by_symbol: dict[str, Asset] = {row[0]: Asset(*row) for row in KNOWN}
         self._by_symbol |= {
-            symbol: Asset(symbol, *row, **traits) for symbol, (row, traits) in PECULIAR.items()
+            symbol: Asset(symbol, *row, **traits) for symbol, (row, traits) in RESTRICTED.items()
         }
         self._by_id = {asset.id: asset for asset in self._by_symbol.values()}
 

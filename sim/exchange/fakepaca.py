@@ -9,7 +9,7 @@ from sim.exchange.hours import MarketHours
 from sim.exchange.market import Market
 from sim.exchange.market_messages import Message, TimedMessage
 from sim.exchange.pace import Pace
-from sim.exchange.player import GeneratedSource, Player
+from sim.exchange.playback import GeneratedSource, Playback
 from sim.exchange.venue import Venue
 from sim.times import SECOND_NS
 
@@ -29,11 +29,11 @@ class FakePaca:
         self._venue = Venue(Market(), bar_ns, generator, hours=MarketHours(never_closes=True))
         self._publish = publish
         source = GeneratedSource(generator, Pace(A_SECOND))
-        self._player = Player(source, clock, self._play, lambda: None, LONGEST_STEP_NS)
+        self._playback = Playback(source, clock, self._play, lambda: None, LONGEST_STEP_NS)
 
     def begin(self) -> None:
         """Play from now on."""
-        self._player.begin()
+        self._playback.begin()
 
     def _play(self, messages: list[Message], time_ns: int) -> None:
         self._publish([*self._venue.play(messages, time_ns), *self._venue.close_bars(time_ns)])

@@ -17,7 +17,7 @@ _NEVER_CLOSES = MarketHours(never_closes=True)
 
 
 class Broker(Protocol):
-    """What hears of every move of the market: one account's desk."""
+    """What hears of every move of the market: one account's account."""
 
     def is_working(self, symbol: str) -> bool:
         """Whether it has orders that this symbol's market may fill."""

@@ -29,14 +29,14 @@ class OrderFaults:
         self._brokerage = brokerage
         self._clock = clock
         self._publish = publish
-        self._in_vain: set[str] = set()  # replacements that will be rejected
+        self._to_reject: set[str] = set()  # replacements that will be rejected
 
     def accepted(self, order: Order, now_ns: int) -> list[Update]:
         """A taken order is about to begin: it may be rejected instead, or held back for a while."""
         if order.status != "pending_new":
             return []
-        if order.id in self._in_vain:
-            self._in_vain.remove(order.id)
+        if order.id in self._to_reject:
+            self._to_reject.remove(order.id)
             return self._brokerage.reject(order.id, now_ns)
         if self._faults.is_quiet:
             return []
@@ -65,9 +65,9 @@ class OrderFaults:
         """
         if self._faults.is_quiet or self._faults.find("reject_replace", account=self._account) is None:
             return None
-        new = self._brokerage.replace_in_vain(order_id, ticket, now_ns)
+        new = self._brokerage.replace_to_be_rejected(order_id, ticket, now_ns)
         self._strike("reject_replace")
-        self._in_vain.add(new.id)
+        self._to_reject.add(new.id)
         return new, self._brokerage.tell("order_replace_rejected", order_id, now_ns)
 
     def _release(self, order_id: str) -> None:

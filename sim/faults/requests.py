@@ -16,7 +16,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class RequestOutcome:
     """What becomes of a request.
 
     It is carried out or not, and answered with what came of it, or with `status` and `body` instead.
@@ -31,27 +31,27 @@ class Treatment:
     wait_ms: float | int = 0
 
 
-def _http_error(fault: dict[str, Any]) -> Treatment:
+def _http_error(fault: dict[str, Any]) -> RequestOutcome:
     return _error(fault["status"], fault["accepted"], fault["html"])
 
 
-def _error(status: int, accepted: bool, html: bool) -> Treatment:
+def _error(status: int, accepted: bool, html: bool) -> RequestOutcome:
     words = _WORDS[status]
     body = {"code": status * 100_000 + 10_000, "message": words}
     page = f"<html><body><h1>{status} {words.title()}</h1></body></html>"
-    return Treatment(accepted, status, page if html else body)
+    return RequestOutcome(accepted, status, page if html else body)
 
 
 # By kind; of a request that several would hit, the first has it.
-_TREATMENTS: dict[str, Callable[[dict[str, Any]], Treatment]] = {
-    "reset": lambda fault: Treatment(fault["accepted"], reset=True),
-    "hang": lambda fault: Treatment(fault["accepted"], reset=not fault["accepted"], wait_ms=fault["ms"]),
-    "truncated": lambda fault: Treatment(cut=True),
+_OUTCOMES: dict[str, Callable[[dict[str, Any]], RequestOutcome]] = {
+    "reset": lambda fault: RequestOutcome(fault["accepted"], reset=True),
+    "hang": lambda fault: RequestOutcome(fault["accepted"], reset=not fault["accepted"], wait_ms=fault["ms"]),
+    "truncated": lambda fault: RequestOutcome(cut=True),
     "http_error": _http_error,
     "accept_then_504": lambda fault: _error(504, accepted=True, html=True),
     "error_500": lambda fault: _error(500, accepted=False, html=False),
 }
-_UNTREATED = Treatment()
+_UNCHANGED = RequestOutcome()
 
 
 def groups(method: str, path: str, api: str) -> tuple[str, ...]:
@@ -63,17 +63,17 @@ def groups(method: str, path: str, api: str) -> tuple[str, ...]:
     return ("read", api, "any") if method == "GET" else (api, "any")
 
 
-def treat(faults: Faults, called: tuple[str, ...], account: str) -> Treatment:
+def outcome_of(faults: Faults, called: tuple[str, ...], account: str) -> RequestOutcome:
     """What becomes of a request that `groups` calls so; counts the fault that strikes."""
     if faults.is_quiet:
-        return _UNTREATED
-    for name, treatment in _TREATMENTS.items():
+        return _UNCHANGED
+    for name, outcome in _OUTCOMES.items():
         # Kinds without an `on` are about submitting orders.
         for on in called:
             active = faults.find(name, on=on, account=account)
             if active is not None and active.fault.get("on", "submit") == on:
-                return treatment(faults.hit(active))
-    return _UNTREATED
+                return outcome(faults.hit(active))
+    return _UNCHANGED
 
 
 def latency_ms(faults: Faults, called: tuple[str, ...], account: str, moment: str) -> float | int:

@@ -7,7 +7,7 @@ from typing import Any
 from bus.errors import InvalidInput
 from sim.clock import Clock
 from sim.faults.schedule import Planned, schedule
-from sim.incidents.director import Director
+from sim.incidents.fault_switch import FaultSwitch
 from sim.times import MILLISECOND_NS, rfc3339
 
 MOST_REMEMBERED = 10_000
@@ -21,14 +21,14 @@ class Chaos:
 
     def __init__(
         self,
-        director: Director,
+        fault_switch: FaultSwitch,
         clock: Clock,
         seed: int,
         names: Sequence[str],
         symbols: Sequence[str],
         every_ms: int,
     ) -> None:
-        self._director = director
+        self._fault_switch = fault_switch
         self._clock = clock
         self._seed = seed
         self._names = names
@@ -74,7 +74,7 @@ class Chaos:
     def _refusal(self, planned: Planned) -> str | None:
         """Begin a fault; the words for why it cannot, such as of a trade to cancel where none is left."""
         try:
-            self._director.begin(planned.fault)
+            self._fault_switch.begin(planned.fault)
         except InvalidInput as error:
             return str(error)
         return None

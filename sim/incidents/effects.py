@@ -4,21 +4,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sim.accounts.desk import Desks
-from sim.incidents.director import Effects
-from sim.streams import tampering
+from sim.accounts.trading_account import TradingAccounts
+from sim.incidents.fault_switch import Effects
+from sim.streams import connection_faults
 from sim.streams.reader import Reader
 
 # Who reads a stream: "stocks", "crypto" or "trade_updates".
 Readers = Callable[[str], Sequence[Reader]]
 
 _ON_READERS: dict[str, Callable[[Reader, dict[str, Any]], None]] = {
-    "disconnect": tampering.cut,
-    "stale_session": tampering.cut,
-    "slow_client": tampering.end_as_slow,
-    "drop_mid_frame": tampering.drop_mid_frame,
-    "huge_frame": tampering.send_huge_frame,
-    "unknown_type": tampering.send_unknown,
+    "disconnect": connection_faults.cut,
+    "stale_session": connection_faults.cut,
+    "slow_client": connection_faults.end_as_slow,
+    "drop_mid_frame": connection_faults.drop_mid_frame,
+    "huge_frame": connection_faults.send_huge_frame,
+    "unknown_type": connection_faults.send_unknown,
 }
 
 
@@ -39,13 +39,13 @@ def on_events(end: Callable[[], None]) -> Effects:
     return Effects({"end_events": lambda fault: end()}, {})
 
 
-def on_orders(desks: Desks, chance: float) -> Effects:
+def on_orders(accounts: TradingAccounts, chance: float) -> Effects:
     """What kinds do to brokers, and how that is undone; `chance` is how often fills are partial otherwise."""
 
     def change(fault: dict[str, Any], to: float) -> None:
-        for desk in desks.all():
-            if fault["account"] in (None, desk.key):
-                desk.brokerage.change_partial_chance(to)
+        for account in accounts.all():
+            if fault["account"] in (None, account.key):
+                account.brokerage.change_partial_chance(to)
 
     return Effects(
         {"partial_fills": lambda fault: change(fault, fault["chance"])},

@@ -9,7 +9,7 @@ from sim.clock import Clock
 from sim.exchange.generator import Generator
 from sim.exchange.market import Market
 from sim.exchange.market_messages import AnyQuote, CryptoQuote
-from sim.incidents.director import Effect, Effects
+from sim.incidents.fault_switch import Effect, Effects
 from sim.incidents.market_events import MarketEvents
 from sim.streams.market_streams import MarketStreams
 from sim.times import SECOND_NS

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bus.errors import InvalidInput
 from sim.clock import Clock
-from sim.exchange.floor import Floor
 from sim.exchange.market_messages import (
     AnyTrade,
     Article,
@@ -20,8 +19,9 @@ from sim.exchange.market_messages import (
     UpdatedBar,
     share_size,
 )
-from sim.exchange.newsroom import Newsroom
+from sim.exchange.news_archive import NewsArchive
 from sim.exchange.statuses import halted, resumed
+from sim.exchange.traded_symbols import TradedSymbols
 from sim.exchange.venue import Venue
 from sim.streams.market_streams import MarketStreams
 from sim.streams.subscription import EVERY
@@ -40,16 +40,16 @@ class MarketEvents:
     def __init__(
         self,
         venue: Venue,
-        floor: Floor,
+        traded_symbols: TradedSymbols,
         streams: MarketStreams,
-        newsroom: Newsroom,
+        news_archive: NewsArchive,
         clock: Clock,
         bar_ns: int,
     ) -> None:
         self._venue = venue
-        self._floor = floor
+        self._traded_symbols = traded_symbols
         self._streams = streams
-        self._newsroom = newsroom
+        self._news_archive = news_archive
         self._clock = clock
         self._bar_ns = bar_ns
         self._ids = itertools.count(_FIRST_ID)
@@ -59,7 +59,7 @@ class MarketEvents:
         """Trading in a share stops, or in every share (`*`), for a reason by name or by its tape's code."""
         now_ns = self._clock.now_ns()
         shares = self._shares(symbol, are_halted=False)
-        statuses = [halted(share, self._floor.tape_of(share), reason, now_ns) for share in shares]
+        statuses = [halted(share, self._traded_symbols.tape_of(share), reason, now_ns) for share in shares]
         self._streams.send(statuses)
         for share in shares:
             self._venue.halt(share)
@@ -70,7 +70,9 @@ class MarketEvents:
         """Trading in a halted share goes on, or in every one (`*`)."""
         now_ns = self._clock.now_ns()
         shares = self._shares(symbol, are_halted=True)
-        statuses = [told for share in shares for told in resumed(share, self._floor.tape_of(share), now_ns)]
+        statuses = [
+            told for share in shares for told in resumed(share, self._traded_symbols.tape_of(share), now_ns)
+        ]
         self._streams.send(statuses)
         for share in shares:
             self._streams.resume_band(share)
@@ -133,7 +135,7 @@ class MarketEvents:
         if "/" in symbol:
             trade = CryptoTrade(symbol, next(self._ids), price, float(size), "B", time_ns)
         else:
-            tape = self._floor.tape_of(symbol)
+            tape = self._traded_symbols.tape_of(symbol)
             trade = Trade(symbol, next(self._ids), "D", price, share_size(size), ["@"], tape, time_ns)
         updated = self._venue.trade_late(trade)
         self._streams.send([trade])
@@ -152,15 +154,15 @@ class MarketEvents:
     ) -> Article:
         """A news article appears."""
         now_ns = self._clock.now_ns()
-        article = self._newsroom.write(headline, summary, author, content, symbols, now_ns)
+        article = self._news_archive.write(headline, summary, author, content, symbols, now_ns)
         self._streams.send_article(article)
         return article
 
     def invent_report(self, rng: random.Random) -> None:
         """A drawn news article appears."""
-        symbols = self._floor.symbols()
+        symbols = self._traded_symbols.symbols()
         if symbols:
-            article = self._newsroom.invent(rng, symbols, self._clock.now_ns())
+            article = self._news_archive.invent(rng, symbols, self._clock.now_ns())
             self._streams.send_article(article)
 
     def invent_mistake(self, rng: random.Random) -> None:
@@ -172,7 +174,7 @@ class MarketEvents:
             return
         traded = [
             symbol
-            for symbol in self._floor.symbols()
+            for symbol in self._traded_symbols.symbols()
             if "/" not in symbol and self._last_valid(symbol) is not None
         ]
         if not traded:
@@ -192,7 +194,7 @@ class MarketEvents:
         """The share, or for `*` every share, that is halted, or that is not."""
         market = self._venue.market
         if symbol == EVERY:
-            shares = [one for one in self._floor.symbols() if "/" not in one]
+            shares = [one for one in self._traded_symbols.symbols() if "/" not in one]
             return [share for share in shares if market.is_halted(share) == are_halted]
         self._share(symbol)
         if market.is_halted(symbol) != are_halted:
@@ -206,7 +208,7 @@ class MarketEvents:
         """The tape of a share that is being played."""
         if "/" in symbol or self._venue.market.touch(symbol) is None:
             raise InvalidInput(f"symbol is {symbol!r}; allowed: a share that is being played")
-        return self._floor.tape_of(symbol)
+        return self._traded_symbols.tape_of(symbol)
 
     def _last_valid(self, symbol: str) -> Trade | None:
         last = self._venue.market.last_trade(symbol)

@@ -2,16 +2,17 @@
 
 from aiohttp import web
 
-from sim.accounts.desk import Desks
+from sim.accounts.trading_account import TradingAccounts
 from sim.broker.account_json import account_json
-from sim.rest.door import ACCOUNT, answer
+from sim.rest.json_bodies import answer
+from sim.rest.middleware import ACCOUNT
 
 
 class AccountRoutes:
     """The handlers; each request is about the account it came from."""
 
-    def __init__(self, desks: Desks) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts) -> None:
+        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
@@ -19,5 +20,5 @@ class AccountRoutes:
 
     async def account(self, request: web.Request) -> web.Response:
         """GET /v2/account."""
-        desk = self._desks.of(request[ACCOUNT])
-        return answer(account_json(desk.brokerage))
+        account = self._accounts.of(request[ACCOUNT])
+        return answer(account_json(account.brokerage))

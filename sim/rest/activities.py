@@ -4,13 +4,14 @@ from datetime import datetime, time, timedelta
 
 from aiohttp import web
 
-from sim.accounts.desk import Desks
+from sim.accounts.trading_account import TradingAccounts
 from sim.broker.activities import OTHER_TYPES, TRADE_TYPES, TYPES, Activities, Wanted
 from sim.exchange.hours import nanoseconds
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed
 from sim.rest import trading_query as asked
-from sim.rest.door import ACCOUNT, answer
+from sim.rest.json_bodies import answer
+from sim.rest.middleware import ACCOUNT
 from sim.rest.trading_query import Query
 
 MOST = 100
@@ -20,8 +21,8 @@ _CATEGORIES = {"trade_activity": TRADE_TYPES, "non_trade_activity": OTHER_TYPES}
 class ActivityRoutes:
     """The handlers; each request is about the account it came from."""
 
-    def __init__(self, desks: Desks) -> None:
-        self._activities = {desk.key: Activities(desk.history) for desk in desks.all()}
+    def __init__(self, accounts: TradingAccounts) -> None:
+        self._activities = {account.key: Activities(account.history) for account in accounts.all()}
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""

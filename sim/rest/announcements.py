@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sim.refusals import malformed, not_found
 from sim.rest import trading_query as asked
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 TYPES = ("dividend", "merger", "spinoff", "split")
 DATES = ("declaration_date", "ex_date", "record_date", "payable_date")

@@ -5,7 +5,7 @@ from aiohttp import web
 from sim import refusals
 from sim.exchange.assets import Asset, Assets, asset_json
 from sim.rest import trading_query as asked
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 CLASSES = ("us_equity", "us_option", "crypto", "crypto_perp")
 EXCHANGES = (

@@ -12,7 +12,7 @@ from sim.exchange.sessions import next_close, next_open
 from sim.exchange.settlement import settlement_day
 from sim.refusals import malformed
 from sim.rest import trading_query as asked
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 FIRST = date(2016, 1, 1)  # the holidays before are not known here; Alpaca's data begin in that year
 LAST = date(2029, 12, 31)  # where Alpaca's calendar ends

@@ -2,16 +2,17 @@
 
 from aiohttp import web
 
-from sim.accounts.desk import Desks
+from sim.accounts.trading_account import TradingAccounts
 from sim.broker.configurations import ConfigurationsRequest, changed, configurations_json
-from sim.rest.door import ACCOUNT, answer, body_as
+from sim.rest.json_bodies import answer, body_as
+from sim.rest.middleware import ACCOUNT
 
 
 class ConfigurationRoutes:
     """The handlers; each request is about the account it came from."""
 
-    def __init__(self, desks: Desks) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts) -> None:
+        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
@@ -22,12 +23,12 @@ class ConfigurationRoutes:
 
     async def show(self, request: web.Request) -> web.Response:
         """GET /v2/account/configurations."""
-        account = self._desks.of(request[ACCOUNT]).brokerage.account
+        account = self._accounts.of(request[ACCOUNT]).brokerage.account
         return answer(configurations_json(account.configurations))
 
     async def change(self, request: web.Request) -> web.Response:
         """PATCH /v2/account/configurations: what is given changes from the next order on."""
-        account = self._desks.of(request[ACCOUNT]).brokerage.account
+        account = self._accounts.of(request[ACCOUNT]).brokerage.account
         wanted = body_as(ConfigurationsRequest, await request.read())
         account.configurations = changed(account.configurations, wanted)
         return answer(configurations_json(account.configurations))

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from sim.rest import data_query
 from sim.rest.data_query import PAGED
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 
 def routes() -> list[web.RouteDef]:

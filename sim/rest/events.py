@@ -6,15 +6,15 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.broker.activities import activity_event_json
 from sim.broker.event_log import Event, EventLog, is_ulid
 from sim.broker.update_json import update_json
 from sim.clock import Clock
 from sim.refusals import malformed
 from sim.rest import trading_query as asked
-from sim.rest.door import ACCOUNT
 from sim.rest.event_stream import EventStream, Range
+from sim.rest.middleware import ACCOUNT
 from sim.rest.trading_query import Query
 from sim.times import rfc3339
 
@@ -26,11 +26,13 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 class EventRoutes:
     """The handlers; each request hears of the account it came from."""
 
-    def __init__(self, desks: Desks, clock: Clock) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts, clock: Clock) -> None:
+        self._accounts = accounts
         self._clock = clock
-        self._trades = {desk.key: _log(desk, "events", fills_only=False) for desk in desks.all()}
-        self._activities = {desk.key: _log(desk, "activities", fills_only=True) for desk in desks.all()}
+        self._trades = {account.key: _log(account, "events", fills_only=False) for account in accounts.all()}
+        self._activities = {
+            account.key: _log(account, "activities", fills_only=True) for account in accounts.all()
+        }
         self._streams: set[EventStream] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -42,13 +44,13 @@ class EventRoutes:
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
         """GET /v2/events/trades: an endless answer, unless its end is given."""
-        desk = self._desks.of(request[ACCOUNT])
-        account_id = desk.brokerage.account_id
+        account = self._accounts.of(request[ACCOUNT])
+        account_id = account.brokerage.account_id
 
         def body(event: Event) -> dict[str, Any]:
             return update_json(event.update) | {"account_id": account_id} | _own(event)
 
-        return await self._listen(request, desk, self._trades[desk.key], body)
+        return await self._listen(request, account, self._trades[account.key], body)
 
     async def activities(self, request: web.Request) -> web.StreamResponse:
         """GET /v2beta1/events/activities: the same, of fills alone."""
@@ -56,8 +58,8 @@ class EventRoutes:
         def body(event: Event) -> dict[str, Any]:
             return activity_event_json(event.update) | _own(event)
 
-        desk = self._desks.of(request[ACCOUNT])
-        return await self._listen(request, desk, self._activities[desk.key], body)
+        account = self._accounts.of(request[ACCOUNT])
+        return await self._listen(request, account, self._activities[account.key], body)
 
     @property
     def listeners(self) -> int:
@@ -70,20 +72,24 @@ class EventRoutes:
             stream.end()
 
     async def _listen(
-        self, request: web.Request, desk: Desk, log: EventLog, body: Callable[[Event], dict[str, Any]]
+        self,
+        request: web.Request,
+        account: TradingAccount,
+        log: EventLog,
+        body: Callable[[Event], dict[str, Any]],
     ) -> web.StreamResponse:
         wanted = _range(request.query, log)
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
         stream = EventStream(request, response, log, body, wanted, self._clock)
         self._streams.add(stream)
-        desk.watchers.append(stream.wake)
+        account.watchers.append(stream.wake)
         try:
             await stream.run()
         except ClientConnectionResetError:
             return response  # who listened has left
         finally:
-            desk.watchers.remove(stream.wake)
+            account.watchers.remove(stream.wake)
             self._streams.discard(stream)
         await response.write_eof()
         return response
@@ -93,10 +99,10 @@ def _own(event: Event) -> dict[str, Any]:
     return {"at": rfc3339(event.at_ns), "event_id": event.id}
 
 
-def _log(desk: Desk, name: str, fills_only: bool) -> EventLog:
+def _log(account: TradingAccount, name: str, fills_only: bool) -> EventLog:
     """Chance comes from the account's identity: what is the same in every run has the same names in it."""
-    rng = random.Random(f"{name} of {desk.brokerage.account_id}")
-    return EventLog(desk.history, rng.getrandbits, fills_only)
+    rng = random.Random(f"{name} of {account.brokerage.account_id}")
+    return EventLog(account.history, rng.getrandbits, fills_only)
 
 
 def _range(query: Query, log: EventLog) -> Range:

@@ -9,7 +9,7 @@ from sim.exchange.market_messages import Message
 from sim.exchange.timeframes import timeframe
 from sim.rest import data_query
 from sim.rest.data_query import OF_STOCKS, PAGED, Query, Window
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 from sim.rest.market_json import message_json
 from sim.rest.market_reader import MarketReader
 from sim.rest.pages import select

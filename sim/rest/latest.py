@@ -9,8 +9,8 @@ from sim.exchange.market_messages import CryptoQuote, Message
 from sim.exchange.order_books import whole_book
 from sim.refusals import Refused
 from sim.rest import data_query
-from sim.rest.door import answer
 from sim.rest.history import CHANNELS
+from sim.rest.json_bodies import answer
 from sim.rest.market_json import book_json, message_json
 from sim.rest.market_reader import MarketReader
 

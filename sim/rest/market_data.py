@@ -4,7 +4,7 @@ from aiohttp import web
 
 from sim.clock import Clock
 from sim.exchange.assets import Assets
-from sim.exchange.newsroom import Newsroom
+from sim.exchange.news_archive import NewsArchive
 from sim.exchange.venue import Venue
 from sim.rest import codes, corporate_actions
 from sim.rest.history import HistoryRoutes
@@ -16,7 +16,7 @@ from sim.rest.snapshots import SnapshotRoutes
 
 
 def routes(
-    venue: Venue, assets: Assets, newsroom: Newsroom, clock: Clock, is_free_plan: bool
+    venue: Venue, assets: Assets, news_archive: NewsArchive, clock: Clock, is_free_plan: bool
 ) -> list[web.RouteDef]:
     """What is answered where; the free plan sees no consolidated tape of the last quarter of an hour."""
     reader = MarketReader(venue, assets, clock, is_free_plan)
@@ -24,7 +24,7 @@ def routes(
         *LatestRoutes(reader).routes(),
         *SnapshotRoutes(reader).routes(),
         *HistoryRoutes(reader).routes(),
-        *NewsRoutes(newsroom, clock).routes(),
+        *NewsRoutes(news_archive, clock).routes(),
         *ScreenerRoutes(reader).routes(),
         *corporate_actions.routes(),
         *codes.routes(),

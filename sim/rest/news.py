@@ -9,10 +9,10 @@ from aiohttp import web
 
 from sim.clock import Clock
 from sim.exchange.market_messages import Article
-from sim.exchange.newsroom import Newsroom
+from sim.exchange.news_archive import NewsArchive
 from sim.rest import data_query
 from sim.rest.data_query import PAGED, Query, refused
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 from sim.times import rfc3339
 
 DEFAULT_LIMIT = 10
@@ -40,8 +40,8 @@ def article_json(article: Article, with_content: bool) -> dict[str, Any]:
 class NewsRoutes:
     """The handler, on the articles kept."""
 
-    def __init__(self, newsroom: Newsroom, clock: Clock) -> None:
-        self._newsroom = newsroom
+    def __init__(self, news_archive: NewsArchive, clock: Clock) -> None:
+        self._news_archive = news_archive
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -67,7 +67,7 @@ class NewsRoutes:
         needs_content = data_query.is_true(query, "exclude_contentless")
         found = [
             article
-            for article in sorted(self._newsroom.articles, key=_place, reverse=is_descending)
+            for article in sorted(self._news_archive.articles, key=_place, reverse=is_descending)
             if window.start_ns <= article.updated_ns <= window.end_ns
             and (not named or named.intersection(article.symbols))
             and (article.content or not needs_content)

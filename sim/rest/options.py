@@ -8,7 +8,7 @@ from aiohttp import web
 from sim import refusals
 from sim.refusals import Refused
 from sim.rest import trading_query as asked
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 MOST = 10_000
 DEFAULT_LIMIT = 100

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sim.accounts.desk import Desks
+from sim.accounts.trading_account import TradingAccounts
 from sim.accounts.valuation import Valuation
 from sim.broker.activities import TYPES
 from sim.broker.equity import in_cents
@@ -23,7 +23,8 @@ from sim.exchange.hours import MarketHours, nanoseconds, new_york, trading_day
 from sim.exchange.sessions import NEW_YORK
 from sim.refusals import malformed
 from sim.rest import trading_query as asked
-from sim.rest.door import ACCOUNT, answer
+from sim.rest.json_bodies import answer
+from sim.rest.middleware import ACCOUNT
 from sim.rest.trading_query import Query
 from sim.times import parse_ns
 
@@ -37,8 +38,8 @@ _EARLIEST_NS = parse_ns("2000-01-01")  # nothing is older; dates before it would
 class PortfolioHistoryRoutes:
     """The handler; each request is about the account it came from."""
 
-    def __init__(self, desks: Desks, valuation: Valuation, hours: MarketHours) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts, valuation: Valuation, hours: MarketHours) -> None:
+        self._accounts = accounts
         self._valuation = valuation
         self._hours = hours
 
@@ -48,11 +49,11 @@ class PortfolioHistoryRoutes:
 
     async def history(self, request: web.Request) -> web.Response:
         """GET /v2/account/portfolio/history."""
-        desk = self._desks.of(request[ACCOUNT])
-        now_ns = desk.clock.now_ns()
-        curve = self._valuation.curve(desk.key)
+        account = self._accounts.of(request[ACCOUNT])
+        now_ns = account.clock.now_ns()
+        curve = self._valuation.curve(account.key)
         span = _span(request.query, now_ns, self._hours.never_closes)
-        equity = in_cents(desk.brokerage.summary().equity)
+        equity = in_cents(account.brokerage.summary().equity)
         found = portfolio_history(curve, equity, now_ns, span, self._hours.never_closes)
         return answer(_json(found, span.timeframe))
 

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from sim import refusals
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.amounts import SMALLEST_QTY
 from sim.broker import order_rules
 from sim.broker.account_json import position_json, position_symbol
@@ -16,7 +16,8 @@ from sim.broker.position import Position
 from sim.refusals import Refused, malformed
 from sim.rest import trading_query as asked
 from sim.rest.assets import known
-from sim.rest.door import ACCOUNT, answer
+from sim.rest.json_bodies import answer
+from sim.rest.middleware import ACCOUNT
 from sim.rest.trading_query import Query
 
 _HUNDRED = Decimal(100)
@@ -25,8 +26,8 @@ _HUNDRED = Decimal(100)
 class PositionRoutes:
     """The handlers; each request is about the account it came from."""
 
-    def __init__(self, desks: Desks) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts) -> None:
+        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where; a pair such as BTC/USD stands in the path with its slash."""
@@ -39,70 +40,70 @@ class PositionRoutes:
 
     async def positions(self, request: web.Request) -> web.Response:
         """GET /v2/positions."""
-        desk = self._desks.of(request[ACCOUNT])
-        held = desk.brokerage.account.positions
-        return answer([_position_json(desk, held[symbol]) for symbol in sorted(held)])
+        account = self._accounts.of(request[ACCOUNT])
+        held = account.brokerage.account.positions
+        return answer([_position_json(account, held[symbol]) for symbol in sorted(held)])
 
     async def position(self, request: web.Request) -> web.Response:
         """GET /v2/positions/{symbol}."""
-        desk = self._desks.of(request[ACCOUNT])
-        return answer(_position_json(desk, _held(desk, request.match_info["symbol"])))
+        account = self._accounts.of(request[ACCOUNT])
+        return answer(_position_json(account, _held(account, request.match_info["symbol"])))
 
     async def close(self, request: web.Request) -> web.Response:
         """DELETE /v2/positions/{symbol}: a market order for all, a quantity or a percentage of it."""
-        desk = self._desks.of(request[ACCOUNT])
-        position = _held(desk, request.match_info["symbol"])
-        order = await desk.submit(_closing(desk, position, _part(position, request.query)))
+        account = self._accounts.of(request[ACCOUNT])
+        position = _held(account, request.match_info["symbol"])
+        order = await account.submit(_closing(account, position, _part(position, request.query)))
         taken = order_json(order)
-        await desk.let_updates_lead(order)
+        await account.send_updates_first(order)
         return answer(taken)
 
     async def close_all(self, request: web.Request) -> web.Response:
         """DELETE /v2/positions: 207 and one line for each position."""
-        desk = self._desks.of(request[ACCOUNT])
-        brokerage = desk.brokerage
+        account = self._accounts.of(request[ACCOUNT])
+        brokerage = account.brokerage
         if asked.truth(request.query, "cancel_orders"):
-            await _cancel_all(desk)
+            await _cancel_all(account)
         done: list[dict[str, Any]] = []
         closing: list[Order] = []
         for _, position in sorted(brokerage.account.positions.items()):
             symbol = position_symbol(position.asset)
             try:
-                order = await desk.submit(_closing(desk, position, abs(position.qty)))
+                order = await account.submit(_closing(account, position, abs(position.qty)))
             except Refused as refused:
                 done.append({"symbol": symbol, "status": refused.status, "body": refused.body})
             else:
                 done.append({"symbol": symbol, "status": 200, "body": order_json(order)})
                 closing.append(order)
-        await desk.let_updates_lead(*closing)
+        await account.send_updates_first(*closing)
         return answer(done, 207)
 
 
-async def _cancel_all(desk: Desk) -> None:
+async def _cancel_all(account: TradingAccount) -> None:
     """Cancel what is open; what turns out to be over needs no cancel any more."""
-    for order in desk.brokerage.open_orders():
+    for order in account.brokerage.open_orders():
         try:
-            await desk.cancel(order.id)
+            await account.cancel(order.id)
         except Refused:
             if order.is_open:
                 raise
 
 
-def _held(desk: Desk, name: str) -> Position:
-    asset = known(desk.assets, name)
-    position = desk.brokerage.account.positions.get(asset.symbol)
+def _held(account: TradingAccount, name: str) -> Position:
+    asset = known(account.assets, name)
+    position = account.brokerage.account.positions.get(asset.symbol)
     if position is None:
         raise refusals.not_found("position does not exist")
     return position
 
 
-def _position_json(desk: Desk, position: Position) -> dict[str, Any]:
-    brokerage, symbol = desk.brokerage, position.asset.symbol
+def _position_json(account: TradingAccount, position: Position) -> dict[str, Any]:
+    brokerage, symbol = account.brokerage, position.asset.symbol
     close = brokerage.account.last_close
     return position_json(position, brokerage.mark(symbol), brokerage.open_orders(symbol), close)
 
 
-def _closing(desk: Desk, position: Position, qty: Decimal) -> Ticket:
+def _closing(account: TradingAccount, position: Position, qty: Decimal) -> Ticket:
     """A market order for so much of the position, under the rules of every other order."""
     request = OrderRequest(
         symbol=position.asset.symbol,
@@ -111,7 +112,7 @@ def _closing(desk: Desk, position: Position, qty: Decimal) -> Ticket:
         type="market",
         time_in_force="gtc" if position.asset.is_crypto else "day",
     )
-    return order_rules.ticket(request, desk.assets, desk.new_id)
+    return order_rules.ticket(request, account.assets, account.new_id)
 
 
 def _part(position: Position, query: Query) -> Decimal:

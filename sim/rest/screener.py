@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sim.rest import data_query
 from sim.rest.data_query import refused
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 from sim.rest.market_reader import MarketReader
 from sim.times import rfc3339
 

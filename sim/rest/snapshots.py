@@ -4,7 +4,7 @@ from aiohttp import web
 
 from sim.refusals import Refused
 from sim.rest import data_query
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 from sim.rest.market_json import snapshot_json
 from sim.rest.market_reader import MarketReader
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from sim.accounts.desk import Desks
+from sim.accounts.trading_account import TradingAccounts
 from sim.accounts.valuation import Valuation
 from sim.clock import Clock
 from sim.exchange.assets import Assets
@@ -20,18 +20,18 @@ from sim.rest.watchlists import WatchlistRoutes
 
 
 def routes(
-    desks: Desks, assets: Assets, clock: Clock, hours: MarketHours, valuation: Valuation
+    accounts: TradingAccounts, assets: Assets, clock: Clock, hours: MarketHours, valuation: Valuation
 ) -> list[web.RouteDef]:
     """What is answered where; options come before positions, whose paths take any name."""
     return [
-        *OrderRoutes(desks).routes(),
-        *AccountRoutes(desks).routes(),
-        *ConfigurationRoutes(desks).routes(),
-        *ActivityRoutes(desks).routes(),
-        *PortfolioHistoryRoutes(desks, valuation, hours).routes(),
+        *OrderRoutes(accounts).routes(),
+        *AccountRoutes(accounts).routes(),
+        *ConfigurationRoutes(accounts).routes(),
+        *ActivityRoutes(accounts).routes(),
+        *PortfolioHistoryRoutes(accounts, valuation, hours).routes(),
         *options.routes(),
-        *PositionRoutes(desks).routes(),
-        *WatchlistRoutes(desks, assets).routes(),
+        *PositionRoutes(accounts).routes(),
+        *WatchlistRoutes(accounts, assets).routes(),
         *AssetRoutes(assets).routes(),
         *CalendarRoutes(clock, hours).routes(),
         *announcements.routes(),

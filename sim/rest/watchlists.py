@@ -5,12 +5,13 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.broker.watchlists import Watchlist, Watchlists, watchlist_json
 from sim.exchange.assets import Asset, Assets, asset_json
 from sim.refusals import malformed
 from sim.rest.assets import known
-from sim.rest.door import ACCOUNT, answer, body_as
+from sim.rest.json_bodies import answer, body_as
+from sim.rest.middleware import ACCOUNT
 
 _BY_NAME = "/v2/watchlists:by_name"
 _BY_ID = "/v2/watchlists/{watchlist_id}"
@@ -32,10 +33,10 @@ class SymbolRequest(msgspec.Struct, frozen=True):
 class WatchlistRoutes:
     """The handlers; each request is about the lists of the account it came from."""
 
-    def __init__(self, desks: Desks, assets: Assets) -> None:
-        self._desks = desks
+    def __init__(self, accounts: TradingAccounts, assets: Assets) -> None:
+        self._accounts = accounts
         self._assets = assets
-        self._lists = {desk.key: Watchlists() for desk in desks.all()}
+        self._lists = {account.key: Watchlists() for account in accounts.all()}
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where; a pair such as BTC/USD stands in the path with its slash."""
@@ -51,46 +52,46 @@ class WatchlistRoutes:
 
     async def watchlists(self, request: web.Request) -> web.Response:
         """GET /v2/watchlists: all, without their assets."""
-        desk, lists = self._of(request)
-        return answer([watchlist_json(one, desk.brokerage.account_id) for one in lists.all()])
+        account, lists = self._of(request)
+        return answer([watchlist_json(one, account.brokerage.account_id) for one in lists.all()])
 
     async def watchlist(self, request: web.Request) -> web.Response:
         """GET of one."""
-        desk, lists = self._of(request)
-        return _shown(desk, _named(request, lists))
+        account, lists = self._of(request)
+        return _shown(account, _named(request, lists))
 
     async def create(self, request: web.Request) -> web.Response:
         """POST /v2/watchlists."""
-        desk, lists = self._of(request)
+        account, lists = self._of(request)
         wanted = body_as(WatchlistRequest, await request.read())
         assets = self._all(wanted.symbols or [])
-        return _shown(desk, lists.create(desk.new_id(), wanted.name, assets, desk.clock.now_ns()))
+        return _shown(account, lists.create(account.new_id(), wanted.name, assets, account.clock.now_ns()))
 
     async def update(self, request: web.Request) -> web.Response:
         """PUT of one: its name, its assets or both."""
-        desk, lists = self._of(request)
+        account, lists = self._of(request)
         watchlist = _named(request, lists)
         wanted = body_as(WatchlistRequest, await request.read())
         assets = None if wanted.symbols is None else self._all(wanted.symbols)
-        lists.update(watchlist, wanted.name, assets, desk.clock.now_ns())
-        return _shown(desk, watchlist)
+        lists.update(watchlist, wanted.name, assets, account.clock.now_ns())
+        return _shown(account, watchlist)
 
     async def add(self, request: web.Request) -> web.Response:
         """POST to one: an asset more."""
-        desk, lists = self._of(request)
+        account, lists = self._of(request)
         watchlist = _named(request, lists)
         wanted = body_as(SymbolRequest, await request.read())
         if not wanted.symbol:
             raise malformed("symbol is required")
-        lists.add(watchlist, known(self._assets, wanted.symbol), desk.clock.now_ns())
-        return _shown(desk, watchlist)
+        lists.add(watchlist, known(self._assets, wanted.symbol), account.clock.now_ns())
+        return _shown(account, watchlist)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE of one of its assets."""
-        desk, lists = self._of(request)
+        account, lists = self._of(request)
         watchlist = _named(request, lists)
-        lists.remove(watchlist, known(self._assets, request.match_info["symbol"]), desk.clock.now_ns())
-        return _shown(desk, watchlist)
+        lists.remove(watchlist, known(self._assets, request.match_info["symbol"]), account.clock.now_ns())
+        return _shown(account, watchlist)
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE of one: 204."""
@@ -98,9 +99,9 @@ class WatchlistRoutes:
         lists.delete(_named(request, lists))
         return web.Response(status=204)
 
-    def _of(self, request: web.Request) -> tuple[Desk, Watchlists]:
-        desk = self._desks.of(request[ACCOUNT])
-        return desk, self._lists[desk.key]
+    def _of(self, request: web.Request) -> tuple[TradingAccount, Watchlists]:
+        account = self._accounts.of(request[ACCOUNT])
+        return account, self._lists[account.key]
 
     def _all(self, symbols: list[str | None]) -> list[Asset]:
         return [known(self._assets, symbol) for symbol in symbols if symbol is not None]
@@ -119,6 +120,6 @@ def _named(request: web.Request, lists: Watchlists) -> Watchlist:
         raise malformed("watchlist_id is missing") from error
 
 
-def _shown(desk: Desk, watchlist: Watchlist) -> web.Response:
-    body = watchlist_json(watchlist, desk.brokerage.account_id)
+def _shown(account: TradingAccount, watchlist: Watchlist) -> web.Response:
+    body = watchlist_json(watchlist, account.brokerage.account_id)
     return answer(body | {"assets": [asset_json(asset) for asset in watchlist.assets]})

@@ -24,7 +24,7 @@ from sim.streams.swaps import Swaps
 from sim.streams.terms import Terms
 
 
-class Audience(Protocol):
+class FeedProducer(Protocol):
     """Who makes what is sent, and so must know what is wanted."""
 
     def changed(self, stream: "MarketStream") -> None:
@@ -41,7 +41,7 @@ class MarketStream:
     """
 
     def __init__(
-        self, feed: Feed, keyring: Keyring, faults: Faults, clock: Clock, terms: Terms, audience: Audience
+        self, feed: Feed, keyring: Keyring, faults: Faults, clock: Clock, terms: Terms, producer: FeedProducer
     ) -> None:
         self.feed = feed
         self.clients: list[Client] = []
@@ -51,7 +51,7 @@ class MarketStream:
         self._faults = faults
         self._clock = clock
         self._terms = terms
-        self._audience = audience
+        self._producer = producer
         self._swaps = Swaps(faults, clock, feed.name, self._deliver)
 
     def publish(self, messages: Sequence[AnyMessage]) -> None:
@@ -191,7 +191,7 @@ class MarketStream:
         self._count_wanted()
         if adds:
             added = {name: symbols - before.wanted[name] for name, symbols in after.wanted.items()}
-            parts = client.selected(self._audience.opening(self, added), {})
+            parts = client.selected(self._producer.opening(self, added), {})
             self.sent += client.deliver(parts, self._terms.frame_messages)
 
     def _count_wanted(self) -> None:
@@ -200,7 +200,7 @@ class MarketStream:
             name: frozenset[str]().union(*(one.wanted[name] for one in subscriptions))
             for name in self.feed.every_channel
         }
-        self._audience.changed(self)
+        self._producer.changed(self)
 
 
 def _moved(message: AnyMessage, by_ns: int) -> AnyMessage:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from sim.clock import Clock
-from sim.exchange.floor import Floor
 from sim.exchange.hours import MarketHours, Phase
 from sim.exchange.market import Market
 from sim.exchange.market_messages import AnyMessage, Article, CryptoQuote, PriceBand, TimedMessage
 from sim.exchange.option_feed import OptionFeed
 from sim.exchange.order_books import OrderBooks
 from sim.exchange.price_bands import PriceBands
+from sim.exchange.traded_symbols import TradedSymbols
 from sim.faults.faults import Faults
 from sim.keys import Keyring
 from sim.streams.client import Client
@@ -35,13 +35,13 @@ class MarketStreams:
         terms: Terms,
         market: Market,
         hours: MarketHours,
-        floor: Floor,
+        traded_symbols: TradedSymbols,
         begin_test: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._market = market
         self._hours = hours
-        self._floor = floor
+        self._traded_symbols = traded_symbols
         self._begin_test = begin_test
         self._books = OrderBooks()
         self._bands = PriceBands()
@@ -129,14 +129,14 @@ class MarketStreams:
         if stream.feed is TEST:
             self._begin_test()
         elif stream.feed is OPTIONS:
-            self._floor.want(self._options.shares(symbols))
+            self._traded_symbols.want(self._options.shares(symbols))
         elif stream.feed is not NEWS:
-            self._floor.want(symbols)
+            self._traded_symbols.want(symbols)
         if stream.feed is not CRYPTO:
             return []
         now_ns = self._clock.now_ns()
         wanted = added["orderbooks"]
-        coins = sorted(self._floor.symbols() if EVERY in wanted else wanted)
+        coins = sorted(self._traded_symbols.symbols() if EVERY in wanted else wanted)
         quotes = map(self._market.last_quote, coins)
         return [self._books.begin(quote, now_ns) for quote in quotes if isinstance(quote, CryptoQuote)]
 
@@ -154,7 +154,7 @@ class MarketStreams:
         now_ns = self._clock.now_ns()
         # Bands hold in the regular session only (Limit Up-Limit Down plan).
         if self._hours.phase(now_ns) is Phase.REGULAR:
-            symbols = sorted(self._floor.symbols() if EVERY in wanted else wanted)
+            symbols = sorted(self._traded_symbols.symbols() if EVERY in wanted else wanted)
             self._stocks.publish([band for band in map(self._due_band, symbols) if band is not None])
         self._clock.call_at(now_ns + BANDS_EVERY_NS, self._watch_bands)
 
@@ -162,10 +162,10 @@ class MarketStreams:
         price = None if "/" in symbol else self._market.traded_at(symbol)
         if not price:
             return None
-        return self._bands.due(symbol, self._floor.tape_of(symbol), price, self._clock.now_ns())
+        return self._bands.due(symbol, self._traded_symbols.tape_of(symbol), price, self._clock.now_ns())
 
     def _send_band(self, symbol: str, make: Callable[..., PriceBand]) -> None:
         price = self._market.traded_at(symbol)
         if price:
-            band = make(symbol, self._floor.tape_of(symbol), price, self._clock.now_ns())
+            band = make(symbol, self._traded_symbols.tape_of(symbol), price, self._clock.now_ns())
             self._stocks.publish([band])

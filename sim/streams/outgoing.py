@@ -10,7 +10,7 @@ from sim.streams.trickle import Trickle
 
 MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
 CLOSE_S = 1.0  # how long a client may take to answer a close frame
-GOODBYE_S = 5.0  # how long a slow client may take to read why it is closed
+SLOW_CLOSE_S = 5.0  # how long a slow client may take to read why it is closed
 
 
 class Outgoing:
@@ -22,7 +22,7 @@ class Outgoing:
         is_binary: bool,
         abort: Callable[[], None],
         most_bytes: int = MOST_BYTES,
-        goodbye_s: float = GOODBYE_S,
+        slow_close_s: float = SLOW_CLOSE_S,
         trickle: Trickle | None = None,
     ) -> None:
         self.is_binary = is_binary
@@ -30,7 +30,7 @@ class Outgoing:
         self._trickle = trickle
         self._abort = abort
         self._most_bytes = most_bytes
-        self._goodbye_s = goodbye_s
+        self._goodbye_s = slow_close_s
         self._frames: deque[bytes] = deque()
         self.waiting_bytes = 0
         self._wake = asyncio.Event()

@@ -7,7 +7,7 @@ import pytest
 import requests
 from simulator import Simulator
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
+ANONYMOUS = "99999999-9999-4999-8999-999999999999"
 REST = {
     "symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "limit_price": "1", "time_in_force": "day",
     "client_order_id": "mine",
@@ -109,7 +109,7 @@ def test_what_belongs_to_another_does_not_exist(owned: Owned, method: str, path:
     found = refused(owned.order, owned.watchlist)
     assert found[0] == 404
     # Not even the words tell what somebody else has from what nobody has.
-    assert found == refused(NOBODY, NOBODY)
+    assert found == refused(ANONYMOUS, ANONYMOUS)
     assert owned.everything() == before
 
 

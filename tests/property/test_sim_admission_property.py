@@ -4,7 +4,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from floor import Floor
+from broker_harness import BrokerHarness
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,19 +30,19 @@ wishes = st.fixed_dictionaries(
 moves = st.integers(90, 110)
 
 
-def opened(multiplier: int = 4) -> Floor:
-    floor = Floor()
-    floor.broker.account.configurations = Configurations(max_margin_multiplier=multiplier)
+def opened(multiplier: int = 4) -> BrokerHarness:
+    harness = BrokerHarness()
+    harness.broker.account.configurations = Configurations(max_margin_multiplier=multiplier)
     for symbol in (STOCK, COIN):
-        floor.quote("99.99", "100", symbol)
-        floor.trade("100", symbol)
-    return floor
+        harness.quote("99.99", "100", symbol)
+        harness.trade("100", symbol)
+    return harness
 
 
-def ticket(floor: Floor, wish: dict[str, Any]) -> Ticket:
+def ticket(harness: BrokerHarness, wish: dict[str, Any]) -> Ticket:
     symbol, side, kind, price = (wish[name] for name in ("symbol", "side", "type", "price"))
     if wish["by_value"]:
-        return floor.ticket(side, symbol=symbol, notional=Decimal(wish["qty"]) * 98)
+        return harness.ticket(side, symbol=symbol, notional=Decimal(wish["qty"]) * 98)
     fields: dict[str, Any] = {"symbol": symbol, "qty": wish["qty"]}
     if kind in ("limit", "stop_limit"):
         fields["limit_price"] = price
@@ -50,51 +50,51 @@ def ticket(floor: Floor, wish: dict[str, Any]) -> Ticket:
         fields["stop_price"] = price
     if kind == "trailing_stop":
         fields["trail_percent"] = 5
-    return floor.ticket(side, kind, **fields)
+    return harness.ticket(side, kind, **fields)
 
 
-def unbound(floor: Floor) -> Decimal:
-    summary = floor.broker.summary()
+def unbound(harness: BrokerHarness) -> Decimal:
+    summary = harness.broker.summary()
     return summary.equity - summary.margin - summary.held_margin
 
 
-def change_open_orders(floor: Floor, wish: dict[str, Any]) -> None:
-    orders = floor.broker.open_orders()
+def change_open_orders(harness: BrokerHarness, wish: dict[str, Any]) -> None:
+    orders = harness.broker.open_orders()
     if wish["cancels"] and orders:
-        floor.cancel(orders[0])
+        harness.cancel(orders[0])
 
 
 @settings(max_examples=150, deadline=None)
 @given(wished=st.lists(wishes, max_size=14), multiplier=st.sampled_from([1, 2, 4]))
 def test_what_is_taken_can_be_paid_for(wished: list[dict[str, Any]], multiplier: int) -> None:
-    floor = opened(multiplier)
+    harness = opened(multiplier)
     for wish in wished:
-        change_open_orders(floor, wish)
+        change_open_orders(harness, wish)
         with suppress(Refused):
-            floor.submit(ticket(floor, wish))
-        assert unbound(floor) >= 0
+            harness.submit(ticket(harness, wish))
+        assert unbound(harness) >= 0
 
 
 @settings(max_examples=150, deadline=None)
 @given(wished=st.lists(st.tuples(wishes, moves, moves), max_size=14))
 def test_no_order_takes_a_position_through_zero(wished: list[tuple[dict[str, Any], int, int]]) -> None:
-    floor = opened()
+    harness = opened()
     for wish, before, after in wished:
-        change_open_orders(floor, wish)
-        before_qty = {symbol: floor.position(symbol) for symbol in (STOCK, COIN)}
-        done = len(floor.broker.fills)
+        change_open_orders(harness, wish)
+        before_qty = {symbol: harness.position(symbol) for symbol in (STOCK, COIN)}
+        done = len(harness.broker.fills)
         try:
-            order = floor.broker.submit(ticket(floor, wish), floor.now_ns)
+            order = harness.broker.submit(ticket(harness, wish), harness.now_ns)
         except Refused:
             order = None
         for price in (before, after):
             for symbol in (STOCK, COIN):
-                floor.quote(str(price), f"{price}.01", symbol)
-                floor.trade(str(price), symbol)
+                harness.quote(str(price), f"{price}.01", symbol)
+                harness.trade(str(price), symbol)
             if order is not None:
-                floor.updates += floor.broker.accept(order.id, floor.now_ns)
+                harness.updates += harness.broker.accept(order.id, harness.now_ns)
         running = dict(before_qty)
-        for fill in floor.broker.fills[done:]:
+        for fill in harness.broker.fills[done:]:
             was = running[fill.symbol]
             running[fill.symbol] += fill.qty if fill.side == "buy" else -fill.qty
             assert was * running[fill.symbol] >= 0, f"{was} became {running[fill.symbol]}"

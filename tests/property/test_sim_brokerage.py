@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from account_books import positions_after
-from floor import NOON_NS, OPENING_CASH, Floor
+from broker_harness import NOON_NS, OPENING_CASH, BrokerHarness
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
@@ -53,9 +53,9 @@ class BrokerageMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 1000), never_closes=st.booleans())
     def open_account(self, seed: int, never_closes: bool) -> None:
-        self.floor = Floor(never_closes, NOON_NS, random.Random(seed).random, partial_chance=0.5)
+        self.harness = BrokerHarness(never_closes, NOON_NS, random.Random(seed).random, partial_chance=0.5)
         self.hours = MarketHours(never_closes)
-        self.broker = self.floor.broker
+        self.broker = self.harness.broker
         self.heard = self.submitted = 0
         self.statuses: dict[str, str] = {}
         self.groups: dict[str, str] = {}
@@ -73,18 +73,18 @@ class BrokerageMachine(RuleBasedStateMachine):
 
     def _ticket(self, symbol: str, side: str, kind: str, tif: str, **fields: Any) -> Ticket:
         amounts = {name: value for name, value in fields.items() if value is not None}
-        return self.floor.ticket(side, kind, "gtc" if "/" in symbol else tif, symbol=symbol, **amounts)
+        return self.harness.ticket(side, kind, "gtc" if "/" in symbol else tif, symbol=symbol, **amounts)
 
     def _submit(self, ticket: Ticket) -> Any:
         try:
-            order = self.broker.submit(ticket, self.floor.now_ns)
+            order = self.broker.submit(ticket, self.harness.now_ns)
         except Refused:
             return multiple()
         for one in (order, *order.legs):
             self.groups[one.id] = order.id
         self.submitted += 1
         if self.submitted % 4:  # the fourth waits for `accept`, and may meet anything before
-            self.floor.updates += self.broker.accept(order.id, self.floor.now_ns)
+            self.harness.updates += self.broker.accept(order.id, self.harness.now_ns)
         return order.id
 
     @rule(
@@ -114,7 +114,7 @@ class BrokerageMachine(RuleBasedStateMachine):
         order_class: str, is_short: bool,
     ) -> Any:  # fmt: skip
         """Exits lie around the last price; an OCO closes what is held."""
-        last, held = self.floor.last.get("AAPL", Decimal(100)), self.floor.position()
+        last, held = self.harness.last.get("AAPL", Decimal(100)), self.harness.position()
         if order_class == "oco":
             is_short, qty = held < 0, max(Decimal(1), min(qty, abs(held)) // 1)
         side, towards = ("sell", -CENT) if is_short else ("buy", CENT)
@@ -133,7 +133,7 @@ class BrokerageMachine(RuleBasedStateMachine):
 
     @rule(order_id=taken)
     def accept(self, order_id: str) -> None:
-        self.floor.updates += self.broker.accept(order_id, self.floor.now_ns)
+        self.harness.updates += self.broker.accept(order_id, self.harness.now_ns)
         order = self.broker.find(order_id)
         if order.ticket.time_in_force in ("ioc", "fok") and order.filled_qty:
             assert not order.is_open
@@ -143,7 +143,7 @@ class BrokerageMachine(RuleBasedStateMachine):
         order = self._member(order_id, member)
         was_open = order.is_open
         try:
-            self.floor.cancel(order)
+            self.harness.cancel(order)
         except Refused:
             assert not was_open
         else:
@@ -169,51 +169,51 @@ class BrokerageMachine(RuleBasedStateMachine):
             return multiple()
         ticket = replace(
             old.ticket,
-            client_order_id=self.floor.name(),
+            client_order_id=self.harness.name(),
             qty=old.remaining_qty,
             time_in_force=old.ticket.time_in_force if old.parent or old.legs else tif,
             **self._fields(old.ticket.type, price, price / 20),
         )
         try:
-            new, updates = self.broker.replace(old.id, ticket, self.floor.now_ns)
+            new, updates = self.broker.replace(old.id, ticket, self.harness.now_ns)
         except Refused:
             assert old.status == before
             return multiple()
         self.groups[new.id] = self._group(old)
-        self.floor.updates += updates
+        self.harness.updates += updates
         assert (old.replaced_by, new.replaces) == (new.id, old.id)
         return new.id
 
     @rule(symbol=symbols, bid=prices, spread=st.integers(1, 5))
     def quote(self, symbol: str, bid: Decimal, spread: int) -> None:
-        self.floor.now_ns += 1
-        self.floor.quote(str(bid), str(bid + spread * CENT), symbol)
+        self.harness.now_ns += 1
+        self.harness.quote(str(bid), str(bid + spread * CENT), symbol)
 
     @rule(symbol=symbols, price=prices)
     def trade(self, symbol: str, price: Decimal) -> None:
-        self.floor.now_ns += 1
-        self.floor.trade(str(price), symbol)
+        self.harness.now_ns += 1
+        self.harness.trade(str(price), symbol)
 
     @rule(move=st.integers(-300, 300))
     def move(self, move: int) -> None:
         """The price moves, and the quote with it."""
-        price = self.floor.last.get("AAPL", Decimal(100)) + move * CENT
+        price = self.harness.last.get("AAPL", Decimal(100)) + move * CENT
         price = min(max(price, Decimal(80)), Decimal(120))
         self.quote("AAPL", price, 1)
         self.trade("AAPL", price)
 
     @rule(symbol=symbols)
     def halt_or_resume(self, symbol: str) -> None:
-        if symbol in self.floor.halted:
-            self.floor.halted.discard(symbol)
-            self.floor.updates += self.broker.quoted(symbol, self.floor.now_ns)
+        if symbol in self.harness.halted:
+            self.harness.halted.discard(symbol)
+            self.harness.updates += self.broker.quoted(symbol, self.harness.now_ns)
         else:
-            self.floor.halted.add(symbol)
+            self.harness.halted.add(symbol)
 
     @rule(step_s=steps_s)
     def let_time_pass(self, step_s: int) -> None:
-        self.floor.pass_time(rfc3339(self.floor.now_ns + step_s * SECOND_NS))
-        now_ns, phase = self.floor.now_ns, self.hours.phase(self.floor.now_ns)
+        self.harness.pass_time(rfc3339(self.harness.now_ns + step_s * SECOND_NS))
+        now_ns, phase = self.harness.now_ns, self.hours.phase(self.harness.now_ns)
         for order in self.broker.open_orders():
             assert order.expires_ns is None or order.expires_ns > now_ns
         assert all(may_work(order.ticket, phase) for order in self.broker._open.at_work())
@@ -221,7 +221,7 @@ class BrokerageMachine(RuleBasedStateMachine):
     @rule(symbol=symbols, side=sides, qty=quantities, price=prices)
     def trade_by_hand(self, symbol: str, side: str, qty: Decimal, price: Decimal) -> None:
         ticket = self._ticket(symbol, side, "market", "day", qty=qty)
-        self.floor.updates += self.broker.trade_by_hand(ticket, price, self.floor.now_ns)
+        self.harness.updates += self.broker.trade_by_hand(ticket, price, self.harness.now_ns)
         self.by_hand.add(self.broker.fills[-1].order_id)
 
     def _member(self, order_id: str, member: int) -> Order:
@@ -254,7 +254,7 @@ class BrokerageMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_told_is_what_is(self) -> None:
-        updates = self.floor.updates
+        updates = self.harness.updates
         for update in updates[self.heard :]:
             order_id, status = update.order["id"], update.order["status"]
             order = self.broker.find(order_id)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from floor import Floor
+from broker_harness import BrokerHarness
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,9 +26,9 @@ KINDS = {
 def orders(draw: st.DrawFn) -> Order:
     kind = draw(st.sampled_from(sorted(KINDS)))
     fields: dict[str, Any] = {name: draw(prices) for name in KINDS[kind]}
-    floor = Floor()
-    ticket = floor.ticket(draw(st.sampled_from(["buy", "sell"])), kind, **fields)
-    order = Order(floor.name(), ticket, "buy_to_open", Decimal(0), 0, 0)
+    harness = BrokerHarness()
+    ticket = harness.ticket(draw(st.sampled_from(["buy", "sell"])), kind, **fields)
+    order = Order(harness.name(), ticket, "buy_to_open", Decimal(0), 0, 0)
     order.id = draw(st.uuids()).hex
     order.high_water_mark = draw(prices) if kind == "trailing_stop" else None
     order.is_triggered = draw(st.booleans())
@@ -65,10 +65,10 @@ def test_it_finds_what_a_quote_crosses_and_what_a_trade_wakes(
 
 
 def test_who_works_longest_comes_first() -> None:
-    floor = Floor()
-    floor.quote("99.99", "100")
-    dear = floor.submit(floor.ticket(type="limit", limit_price="95"))
-    cheap = floor.submit(floor.ticket(type="limit", limit_price="94"))
-    dearest = floor.submit(floor.ticket(type="limit", limit_price="96"))
-    floor.quote("93", "93.01")
-    assert [fill.order_id for fill in floor.broker.fills] == [dear.id, cheap.id, dearest.id]
+    harness = BrokerHarness()
+    harness.quote("99.99", "100")
+    dear = harness.submit(harness.ticket(type="limit", limit_price="95"))
+    cheap = harness.submit(harness.ticket(type="limit", limit_price="94"))
+    dearest = harness.submit(harness.ticket(type="limit", limit_price="96"))
+    harness.quote("93", "93.01")
+    assert [fill.order_id for fill in harness.broker.fills] == [dear.id, cheap.id, dearest.id]

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from sim.clock import VirtualClock
+from sim.control.bad_input import answer_bad_input
 from sim.control.clock import ClockRoutes
-from sim.control.door import say_what_is_wrong
 from sim.exchange.hours import MarketHours
 from sim.rest.calendar import CalendarRoutes
 from sim.times import parse_ns
@@ -67,7 +67,7 @@ async def test_time_that_cannot_pass_is_refused(seconds: object) -> None:
         return
 
     clock = VirtualClock(0)
-    app = web.Application(middlewares=[say_what_is_wrong])
+    app = web.Application(middlewares=[answer_bad_input])
     app.add_routes(ClockRoutes(clock, settle).routes())
     async with TestClient(TestServer(app)) as client:
         answer = await client.post("/clock", json={"seconds": seconds})

@@ -10,7 +10,7 @@ from sim.clock import VirtualClock
 from sim.faults import handshakes, messages, requests, updates
 from sim.faults.faults import Faults
 from sim.faults.kinds import KINDS, parse, parse_line
-from sim.incidents.director import Director, Effects
+from sim.incidents.fault_switch import Effects, FaultSwitch
 from sim.times import SECOND_NS
 
 
@@ -129,12 +129,12 @@ def test_a_count_and_seconds_both_bound_a_fault_and_seconds_alone_have_no_count(
 
 
 class Stage:
-    """A director on a virtual clock, and what begun and ended under it."""
+    """A fault_switch on a virtual clock, and what begun and ended under it."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(0)
         self.told: list[str] = []
-        self.director = Director(
+        self.fault_switch = FaultSwitch(
             Faults(),
             self.clock,
             ["first", "second"],
@@ -147,7 +147,7 @@ class Stage:
         )
 
     def active(self) -> list[str]:
-        return [active.name for active in self.director.faults.active()]
+        return [active.name for active in self.fault_switch.faults.active()]
 
     def advance(self, seconds: float) -> None:
         async def settle() -> None:
@@ -158,7 +158,7 @@ class Stage:
 
 def test_a_fault_of_seconds_ends_by_itself_and_is_undone() -> None:
     stage = Stage()
-    stage.director.begin(parse_line("mute:stream=stocks,seconds=2"))
+    stage.fault_switch.begin(parse_line("mute:stream=stocks,seconds=2"))
     stage.advance(1.999)
     assert stage.active() == ["mute"]
     stage.advance(0.001)
@@ -167,40 +167,40 @@ def test_a_fault_of_seconds_ends_by_itself_and_is_undone() -> None:
 
 def test_the_end_of_a_fault_does_not_end_the_one_that_took_its_place() -> None:
     stage = Stage()
-    stage.director.begin(parse_line("mute:stream=stocks,seconds=1"))
-    stage.director.begin(parse_line("mute:stream=stocks"))
+    stage.fault_switch.begin(parse_line("mute:stream=stocks,seconds=1"))
+    stage.fault_switch.begin(parse_line("mute:stream=stocks"))
     stage.advance(5)
     assert (stage.active(), stage.told) == (["mute"], [])
-    stage.director.end_all()
+    stage.fault_switch.end_all()
     assert (stage.active(), stage.told) == ([], ["end mute of stocks"])
 
 
 def test_a_disconnect_without_seconds_cuts_and_lets_everybody_return() -> None:
     stage = Stage()
-    stage.director.begin(parse_line("disconnect:stream=stocks"))
+    stage.fault_switch.begin(parse_line("disconnect:stream=stocks"))
     assert (stage.active(), stage.told) == ([], ["cut stocks"])
-    stage.director.begin(parse_line("disconnect:stream=stocks,seconds=1"))
-    assert handshakes.opening(stage.director.faults, "stocks").status == 503
-    assert handshakes.opening(stage.director.faults, "crypto").status is None
+    stage.fault_switch.begin(parse_line("disconnect:stream=stocks,seconds=1"))
+    assert handshakes.opening(stage.fault_switch.faults, "stocks").status == 503
+    assert handshakes.opening(stage.fault_switch.faults, "crypto").status is None
 
 
 def test_one_kind_is_ended_by_name() -> None:
     stage = Stage()
     for line in ("mute:stream=stocks", "mute:stream=crypto", "duplicate_updates"):
-        stage.director.begin(parse_line(line))
-    stage.director.end("mute")
+        stage.fault_switch.begin(parse_line(line))
+    stage.fault_switch.end("mute")
     assert stage.active() == ["duplicate_updates"]
     with pytest.raises(InvalidInput, match="earthquake"):
-        stage.director.end("earthquake")
+        stage.fault_switch.end("earthquake")
 
 
 def test_an_account_is_meant_by_its_key_or_its_number() -> None:
     stage = Stage()
-    assert stage.director.begin(parse_line("duplicate_updates:account=2"))["account"] == "second"
-    assert stage.director.begin(parse_line("duplicate_updates:account=first"))["account"] == "first"
+    assert stage.fault_switch.begin(parse_line("duplicate_updates:account=2"))["account"] == "second"
+    assert stage.fault_switch.begin(parse_line("duplicate_updates:account=first"))["account"] == "first"
     for wrong in ("3", "third"):
         with pytest.raises(InvalidInput, match="account is unknown"):
-            stage.director.begin(parse_line(f"duplicate_updates:account={wrong}"))
+            stage.fault_switch.begin(parse_line(f"duplicate_updates:account={wrong}"))
 
 
 @pytest.mark.parametrize(
@@ -226,17 +226,17 @@ def test_a_request_is_hit_by_the_faults_that_are_about_it(
     api = "data" if "stocks" in path else "trading"
     called = requests.groups(method, path, api)
     faults = on(line)
-    treatment = requests.treat(faults, called, "a")
-    assert (treatment != requests.Treatment()) == is_hit
+    outcome = requests.outcome_of(faults, called, "a")
+    assert (outcome != requests.RequestOutcome()) == is_hit
     assert faults.is_quiet == is_hit
 
 
 def test_a_request_is_hit_by_one_fault_at_a_time() -> None:
     faults = on("error_500", "reset")
     submit = requests.groups("POST", "/v2/orders", "trading")
-    assert requests.treat(faults, submit, "a").reset
-    assert requests.treat(faults, submit, "a").status == 500
-    assert requests.treat(faults, submit, "a") == requests.Treatment()
+    assert requests.outcome_of(faults, submit, "a").reset
+    assert requests.outcome_of(faults, submit, "a").status == 500
+    assert requests.outcome_of(faults, submit, "a") == requests.RequestOutcome()
 
 
 def test_updates_are_lost_changed_doubled_and_skewed() -> None:

@@ -33,7 +33,7 @@ def folded(*fills: Fill) -> Ledger:
 
 def test_cash_and_position_run_along_with_the_fills() -> None:
     ledger = folded(fill(1, "buy", "10", "20"), fill(2, "sell", "4", "25"), fill(3, "buy", "1", "22"))
-    assert [(entry.cash, entry.position, entry.realised) for entry in ledger.entries] == [
+    assert [(entry.cash, entry.position, entry.realized) for entry in ledger.entries] == [
         (Decimal(99_800), Decimal(10), Decimal(0)),
         (Decimal(99_900), Decimal(6), Decimal(20)),
         (Decimal(99_878), Decimal(7), Decimal(0)),
@@ -44,14 +44,14 @@ def test_cash_and_position_run_along_with_the_fills() -> None:
 
 def test_through_zero_the_old_side_is_realised_and_the_rest_opens_at_the_price() -> None:
     ledger = folded(fill(1, "buy", "10", "20"), fill(2, "sell", "15", "30"), fill(3, "buy", "5", "24"))
-    assert [entry.realised for entry in ledger.entries] == [0, Decimal(100), Decimal(30)]
+    assert [entry.realized for entry in ledger.entries] == [0, Decimal(100), Decimal(30)]
     assert ledger.sums["AAPL"].cost_basis == 0
     assert ledger.cash == OPENING + 130
 
 
 def test_a_short_gains_where_the_price_falls() -> None:
     ledger = folded(fill(1, "sell", "2", "50"), fill(2, "buy", "2", "45"))
-    assert ledger.realised == 10
+    assert ledger.realized == 10
 
 
 fills = st.lists(
@@ -73,7 +73,7 @@ def test_opening_cash_and_profit_are_cash_and_what_positions_cost(made: list[Fil
     cost = Decimal(0)
     for one in ledger.sums.values():
         cost = EXACT.add(cost, one.cost_basis)
-    off = EXACT.subtract(EXACT.add(ledger.cash, cost), EXACT.add(OPENING, ledger.realised))
+    off = EXACT.subtract(EXACT.add(ledger.cash, cost), EXACT.add(OPENING, ledger.realized))
     assert abs(off) < Decimal("1e-30")
     assert ledger.cash == cash_after(OPENING, made)
     held = {symbol: one.position for symbol, one in ledger.sums.items() if one.position}
@@ -82,7 +82,7 @@ def test_opening_cash_and_profit_are_cash_and_what_positions_cost(made: list[Fil
         assert one.position == one.bought_qty - one.sold_qty
         if not one.position:
             assert abs(one.cost_basis) < Decimal("1e-30")
-            assert abs(one.realised - (one.sold_value - one.bought_value)) < Decimal("1e-12")
+            assert abs(one.realized - (one.sold_value - one.bought_value)) < Decimal("1e-12")
 
 
 @given(fills, st.integers(0, 30))

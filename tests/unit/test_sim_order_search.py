@@ -61,7 +61,7 @@ def found(orders: dict[str, Order], **query: str) -> str:
         ({"side": "buy"}, "c"),
         ({"symbols": "AAPL,BTCUSD"}, "fec"),
         ({"symbols": "BTC/USD"}, "c"),
-        ({"symbols": "NOBODY"}, ""),
+        ({"symbols": "ANONYMOUS"}, ""),
         ({"asset_class": "crypto"}, "c"),
         ({"asset_class": "us_equity,crypto"}, "fecb"),
         ({"asset_class": "us_option"}, ""),

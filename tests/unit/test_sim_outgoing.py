@@ -46,7 +46,7 @@ async def test_a_slow_client_gets_the_last_words_and_is_closed() -> None:
 async def test_a_client_that_reads_nothing_at_all_is_cut_off() -> None:
     socket: Any = Socket()
     cut: list[bool] = []
-    outgoing = Outgoing(socket, True, abort=lambda: cut.append(True), goodbye_s=0.01)
+    outgoing = Outgoing(socket, True, abort=lambda: cut.append(True), slow_close_s=0.01)
     sender = asyncio.create_task(outgoing.send())
     outgoing.put(b"12345")
     outgoing.finish(b"slow client")

@@ -8,7 +8,7 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.accounts.desk import Desk, Desks
+from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.accounts.valuation import Valuation
 from sim.broker.equity import EquityCurve
 from sim.broker.portfolio_history import DAILY, PortfolioHistory, Span, portfolio_history
@@ -145,8 +145,8 @@ async def test_every_account_is_valued_on_the_minute() -> None:
         def summary(self) -> SimpleNamespace:
             return SimpleNamespace(equity=Decimal(clock.now_ns() - OPEN_NS) / SECOND_NS)
 
-    desk = cast(Desk, SimpleNamespace(key="key", brokerage=Brokerage()))
-    valuation = Valuation(Desks([desk]), clock)
+    account = cast(TradingAccount, SimpleNamespace(key="key", brokerage=Brokerage()))
+    valuation = Valuation(TradingAccounts([account]), clock)
     valuation.begin()
 
     async def settle() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from floor import Floor
+from broker_harness import BrokerHarness
 
 from sim.broker.orders import order_json
 from sim.refusals import Refused
@@ -14,132 +14,132 @@ TUESDAY = "2026-01-06T"
 
 
 @pytest.fixture
-def floor() -> Floor:
-    return Floor.at("2026-01-05T12:00:00")
+def harness() -> BrokerHarness:
+    return BrokerHarness.at("2026-01-05T12:00:00")
 
 
-def test_a_trailing_sell_follows_the_price_up_and_sells_on_the_way_down(floor: Floor) -> None:
-    floor.submit(floor.ticket())
-    order = floor.submit(floor.ticket("sell", "trailing_stop", trail_price="2"))
+def test_a_trailing_sell_follows_the_price_up_and_sells_on_the_way_down(harness: BrokerHarness) -> None:
+    harness.submit(harness.ticket())
+    order = harness.submit(harness.ticket("sell", "trailing_stop", trail_price="2"))
     assert (order.high_water_mark, order.stop_price) == (100, 98)
     for price, stop in (("101", 99), ("100", 99), ("105.5", Decimal("103.5")), ("103.51", Decimal("103.5"))):
-        floor.move(price)
+        harness.move(price)
         assert order.stop_price == stop
     shown = order_json(order)
     assert (shown["hwm"], shown["stop_price"], shown["trail_price"]) == ("105.5", "103.5", "2")
-    floor.move("103.5")
+    harness.move("103.5")
     assert order.status == "filled"
-    assert floor.broker.fills[-1].price == Decimal("103.5")
+    assert harness.broker.fills[-1].price == Decimal("103.5")
 
 
-def test_a_trailing_buy_follows_the_price_down_by_a_share_of_it(floor: Floor) -> None:
-    order = floor.submit(floor.ticket("buy", "trailing_stop", trail_percent="1"))
+def test_a_trailing_buy_follows_the_price_down_by_a_share_of_it(harness: BrokerHarness) -> None:
+    order = harness.submit(harness.ticket("buy", "trailing_stop", trail_percent="1"))
     assert order.stop_price == 101
-    floor.move("90")
+    harness.move("90")
     assert (order.high_water_mark, order.stop_price) == (90, Decimal("90.9"))
-    floor.move("90.9")
+    harness.move("90.9")
     assert order.status == "filled"
 
 
 def test_a_trailing_stop_without_a_last_price_starts_with_the_first_trade() -> None:
-    floor = Floor()
-    floor.quote("99.99", "100.00")
-    order = floor.submit(floor.ticket("buy", "trailing_stop", trail_price="1"))
+    harness = BrokerHarness()
+    harness.quote("99.99", "100.00")
+    order = harness.submit(harness.ticket("buy", "trailing_stop", trail_price="1"))
     assert (order.high_water_mark, order.stop_price, order.status) == (None, None, "new")
-    floor.trade("50")
+    harness.trade("50")
     assert order.stop_price == 51
 
 
-def test_a_replaced_trail_keeps_the_high_water_mark(floor: Floor) -> None:
-    floor.submit(floor.ticket())
-    old = floor.submit(floor.ticket("sell", "trailing_stop", trail_price="2"))
-    floor.trade("110")
-    floor.move("109")
-    new = floor.replace(old, replace(old.ticket, client_order_id="x", trail_price=Decimal(5)))
+def test_a_replaced_trail_keeps_the_high_water_mark(harness: BrokerHarness) -> None:
+    harness.submit(harness.ticket())
+    old = harness.submit(harness.ticket("sell", "trailing_stop", trail_price="2"))
+    harness.trade("110")
+    harness.move("109")
+    new = harness.replace(old, replace(old.ticket, client_order_id="x", trail_price=Decimal(5)))
     assert (new.high_water_mark, new.stop_price, new.replaces) == (110, 105, old.id)
 
 
-def test_a_buy_stop_buys_no_dearer_than_its_collar(floor: Floor) -> None:
-    order = floor.submit(floor.stop("210"))
-    floor.quote("211", "215.26")
-    floor.trade("211")
+def test_a_buy_stop_buys_no_dearer_than_its_collar(harness: BrokerHarness) -> None:
+    order = harness.submit(harness.stop("210"))
+    harness.quote("211", "215.26")
+    harness.trade("211")
     assert (order.status, order.is_triggered) == ("new", True)
-    floor.quote("211", "215.25")
+    harness.quote("211", "215.25")
     assert order.status == "filled"
 
 
-def test_a_stop_limit_waits_for_its_stop_and_then_for_its_limit(floor: Floor) -> None:
-    order = floor.submit(floor.stop("110", "111"))
-    floor.quote("104.99", "105")
+def test_a_stop_limit_waits_for_its_stop_and_then_for_its_limit(harness: BrokerHarness) -> None:
+    order = harness.submit(harness.stop("110", "111"))
+    harness.quote("104.99", "105")
     assert order.status == "new"
-    floor.quote("112", "112.01")
-    floor.trade("112")
+    harness.quote("112", "112.01")
+    harness.trade("112")
     assert order.status == "new"
-    floor.quote("110.5", "111")
+    harness.quote("110.5", "111")
     assert order.status == "filled"
 
 
-def test_a_woken_stop_limit_stays_awake_when_its_limit_is_replaced(floor: Floor) -> None:
-    floor.submit(floor.ticket())
-    order = floor.submit(floor.stop("90", "89.5", side="sell"))
-    floor.move("80.00")
-    chasing = floor.replace(order, replace(order.ticket, client_order_id="x", limit_price=Decimal(85)))
+def test_a_woken_stop_limit_stays_awake_when_its_limit_is_replaced(harness: BrokerHarness) -> None:
+    harness.submit(harness.ticket())
+    order = harness.submit(harness.stop("90", "89.5", side="sell"))
+    harness.move("80.00")
+    chasing = harness.replace(order, replace(order.ticket, client_order_id="x", limit_price=Decimal(85)))
     assert (chasing.status, chasing.is_triggered) == ("new", True)
     with pytest.raises(Refused, match="stop price must be less than current price"):
-        floor.replace(chasing, replace(chasing.ticket, client_order_id="y", stop_price=Decimal(88)))
-    floor.quote("91.00", "91.01")
+        harness.replace(chasing, replace(chasing.ticket, client_order_id="y", stop_price=Decimal(88)))
+    harness.quote("91.00", "91.01")
     assert chasing.status == "filled"
 
 
-def test_a_stop_sleeps_outside_the_session_and_wakes_with_the_morning(floor: Floor) -> None:
-    order = floor.submit(floor.stop("110", tif="gtc"))
-    floor.pass_time(MONDAY + "17:00:00-05:00")
-    floor.move("110")
+def test_a_stop_sleeps_outside_the_session_and_wakes_with_the_morning(harness: BrokerHarness) -> None:
+    order = harness.submit(harness.stop("110", tif="gtc"))
+    harness.pass_time(MONDAY + "17:00:00-05:00")
+    harness.move("110")
     assert not order.is_triggered
-    floor.pass_time(TUESDAY + "09:30:00-05:00")
+    harness.pass_time(TUESDAY + "09:30:00-05:00")
     assert order.status == "filled"
 
 
-def test_a_morning_halt_lets_the_stop_sleep_on(floor: Floor) -> None:
-    order = floor.submit(floor.stop("110", tif="gtc"))
-    floor.pass_time(MONDAY + "17:00:00-05:00")
-    floor.move("111")
-    floor.halted.add("AAPL")
-    floor.pass_time(TUESDAY + "09:30:00-05:00")
+def test_a_morning_halt_lets_the_stop_sleep_on(harness: BrokerHarness) -> None:
+    order = harness.submit(harness.stop("110", tif="gtc"))
+    harness.pass_time(MONDAY + "17:00:00-05:00")
+    harness.move("111")
+    harness.halted.add("AAPL")
+    harness.pass_time(TUESDAY + "09:30:00-05:00")
     assert not order.is_triggered
-    floor.halted.clear()
-    floor.move("111.5")
+    harness.halted.clear()
+    harness.move("111.5")
     assert order.status == "filled"
 
 
 def test_the_rest_of_a_partial_fill_at_once_is_cancelled() -> None:
-    floor = Floor(draw=lambda: 0.3, partial_chance=0.5)
-    floor.quote("99.99", "100.00")
-    order = floor.submit(floor.ticket(tif="ioc"))
+    harness = BrokerHarness(draw=lambda: 0.3, partial_chance=0.5)
+    harness.quote("99.99", "100.00")
+    order = harness.submit(harness.ticket(tif="ioc"))
     assert (order.status, order.filled_qty) == ("canceled", 3)
-    assert floor.told() == ["new", "partial_fill", "canceled"]
+    assert harness.told() == ["new", "partial_fill", "canceled"]
 
 
-def test_an_order_for_a_halted_symbol_waits_until_it_trades_again(floor: Floor) -> None:
-    floor.halted.add("AAPL")
-    order = floor.submit(floor.ticket())
-    stop = floor.submit(floor.stop("101"))
-    floor.quote("104.99", "105")
-    floor.trade("105")
+def test_an_order_for_a_halted_symbol_waits_until_it_trades_again(harness: BrokerHarness) -> None:
+    harness.halted.add("AAPL")
+    order = harness.submit(harness.ticket())
+    stop = harness.submit(harness.stop("101"))
+    harness.quote("104.99", "105")
+    harness.trade("105")
     assert (order.status, stop.status, stop.is_triggered) == ("new", "new", False)
-    floor.halted.clear()
-    floor.quote("104.99", "105")
+    harness.halted.clear()
+    harness.quote("104.99", "105")
     assert order.status == "filled"
-    floor.trade("105")
+    harness.trade("105")
     assert stop.is_triggered
 
 
 @pytest.mark.parametrize(("side", "outside", "inside"), [("sell", "89.98", "90"), ("buy", "111", "110")])
 def test_a_trade_outside_the_quote_wakes_no_stop(side: str, outside: str, inside: str) -> None:
-    floor = Floor.at(MONDAY + "12:00:00")
-    stop = floor.submit(floor.stop("90" if side == "sell" else "110", side=side))
-    floor.quote("89.99", "110.01")
-    floor.trade(outside)
+    harness = BrokerHarness.at(MONDAY + "12:00:00")
+    stop = harness.submit(harness.stop("90" if side == "sell" else "110", side=side))
+    harness.quote("89.99", "110.01")
+    harness.trade(outside)
     assert not stop.is_triggered
-    floor.trade(inside)
+    harness.trade(inside)
     assert stop.is_triggered

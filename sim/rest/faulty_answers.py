@@ -9,27 +9,27 @@ from typing import cast
 import orjson
 from aiohttp import web
 
-from sim.faults.requests import Treatment
+from sim.faults.requests import RequestOutcome
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # closing sends a reset, and forgets what was not read yet
 
 
-async def mistreated(
-    treatment: Treatment, request: web.Request, carry_out: Callable[[], Awaitable[web.StreamResponse]]
+async def faulty_answer(
+    outcome: RequestOutcome, request: web.Request, carry_out: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """The answer to a request under a treatment."""
+    """The answer to a request that a fault decided about."""
     # Read either way, so that the connection stays in step for the next request.
-    response = await carry_out() if treatment.is_carried_out else web.Response(body=await request.read())
-    if treatment.wait_ms:
-        await asyncio.sleep(treatment.wait_ms / 1000)
-    if treatment.reset:
+    response = await carry_out() if outcome.is_carried_out else web.Response(body=await request.read())
+    if outcome.wait_ms:
+        await asyncio.sleep(outcome.wait_ms / 1000)
+    if outcome.reset:
         reset(request)
-    if treatment.status is None:
+    if outcome.status is None:
         return response
-    body = treatment.body
+    body = outcome.body
     if isinstance(body, str):
-        return web.Response(status=treatment.status, text=body, content_type="text/html")
-    return web.Response(status=treatment.status, body=orjson.dumps(body), content_type="application/json")
+        return web.Response(status=outcome.status, text=body, content_type="text/html")
+    return web.Response(status=outcome.status, body=orjson.dumps(body), content_type="application/json")
 
 
 def reset(request: web.Request) -> None:

@@ -59,7 +59,7 @@ class GeneratedSource:
         return self._start_ns + int((self._made + 1) / self._pace.rate * SECOND_NS)
 
 
-class Player:
+class Playback:
     """Plays a source from the moment it begins until the source is finished.
 
     `publish` gets the messages of a step and its time; `finished` is called once, after the last. Late

@@ -1,4 +1,4 @@
-"""A broker on a floor of its own: a market, a clock and hours in the test's hands, and what is told."""
+"""A broker under test: the test sets its market, clock and hours, and sees every update."""
 
 import itertools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ OPENING_CASH = Decimal(100_000)
 NOON_NS = parse_ns("2026-01-05T12:00:00-05:00")  # of a Monday
 
 
-class Floor:
+class BrokerHarness:
     """What the broker sees of the market, and what it tells; `never_closes` as in --hours always."""
 
     def __init__(
@@ -39,8 +39,8 @@ class Floor:
         )
 
     @classmethod
-    def at(cls, moment: str, never_closes: bool = False) -> "Floor":
-        """A floor at a moment of New York's winter, with a quote and a last price of AAPL."""
+    def at(cls, moment: str, never_closes: bool = False) -> "BrokerHarness":
+        """A harness at a moment of New York's winter, with a quote and a last price of AAPL."""
         made = cls(never_closes, parse_ns(f"{moment}-05:00"))
         made.quote("99.99", "100.00")
         made.trade("100.00")

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bus.errors import InvalidInput
 from sim.rest.connection import refusal
-from sim.rest.door import answer
+from sim.rest.json_bodies import answer
 
 T = TypeVar("T")
 
@@ -22,9 +22,7 @@ async def body_as(kind: type[T], request: web.Request, shape: str) -> T:
 
 
 @web.middleware
-async def say_what_is_wrong(
-    request: web.Request, handler: Callable[[web.Request], Any]
-) -> web.StreamResponse:
+async def answer_bad_input(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
     """Bad input becomes 400 and its sentence."""
     try:
         response: web.StreamResponse = await handler(request)

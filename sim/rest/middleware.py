@@ -1,51 +1,33 @@
-"""The REST side's door: who may enter, the budget of requests, faults, and refusals as Alpaca words them."""
+"""The middleware of REST: authentication, request budgets, faults, and refusals in Alpaca's words."""
 
 import asyncio
 import base64
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, TypeVar
 
-import msgspec
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from sim import refusals
 from sim.clock import Clock
 from sim.faults.faults import Faults
 from sim.faults.messages import skew_ns
-from sim.faults.requests import Treatment, groups, latency_ms, treat
+from sim.faults.requests import RequestOutcome, groups, latency_ms, outcome_of
 from sim.keys import OAUTH, Keyring
 from sim.refusals import Refused
 from sim.rest.connection import refusal
-from sim.rest.mistreatment import cut_short, mistreated
+from sim.rest.faulty_answers import cut_short, faulty_answer
+from sim.rest.json_bodies import answer
 from sim.rest.rate_limit import RateLimit
 from sim.streams.socket_endpoint import SocketResource
 from sim.times import SECOND_NS
 
-T = TypeVar("T")
-
 ACCOUNT = web.RequestKey("account", str)  # the API key that the request came with
-NOBODY = ""
+ANONYMOUS = ""
 
 _DATA = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/corporate-actions")
 
 
-def answer(body: Any, status: int = 200) -> web.Response:
-    """A JSON answer."""
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
-
-
-def body_as(kind: type[T], data: bytes) -> T:
-    """The request's body as a typed message; raises Refused (422) naming what is wrong."""
-    try:
-        return msgspec.json.decode(data or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise refusals.malformed(f"request body format is invalid: {error}") from error
-
-
-class Door:
+class RestMiddleware:
     """The middleware that every REST request passes; websockets authenticate by themselves.
 
     Each account has its budgets of requests a minute, for trading and data; so has who comes without a key.
@@ -66,37 +48,39 @@ class Door:
         self._data_per_minute = data_per_minute
         self._limits: dict[tuple[str, str], RateLimit] = {}
 
-    def middleware(self) -> Middleware:
-        """As aiohttp wants it."""
+    def as_aiohttp(self) -> Middleware:
+        """The middleware in the form that aiohttp takes."""
 
         @web.middleware
-        async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             resource = request.match_info.route.resource
             # A request for anything else passes, whatever it asks to become.
             if isinstance(resource, SocketResource):
                 if not request.headers.get("Sec-WebSocket-Key", "").isascii():
                     return refusal(web.HTTPBadRequest(text="Sec-WebSocket-Key is no base64"))
                 return await _carried_out(request, handler)
-            response, treatment = await self._enter(request, handler)
-            return await cut_short(request, response) if treatment.cut else response
+            response, outcome = await self._answer(request, handler)
+            return await cut_short(request, response) if outcome.cut else response
 
-        return enter
+        return handle
 
     async def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
         """Write the simulator's time on an answer that is about to leave, a websocket's first one too."""
         response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
 
-    async def _enter(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Treatment]:
+    async def _answer(
+        self, request: web.Request, handler: Handler
+    ) -> tuple[web.StreamResponse, RequestOutcome]:
         account = self._account(request)
         if account is None:
-            return answer({"message": "unauthorized"}, 401), Treatment()
+            return answer({"message": "unauthorized"}, 401), RequestOutcome()
         request[ACCOUNT] = account
         api = "data" if request.path.startswith(_DATA) else "trading"
         limit = self._limit(api, account)
         now_ns, faults = self._clock.now_ns(), self._faults
         is_struck = faults.strike("rate_limit", api=api, account=account)
         verdict = limit.exhausted(now_ns) if is_struck else limit.ask(now_ns)
-        treatment = Treatment()
+        outcome = RequestOutcome()
         if not verdict.is_allowed:
             response: web.StreamResponse = answer({"code": 42910000, "message": "too many requests."}, 429)
         elif faults.is_quiet:
@@ -104,12 +88,12 @@ class Door:
         else:
             called = groups(request.method, request.path, api)
             await asyncio.sleep(latency_ms(faults, called, account, "request") / 1000)
-            treatment = treat(faults, called, account)
-            response = await mistreated(treatment, request, lambda: _carried_out(request, handler))
+            outcome = outcome_of(faults, called, account)
+            response = await faulty_answer(outcome, request, lambda: _carried_out(request, handler))
             await asyncio.sleep(latency_ms(faults, called, account, "response") / 1000)
         if not response.prepared:
             response.headers.update(verdict.headers())
-        return response, treatment
+        return response, outcome
 
     def _limit(self, api: str, account: str) -> RateLimit:
         limit = self._limits.get((api, account))
@@ -119,11 +103,11 @@ class Door:
         return limit
 
     def _account(self, request: web.Request) -> str | None:
-        """Whose request it is: an account's key, NOBODY where no key is needed, or None for no entry."""
+        """Whose request it is: an account's key, ANONYMOUS where no key is needed, or None for no entry."""
         key, secret = _given(request)
         if key is None and secret is None:
             # Alpaca gives crypto data to everybody.
-            return NOBODY if request.path.startswith("/v1beta3/crypto/") else None
+            return ANONYMOUS if request.path.startswith("/v1beta3/crypto/") else None
         return self._keyring.account(key, secret)
 
 

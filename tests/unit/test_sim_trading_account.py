@@ -1,4 +1,4 @@
-"""The desk: what is published, and in which order, when requests follow each other closely."""
+"""The account: what is published, and in which order, when requests follow each other closely."""
 
 import itertools
 from dataclasses import replace
@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from waiting import until
 
-from sim.accounts.desk import Desk
+from sim.accounts.trading_account import TradingAccount
 from sim.broker.brokerage import Brokerage
 from sim.broker.orders import Ticket
 from sim.broker.updates import Update
@@ -42,11 +42,11 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def desk(heard: Heard) -> Desk:
-    return desk_on(WallClock(), heard)
+def account(heard: Heard) -> TradingAccount:
+    return account_on(WallClock(), heard)
 
 
-def desk_on(clock: Clock, heard: Heard) -> Desk:
+def account_on(clock: Clock, heard: Heard) -> TradingAccount:
     names = itertools.count()
     market, assets = Market(), Assets()
 
@@ -57,69 +57,71 @@ def desk_on(clock: Clock, heard: Heard) -> Desk:
         clock.now_ns(), Decimal(100_000), market, MarketHours(never_closes=True), new_id, draw=lambda: 0.5
     )
     venue = Venue(market, SECOND_NS, Generator([], 1))
-    return Desk("key", broker, assets, venue, Faults(), heard, clock, new_id)
+    return TradingAccount("key", broker, assets, venue, Faults(), heard, clock, new_id)
 
 
-def ticket(desk: Desk, name: str, limit: str | None = None) -> Ticket:
-    asset = desk.assets.find("AAPL")
+def ticket(account: TradingAccount, name: str, limit: str | None = None) -> Ticket:
+    asset = account.assets.find("AAPL")
     assert asset is not None
     price = None if limit is None else Decimal(limit)
     kind = "market" if price is None else "limit"
     return Ticket(name, asset, "buy", kind, "day", qty=Decimal(1), limit_price=price)
 
 
-async def test_an_order_is_told_as_new_before_it_is_cancelled(desk: Desk, heard: Heard) -> None:
-    order = await desk.submit(ticket(desk, "a", limit="1"))
-    await desk.cancel(order.id)
+async def test_an_order_is_told_as_new_before_it_is_canceled(account: TradingAccount, heard: Heard) -> None:
+    order = await account.submit(ticket(account, "a", limit="1"))
+    await account.cancel(order.id)
     await until(lambda: "canceled" in heard.events, "the cancel is told")
     assert heard.events == ["new", "canceled"]
 
 
-async def test_an_order_is_told_as_new_before_it_is_replaced(desk: Desk, heard: Heard) -> None:
-    order = await desk.submit(ticket(desk, "a", limit="1"))
-    await desk.replace(order.id, ticket(desk, "b", limit="2"))
+async def test_an_order_is_told_as_new_before_it_is_replaced(account: TradingAccount, heard: Heard) -> None:
+    order = await account.submit(ticket(account, "a", limit="1"))
+    await account.replace(order.id, ticket(account, "b", limit="2"))
     await until(lambda: len(heard.events) == 3, "everything is told")
     assert heard.events == ["new", "replaced", "new"]
 
 
-async def test_pending_new_is_told_first_and_once_where_that_is_wanted(desk: Desk, heard: Heard) -> None:
-    desk.tells_pending_new = True
-    order = await desk.submit(ticket(desk, "a", limit="1"))
-    await desk.cancel(order.id)
+async def test_pending_new_is_told_first_and_once_where_that_is_wanted(
+    account: TradingAccount, heard: Heard
+) -> None:
+    account.tells_pending_new = True
+    order = await account.submit(ticket(account, "a", limit="1"))
+    await account.cancel(order.id)
     await until(lambda: "canceled" in heard.events, "the cancel is told")
     assert heard.events == ["pending_new", "new", "canceled"]
-    assert desk.history[0].order["status"] == "pending_new"
+    assert account.history[0].order["status"] == "pending_new"
 
 
-async def test_a_cancel_comes_too_late_for_a_marketable_order(desk: Desk, heard: Heard) -> None:
-    order = await desk.submit(ticket(desk, "a"))
+async def test_a_cancel_comes_too_late_for_a_marketable_order(account: TradingAccount, heard: Heard) -> None:
+    order = await account.submit(ticket(account, "a"))
     with pytest.raises(Refused, match="filled"):
-        await desk.cancel(order.id)
+        await account.cancel(order.id)
     assert heard.events == ["new", "fill"]
 
 
-async def test_nothing_is_told_before_the_answer_has_left(desk: Desk, heard: Heard) -> None:
-    await desk.submit(ticket(desk, "a"))
+async def test_nothing_is_told_before_the_answer_has_left(account: TradingAccount, heard: Heard) -> None:
+    await account.submit(ticket(account, "a"))
     assert heard.events == []
     await until(lambda: heard.events == ["new", "fill"], "the fill is told")
 
 
-async def test_a_halted_symbol_fills_when_it_trades_again(desk: Desk, heard: Heard) -> None:
-    desk.venue.halt("AAPL")
-    await desk.submit(ticket(desk, "a"))
+async def test_a_halted_symbol_fills_when_it_trades_again(account: TradingAccount, heard: Heard) -> None:
+    account.venue.halt("AAPL")
+    await account.submit(ticket(account, "a"))
     await until(lambda: heard.events == ["new"], "the order is taken")
-    desk.venue.resume("AAPL", desk.clock.now_ns())
+    account.venue.resume("AAPL", account.clock.now_ns())
     assert heard.events == ["new", "fill"]
 
 
 async def test_the_desk_is_there_when_the_day_ends(heard: Heard) -> None:
     clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
-    desk = desk_on(clock, heard)
+    account = account_on(clock, heard)
 
     async def settled() -> None: ...
 
     for day in ("05", "06"):
-        order = await desk.submit(ticket(desk, day, limit="1"))
+        order = await account.submit(ticket(account, day, limit="1"))
         await clock.advance(parse_ns(f"2026-01-{day}T15:59:59-05:00"), settled)
         assert order.is_open
         await clock.advance(parse_ns(f"2026-01-{day}T16:00:00-05:00"), settled)
@@ -127,34 +129,34 @@ async def test_the_desk_is_there_when_the_day_ends(heard: Heard) -> None:
     assert heard.events == ["new", "expired"] * 2
 
 
-async def test_a_group_is_told_of_before_one_of_it_is_replaced(desk: Desk, heard: Heard) -> None:
-    entry = ticket(desk, "a", limit="1")
+async def test_a_group_is_told_of_before_one_of_it_is_replaced(account: TradingAccount, heard: Heard) -> None:
+    entry = ticket(account, "a", limit="1")
     leg = replace(entry, client_order_id="b", side="sell", limit_price=Decimal(900), order_class="oto")
-    order = await desk.submit(replace(entry, order_class="oto", legs=(leg,)))
-    new = await desk.replace(order.legs[0].id, replace(leg, client_order_id="c", limit_price=Decimal(901)))
+    order = await account.submit(replace(entry, order_class="oto", legs=(leg,)))
+    new = await account.replace(order.legs[0].id, replace(leg, client_order_id="c", limit_price=Decimal(901)))
     await until(lambda: new.status == "held", "the new leg is held")
-    await desk.cancel(new.id)
+    await account.cancel(new.id)
     await until(lambda: heard.events.count("canceled") == 2, "all of it is cancelled")
     assert heard.events[:4] == ["new", "held", "replaced", "held"]
 
 
-async def test_the_desk_remembers_every_update(desk: Desk, heard: Heard) -> None:
-    await desk.submit(ticket(desk, "a"))
+async def test_the_account_remembers_every_update(account: TradingAccount, heard: Heard) -> None:
+    await account.submit(ticket(account, "a"))
     await until(lambda: heard.events == ["new", "fill"], "the fill is told")
-    assert [update.event for update in desk.history] == heard.events
+    assert [update.event for update in account.history] == heard.events
 
 
 async def test_what_happened_first_is_told_first_though_it_waits_for_its_answer(heard: Heard) -> None:
     clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
-    desk = desk_on(clock, heard)
+    account = account_on(clock, heard)
 
     async def settled() -> None: ...
 
-    resting = await desk.submit(ticket(desk, "a", limit="1"))
+    resting = await account.submit(ticket(account, "a", limit="1"))
     await clock.advance(clock.now_ns() + SECOND_NS, settled)
-    marketable = await desk.submit(ticket(desk, "b"))
+    marketable = await account.submit(ticket(account, "b"))
     await clock.advance(clock.now_ns() + 2_000_000, settled)
-    await desk.cancel(resting.id)  # told in 3 ms, and the other order fills in one
+    await account.cancel(resting.id)  # told in 3 ms, and the other order fills in one
     await clock.advance(clock.now_ns() + SECOND_NS, settled)
     assert marketable.status == "filled"
     assert heard.events == ["new", "canceled", "new", "fill"]

@@ -19,7 +19,7 @@ _HAPPENINGS = (
 )
 
 
-class Newsroom:
+class NewsArchive:
     """Writes articles; `articles` are those kept, oldest first."""
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-PECULIAR: dict[str, tuple[tuple[str, str, int], dict[str, Any]]] = {
+RESTRICTED: dict[str, tuple[tuple[str, str, int], dict[str, Any]]] = {
     # Only whole shares.
     "BRK.A": (("Berkshire Hathaway Class A", "NYSE", 70_500_000), {"is_fractionable": False}),
     # Hard to borrow: sold short by orders for the day alone.

@@ -19,7 +19,7 @@ class Effects(NamedTuple):
     ended: dict[str, Effect]
 
 
-class Director:
+class FaultSwitch:
     """The one who may change `faults`.
 
     `accounts` are the API keys, the first first. `effects` are those of all kinds that have any.

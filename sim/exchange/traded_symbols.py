@@ -8,7 +8,7 @@ from sim.exchange.tapes import tape_of
 from sim.exchange.venue import Venue
 
 
-class Floor:
+class TradedSymbols:
     """The symbols played, and more as soon as somebody wants them; `begin` starts the market if it waits."""
 
     def __init__(self, assets: Assets, venue: Venue, clock: Clock, begin: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ REWORK_NS = 50_000_000  # how soon the rest of a partial fill is offered the quo
 HEAD_START_S = 0.02  # how much earlier updates leave than the answer, where a fault wants that
 
 
-class Desk:
+class TradingAccount:
     """Takes requests that change one account's orders, and publishes what follows after the answer has left.
 
     `key` is the account's API key, which names it; `history` is every update so far, oldest first, whether
@@ -65,7 +65,7 @@ class Desk:
         self._watch_the_time()
         return order
 
-    def hasten(self, order_id: str) -> None:
+    def accept_now(self, order_id: str) -> None:
         """Put an order that somebody wants to change to work, if it is not yet. Raises Refused (404).
 
         It may fill by that; and nobody hears of its end before they heard of it and of what it belongs to.
@@ -76,7 +76,7 @@ class Desk:
 
     async def replace(self, order_id: str, ticket: Ticket) -> Order:
         """Replace an order. Raises Refused."""
-        self.hasten(order_id)
+        self.accept_now(order_id)
         now_ns = self.clock.now_ns()
         refused = self._order_faults.replaced(order_id, ticket, now_ns)
         order, updates = refused or self.brokerage.replace(order_id, ticket, now_ns)
@@ -86,13 +86,13 @@ class Desk:
 
     async def cancel(self, order_id: str) -> None:
         """Cancel an order and its group. Raises Refused."""
-        self.hasten(order_id)
+        self.accept_now(order_id)
         order = self.brokerage.find(order_id)
         now_ns = self.clock.now_ns()
         refused = self._order_faults.canceled(order, now_ns)
         self.publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
 
-    async def let_updates_lead(self, *orders: Order) -> None:
+    async def send_updates_first(self, *orders: Order) -> None:
         """Where a fault wants updates before the answer, hold the answer back until they have left."""
         if self.faults.strike("update_before_response", account=self.key):
             for order in orders:
@@ -167,25 +167,25 @@ class Desk:
         order = self.brokerage.orders[order_id]
         is_told = self.tells_pending_new and order.status == "pending_new"
         told = self.brokerage.tell("pending_new", order_id, now_ns) if is_told else []
-        fated = self._order_faults.accepted(order, now_ns)
-        self.publish(told + (fated or self.brokerage.accept(order_id, now_ns)))
+        instead = self._order_faults.accepted(order, now_ns)
+        self.publish(told + (instead or self.brokerage.accept(order_id, now_ns)))
 
 
-class Desks:
-    """Every account's desk, by its key; the first is the one that is meant where none is named."""
+class TradingAccounts:
+    """Every account's account, by its key; the first is the one that is meant where none is named."""
 
-    def __init__(self, desks: list[Desk]) -> None:
-        self._by_key = {desk.key: desk for desk in desks}
-        self.first = desks[0]
+    def __init__(self, accounts: list[TradingAccount]) -> None:
+        self._by_key = {account.key: account for account in accounts}
+        self.first = accounts[0]
 
-    def of(self, key: str) -> Desk:
-        """The desk of a key that the door let in."""
+    def of(self, key: str) -> TradingAccount:
+        """The account of a key that the door let in."""
         return self._by_key[key]
 
-    def find(self, key: str) -> Desk | None:
-        """The desk of a key that somebody names."""
+    def find(self, key: str) -> TradingAccount | None:
+        """The account of a key that somebody names."""
         return self._by_key.get(key)
 
-    def all(self) -> list[Desk]:
-        """Every desk, the first first."""
+    def all(self) -> list[TradingAccount]:
+        """Every account, the first first."""
         return list(self._by_key.values())
