@@ -65,7 +65,7 @@ def _add_market(made: argparse.ArgumentParser) -> None:
     add("--speed", default="1", help="play recorded data this many times faster (default 1)")
     add("--keep-times", action="store_true", help="keep recorded times; by default they become now")
     add("--bar-seconds", default="60", help="the period of bars on the stream (default 60)")
-    add("--mistakes-per-minute", default="0", help="trades corrected, cancelled or told late (default 0)")
+    add("--mistakes-per-minute", default="0", help="trades corrected, canceled or told late (default 0)")
     add("--news-per-minute", default="0", help="news articles (default 0)")
 
 

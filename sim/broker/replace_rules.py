@@ -20,7 +20,7 @@ def check_replaceable(order: Order) -> None:
 
 
 def not_open(status: str) -> Refused:
-    """422: the order has ended, so that it can be neither cancelled nor replaced."""
+    """422: the order has ended, so that it can be neither canceled nor replaced."""
     return invalid(f'order is already in "{status}" state')
 
 

@@ -1,4 +1,4 @@
-"""The market over the control endpoint: halts, corrections, cancelled and late trades, imbalances, news."""
+"""The market over the control endpoint: halts, corrections, canceled and late trades, imbalances, news."""
 
 from typing import Annotated, Any
 

@@ -60,7 +60,7 @@ class History:
         return last, before
 
     def change_of(self, message: Message) -> str | None:
-        """For a trade that was cancelled or corrected later: canceled, incorrect or corrected."""
+        """For a trade that was canceled or corrected later: canceled, incorrect or corrected."""
         return self._market.change_of(message) if isinstance(message, Trade) else None
 
     def _with_unfinished(self, symbol: str, minutes: list[Bar]) -> list[Bar]:

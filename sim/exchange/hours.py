@@ -14,7 +14,7 @@ _EXTENDED_OPEN = time(4)
 _AUCTIONS_ASK_AGAIN = time(19)  # from when on an evening's orders are for the auctions of the next day
 HOUR_NS = 3600 * SECOND_NS
 _AFTER_HOURS_NS = 4 * HOUR_NS  # until 20:00, and until 17:00 after an early close, as Alpaca's calendar says
-_AGED_DAYS = 90  # Alpaca cancels what is good till cancelled after so many days, at a quarter past four
+_AGED_DAYS = 90  # Alpaca cancels what is good till canceled after so many days, at a quarter past four
 _AGED_AT = time(16, 15)
 _LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 5 * MINUTE_NS}  # before an auction, for orders in it
 
@@ -109,7 +109,7 @@ class MarketHours:
         return next_trading_day(now_ns).close_ns
 
     def aged_ns(self, now_ns: int) -> int:
-        """When what is good till cancelled is cancelled for its age, if it is made now."""
+        """When what is good till canceled is canceled for its age, if it is made now."""
         last_day = new_york(now_ns).date() + timedelta(_AGED_DAYS)
         return nanoseconds(datetime.combine(last_day, _AGED_AT, NEW_YORK))
 

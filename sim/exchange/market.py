@@ -111,7 +111,7 @@ class Market:
         return sorted(self._quotes.get(symbol, ()), key=_time)
 
     def trades(self, symbol: str) -> list[AnyTrade]:
-        """The trades kept, oldest first, also those that were cancelled or corrected later."""
+        """The trades kept, oldest first, also those that were canceled or corrected later."""
         return sorted(self._trades.get(symbol, ()), key=_time)
 
     def last_quote(self, symbol: str) -> AnyQuote | None:

@@ -148,7 +148,7 @@ class Correction(msgspec.Struct, tag_field="T", tag="c", gc=False):
 
 
 class CancelError(msgspec.Struct, tag_field="T", tag="x", gc=False):
-    """A trade told before never was; `action` is C for cancelled, E for an error."""
+    """A trade told before never was; `action` is C for canceled, E for an error."""
 
     channel: ClassVar[str] = "cancelErrors"
 

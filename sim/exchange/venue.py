@@ -141,7 +141,7 @@ class Venue:
         return self._minutes.unfinished(symbol)
 
     def recount_minute(self, symbol: str, time_ns: int) -> Bar | None:
-        """Make the minute's bar again of the trades that count, after one was cancelled or corrected.
+        """Make the minute's bar again of the trades that count, after one was canceled or corrected.
 
         Returns the bar as it is now; None where none is left, or not all of its trades are kept.
         """

@@ -53,7 +53,7 @@ class OrderFaults:
         return self._brokerage.hold_back(order.id, held["state"], now_ns)
 
     def canceled(self, order: Order, now_ns: int) -> list[Update]:
-        """An order is about to be cancelled: the exchange may refuse, after the request was answered."""
+        """An order is about to be canceled: the exchange may refuse, after the request was answered."""
         if self._faults.is_quiet or not order.is_open or not self._strike("reject_cancel"):
             return []
         return self._brokerage.tell("order_cancel_rejected", order.id, now_ns)

@@ -166,7 +166,7 @@ class MarketEvents:
             self._streams.send_article(article)
 
     def invent_mistake(self, rng: random.Random) -> None:
-        """A drawn share's last trade is corrected or cancelled, or a trade of it comes late.
+        """A drawn share's last trade is corrected or canceled, or a trade of it comes late.
 
         At night, nobody finds mistakes.
         """

@@ -66,7 +66,7 @@ class Outgoing:
             self._abort()
 
     async def send(self) -> None:
-        """Send what is put, until cancelled or the connection ends."""
+        """Send what is put, until canceled or the connection ends."""
         try:
             while True:
                 await self._wake.wait()

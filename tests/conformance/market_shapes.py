@@ -51,7 +51,7 @@ NEWS: dict[str, Shape] = {
 }  # fmt: skip
 NEWS_IMAGES = ListOf({"size": WORD, "url": WORD})
 
-# History says of a trade what became of it: cancelled, corrected.
+# History says of a trade what became of it: canceled, corrected.
 _KEPT_TRADE: dict[str, Shape] = STOCK_TRADE | {"u": MayLack(WORD)}
 STOCK: dict[str, dict[str, Shape]] = {"trades": _KEPT_TRADE, "quotes": STOCK_QUOTE, "bars": STOCK_BAR}
 COIN: dict[str, dict[str, Shape]] = {"trades": COIN_TRADE, "quotes": COIN_QUOTE, "bars": COIN_BAR}

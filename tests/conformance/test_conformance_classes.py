@@ -103,7 +103,7 @@ def test_to_cancel_one_of_a_bracket_is_to_cancel_it_all(
     def statuses() -> set[str]:
         return {leg["status"] for leg in with_legs(trading, agrees, order)["legs"]}
 
-    placing.wait(lambda: statuses() == {"canceled"}, "the legs to be cancelled")
+    placing.wait(lambda: statuses() == {"canceled"}, "the legs to be canceled")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_one_cancels_the_other(
     placing.until(order, OrderStatus.CANCELED)
     placing.wait(
         lambda: [one["status"] for one in with_legs(trading, agrees, order)["legs"]] == ["canceled"],
-        "the other to be cancelled",
+        "the other to be canceled",
     )
 
 

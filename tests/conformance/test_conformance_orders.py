@@ -165,7 +165,7 @@ def test_a_cancel_answers_204_without_a_body(
     assert (body["filled_at"], body["expired_at"], body["replaced_at"]) == (None, None, None)
 
 
-def test_what_has_ended_cannot_be_cancelled_or_replaced(
+def test_what_has_ended_cannot_be_canceled_or_replaced(
     placing: Placing, trading: TradingClient, agrees: Agreement
 ) -> None:
     order = placing.rest()
@@ -227,7 +227,7 @@ def test_a_client_order_id_is_unique_among_ended_orders(
     agrees.refusal(422, 40010001, lambda: placing.rest(client_order_id=order.client_order_id))
 
 
-def test_all_orders_are_cancelled_with_a_line_each(
+def test_all_orders_are_canceled_with_a_line_each(
     target: Target, placing: Placing, trading: TradingClient, agrees: Agreement
 ) -> None:
     if target.kind == "paper" and trading.get_orders(GetOrdersRequest(limit=1)):
@@ -251,7 +251,7 @@ def test_stops_wait(target: Target, placing: Placing, trading: TradingClient, ag
     assert both.order_type == OrderType.STOP_LIMIT
 
 
-def test_an_order_in_coins_that_must_fill_now_is_cancelled(target: Target, placing: Placing) -> None:
+def test_an_order_in_coins_that_must_fill_now_is_canceled(target: Target, placing: Placing) -> None:
     order = placing.submit(
         LimitOrderRequest(
             symbol=target.coin, qty=COIN_QTY, side=OrderSide.BUY, time_in_force=TimeInForce.IOC,

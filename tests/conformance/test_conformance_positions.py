@@ -134,7 +134,7 @@ def test_all_positions_are_closed_with_a_line_each(
     assert {(line["symbol"], line["status"]) for line in body} == {(name, 200) for name in named}
     assert {answer.symbol for answer in answers} == named
     placing.wait(lambda: not trading.get_all_positions(), "the positions to be closed")
-    placing.wait(lambda: not trading.get_orders(), "the orders to be cancelled")
+    placing.wait(lambda: not trading.get_orders(), "the orders to be canceled")
 
 
 @pytest.mark.open_market

@@ -114,9 +114,7 @@ async def test_a_chain_of_replacements_is_told_link_by_link(
         assert new[0]["order"]["replaces"] == old[-1]["order"]["id"]
 
 
-async def test_what_cannot_fill_now_is_told_as_cancelled(
-    target: Target, tell: Tell, placing: Placing
-) -> None:
+async def test_what_cannot_fill_now_is_told_as_canceled(target: Target, tell: Tell, placing: Placing) -> None:
     request = LimitOrderRequest(
         symbol=target.coin, qty=COIN_QTY, side=OrderSide.BUY, time_in_force=TimeInForce.IOC,
         limit_price=FAR_COIN_PRICE,

@@ -159,7 +159,7 @@ def test_numbers_are_numbers_and_times_have_no_needless_zeros(simulator: Simulat
     assert isinstance(bars["bars"]["AAPL"][0]["v"], int)
 
 
-def test_cancelled_and_corrected_trades_say_so_and_count_no_more() -> None:
+def test_canceled_and_corrected_trades_say_so_and_count_no_more() -> None:
     with past_market("--symbols", "AAPL", seconds=600) as simulator:
         day = {"symbols": "AAPL", "start": "2026-01-05"}
         before = ask(simulator, "/v2/stocks/trades", **day)["trades"]["AAPL"]

@@ -120,13 +120,13 @@ async def test_an_order_is_held_back_and_works_later(
     await until(lambda: events(heard)[2:] == ["restated", "fill"], "it works again")
 
 
-async def test_an_order_that_is_held_back_can_be_cancelled(
+async def test_an_order_that_is_held_back_can_be_canceled(
     simulator: Simulator, client: TradingClient, heard: list[TradeUpdate]
 ) -> None:
     simulator.fault("hold_order", state="suspended", ms=100)
     order = await submit(client)
     await asyncio.to_thread(client.cancel_order_by_id, order.id)
-    await until(lambda: events(heard) == ["new", "suspended", "canceled"], "it is cancelled")
+    await until(lambda: events(heard) == ["new", "suspended", "canceled"], "it is canceled")
     simulator.clear_faults()
     await submit(client)
     await until(lambda: events(heard)[3:] == ["new", "fill"], "the next one fills")

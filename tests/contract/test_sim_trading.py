@@ -115,7 +115,7 @@ def test_a_known_asset_that_is_not_played_yet_is_quoted_when_ordered(
     assert filled(simulator, client, client.submit_order(buy("KO", 2))).filled_qty == "2"
 
 
-def test_a_resting_order_can_be_found_replaced_and_cancelled(client: TradingClient) -> None:
+def test_a_resting_order_can_be_found_replaced_and_canceled(client: TradingClient) -> None:
     first = client.submit_order(resting(qty=5, price=1.5, client_order_id="rest/a b"))
     assert isinstance(first, Order)
     found = client.get_order_by_client_id("rest/a b")
@@ -160,8 +160,8 @@ def test_orders_are_listed_by_their_filters(client: TradingClient) -> None:
     assert ids[0] not in listed()
     assert ids[0] in listed(status=QueryOrderStatus.CLOSED)
     assert set(ids) <= set(listed(status=QueryOrderStatus.ALL))
-    cancelled = client.cancel_orders()
-    assert [answer.status for answer in cancelled] == [200, 200]
+    canceled = client.cancel_orders()
+    assert [answer.status for answer in canceled] == [200, 200]
     assert listed() == []
 
 
@@ -182,7 +182,7 @@ def test_a_stop_waits_and_a_stop_limit_is_taken(client: TradingClient) -> None:
 
 
 @pytest.mark.parametrize("tif", [TimeInForce.IOC, TimeInForce.FOK])
-def test_an_order_that_must_fill_now_or_never_is_cancelled(
+def test_an_order_that_must_fill_now_or_never_is_canceled(
     simulator: Simulator, client: TradingClient, tif: TimeInForce
 ) -> None:
     order = client.submit_order(
@@ -195,7 +195,7 @@ def test_an_order_that_must_fill_now_or_never_is_cancelled(
         assert isinstance(found, Order)
         return found.status
 
-    simulator.wait_until(lambda: status() == OrderStatus.CANCELED, "the order is cancelled")
+    simulator.wait_until(lambda: status() == OrderStatus.CANCELED, "the order is canceled")
 
 
 def test_all_positions_can_be_closed_at_once(simulator: Simulator, client: TradingClient) -> None:

@@ -95,14 +95,14 @@ def test_a_stop_limit_that_cannot_fill_still_yields_to_the_profit(harness: Broke
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_cancelling_an_exit_cancels_the_other(harness: BrokerHarness, which: int) -> None:
+def test_canceling_an_exit_cancels_the_other(harness: BrokerHarness, which: int) -> None:
     entry, *exits = entered(harness)
     harness.cancel(exits[which])
     assert statuses(entry, *exits) == ["filled", "canceled", "canceled"]
     assert harness.position() == 10
 
 
-def test_cancelling_the_entry_cancels_its_legs(harness: BrokerHarness) -> None:
+def test_canceling_the_entry_cancels_its_legs(harness: BrokerHarness) -> None:
     entry = harness.submit(harness.bracket("110", "90", type="limit", limit_price="99"))
     harness.cancel(entry)
     assert statuses(entry, *legs(entry)) == ["canceled"] * 3

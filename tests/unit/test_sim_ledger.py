@@ -42,7 +42,7 @@ def test_cash_and_position_run_along_with_the_fills() -> None:
     assert (total.bought_qty, total.sold_qty, total.cost_basis) == (Decimal(11), Decimal(4), Decimal(142))
 
 
-def test_through_zero_the_old_side_is_realised_and_the_rest_opens_at_the_price() -> None:
+def test_through_zero_the_old_side_is_realized_and_the_rest_opens_at_the_price() -> None:
     ledger = folded(fill(1, "buy", "10", "20"), fill(2, "sell", "15", "30"), fill(3, "buy", "5", "24"))
     assert [entry.realized for entry in ledger.entries] == [0, Decimal(100), Decimal(30)]
     assert ledger.sums["AAPL"].cost_basis == 0

@@ -117,7 +117,7 @@ def test_a_symbol_never_quoted_trades_at_its_last_price() -> None:
     assert (touch.bid, touch.ask) == (Decimal("167.4"), None)
 
 
-def test_a_cancelled_trade_is_not_the_last_price() -> None:
+def test_a_canceled_trade_is_not_the_last_price() -> None:
     market = Market()
     first, second = trade("SPY", 167.44, NOW_NS), trade("SPY", 170.0, NOW_NS + 1)
     second.id = 2

@@ -86,7 +86,7 @@ def test_a_day_order_expires_at_the_close(harness: BrokerHarness) -> None:
         harness.cancel(order)
 
 
-def test_an_order_good_till_cancelled_sleeps_overnight_and_dies_of_age(harness: BrokerHarness) -> None:
+def test_an_order_good_till_canceled_sleeps_overnight_and_dies_of_age(harness: BrokerHarness) -> None:
     order = harness.submit(harness.ticket(type="limit", tif="gtc", limit_price="90"))
     harness.pass_time(MONDAY + "18:00:00-05:00")
     harness.quote("80", "80.01")

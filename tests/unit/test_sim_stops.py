@@ -112,7 +112,7 @@ def test_a_morning_halt_lets_the_stop_sleep_on(harness: BrokerHarness) -> None:
     assert order.status == "filled"
 
 
-def test_the_rest_of_a_partial_fill_at_once_is_cancelled() -> None:
+def test_the_rest_of_a_partial_fill_at_once_is_canceled() -> None:
     harness = BrokerHarness(draw=lambda: 0.3, partial_chance=0.5)
     harness.quote("99.99", "100.00")
     order = harness.submit(harness.ticket(tif="ioc"))

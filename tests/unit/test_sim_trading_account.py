@@ -136,7 +136,7 @@ async def test_a_group_is_told_of_before_one_of_it_is_replaced(account: TradingA
     new = await account.replace(order.legs[0].id, replace(leg, client_order_id="c", limit_price=Decimal(901)))
     await until(lambda: new.status == "held", "the new leg is held")
     await account.cancel(new.id)
-    await until(lambda: heard.events.count("canceled") == 2, "all of it is cancelled")
+    await until(lambda: heard.events.count("canceled") == 2, "all of it is canceled")
     assert heard.events[:4] == ["new", "held", "replaced", "held"]
 
 
