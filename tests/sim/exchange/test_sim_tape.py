@@ -18,7 +18,7 @@ TRADE = {"T": "t", "S": "SPY", "t": T0, "i": 7, "x": "Z", "p": 167.44, "s": 300,
 QUOTE = {"T": "q", "S": "AIG", "t": T0, "bx": "P", "bp": 1.5, "bs": 2, "ax": "P", "ap": 1.6, "as": 3}
 BAR = {"T": "b", "S": "AGG", "t": T0, "o": 10, "h": 13, "l": 9, "c": 11, "v": 500}
 COIN = {"T": "t", "S": "BTC/USDT", "t": T0, "p": 61837.63, "s": 0.02, "i": 5, "tks": "S", "xt_ms": 1}
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 def tape_file(directory: Path, *lines: Any) -> Path:
