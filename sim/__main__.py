@@ -1,4 +1,4 @@
-"""`python -m sim`: read the arguments, bind, say where it is, serve until a signal."""
+"""`python -m sim`: read the arguments, bind the ports, print the addresses, serve until a signal."""
 
 import asyncio
 import json

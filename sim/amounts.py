@@ -1,4 +1,4 @@
-"""Amounts as Alpaca writes them: strings, plain notation, no zeros that say nothing."""
+"""Writes amounts as Alpaca does: strings in plain notation without trailing zeros."""
 
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -7,7 +7,7 @@ SMALLEST_QTY = Decimal("0.000000001")
 
 
 def plain(amount: Decimal) -> str:
-    """The amount without an exponent and without trailing zeros: Decimal("5.00") is "5"."""
+    """Return the amount without an exponent and without trailing zeros: Decimal("5.00") is "5"."""
     text = format(amount, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -15,19 +15,19 @@ def plain(amount: Decimal) -> str:
 
 
 def plain_or_none(amount: Decimal | None) -> str | None:
-    """`plain`, where there is an amount at all."""
+    """Return `plain` of the amount, or None where there is none."""
     return None if amount is None else plain(amount)
 
 
 def cents(amount: Decimal) -> str:
-    """The amount rounded to whole cents."""
+    """Return the amount rounded to whole cents."""
     return plain(amount.quantize(CENT, ROUND_HALF_UP))
 
 
 def is_finer(amount: Decimal, step: Decimal) -> bool:
-    """Whether the amount has more decimals than the step, a power of ten, allows.
+    """Return whether the amount has more decimals than the step, a power of ten, allows.
 
-    Told from the digits: arithmetic would round an amount of hundreds of digits, or of an absurd exponent.
+    It looks at the digits: arithmetic would round amounts of hundreds of digits or with extreme exponents.
     """
     _, digits, exponent = amount.as_tuple()
     allowed = step.as_tuple().exponent

@@ -1,4 +1,4 @@
-"""The command line of the simulator, read once and checked: what is wrong is named, with what it may be."""
+"""Parses and checks the command line; an error names the argument and what it may be."""
 
 import argparse
 import ipaddress
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments and what they mean."""
+    """Return the parser: every argument with its meaning."""
     made = _Parser(
         prog="backbone sim",
         description="An Alpaca look-alike: trading, trade updates and market data for unmodified alpaca-py.",
@@ -111,9 +111,9 @@ def _add_faults(made: argparse.ArgumentParser) -> None:
 
 
 def read(argv: list[str] | None) -> Settings:
-    """The settings of these arguments; raises InvalidInput naming the argument and what it may be."""
+    """Return the settings of these arguments. Raises InvalidInput naming the argument and what it may be."""
     given = parser().parse_args(argv)
-    # From the environment where others must not see them in the list of processes.
+    # The environment is for keys that other users must not see in the list of processes.
     key = given.key or os.environ.get("SIM_API_KEY")
     secret = given.secret or os.environ.get("SIM_SECRET_KEY")
     if given.fractional not in ("any", "market"):
@@ -168,7 +168,7 @@ def _keys(key: str | None, secret: str | None, count: int) -> tuple[ApiKey, ...]
 
 
 def _start(text: str | None, is_virtual: bool) -> int | None:
-    """The first moment; virtual time begins at the same one in every run, a Monday's opening."""
+    """Return when the run's time begins; virtual time begins at the same Monday's opening in every run."""
     if text is None:
         return parse_ns(VIRTUAL_START) if is_virtual else None
     try:
@@ -180,7 +180,7 @@ def _start(text: str | None, is_virtual: bool) -> int | None:
 
 
 def _check_together(given: argparse.Namespace) -> None:
-    """Refuse arguments that mean nothing without another, or beside it."""
+    """Refuse arguments that need another one, or exclude one another."""
     if given.data is None and (given.keep_times or given.speed != "1"):
         raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
     if given.data is not None and (given.symbols is not None or given.burst is not None):

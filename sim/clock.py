@@ -1,4 +1,4 @@
-"""The simulator's time: the wall's, which may begin at another moment, or a virtual one, moved by hand."""
+"""The simulator's time: the machine's clock, from another start if wanted, or virtual time, set by hand."""
 
 import asyncio
 import heapq
@@ -9,27 +9,27 @@ from typing import Protocol
 
 from sim.times import SECOND_NS
 
-_ACTIONS_AT_ONCE = 100  # between two looks at whether readers keep up
+_ACTIONS_AT_ONCE = 100  # after so many actions, readers are waited for
 
 
 class Clock(Protocol):
-    """Tells the time, and acts at one."""
+    """Tells the time, and calls actions at their times."""
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970."""
+        """Return the time in nanoseconds since 1970."""
 
     def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Act at this time, or as soon as possible where it is past; what is due earlier acts earlier."""
+        """Call the action at this time, or as soon as possible where it is past; earlier times come first."""
 
 
 class WallClock:
-    """The machine's clock, or one that began at `start_ns` when it was made and runs as fast."""
+    """The machine's clock, or one that shows `start_ns` when it is made and runs as fast."""
 
     def __init__(self, start_ns: int | None = None) -> None:
         self._offset_ns = 0 if start_ns is None else start_ns - time.time_ns()
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970."""
+        """Return the time in nanoseconds since 1970."""
         return time.time_ns() + self._offset_ns
 
     def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class WallClock:
 
 
 class VirtualClock:
-    """Stands still until it is advanced, and then runs through all that is due on the way, in order."""
+    """Stands still until it is advanced, and then calls all actions that are due on the way, in order."""
 
     def __init__(self, start_ns: int) -> None:
         self._now_ns = start_ns
@@ -47,11 +47,11 @@ class VirtualClock:
         self._due: list[tuple[int, int, Callable[[], None]]] = []
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970."""
+        """Return the time in nanoseconds since 1970."""
         return self._now_ns
 
     def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Act when the clock is advanced to this time; of the same time, what was asked first acts first."""
+        """Call the action when the clock is advanced to this time; of equal times, in the order of calls."""
         heapq.heappush(self._due, (max(time_ns, self._now_ns), next(self._numbers), action))
 
     async def advance(self, until_ns: int, wait_for_readers: Callable[[], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""Identities of orders, fills and accounts: UUIDs, drawn from chance or from a seed."""
+"""Makes ids of orders, fills and accounts: UUIDs, random or from a seed."""
 
 import random
 import uuid
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def identities(seed: int | None) -> Callable[[], str]:
-    """Makes a new identity each time: never the same in two runs, or the same in every run of a seed."""
+    """Return a function that makes ids: never the same in two runs, or the same in every run of a seed."""
     if seed is None:
         return lambda: str(uuid.uuid4())
     rng = random.Random(f"identities of {seed}")

@@ -1,4 +1,4 @@
-"""API keys, and whose they are."""
+"""API keys, and the account that each belongs to."""
 
 import hmac
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ class ApiKey:
     secret: str = field(repr=False)
 
 
-OAUTH = "oauth"  # what stands in a key's place where the secret is an OAuth token
+OAUTH = "oauth"  # stands in place of a key where the secret is an OAuth token
 
 
 class Keyring:
-    """The keys of every account; its secret serves as an account's OAuth token too."""
+    """The keys of every account; a secret also serves as its account's OAuth token."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = tuple(keys)
         self.accounts = frozenset(one.key for one in keys)
 
     def account(self, key: object, secret: object) -> str | None:
-        """The key whose secret this is; None where they do not belong together.
+        """Return the key that this secret belongs to; None where they do not match.
 
-        Compares in constant time, so that nobody learns a secret from how long the answer takes.
+        Compares in constant time, so that the time of the answer reveals nothing of a secret.
         """
         given = f"{key}\n{secret}".encode(errors="surrogatepass")
         found: str | None = None

@@ -1,4 +1,4 @@
-"""What Alpaca says no with: the HTTP status, its code, its words, and the fields beside them."""
+"""Alpaca's refusals: the HTTP status, the code, the words, and the fields beside them."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ from sim.amounts import cents, plain
 
 
 class Refused(Exception):
-    """A definite no; `body` is the JSON of the answer."""
+    """A refusal; `body` is the JSON of the answer."""
 
     def __init__(self, status: int, code: int | None, message: str, **fields: Any) -> None:
         super().__init__(message)
@@ -29,22 +29,22 @@ def malformed(message: str) -> Refused:
 
 
 def forbidden(message: str, **fields: Any) -> Refused:
-    """403: the account or the asset does not allow it; one code for all, so that the words tell which."""
+    """403: the account or the asset does not allow it; all share one code, so the words tell which."""
     return Refused(403, 40310000, message, **fields)
 
 
 def not_found(message: str) -> Refused:
-    """404: there is no such thing."""
+    """404: it does not exist."""
     return Refused(404, 40410000, message)
 
 
 def buying_power(available: Decimal, cost: Decimal) -> Refused:
-    """403: it costs more than the account can pay."""
+    """403: it costs more than the buying power."""
     return forbidden("insufficient buying power", buying_power=cents(available), cost_basis=plain(cost))
 
 
 def balance(currency: str, requested: Decimal, available: Decimal, held: Decimal, quoted_in: str) -> Refused:
-    """403: a trade in coins gives more of a currency than is free; `symbol` is what the pair is quoted in."""
+    """403: a crypto order costs more of a currency than is free; `symbol` is the pair's quote currency."""
     words = (
         f"insufficient balance for {currency} (requested: {plain(requested)}, available: {plain(available)})"
     )
@@ -54,7 +54,7 @@ def balance(currency: str, requested: Decimal, available: Decimal, held: Decimal
 def quantity(
     symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]
 ) -> Refused:
-    """403: it closes more than is there and free."""
+    """403: it closes more than is held and not reserved."""
     available = existing - held
     fields: dict[str, Any] = {
         "available": plain(available),

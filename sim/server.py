@@ -1,4 +1,4 @@
-"""The servers of a run: sockets bound first, then everything until a signal."""
+"""Binds the sockets of a run, serves until a signal, and ends every connection."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from sim.settings import Settings
 from sim.simulator import Simulator
 
 LOOPBACK = "127.0.0.1"
-GRACE_S = 0.3  # how long requests may finish after the signal
+GRACE_S = 0.3  # how long requests have to finish after the signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Sockets:
 
 
 def bind(settings: Settings) -> Sockets:
-    """Take the ports before anything else; raises InvalidInput if one is not to be had."""
+    """Take the ports before anything else. Raises InvalidInput if one cannot be had."""
     public = _bound("--port", settings.host, settings.port)
     try:
         return Sockets(public, _bound("--control-port", LOOPBACK, settings.control_port))
@@ -50,7 +50,7 @@ def _bound(name: str, host: str, port: int) -> socket.socket:
 
 
 def addresses(settings: Settings, sockets: Sockets) -> dict[str, Any]:
-    """Where everything is, and the keys to it; where there are several accounts, all of theirs."""
+    """Return every address, and the keys; where there are several accounts, those of each."""
     host = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     public = f"{host}:{sockets.public.getsockname()[1]}"
@@ -81,7 +81,7 @@ class Server:
         self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Serve from now on."""
+        """Start serving."""
         await self._runner.setup()
         server, loop = self._runner.server, asyncio.get_running_loop()
         assert server is not None, "made by setup"
@@ -99,8 +99,8 @@ class Server:
 async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then end every connection and return.
 
-    An error in what was to happen at its time (of the market, of a broker) ends the simulator, and is raised:
-    a market that goes on without its broker would be worse.
+    An error in a timed action (of the market, of a broker) ends the simulator and is raised: a market that
+    goes on without its broker would be worse.
     """
     servers = [
         Server(simulator.application(), sockets.public, GRACE_S),

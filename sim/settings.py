@@ -1,4 +1,4 @@
-"""What a run of the simulator is told."""
+"""The settings of a run of the simulator."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""One market, its accounts, and the routes in front of them, wired together."""
+"""Wires one market, its accounts, and the routes together."""
 
 import asyncio
 import random
@@ -46,7 +46,7 @@ from sim.times import SECOND_NS
 
 END_OF_TIME_NS = 1 << 62
 LONGEST_STEP_NS = SECOND_NS // 20
-LONGEST_VIRTUAL_STEP_NS = SECOND_NS  # every bar's end is one; shorter steps make days long
+LONGEST_VIRTUAL_STEP_NS = SECOND_NS  # bars end on whole seconds; shorter steps would make virtual days slow
 
 
 class Simulator:
@@ -161,7 +161,7 @@ class Simulator:
         )
 
     def application(self) -> web.Application:
-        """Trading, data and their websockets."""
+        """Return the application of trading, data and their websockets."""
         settings, clock = self._settings, self._clock
         rest = RestMiddleware(
             self._keyring,
@@ -188,7 +188,7 @@ class Simulator:
         return app
 
     def control(self) -> web.Application:
-        """The control endpoint."""
+        """Return the application of the control endpoint."""
         return control_application(
             self._fault_switch,
             self._chaos,
@@ -200,7 +200,7 @@ class Simulator:
         )
 
     def begin(self) -> None:
-        """Play the market: a generated one at once, a recording from the first subscription on."""
+        """Start the market: a generated one at once, a recording with the first subscription."""
         if self._chaos is not None:
             self._chaos.begin()
         self._rare_events.begin()

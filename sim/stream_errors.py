@@ -20,5 +20,5 @@ ERRORS = {
 
 
 def error(code: int) -> dict[str, Any]:
-    """The control message of an error."""
+    """Return the control message of an error."""
     return {"T": "error", "code": code, "msg": ERRORS[code]}

@@ -1,4 +1,4 @@
-"""Times as Alpaca writes them (RFC 3339 in UTC) and as kept here (integer nanoseconds)."""
+"""Converts times between Alpaca's form (RFC 3339 in UTC) and integer nanoseconds."""
 
 import re
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ def _second(second: int) -> str:
 
 
 def rfc3339(time_ns: int) -> str:
-    """Nanoseconds since 1970 as RFC 3339 in UTC, to the nanosecond, without zeros at the end, as Go does."""
+    """Return nanoseconds since 1970 as RFC 3339 in UTC, without trailing zeros, as Go does."""
     second, fraction_ns = divmod(time_ns, SECOND_NS)
     if fraction_ns == 0:
         return f"{_second(second)}Z"
@@ -33,7 +33,7 @@ def _whole_ns(text: str) -> int:
 
 
 def parse_ns(text: str) -> int:
-    """RFC 3339 or a plain date (midnight UTC) as nanoseconds since 1970; raises ValueError otherwise."""
+    """Return RFC 3339 or a date (midnight UTC) in nanoseconds since 1970. Raises ValueError otherwise."""
     fraction = _FRACTION.search(text)
     if fraction is None:
         return _whole_ns(text)

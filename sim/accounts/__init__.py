@@ -1,1 +1,1 @@
-"""Each account as the edges see it: its account, who listens to it, and what it was worth."""
+"""Each trading account as REST and streams see it: its broker, its updates, and its equity over time."""

@@ -1,4 +1,4 @@
-"""What the edges share about one account: its broker, and how an order's updates reach who listens."""
+"""One trading account: takes requests that change its orders, and publishes the updates that follow."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from sim.faults.orders import OrderFaults
 from sim.streams.updates_socket import UpdatesStream
 
 ACCEPT_NS = 3_000_000  # Alpaca's paper accounts accept and fill 3 to 4 ms after the answer
-REWORK_NS = 50_000_000  # how soon the rest of a partial fill is offered the quote in force again
-HEAD_START_S = 0.02  # how much earlier updates leave than the answer, where a fault wants that
+REWORK_NS = 50_000_000  # how soon the rest of a partial fill is matched against the quote again
+HEAD_START_S = 0.02  # how much earlier than the answer updates are sent, where a fault asks for it
 
 
 class TradingAccount:
-    """Takes requests that change one account's orders, and publishes what follows after the answer has left.
+    """Takes requests that change one account's orders, and publishes the updates after the answer was sent.
 
-    `key` is the account's API key, which names it; `history` is every update so far, oldest first, whether
-    anybody heard it or not, and `watchers` are called when it has grown. Where it `tells_pending_new`,
-    an order's first update says what the answer said.
+    `key` is the account's API key, which names it. `history` holds every update so far, oldest first;
+    `watchers` are called when it has grown. Where `tells_pending_new` is set, an order's first update is
+    pending_new, as the answer was.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class TradingAccount:
         self._updates = updates
         self.tells_pending_new = tells_pending_new
         self._order_faults = OrderFaults(faults, key, brokerage, clock, self.publish)
-        self._waiting: list[Update] = []  # until the answer to the request that caused them has left
+        self._waiting: list[Update] = []  # updates held until the answer to their request has been sent
         self._reworking: set[str] = set()
         self._is_watching = False
         venue.brokers.append(self)
 
     async def submit(self, ticket: Ticket) -> Order:
-        """Take an order and see that it is accepted just after the answer. Raises Refused."""
+        """Take an order; it is accepted just after the answer was sent. Raises Refused."""
         now_ns = self.clock.now_ns()
         self.venue.ensure_quoted(ticket.asset, now_ns)
         order = self.brokerage.submit(ticket, now_ns)
@@ -66,9 +66,9 @@ class TradingAccount:
         return order
 
     def accept_now(self, order_id: str) -> None:
-        """Put an order that somebody wants to change to work, if it is not yet. Raises Refused (404).
+        """Accept an order that is about to be changed, if it is not accepted yet. Raises Refused (404).
 
-        It may fill by that; and nobody hears of its end before they heard of it and of what it belongs to.
+        It may fill by that. Its parent is accepted first, so that no update of its end precedes theirs.
         """
         order = self.brokerage.find(order_id)
         self._accept((order.parent or order).id)
@@ -93,28 +93,28 @@ class TradingAccount:
         self.publish_soon(refused or self.brokerage.cancel(order_id, now_ns))
 
     async def send_updates_first(self, *orders: Order) -> None:
-        """Where a fault wants updates before the answer, hold the answer back until they have left."""
+        """Where a fault asks for updates before the answer, send them and delay the answer."""
         if self.faults.strike("update_before_response", account=self.key):
             for order in orders:
                 self._accept(order.id)
             await asyncio.sleep(HEAD_START_S)
 
     def is_working(self, symbol: str) -> bool:
-        """Whether there are orders that this symbol's market may fill."""
+        """Return whether this symbol's market may fill any order."""
         return self.brokerage.is_working(symbol)
 
     def quoted(self, symbol: str, now_ns: int) -> None:
-        """The symbol has a new quote, or trades again."""
+        """Match orders against a new quote of the symbol, or against the old one after a halt."""
         self.publish(self.brokerage.quoted(symbol, now_ns))
 
     def traded(self, symbol: str, price: Decimal, now_ns: int) -> None:
-        """The symbol traded at a price."""
+        """Let the symbol's orders see a trade at this price."""
         self.publish(self.brokerage.traded(symbol, price, now_ns))
 
     def publish(self, updates: list[Update]) -> None:
-        """Send updates now, after those that wait: they are told in the order in which they happened.
+        """Send updates now, after those that are held back, in the order in which they happened.
 
-        What is filled in part is offered the quote in force again a moment later.
+        The rest of a partial fill is matched against the quote again a moment later.
         """
         updates, self._waiting = self._waiting + updates, []
         if not updates:
@@ -145,7 +145,7 @@ class TradingAccount:
         self.quoted(symbol, self.clock.now_ns())
 
     def _watch_the_time(self) -> None:
-        """While there are open orders, be there when a session begins or ends, or one of them is over."""
+        """While orders are open, act at each begin and end of a session, and when an order expires."""
         if self._is_watching:
             return
         moment_ns = self.brokerage.next_moment_ns(self.clock.now_ns())
@@ -162,7 +162,7 @@ class TradingAccount:
         self.clock.call_at(self.clock.now_ns() + ACCEPT_NS, lambda: self._accept(order.id))
 
     def _accept(self, order_id: str) -> None:
-        """Put the order to work if it is not yet: now, or sooner where somebody wants to change it."""
+        """Accept the order if it is not accepted yet: at its time, or sooner where it is to be changed."""
         now_ns = self.clock.now_ns()
         order = self.brokerage.orders[order_id]
         is_told = self.tells_pending_new and order.status == "pending_new"
@@ -172,20 +172,20 @@ class TradingAccount:
 
 
 class TradingAccounts:
-    """Every account's account, by its key; the first is the one that is meant where none is named."""
+    """Every trading account by its key; `first` is the default where none is named."""
 
     def __init__(self, accounts: list[TradingAccount]) -> None:
         self._by_key = {account.key: account for account in accounts}
         self.first = accounts[0]
 
     def of(self, key: str) -> TradingAccount:
-        """The account of a key that the door let in."""
+        """Return the account of a key that was authenticated."""
         return self._by_key[key]
 
     def find(self, key: str) -> TradingAccount | None:
-        """The account of a key that somebody names."""
+        """Return the account of a key, or None where there is none."""
         return self._by_key.get(key)
 
     def all(self) -> list[TradingAccount]:
-        """Every account, the first first."""
+        """Return every account, the first one first."""
         return list(self._by_key.values())

@@ -1,4 +1,4 @@
-"""Notes what every account is worth, once a minute, for its portfolio history and for the next day."""
+"""Records the equity of every account once a minute, for its portfolio history and for the next day."""
 
 from sim.accounts.trading_account import TradingAccount, TradingAccounts
 from sim.broker.account import DayClose
@@ -21,26 +21,26 @@ class Valuation:
         self._left: dict[str, DayClose] = {}
 
     def begin(self) -> None:
-        """Note from the next full minute on."""
+        """Record from the next full minute on."""
         now_ns = self._clock.now_ns()
         self._note_at(now_ns - now_ns % MINUTE_NS + MINUTE_NS)
 
     def curve(self, key: str) -> EquityCurve:
-        """The curve of an account, by its key."""
+        """Return the equity curve of an account, by its key."""
         return self._curves[key]
 
     def _note_at(self, minute_ns: int) -> None:
         self._clock.call_at(minute_ns, lambda: self._note(minute_ns))
 
     def _note(self, minute_ns: int) -> None:
-        """Note under the full minute, also where the machine acts a little after it."""
+        """Record under the full minute, even where the machine acts a little after it."""
         for account in self._accounts.all():
             self._note_account(account, minute_ns)
         now_ns = self._clock.now_ns()
         self._note_at(max(minute_ns, now_ns - now_ns % MINUTE_NS) + MINUTE_NS)
 
     def _note_account(self, account: TradingAccount, minute_ns: int) -> None:
-        """What a day left at its close is the last day's from New York's midnight on."""
+        """Record one account; from New York's midnight on, the last close becomes that of the day before."""
         brokerage, curve = account.brokerage, self._curves[account.key]
         known = len(curve.closes)
         curve.note(minute_ns, brokerage.summary().equity)

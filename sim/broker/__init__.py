@@ -1,1 +1,1 @@
-"""One account: its orders, what it holds, and the rules of both."""
+"""One account's broker: orders, positions, and the rules for both."""

@@ -1,4 +1,4 @@
-"""The account: cash, positions, and what both allow."""
+"""Keeps an account's cash and positions, and computes its buying power."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from sim.exchange.assets import Asset
 
 ZERO = Decimal(0)
 HUNDRED = Decimal(100)
-REGULATION_T = Decimal(2)  # half of a position is lent over night
+REGULATION_T = Decimal(2)  # half of a position may be borrowed overnight
 
 Mark = Callable[[str], Decimal | None]
 
 
 @dataclass(frozen=True, slots=True)
 class DayClose:
-    """The account as a trading day left it: `day` is its date, such as 2026-01-05."""
+    """The account at a trading day's close: `day` is its date, such as 2026-01-05."""
 
     day: str
     equity: Decimal
@@ -31,10 +31,10 @@ class DayClose:
 
 @dataclass(slots=True)
 class Account:
-    """Cash and positions; every change is a fill.
+    """Holds cash and positions; fills alone change them.
 
-    Fractions of shares are bought and sold by market, limit, stop and stop-limit orders, as Alpaca's later
-    documents say; with `fractions_at_market_only` by market orders alone, as its API description says.
+    Fractions of shares are allowed with market, limit, stop and stop-limit orders, as Alpaca's later
+    documents say; with `fractions_at_market_only` with market orders alone, as its API description says.
     """
 
     cash: Decimal
@@ -44,7 +44,7 @@ class Account:
     fractions_at_market_only: bool = False
 
     def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal) -> Decimal:
-        """Apply one execution and return the signed position after it."""
+        """Apply one fill; returns the signed position after it."""
         signed_qty = qty if side == "buy" else -qty
         self.cash = EXACT.subtract(self.cash, EXACT.multiply(signed_qty, price))
         position = self.positions.setdefault(asset.symbol, Position(asset))
@@ -54,12 +54,12 @@ class Account:
         return position.qty
 
     def qty(self, symbol: str) -> Decimal:
-        """The signed quantity held; zero where there is none."""
+        """Return the signed quantity held, zero where there is none."""
         position = self.positions.get(symbol)
         return ZERO if position is None else position.qty
 
     def at_close(self, day: str, mark: Mark) -> DayClose:
-        """The account at the marks, as what the day leaves; the next day compares itself with it."""
+        """Return the account at these marks, which the next day's changes are measured against."""
         summary = self.summary(mark, ())
         prices = {symbol: mark(symbol) for symbol in self.positions}
         return DayClose(
@@ -71,11 +71,11 @@ class Account:
         )
 
     def summary(self, mark: Mark, orders: Iterable[Order]) -> Summary:
-        """Value and buying power at the marks; a position without a mark counts at cost.
+        """Return value and buying power at the marks; a position without a mark counts at cost.
 
-        Of what money is lent on, a position binds the value divided by the multiplier, or its maintenance
-        margin where that is above the usual 30 %; of anything else all. So do open orders that would open or
-        enlarge a position.
+        A marginable position requires its value divided by the multiplier, or its maintenance margin where
+        that is above the usual 30 %; any other requires its whole value. The same holds for open orders that
+        would open or enlarge a position.
         """
         long_value = short_value = initial = maintenance = ZERO
         values: list[tuple[Asset, Decimal]] = []
@@ -105,7 +105,7 @@ class Account:
         closing = {symbol: position.qty for symbol, position in self.positions.items()}
         values: dict[str, Decimal] = {}
         assets: dict[str, Asset] = {}
-        for order in orders:  # every open order for each new one: little is done for most
+        for order in orders:  # All open orders are looked at for each new one, so most must cost little.
             asset, value = order.ticket.asset, order.reserved_value
             symbol = asset.symbol
             if symbol in closing:
@@ -118,7 +118,7 @@ class Account:
 
 
 def _covered_value(order: Order, value: Decimal, closing: dict[str, Decimal]) -> Decimal:
-    """The part of the order's value that closes what is left in `closing`, from which it is taken."""
+    """Return the part of the order's value that closes what is left in `closing`, and take it from there."""
     symbol, left = order.ticket.asset.symbol, order.reserved_qty
     against = closing[symbol] * (-1 if order.ticket.side == "buy" else 1)
     if against <= 0 or left <= 0:
@@ -129,7 +129,7 @@ def _covered_value(order: Order, value: Decimal, closing: dict[str, Decimal]) ->
 
 
 def margin_rate(asset: Asset, multiplier: Decimal) -> Decimal:
-    """The part of a position's value that it binds of the equity, where so many times the equity is lent."""
+    """Return which part of a position's value is required as margin, at this multiplier."""
     if not asset.is_marginable:
         return Decimal(1)
     required = _maintenance(asset) if asset.maintenance_percent > 30 else ZERO

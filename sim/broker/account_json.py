@@ -1,4 +1,4 @@
-"""The account and its positions as Alpaca shows them."""
+"""Shows the account and its positions in Alpaca's JSON."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 
 def account_json(brokerage: Brokerage) -> dict[str, Any]:
-    """GET /v2/account; cash is shown in whole cents."""
+    """Return GET /v2/account; cash is in whole cents."""
     account_id, summary, account = brokerage.account_id, brokerage.summary(), brokerage.account
     power, settings, close = cents(summary.buying_power), account.configurations, account.last_close
     created = rfc3339(brokerage.opened_ns)
@@ -63,9 +63,9 @@ def account_json(brokerage: Brokerage) -> dict[str, Any]:
 
 
 def position_symbol(asset: Asset) -> str:
-    """How a position names its asset: a pair without its slash, BTCUSD, while its orders say BTC/USD.
+    """Return the symbol of a position: a pair without its slash (BTCUSD), though its orders say BTC/USD.
 
-    Reported by clients of the real one: alpaca-py's issues 490 and 537.
+    Reported by clients of Alpaca: alpaca-py's issues 490 and 537.
     """
     return asset.symbol.replace("/", "")
 
@@ -73,9 +73,9 @@ def position_symbol(asset: Asset) -> str:
 def position_json(
     position: Position, price: Decimal | None, open_orders: list[Order], close: DayClose | None = None
 ) -> dict[str, Any]:
-    """One position at a price; without one it stands at cost. A short has a negative quantity.
+    """Return one position at a price; without one it counts at cost. A short has a negative quantity.
 
-    `close` is the last day's: within the day, what was held then counts from its price, the rest from cost.
+    `close` is the last day's. Within a day, what was held before counts from the close, the rest from cost.
     """
     asset, qty, cost = position.asset, position.qty, position.cost_basis
     closing = "sell" if qty > 0 else "buy"
@@ -114,7 +114,7 @@ def _last_price(position: Position, close: DayClose | None) -> Decimal:
 
 
 def _day_cost(position: Position, last_price: Decimal, close: DayClose | None) -> Decimal:
-    """What today's profit is counted from; sales are taken from what was bought today first."""
+    """Return what today's profit is measured against; sales close today's purchases first."""
     before = ZERO if close is None else close.quantities.get(position.asset.symbol, ZERO)
     if before * position.qty <= 0:
         return position.cost_basis

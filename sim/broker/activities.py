@@ -1,4 +1,4 @@
-"""An account's activities: one for each fill, in the order they happened."""
+"""Lists an account's activities: one for each fill, in the order of the fills."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sim.refusals import malformed
 from sim.times import SECOND_NS, rfc3339
 
 TRADE_TYPES = ("FILL",)
-# Alpaca's names; nothing but trades happens to an account here, so the others are known and empty.
+# Alpaca's names. Only fills happen here: the other types are accepted and have no entries.
 OTHER_TYPES = (
     "ACATC", "ACATS", "CFEE", "CGD", "CIL", "CSD", "CSR", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT",
     "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE", "FOPT", "FXTRD", "INT", "INTNRA",
@@ -38,7 +38,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which activities are asked for: of a time of both ends exclusive, a page after the one named."""
+    """The activities asked for: between two times, both exclusive, and after the one that a page names."""
 
     types: frozenset[str]
     after_ns: int | None
@@ -49,7 +49,7 @@ class Wanted:
 
 
 class Activities:
-    """The activities in an account's history of updates, which grows while it is read."""
+    """Reads activities from an account's history of updates, which grows meanwhile."""
 
     def __init__(self, history: Sequence[Update]) -> None:
         self._history = history
@@ -58,7 +58,7 @@ class Activities:
         self._places: dict[str, int] = {}
 
     def select(self, wanted: Wanted) -> list[Activity]:
-        """One page; raises Refused (422) where the page's token is no activity of this account."""
+        """Return one page. Raises Refused (422) where the page's token is no activity of this account."""
         self._catch_up()
         if not wanted.types & frozenset(TRADE_TYPES):
             return []
@@ -110,7 +110,7 @@ def _activity(update: Update) -> Activity:
 
 
 def activity_event_json(update: Update) -> dict[str, Any]:
-    """A fill as the stream of activities shows it; `update` must be a fill."""
+    """Return a fill as the stream of activities shows it; `update` must be a fill."""
     fill, order = update.fill, update.order
     assert fill is not None
     day = new_york(fill.at_ns).date()
@@ -141,17 +141,17 @@ def activity_event_json(update: Update) -> dict[str, Any]:
 
 
 def _left(order: dict[str, Any]) -> str:
-    """What is still to be filled; an order by value says nothing of it."""
+    """Return the quantity still to be filled; for an order by notional nothing is said."""
     if order["status"] == "filled" or order["qty"] is None:
         return "0"
     return plain(Decimal(order["qty"]) - Decimal(order["filled_qty"]))
 
 
 def _prefix(at_ns: int) -> str:
-    """New York's clock to the millisecond, as recorded of a paper account: no time to reckon with."""
+    """Return New York's time to the millisecond, as ids recorded on a paper account begin."""
     return new_york(at_ns).strftime("%Y%m%d%H%M%S") + f"{at_ns % SECOND_NS // 1_000_000:03d}"
 
 
 def _microseconds(at_ns: int) -> str:
-    """Rounded to six digits: recorded activities are coarser than the orders they belong to."""
+    """Round a time to microseconds: recorded activities are coarser than the orders they belong to."""
     return rfc3339((at_ns + _MICROSECOND_NS // 2) // _MICROSECOND_NS * _MICROSECOND_NS)

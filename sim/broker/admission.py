@@ -1,4 +1,4 @@
-"""Whether the account allows an order: quantity to close, buying power to open, and no trade with itself."""
+"""Decides whether the account allows an order: quantity to close, buying power to open, no wash trade."""
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,13 +16,13 @@ from sim.exchange.touch import Touch
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
 LEAST_COIN_COST = Decimal(10)
-MOST_GROSS = 6  # times the equity: beyond, an account may only close (User Protection, 600 %)
+MOST_GROSS = 6  # times the equity; above it an account may only close (User Protection, 600 %)
 
 Mark = Callable[[str], Decimal | None]
 
 
 def intent(ticket: Ticket, held_qty: Decimal) -> str:
-    """Alpaca's word for what the order does to the position."""
+    """Return Alpaca's position intent of the order, such as sell_to_close."""
     if ticket.side == "buy":
         return "buy_to_close" if held_qty < 0 else "buy_to_open"
     return "sell_to_close" if held_qty > 0 else "sell_to_open"
@@ -38,7 +38,7 @@ def admit(
 ) -> None:
     """Raise Refused if the account does not allow the order beside those that are open.
 
-    A stop that is awake replaces one that was woken: the price has been where it says.
+    With `is_awake` the ticket replaces a stop that was triggered: its stop price is not checked again.
     """
     settings = account.configurations
     if settings.suspend_trade:
@@ -74,7 +74,7 @@ def admit(
 
 
 def check_against_market(ticket: Ticket, price: Decimal | None, is_awake: bool = False) -> None:
-    """Raise Refused if a stop would be woken at once, or a leg lies on the wrong side of its base price."""
+    """Raise Refused if a stop would trigger at once, or a leg lies on the wrong side of its base price."""
     if price is None:
         return
     stop = ticket.stop_price
@@ -91,7 +91,7 @@ def check_against_market(ticket: Ticket, price: Decimal | None, is_awake: bool =
 def check_distance(ticket: Ticket, price: Decimal) -> None:
     """Raise Refused if a leg lies on the wrong side of its base price.
 
-    The base price is what the entry asks for, or else the last price; an OCO is measured by the last price.
+    The base price is the entry's limit or stop price, else the last price; for an OCO it is the last price.
     """
     if ticket.order_class == "oco":
         _check_base(None, stop_loss_price(ticket), price, ticket.side == "sell")
@@ -124,7 +124,7 @@ def _check_class(ticket: Ticket, closes: bool) -> None:
 
 
 def _check_opposite(ticket: Ticket, beside: list[Order]) -> None:
-    """Nobody opens both ways at once: where there is no position, any order of the other side opens one."""
+    """Refuse to open in both directions: without a position, any order of the other side opens one."""
     if any(order.ticket.side != ticket.side and order.is_due for order in beside):
         if ticket.side == "sell":
             raise refusals.forbidden("cannot open a short sell while a long buy order is open")
@@ -132,7 +132,7 @@ def _check_opposite(ticket: Ticket, beside: list[Order]) -> None:
 
 
 def _check_free_qty(ticket: Ticket, held: Decimal, beside: list[Order], touch: Touch | None) -> None:
-    """What closes is there and not bound by other orders: through zero Alpaca lets nobody go."""
+    """Refuse to close more than is held and not reserved by other orders; no order may cross zero."""
     symbol = ticket.asset.symbol
     price = None if touch is None else touch.bid if ticket.side == "sell" else touch.ask
     closing = [(order, _closed_qty(order, price)) for order in beside if order.ticket.side == ticket.side]
@@ -168,10 +168,10 @@ def _check_short(ticket: Ticket, account: Account, summary: Summary) -> None:
 
 
 def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -> None:
-    """What opens can be paid for: buys at their limit, at the market at the offer; shorts 3 % above it.
+    """Refuse what cannot be paid for: buys at their limit, at the market at the ask; shorts 3 % above it.
 
-    The offer is the far side of the quote, which is what Alpaca's order documents value a market order at
-    while the market is open; older ones put a collar of 2.5 to 4 % on top, which stops to buy still have.
+    Alpaca's order documents value a market order at the far side of the quote while the market is open; older
+    ones add a collar of 2.5 to 4 %, which buy stops still have.
     """
     if ticket.notional is not None:
         cost = ticket.notional
@@ -182,7 +182,7 @@ def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -
         _check_balance(ticket, cost, summary)
         return
     if summary.gross_value > MOST_GROSS * summary.equity:
-        # Alpaca looks at one position, and lifts it by hand; here it ends with what is beyond.
+        # Alpaca looks at single positions and lifts the block by hand; here it ends with the excess.
         raise refusals.forbidden("account is restricted to liquidation only")
     if cost * margin_rate(ticket.asset, summary.multiplier) > summary.free_margin:
         available = summary.free_margin / margin_rate(ticket.asset, summary.multiplier)
@@ -190,7 +190,7 @@ def _check_buying_power(ticket: Ticket, summary: Summary, touch: Touch | None) -
 
 
 def _check_balance(ticket: Ticket, cost: Decimal, summary: Summary) -> None:
-    """Coins are paid in what the pair is quoted in, and the account has dollars alone."""
+    """Refuse a crypto pair that is quoted in anything but dollars: an account holds no other currency."""
     quoted_in = ticket.asset.symbol.partition("/")[2]
     available, balance = (summary.overnight_margin, summary.cash) if quoted_in == "USD" else (ZERO, ZERO)
     if cost > available:

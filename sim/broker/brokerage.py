@@ -1,4 +1,4 @@
-"""The broker: takes orders, works them against the market, says what happened. Times, ids, chance come in."""
+"""The broker: takes orders, matches them and returns the updates; clock, ids and chance are passed in."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from sim.refusals import invalid, malformed, not_found
 
 
 class Brokerage:
-    """One account and its orders; `new_id` makes identities, `draw` random numbers of [0, 1)."""
+    """One account and its orders; `new_id` makes ids, `draw` returns random numbers of [0, 1)."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class Brokerage:
 
     @property
     def fills(self) -> list[Fill]:
-        """Every execution, oldest first."""
+        """Every fill, oldest first."""
         return self._execution.fills
 
     def submit(self, ticket: Ticket, now_ns: int) -> Order:
-        """Take an order and its legs if the account allows it; they work from `accept` on. Raises Refused."""
+        """Take an order and its legs if the account allows it; `accept` lets them work. Raises Refused."""
         self._check_client_ids(ticket, *ticket.legs)
         check_cutoff(ticket, now_ns, self._hours)
         touch = self._market.touch(ticket.asset.symbol)
@@ -67,12 +67,12 @@ class Brokerage:
         return order
 
     def accept(self, order_id: str, now_ns: int) -> list[Update]:
-        """Put a taken order to work: it is new, and fills at once if it is marketable; or it waits."""
+        """Let a submitted order work: it becomes new and fills if it is marketable, or it waits."""
         order = self.orders[order_id]
         return self._execution.place(order, now_ns) if order.status == "pending_new" else []
 
     def quoted(self, symbol: str, now_ns: int) -> list[Update]:
-        """The symbol has a new quote: fill what it crosses."""
+        """Fill what a new quote of the symbol crosses."""
         updates: list[Update] = []
         working, touch = self._open.working.get(symbol), self._market.touch(symbol)
         if working is None or touch is None:
@@ -83,7 +83,7 @@ class Brokerage:
         return updates
 
     def traded(self, symbol: str, price: Decimal, now_ns: int) -> list[Update]:
-        """The symbol traded at a price: wake the stops it reaches, and let the trailing ones follow."""
+        """Trigger the stops that a trade at this price reaches, and let trailing stops follow it."""
         updates: list[Update] = []
         working = self._open.working.get(symbol)
         if working is None or self._market.is_halted(symbol):
@@ -94,7 +94,7 @@ class Brokerage:
         return updates
 
     def next_moment_ns(self, now_ns: int) -> int | None:
-        """When `let_time_pass` is due next: a session's boundary, or an order's end; None without orders."""
+        """Return when `let_time_pass` is due: a session's boundary or an order's end; None without orders."""
         if not self._open.all():
             return None
         boundary_ns = self._hours.next_boundary_ns(now_ns)
@@ -102,7 +102,7 @@ class Brokerage:
         return boundary_ns if end_ns is None else max(now_ns, min(boundary_ns, end_ns))
 
     def let_time_pass(self, now_ns: int) -> list[Update]:
-        """It is so late: end what is over, hold auctions, let orders work or wait as the session wants."""
+        """Do what is due at this time: end orders, hold auctions, start or pause orders with the session."""
         updates: list[Update] = []
         for order in self._open.ended(now_ns):
             if order.is_open:
@@ -120,19 +120,19 @@ class Brokerage:
         return updates
 
     def cancel(self, order_id: str, now_ns: int) -> list[Update]:
-        """Cancel an open order and its group; raises Refused where it is unknown or not open."""
+        """Cancel an open order and its group. Raises Refused where it is unknown or not open."""
         return self._execution.end(self._open_order(order_id), "canceled", now_ns)
 
     def replace(self, order_id: str, ticket: Ticket, now_ns: int) -> tuple[Order, list[Update]]:
-        """End an open order and take `ticket` in its place; raises Refused, and then the old one works on.
+        """End an open order and take `ticket` in its place. Raises Refused, and then the old one works on.
 
-        In a group the new order stands where the old one stood.
+        In a group the new order takes the place of the old one.
         """
         old = self._open_order(order_id)
         self._check_client_ids(ticket)
         is_awake = old.is_triggered and ticket.stop_price == old.ticket.stop_price
         self._check_group(old, ticket, is_awake)
-        if old.parent is None:  # an exit binds no more than it did
+        if old.parent is None:  # an exit reserves no more than it did
             others = [order for order in self._open.all() if order is not old]
             touch = self._market.touch(ticket.asset.symbol)
             admit(ticket, self.account, others, touch, self.mark, is_awake)
@@ -152,36 +152,36 @@ class Brokerage:
         return new, [self._execution.end_replaced(old, now_ns)]
 
     def replace_to_be_rejected(self, order_id: str, ticket: Ticket, now_ns: int) -> Order:
-        """Take `ticket` in place of an open order that works on, because the exchange will not have it."""
+        """Take `ticket` for an open order that works on: the exchange is going to reject the replacement."""
         old = self._open_order(order_id)
         self._check_client_ids(ticket)
         new = self._take(ticket, now_ns, old.expires_ns)
         new.replaces = old.id
-        self._open.remove(new)  # it binds nothing
+        self._open.remove(new)  # it reserves nothing
         return new
 
     def reject(self, order_id: str, now_ns: int) -> list[Update]:
-        """The exchange will not have an order that was taken: it and its group end as rejected."""
+        """End an order that was taken, and its group, as rejected by the exchange."""
         return self._execution.end(self.orders[order_id], "rejected", now_ns)
 
     def hold_back(self, order_id: str, status: str, now_ns: int) -> list[Update]:
-        """Take an order and not work it until `release`; the status is suspended, stopped or the like."""
+        """Give an order a status in which it does not work, such as suspended, until `release`."""
         return self._execution.hold_back(self.orders[order_id], status, now_ns)
 
     def release(self, order_id: str, now_ns: int) -> list[Update]:
-        """Work an order that was held back."""
+        """Let an order work that was held back."""
         return self._execution.release(self.orders[order_id], now_ns)
 
     def tell(self, event: str, order_id: str, now_ns: int) -> list[Update]:
-        """An event that changes nothing about the order, such as order_cancel_rejected."""
+        """Return an event that changes nothing about the order, such as order_cancel_rejected."""
         return [self._execution.tell(event, self.orders[order_id], now_ns)]
 
     def change_partial_chance(self, chance: float) -> None:
-        """How often a fill is partial from now on, 0 to 1."""
+        """Set how often a fill is partial from now on, 0 to 1."""
         self._execution.partial_chance = chance
 
     def trade_by_hand(self, ticket: Ticket, price: Decimal, now_ns: int) -> list[Update]:
-        """An order by the account itself, filled at once at this price whatever the account allows."""
+        """Fill an order of the account at once at this price, whatever the account allows."""
         order = self._take(ticket, now_ns, None)
         order.status = "new"
         updates = [self._execution.tell("new", order, now_ns)]
@@ -189,31 +189,31 @@ class Brokerage:
         return updates + self._execution.fill(order, ticket.qty, price, now_ns)
 
     def find(self, order_id: str) -> Order:
-        """By id; raises Refused (404)."""
+        """Return the order with this id. Raises Refused (404)."""
         if order_id not in self.orders:
             raise not_found(f"order not found for {order_id}")
         return self.orders[order_id]
 
     def find_by_client_id(self, client_order_id: str) -> Order:
-        """By the client's id; raises Refused (404)."""
+        """Return the order with this client order id. Raises Refused (404)."""
         if client_order_id not in self._by_client_id:
             raise not_found(f"order not found for {client_order_id}")
         return self._by_client_id[client_order_id]
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Those that can still fill, held legs too: first sent first, those of a symbol oldest first."""
+        """Return the orders that can still fill, held legs too, by the time they were sent to an exchange."""
         return self._open.all(symbol)
 
     def is_working(self, symbol: str) -> bool:
-        """Whether there are orders that this symbol's market may fill or wake now."""
+        """Return whether this symbol's market may fill or trigger an order now."""
         return symbol in self._open.working
 
     def summary(self) -> Summary:
-        """The account's value and buying power now."""
+        """Return the account's value and buying power now."""
         return self.account.summary(self.mark, self._open.all())
 
     def mark(self, symbol: str) -> Decimal | None:
-        """What a share is worth now: the last price, or else the middle of the quote."""
+        """Return the symbol's last price, or else the middle of its quote."""
         traded_at = self._market.traded_at(symbol)
         if traded_at is not None:
             return traded_at
@@ -246,7 +246,7 @@ class Brokerage:
             self._check_exit(old, old.parent, ticket, is_awake)
 
     def _check_exit(self, old: Order, entry: Order, ticket: Ticket, is_awake: bool) -> None:
-        """A changed exit keeps its distance from the other one and the market, as when it was submitted."""
+        """Check that a changed exit keeps its distance from the other exit and the market."""
         legs = tuple(ticket if leg is old else leg.ticket for leg in entry.legs)
         group = replace(entry.ticket, legs=legs)
         check_legs(group)
@@ -274,6 +274,6 @@ class Brokerage:
 
 
 def _with_prices_of_legs(entry: Order) -> Ticket:
-    """The ticket with its legs' prices as they are by now; their quantities stay what was asked for."""
+    """Return the ticket with its legs' present prices; their quantities stay those that were asked for."""
     pairs = zip(entry.legs, entry.ticket.legs, strict=True)
     return replace(entry.ticket, legs=tuple(replace(leg.ticket, qty=asked.qty) for leg, asked in pairs))

@@ -1,4 +1,4 @@
-"""What the owner of an account may set: GET and PATCH /v2/account/configurations."""
+"""Reads and changes an account's settings: GET and PATCH /v2/account/configurations."""
 
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -17,7 +17,7 @@ OPTIONS_LEVELS = (0, 1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Configurations:
-    """The settings in force; `max_margin_multiplier` is the most that is lent on equity: 1, 2 or 4 times."""
+    """The settings in force; `max_margin_multiplier` is the highest margin multiplier: 1, 2 or 4."""
 
     fractional_trading: bool = True
     max_margin_multiplier: int = 4
@@ -32,8 +32,8 @@ class Configurations:
 class ConfigurationsRequest(msgspec.Struct, frozen=True):
     """The body of PATCH; what is absent or null stays as it is.
 
-    `dtbp_check` and `pdt_check` are checked and without effect: the day-trading rules they are about ended
-    in July 2026, and Alpaca no longer shows them.
+    `dtbp_check` and `pdt_check` are checked and have no effect: the day-trading rules that they are about
+    ended in July 2026, and Alpaca no longer shows them.
     """
 
     fractional_trading: bool | None = None
@@ -49,7 +49,7 @@ class ConfigurationsRequest(msgspec.Struct, frozen=True):
 
 
 def changed(configurations: Configurations, request: ConfigurationsRequest) -> Configurations:
-    """The settings after the request; raises Refused (422) naming what cannot be."""
+    """Return the settings after the request. Raises Refused (422) naming the field that cannot be set so."""
     _check("dtbp_check", request.dtbp_check, CHECKS)
     _check("pdt_check", request.pdt_check, CHECKS)
     _check("trade_confirm_email", request.trade_confirm_email, EMAILS)
@@ -66,7 +66,7 @@ def changed(configurations: Configurations, request: ConfigurationsRequest) -> C
 
 
 def configurations_json(configurations: Configurations) -> dict[str, Any]:
-    """The settings as Alpaca shows them; the multiplier is a string."""
+    """Return the settings as Alpaca shows them; the multiplier is a string."""
     multiplier = plain(Decimal(configurations.max_margin_multiplier))
     return asdict(configurations) | {"max_margin_multiplier": multiplier}
 

@@ -1,4 +1,4 @@
-"""What an account was worth: noted minute by minute, and kept for ever at each close of New York."""
+"""Keeps an account's equity minute by minute, and for ever at each close of New York."""
 
 import itertools
 from bisect import bisect_left, bisect_right
@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from sim.amounts import CENT
 from sim.exchange.hours import TradingDay, new_york, trading_day
 
-MOST_NOTES = 30 * 24 * 60  # of changes, a minute apart at least: 30 days at less than a day a time, in 6 MB
-_SURPLUS = 24 * 60  # how many more may wait until they are forgotten together
+MOST_NOTES = 30 * 24 * 60  # changes kept, at least a minute apart: 30 days, in 6 MB
+_SURPLUS = 24 * 60  # how many more may gather before the oldest are dropped together
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Close:
 
 
 class EquityCurve:
-    """One account's equity over time; `opening` is what it had when it was opened, in dollars."""
+    """One account's equity over time; `opening` is its equity when it was opened, in dollars."""
 
     def __init__(self, opened_ns: int, opening: Decimal) -> None:
         self.opened_ns = opened_ns
@@ -33,7 +33,7 @@ class EquityCurve:
         self._next: TradingDay = closing_next(opened_ns)
 
     def note(self, now_ns: int, equity: Decimal) -> None:
-        """What it is worth now; called once a minute, on the minute, so that closes are met exactly."""
+        """Record the equity now; called on every full minute, so that closes are met exactly."""
         value = in_cents(equity)
         if value != self._values[-1]:
             self._times_ns.append(now_ns)
@@ -46,23 +46,23 @@ class EquityCurve:
             del self._values[:_SURPLUS]
 
     def at(self, time_ns: int) -> Decimal | None:
-        """What it was worth at a moment; None where that is before its opening, or forgotten."""
+        """Return the equity at a moment; None before the account's opening, or where it is no longer kept."""
         place = bisect_right(self._times_ns, time_ns)
         return self._values[place - 1] if place else None
 
     def close_before(self, day: date) -> Close | None:
-        """The last close of a day before this one; None where the account is younger."""
+        """Return the last close before this day; None where the account is younger."""
         place = bisect_left(self.closes, day, key=lambda close: close.day)
         return self.closes[place - 1] if place else None
 
 
 def in_cents(amount: Decimal) -> Decimal:
-    """Rounded as the account shows its equity."""
+    """Round as the account shows its equity."""
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
 def closing_next(now_ns: int) -> TradingDay:
-    """The first trading day whose close is still to come."""
+    """Return the first trading day whose close is still to come."""
     today = new_york(now_ns).date()
     days = (trading_day(today + timedelta(n)) for n in itertools.count())
     return next(day for day in days if day is not None and now_ns < day.close_ns)

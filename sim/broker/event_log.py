@@ -1,8 +1,8 @@
-"""An account's updates as events that can be asked for again: each with an identity and a moment of its own.
+"""Numbers an account's updates as events that can be asked for again, by id or by time.
 
-Identities are ULIDs: 48 bits of milliseconds and 80 of chance, in Crockford's base 32, so that they sort by
-time. Within a millisecond the next is the last and one more; moments are whole microseconds, each later than
-the last. Whoever asks for what came after either misses nothing and gets nothing twice.
+Ids are ULIDs: 48 bits of milliseconds and 80 random bits, in Crockford's base 32, so that they sort by time.
+Within a millisecond the next id is the last plus one. Moments are whole microseconds, each later than the
+last. So whoever asks for what came after an id or a moment misses nothing and gets nothing twice.
 """
 
 from bisect import bisect_left, bisect_right
@@ -28,9 +28,9 @@ class Event:
 
 
 class EventLog:
-    """The events of a history of updates, which grows while it is read; `draw` makes so many random bits.
+    """Events of a history of updates, which grows meanwhile; `draw` returns so many random bits.
 
-    With `fills_only`, an update that is no fill is no event.
+    With `fills_only`, only fills are events.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class EventLog:
         return self._events[place]
 
     def since(self, time_ns: int) -> int:
-        """The place of the first event at this moment or later."""
+        """Return the index of the first event at this moment or later."""
         self._catch_up()
         return bisect_left(self._events, time_ns, key=lambda event: event.at_ns)
 
     def after(self, event_id: str) -> int:
-        """The place of the first event whose identity is greater."""
+        """Return the index of the first event whose id is greater."""
         self._catch_up()
         return bisect_right(self._events, event_id, key=lambda event: event.id)
 
@@ -82,17 +82,17 @@ class EventLog:
 
 
 def written(number: int) -> str:
-    """A ULID's 128 bits in its 26 digits."""
+    """Return a ULID's 128 bits as its 26 digits."""
     return "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_LENGTH)))
 
 
 def is_ulid(text: str) -> bool:
-    """Whether this can be an identity: 26 digits, of which the first is at most 7."""
+    """Return whether this is a ULID: 26 digits, of which the first is at most 7."""
     return len(text) == _LENGTH and set(text) <= set(_DIGITS) and text[0] <= "7"
 
 
 def moment_ns(event_id: str) -> int:
-    """The beginning of the millisecond in which this ULID was made."""
+    """Return the beginning of the millisecond in which this ULID was made."""
     number = 0
     for digit in event_id:
         number = number << 5 | _DIGITS.index(digit)

@@ -1,4 +1,4 @@
-"""What becomes of an account's orders: they begin, wake, fill and end, and take their groups along."""
+"""Starts, triggers, fills and ends an account's orders, and the groups they belong to."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,9 +18,9 @@ _AT_ONCE = frozenset({"ioc", "fok"})
 
 
 class Execution:
-    """Works the open orders against the market; every method returns what is to be told, in order.
+    """Works the open orders against the market; every method returns the updates to send, in order.
 
-    `new_id` makes identities, `draw` random numbers of [0, 1), which decide about partial fills.
+    `new_id` makes ids; `draw` returns random numbers of [0, 1), which decide about partial fills.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Execution:
         self._draw = draw
 
     def place(self, order: Order, now_ns: int) -> list[Update]:
-        """Put an order where it belongs now: to work, aside until its session, or held until it is due."""
+        """Let an order work, wait for its session, or be held until its entry is filled."""
         phase = self._hours.phase(now_ns)
         may = may_work(order.ticket, phase)
         updates: list[Update] = []
@@ -76,14 +76,14 @@ class Execution:
             return []
         qty = fill_qty(order, price, self._draw, self.partial_chance)
         if order.ticket.notional is not None and order.position_intent.endswith("to_close"):
-            # The price may have moved against its value since: it closes no more than is there and free.
+            # The price may have moved since: it closes no more than is held and not reserved.
             qty = min(qty, self._free_qty(order, [order]))
             if qty <= 0:
                 return self.end(order, "rejected", now_ns)
         return self.fill(order, qty, price, now_ns)
 
     def see_trade(self, order: Order, traded_at: Decimal, now_ns: int) -> list[Update]:
-        """Let an order see a trade: it may follow the price, or be woken by it."""
+        """Let an order see a trade: a trailing stop follows it, and a stop may trigger."""
         if not order.waits_for_trigger:
             return []
         follow(order, traded_at)
@@ -97,7 +97,7 @@ class Execution:
         return updates + self.work(order, now_ns)
 
     def fill(self, order: Order, qty: Decimal, price: Decimal, now_ns: int) -> list[Update]:
-        """Fill so much of an order; its group follows."""
+        """Fill so much of an order, and adjust its group."""
         asset, side = order.ticket.asset, order.ticket.side
         fill = Fill(self._new_id(), order.id, asset.symbol, side, qty, price, now_ns)
         self.fills.append(fill)
@@ -123,11 +123,11 @@ class Execution:
         return updates + self._release_exits(order, now_ns)
 
     def hold_back(self, order: Order, status: str, now_ns: int) -> list[Update]:
-        """The exchange takes the order, but does not work it until `release`: suspended, or the like."""
+        """Let the exchange take the order and not work it until `release`: suspended, or the like."""
         return self._move(order, "new", now_ns) + self._move(order, status, now_ns)
 
     def release(self, order: Order, now_ns: int) -> list[Update]:
-        """An order that was held back works again; nothing happens to one that has ended meanwhile."""
+        """Let an order that was held back work again; does nothing where it has ended meanwhile."""
         if order.status not in HELD_BACK:
             return []
         order.status = "new"
@@ -135,13 +135,13 @@ class Execution:
         return [self.tell("restated", order, now_ns), *self.place(order, now_ns)]
 
     def end(self, order: Order, status: str, now_ns: int) -> list[Update]:
-        """End an open order: canceled, expired or rejected; whatever is open of its group ends with it."""
+        """End an open order as canceled, expired or rejected, and the open orders of its group with it."""
         root = order.parent or order
         others = [other for other in (root, *root.legs) if other is not order and other.is_open]
         return [self._end_one(ended, status, now_ns) for ended in (order, *others)]
 
     def end_by_time(self, order: Order, now_ns: int) -> list[Update]:
-        """Its time in force is over: what is meant for an auction has it first, and what is left ends."""
+        """End an order whose time in force is over; one for an auction takes part in it first."""
         if order.ticket.time_in_force == "gtc":
             return self.end(order, "canceled", now_ns)
         if order.ticket.time_in_force not in AUCTIONS:
@@ -151,7 +151,7 @@ class Execution:
         return updates + (self.end(order, "canceled", now_ns) if order.is_open else [])
 
     def end_replaced(self, order: Order, now_ns: int) -> Update:
-        """End an order in whose place another one is."""
+        """End an order that another one replaces."""
         return self._end_one(order, "replaced", now_ns)
 
     def tell(
@@ -162,12 +162,12 @@ class Execution:
         fill: Fill | None = None,
         position_qty: Decimal | None = None,
     ) -> Update:
-        """An event of the order as it is now."""
+        """Return an event of the order as it is now."""
         execution_id = self._new_id() if fill is None else fill.id
         return Update(event, execution_id, now_ns, order_json(order), fill, position_qty)
 
     def _release_exits(self, entry: Order, now_ns: int) -> list[Update]:
-        """The entry is filled: its exits work from now on, or are rejected where the position is gone."""
+        """After the entry's last fill let its exits work, or reject them where the position is gone."""
         exits = [leg for leg in entry.legs if leg.is_open]
         updates: list[Update] = []
         for leg in exits:

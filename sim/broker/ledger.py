@@ -1,4 +1,4 @@
-"""The truth to compare with: every fill, oldest first, and what the fills add up to, step by step."""
+"""Folds all fills into cash, positions and profit: the truth that the account is compared with."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from decimal import Context, Decimal
 
 ZERO = Decimal(0)
 
-# Sums of money are exact in this many digits, whatever is traded at whatever price.
+# In this many digits sums of money are exact, whatever the quantities and prices.
 EXACT = Context(prec=80)
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution; `id` is the execution id on trade updates."""
+    """One fill; `id` is the execution id on trade updates."""
 
     id: str
     order_id: str
@@ -24,17 +24,17 @@ class Fill:
 
     @property
     def signed_qty(self) -> Decimal:
-        """Positive when bought."""
+        """The quantity, negative when sold."""
         return self.qty if self.side == "buy" else -self.qty
 
     @property
     def value(self) -> Decimal:
-        """What was paid or received for it."""
+        """Price times quantity."""
         return EXACT.multiply(self.qty, self.price)
 
 
 def cash_after(opening_cash: Decimal, fills: Iterable[Fill]) -> Decimal:
-    """The cash that the fills leave of the opening cash."""
+    """Return the cash that is left of the opening cash after the fills."""
     cash = opening_cash
     for fill in fills:
         cash = EXACT.subtract(cash, fill.value if fill.side == "buy" else -fill.value)
@@ -43,7 +43,7 @@ def cash_after(opening_cash: Decimal, fills: Iterable[Fill]) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One fill and what it left: the cash, the signed position, and the profit that it made real."""
+    """One fill and the state after it: the cash, the signed position, and the profit that it realized."""
 
     fill: Fill
     cash: Decimal
@@ -53,9 +53,9 @@ class Entry:
 
 @dataclass(slots=True)
 class SymbolSum:
-    """What the fills of one symbol add up to; `cost_basis` has the sign of the position.
+    """The sums of one symbol's fills; `cost_basis` has the sign of the position.
 
-    Profit becomes real when a position is reduced: at its average price, as Alpaca counts it.
+    Profit is realized when a position is reduced, measured against its average price, as Alpaca does.
     """
 
     bought_qty: Decimal = ZERO
@@ -68,7 +68,7 @@ class SymbolSum:
     fills: int = 0
 
     def add(self, fill: Fill) -> Decimal:
-        """Count one fill; returns the profit that it made real."""
+        """Add one fill; returns the profit that it realized."""
         self.fills += 1
         if fill.side == "buy":
             self.bought_qty = EXACT.add(self.bought_qty, fill.qty)
@@ -81,7 +81,7 @@ class SymbolSum:
         cost_closed = ZERO
         if closed:
             cost_closed = EXACT.divide(EXACT.multiply(self.cost_basis, closed), abs(before))
-        # What is closed leaves at its share of the cost; what is opened comes in at the price paid.
+        # What is closed takes its share of the cost; what is opened adds the price paid.
         value_closed = EXACT.multiply(closed.copy_sign(before), fill.price)
         value_opened = EXACT.multiply((fill.qty - closed).copy_sign(signed), fill.price)
         realized = EXACT.subtract(value_closed, cost_closed)
@@ -92,7 +92,7 @@ class SymbolSum:
 
 
 class Ledger:
-    """A fold of an account's fills that goes on where it stopped, so that a long run is read once."""
+    """A fold of an account's fills that continues where it stopped, so that each fill is read once."""
 
     def __init__(self, opening_cash: Decimal) -> None:
         self.opening_cash = opening_cash
@@ -100,10 +100,10 @@ class Ledger:
         self.realized = ZERO
         self.entries: list[Entry] = []
         self.sums: dict[str, SymbolSum] = {}
-        self.filled: dict[str, tuple[Decimal, Decimal]] = {}  # by order: quantity and value
+        self.filled: dict[str, tuple[Decimal, Decimal]] = {}  # quantity and value, by order
 
     def follow(self, fills: Sequence[Fill]) -> None:
-        """Fold the fills that came since the last time; `fills` is always the whole list."""
+        """Fold the fills since the last call; `fills` is always the whole list."""
         for index in range(len(self.entries), len(fills)):
             fill = fills[index]
             self.cash = cash_after(self.cash, (fill,))

@@ -1,4 +1,4 @@
-"""The ledger as the control endpoint answers: what happened, its sums, and where the account differs."""
+"""Shows the ledger on the control endpoint: fills, their sums, and where the account differs from them."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -14,10 +14,11 @@ ZERO = Decimal(0)
 
 
 def ledger_json(brokerage: Brokerage, ledger: Ledger, since: int = 0) -> dict[str, Any]:
-    """Everything from fill number `since` on; sums are always of the whole run.
+    """Return everything from fill number `since` on; sums are always of the whole run.
 
-    With `since`, of the orders those are told that are open or changed after the last fill known. The next
-    question's `since` is `next`. `difference` is what the account shows beyond what its fills explain.
+    With `since`, it lists those orders that are open or changed after the last fill known. The answer's
+    `next` is the `since` of the next request. `difference` is what the account shows beyond what its fills
+    explain.
     """
     ledger.follow(brokerage.fills)
     entries, summary = ledger.entries, brokerage.summary()
@@ -37,7 +38,7 @@ def ledger_json(brokerage: Brokerage, ledger: Ledger, since: int = 0) -> dict[st
 
 
 def difference(brokerage: Brokerage, ledger: Ledger) -> dict[str, Any]:
-    """Account minus ledger: cash and positions; and the orders whose sums are not those of their fills."""
+    """Return account minus ledger: cash, positions, and orders whose sums are not those of their fills."""
     held = {symbol: position.qty for symbol, position in brokerage.account.positions.items()}
     explained = {symbol: one.position for symbol, one in ledger.sums.items()}
     positions = {
@@ -58,7 +59,7 @@ def _misfilled(orders: Mapping[str, Order], ledger: Ledger) -> list[str]:
         for order in orders.values()
         if (order.filled_qty, order.filled_value) != ledger.filled.get(order.id, nothing)
     ]
-    # Fills of no order at all are wrong as well.
+    # Fills without an order are a difference too.
     return wrong + sorted(ledger.filled.keys() - orders.keys())
 
 

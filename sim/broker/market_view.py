@@ -1,4 +1,4 @@
-"""What a broker sees of the market."""
+"""The part of the market that a broker reads."""
 
 from decimal import Decimal
 from typing import Protocol
@@ -7,13 +7,13 @@ from sim.exchange.touch import Touch
 
 
 class MarketView(Protocol):
-    """The quote and the last price of every symbol."""
+    """Quote, last price and halt of every symbol."""
 
     def touch(self, symbol: str) -> Touch | None:
-        """The best bid and offer."""
+        """Return the best bid and ask."""
 
     def traded_at(self, symbol: str) -> Decimal | None:
-        """The last price."""
+        """Return the last price."""
 
     def is_halted(self, symbol: str) -> bool:
-        """Whether trading in the symbol is halted."""
+        """Return whether trading in the symbol is halted."""

@@ -1,4 +1,4 @@
-"""When an order fills, at what price, and how much of it: decided from the quote and the trade in force."""
+"""Decides whether an order fills, at what price and how much of it, from the quote and the last trade."""
 
 from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
@@ -11,7 +11,7 @@ PARTIAL_CHANCE = 0.1  # Alpaca's paper accounts fill a random part one time in t
 
 
 def follow(order: Order, traded_at: Decimal) -> None:
-    """Let a trailing stop see a trade: the highest price counts for a sell, the lowest for a buy."""
+    """Move a trailing stop with a trade: the highest price counts for a sell, the lowest for a buy."""
     if order.ticket.type != "trailing_stop":
         return
     best = order.high_water_mark
@@ -21,7 +21,7 @@ def follow(order: Order, traded_at: Decimal) -> None:
 
 
 def is_triggered(order: Order, traded_at: Decimal) -> bool:
-    """Whether a trade at this price wakes the order's stop."""
+    """Return whether a trade at this price triggers the order's stop."""
     stop = order.stop_price
     if stop is None:
         return False
@@ -29,7 +29,7 @@ def is_triggered(order: Order, traded_at: Decimal) -> bool:
 
 
 def is_outside(touch: Touch | None, traded_at: Decimal) -> bool:
-    """Whether a trade lies outside the quote: it wakes no stop (Order Handling Standards at Alpaca)."""
+    """Return whether a trade lies outside the quote: it triggers no stop (Order Handling Standards)."""
     if touch is None:
         return False
     is_below = touch.bid is not None and traded_at < touch.bid
@@ -37,12 +37,12 @@ def is_outside(touch: Touch | None, traded_at: Decimal) -> bool:
 
 
 def collar(stop_price: Decimal) -> Decimal:
-    """The limit that Alpaca puts on a buy stop: 4 % above a stop below $50, else 2.5 %."""
+    """Return the limit that Alpaca puts on a buy stop: 4 % above a stop below $50, else 2.5 %."""
     return stop_price * (Decimal("1.04") if stop_price < 50 else Decimal("1.025"))
 
 
 def limit_price(order: Order) -> Decimal | None:
-    """The worst price at which it may fill: its own limit, or the collar of a buy stop; None for any."""
+    """Return the worst price at which it may fill: its limit, or a buy stop's collar; None for any price."""
     ticket = order.ticket
     if ticket.type == "stop" and ticket.side == "buy" and ticket.stop_price is not None:
         return collar(ticket.stop_price)
@@ -50,7 +50,7 @@ def limit_price(order: Order) -> Decimal | None:
 
 
 def fill_price(order: Order, touch: Touch) -> Decimal | None:
-    """The price at which the order fills now: the other side's best, if its limit allows; else None."""
+    """Return the far side of the quote if the order's limit allows it, else None."""
     if order.waits_for_trigger:
         return None
     is_buy = order.ticket.side == "buy"
@@ -62,10 +62,10 @@ def fill_price(order: Order, touch: Touch) -> Decimal | None:
 
 
 def fill_qty(order: Order, price: Decimal, draw: Callable[[], float], partial_chance: float) -> Decimal:
-    """How much fills at this price: all that is left, or now and then a random part of it.
+    """Return how much fills at this price: all that is left, or now and then a random part of it.
 
-    `draw` returns the next random number of [0, 1). Orders by value and fill-or-kill orders fill at once.
-    A whole number of shares stays whole.
+    `draw` returns the next random number of [0, 1). Orders by notional and fill-or-kill orders fill
+    completely. A whole number of shares stays whole.
     """
     ticket = order.ticket
     if ticket.notional is not None:
@@ -79,10 +79,10 @@ def fill_qty(order: Order, price: Decimal, draw: Callable[[], float], partial_ch
 
 
 def protective_price(ticket: Ticket, touch: Touch | None) -> Decimal:
-    """The price at which buying power is held for the order, per share.
+    """Return the price per share at which buying power is reserved for the order.
 
-    Sells count 3 % above the offer, which is what a short may cost; a buy stop is held at its collar, and a
-    buy that trails where its stop stands now.
+    Sells count 3 % above the ask, which is what a short may cost; a buy stop counts at its collar, and a
+    trailing buy at its present stop price.
     """
     if ticket.side == "buy":
         if ticket.limit_price is not None:
@@ -95,6 +95,6 @@ def protective_price(ticket: Ticket, touch: Touch | None) -> Decimal:
 
 
 def _asked(ticket: Ticket, touch: Touch | None) -> Decimal:
-    """What is asked for a share; while nobody asks, what is bid or where its market starts: never nothing."""
+    """Return the ask; without one the bid, and without a quote the asset's opening price."""
     quoted = None if touch is None else touch.ask if touch.ask is not None else touch.bid
     return Decimal(ticket.asset.opening_price_cents) / 100 if quoted is None else quoted

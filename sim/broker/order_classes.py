@@ -1,4 +1,4 @@
-"""Orders of several parts: brackets, one-cancels-other, one-triggers-other; and the tickets of their legs."""
+"""Makes the legs of brackets, one-cancels-other and one-triggers-other orders."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,7 +7,7 @@ from sim.broker.order_requests import StopLoss, TakeProfit
 from sim.broker.orders import Ticket
 from sim.refusals import invalid, malformed
 
-# Alpaca's inner names of the classes, which its refusals for coins show.
+# Alpaca's internal names of the classes, as its refusals for crypto pairs show them.
 _INNER_NAMES = {"bracket": "otoco", "oco": "oco", "oto": "oto"}
 
 
@@ -17,7 +17,7 @@ def leg_tickets(
     stop_loss: StopLoss | None,
     new_client_id: Callable[[], str],
 ) -> tuple[Ticket, ...]:
-    """The tickets of the legs that this order's class needs; raises Refused where one is missing.
+    """Return the tickets of the legs that this order's class needs. Raises Refused where one is missing.
 
     A bracket has both, the take-profit first. Of an OCO the order itself is the take-profit. An OTO has one.
     """
@@ -50,7 +50,7 @@ def leg_tickets(
 
 
 def check_legs(parent: Ticket) -> None:
-    """The take-profit lies beyond the stop-loss, seen from the position they leave; raises Refused."""
+    """Check that the take-profit lies on the profit side of the stop-loss. Raises Refused."""
     profit_price = take_profit_price(parent)
     loss_price = stop_loss_price(parent)
     if profit_price is None or loss_price is None:
@@ -63,14 +63,14 @@ def check_legs(parent: Ticket) -> None:
 
 
 def take_profit_price(parent: Ticket) -> Decimal | None:
-    """Where an order with legs takes its profit; None where it takes none."""
+    """Return the take-profit's limit price; None where there is none."""
     if parent.order_class == "oco":
         return parent.limit_price
     return next((leg.limit_price for leg in parent.legs if leg.type == "limit"), None)
 
 
 def stop_loss_price(parent: Ticket) -> Decimal | None:
-    """Where an order with legs stops its loss; None where it does not."""
+    """Return the stop-loss's stop price; None where there is none."""
     return next((leg.stop_price for leg in parent.legs if leg.stop_price is not None), None)
 
 

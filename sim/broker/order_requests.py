@@ -1,4 +1,4 @@
-"""The bodies that ask for an order or for a change of one; numbers may come as numbers or as strings."""
+"""The bodies of POST and PATCH /v2/orders; numbers may be JSON numbers or strings."""
 
 from decimal import Decimal
 
@@ -6,13 +6,13 @@ import msgspec
 
 
 class TakeProfit(msgspec.Struct, frozen=True):
-    """Where a position is left with a profit."""
+    """The leg that leaves the position with a profit."""
 
     limit_price: Decimal | None = None
 
 
 class StopLoss(msgspec.Struct, frozen=True):
-    """Where a position is left with a loss; with a limit price the stop becomes a limit order."""
+    """The leg that leaves the position with a loss; with a limit price it is a stop-limit order."""
 
     stop_price: Decimal | None = None
     limit_price: Decimal | None = None
@@ -43,7 +43,7 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 class ReplaceRequest(msgspec.Struct, frozen=True):
-    """The body of PATCH /v2/orders/{id}; `trail` is a price or a percentage, as the order has it."""
+    """The body of PATCH /v2/orders/{id}; `trail` is a price or a percentage, as in the order."""
 
     qty: Decimal | None = None
     limit_price: Decimal | None = None

@@ -1,6 +1,6 @@
-"""What a well-formed order is: Alpaca's rules about fields, before anything is known of the account.
+"""Checks the fields of an order by Alpaca's rules, before the account is looked at.
 
-The words of refusals are Alpaca's where somebody has seen them; where nobody has, they follow its pattern.
+Refusals have Alpaca's words where they were recorded; the others follow their pattern.
 """
 
 import re
@@ -22,17 +22,17 @@ STOCK_TIMES = ("day", "gtc", "opg", "cls", "ioc", "fok")
 CRYPTO_TIMES = ("gtc", "ioc")
 CLASSES = ("simple", "bracket", "oco", "oto")
 INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
-MOST = Decimal(1_000_000_000)  # of shares, and of dollars: sums of money stay exact in 28 digits
+MOST = Decimal(1_000_000_000)  # shares, or dollars; below it sums of money stay exact in 28 digits
 _LEAST_NOTIONAL = Decimal(1)
 _LEAST_TRAIL_PERCENT = Decimal("0.1")
 _LONGEST_CLIENT_ID = 128
-_MOST_DECIMALS = 40  # what nobody means, and what would take memory to write out
+_MOST_DECIMALS = 40  # more is an error, and would take memory to write out
 _SUB_DOLLAR_STEP = Decimal("0.0001")
 _OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}")
 
 
 def ticket(request: OrderRequest, assets: Assets, new_client_id: Callable[[], str]) -> Ticket:
-    """The request as a checked ticket, with its legs; raises Refused in Alpaca's words."""
+    """Return the request as a checked ticket, with its legs. Raises Refused in Alpaca's words."""
     asset = _asset(request, assets)
     order_class = request.order_class or "simple"
     if order_class not in CLASSES:
@@ -43,7 +43,7 @@ def ticket(request: OrderRequest, assets: Assets, new_client_id: Callable[[], st
     if order_class == "oco":
         if kind != "limit":
             raise malformed("oco orders must be limit orders")
-        # The order itself is the take-profit; a limit price beside it says the same or nothing.
+        # The order itself is the take-profit; a limit price beside it must be the same or absent.
         limit_price = request.take_profit.limit_price if request.take_profit else None
     made = Ticket(
         client_order_id=request.client_order_id or new_client_id(),
@@ -66,7 +66,7 @@ def ticket(request: OrderRequest, assets: Assets, new_client_id: Callable[[], st
 
 
 def checked(made: Ticket) -> Ticket:
-    """The ticket, if it and its legs keep every rule about fields; raises Refused."""
+    """Return the ticket if it and its legs keep every rule about fields. Raises Refused."""
     if len(made.client_order_id) > _LONGEST_CLIENT_ID:
         raise malformed(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")
     _check_size(made)
@@ -81,7 +81,7 @@ def checked(made: Ticket) -> Ticket:
 
 
 def time_in_force(value: str | None, asset: Asset) -> str:
-    """The time in force, if the asset knows it; raises Refused."""
+    """Return the time in force if the asset allows it. Raises Refused."""
     if value is None:
         raise malformed("time_in_force is required")
     if value not in STOCK_TIMES:
@@ -110,7 +110,7 @@ def _asset(request: OrderRequest, assets: Assets) -> Asset:
 
 
 def _side(request: OrderRequest) -> str:
-    """The side, or what the intent says it is."""
+    """Return the side, or the one that the position intent implies."""
     if request.position_intent is not None and request.position_intent not in INTENTS:
         raise malformed("invalid position_intent")
     if request.side is None:
@@ -159,7 +159,7 @@ def _check_fractions(made: Ticket) -> None:
         raise invalid("fractional orders must be simple orders")
     if made.time_in_force != "day":
         raise invalid("fractional orders must be DAY orders")
-    # An order by value works with market orders alone (OpenAPI, and alpaca-py's own description).
+    # Only market orders can be by notional (OpenAPI, and alpaca-py's own description).
     if made.type != "market" and made.notional is not None:
         raise invalid("fractional orders must be market orders")
     if made.type not in FRACTIONAL_TYPES:
@@ -167,7 +167,7 @@ def _check_fractions(made: Ticket) -> None:
 
 
 def _check_prices(made: Ticket, prefix: str) -> None:
-    """Each type has its prices and no others; `prefix` names the leg they were given in."""
+    """Refuse a missing price of the type, and any other; `prefix` names the leg that they were given in."""
     has_limit, has_stop = made.limit_price is not None, made.stop_price is not None
     if made.type == "market" and (has_limit or has_stop):
         raise malformed("market orders require no stop or limit price")
@@ -228,7 +228,7 @@ def _check_times(made: Ticket) -> None:
         return
     if made.order_class:
         raise invalid(f"{made.order_class} orders must be DAY or GTC orders")
-    # Market and limit orders alone can be for an auction or for now or never (documented table of times).
+    # Only market and limit orders can be opg, cls, ioc or fok (documented table of times in force).
     if made.type not in ("market", "limit"):
         raise invalid(f"{made.type.replace('_', ' ')} orders must be DAY or GTC orders")
 
@@ -244,7 +244,7 @@ def _check_amount(name: str, amount: Decimal) -> None:
 
 
 def _step(asset: Asset, price: Decimal) -> Decimal:
-    """The smallest step of a price: a cent, below a dollar a hundredth of one (Rule 612 of Reg NMS)."""
+    """Return the smallest price increment: a cent, below $1 a hundredth of one (Rule 612 of Reg NMS)."""
     if asset.is_crypto:
         return SMALLEST_QTY
     return CENT if price >= 1 else _SUB_DOLLAR_STEP

@@ -1,4 +1,4 @@
-"""An order as the broker keeps it, and as Alpaca shows it."""
+"""An order as the broker keeps it, and its JSON as Alpaca shows it."""
 
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
@@ -8,7 +8,7 @@ from sim.amounts import SMALLEST_QTY, plain, plain_or_none
 from sim.exchange.assets import Asset
 from sim.times import rfc3339
 
-# The exchange has the order and does not work it now; all of them may be filled later.
+# In these the exchange has the order and does not work it; it may be filled later.
 HELD_BACK = frozenset({"suspended", "stopped", "calculated", "done_for_day"})
 OPEN = frozenset({"pending_new", "accepted", "new", "partially_filled", "held"}) | HELD_BACK
 STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
@@ -17,11 +17,11 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What somebody wants, checked: either `qty` or `notional` is there, and the prices its type needs.
+    """A checked order request: it has either `qty` or `notional`, and the prices that its type needs.
 
     `order_class` is "" (simple), "bracket", "oco" or "oto". `legs` are the tickets of its children, of their
     parent's class: the take-profit and the stop-loss of a bracket, the stop-loss of an OCO, either of an OTO.
-    `position_intent` is what the client said the order is for; the order itself has what it is for.
+    `position_intent` is what the client said; the order has the one that was inferred.
     """
 
     client_order_id: str
@@ -42,16 +42,16 @@ class Ticket:
 
     @property
     def is_fractional(self) -> bool:
-        """Whether it may leave a part of a share: an order by value, or a quantity that is not whole."""
+        """Whether it may leave a fraction of a share: by notional, or by a quantity that is not whole."""
         return self.qty is None or self.qty % 1 != 0
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """One order and what became of it; `reserve_price` is what buying power is held at.
+    """One order and its state; `reserve_price` is the price at which buying power is reserved.
 
     `submitted_ns` is when it went to its exchange, where that was not at once. `high_water_mark` is the best
-    price a trailing stop has seen: of a sell the highest, of a buy the lowest.
+    price that a trailing stop has seen: the highest for a sell, the lowest for a buy.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Order:
 
     @property
     def sent_ns(self) -> int:
-        """When it went to its exchange."""
+        """When it was sent to its exchange."""
         return self.created_ns if self.submitted_ns is None else self.submitted_ns
 
     @property
@@ -89,12 +89,12 @@ class Order:
 
     @property
     def remaining_qty(self) -> Decimal:
-        """What is left to fill; an order by value has none until its first fill tells the quantity."""
+        """The quantity still to be filled; an order by notional has none until its first fill."""
         return ZERO if self.ticket.qty is None else self.ticket.qty - self.filled_qty
 
     @property
     def stop_price(self) -> Decimal | None:
-        """What wakes it; of a trailing stop it follows the best price seen, and is None before the first."""
+        """The stop price; a trailing stop's follows the best price seen, and is None before the first."""
         ticket, mark = self.ticket, self.high_water_mark
         if ticket.type != "trailing_stop" or mark is None:
             return ticket.stop_price
@@ -103,12 +103,12 @@ class Order:
 
     @property
     def waits_for_trigger(self) -> bool:
-        """Whether a trade at its stop price must come before it can fill."""
+        """Whether a trade must reach its stop price before it can fill."""
         return self.ticket.type in STOPS and not self.is_triggered
 
     @property
     def sibling(self) -> "Order | None":
-        """The other exit of its group: what one fills, the other no longer may."""
+        """The other exit of its group, which shares its quantity."""
         if self.parent is None:
             return self.legs[0] if self.ticket.order_class == "oco" and self.legs else None
         if self.parent.ticket.order_class == "oco":
@@ -117,34 +117,34 @@ class Order:
 
     @property
     def is_due(self) -> bool:
-        """Whether nothing holds it back: an exit waits until its entry is filled completely."""
+        """Whether it may work: an exit must wait until its entry is filled completely."""
         return (
             self.parent is None or self.parent.ticket.order_class == "oco" or self.parent.status == "filled"
         )
 
     @property
     def is_passive(self) -> bool:
-        """Whether it stays held and watches: a stop-loss beside a take-profit that binds the shares."""
+        """Whether it stays held while it waits for its trigger: a stop-loss beside a take-profit."""
         return self.waits_for_trigger and self.sibling is not None and self.sibling.is_open
 
     @property
     def reserved_qty(self) -> Decimal:
-        """The quantity that it binds; the exits of one group bind it once, by the take-profit."""
-        if self.parent is None and not self.legs:  # most orders: this is asked of all for each new one
+        """The quantity that it reserves; the exits of one group reserve it once, by the take-profit."""
+        if self.parent is None and not self.legs:  # true of most; asked of every order for each new one
             return self.remaining_qty
         is_bound_by_sibling = self.ticket.type in STOPS and self.sibling is not None and self.sibling.is_open
         return ZERO if is_bound_by_sibling or not self.is_due else self.remaining_qty
 
     @property
     def reserved_value(self) -> Decimal:
-        """The value it may still cost, at its reserve price."""
+        """The most that it may still cost, at its reserve price."""
         if self.ticket.notional is not None:
             return self.ticket.notional - self.filled_value
         return self.reserved_qty * self.reserve_price
 
     @property
     def filled_avg_price(self) -> Decimal | None:
-        """The average of its fills to nine decimals; None before the first."""
+        """The average price of its fills to nine decimals; None before the first."""
         if not self.filled_qty:
             return None
         return (self.filled_value / self.filled_qty).quantize(SMALLEST_QTY, ROUND_HALF_UP)
@@ -155,7 +155,7 @@ def _time_or_none(time_ns: int | None) -> str | None:
 
 
 def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
-    """Every key of Alpaca's order; numbers are strings. `nested` puts its legs into it, where it has some."""
+    """Return every key of Alpaca's order; numbers are strings. `nested` puts its legs inside it."""
     ticket = order.ticket
     return {
         "id": order.id,

@@ -1,9 +1,9 @@
-"""An account's value over time as Alpaca reports it: windows of a timeframe, and profit against a base.
+"""Computes an account's portfolio history: equity by windows of a timeframe, and profit against a base.
 
-Where the documentation and its examples differ, this is what holds here. An item of less than a day is named
-for the beginning of its window and worth what the account was worth at the window's end; the last is worth
-what the account is worth now. A day is named for 20:00 in New York and worth its close. Profit is against the
-close before; an account that has none is measured against what it was opened with.
+Where Alpaca's documentation and its examples differ, this holds here. A window of less than a day is named by
+its beginning and has the equity at its end; the last one has the equity of now. A day is named by 20:00 in
+New York and has the equity at its close. Profit is measured against the close before, or, in an account that
+has none, against its opening equity.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _MILLIONTH = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is asked for: days of New York, both included, and moments that cut the first and the last."""
+    """The span asked for: days of New York, both included, and moments that cut the first and the last."""
 
     timeframe: str
     first_day: date
@@ -39,7 +39,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One window: named in seconds since 1970; equity and profit in dollars, and profit as a share."""
+    """One window: its name in seconds since 1970, equity and profit in dollars, and profit as a ratio."""
 
     time_s: int
     equity: Decimal
@@ -49,7 +49,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioHistory:
-    """The windows, and the first one's base: in dollars, and the day whose close it is, if it is one."""
+    """The windows, and the first one's base: in dollars, with the day whose close it is, if it is one."""
 
     points: list[Point]
     base: Decimal
@@ -66,7 +66,7 @@ class _Item:
 def portfolio_history(
     curve: EquityCurve, equity: Decimal, now_ns: int, span: Span, never_closes: bool
 ) -> PortfolioHistory:
-    """The history of a span; `equity` is what the account is worth now, in dollars and whole cents."""
+    """Return the history of a span; `equity` is the account's equity now, in dollars and whole cents."""
     if span.timeframe == DAILY:
         items = list(_days(curve, equity, now_ns, span, never_closes))
     else:
@@ -94,7 +94,7 @@ def _days(
     for close in curve.closes:
         if span.first_day <= close.day <= span.last_day:
             yield _Item(close.day, _day_name_s(close.day), close.equity)
-    # The day that is going on; where the exchange closes, it begins with its session.
+    # The present day; where the exchange closes, it begins with its session.
     current = closing_next(now_ns)
     has_begun = never_closes or current.open_ns <= now_ns
     if has_begun and span.end_ns >= now_ns and span.first_day <= current.day:
@@ -113,7 +113,7 @@ def _windows(
     length_ns = TIMEFRAMES_NS[span.timeframe]
     end_ns = min(span.end_ns, now_ns)
     for begin_ns, last_ns in _stretches(span, length_ns, never_closes):
-        # Nothing is known of the time before the account was opened.
+        # There is nothing before the account was opened.
         missed = max(0, curve.opened_ns - begin_ns) // length_ns
         for time_ns in range(begin_ns + missed * length_ns, min(last_ns, end_ns) + 1, length_ns):
             over_ns = time_ns + length_ns
@@ -123,7 +123,7 @@ def _windows(
 
 
 def _stretches(span: Span, length_ns: int, never_closes: bool) -> Iterator[tuple[int, int]]:
-    """The first and the last window of each stretch without a gap: sessions, or all of the time."""
+    """Yield the first and the last window of each span without a gap: a session, or the whole time."""
     if never_closes or span.reporting == "continuous":
         start_ns = max(span.start_ns, nanoseconds(datetime.combine(span.first_day, time(), NEW_YORK)))
         yield start_ns - start_ns % length_ns, span.end_ns

@@ -1,4 +1,4 @@
-"""What is held of one asset, and what it cost."""
+"""One position: its quantity and its cost."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,7 +10,7 @@ ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class Position:
-    """What is held of one asset: negative is short; `cost_basis` has the sign of the quantity."""
+    """A position in one asset: negative is short; `cost_basis` has the sign of the quantity."""
 
     asset: Asset
     qty: Decimal = ZERO
@@ -18,7 +18,7 @@ class Position:
 
     @property
     def avg_entry_price(self) -> Decimal:
-        """What a share of it cost on average."""
+        """The average price paid per share."""
         return self.cost_basis / self.qty
 
     def add(self, signed_qty: Decimal, price: Decimal) -> None:
@@ -33,5 +33,5 @@ class Position:
         self.qty = after
 
     def value(self, price: Decimal | None) -> Decimal:
-        """What it is worth at a price, with the sign of the quantity; without a price, what it cost."""
+        """Return the value at a price, with the sign of the quantity; without a price, the cost."""
         return self.cost_basis if price is None else self.qty * price

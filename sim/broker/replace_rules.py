@@ -1,4 +1,4 @@
-"""What may be changed of an order that is open, and the ticket of the order that takes its place."""
+"""Checks what a replace request changes, and makes the ticket of the order that takes the old one's place."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -10,24 +10,24 @@ from sim.refusals import Refused, invalid
 
 
 def check_replaceable(order: Order) -> None:
-    """Raise Refused where the order is in no state to be replaced."""
+    """Raise Refused where the order's status does not allow a replacement."""
     if order.status == "replaced":
         raise invalid("order already replaced")
     if not order.is_open:
         raise not_open(order.status)
-    if order.status == "accepted":  # it waits for its session; what is new works before it is changed
+    if order.status == "accepted":  # it waits for its session; a pending order was put to work before this
         raise invalid(f"cannot replace order in {order.status} status")
 
 
 def not_open(status: str) -> Refused:
-    """422: the order has ended, so that it can be neither canceled nor replaced."""
+    """Return 422: the order has ended and can be neither canceled nor replaced."""
     return invalid(f'order is already in "{status}" state')
 
 
 def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticket:
-    """The ticket of the order that replaces `order`, for what is left of it; raises Refused.
+    """Return the ticket of the order that replaces `order`, for what is left of it. Raises Refused.
 
-    A new `qty` counts what is filled already, as FIX does and as Alpaca's refusal of less says.
+    A new `qty` includes what is filled already, as in FIX and as Alpaca's refusal of less says.
     """
     old = order.ticket
     had_trail = old.trail_price if old.trail_price is not None else old.trail_percent
@@ -41,7 +41,7 @@ def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticke
     if not any(_differs(wanted, had) for wanted, had in asked):
         raise invalid("order parameters are not changed")
     if old.order_class:
-        # A leg follows its parent, and a parent its legs: only prices can be changed.
+        # Parent and legs share quantity and time in force: only prices can be changed.
         if _differs(request.qty, old.qty):
             raise invalid("qty cannot be changed for advanced orders")
         if _differs(request.time_in_force, old.time_in_force):
@@ -64,7 +64,7 @@ def replaced(order: Order, request: ReplaceRequest, new_client_id: str) -> Ticke
 
 
 def _differs(wanted: Decimal | str | None, had: Decimal | str | None) -> bool:
-    """Whether something else is wanted; a signalling NaN, which a body may hold, cannot even be compared."""
+    """Return whether the value changes; a signaling NaN, which a body may hold, cannot be compared."""
     if isinstance(wanted, Decimal) and not wanted.is_finite():
         return True
     return wanted is not None and wanted != had

@@ -1,4 +1,4 @@
-"""What the time of day means for an order: when it may work, and when it ends by itself."""
+"""Decides by the time of day whether an order may work, and when it ends by itself."""
 
 from sim.broker.orders import Ticket
 from sim.exchange.hours import MarketHours, Phase
@@ -13,7 +13,7 @@ _EXTENDED = frozenset({Phase.PRE_MARKET, Phase.AFTER_HOURS})
 
 
 def may_work(ticket: Ticket, phase: Phase) -> bool:
-    """Whether the market may fill it in this part of the day; what is meant for an auction waits for that."""
+    """Return whether the market may fill it in this phase; an order for an auction waits for that."""
     if ticket.asset.is_crypto:
         return True
     if phase is Phase.REGULAR:
@@ -22,16 +22,16 @@ def may_work(ticket: Ticket, phase: Phase) -> bool:
 
 
 def is_routed(phase: Phase) -> bool:
-    """Whether an order that may not work yet is at its exchange already, and new, not accepted.
+    """Return whether an order that may not work yet is at its exchange, and so new rather than accepted.
 
-    Seen on a paper account: what is ordered in the evening is accepted, and becomes new, and submitted, at
-    four in the morning of its day.
+    Seen on a paper account: an order of the evening is accepted, and becomes new, and submitted, at four in
+    the morning of its day.
     """
     return phase in (Phase.PRE_MARKET, Phase.REGULAR)
 
 
 def expires_ns(ticket: Ticket, now_ns: int, hours: MarketHours) -> int | None:
-    """When it ends by itself: with the day, its auction, or its age; None for coins, which never close."""
+    """Return when it ends by itself: with the day, its auction, or its age; None for crypto pairs."""
     if ticket.asset.is_crypto:
         return None
     if ticket.time_in_force == "gtc":
@@ -45,7 +45,7 @@ def expires_ns(ticket: Ticket, now_ns: int, hours: MarketHours) -> int | None:
 
 
 def check_cutoff(ticket: Ticket, now_ns: int, hours: MarketHours) -> None:
-    """Raise Refused for an order that comes too late for its auction and too early for the next.
+    """Raise Refused for an order that is too late for one auction and too early for the next.
 
     Alpaca takes none for the open from 9:28 to 19:00, and none for the close from 15:55 to 19:00, as its
     refusals say; its documents have 15:50. A market that never closes takes them at any time.

@@ -1,15 +1,15 @@
-"""An account in numbers: its value, what is bound of it, and what can still be bought."""
+"""An account's figures: its value, its margin, and its buying power."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
 ZERO = Decimal(0)
-LEAST_MARGIN_EQUITY = Decimal(2_000)  # with less in it, nothing is lent on an account and nothing sold short
+LEAST_MARGIN_EQUITY = Decimal(2_000)  # of equity; below it an account has no margin and may not sell short
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The account in numbers, in dollars; `margin` and `held_margin` are what positions and orders bind."""
+    """The figures in dollars; `margin` and `held_margin` are what positions and open orders require."""
 
     cash: Decimal
     long_value: Decimal
@@ -23,25 +23,25 @@ class Summary:
 
     @property
     def gross_value(self) -> Decimal:
-        """What is held and what is owed, together."""
+        """The value of long and short positions together."""
         return self.long_value - self.short_value
 
     @property
     def free_margin(self) -> Decimal:
-        """What can still be bound."""
+        """The margin that is not in use."""
         return max(ZERO, self.equity - self.margin - self.held_margin)
 
     @property
     def overnight_margin(self) -> Decimal:
-        """What Regulation T leaves to be bound, which lends no more than half; coins are bought for it."""
+        """The margin free under Regulation T, which lends at most half; crypto pairs are bought with it."""
         return min(self.free_margin, max(ZERO, self.equity - self.initial_margin - self.held_margin))
 
     @property
     def buying_power(self) -> Decimal:
-        """What shares can be bought for."""
+        """The buying power for shares."""
         return self.free_margin * self.multiplier
 
     @property
     def may_short(self) -> bool:
-        """Whether money is lent on the account at all, without which nothing is sold short."""
+        """Whether the account has margin at all, without which it may not sell short."""
         return self.equity >= LEAST_MARGIN_EQUITY and self.multiplier > 1

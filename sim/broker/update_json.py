@@ -1,4 +1,4 @@
-"""A trade update as Alpaca tells it, over the websocket and as a server-sent event."""
+"""Shows a trade update in Alpaca's JSON, for the websocket and as a server-sent event."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sim.times import rfc3339
 
 
 def update_json(update: Update) -> dict[str, Any]:
-    """What happened, with the order; price and quantities only on fills, as strings."""
+    """Return the event and its order; price and quantities are strings and only on fills."""
     body: dict[str, Any] = {
         "event": update.event,
         "execution_id": update.execution_id,

@@ -1,4 +1,4 @@
-"""What happened to an order."""
+"""A trade update: one event of one order."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,7 +9,7 @@ from sim.broker.ledger import Fill
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One event of an order, with the order as it was then; a fill carries its execution."""
+    """One event of an order, with the order as it was then; a fill carries its fill."""
 
     event: str
     execution_id: str

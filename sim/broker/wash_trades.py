@@ -1,11 +1,11 @@
-"""Orders that could trade with an order of the same account: refused before they can."""
+"""Refuses orders that could trade with an open order of the same account."""
 
 from collections.abc import Iterable
 
 from sim import refusals
 from sim.broker.orders import Order, Ticket
 
-_MARKET = frozenset({"market", "stop"})  # they take any price once they work
+_MARKET = frozenset({"market", "stop"})  # they take any price
 
 
 def check(ticket: Ticket, open_orders: Iterable[Order]) -> None:

@@ -1,4 +1,4 @@
-"""An account's watchlists: ordered lists of assets, found by id or by name."""
+"""Keeps an account's watchlists: ordered lists of assets, found by id or by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ LONGEST_NAME = 64
 
 @dataclass(slots=True)
 class Watchlist:
-    """One list; every asset is in it once."""
+    """One list; no asset is in it twice."""
 
     id: str
     name: str
@@ -29,24 +29,24 @@ class Watchlists:
         self._by_id: dict[str, Watchlist] = {}
 
     def all(self) -> list[Watchlist]:
-        """Oldest first."""
+        """Return every list, oldest first."""
         return list(self._by_id.values())
 
     def find(self, watchlist_id: str) -> Watchlist:
-        """By id; raises Refused (404)."""
+        """Return the list with this id. Raises Refused (404)."""
         if watchlist_id not in self._by_id:
             raise not_found("watchlist not found")
         return self._by_id[watchlist_id]
 
     def find_by_name(self, name: str) -> Watchlist:
-        """By name; raises Refused (404)."""
+        """Return the list of this name. Raises Refused (404)."""
         for watchlist in self._by_id.values():
             if watchlist.name == name:
                 return watchlist
         raise not_found("watchlist not found")
 
     def create(self, watchlist_id: str, name: str | None, assets: Sequence[Asset], now_ns: int) -> Watchlist:
-        """A new list; raises Refused (422) where the name is missing or taken, or an asset stands twice."""
+        """Make a list. Raises Refused (422) where the name is missing or taken, or an asset comes twice."""
         if name is None:
             raise malformed("watchlist name is required")
         self._check_name(name, None)
@@ -58,7 +58,7 @@ class Watchlists:
     def update(
         self, watchlist: Watchlist, name: str | None, assets: Sequence[Asset] | None, now_ns: int
     ) -> None:
-        """Another name, other assets, or both; raises Refused (422), and then nothing is changed."""
+        """Change its name, its assets, or both. Raises Refused (422), and then nothing is changed."""
         if name is not None:
             self._check_name(name, watchlist)
         if assets is not None:
@@ -68,17 +68,17 @@ class Watchlists:
         watchlist.updated_ns = now_ns
 
     def add(self, watchlist: Watchlist, asset: Asset, now_ns: int) -> None:
-        """One more asset at the end; raises Refused (422) where it is in the list."""
+        """Append an asset. Raises Refused (422) where it is in the list."""
         self.update(watchlist, None, [*watchlist.assets, asset], now_ns)
 
     def remove(self, watchlist: Watchlist, asset: Asset, now_ns: int) -> None:
-        """One asset less; raises Refused (404) where it is not in the list."""
+        """Remove an asset. Raises Refused (404) where it is not in the list."""
         if asset not in watchlist.assets:
             raise not_found(f"asset not found for {asset.symbol}")
         self.update(watchlist, None, [one for one in watchlist.assets if one != asset], now_ns)
 
     def delete(self, watchlist: Watchlist) -> None:
-        """The list is gone."""
+        """Delete the list."""
         del self._by_id[watchlist.id]
 
     def _check_name(self, name: str, of: Watchlist | None) -> None:
@@ -97,7 +97,7 @@ def _check_once(assets: Sequence[Asset]) -> None:
 
 
 def watchlist_json(watchlist: Watchlist, account_id: str) -> dict[str, Any]:
-    """The list without its assets, as Alpaca shows it among others."""
+    """Return the list without its assets, as Alpaca shows it among others."""
     return {
         "id": watchlist.id,
         "account_id": account_id,

@@ -1,4 +1,4 @@
-"""The working orders of one symbol, found by the price at which they act, so that a quote costs little."""
+"""Finds one symbol's working orders by the price at which they act, so that a quote costs little."""
 
 import itertools
 import sys
@@ -9,13 +9,13 @@ from sim.broker.matching import limit_price
 from sim.broker.orders import Order
 from sim.exchange.touch import Touch
 
-_Entry = tuple[Decimal, int, Order]  # the price, negative where the highest comes first; and the turn
+_Entry = tuple[Decimal, int, Order]  # the price, negated where the highest comes first, and a sequence number
 _LAST = sys.maxsize
 _NO_PRICE = Decimal(0)
 
 
 class WorkingOrders:
-    """Orders that the market may fill at a quote or wake by a trade."""
+    """Orders that the market may fill at a quote or trigger by a trade."""
 
     def __init__(self) -> None:
         self._turns = itertools.count()
@@ -31,7 +31,7 @@ class WorkingOrders:
         return len(self._entries)
 
     def add(self, order: Order) -> None:
-        """Take an order in, or put one in its new place after it was woken."""
+        """Add an order, or move one that was triggered."""
         self.remove(order)
         entries, price = self._place(order)
         entry = (price, next(self._turns), order)
@@ -39,18 +39,18 @@ class WorkingOrders:
         self._entries[order.id] = (entries, entry)
 
     def remove(self, order: Order) -> None:
-        """Let go of an order; nothing happens where it is not here."""
+        """Remove an order; does nothing where it is not here."""
         found = self._entries.pop(order.id, None)
         if found is not None:
             entries, entry = found
             del entries[bisect_left(entries, entry)]
 
     def all(self) -> list[Order]:
-        """Every one of them."""
+        """Return every order."""
         return [entry[2] for _, entry in self._entries.values()]
 
     def crossed_by(self, touch: Touch) -> list[Order]:
-        """Those that may fill at this quote, the longest at work first."""
+        """Return those that may fill at this quote, the longest at work first."""
         found = list(self._at_any_price)
         if touch.ask is not None and self._buys:
             found += self._buys[: bisect_right(self._buys, (-touch.ask, _LAST))]
@@ -59,7 +59,7 @@ class WorkingOrders:
         return _in_turn(found)
 
     def concerned_by(self, traded_at: Decimal) -> list[Order]:
-        """Those that a trade at this price wakes, and those that trail it; the longest at work first."""
+        """Return those that a trade at this price triggers or that trail it, the longest at work first."""
         found = list(self._trailing)
         if self._buy_stops:
             found += self._buy_stops[: bisect_right(self._buy_stops, (traded_at, _LAST))]

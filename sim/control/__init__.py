@@ -1,1 +1,1 @@
-"""The control endpoint, on loopback only: what the person who runs a test may ask and do."""
+"""The control endpoint, on loopback only, for the person or the test that runs the simulator."""

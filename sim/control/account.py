@@ -1,4 +1,4 @@
-"""An account over the control endpoint: its ledger, and trades behind everybody's back."""
+"""An account on the control endpoint: its ledger, and trades made by hand."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from sim.rest.json_bodies import answer
 
 
 class TradeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /trades; without a price the trade happens at the quote in force."""
+    """The body of POST /trades; without a price the trade is made at the quote in force."""
 
     symbol: str
     side: str
@@ -27,18 +27,18 @@ class TradeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountRoutes:
-    """The handlers; what is asked without an `account`, an API key, concerns the first account."""
+    """The handlers; a request without `account`, an API key, is about the first account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._accounts = accounts
         self._ledgers = {account.key: Ledger(account.brokerage.opening_cash) for account in accounts.all()}
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/ledger", self.ledger), web.post("/trades", self.trade)]
 
     async def ledger(self, request: web.Request) -> web.Response:
-        """GET /ledger, whole or `?since` the number of a fill."""
+        """GET /ledger: all of it, or from fill number `since` on."""
         account = self._account(request.query.get("account"))
         most = len(account.brokerage.fills)
         since = request.query.get("since", "0")
@@ -48,7 +48,7 @@ class AccountRoutes:
         return answer(ledger_json(account.brokerage, self._ledgers[account.key], int(since)))
 
     async def trade(self, request: web.Request) -> web.Response:
-        """POST /trades: an order by the account itself, filled at once, whatever the account allows."""
+        """POST /trades: fill an order of the account at once, whatever the account allows."""
         wanted = await body_as(TradeRequest, request, "{symbol, side, qty[, price][, account]}")
         account = self._account(wanted.account)
         now_ns = account.clock.now_ns()

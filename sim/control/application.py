@@ -1,4 +1,4 @@
-"""The control endpoint: everything that the person who runs a test may ask and do, put together."""
+"""Puts the routes of the control endpoint together."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,7 +27,7 @@ def application(
     events: MarketEvents,
     state: Callable[[], dict[str, Any]],
 ) -> web.Application:
-    """What is answered where; `wait_for_readers` waits for slow readers, `state` tells how the run stands."""
+    """Return the application; `wait_for_readers` waits for slow readers, `state` returns the run's state."""
     app = web.Application(middlewares=[answer_bad_input])
     app.add_routes(FaultRoutes(fault_switch, chaos).routes())
     app.add_routes(AccountRoutes(accounts).routes())

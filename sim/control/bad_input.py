@@ -1,4 +1,4 @@
-"""What every control endpoint shares: bad input becomes a sentence, bodies are typed."""
+"""Reads bodies of the control endpoint, and answers bad input with 400 and a sentence."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 async def body_as(kind: type[T], request: web.Request, shape: str) -> T:
-    """The request's body as a typed message; raises InvalidInput saying what is wrong and what it may be."""
+    """Return the request's body as a typed message. Raises InvalidInput naming the error and the shape."""
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -23,7 +23,7 @@ async def body_as(kind: type[T], request: web.Request, shape: str) -> T:
 
 @web.middleware
 async def answer_bad_input(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
-    """Bad input becomes 400 and its sentence."""
+    """Answer InvalidInput with 400 and its sentence."""
     try:
         response: web.StreamResponse = await handler(request)
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""The clock over the control endpoint: what time it is, and letting virtual time pass."""
+"""The clock on the control endpoint: show the time, and advance virtual time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ class AdvanceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClockRoutes:
-    """The handlers; `wait_for_readers` waits until readers have kept up with virtual time."""
+    """The handlers; `wait_for_readers` returns when readers have kept up with virtual time."""
 
     def __init__(self, clock: Clock, wait_for_readers: Callable[[], Awaitable[None]]) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class ClockRoutes:
         self._advancing = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/clock", self.time), web.post("/clock", self.advance)]
 
     async def time(self, request: web.Request) -> web.Response:
@@ -40,7 +40,7 @@ class ClockRoutes:
         return answer({"now": rfc3339(now_ns), "is_virtual": isinstance(self._clock, VirtualClock)})
 
     async def advance(self, request: web.Request) -> web.Response:
-        """POST /clock: let virtual time pass; answers when everything due on the way has happened."""
+        """POST /clock: advance virtual time; answers when everything due on the way is done."""
         wanted = await body_as(AdvanceRequest, request, "{seconds}")
         if not isinstance(self._clock, VirtualClock):
             raise InvalidInput("the clock is the wall's, which cannot be advanced; start with --virtual-time")

@@ -1,4 +1,4 @@
-"""Faults over the control endpoint: what there is, turn one on, end one kind or all."""
+"""Faults on the control endpoint: list all kinds, turn one on, end one kind or all."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class FaultRoutes:
         self._chaos = chaos
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.get("/faults", self.list_faults),
             web.post("/faults", self.turn_on),
@@ -32,7 +32,7 @@ class FaultRoutes:
         ]
 
     async def list_faults(self, request: web.Request) -> web.Response:
-        """GET /faults: every kind with an example and how often it struck, which are on, and the schedule."""
+        """GET /faults: every kind with an example and its count, those that are on, and the schedule."""
         faults = self._fault_switch.faults
         known = [
             {
@@ -52,7 +52,7 @@ class FaultRoutes:
         return answer({"faults": known, "active": names, "on": list(map(_shown, active)), "chaos": chaos})
 
     async def turn_on(self, request: web.Request) -> web.Response:
-        """POST /faults: begin one."""
+        """POST /faults: turn one on."""
         try:
             body = orjson.loads(await request.read())
         except orjson.JSONDecodeError as error:
@@ -60,7 +60,7 @@ class FaultRoutes:
         return answer({"on": self._fault_switch.begin(parse(body))})
 
     async def clear(self, request: web.Request) -> web.Response:
-        """DELETE /faults: end them all."""
+        """DELETE /faults: end all of them."""
         self._fault_switch.end_all()
         return answer({"faults": []})
 

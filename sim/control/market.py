@@ -1,4 +1,4 @@
-"""The market over the control endpoint: halts, corrections, canceled and late trades, imbalances, news."""
+"""The market on the control endpoint: halts, corrections, canceled and late trades, imbalances, news."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from sim.times import rfc3339
 
 _Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Size = Annotated[int, msgspec.Meta(gt=0, le=10**9)] | Annotated[float, msgspec.Meta(gt=0, le=1e9)]
-# Short enough for every article to fit into a frame that all clients take.
+# So short that every article fits into the largest frame that all clients accept.
 _Line = Annotated[str, msgspec.Meta(max_length=1_000)]
 _Text = Annotated[str, msgspec.Meta(max_length=20_000)]
 _Symbols = Annotated[list[Annotated[str, msgspec.Meta(max_length=20)]], msgspec.Meta(max_length=100)]
@@ -23,14 +23,14 @@ class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HaltRequest(_Request, frozen=True):
-    """The body of POST /halts; `*` stands for every share, as a circuit breaker halts them."""
+    """The body of POST /halts; `*` means every share, as in a market-wide circuit breaker."""
 
     symbol: str
     reason: str = "news_pending"
 
 
 class ResumeRequest(_Request, frozen=True):
-    """The body of POST /resumes; `*` stands for every halted share."""
+    """The body of POST /resumes; `*` means every halted share."""
 
     symbol: str
 
@@ -78,13 +78,13 @@ class NewsRequest(_Request, frozen=True):
 
 
 class MarketRoutes:
-    """The handlers; each answers with what the streams were told."""
+    """The handlers; each answers with the messages that the streams got."""
 
     def __init__(self, events: MarketEvents) -> None:
         self._events = events
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.post("/halts", self.halt),
             web.post("/resumes", self.resume),
@@ -96,37 +96,37 @@ class MarketRoutes:
         ]
 
     async def halt(self, request: web.Request) -> web.Response:
-        """POST /halts: trading in a share stops."""
+        """POST /halts: halt trading in a share."""
         wanted = await body_as(HaltRequest, request, "{symbol[, reason]}")
         return _told(*self._events.halt(wanted.symbol, wanted.reason))
 
     async def resume(self, request: web.Request) -> web.Response:
-        """POST /resumes: trading in a halted share goes on."""
+        """POST /resumes: resume trading in a halted share."""
         wanted = await body_as(ResumeRequest, request, "{symbol}")
         return _told(*self._events.resume(wanted.symbol))
 
     async def correct(self, request: web.Request) -> web.Response:
-        """POST /corrections: a past trade was another one."""
+        """POST /corrections: correct a past trade."""
         wanted = await body_as(CorrectionRequest, request, "{symbol[, id][, price][, size]}")
         return _told(self._events.correct(wanted.symbol, wanted.id, wanted.price, wanted.size))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """POST /cancels: a past trade never was."""
+        """POST /cancels: cancel a past trade."""
         wanted = await body_as(CancelRequest, request, "{symbol[, id][, is_error]}")
         return _told(self._events.cancel(wanted.symbol, wanted.id, wanted.is_error))
 
     async def trade_late(self, request: web.Request) -> web.Response:
-        """POST /late_trades: a trade that arrives after its bar."""
+        """POST /late_trades: report a trade after its bar has ended."""
         wanted = await body_as(LateTradeRequest, request, "{symbol[, price][, size]}")
         return _told(self._events.trade_late(wanted.symbol, wanted.price, wanted.size))
 
     async def imbalance(self, request: web.Request) -> web.Response:
-        """POST /imbalances: orders that find no other side."""
+        """POST /imbalances: report orders without a counterpart."""
         wanted = await body_as(ImbalanceRequest, request, "{symbol, price}")
         return _told(self._events.imbalance(wanted.symbol, wanted.price))
 
     async def report(self, request: web.Request) -> web.Response:
-        """POST /news: an article appears."""
+        """POST /news: publish an article."""
         shape = "{headline[, symbols][, summary][, author][, content]}"
         wanted = await body_as(NewsRequest, request, shape)
         article = self._events.report(

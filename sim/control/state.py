@@ -1,4 +1,4 @@
-"""How the run stands, over the control endpoint."""
+"""The state of the run on the control endpoint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from sim.rest.json_bodies import answer
 
 
 def routes(state: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:
-    """GET /state: what `state` tells."""
+    """Return the route of GET /state, which answers what `state` returns."""
 
     async def handle(request: web.Request) -> web.Response:
         return answer(state())

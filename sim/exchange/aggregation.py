@@ -1,4 +1,4 @@
-"""Longer bars made of shorter ones."""
+"""Makes longer bars of shorter ones."""
 
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from sim.exchange.timeframes import Timeframe, period
 
 
 def aggregate(bars: Iterable[Bar], timeframe: Timeframe, zone: ZoneInfo) -> list[Bar]:
-    """The bars of one symbol, in order of time, put together into bars of a timeframe.
+    """Combine one symbol's bars, in order of time, into bars of a timeframe.
 
     None of them may be longer than the timeframe. A period without bars has none.
     """
@@ -24,14 +24,14 @@ def aggregate(bars: Iterable[Bar], timeframe: Timeframe, zone: ZoneInfo) -> list
 
 
 def starting(bar: Bar, start_ns: int) -> Bar:
-    """The same bar as the first of a longer one."""
+    """Return the bar as the first part of a longer one."""
     return Bar(
         bar.symbol, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trade_count, bar.vwap, start_ns
     )
 
 
 def joined(first: Bar, second: Bar) -> Bar:
-    """One bar of two that follow each other; its time is the first one's."""
+    """Join two consecutive bars; the time is the first one's."""
     volume = first.volume + second.volume
     value = first.vwap * first.volume + second.vwap * second.volume
     return Bar(

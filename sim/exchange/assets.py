@@ -1,4 +1,4 @@
-"""The assets this broker knows: well-known stocks and coins, and whatever the market being played adds."""
+"""The assets that this broker knows: well-known stocks and crypto pairs, and those of the market played."""
 
 import re
 import uuid
@@ -15,10 +15,10 @@ _NAMESPACE = uuid.UUID("5c6a1d0e-8a52-4a8e-9d2c-3f1c7f6b2a10")
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One tradable thing; `opening_price_cents` is where a generated market starts.
+    """One tradable asset; `opening_price_cents` is where a generated market opens.
 
-    `borrow_status` is easy_to_borrow, hard_to_borrow (sold short for the day alone) or not_shortable.
-    `maintenance_percent` is the part of a position's value that its owner must have as equity.
+    `borrow_status` is easy_to_borrow, hard_to_borrow (sold short for the day only) or not_shortable.
+    `maintenance_percent` is the maintenance margin, in percent of a position's value.
     """
 
     symbol: str
@@ -33,43 +33,43 @@ class Asset:
 
     @property
     def is_crypto(self) -> bool:
-        """Whether it is a pair of currencies and not a share."""
+        """Whether it is a crypto pair, and not a share."""
         return "/" in self.symbol
 
     @property
     def asset_class(self) -> str:
-        """Alpaca's name of the class."""
+        """Alpaca's name of its class."""
         return "crypto" if self.is_crypto else "us_equity"
 
     @property
     def is_marginable(self) -> bool:
-        """Whether money is lent on it: on no coins, and on no share that must be paid for in full."""
+        """Whether it can be bought on margin: no crypto pair can, nor a share that must be paid in full."""
         return not self.is_crypto and self.maintenance_percent < 100
 
     @property
     def is_shortable(self) -> bool:
-        """Whether it can be sold without having it."""
+        """Whether it can be sold short."""
         return not self.is_crypto and self.borrow_status != "not_shortable"
 
     @property
     def id(self) -> str:
-        """The same identity in every run, made from the symbol."""
+        """Its id, made from the symbol: the same in every run."""
         return str(uuid.uuid5(_NAMESPACE, self.symbol))
 
 
 def is_plausible(symbol: str) -> bool:
-    """Whether it could be a symbol at all: a share such as BRK.B or a pair such as BTC/USD."""
+    """Return whether it could be a symbol: a share such as BRK.B or a pair such as BTC/USD."""
     return bool(_SYMBOL.fullmatch(symbol) or _PAIR.fullmatch(symbol))
 
 
 def made_up(symbol: str) -> Asset:
-    """An asset for a plausible symbol that no list names; its price follows from its letters."""
+    """Return an asset for a plausible symbol that is in no list; its price follows from its letters."""
     cents = 1_000 + uuid.uuid5(_NAMESPACE, symbol).int % 30_000
     return Asset(symbol, symbol, "CRYPTO" if "/" in symbol else "NASDAQ", cents)
 
 
 class Assets:
-    """What can be looked up by symbol; starts with the known list."""
+    """Assets by symbol; starts with the known list."""
 
     def __init__(self) -> None:
         self._by_symbol: dict[str, Asset] = {row[0]: Asset(*row) for row in KNOWN}
@@ -79,14 +79,14 @@ class Assets:
         self._by_id = {asset.id: asset for asset in self._by_symbol.values()}
 
     def add(self, symbol: str) -> Asset:
-        """Make a plausible symbol known, and return it."""
+        """Add an asset for a plausible symbol, and return it."""
         if symbol not in self._by_symbol:
             asset = made_up(symbol)
             self._by_symbol[symbol] = self._by_id[asset.id] = asset
         return self._by_symbol[symbol]
 
     def find(self, name: str) -> Asset | None:
-        """By symbol, by a pair without its slash (BTCUSD), or by id."""
+        """Return the asset of a symbol, of a pair without its slash (BTCUSD), or of an id; else None."""
         if name in self._by_symbol:
             return self._by_symbol[name]
         if name in self._by_id:
@@ -97,12 +97,12 @@ class Assets:
         return None
 
     def all(self) -> list[Asset]:
-        """Every asset, by symbol."""
+        """Return every asset, by symbol."""
         return [self._by_symbol[symbol] for symbol in sorted(self._by_symbol)]
 
 
 def asset_json(asset: Asset) -> dict[str, Any]:
-    """The asset as GET /v2/assets answers."""
+    """Return the asset as GET /v2/assets shows it."""
     margin = 100 if asset.is_crypto else asset.maintenance_percent
     attributes = ["fractional_eh_enabled"] if asset.is_fractionable else []
     body: dict[str, Any] = {

@@ -1,18 +1,18 @@
-"""Assets that not everything can be done with, one for each refusal; prices in cents as of the known ones."""
+"""Assets with restrictions, one for each refusal; prices are in cents, as of the known ones."""
 
 from typing import Any
 
 RESTRICTED: dict[str, tuple[tuple[str, str, int], dict[str, Any]]] = {
     # Only whole shares.
     "BRK.A": (("Berkshire Hathaway Class A", "NYSE", 70_500_000), {"is_fractionable": False}),
-    # Hard to borrow: sold short by orders for the day alone.
+    # Hard to borrow: only day orders may sell it short.
     "BYND": (("Beyond Meat", "NASDAQ", 600), {"borrow_status": "hard_to_borrow"}),
-    # Cannot be sold short, and three times leveraged, which binds more equity.
+    # Not shortable, and three times leveraged: its maintenance margin is higher.
     "SOXL": (
         ("Direxion Daily Semiconductor Bull 3X", "ARCA", 3_000),
         {"borrow_status": "not_shortable", "maintenance_percent": 75},
     ),
-    # Below a dollar: prices of four decimals, nothing lent on it, whole shares only.
+    # Below a dollar: prices of four decimals, not marginable, whole shares only.
     "ZOM": (
         ("Zomedica", "AMEX", 45),
         {"borrow_status": "not_shortable", "maintenance_percent": 100, "is_fractionable": False},
@@ -27,7 +27,7 @@ RESTRICTED: dict[str, tuple[tuple[str, str, int], dict[str, Any]]] = {
             "is_fractionable": False,
         },
     ),
-    # Gone from its exchange.
+    # Delisted.
     "TWTR": (
         ("Twitter", "NYSE", 5_370),
         {

@@ -1,4 +1,4 @@
-"""The minute bars kept of each symbol, and the daily bars kept far longer."""
+"""Keeps each symbol's minute bars, and its daily bars for far longer."""
 
 from bisect import insort
 from collections import deque
@@ -32,7 +32,7 @@ class BarHistory:
         self._day_ends_ns: dict[str, int] = {}
 
     def add(self, bar: Bar) -> None:
-        """The symbol's next minute."""
+        """Add the symbol's next minute."""
         symbol = bar.symbol
         minutes = self._minutes.get(symbol)
         if minutes is None:
@@ -47,10 +47,10 @@ class BarHistory:
         days.append(starting(bar, start_ns))
 
     def amend(self, symbol: str, start_ns: int, bar: Bar | None) -> None:
-        """Put a minute in place of the one told before, or None where it has no trade left.
+        """Replace a minute's bar, or remove it (None) where it has no trade left.
 
-        Its day is made again of its minutes, if they are all kept still. Nothing happens where the minute is
-        older than those kept.
+        Its day is made again from its minutes, if all of them are still kept. Does nothing where the minute
+        is older than those kept.
         """
         kept = self._minutes.setdefault(symbol, deque(maxlen=self._most_minutes))
         is_whole = len(kept) < self._most_minutes
@@ -71,14 +71,14 @@ class BarHistory:
                 _, self._day_ends_ns[symbol] = period(days[-1].time_ns, DAY, zone_of(symbol))
 
     def latest(self, symbol: str) -> Bar | None:
-        """The last minute that is over."""
+        """Return the last complete minute."""
         minutes = self._minutes.get(symbol)
         return minutes[-1] if minutes else None
 
     def minutes(self, symbol: str) -> list[Bar]:
-        """The minutes kept, oldest first."""
+        """Return the minutes kept, oldest first."""
         return list(self._minutes.get(symbol, ()))
 
     def days(self, symbol: str) -> list[Bar]:
-        """The days kept, oldest first, the last of them so far."""
+        """Return the days kept, oldest first; the last one may be incomplete."""
         return list(self._days.get(symbol, ()))

@@ -1,4 +1,4 @@
-"""Bars built from trades: one open bar per symbol, closed when its period is over."""
+"""Builds bars from trades: one open bar per symbol, closed when its period is over."""
 
 from collections.abc import Iterable
 
@@ -32,16 +32,16 @@ class _OpenBar:
 
 
 class BarBuilder:
-    """Collects trades into bars of `period_ns`, aligned to 1970."""
+    """Builds bars of `period_ns`, aligned to 1970."""
 
     def __init__(self, period_ns: int) -> None:
         self.period_ns = period_ns
         self._open: dict[str, _OpenBar] = {}
-        self._over: dict[str, _OpenBar] = {}  # those that ended last, for trades that come late
+        self._over: dict[str, _OpenBar] = {}  # the bars that ended last, for late trades
         self._boundary_ns = 0
 
     def closed(self, now_ns: int) -> list[Bar]:
-        """The bars whose period is over at `now_ns`, by symbol; ask before adding a trade of that time."""
+        """Return the bars that are over at `now_ns`, by symbol; call it before adding trades of that time."""
         if now_ns < self._boundary_ns:
             return []
         self._boundary_ns = now_ns - now_ns % self.period_ns + self.period_ns
@@ -53,7 +53,7 @@ class BarBuilder:
         return [Bar(*_fields(symbol, finished[symbol])) for symbol in sorted(finished)]
 
     def add(self, trade: AnyTrade) -> None:
-        """Count one trade."""
+        """Add one trade."""
         bar = self._open.get(trade.symbol)
         if bar is None:
             bar = _OpenBar(trade.time_ns - trade.time_ns % self.period_ns, trade.price)
@@ -61,10 +61,10 @@ class BarBuilder:
         _count(bar, trade)
 
     def add_late(self, trade: AnyTrade) -> Bar | None:
-        """Count a trade that comes after others of later times.
+        """Add a trade that comes after trades of later times.
 
-        Returns the bar of the period that ended last, if the trade belongs to it, and else None: it is
-        counted in the period that is being made, or came too late to be counted at all.
+        Returns the bar of the period that ended last, if the trade belongs to it. Otherwise returns None: the
+        trade belongs to the open bar, or came too late to be counted.
         """
         start_ns = trade.time_ns - trade.time_ns % self.period_ns
         if start_ns == self._boundary_ns - self.period_ns:
@@ -79,12 +79,12 @@ class BarBuilder:
         return Bar(*_fields(symbol, bar))
 
     def unfinished(self, symbol: str) -> Bar | None:
-        """The open bar as it stands."""
+        """Return the open bar as it stands."""
         bar = self._open.get(symbol)
         return None if bar is None else Bar(*_fields(symbol, bar))
 
     def recount(self, symbol: str, start_ns: int, trades: Iterable[AnyTrade]) -> None:
-        """Make a bar again of these trades, in order of time, if it is open or ended last."""
+        """Make a bar again from these trades, in order of time, if it is open or ended last."""
         for bars in (self._open, self._over):
             if symbol in bars and bars[symbol].start_ns == start_ns:
                 made = _made(trades, start_ns)
@@ -95,7 +95,7 @@ class BarBuilder:
 
 
 def bar_of(trades: Iterable[AnyTrade], start_ns: int) -> Bar | None:
-    """The bar of these trades of one symbol, in order of time; None without trades."""
+    """Return the bar of one symbol's trades, in order of time; None without trades."""
     counted = list(trades)
     made = _made(counted, start_ns)
     return None if made is None else Bar(*_fields(counted[0].symbol, made))
@@ -127,7 +127,7 @@ def _count(bar: _OpenBar, trade: AnyTrade) -> None:
 
 def _fields(symbol: str, bar: _OpenBar) -> tuple[str, float, float, float, float, float, int, float, int]:
     whole = int(bar.volume)
-    # Whole numbers for shares, as their clients read no others; never for coins.
+    # Whole numbers for shares, as some clients read no others; never for crypto pairs.
     volume = whole if whole == bar.volume and "/" not in symbol else round(bar.volume, 9)
     vwap = round(bar.value / bar.volume, 6) if bar.volume else bar.close
     return symbol, bar.open, bar.high, bar.low, bar.close, volume, bar.count, vwap, bar.start_ns

@@ -1,4 +1,4 @@
-"""The day so far, told again after each minute once the market has opened."""
+"""Makes the daily bar again after each minute, once the market has opened."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from sim.times import MINUTE_NS
 
 
 def daily_bars(ended: Sequence[Bar], history: BarHistory, hours: MarketHours) -> list[DailyBar]:
-    """The days of symbols whose minute has ended; history holds these minutes already.
+    """Return the days of symbols whose minute has ended; history already holds these minutes.
 
-    A share's day is told from its opening on, with all trades of the day in it, those before the opening too.
+    A share's day is sent from its opening on, and includes the trades before the opening.
     """
     if not ended:
         return []

@@ -1,4 +1,4 @@
-"""The share of the test feed: it trades at all times, whatever else is played."""
+"""The share of Alpaca's test feed: it trades at all times, whatever else is played."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ LONGEST_STEP_NS = SECOND_NS // 5
 
 
 class FakePaca:
-    """A market of one share, played from the first subscription on."""
+    """A market of one share, which begins with the first subscription."""
 
     def __init__(
         self, clock: Clock, seed: int, bar_ns: int, publish: Callable[[Sequence[TimedMessage]], None]
@@ -32,7 +32,7 @@ class FakePaca:
         self._playback = Playback(source, clock, self._play, lambda: None, LONGEST_STEP_NS)
 
     def begin(self) -> None:
-        """Play from now on."""
+        """Start the market."""
         self._playback.begin()
 
     def _play(self, messages: list[Message], time_ns: int) -> None:

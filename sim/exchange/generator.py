@@ -1,4 +1,4 @@
-"""A seeded market: quotes and trades of any number of symbols, made from a seed and the times passed in."""
+"""Generates quotes and trades of any number of symbols from a seed and the times passed in."""
 
 import math
 import random
@@ -9,8 +9,8 @@ from sim.exchange.market_messages import AnyQuote, AnyTrade, CryptoQuote, Crypto
 from sim.exchange.tapes import tape_of
 from sim.times import SECOND_NS
 
-TRADE_SHARE = 0.25  # about what consolidated tapes show: three quotes to a trade
-_PULL = 0.02  # how strongly the walk is drawn home: a spread of about 3.5 units
+TRADE_SHARE = 0.25  # three quotes to a trade, about as on consolidated tapes
+_PULL = 0.02  # mean reversion of the walk, which spreads over about 3.5 units
 _EXCHANGES = "VNQPZ"
 _STOCK_CONDITIONS = ["@"]
 _QUOTE_CONDITIONS = ["R"]
@@ -18,7 +18,7 @@ _STOCK_SIZES = (1, 5, 10, 25, 50, 100, 100, 100, 200, 300)
 
 
 class _Instrument:
-    """One symbol's price, in units of `unit_cents`: an oscillation, and a random walk drawn back to it."""
+    """One symbol's price in units of `unit_cents`: an oscillation plus a mean-reverting random walk."""
 
     __slots__ = (
         "amplitude",
@@ -36,7 +36,7 @@ class _Instrument:
 
     def __init__(self, asset: Asset, rng: random.Random) -> None:
         self.asset = asset
-        # A stock moves in cents; a dear coin in steps that are as large a share of its price.
+        # A stock moves in cents; a crypto pair in steps of the same size relative to its price.
         self.unit_cents = max(1, asset.opening_price_cents // 50_000) if asset.is_crypto else 1
         self.base = asset.opening_price_cents // self.unit_cents
         self.amplitude = min(max(6.0, self.base * 0.0004), self.base / 10)
@@ -57,12 +57,12 @@ class _Instrument:
         self.ask = self.bid + (1 if draw * 16 % 1 < 0.7 else 2)
 
     def price(self, units: int) -> float:
-        """Units as dollars."""
+        """Return units in dollars."""
         return units * self.unit_cents / 100
 
 
 class Generator:
-    """Makes messages on demand; the same seed, symbols and times make the same messages."""
+    """Makes messages on demand; the same seed, symbols and times give the same messages."""
 
     def __init__(self, assets: Iterable[Asset], seed: int) -> None:
         self._rng = random.Random(seed)
@@ -73,7 +73,7 @@ class Generator:
             self.add(asset)
 
     def add(self, asset: Asset) -> bool:
-        """Play one more symbol from now on; False if it is being played already."""
+        """Add a symbol; returns False if it is there already."""
         if asset.symbol in self._symbols:
             return False
         self._symbols.add(asset.symbol)
@@ -81,7 +81,7 @@ class Generator:
         return True
 
     def jump(self, symbol: str, percent: float) -> bool:
-        """From now on the price is so much higher or lower; False for a symbol that is not played."""
+        """Raise or lower the price from now on; returns False for a symbol that is not there."""
         for instrument in self._instruments:
             if instrument.asset.symbol == symbol:
                 instrument.base = max(1, round(instrument.base * (100 + percent) / 100))
@@ -89,12 +89,12 @@ class Generator:
         return False
 
     def opening(self, symbol: str, time_ns: int) -> tuple[AnyQuote, AnyTrade]:
-        """The quote in force and the last trade before anything moves."""
+        """Return the first quote and trade, before anything moves."""
         instrument = next(one for one in self._instruments if one.asset.symbol == symbol)
         return self._quote(instrument, time_ns), self._trade(instrument, time_ns)
 
     def messages(self, count: int, from_ns: int, until_ns: int) -> list[AnyQuote | AnyTrade]:
-        """The next `count` messages, their times spread evenly over the interval."""
+        """Return the next `count` messages, their times spread evenly over the interval."""
         if self._start_ns is None:
             self._start_ns = from_ns
         rng, instruments = self._rng, self._instruments

@@ -1,4 +1,4 @@
-"""When the market is open: by New York's sessions, or always, for whoever wants to trade on Sundays."""
+"""Tells when the market is open: in New York's sessions, or always."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,16 +11,17 @@ from sim.exchange.sessions import NEW_YORK, session
 from sim.times import MINUTE_NS, SECOND_NS
 
 _EXTENDED_OPEN = time(4)
-_AUCTIONS_ASK_AGAIN = time(19)  # from when on an evening's orders are for the auctions of the next day
+_AUCTIONS_ASK_AGAIN = time(19)  # from this time on orders are for the next day's auctions
 HOUR_NS = 3600 * SECOND_NS
 _AFTER_HOURS_NS = 4 * HOUR_NS  # until 20:00, and until 17:00 after an early close, as Alpaca's calendar says
-_AGED_DAYS = 90  # Alpaca cancels what is good till canceled after so many days, at a quarter past four
+_AGED_DAYS = 90  # Alpaca cancels gtc orders after so many days, at a quarter past four
 _AGED_AT = time(16, 15)
-_LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 5 * MINUTE_NS}  # before an auction, for orders in it
+# How long before an auction the last orders for it are taken.
+_LAST_CALL_NS = {"opg": 2 * MINUTE_NS, "cls": 5 * MINUTE_NS}
 
 
 class Phase(StrEnum):
-    """A part of the day."""
+    """A phase of the trading day."""
 
     CLOSED = "closed"
     PRE_MARKET = "pre_market"
@@ -30,7 +31,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TradingDay:
-    """The moments of one trading day, in nanoseconds since 1970."""
+    """The times of one trading day, in nanoseconds since 1970."""
 
     day: date
     extended_open_ns: int
@@ -40,13 +41,13 @@ class TradingDay:
 
 
 def nanoseconds(moment: datetime) -> int:
-    """An aware moment as nanoseconds since 1970; exact, since it is made of whole microseconds."""
+    """Return an aware datetime as nanoseconds since 1970, exactly."""
     since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1000
 
 
 def new_york(time_ns: int) -> datetime:
-    """The moment as New York's clocks show it, to the microsecond."""
+    """Return the moment in New York's time, to the microsecond."""
     seconds, rest_ns = divmod(time_ns, SECOND_NS)
     moment = datetime.fromtimestamp(seconds, NEW_YORK)
     return moment.replace(microsecond=rest_ns // 1000)
@@ -54,7 +55,7 @@ def new_york(time_ns: int) -> datetime:
 
 @lru_cache(maxsize=4096)
 def trading_day(day: date) -> TradingDay | None:
-    """The trading day of this date; None where the exchange is closed."""
+    """Return the trading day of this date; None where the exchange is closed."""
     found = session(day)
     if found is None:
         return None
@@ -68,31 +69,31 @@ def trading_day(day: date) -> TradingDay | None:
 
 
 def next_trading_day(now_ns: int) -> TradingDay:
-    """The first trading day whose close is still to come."""
+    """Return the first trading day whose close is still to come."""
     return next(day for day in _days_from(now_ns) if day.close_ns > now_ns)
 
 
 class MarketHours:
-    """Answers for shares; coins trade at all times.
+    """The hours of shares; crypto pairs trade at all times.
 
-    A market that never closes still has days: they end at New York's close, and what is asked in a day's last
-    hour belongs to the next, so that nobody is surprised by an end within minutes.
+    A market that never closes has days too: they end at New York's close, and orders of a day's last hour
+    belong to the next day, so that none expires within minutes.
     """
 
     def __init__(self, never_closes: bool) -> None:
         self.never_closes = never_closes
 
     def phase(self, now_ns: int) -> Phase:
-        """The part of the day."""
+        """Return the phase of the day."""
         return Phase.REGULAR if self.never_closes else _phase_of_minute(now_ns // MINUTE_NS)
 
     def day_of(self, now_ns: int, with_extended_hours: bool = False) -> TradingDay:
-        """The trading day that an order of now belongs to: the first whose end is still to come."""
+        """Return the trading day of an order made now: the first whose end is still to come."""
         minute = (now_ns + HOUR_NS if self.never_closes else now_ns) // MINUTE_NS
         return _day_of_minute(minute, with_extended_hours)
 
     def next_boundary_ns(self, now_ns: int) -> int:
-        """When the next opening or close of any kind comes."""
+        """Return when the phase changes next."""
         return next(
             boundary_ns
             for day in _days_from(now_ns)
@@ -101,23 +102,23 @@ class MarketHours:
         )
 
     def next_open_ns(self, now_ns: int) -> int:
-        """When New York's next regular session begins."""
+        """Return when New York's next regular session begins."""
         return next(day.open_ns for day in _days_from(now_ns) if day.open_ns > now_ns)
 
     def next_close_ns(self, now_ns: int) -> int:
-        """When New York's next regular session ends, be it the one of now."""
+        """Return when New York's regular session ends next, the present one's included."""
         return next_trading_day(now_ns).close_ns
 
     def aged_ns(self, now_ns: int) -> int:
-        """When what is good till canceled is canceled for its age, if it is made now."""
+        """Return when a gtc order made now is canceled for its age."""
         last_day = new_york(now_ns).date() + timedelta(_AGED_DAYS)
         return nanoseconds(datetime.combine(last_day, _AGED_AT, NEW_YORK))
 
     def is_between_auctions(self, now_ns: int, time_in_force: str) -> bool:
-        """Whether it is too late for today's auction, and before the hour when tomorrow's takes orders.
+        """Return whether it is too late for today's auction and too early for tomorrow's.
 
-        The auction is the opening ("opg") or the closing one ("cls"). A market that never closes takes them
-        at any time.
+        The auction is the opening ("opg") or the closing one ("cls"). A market that never closes takes orders
+        for them at any time.
         """
         today = trading_day(new_york(now_ns).date())
         if self.never_closes or today is None:
@@ -127,7 +128,7 @@ class MarketHours:
         return auction_ns - _LAST_CALL_NS[time_in_force] < now_ns < again_ns
 
 
-# Parts of the day end on the minute, and many orders come in one: a minute is reckoned once.
+# Phases end on the minute, and many orders come within one: each minute is computed once.
 @lru_cache(maxsize=64)
 def _phase_of_minute(minute: int) -> Phase:
     now_ns = minute * MINUTE_NS
@@ -141,7 +142,7 @@ def _phase_of_minute(minute: int) -> Phase:
 
 @lru_cache(maxsize=64)
 def _day_of_minute(minute: int, with_extended_hours: bool) -> TradingDay:
-    """The day of an order of this minute since 1970."""
+    """Return the day of an order made in this minute since 1970."""
     now_ns = minute * MINUTE_NS
     return next(
         day

@@ -1,4 +1,4 @@
-"""What the market has shown so far: the quote in force, the last trade, and a bounded history."""
+"""Holds the market's state: quotes in force, last trades, halts, and a bounded history."""
 
 from bisect import bisect_right
 from collections import deque
@@ -14,7 +14,7 @@ HISTORY_AT_LEAST = 500
 
 
 def money(price: float) -> Decimal:
-    """The price as it is written on the wire, exactly."""
+    """Return the price as a Decimal, exactly as it is written on the wire."""
     return Decimal(str(price))
 
 
@@ -41,7 +41,7 @@ class Market:
         self.bars = BarHistory(symbols)
 
     def show(self, message: Message) -> None:
-        """One more message. It is asked often: what is most frequent comes first."""
+        """Take one more message. It is called for each: the most frequent kinds are tested first."""
         channel = message.channel
         if channel == "quotes":
             quotes = self._quotes.get(message.symbol)
@@ -59,13 +59,13 @@ class Market:
             self.bars.add(message)
 
     def show_late(self, trade: AnyTrade) -> None:
-        """A trade that comes after others of later times: it takes its place, and the last stays the last."""
+        """Insert a trade that comes after trades of later times; the last trade stays the last."""
         kept = list(self._trades.get(trade.symbol, ()))
         kept.insert(bisect_right(kept, trade.time_ns, key=_time), trade)
         self._trades[trade.symbol] = deque(kept, maxlen=self._history)
 
     def touch(self, symbol: str) -> Touch | None:
-        """The best bid and offer; for a symbol never quoted, the last price stands for both."""
+        """Return the best bid and ask; for a symbol never quoted, the last price stands for both."""
         quotes = self._quotes.get(symbol)
         if quotes:
             quote = quotes[-1]
@@ -74,7 +74,7 @@ class Market:
         return None if price is None else Touch(price, price)
 
     def traded_at(self, symbol: str) -> Decimal | None:
-        """The price of the last trade that counts; where no trades are played, the close of the last bar."""
+        """Return the last valid trade's price; where no trades are played, the last bar's close."""
         trade = self.last_trade(symbol)
         if trade is not None:
             return money(trade.price)
@@ -82,53 +82,53 @@ class Market:
         return None if close is None else money(close)
 
     def is_quoted(self, symbol: str) -> bool:
-        """Whether a quote was ever shown."""
+        """Return whether the symbol was ever quoted."""
         return symbol in self._quotes
 
     def halt(self, symbol: str) -> None:
-        """No order of the symbol fills until it resumes."""
+        """Halt the symbol: none of its orders fills until it resumes."""
         self._halted.add(symbol)
 
     def resume(self, symbol: str) -> None:
-        """The end of a halt."""
+        """End the symbol's halt."""
         self._halted.discard(symbol)
 
     @property
     def has_halts(self) -> bool:
-        """Whether trading in any symbol is halted: where not, nobody need ask about each."""
+        """Whether trading in any symbol is halted; if not, single symbols need not be tested."""
         return bool(self._halted)
 
     def is_halted(self, symbol: str) -> bool:
-        """Whether trading in the symbol is halted."""
+        """Return whether trading in the symbol is halted."""
         return symbol in self._halted
 
     def symbols(self) -> list[str]:
-        """Everything that was ever shown, in order."""
+        """Return every symbol that was ever quoted or traded, in order."""
         return sorted(self._quotes.keys() | self._trades.keys() | self._closes.keys())
 
     def quotes(self, symbol: str) -> list[AnyQuote]:
-        """The quotes kept, oldest first."""
+        """Return the quotes kept, oldest first."""
         return sorted(self._quotes.get(symbol, ()), key=_time)
 
     def trades(self, symbol: str) -> list[AnyTrade]:
-        """The trades kept, oldest first, also those that were canceled or corrected later."""
+        """Return the trades kept, oldest first, also those that were canceled or corrected later."""
         return sorted(self._trades.get(symbol, ()), key=_time)
 
     def last_quote(self, symbol: str) -> AnyQuote | None:
-        """The quote in force."""
+        """Return the quote in force."""
         quotes = self._quotes.get(symbol)
         return quotes[-1] if quotes else None
 
     def last_trade(self, symbol: str) -> AnyTrade | None:
-        """The last trade that counts."""
+        """Return the last valid trade."""
         return next((t for t in reversed(self._trades.get(symbol, ())) if self._counts(t)), None)
 
     def cancel_trade(self, symbol: str, trade_id: int) -> AnyTrade | None:
-        """Mark a trade that never was; returns it, or None where it is not kept."""
+        """Mark a trade as canceled and return it; None where it is not kept."""
         return self._mark(symbol, trade_id, "canceled")
 
     def correct_trade(self, symbol: str, trade_id: int, corrected: AnyTrade) -> AnyTrade | None:
-        """Mark a trade that was wrong and put the right one after it; returns the wrong one.
+        """Mark a trade as wrong, insert the right one after it, and return the wrong one.
 
         Returns None, and keeps nothing, where the trade is not kept.
         """
@@ -139,12 +139,12 @@ class Market:
         return wrong
 
     def change_of(self, trade: AnyTrade) -> str | None:
-        """`canceled`, `incorrect` (its correction is another trade), `corrected`, or None as it was told."""
+        """Return `canceled`, `incorrect` (its correction is another trade), `corrected`, or None."""
         changes = self._changes.get(trade.symbol)
         return None if changes is None else changes.get(trade.id)
 
     def valid_trades(self, symbol: str, start_ns: int, end_ns: int) -> list[AnyTrade] | None:
-        """The trades from start up to the end that count; None where some of them are kept no more."""
+        """Return the valid trades from start up to the end; None where some of them are no longer kept."""
         kept = self.trades(symbol)
         if len(kept) == self._history and kept[0].time_ns >= start_ns:
             return None

@@ -1,14 +1,14 @@
-"""Market data as this package plays it; the names on the wire are Alpaca's short ones.
+"""The messages of market data, under Alpaca's short names on the wire.
 
-Prices here are floats because they are JSON numbers on the wire. Where money is made of them it is
-made of what was shown: Decimal(str(price)).
+Prices are floats because they are JSON numbers on the wire. Money is computed from what was sent:
+Decimal(str(price)).
 """
 
 from typing import Any, ClassVar
 
 import msgspec
 
-# `time_ns` is Any because the codec lends the field to its own form while it writes (codecs.py).
+# `time_ns` is Any because a codec puts its own form into the field while it writes (codecs.py).
 
 
 class Trade(msgspec.Struct, tag_field="T", tag="t", gc=False):
@@ -27,7 +27,7 @@ class Trade(msgspec.Struct, tag_field="T", tag="t", gc=False):
 
 
 class Quote(msgspec.Struct, tag_field="T", tag="q", gc=False):
-    """The best bid and offer of a share."""
+    """The best bid and ask of a share."""
 
     channel: ClassVar[str] = "quotes"
 
@@ -44,7 +44,7 @@ class Quote(msgspec.Struct, tag_field="T", tag="q", gc=False):
 
 
 class CryptoTrade(msgspec.Struct, tag_field="T", tag="t", gc=False):
-    """A trade of a coin; `taker_side` is B or S."""
+    """A trade of a crypto pair; `taker_side` is B or S."""
 
     channel: ClassVar[str] = "trades"
 
@@ -57,7 +57,7 @@ class CryptoTrade(msgspec.Struct, tag_field="T", tag="t", gc=False):
 
 
 class CryptoQuote(msgspec.Struct, tag_field="T", tag="q", gc=False):
-    """The best bid and offer of a coin."""
+    """The best bid and ask of a crypto pair."""
 
     channel: ClassVar[str] = "quotes"
 
@@ -70,7 +70,7 @@ class CryptoQuote(msgspec.Struct, tag_field="T", tag="q", gc=False):
 
 
 class BarFields(msgspec.Struct, gc=False):
-    """What every bar tells; its time is its start."""
+    """The fields of every bar; its time is its start."""
 
     symbol: str = msgspec.field(name="S")
     open: float = msgspec.field(name="o")
@@ -90,7 +90,7 @@ class Bar(BarFields, tag_field="T", tag="b", gc=False):
 
 
 class UpdatedBar(BarFields, tag_field="T", tag="u", gc=False):
-    """A bar once more, with the trades that came late."""
+    """A bar sent again, with the trades that came late."""
 
     channel: ClassVar[str] = "updatedBars"
 
@@ -102,7 +102,7 @@ class DailyBar(BarFields, tag_field="T", tag="d", gc=False):
 
 
 class Status(msgspec.Struct, tag_field="T", tag="s", gc=False):
-    """Trading in a share stops or goes on; the codes are those of its tape."""
+    """Trading in a share is halted or resumes; the codes are those of its tape."""
 
     channel: ClassVar[str] = "statuses"
 
@@ -116,7 +116,7 @@ class Status(msgspec.Struct, tag_field="T", tag="s", gc=False):
 
 
 class PriceBand(msgspec.Struct, tag_field="T", tag="l", gc=False):
-    """Limit up and limit down: no share trades outside of these prices."""
+    """Limit up and limit down: a share may not trade outside of these prices."""
 
     channel: ClassVar[str] = "lulds"
 
@@ -129,7 +129,7 @@ class PriceBand(msgspec.Struct, tag_field="T", tag="l", gc=False):
 
 
 class Correction(msgspec.Struct, tag_field="T", tag="c", gc=False):
-    """A trade told before was wrong; this is how it was."""
+    """The correction of an earlier trade."""
 
     channel: ClassVar[str] = "corrections"
 
@@ -148,7 +148,7 @@ class Correction(msgspec.Struct, tag_field="T", tag="c", gc=False):
 
 
 class CancelError(msgspec.Struct, tag_field="T", tag="x", gc=False):
-    """A trade told before never was; `action` is C for canceled, E for an error."""
+    """The cancellation of an earlier trade; `action` is C for canceled, E for an error."""
 
     channel: ClassVar[str] = "cancelErrors"
 
@@ -163,7 +163,7 @@ class CancelError(msgspec.Struct, tag_field="T", tag="x", gc=False):
 
 
 class Imbalance(msgspec.Struct, tag_field="T", tag="i", gc=False):
-    """Orders on one side that find no other; the price is where most of them would trade."""
+    """Orders of one side without a counterpart, at the price where most of them would trade."""
 
     channel: ClassVar[str] = "imbalances"
 
@@ -174,14 +174,14 @@ class Imbalance(msgspec.Struct, tag_field="T", tag="i", gc=False):
 
 
 class Level(msgspec.Struct, gc=False):
-    """What is offered or asked for at one price; in a change of a book, size 0 takes the level away."""
+    """The size at one price of an order book; in a change, size 0 removes the level."""
 
     price: float = msgspec.field(name="p")
     size: float = msgspec.field(name="s")
 
 
 class OrderBook(msgspec.Struct, tag_field="T", tag="o", omit_defaults=True):
-    """A coin's order book: whole where it `resets` what was told before, otherwise what changed."""
+    """A crypto pair's order book: all of it where it `resets` the one before, otherwise what changed."""
 
     channel: ClassVar[str] = "orderbooks"
 
@@ -206,7 +206,7 @@ class OptionTrade(msgspec.Struct, tag_field="T", tag="t", gc=False):
 
 
 class OptionQuote(msgspec.Struct, tag_field="T", tag="q", gc=False):
-    """The best bid and offer of an option; sizes in contracts."""
+    """The best bid and ask of an option; sizes are in contracts."""
 
     channel: ClassVar[str] = "quotes"
 
@@ -222,7 +222,7 @@ class OptionQuote(msgspec.Struct, tag_field="T", tag="q", gc=False):
 
 
 class Article(msgspec.Struct, tag_field="T", tag="n"):
-    """A news article; it may be about several symbols, or none."""
+    """A news article about any number of symbols."""
 
     channel: ClassVar[str] = "news"
 
@@ -239,13 +239,13 @@ class Article(msgspec.Struct, tag_field="T", tag="n"):
 
 
 def share_size(size: float) -> float:
-    """So many shares, a whole number where they are whole: alpaca-trade-api-go reads nothing else."""
+    """Return the size, as an int where it is whole: alpaca-trade-api-go reads nothing else."""
     return int(size) if size == int(size) else size
 
 
 AnyTrade = Trade | CryptoTrade
 AnyQuote = Quote | CryptoQuote
-Message = Trade | Quote | CryptoTrade | CryptoQuote | Bar  # what makes a market
+Message = Trade | Quote | CryptoTrade | CryptoQuote | Bar  # what is played
 Event = (
     UpdatedBar
     | DailyBar
@@ -257,6 +257,6 @@ Event = (
     | OrderBook
     | OptionTrade
     | OptionQuote
-)  # what follows from it, or is told about it
+)  # what is derived from it, or reported beside it
 TimedMessage = Message | Event
 AnyMessage = TimedMessage | Article

@@ -1,4 +1,4 @@
-"""News articles: made by hand or by a seed, numbered, and kept for whoever asks later."""
+"""News articles: written by hand or drawn from a seed, numbered, and kept."""
 
 import random
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sim.exchange.market_messages import Article
 
-MOST = 1_000  # kept, of all symbols together
+MOST = 1_000  # articles kept, of all symbols together
 _FIRST_ID = 24_000_000
 _AUTHORS = ("Ada Reuter", "Max Ticker", "Nora Wire")
 _HAPPENINGS = (
@@ -20,7 +20,7 @@ _HAPPENINGS = (
 
 
 class NewsArchive:
-    """Writes articles; `articles` are those kept, oldest first."""
+    """Makes articles; `articles` are those kept, oldest first."""
 
     def __init__(self) -> None:
         self.articles: deque[Article] = deque(maxlen=MOST)
@@ -29,7 +29,7 @@ class NewsArchive:
     def write(
         self, headline: str, summary: str, author: str, content: str, symbols: Sequence[str], time_ns: int
     ) -> Article:
-        """A new article."""
+        """Add an article and return it."""
         self._last_id += 1
         url = f"https://news.example/articles/{self._last_id}"
         article = Article(
@@ -48,9 +48,9 @@ class NewsArchive:
         return article
 
     def invent(self, rng: random.Random, symbols: Sequence[str], time_ns: int) -> Article:
-        """A new article about one of the symbols, drawn."""
+        """Add a randomly drawn article about one of the symbols, and return it."""
         symbol, author, happening = rng.choice(symbols), rng.choice(_AUTHORS), rng.choice(_HAPPENINGS)
         headline = f"{symbol} {happening}"
-        # News services write coins without the slash.
+        # News services write crypto pairs without the slash.
         named = [symbol.replace("/", "")]
         return self.write(headline, f"{headline}.", author, f"<p>{headline}.</p>", named, time_ns)

@@ -1,4 +1,4 @@
-"""Option contracts by their OCC symbols, and what they are worth, roughly, beside their share."""
+"""Option contracts by their OCC symbols, and roughly what each is worth."""
 
 import math
 import re
@@ -22,13 +22,13 @@ class Contract:
 
     @property
     def symbol(self) -> str:
-        """As OCC writes it: root, expiry, C or P, and the strike in eight digits."""
+        """Its OCC symbol: root, expiry, C or P, and the strike in eight digits."""
         right = "C" if self.is_call else "P"
         return f"{self.root}{self.expires_on:%y%m%d}{right}{self.strike_mills:08d}"
 
 
 def parse(symbol: str) -> Contract | None:
-    """The contract of an OCC symbol; None where it is none."""
+    """Return the contract of an OCC symbol; None where it is none."""
     found = _OCC.fullmatch(symbol)
     if found is None:
         return None
@@ -41,7 +41,7 @@ def parse(symbol: str) -> Contract | None:
 
 
 def monthly_expiry(day: date) -> date:
-    """The third Friday that comes next, today included."""
+    """Return the next third Friday, which may be today."""
     for month in (day.replace(day=1), (day.replace(day=1) + timedelta(32)).replace(day=1)):
         friday = month + timedelta((4 - month.weekday()) % 7 + 14)
         if friday >= day:
@@ -50,7 +50,7 @@ def monthly_expiry(day: date) -> date:
 
 
 def listed(root: str, price: float, day: date) -> list[Contract]:
-    """The contracts that trade when nobody names any: the next month's, five strikes around the price."""
+    """Return the contracts that trade by default: the next month's, five strikes around the price."""
     step = 1_000 if price < 50 else 2_500 if price < 200 else 5_000
     middle = max(_STRIKES_EACH_SIDE + 1, round(price * 1000 / step)) * step
     return [
@@ -61,7 +61,7 @@ def listed(root: str, price: float, day: date) -> list[Contract]:
 
 
 def value(contract: Contract, price: float, day: date) -> float:
-    """A plausible value in dollars for a share's price: what exercising gives, and a hump of time value."""
+    """Return a plausible value in dollars at a share's price: the intrinsic value plus a time value."""
     strike = contract.strike_mills / 1000
     inner = max(0.0, price - strike if contract.is_call else strike - price)
     years = ((contract.expires_on - day).days + 1) / 365

@@ -1,4 +1,4 @@
-"""Quotes and trades of options, made of those of their shares: one option for each message of the share."""
+"""Makes quotes and trades of options from those of their shares, one for each message of the share."""
 
 import zlib
 from collections.abc import Collection, Iterable
@@ -14,7 +14,7 @@ EVERY = "*"
 
 
 class OptionFeed:
-    """Follows the shares whose options somebody wants; each message of a share moves one of its options."""
+    """Follows the shares whose options are wanted; each message of a share moves one of its options."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, list[Contract]] = {}
@@ -22,18 +22,18 @@ class OptionFeed:
         self._turns: dict[str, int] = {}
 
     def want(self, symbols: Collection[str]) -> None:
-        """Follow exactly these options, and `*` for what is listed."""
+        """Follow exactly these options; `*` stands for those that are listed."""
         self._wants_every = EVERY in symbols
         self._wanted = {}
         for contract in filter(None, map(parse, sorted(symbols))):
             self._wanted.setdefault(contract.root, []).append(contract)
 
     def shares(self, symbols: Iterable[str]) -> list[str]:
-        """The shares that these options are about."""
+        """Return the shares of these options."""
         return sorted({contract.root for contract in map(parse, symbols) if contract is not None})
 
     def follow(self, messages: Iterable[TimedMessage]) -> list[OptionQuote | OptionTrade]:
-        """The options' messages that come with the shares'."""
+        """Return the options' messages that go with the shares' messages."""
         made: list[OptionQuote | OptionTrade] = []
         if not self._wants_every and not self._wanted:
             return made
@@ -44,7 +44,7 @@ class OptionFeed:
                 price = message.price
             else:
                 continue
-            # A side that nobody quotes has the price 0: nothing follows from that.
+            # A side without a quote has the price 0: no option can be valued by it.
             if price <= 0 or (isinstance(message, Quote) and message.bid_price <= 0):
                 continue
             contract = self._turn(message.symbol, price, new_york(message.time_ns).date())

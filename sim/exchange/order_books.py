@@ -1,6 +1,6 @@
-"""Coins' order books, made of the quote in force: the best levels are the quote, the rest lies behind them.
+"""Makes crypto pairs' order books from the quote in force: it is the best level, the others lie behind it.
 
-A book follows from its quote alone, so that it is the same for whoever asks, whenever they begin to.
+A book depends on its quote alone, so it is the same for every subscriber.
 """
 
 import zlib
@@ -13,18 +13,18 @@ from sim.exchange.market_messages import CryptoQuote, Level, OrderBook
 DEPTH = 10
 _LEAST_STEP = Decimal("0.01")
 _Side = Mapping[float, float]
-_STEPS = 20_000  # a level every so many parts of the price: 5 dollars for a coin of 100,000
+_STEPS = 20_000  # levels are this fraction of the price apart: 5 dollars at a price of 100,000
 
 
 def _size(symbol: str, price: Decimal) -> float:
-    """What lies at a price: always the same, so that a level stays as it is while the best moves."""
+    """Return the size at a price: always the same, so that a level stays as it is while the best moves."""
     draw = zlib.crc32(f"{symbol} {price}".encode())
     return (1 + draw % 5000) / 1000
 
 
-@lru_cache(maxsize=4096)  # prices come back, and making a side takes ten times as long
+@lru_cache(maxsize=4096)  # prices recur, and making a side takes ten times as long
 def _levels(symbol: str, best: float, best_size: float, is_bid: bool) -> _Side:
-    """Price to size, the best first; the prices behind it lie on a grid."""
+    """Return sizes by price, the best first; the prices behind it lie on a grid."""
     if best <= 0:
         return {}
     price = Decimal(str(best))
@@ -58,29 +58,29 @@ def _whole(symbol: str, sides: tuple[_Side, _Side], time_ns: int) -> OrderBook:
 
 
 def whole_book(quote: CryptoQuote, time_ns: int) -> OrderBook:
-    """The full book behind a quote."""
+    """Return the full book behind a quote."""
     return _whole(quote.symbol, _sides(quote), time_ns)
 
 
 class OrderBooks:
-    """The books as they were told last; a quote makes a change out of the one before."""
+    """The books as they were sent last, from which a new quote makes a change."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[_Side, _Side]] = {}
 
     def keep(self, symbols: Collection[str]) -> None:
-        """Forget the books of all but these: nobody listens to the others any more."""
+        """Forget the books of all but these, which are still subscribed to."""
         self._told = {symbol: told for symbol, told in self._told.items() if symbol in symbols}
 
     def begin(self, quote: CryptoQuote, time_ns: int) -> OrderBook:
-        """The full book as told last; where none was, it is told from this quote on."""
+        """Return the full book as sent last; where none was, the book of this quote is kept and returned."""
         told = self._told.get(quote.symbol)
         if told is None:
             told = self._told[quote.symbol] = _sides(quote)
         return _whole(quote.symbol, told, time_ns)
 
     def follow(self, quote: CryptoQuote) -> OrderBook | None:
-        """What the quote changes; the full book where none was told; None where nothing changes."""
+        """Return what the quote changes; the full book where none was sent; None where nothing changes."""
         symbol, after = quote.symbol, _sides(quote)
         before = self._told.get(symbol)
         self._told[symbol] = after

@@ -1,11 +1,11 @@
-"""How many messages are due after so many seconds: a steady rate, with bursts on top of it."""
+"""Computes how many messages are due after so many seconds: a steady rate with bursts."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """`rate` messages a second for `seconds`, beginning every `every_s` seconds."""
+    """A rate of `rate` messages a second for `seconds`, which begins every `every_s` seconds."""
 
     rate: float
     seconds: float
@@ -20,7 +20,7 @@ class Pace:
     burst: Burst | None = None
 
     def due(self, elapsed_s: float) -> int:
-        """The number of messages that should have been played after `elapsed_s`."""
+        """Return how many messages should have been played after `elapsed_s`."""
         if self.burst is None:
             return int(self.rate * elapsed_s)
         rounds, within_s = divmod(elapsed_s, self.burst.every_s)

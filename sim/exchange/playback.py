@@ -1,4 +1,4 @@
-"""Plays the market: at each step what is due, and no step so long that others starve."""
+"""Plays a market step by step: each step sends what is due, and is short enough to block nothing."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,17 +14,17 @@ AT_MOST = 500  # messages in one step: about 3 ms of work
 
 
 class Source(Protocol):
-    """Where messages come from."""
+    """A source of messages."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether there will never be more."""
+        """Whether no more messages will come."""
 
     def due(self, now_ns: int, at_most: int) -> list[Message]:
-        """The messages whose moment has come."""
+        """Return the messages that are due."""
 
     def next_ns(self, now_ns: int) -> int:
-        """The earliest time at which there may be another."""
+        """Return the earliest time at which another message may be due."""
 
 
 class GeneratedSource:
@@ -39,7 +39,7 @@ class GeneratedSource:
         self.is_finished = False
 
     def due(self, now_ns: int, at_most: int) -> list[Message]:
-        """As many messages as the pace asks for since the last time."""
+        """Return the messages that the pace asks for since the last call."""
         if self._start_ns is None:
             self._start_ns = self._last_ns = now_ns
         count = min(self._pace.due((now_ns - self._start_ns) / SECOND_NS) - self._made, at_most)
@@ -51,7 +51,7 @@ class GeneratedSource:
         return list(made)
 
     def next_ns(self, now_ns: int) -> int:
-        """When a steady pace owes the next message; with bursts, the next step."""
+        """Return when a steady pace makes the next message due; with bursts, the next step."""
         if self._start_ns is None or self._pace.burst is not None:
             return now_ns
         if self._pace.rate == 0:
@@ -60,10 +60,10 @@ class GeneratedSource:
 
 
 class Playback:
-    """Plays a source from the moment it begins until the source is finished.
+    """Plays a source from `begin` until the source is finished.
 
     `publish` gets the messages of a step and its time; `finished` is called once, after the last. Late
-    messages are caught up with, never dropped: a rate asked for is the rate played.
+    messages are sent in later steps, never dropped, so that the rate asked for is the rate played.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Playback:
         self._longest_ns = longest_ns
 
     def begin(self) -> None:
-        """Play from now on; nothing happens if it plays already."""
+        """Play from now on; does nothing if it plays already."""
         if not self.has_begun:
             self.has_begun = True
             self._step()
@@ -96,7 +96,7 @@ class Playback:
         elif len(messages) == AT_MOST:
             self._clock.call_at(now_ns, self._step)
         else:
-            # However rare messages are, a bar that is over is told of soon: steps end where whole ones begin.
+            # However rare messages are, a bar is sent soon after its end: full multiples end a step.
             latest_ns = now_ns - now_ns % self._longest_ns + self._longest_ns
             self._clock.call_at(
                 min(max(self._source.next_ns(now_ns), now_ns + STEP_NS), latest_ns), self._step

@@ -7,7 +7,7 @@ from sim.exchange.assets_known import KNOWN
 from sim.exchange.market_messages import PriceBand
 from sim.times import SECOND_NS
 
-# Tier 1 holds the shares of the large indices; here, the shares that everybody knows.
+# Tier 1 holds the shares of the large indices; here, well-known shares.
 _TIER_1 = frozenset(row[0] for row in KNOWN)
 _PERCENT_TIER_1 = Decimal("0.05")
 _PERCENT_TIER_2 = Decimal("0.10")
@@ -22,7 +22,7 @@ _OPENING, _INTRADAY, _RESTATED, _SUSPENDED, _REOPENING = "A", "B", "C", "D", "E"
 
 
 def band(symbol: str, reference: Decimal) -> tuple[Decimal, Decimal]:
-    """Limit down and limit up around a reference price, in whole cents (plan, sections I.(U) and V)."""
+    """Return limit down and limit up around a reference price, in whole cents (sections I.(U) and V)."""
     if reference < _PENNY:
         width = min(_PENNY_BAND, reference * _PERCENT_PENNY)
     elif reference <= _CHEAP:
@@ -34,14 +34,14 @@ def band(symbol: str, reference: Decimal) -> tuple[Decimal, Decimal]:
 
 
 class PriceBands:
-    """The bands in force, by symbol: told when they are new, when the price has moved 1 %, and every 30 s."""
+    """The bands in force, by symbol: sent when they are new, when the price moves 1 %, and every 30 s."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[Decimal, int]] = {}
         self._suspended: set[str] = set()
 
     def due(self, symbol: str, tape: str, price: Decimal, time_ns: int) -> PriceBand | None:
-        """The message to send now, where there is one; `price` is that of the last trade."""
+        """Return the message to send now, or None; `price` is that of the last trade."""
         if symbol in self._suspended:
             return None
         told = self._told.get(symbol)
@@ -55,13 +55,13 @@ class PriceBands:
         return None
 
     def suspend(self, symbol: str, tape: str, price: Decimal, time_ns: int) -> PriceBand:
-        """No bands while trading is halted."""
+        """Remove the bands while trading is halted."""
         told = self._told.get(symbol)
         self._suspended.add(symbol)
         return self._tell(symbol, tape, price if told is None else told[0], _SUSPENDED, time_ns)
 
     def resume(self, symbol: str, tape: str, price: Decimal, time_ns: int) -> PriceBand:
-        """New bands after a halt, around the price it resumes at."""
+        """Set new bands after a halt, around the price at which trading resumes."""
         self._suspended.discard(symbol)
         return self._tell(symbol, tape, price, _REOPENING, time_ns)
 
@@ -72,5 +72,5 @@ class PriceBands:
 
 
 def _as_prices(up: Decimal, down: Decimal) -> tuple[float, float]:
-    """As market prices are on the wire."""
+    """Return the pair as the floats of market data."""
     return float(up), float(down)

@@ -22,7 +22,7 @@ class Session:
 
 
 def _easter(year: int) -> date:
-    """Easter Sunday, by the Gregorian computus (Meeus, Astronomical Algorithms, chapter 8)."""
+    """Return Easter Sunday, by the Gregorian computus (Meeus, Astronomical Algorithms, chapter 8)."""
     a, b, c = year % 19, year // 100, year % 100
     d, e = divmod(b, 4)
     g = (8 * b + 13) // 25
@@ -35,7 +35,7 @@ def _easter(year: int) -> date:
 
 
 def _nth(year: int, month: int, weekday: int, n: int) -> date:
-    """The n-th such weekday of a month; n = -1 is the last. Monday is 0."""
+    """Return the n-th such weekday of a month; n = -1 is the last. Monday is 0."""
     if n > 0:
         first = date(year, month, 1)
         return first + timedelta((weekday - first.weekday()) % 7 + 7 * (n - 1))
@@ -44,13 +44,13 @@ def _nth(year: int, month: int, weekday: int, n: int) -> date:
 
 
 def _observed(day: date) -> date:
-    """Saturday's holidays are kept on Friday, Sunday's on Monday."""
+    """Return when a holiday is kept: on Friday if it is a Saturday, on Monday if it is a Sunday."""
     return day + timedelta({5: -1, 6: 1}.get(day.weekday(), 0))
 
 
 def _holidays(year: int) -> set[date]:
     days = {
-        _observed(date(year, 1, 1)),  # on a Saturday it falls into the old year, which does not keep it
+        _observed(date(year, 1, 1)),  # on a Saturday it would be kept in the old year, and is not
         _nth(year, 1, 0, 3),
         _nth(year, 2, 0, 3),
         _easter(year) - timedelta(2),
@@ -66,7 +66,7 @@ def _holidays(year: int) -> set[date]:
 
 
 def session(day: date) -> Session | None:
-    """The session of a day; None where the exchange is closed."""
+    """Return the session of a day; None where the exchange is closed."""
     if day.weekday() >= 5 or day in _holidays(day.year) or day in _DAYS_OF_MOURNING:
         return None
     is_early = day in (
@@ -79,18 +79,18 @@ def session(day: date) -> Session | None:
 
 
 def sessions(start: date, end: date) -> list[Session]:
-    """Every session from start to end, both included."""
+    """Return every session from start to end, both included."""
     days = (start + timedelta(n) for n in range((end - start).days + 1))
     return [found for found in map(session, days) if found is not None]
 
 
 def next_open(moment: datetime) -> datetime:
-    """The first regular open after an aware moment."""
+    """Return the first regular open after an aware moment."""
     return next(s.opens_at for s in _from(moment) if s.opens_at > moment)
 
 
 def next_close(moment: datetime) -> datetime:
-    """The first regular close after an aware moment."""
+    """Return the first regular close after an aware moment."""
     return next(s.closes_at for s in _from(moment) if s.closes_at > moment)
 
 

@@ -1,15 +1,15 @@
-"""When a trade settles: trading days counted on, without the days when New York's banks are closed."""
+"""Settlement dates of trades: counted in trading days on which New York's banks are open."""
 
 from datetime import date, timedelta
 
 from sim.exchange.sessions import session
 
-# How many days it takes, and since when (SEC Rule 15c6-1 and its changes).
+# Days to settlement, and since when (SEC Rule 15c6-1 and its changes).
 _DAYS_SINCE = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date.min, 3))
 
 
 def settlement_day(day: date) -> date:
-    """The day on which a trade of this trading day settles."""
+    """Return the day on which a trade of this trading day settles."""
     left = next(days for since, days in _DAYS_SINCE if day >= since)
     while left:
         day += timedelta(1)
@@ -18,12 +18,12 @@ def settlement_day(day: date) -> date:
 
 
 def settles(day: date) -> bool:
-    """Whether securities settle on this day: the exchange trades, and the banks pay."""
+    """Return whether securities settle on this day: the exchange trades and banks are open."""
     return session(day) is not None and not _is_bank_holiday(day)
 
 
 def _is_bank_holiday(day: date) -> bool:
-    """The two holidays of the Federal Reserve on which New York trades: Columbus Day and Veterans Day."""
+    """Return whether it is one of the two bank holidays with trading: Columbus Day and Veterans Day."""
     if day.month == 10:
         return day.weekday() == 0 and 8 <= day.day <= 14
     # Kept on Monday where it falls on a Sunday.

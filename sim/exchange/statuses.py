@@ -1,4 +1,4 @@
-"""Trading statuses as the two plans word them: CTA for tapes A and B, UTP for tape C."""
+"""Makes trading statuses in the words of the two plans: CTA for tapes A and B, UTP for tape C."""
 
 from bus.errors import InvalidInput
 from sim.exchange.market_messages import Status
@@ -35,7 +35,7 @@ _UTP_HALTS = {
     "MWC3": "Market Wide Circuit Breaker Halt - Level 3",
 }
 _PAUSES = ("LUDP", "LUDS", "T5")
-# Reasons by name, for whoever does not know the tape: the code of CTA and that of UTP.
+# Reasons by a name that holds for every tape: the code of CTA and that of UTP.
 REASONS = {
     "news_pending": ("P", "T1"),
     "volatility": ("M", "LUDP"),
@@ -45,7 +45,7 @@ REASONS = {
 
 
 def halted(symbol: str, tape: str, reason: str, time_ns: int) -> Status:
-    """The message that trading stops, for a reason by name or by the tape's code.
+    """Return the message of a halt, for a reason by name or by the tape's code.
 
     Raises InvalidInput naming the reasons of the tape.
     """
@@ -65,7 +65,7 @@ def halted(symbol: str, tape: str, reason: str, time_ns: int) -> Status:
 
 
 def resumed(symbol: str, tape: str, time_ns: int) -> list[Status]:
-    """The messages that trading goes on: at Nasdaq quotes come back first, and then trades."""
+    """Return the messages of a resumption: at Nasdaq quotes resume first, and then trades."""
     if tape != "C":
         return [Status(symbol, "3", "Resume", "", "", time_ns, tape)]
     return [

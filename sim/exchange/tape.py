@@ -1,4 +1,4 @@
-"""Recorded data as a market: read and checked whole at the start, then played in order of time."""
+"""Reads recorded market data whole at the start, and plays them in order of time."""
 
 import gzip
 import zlib
@@ -14,7 +14,7 @@ from sim.exchange.market_messages import Bar, CryptoQuote, CryptoTrade, Message,
 from sim.times import MINUTE_NS, parse_ns
 
 _Price = Annotated[float, msgspec.Meta(ge=0)]
-_Size = Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]  # whole stays whole
+_Size = Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]  # whole numbers stay ints
 
 
 class _Line(msgspec.Struct):
@@ -58,10 +58,10 @@ _decoder = msgspec.json.Decoder(_AnyLine)
 
 
 def read(path: Path) -> list[Message]:
-    """Every message of an .ndjson or .ndjson.gz file, in order of time; raises InvalidInput, naming the line.
+    """Return every message of an .ndjson or .ndjson.gz file, in order of time.
 
-    Trades without an id are numbered within their symbol. Bars without a count or an average get one trade
-    and the middle of high, low and close: alpaca-py wants both.
+    Raises InvalidInput naming the line. Trades without an id are numbered within their symbol. Bars without a
+    count or an average get one trade and the middle of high, low and close: alpaca-py wants both.
     """
     messages: list[Message] = []
     last_ids: dict[str, int] = {}
@@ -122,7 +122,7 @@ def _message(line: _AnyLine, time_ns: int, last_ids: dict[str, int]) -> Message:
 
 
 class Tape:
-    """Plays recorded messages; times are re-stamped to the moment of playing unless they are to be kept."""
+    """Plays recorded messages; their times become the time of playing unless they are to be kept."""
 
     def __init__(self, messages: list[Message], speed: float, keeps_times: bool) -> None:
         self._messages = messages
@@ -138,7 +138,7 @@ class Tape:
         return self._next == len(self._messages)
 
     def due(self, now_ns: int, at_most: int) -> list[Message]:
-        """The messages whose moment has come, the first of them at the first call."""
+        """Return the messages that are due; the first one is due at the first call."""
         if self._start_ns is None:
             self._start_ns = now_ns
         until_ns = self._first_ns + int((now_ns - self._start_ns) * self._speed)
@@ -153,7 +153,7 @@ class Tape:
         return played
 
     def next_ns(self, now_ns: int) -> int:
-        """When the next message's moment comes."""
+        """Return when the next message is due."""
         if self._start_ns is None or self.is_finished:
             return now_ns
         ahead_ns = self._messages[self._next].time_ns - self._first_ns
@@ -162,5 +162,5 @@ class Tape:
     def _restamp(self, message: Message) -> None:
         assert self._start_ns is not None
         moment_ns = self._start_ns + int((message.time_ns - self._first_ns) / self._speed)
-        # A bar's time is its start: one that becomes known now began a minute ago.
+        # A bar's time is its start: a bar played now began a minute ago.
         message.time_ns = moment_ns - MINUTE_NS if isinstance(message, Bar) else moment_ns

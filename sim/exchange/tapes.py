@@ -1,4 +1,4 @@
-"""Which tape reports a share's trades: B for Arca, C for Nasdaq, and A for New York and the rest."""
+"""Tells which tape reports a share's trades: B for Arca, C for Nasdaq, A for New York and the rest."""
 
 from sim.exchange.assets import Asset
 
@@ -6,5 +6,5 @@ _TAPES = {"NASDAQ": "C", "ARCA": "B"}
 
 
 def tape_of(asset: Asset) -> str:
-    """The tape of the exchange that lists the share (plans CTA for A and B, UTP for C)."""
+    """Return the tape of the exchange that lists the share (plans CTA for A and B, UTP for C)."""
     return _TAPES.get(asset.exchange, "A")

@@ -1,4 +1,4 @@
-"""The timeframes of bars by Alpaca's names, and where the periods of each begin and end."""
+"""The timeframes of bars by Alpaca's names, and where their periods begin and end."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Timeframe:
-    """So many units: Min, Hour, Day, Week or Month."""
+    """A number of units: Min, Hour, Day, Week or Month."""
 
     count: int
     unit: str
@@ -42,7 +42,7 @@ DAY = Timeframe(1, "Day")
 
 
 def timeframe(name: str) -> Timeframe:
-    """The timeframe of a name such as 5Min, 5T, 1Hour or 3M; raises Refused (400) for another name."""
+    """Return the timeframe of a name such as 5Min, 5T, 1Hour or 3M. Raises Refused (400) for another name."""
     named = _NAME.fullmatch(name)
     if named is not None:
         unit = _UNITS.get(named[2], named[2])
@@ -52,15 +52,15 @@ def timeframe(name: str) -> Timeframe:
 
 
 def zone_of(symbol: str) -> ZoneInfo:
-    """Where the days of the symbol's bars begin at midnight."""
+    """Return the zone at whose midnight the days of the symbol's bars begin."""
     return CHICAGO if "/" in symbol else NEW_YORK
 
 
 def period(time_ns: int, timeframe: Timeframe, zone: ZoneInfo) -> tuple[int, int]:
-    """Start and end, in nanoseconds since 1970, of the period that holds the moment; the end is not in it.
+    """Return start and end, in nanoseconds since 1970, of the period that holds the moment; end is exclusive.
 
-    Minutes and hours are counted from midnight UTC, so that the last of a day may be shorter. Days begin at
-    the zone's midnight, weeks on Monday, months on the first; several months are counted from January.
+    Minutes and hours are counted from midnight UTC, so the last of a day may be shorter. Days begin at the
+    zone's midnight, weeks on Monday, months on the first; several months are counted from January.
     """
     if not timeframe.is_of_days:
         length_ns = timeframe.count * (MINUTE_NS if timeframe.unit == "Min" else 60 * MINUTE_NS)
@@ -83,5 +83,5 @@ def period(time_ns: int, timeframe: Timeframe, zone: ZoneInfo) -> tuple[int, int
 
 
 def _midnight_ns(day: date, zone: ZoneInfo) -> int:
-    """When the day begins in the zone, in nanoseconds since 1970."""
+    """Return when the day begins in the zone, in nanoseconds since 1970."""
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * SECOND_NS

@@ -1,4 +1,4 @@
-"""The best prices in force."""
+"""The best bid and ask."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """The best bid and offer; a side nobody quotes is None."""
+    """The best bid and ask; a side without a quote is None."""
 
     bid: Decimal | None
     ask: Decimal | None

@@ -1,4 +1,4 @@
-"""What trades here, as streams and events ask about it."""
+"""The symbols that trade, and the tape of each."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from sim.exchange.venue import Venue
 
 
 class TradedSymbols:
-    """The symbols played, and more as soon as somebody wants them; `begin` starts the market if it waits."""
+    """The symbols that trade; `want` adds to them, and starts a market that waits for a subscription."""
 
     def __init__(self, assets: Assets, venue: Venue, clock: Clock, begin: Callable[[], None]) -> None:
         self._assets = assets
@@ -18,7 +18,7 @@ class TradedSymbols:
         self._begin = begin
 
     def want(self, symbols: Iterable[str]) -> None:
-        """See that these are quoted from now on, where they are known at all."""
+        """Have these symbols quoted from now on, as far as they are known."""
         for symbol in sorted(symbols):
             asset = self._assets.find(symbol)
             if asset is not None:
@@ -26,10 +26,10 @@ class TradedSymbols:
         self._begin()
 
     def symbols(self) -> list[str]:
-        """Everything that has been quoted or traded, in order."""
+        """Return everything that has been quoted or traded, in order."""
         return self._venue.market.symbols()
 
     def tape_of(self, symbol: str) -> str:
-        """The tape of a share."""
+        """Return the tape of a share."""
         asset = self._assets.find(symbol)
         return "C" if asset is None else tape_of(asset)

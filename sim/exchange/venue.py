@@ -1,4 +1,4 @@
-"""The exchange as a whole: plays messages into the market, the bars and the brokers, in that order."""
+"""Plays messages into the market, the bars and the brokers, in that order."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -17,24 +17,24 @@ _NEVER_CLOSES = MarketHours(never_closes=True)
 
 
 class Broker(Protocol):
-    """What hears of every move of the market: one account's account."""
+    """Gets every move of the market: one trading account."""
 
     def is_working(self, symbol: str) -> bool:
-        """Whether it has orders that this symbol's market may fill."""
+        """Return whether it has orders that this symbol's market may fill."""
 
     def quoted(self, symbol: str, now_ns: int) -> None:
-        """The symbol has a new quote, or trades again."""
+        """Take a new quote of the symbol, or its resumption after a halt."""
 
     def traded(self, symbol: str, price: Decimal, now_ns: int) -> None:
-        """The symbol traded at a price."""
+        """Take a trade of the symbol at a price."""
 
 
 class Venue:
     """One market, and the brokers that trade on it.
 
     `bar_ns` is the period of the bars on the stream; history always keeps minutes. Symbols in `recorded_bars`
-    bring bars of their own, so none are built. `generator` is None where a tape is played. `hours` say from
-    when on a day's bar is told.
+    bring bars of their own, so none are built. `generator` is None where a tape is played. From the opening
+    in `hours` on, a day's bar is sent.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Venue:
         self._streamed = self._minutes if bar_ns == MINUTE_NS else BarBuilder(bar_ns)
 
     def ensure_quoted(self, asset: Asset, now_ns: int) -> None:
-        """See that the asset is quoted from now on; a tape plays what it holds and no more."""
+        """Have the asset quoted from now on; a tape plays only what it holds."""
         if self._generator is not None and self._generator.add(asset):
             self.open(asset.symbol, now_ns)
 
     def open(self, symbol: str, now_ns: int) -> None:
-        """Show a generated symbol's first quote and trade, which no stream tells but history knows."""
+        """Put a generated symbol's first quote and trade into history; no stream sends them."""
         assert self._generator is not None, "a tape opens by itself"
         for message in self._generator.opening(symbol, now_ns):
             self.market.show(message)
@@ -71,8 +71,8 @@ class Venue:
     def play(self, messages: list[Message], now_ns: int) -> list[TimedMessage]:
         """Show the messages to the market and the brokers; returns them with the bars that closed on the way.
 
-        Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`. What is played of
-        a halted symbol does not happen, and nothing that is generated of shares while their market is closed.
+        Bars go by the messages' times, which a tape may keep; the brokers act at `now_ns`. Messages of a
+        halted symbol are dropped, as are generated ones of shares while their market is closed.
         """
         if self.market.has_halts:
             messages = [message for message in messages if not self.market.is_halted(message.symbol)]
@@ -96,9 +96,9 @@ class Venue:
         return played
 
     def is_closed(self, now_ns: int) -> bool:
-        """Whether shares trade nowhere now, not even before or after the session; a tape plays at any time.
+        """Return whether shares trade nowhere now, not even in extended hours; a tape plays at any time.
 
-        Asked often.
+        It is called often.
         """
         if self._generator is None or self._hours.never_closes:
             return False
@@ -108,18 +108,18 @@ class Venue:
         return self._phase is Phase.CLOSED
 
     def halt(self, symbol: str) -> None:
-        """Trading in the symbol stops: its orders wait."""
+        """Halt trading in the symbol: its orders wait."""
         self.market.halt(symbol)
 
     def resume(self, symbol: str, now_ns: int) -> None:
-        """Trading in the symbol goes on: its orders are offered the quote in force."""
+        """Resume trading in the symbol: its orders are matched against the quote in force."""
         self.market.resume(symbol)
         for broker in self.brokers:
             if broker.is_working(symbol):
                 broker.quoted(symbol, now_ns)
 
     def close_bars(self, now_ns: int) -> list[TimedMessage]:
-        """The bars of the stream that are over by now, and the days of the minutes that are."""
+        """Return the stream's bars that are over by now, and the days of the minutes that are over."""
         minutes = self._minutes.closed(now_ns)
         for bar in minutes:
             self.market.show(bar)
@@ -129,7 +129,7 @@ class Venue:
         return told
 
     def trade_late(self, trade: AnyTrade) -> Bar | None:
-        """Take a trade in that comes after its period; returns the stream's bar, if that was over."""
+        """Take a trade that comes after its period; returns the stream's bar if that was over."""
         self.market.show_late(trade)
         minute = self._minutes.add_late(trade)
         if minute is not None:
@@ -137,13 +137,13 @@ class Venue:
         return minute if self._streamed is self._minutes else self._streamed.add_late(trade)
 
     def unfinished_bar(self, symbol: str) -> Bar | None:
-        """The minute bar that is being made; None where nothing was traded in this minute."""
+        """Return the open minute bar; None where nothing was traded in this minute."""
         return self._minutes.unfinished(symbol)
 
     def recount_minute(self, symbol: str, time_ns: int) -> Bar | None:
-        """Make the minute's bar again of the trades that count, after one was canceled or corrected.
+        """Make the minute's bar again from its valid trades, after one was canceled or corrected.
 
-        Returns the bar as it is now; None where none is left, or not all of its trades are kept.
+        Returns the bar; None where no trade is left, or not all of its trades are kept.
         """
         start_ns = time_ns - time_ns % MINUTE_NS
         trades = self.market.valid_trades(symbol, start_ns, start_ns + MINUTE_NS)

@@ -1,1 +1,1 @@
-"""What can be made to go wrong."""
+"""The faults that the simulator can show."""

@@ -1,10 +1,10 @@
-"""The faults that are on, whom they hit, and how often they struck."""
+"""Keeps the faults that are on, whom they concern, and how often each struck."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-# The fields that say whom a fault hits; a fault that leaves one out hits all.
+# The fields that say whom a fault concerns; a fault without one concerns all.
 _WHOM = ("account", "stream", "api", "on", "symbol")
 
 
@@ -24,12 +24,12 @@ class Active:
 
     @property
     def whom(self) -> tuple[Any, ...]:
-        """What tells it from others of its kind."""
+        """The fields that tell it from others of its kind."""
         return (self.name, *(self.fault.get(field) for field in _WHOM))
 
 
 class Faults:
-    """The faults turned on, in that order; whoever turns one on also ends it when its time is over."""
+    """The faults that are on, in the order of turning on; the fault switch ends those with a duration."""
 
     def __init__(self) -> None:
         self.struck: Counter[str] = Counter()
@@ -37,18 +37,18 @@ class Faults:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether none is on: then nobody need ask about any."""
+        """Whether no fault is on; then single ones need not be looked for."""
         return not self._active
 
     def turn_on(self, fault: dict[str, Any], ends_ns: int | None = None) -> Active:
-        """Begin a parsed fault; one of the same kind that hits the same takes the place of the old."""
+        """Turn on a parsed fault; it replaces one of the same kind that concerns the same."""
         begun = Active(fault, fault.get("count"), ends_ns)
         same_kind = self._active.get(begun.name, [])
         self._active[begun.name] = [other for other in same_kind if other.whom != begun.whom] + [begun]
         return begun
 
     def end(self, active: Active) -> None:
-        """End this one; nothing happens if it is over already."""
+        """End this fault; does nothing if it has ended already."""
         rest = [other for other in self._active.get(active.name, ()) if other is not active]
         if rest:
             self._active[active.name] = rest
@@ -56,7 +56,7 @@ class Faults:
             self._active.pop(active.name, None)
 
     def find(self, name: str, **about: Any) -> Active | None:
-        """The first of a kind that hits what it is asked about; nothing is counted.
+        """Return the first of a kind that concerns `about`, or None; nothing is counted.
 
         `about` has fields such as stream or account; where a fault names one, it must be the same.
         """
@@ -67,12 +67,12 @@ class Faults:
         return None
 
     def strike(self, name: str, **about: Any) -> dict[str, Any] | None:
-        """The fault that strikes what it is asked about, counted; None where none does."""
+        """Return the fault of a kind that concerns `about`, and count it; None where none does."""
         active = self.find(name, **about) if self._active else None
         return None if active is None else self.hit(active)
 
     def hit(self, active: Active, times: int = 1) -> dict[str, Any]:
-        """Count that it struck; one that has struck as often as it should is over."""
+        """Count that it struck; it ends when it has struck as often as it should."""
         self.struck[active.name] += times
         active.struck += times
         if active.left is not None:
@@ -82,5 +82,5 @@ class Faults:
         return active.fault
 
     def active(self) -> list[Active]:
-        """Those that are on."""
+        """Return the faults that are on."""
         return [active for same_kind in self._active.values() for active in same_kind]

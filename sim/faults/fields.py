@@ -1,4 +1,4 @@
-"""What each field of a fault may be; a field of one name means the same in every fault."""
+"""The fields of faults and their allowed values; a field's name means the same in every fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ HELD_STATES = ("suspended", "stopped", "done_for_day", "calculated")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field may be, in words, and its check: the value to go on with, or None for a no."""
+    """A field's allowed values, in words, and its check: returns the value to use, or None to refuse it."""
 
     allowed: str
     check: Callable[[Any], Any]
@@ -39,7 +39,7 @@ def _number(words: str, least: Decimal, most: Decimal, is_whole: bool = False) -
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
             return None
-        # A NaN is not equal to itself, and not to be compared with a Decimal.
+        # A NaN is not equal to itself, and cannot be compared with a Decimal.
         return value if value == value and least <= value <= most else None
 
     return Field(words, check)
@@ -82,7 +82,7 @@ FIELDS: dict[str, Field] = {
 
 
 def checked(name: str, value: Any) -> Any:
-    """The value to go on with; raises InvalidInput naming the field and what it may be."""
+    """Return the value to use. Raises InvalidInput naming the field and what it may be."""
     field = FIELDS[name]
     found = field.check(value)
     if found is None:

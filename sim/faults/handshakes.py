@@ -1,10 +1,10 @@
-"""What becomes of a websocket's handshake and login under the faults that are on."""
+"""Decides how a websocket's handshake and login go under the faults that are on."""
 
 from dataclasses import dataclass
 
 from sim.faults.faults import Faults
 
-# The order counts: a server that is down says nothing about limits.
+# The order matters: a server that is down says nothing about limits.
 _REFUSALS = {"disconnect": 503, "handshake_429": 429}
 _ONE_TOO_MANY = ("stale_session", "connection_limit")
 
@@ -19,13 +19,13 @@ class Opening:
 
 
 def opening(faults: Faults, stream: str) -> Opening:
-    """How a new connection begins; counts the faults that strike. Nobody has logged in yet."""
+    """Return how a new connection, not yet authenticated, begins; counts the faults that strike."""
     if faults.is_quiet:
         return Opening()
     for name, status in _REFUSALS.items():
         if faults.strike(name, stream=stream):
             return Opening(status)
-    # Trade updates know one connection too many before the login already.
+    # The trade-updates stream refuses one connection too many before the login.
     if stream == "trade_updates" and is_one_too_many(faults, stream, None):
         return Opening(429)
     compress = faults.strike("no_deflate", stream=stream) is None
@@ -33,5 +33,5 @@ def opening(faults: Faults, stream: str) -> Opening:
 
 
 def is_one_too_many(faults: Faults, stream: str, account: str | None) -> bool:
-    """Whether a fault takes a connection for one too many."""
+    """Return whether a fault refuses the connection as one too many."""
     return any(faults.strike(name, stream=stream, account=account) for name in _ONE_TOO_MANY)

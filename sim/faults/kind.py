@@ -1,4 +1,4 @@
-"""A kind of fault: what it hits, the fields it takes, and what it does, in words."""
+"""Describes a kind of fault: what it concerns, its fields, and its effect in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 TIMED: Mapping[str, Any] = {"seconds": None, "account": None}
 COUNTED: Mapping[str, Any] = {"count": None, "seconds": None, "account": None}
-# Where neither a count nor seconds are given, it strikes once.
+# Without a count and seconds it strikes once.
 ONCE: Mapping[str, Any] = {"count": 1, "seconds": None, "account": None}
 AT_ONCE: Mapping[str, Any] = {"account": None}
 
@@ -15,9 +15,9 @@ AT_ONCE: Mapping[str, Any] = {"account": None}
 class Kind:
     """One kind of fault.
 
-    `target` is what it hits: stream, request, update, order or market. `example` is a body to send.
-    `optional` holds the fields that may be left out, and what they are then; the others must be given.
-    `is_over_at_once` where it acts when it is turned on and does not stay.
+    `target` is what it concerns: stream, request, update, order or market. `example` is a body to send.
+    `optional` holds the fields that may be left out, with their defaults; the others must be given.
+    `is_over_at_once` means that it acts when it is turned on and does not stay.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""Every kind of fault by its name, and how one is asked for: as a JSON object, or in one line."""
+"""Every kind of fault by its name, and the parsing of a fault from a JSON object or one line."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _ONE_LINE = re.compile(r"[a-z0-9_]+(:[a-z_]+=[^,=]+(,[a-z_]+=[^,=]+)*)?")
 
 
 def parse(body: Any) -> dict[str, Any]:
-    """The fault as a full set of fields; raises InvalidInput naming the field and what it may be."""
+    """Return the fault with all of its fields. Raises InvalidInput naming the field and what it may be."""
     if not isinstance(body, dict):
         raise InvalidInput(f"a fault is a JSON object such as {KINDS['disconnect'].example}")
     name = body.get("fault", body.get("name"))
@@ -33,7 +33,7 @@ def parse(body: Any) -> dict[str, Any]:
 
 
 def parse_line(text: str) -> dict[str, Any]:
-    """The same of `name` or `name:field=value,field=value`; raises InvalidInput."""
+    """Parse `name` or `name:field=value,field=value`. Raises InvalidInput."""
     if not _ONE_LINE.fullmatch(text):
         raise InvalidInput(f"a fault is {text!r}; allowed: such as disconnect:stream=stocks,seconds=2")
     name, _, rest = text.partition(":")
@@ -53,13 +53,13 @@ def _fields(kind: Kind, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         elif field not in kind.optional:
             raise InvalidInput(f"{field} is missing; example: {dict(kind.example)}")
         elif field == "count" and body.get("seconds") is not None:
-            yield field, None  # for so long, however often
+            yield field, None  # for so long, any number of times
         else:
             yield field, kind.optional[field]
 
 
 def _value(text: str) -> Any:
-    """A value of one line: what JSON would make of it, or else a text."""
+    """Return a value of one line: as JSON where it is JSON, or else as text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What becomes of market messages on their way to a client under the faults that are on."""
+"""Decides what market messages become on their way to a client under the faults that are on."""
 
 from typing import TypeVar
 
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 def changed(faults: Faults, messages: list[T], stream: str, account: str | None) -> list[T]:
-    """The messages that are sent in place of these: some lost, some twice, in another order. Counts them.
+    """Return the messages to send in place of these: lost, duplicated or swapped ones; counts the faults.
 
-    What changes places is the messages of one moment; `Swaps` does it to those that come alone.
+    Messages of one moment are swapped here; `Swaps` does it to those that come alone.
 
-    A count of `lost_messages` and `duplicate_messages` counts messages, of the others moments.
+    A count of `lost_messages` and `duplicate_messages` is of messages, that of the others is of moments.
     """
     if not messages or faults.strike("mute", stream=stream, account=account):
         return []
@@ -34,12 +34,12 @@ def changed(faults: Faults, messages: list[T], stream: str, account: str | None)
 
 
 def delay_ns(faults: Faults, stream: str, account: str | None) -> int:
-    """How late the messages of this moment are sent."""
+    """Return how late the messages of this moment are sent."""
     fault = faults.strike("late_messages", stream=stream, account=account)
     return 0 if fault is None else int(fault["ms"] * MILLISECOND_NS)
 
 
 def skew_ns(faults: Faults) -> int:
-    """How far the server's clock is off."""
+    """Return how far the server's clock is off."""
     active = faults.find("clock_skew")
     return 0 if active is None else int(active.fault["skew_ms"] * MILLISECOND_NS)

@@ -1,4 +1,4 @@
-"""Faults of orders: of the updates that tell of them, and of what becomes of them."""
+"""Kinds of faults of orders and of their updates."""
 
 from sim.faults.kind import COUNTED, ONCE, TIMED, Kind
 

@@ -1,4 +1,4 @@
-"""What becomes of an account's orders under the faults that are on, in place of what would."""
+"""Decides what becomes of an account's orders under the faults that are on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ _NEVER_HELD_BACK = frozenset({"ioc", "fok"})
 
 
 class OrderFaults:
-    """Asked about each order; every answer is what is to be told, and nothing where no fault has a say."""
+    """Asked about each order; returns the updates of a fault, or nothing where none strikes."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class OrderFaults:
         self._to_reject: set[str] = set()  # replacements that will be rejected
 
     def accepted(self, order: Order, now_ns: int) -> list[Update]:
-        """A taken order is about to begin: it may be rejected instead, or held back for a while."""
+        """Reject an order that is about to be accepted, or hold it back for a while, if a fault says so."""
         if order.status != "pending_new":
             return []
         if order.id in self._to_reject:
@@ -53,15 +53,15 @@ class OrderFaults:
         return self._brokerage.hold_back(order.id, held["state"], now_ns)
 
     def canceled(self, order: Order, now_ns: int) -> list[Update]:
-        """An order is about to be canceled: the exchange may refuse, after the request was answered."""
+        """Refuse a cancel after its request was answered, where a fault says so."""
         if self._faults.is_quiet or not order.is_open or not self._strike("reject_cancel"):
             return []
         return self._brokerage.tell("order_cancel_rejected", order.id, now_ns)
 
     def replaced(self, order_id: str, ticket: Ticket, now_ns: int) -> tuple[Order, list[Update]] | None:
-        """An order is about to be replaced: the exchange may refuse, after the request was answered.
+        """Refuse a replacement after its request was answered, where a fault says so.
 
-        Returns the order that will be rejected, and what is told of the old one. Raises Refused.
+        Returns the order that will be rejected, and the updates of the old one. Raises Refused.
         """
         if self._faults.is_quiet or self._faults.find("reject_replace", account=self._account) is None:
             return None

@@ -1,4 +1,4 @@
-"""Faults of REST requests; `on` says of which, by default those that submit an order."""
+"""Kinds of faults of REST requests; `on` names the requests, by default those that submit an order."""
 
 from sim.faults.kind import ONCE, Kind
 

@@ -1,4 +1,4 @@
-"""What becomes of a REST request under the faults that are on: decided here, carried out at the door."""
+"""Decides what becomes of a REST request under the faults that are on; the middleware carries it out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _WORDS = {
 class RequestOutcome:
     """What becomes of a request.
 
-    It is carried out or not, and answered with what came of it, or with `status` and `body` instead.
-    `reset` ends the connection without an answer, `cut` in the middle of it; `wait_ms` passes before that.
+    It is carried out or not, and answered by its handler, or with `status` and `body` instead. `wait_ms`
+    passes first. `reset` ends the connection without an answer, `cut` in the middle of it.
     """
 
     is_carried_out: bool = True
@@ -42,7 +42,7 @@ def _error(status: int, accepted: bool, html: bool) -> RequestOutcome:
     return RequestOutcome(accepted, status, page if html else body)
 
 
-# By kind; of a request that several would hit, the first has it.
+# By kind; where several concern a request, the first strikes.
 _OUTCOMES: dict[str, Callable[[dict[str, Any]], RequestOutcome]] = {
     "reset": lambda fault: RequestOutcome(fault["accepted"], reset=True),
     "hang": lambda fault: RequestOutcome(fault["accepted"], reset=not fault["accepted"], wait_ms=fault["ms"]),
@@ -55,7 +55,7 @@ _UNCHANGED = RequestOutcome()
 
 
 def groups(method: str, path: str, api: str) -> tuple[str, ...]:
-    """What a fault's `on` may call this request."""
+    """Return the names of this request in a fault's `on`."""
     if api == "trading" and path.startswith("/v2/orders") and method in _ON_ORDERS:
         return (_ON_ORDERS[method], api, "any")
     if api == "trading" and path.startswith("/v2/positions") and method == "DELETE":
@@ -64,11 +64,11 @@ def groups(method: str, path: str, api: str) -> tuple[str, ...]:
 
 
 def outcome_of(faults: Faults, called: tuple[str, ...], account: str) -> RequestOutcome:
-    """What becomes of a request that `groups` calls so; counts the fault that strikes."""
+    """Return the outcome of a request with these names; counts the fault that strikes."""
     if faults.is_quiet:
         return _UNCHANGED
     for name, outcome in _OUTCOMES.items():
-        # Kinds without an `on` are about submitting orders.
+        # Kinds without an `on` concern requests that submit orders.
         for on in called:
             active = faults.find(name, on=on, account=account)
             if active is not None and active.fault.get("on", "submit") == on:
@@ -77,7 +77,7 @@ def outcome_of(faults: Faults, called: tuple[str, ...], account: str) -> Request
 
 
 def latency_ms(faults: Faults, called: tuple[str, ...], account: str, moment: str) -> float | int:
-    """How long a request waits at this moment, request or response, in milliseconds."""
+    """Return how long a request waits at this point, request or response, in milliseconds."""
     if faults.is_quiet:
         return 0
     for on in called:

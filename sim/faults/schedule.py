@@ -1,4 +1,4 @@
-"""A schedule of faults drawn from a seed: one after the other, with quiet times between."""
+"""Draws a schedule of faults from a seed: one after the other, with quiet times between."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ _YES_NO = (True, False)
 _A_FEW = (1, 2, 3)
 _SHORT_S = (1, 2, 3)
 
-# What each field may be drawn as: such that a client that reconnects, asks again and reconciles gets through.
-# Every fault ends by itself within seconds, even where nobody comes to be struck.
+# The values drawn for each field: a client that reconnects, asks again and reconciles gets through them.
+# Every fault ends by itself within seconds, even where nothing meets it.
 DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "disconnect": {"stream": _STREAMS, "seconds": (None, *_SHORT_S)},
     "mute": {"stream": _STREAMS, "seconds": _SHORT_S},
@@ -69,7 +69,7 @@ DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 
 def chosen(text: str | None) -> tuple[str, ...]:
-    """The kinds of a comma-separated list, or all that chaos knows; raises InvalidInput."""
+    """Return the kinds of a comma-separated list, or all that can be drawn. Raises InvalidInput."""
     names = tuple(DRAWS) if text is None else tuple(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in DRAWS:
@@ -88,10 +88,10 @@ class Planned:
 def schedule(
     rng: random.Random, names: Sequence[str], symbols: Sequence[str], every_ms: int
 ) -> Iterator[Planned]:
-    """Faults without end, each of these kinds; those about a symbol about one of these, or not at all.
+    """Yield faults without end, of these kinds; those with a symbol get one of these, or are left out.
 
-    Between the end of one and the beginning of the next there is a quiet time of half to one and a half of
-    `every_ms`. Raises InvalidInput at the first where every kind is about a symbol, and there are none.
+    Between the end of one and the begin of the next there is a quiet time of half to one and a half of
+    `every_ms`. Raises InvalidInput at the first where every kind needs a symbol and there are none.
     """
     end_ms = 0
     possible = [name for name in names if symbols or "symbol" not in KINDS[name].fields]

@@ -8,16 +8,16 @@ from sim.faults.messages import skew_ns
 
 
 class SkewedClock:
-    """Another clock, off by what the faults say; what is to happen at a time happens at the true one."""
+    """Shows another clock's time, skewed by the faults; actions are called at their true time."""
 
     def __init__(self, clock: Clock, faults: Faults) -> None:
         self._clock = clock
         self._faults = faults
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970, as shown."""
+        """Return the shown time in nanoseconds since 1970."""
         return self._clock.now_ns() + skew_ns(self._faults)
 
     def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Act at this true time."""
+        """Call the action at this true time."""
         self._clock.call_at(time_ns, action)

@@ -1,4 +1,4 @@
-"""Faults of the websockets: of connecting, of connections, and of the frames on them."""
+"""Kinds of faults of websockets: of connecting, of connections, and of their frames."""
 
 from sim.faults.kind import AT_ONCE, COUNTED, ONCE, TIMED, Kind
 

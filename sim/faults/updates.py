@@ -1,4 +1,4 @@
-"""What becomes of a trade update on its way to a listener under the faults that are on."""
+"""Decides what a trade update becomes on its way to a client under the faults that are on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def _with_unknown_event(message: Message, fault: dict[str, Any]) -> list[Message
     return [message | {"data": message["data"] | {"event": UNHEARD_OF_EVENT}}]
 
 
-# By kind, in this order; each makes of a message those that are sent in its place.
+# By kind, in this order; each turns a message into those that are sent in its place.
 _CHANGES: dict[str, Callable[[Message, dict[str, Any]], list[Message]]] = {
     "lost_updates": lambda message, fault: [],
     "clock_skew": _skewed,
@@ -38,13 +38,13 @@ _CHANGES: dict[str, Callable[[Message, dict[str, Any]], list[Message]]] = {
 
 
 def delay_ns(faults: Faults, account: str) -> int:
-    """How much later than it happened an update is sent."""
+    """Return how much later than it happened an update is sent."""
     fault = faults.strike("late_updates", account=account)
     return 0 if fault is None else int(fault["ms"] * MILLISECOND_NS)
 
 
 def changed(faults: Faults, message: Message, account: str) -> list[Message]:
-    """What is sent in place of an account's update: it, another, two, or none. Counts what strikes."""
+    """Return what is sent in place of an update: it, another, two, or none. Counts the faults."""
     made = [message]
     if faults.is_quiet:
         return made

@@ -1,1 +1,1 @@
-"""What happens beside trading, on demand or by itself: faults that begin and end, halts, mistakes, news."""
+"""What happens beside trading, on demand or at random: faults, halts, mistakes of the tape, news."""

@@ -1,4 +1,4 @@
-"""A run's chaos: begins the faults of a seeded schedule, each at its time, and remembers what it began."""
+"""Turns on the faults of a seeded schedule, each at its time, and keeps a record of them."""
 
 import random
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ MOST_REMEMBERED = 10_000
 
 
 class Chaos:
-    """The schedule of one seed; the same seed, kinds, symbols and pace make the same schedule.
+    """The schedule of one seed; the same seed, kinds, symbols and pace give the same schedule.
 
-    Raises InvalidInput where every kind is about a symbol, and there are none.
+    Raises InvalidInput where every kind needs a symbol and there are none.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Chaos:
         self._begun: list[tuple[int, Planned, str | None]] = []
 
     def begin(self) -> None:
-        """Count the schedule's times from now."""
+        """Start the schedule; its times count from now."""
         self._await_next(self._clock.now_ns())
 
     def to_json(self) -> dict[str, Any]:
-        """The seed, what it is drawn from, and what has begun so far, or why it could not."""
+        """Return the seed, what is drawn from, and each fault so far, or why it could not begin."""
         return {
             "seed": self._seed,
             "every_seconds": self._every_ms / 1000,
@@ -72,7 +72,7 @@ class Chaos:
         self._clock.call_at(at_ns, act)
 
     def _refusal(self, planned: Planned) -> str | None:
-        """Begin a fault; the words for why it cannot, such as of a trade to cancel where none is left."""
+        """Begin a fault; returns why it cannot begin, such as no trade left to cancel, or None."""
         try:
             self._fault_switch.begin(planned.fault)
         except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""What faults do the moment they begin: to readers of streams, of server-sent events, and to brokers."""
+"""The effects of faults when they begin: on readers of streams, on server-sent events, and on brokers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from sim.incidents.fault_switch import Effects
 from sim.streams import connection_faults
 from sim.streams.reader import Reader
 
-# Who reads a stream: "stocks", "crypto" or "trade_updates".
+# Returns the readers of a stream: "stocks", "crypto" or "trade_updates".
 Readers = Callable[[str], Sequence[Reader]]
 
 _ON_READERS: dict[str, Callable[[Reader, dict[str, Any]], None]] = {
@@ -23,7 +23,7 @@ _ON_READERS: dict[str, Callable[[Reader, dict[str, Any]], None]] = {
 
 
 def on_readers(readers: Readers) -> Effects:
-    """What kinds do to every reader of their stream, or to those of their account; none is undone."""
+    """Return the effects on every reader of a stream, or on those of one account; none is undone."""
 
     def apply(act: Callable[[Reader, dict[str, Any]], None], fault: dict[str, Any]) -> None:
         account = fault.get("account")
@@ -35,12 +35,12 @@ def on_readers(readers: Readers) -> Effects:
 
 
 def on_events(end: Callable[[], None]) -> Effects:
-    """What kinds do to streams of server-sent events; `end` ends them all."""
+    """Return the effects on streams of server-sent events; `end` ends them all."""
     return Effects({"end_events": lambda fault: end()}, {})
 
 
 def on_orders(accounts: TradingAccounts, chance: float) -> Effects:
-    """What kinds do to brokers, and how that is undone; `chance` is how often fills are partial otherwise."""
+    """Return the effects on brokers; `chance` is how often fills are partial without the fault."""
 
     def change(fault: dict[str, Any], to: float) -> None:
         for account in accounts.all():

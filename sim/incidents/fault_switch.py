@@ -1,4 +1,4 @@
-"""Turns faults on and off: does what they do at once, and ends them when their time is over."""
+"""Turns faults on and off: applies their effects, and ends them when their time is over."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -13,16 +13,16 @@ Effect = Callable[[dict[str, Any]], None]
 
 
 class Effects(NamedTuple):
-    """What kinds of faults do when they begin, and what is undone when they end; by the kind's name."""
+    """What kinds of faults do when they begin, and what undoes it when they end; by the kind's name."""
 
     begun: dict[str, Effect]
     ended: dict[str, Effect]
 
 
 class FaultSwitch:
-    """The one who may change `faults`.
+    """The only writer of `faults`.
 
-    `accounts` are the API keys, the first first. `effects` are those of all kinds that have any.
+    `accounts` are the API keys, the first account's first. `effects` are those of all kinds that have any.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FaultSwitch:
             self._ended |= ended
 
     def begin(self, fault: dict[str, Any]) -> dict[str, Any]:
-        """Begin a parsed fault and return it; raises InvalidInput where account or symbol are unknown."""
+        """Begin a parsed fault and return it. Raises InvalidInput where account or symbol are unknown."""
         name = fault["fault"]
         if fault.get("account") is not None:
             fault = fault | {"account": self._account(fault["account"])}
@@ -55,7 +55,7 @@ class FaultSwitch:
         return fault
 
     def begin_given(self, faults: Sequence[dict[str, Any]]) -> None:
-        """Begin those of the command line; raises InvalidInput naming it."""
+        """Begin the faults of the command line. Raises InvalidInput naming the fault."""
         for fault in faults:
             try:
                 self.begin(fault)
@@ -63,7 +63,7 @@ class FaultSwitch:
                 raise InvalidInput(f"--fault: {error}") from error
 
     def end(self, name: str) -> None:
-        """End all of a kind; raises InvalidInput where there is no such kind."""
+        """End all faults of a kind. Raises InvalidInput where there is no such kind."""
         if name not in KINDS:
             raise InvalidInput(f"fault is {name!r}; allowed: {', '.join(KINDS)}")
         for active in self.faults.active():
@@ -101,5 +101,5 @@ class FaultSwitch:
 
 
 def _is_momentary(fault: dict[str, Any]) -> bool:
-    """A cut without a time lets everybody return at once."""
+    """Return whether it is a cut without a duration, after which clients may reconnect at once."""
     return fault["fault"] in ("disconnect", "stale_session") and fault["seconds"] is None

@@ -1,4 +1,4 @@
-"""What faults do to the market: jumps, quotes that make no sense, halts, trades that never were."""
+"""The effects of faults on the market: jumps, senseless quotes, halts, canceled trades."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _HALT_REASON = "news_pending"
 def on_market(
     events: MarketEvents, market: Market, streams: MarketStreams, generator: Generator | None, clock: Clock
 ) -> Effects:
-    """What kinds do when they begin, and when they end; each raises InvalidInput where it cannot.
+    """Return the effects; each raises InvalidInput where it cannot act.
 
     `generator` is None where a recording is played.
     """
@@ -65,18 +65,18 @@ def on_market(
 
 
 def _cross(quote: AnyQuote) -> None:
-    """The bid above the ask."""
+    """Put the bid above the ask."""
     quote.bid_price, quote.ask_price = round(quote.ask_price * 1.01, 2), quote.bid_price
 
 
 def _empty(quote: AnyQuote) -> None:
-    """Nobody bids and nobody offers."""
+    """Remove bid and ask."""
     quote.bid_price = quote.ask_price = 0.0
     quote.bid_size = quote.ask_size = 0.0 if isinstance(quote, CryptoQuote) else 0
 
 
 def _age(quote: AnyQuote) -> None:
-    """A quote of a minute ago."""
+    """Make the quote a minute old."""
     quote.time_ns -= _STALE_NS
 
 

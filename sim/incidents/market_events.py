@@ -1,4 +1,4 @@
-"""What happens on a market beside quotes and trades, and how everybody is told."""
+"""Makes market events beside quotes and trades, and sends them to the streams."""
 
 import itertools
 import random
@@ -27,14 +27,14 @@ from sim.streams.market_streams import MarketStreams
 from sim.streams.subscription import EVERY
 from sim.times import MINUTE_NS
 
-_LATE_NS = 1_000_000  # how long before the end of its bar a late trade happened
-_FIRST_ID = 10**12  # ids of trades that are no part of the played ones
+_LATE_NS = 1_000_000  # a late trade happened so long before the end of its bar
+_FIRST_ID = 10**12  # ids of trades that are not played, from here on
 
 
 class MarketEvents:
     """Makes events happen now; each method raises InvalidInput naming what is wrong.
 
-    `bar_ns` is the period of the bars on the stream; a bar is told anew half a period after it ended.
+    `bar_ns` is the period of the bars on the stream; a bar is updated half a period after it ended.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MarketEvents:
         self._updated: dict[tuple[str, int], UpdatedBar] = {}
 
     def halt(self, symbol: str, reason: str) -> list[Status]:
-        """Trading in a share stops, or in every share (`*`), for a reason by name or by its tape's code."""
+        """Halt trading in a share, or in every share (`*`), for a reason by name or by its tape's code."""
         now_ns = self._clock.now_ns()
         shares = self._shares(symbol, are_halted=False)
         statuses = [halted(share, self._traded_symbols.tape_of(share), reason, now_ns) for share in shares]
@@ -67,7 +67,7 @@ class MarketEvents:
         return statuses
 
     def resume(self, symbol: str) -> list[Status]:
-        """Trading in a halted share goes on, or in every one (`*`)."""
+        """Resume trading in a halted share, or in every one (`*`)."""
         now_ns = self._clock.now_ns()
         shares = self._shares(symbol, are_halted=True)
         statuses = [
@@ -82,7 +82,7 @@ class MarketEvents:
     def correct(
         self, symbol: str, trade_id: int | None, price: float | None, size: float | None
     ) -> Correction:
-        """A past trade (the last, if none is named) was at another price, or of another size."""
+        """Correct a past trade (by default the last): its price, its size, or both."""
         wrong = self._past_trade(symbol, trade_id)
         right = Trade(
             symbol,
@@ -104,7 +104,7 @@ class MarketEvents:
         return told
 
     def cancel(self, symbol: str, trade_id: int | None, is_error: bool) -> CancelError:
-        """A past trade (the last, if none is named) never was."""
+        """Cancel a past trade (by default the last)."""
         wrong = self._past_trade(symbol, trade_id)
         self._venue.market.cancel_trade(symbol, wrong.id)
         action = "E" if is_error else "C"
@@ -123,7 +123,7 @@ class MarketEvents:
         return told
 
     def trade_late(self, symbol: str, price: float | None, size: float) -> AnyTrade:
-        """A trade arrives after its bar has ended, at the price of the last one if none is given."""
+        """Report a trade after its bar has ended, by default at the price of the last one."""
         now_ns = self._clock.now_ns()
         self._streams.send(self._venue.close_bars(now_ns))
         traded_at = self._venue.market.traded_at(symbol)
@@ -144,7 +144,7 @@ class MarketEvents:
         return trade
 
     def imbalance(self, symbol: str, price: float) -> Imbalance:
-        """Orders of one side find no other, as in a pause before trading resumes."""
+        """Report orders of one side without a counterpart, as in a pause before trading resumes."""
         told = Imbalance(symbol, price, self._share(symbol), self._clock.now_ns())
         self._streams.send([told])
         return told
@@ -152,23 +152,23 @@ class MarketEvents:
     def report(
         self, headline: str, summary: str, author: str, content: str, symbols: Sequence[str]
     ) -> Article:
-        """A news article appears."""
+        """Publish a news article."""
         now_ns = self._clock.now_ns()
         article = self._news_archive.write(headline, summary, author, content, symbols, now_ns)
         self._streams.send_article(article)
         return article
 
     def invent_report(self, rng: random.Random) -> None:
-        """A drawn news article appears."""
+        """Publish a randomly drawn news article."""
         symbols = self._traded_symbols.symbols()
         if symbols:
             article = self._news_archive.invent(rng, symbols, self._clock.now_ns())
             self._streams.send_article(article)
 
     def invent_mistake(self, rng: random.Random) -> None:
-        """A drawn share's last trade is corrected or canceled, or a trade of it comes late.
+        """Correct or cancel the last trade of a random share, or report one of it late.
 
-        At night, nobody finds mistakes.
+        While the market is closed nothing happens.
         """
         if self._venue.is_closed(self._clock.now_ns()):
             return
@@ -191,7 +191,7 @@ class MarketEvents:
             self.trade_late(symbol, None, 100)
 
     def _shares(self, symbol: str, are_halted: bool) -> list[str]:
-        """The share, or for `*` every share, that is halted, or that is not."""
+        """Return the share, or for `*` every share, that is halted, or that is not."""
         market = self._venue.market
         if symbol == EVERY:
             shares = [one for one in self._traded_symbols.symbols() if "/" not in one]
@@ -205,7 +205,7 @@ class MarketEvents:
         return [symbol]
 
     def _share(self, symbol: str) -> str:
-        """The tape of a share that is being played."""
+        """Return the tape of a share that is being played."""
         if "/" in symbol or self._venue.market.touch(symbol) is None:
             raise InvalidInput(f"symbol is {symbol!r}; allowed: a share that is being played")
         return self._traded_symbols.tape_of(symbol)
@@ -230,7 +230,7 @@ class MarketEvents:
         raise InvalidInput(f"id is {trade_id}; allowed: the id of a trade of {symbol} that is kept")
 
     def _recount(self, trade: Trade) -> None:
-        """Tell the bar of a trade anew, if it is over and still can be counted."""
+        """Send a trade's bar again if it is over and its trades are still kept."""
         bar = self._venue.recount_minute(trade.symbol, trade.time_ns)
         unfinished = self._venue.unfinished_bar(trade.symbol)
         is_open = bar is not None and unfinished is not None and unfinished.time_ns == bar.time_ns
@@ -238,7 +238,7 @@ class MarketEvents:
             self._tell_updated(bar)
 
     def _tell_updated(self, bar: Bar) -> None:
-        """At the next half-period mark, with whatever else changes the bar until then."""
+        """Send the bar at the next half-period mark, with all changes until then."""
         place = (bar.symbol, bar.time_ns)
         is_due = place in self._updated
         self._updated[place] = _updated(bar)

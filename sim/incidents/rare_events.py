@@ -1,4 +1,4 @@
-"""Events that happen by themselves, now and then: mistakes of the tape, and news, from a seed."""
+"""Makes mistakes of the tape and news at random moments, from a seed."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MINUTE_S = 60
 
 
 class RareEvents:
-    """So many mistakes and news a minute, at random moments that follow from the seed."""
+    """So many mistakes and news articles a minute, at random moments that follow from the seed."""
 
     def __init__(
         self, events: MarketEvents, clock: Clock, seed: int, mistakes_a_minute: float, news_a_minute: float
@@ -23,7 +23,7 @@ class RareEvents:
         )
 
     def begin(self) -> None:
-        """From now on."""
+        """Start them."""
         for rng, a_minute, happen in self._kinds:
             if a_minute > 0:
                 self._plan(rng, a_minute, happen)

@@ -1,1 +1,1 @@
-"""The HTTP edge: who may enter, and every endpoint."""
+"""The HTTP edge: authentication and request budgets, and every endpoint."""

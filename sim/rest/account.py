@@ -1,4 +1,4 @@
-"""The account itself over REST."""
+"""The account over REST."""
 
 from aiohttp import web
 
@@ -9,13 +9,13 @@ from sim.rest.middleware import ACCOUNT
 
 
 class AccountRoutes:
-    """The handlers; each request is about the account it came from."""
+    """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/v2/account", self.account)]
 
     async def account(self, request: web.Request) -> web.Response:

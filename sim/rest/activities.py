@@ -19,13 +19,13 @@ _CATEGORIES = {"trade_activity": TRADE_TYPES, "non_trade_activity": OTHER_TYPES}
 
 
 class ActivityRoutes:
-    """The handlers; each request is about the account it came from."""
+    """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._activities = {account.key: Activities(account.history) for account in accounts.all()}
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.get("/v2/account/activities", self.activities),
             web.get("/v2/account/activities/{activity_type}", self.of_type),
@@ -63,7 +63,7 @@ class ActivityRoutes:
 
 
 def _bounds(query: Query) -> tuple[int | None, int | None]:
-    """Both exclusive; a `date` is a day of New York, like the date in an activity's id."""
+    """Return the bounds, both exclusive; a `date` is a day of New York, as in an activity's id."""
     after_ns, until_ns = asked.moment_ns(query, "after"), asked.moment_ns(query, "until")
     day = asked.day(query, "date")
     if day is None:

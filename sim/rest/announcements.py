@@ -1,4 +1,4 @@
-"""Announcements of corporate actions over REST: nothing is paid, split or merged here, so there are none."""
+"""Announcements of corporate actions over REST: there are none, for this market has no corporate actions."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -15,7 +15,7 @@ LONGEST = timedelta(90)
 
 
 def routes() -> list[web.RouteDef]:
-    """What is answered where; the same for every account."""
+    """Return the routes, which are the same for every account."""
     return [
         web.get("/v2/corporate_actions/announcements", announcements),
         web.get("/v2/corporate_actions/announcements/{announcement_id}", announcement),
@@ -23,7 +23,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def announcements(request: web.Request) -> web.Response:
-    """GET /v2/corporate_actions/announcements: of at most 90 days, and empty."""
+    """GET /v2/corporate_actions/announcements: for at most 90 days, and empty."""
     query = {name: text.lower() if name == "ca_types" else text for name, text in request.query.items()}
     if not asked.several(query, "ca_types", TYPES):
         raise malformed("ca_types is required")

@@ -21,14 +21,14 @@ class AssetRoutes:
         self._assets = assets
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where; a pair such as BTC/USD stands in the path with its slash."""
+        """Return the routes; a pair such as BTC/USD stands in the path with its slash."""
         return [
             web.get("/v2/assets", self.assets),
             web.get("/v2/assets/{symbol:.+}", self.asset),
         ]
 
     async def assets(self, request: web.Request) -> web.Response:
-        """GET /v2/assets: of every status and class unless one is named, by class, exchange and symbol.
+        """GET /v2/assets: all of them, or those of a status, class, exchange or symbol.
 
         With `attributes`, those that have one of them.
         """
@@ -53,7 +53,7 @@ class AssetRoutes:
 
 
 def known(assets: Assets, name: str) -> Asset:
-    """The asset of a symbol or an id; raises Refused (404)."""
+    """Return the asset of a symbol or an id. Raises Refused (404)."""
     asset = assets.find(name)
     if asset is None:
         raise refusals.not_found(f"asset not found for {name}")

@@ -14,7 +14,7 @@ from sim.refusals import malformed
 from sim.rest import trading_query as asked
 from sim.rest.json_bodies import answer
 
-FIRST = date(2016, 1, 1)  # the holidays before are not known here; Alpaca's data begin in that year
+FIRST = date(2016, 1, 1)  # earlier holidays are not known here; Alpaca's data begin in that year
 LAST = date(2029, 12, 31)  # where Alpaca's calendar ends
 _LONGEST_SETTLEMENT = timedelta(14)
 
@@ -27,11 +27,11 @@ class CalendarRoutes:
         self._hours = hours
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/v2/clock", self.clock), web.get("/v2/calendar", self.calendar)]
 
     async def clock(self, request: web.Request) -> web.Response:
-        """GET /v2/clock: open and close are New York's next, also where this market never closes."""
+        """GET /v2/clock: open and close are New York's next, even where this market never closes."""
         now_ns = self._clock.now_ns()
         now = new_york(now_ns)
         return answer(

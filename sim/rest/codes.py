@@ -1,4 +1,4 @@
-"""What the codes in stock data mean: exchanges, and the conditions of trades and quotes by tape."""
+"""The meaning of codes in stock data: exchanges, and conditions of trades and quotes by tape."""
 
 from aiohttp import web
 
@@ -75,7 +75,7 @@ _CONDITIONS = {
 
 
 def routes() -> list[web.RouteDef]:
-    """What is answered where."""
+    """Return the routes."""
     return [
         web.get("/v2/stocks/meta/exchanges", exchanges),
         web.get("/v2/stocks/meta/conditions/{tick_type}", conditions),

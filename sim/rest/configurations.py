@@ -1,4 +1,4 @@
-"""An account's settings over REST."""
+"""An account's configurations over REST."""
 
 from aiohttp import web
 
@@ -9,13 +9,13 @@ from sim.rest.middleware import ACCOUNT
 
 
 class ConfigurationRoutes:
-    """The handlers; each request is about the account it came from."""
+    """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.get("/v2/account/configurations", self.show),
             web.patch("/v2/account/configurations", self.change),
@@ -27,7 +27,7 @@ class ConfigurationRoutes:
         return answer(configurations_json(account.configurations))
 
     async def change(self, request: web.Request) -> web.Response:
-        """PATCH /v2/account/configurations: what is given changes from the next order on."""
+        """PATCH /v2/account/configurations: the given settings hold from the next order on."""
         account = self._accounts.of(request[ACCOUNT]).brokerage.account
         wanted = body_as(ConfigurationsRequest, await request.read())
         account.configurations = changed(account.configurations, wanted)

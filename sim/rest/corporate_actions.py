@@ -1,4 +1,4 @@
-"""Corporate actions over REST, of which there are none in this market: no splits, dividends or mergers."""
+"""Corporate actions over REST: there are none in this market, no splits, dividends or mergers."""
 
 from aiohttp import web
 
@@ -8,12 +8,12 @@ from sim.rest.json_bodies import answer
 
 
 def routes() -> list[web.RouteDef]:
-    """What is answered where."""
+    """Return the routes."""
     return [web.get("/v1/corporate-actions", corporate_actions)]
 
 
 async def corporate_actions(request: web.Request) -> web.Response:
-    """GET /v1/corporate-actions: nothing, of whatever kind."""
+    """GET /v1/corporate-actions: empty, for every kind."""
     query = request.query
     data_query.check_names(query, (*PAGED, "cusips", "types", "ids"))
     data_query.limit(query, most=1_000)

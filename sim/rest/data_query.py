@@ -1,6 +1,7 @@
-"""What a request for market data asks for, read and checked; refusals in the words of Alpaca's data API.
+"""Reads and checks the parameters of a request for market data.
 
-The words are those of recorded answers, where there are any; those of other mistakes follow their pattern.
+Refusals have the words of recorded answers of Alpaca's data API; where none was recorded, they follow its
+pattern.
 """
 
 import re
@@ -35,20 +36,20 @@ LAST_SECOND_NS = 253_402_300_799 * SECOND_NS  # of the year 9999
 
 
 class Window(NamedTuple):
-    """From when to when, both ends included, in nanoseconds since 1970."""
+    """The time asked for, both ends included, in nanoseconds since 1970."""
 
     start_ns: int
     end_ns: int
 
 
 def refused(message: str) -> Refused:
-    """400: the request makes no sense."""
+    """Return 400: the request is invalid."""
     return Refused(400, None, message)
 
 
 def check_names(query: Query, allowed: Collection[str]) -> None:
     """Refuse parameters that the endpoint does not have, and those given twice."""
-    names = [name for name, _ in query.items()]  # the names alone come once each
+    names = [name for name, _ in query.items()]  # query.keys() would give each name once
     unexpected = [name for name in dict.fromkeys(names) if name not in allowed]
     if unexpected:
         raise refused(f"unexpected query parameter(s): {', '.join(sorted(unexpected))}")
@@ -58,7 +59,7 @@ def check_names(query: Query, allowed: Collection[str]) -> None:
 
 
 def required(query: Query, name: str) -> str:
-    """The value of a parameter that must be there."""
+    """Return a required parameter. Raises Refused (400) where it is missing."""
     text = query.get(name)
     if not text:
         raise _malformed(name, f"query parameter '{name}' is required")
@@ -66,9 +67,9 @@ def required(query: Query, name: str) -> str:
 
 
 def stock_symbols(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """The symbols of a list, each once and in order; one that can be no share's refuses all of them.
+    """Return a list's symbols, each once and in order; one that cannot be a share's refuses all of them.
 
-    Alpaca takes letters alone; a share of this market that has digits in its name is known by it.
+    Alpaca allows letters only; a share of this market may have digits in its symbol.
     """
     for symbol in text.split(","):
         if not (_LETTERS.fullmatch(symbol) and is_plausible(symbol)) and not is_known(symbol):
@@ -77,7 +78,7 @@ def stock_symbols(text: str, is_known: Callable[[str], bool]) -> list[str]:
 
 
 def coin_symbols(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """The pairs of a list, each once and in order; one that is no pair refuses all of them."""
+    """Return a list's pairs, each once and in order; one that is no pair refuses all of them."""
     for symbol in text.split(","):
         if not re.fullmatch(_PAIR, symbol) and not ("/" in symbol and is_known(symbol)):
             raise refused(f"invalid symbol: {symbol} does not match {_PAIR}")
@@ -85,20 +86,20 @@ def coin_symbols(text: str, is_known: Callable[[str], bool]) -> list[str]:
 
 
 def alone(symbol: str) -> str:
-    """The one symbol of a path, which is no list."""
+    """Return the one symbol of a path, which is no list."""
     if "," in symbol:
         raise refused(f"code=400, message=invalid symbol: {symbol}")
     return symbol
 
 
 def check_place(place: str) -> None:
-    """Refuse where no coins are traded."""
+    """Refuse a location without a crypto market."""
     if place not in PLACES:
         raise refused(f"invalid location: {place}")
 
 
 def limit(query: Query, default: int = DEFAULT_LIMIT, most: int = MOST, name: str = "limit") -> int:
-    """How many at most, of all symbols together."""
+    """Return the most items of a page, of all symbols together."""
     text = query.get(name)
     if text is None:
         return default
@@ -111,7 +112,7 @@ def limit(query: Query, default: int = DEFAULT_LIMIT, most: int = MOST, name: st
 
 
 def is_descending(query: Query, default: str = "asc") -> bool:
-    """Whether the newest come first."""
+    """Return whether the newest come first."""
     text = query.get("sort", default)
     if text not in ("asc", "desc"):
         raise refused(f"invalid sort: {text}")
@@ -119,7 +120,7 @@ def is_descending(query: Query, default: str = "asc") -> bool:
 
 
 def is_true(query: Query, name: str) -> bool:
-    """Whether a flag is set; alpaca-py writes True, others true."""
+    """Return whether a flag is set; alpaca-py writes True, others true."""
     text = query.get(name, "false")
     if text not in TRUE | FALSE:
         words = f'strconv.ParseBool: parsing "{text}": invalid syntax'
@@ -130,11 +131,11 @@ def is_true(query: Query, name: str) -> bool:
 def window(
     query: Query, now_ns: int, day_zone: ZoneInfo, date_zone: ZoneInfo | None, delay_ns: int
 ) -> Window:
-    """From `start` to `end`; without a start from the beginning of the day, without an end until now.
+    """Return the time from `start` to `end`, by default from the beginning of the day until now.
 
-    `day_zone` is where the day begins; `date_zone` is where a date without a time is meant, None for UTC. A
-    date as the end means the whole of it. `delay_ns` is how old data must be for this plan and feed: they end
-    there by default, and asking for more is refused.
+    `day_zone` is the zone of that day, `date_zone` that of dates without a time, None for UTC. A date as the
+    end includes the whole day. `delay_ns` is how old data must be for this plan and feed: they end there by
+    default, and asking for more is refused.
     """
     newest_ns = now_ns - delay_ns
     end_ns = _moment(query, "end", date_zone, is_end=True)
@@ -151,12 +152,12 @@ def window(
 
 
 def too_recent() -> Refused:
-    """403: the plan has no part in the consolidated tape of the last quarter of an hour."""
+    """Return 403: the plan does not include the last quarter of an hour of the consolidated tape."""
     return Refused(403, None, "subscription does not permit querying recent SIP data")
 
 
 def feed(query: Query, default: str) -> str:
-    """The feed of stock data that is asked for."""
+    """Return the feed of stock data that is asked for."""
     text = query.get("feed", default)
     if text not in FEEDS:
         raise refused(f"invalid feed: {text}")
@@ -164,7 +165,7 @@ def feed(query: Query, default: str) -> str:
 
 
 def currency(query: Query) -> str | None:
-    """The currency asked for; None where none is. This market has prices in dollars only."""
+    """Return the currency asked for, or None; this market has prices in dollars only."""
     text = query.get("currency")
     if text is not None and text != "USD":
         raise refused(f"invalid currency: {text}")
@@ -172,20 +173,20 @@ def currency(query: Query) -> str | None:
 
 
 def said_currency(query: Query) -> dict[str, str]:
-    """What an answer says about the currency: only what was asked for."""
+    """Return what an answer says about the currency: only what was asked for."""
     asked = currency(query)
     return {} if asked is None else {"currency": asked}
 
 
 def check_adjustment(query: Query) -> None:
-    """Refuse an adjustment there is not; this market has no splits and no dividends, so all are the same."""
+    """Refuse an unknown adjustment; this market has no splits and no dividends, so all give the same."""
     for part in query.get("adjustment", "raw").split(","):
         if part not in _ADJUSTMENTS:
             raise refused(f"invalid adjustment: {part}")
 
 
 def check_asof(query: Query) -> None:
-    """Refuse what is neither a date nor a dash; nothing changes its name in this market."""
+    """Refuse what is neither a date nor a dash; no symbol is ever renamed in this market."""
     text = query.get("asof", "-")
     if text != "-":
         _parsed("asof", text)

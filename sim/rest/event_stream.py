@@ -1,4 +1,4 @@
-"""One listener to an account's events: what its log holds from a place on, heartbeats in between, an end."""
+"""One client's stream of an account's events: from a place in the log, with heartbeats, to an end."""
 
 import asyncio
 import contextlib
@@ -15,26 +15,26 @@ from sim.times import SECOND_NS
 
 HEARTBEAT_NS = 15 * SECOND_NS  # Alpaca does not say how often; its clients must not rely on it
 _AT_ONCE = 100  # events, of about 1.5 kB each
-_LOOK_S = 0.5  # how often to look whether who listens is still there
+_LOOK_S = 0.5  # how often to test whether the client is still connected
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Where a stream begins, as a place in the log, and what ends it: a moment, an event, or nothing."""
+    """Where a stream begins, as an index of the log, and what ends it: a moment, an event, or nothing."""
 
     begin: int
     until_ns: int | None
     until_id: str | None
 
     def includes(self, event: Event) -> bool:
-        """Whether the event comes before the end."""
+        """Return whether the event comes before the end."""
         if self.until_id is not None:
             return event.id <= self.until_id
         return self.until_ns is None or event.at_ns <= self.until_ns
 
 
 class EventStream:
-    """Sends to one connection, as its reader can take it: nothing waits here, so nothing is ever dropped."""
+    """Sends events to one client as fast as it reads: they stay in the log until then, so none is dropped."""
 
     def __init__(
         self,
@@ -58,16 +58,16 @@ class EventStream:
         self._is_ending = False
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Look for new events to send."""
         self._woken.set()
 
     def end(self) -> None:
-        """Nothing more is to be sent."""
+        """End the stream: send nothing more."""
         self._is_ending = True
         self.wake()
 
     async def run(self) -> None:
-        """Send until the end; raises ClientConnectionResetError where nobody is there any more."""
+        """Send until the end. Raises ClientConnectionResetError where the client has left."""
         self._tick_later()
         try:
             while not await self._send():
@@ -76,11 +76,11 @@ class EventStream:
             self._is_ending = True
 
     async def _send(self) -> bool:
-        """Send what is due; whether that was the last."""
+        """Send what is due; returns whether that was the last."""
         self._woken.clear()
         while part := self._due():
             await self._response.write(b"".join(part))
-            # A long replay lets others have their turn.
+            # A long replay must not block other tasks.
             await asyncio.sleep(0)
         if self._heartbeats:
             await self._response.write(b":heartbeat\n\n" * self._heartbeats)
@@ -88,7 +88,7 @@ class EventStream:
         return self._is_ending or self._is_over()
 
     def _due(self) -> list[bytes]:
-        """The next events that are due, as lines; none where there are none, or the end has come."""
+        """Return the next events that are due, as lines; empty where there are none or the end has come."""
         part: list[bytes] = []
         while self._place < len(self._log) and len(part) < _AT_ONCE and not self._is_ending:
             event = self._log[self._place]
@@ -119,7 +119,7 @@ class EventStream:
         return self._wanted.until_ns
 
     def _tick_later(self) -> None:
-        """Act at the next heartbeat, or at the end where that comes sooner."""
+        """Set the next heartbeat, or the end where that comes sooner."""
         next_ns, end_ns = self._beat_ns, self._end_ns()
         if end_ns is not None and end_ns >= self._clock.now_ns():
             next_ns = min(next_ns, end_ns + 1)

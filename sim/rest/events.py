@@ -1,4 +1,4 @@
-"""An account's updates and activities as server-sent events: what was since some moment, and what comes."""
+"""An account's updates and activities as server-sent events: past ones on request, then new ones."""
 
 import random
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from sim.rest.middleware import ACCOUNT
 from sim.rest.trading_query import Query
 from sim.times import rfc3339
 
-TRADES = ("/v2/events/trades", "/v2beta1/events/trades")  # the second is the older name of the first
+TRADES = ("/v2/events/trades", "/v2beta1/events/trades")  # the second is the older path
 ACTIVITIES = "/v2beta1/events/activities"
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 
 
 class EventRoutes:
-    """The handlers; each request hears of the account it came from."""
+    """The handlers; each request gets events of the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts, clock: Clock) -> None:
         self._accounts = accounts
@@ -36,7 +36,7 @@ class EventRoutes:
         self._streams: set[EventStream] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             *(web.get(path, self.trades, allow_head=False) for path in TRADES),
             web.get(ACTIVITIES, self.activities, allow_head=False),
@@ -63,7 +63,7 @@ class EventRoutes:
 
     @property
     def listeners(self) -> int:
-        """How many listen now."""
+        """The number of open streams."""
         return len(self._streams)
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class EventRoutes:
         try:
             await stream.run()
         except ClientConnectionResetError:
-            return response  # who listened has left
+            return response  # the client has left
         finally:
             account.watchers.remove(stream.wake)
             self._streams.discard(stream)
@@ -100,7 +100,7 @@ def _own(event: Event) -> dict[str, Any]:
 
 
 def _log(account: TradingAccount, name: str, fills_only: bool) -> EventLog:
-    """Chance comes from the account's identity: what is the same in every run has the same names in it."""
+    """Return a log whose random bits follow from the account's id, so that equal runs have equal ids."""
     rng = random.Random(f"{name} of {account.brokerage.account_id}")
     return EventLog(account.history, rng.getrandbits, fills_only)
 

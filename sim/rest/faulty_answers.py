@@ -11,14 +11,14 @@ from aiohttp import web
 
 from sim.faults.requests import RequestOutcome
 
-_NO_LINGER = struct.pack("ii", 1, 0)  # closing sends a reset, and forgets what was not read yet
+_NO_LINGER = struct.pack("ii", 1, 0)  # closing sends a reset and drops what was not read yet
 
 
 async def faulty_answer(
     outcome: RequestOutcome, request: web.Request, carry_out: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """The answer to a request that a fault decided about."""
-    # Read either way, so that the connection stays in step for the next request.
+    """Return the answer to a request that a fault decided about."""
+    # The body is read in any case, so that the next request on the connection can be read.
     response = await carry_out() if outcome.is_carried_out else web.Response(body=await request.read())
     if outcome.wait_ms:
         await asyncio.sleep(outcome.wait_ms / 1000)

@@ -1,4 +1,4 @@
-"""Trades, quotes and bars of the past over REST, in pages: of many symbols, or of one share."""
+"""Past trades, quotes and bars over REST, in pages: of many symbols, or of one share."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class HistoryRoutes:
         self._data = data
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         found: list[web.RouteDef] = []
         for channel in CHANNELS:
             found += [
@@ -52,7 +52,7 @@ class HistoryRoutes:
             data_query.check_names(query, _ALONE + OF_STOCKS + (_OF_STOCK_BARS if channel == "bars" else ()))
             (symbol,) = self._data.stocks(data_query.alone(request.match_info["symbol"]))
             shown, token = self._page(channel, [symbol], query, self._data.stock_window(query))
-            # Nothing is null here and an empty map where many symbols are asked for: so Alpaca answers.
+            # Without messages Alpaca answers null for one symbol, and an empty map for many.
             body = {channel: shown.get(symbol), "symbol": symbol, "next_page_token": token}
             return answer(body | data_query.said_currency(query))
 
@@ -83,7 +83,7 @@ class HistoryRoutes:
         return {symbol: [self._shown(message) for message in part] for symbol, part in page.items()}, token
 
     def _kept(self, channel: str, query: Query) -> Callable[[str], Sequence[Message]]:
-        """What reads a symbol's messages."""
+        """Return the function that reads a symbol's messages."""
         history = self._data.history
         if channel == "bars":
             asked = timeframe(data_query.required(query, "timeframe"))

@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Return a JSON answer."""
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
 
 
 def body_as(kind: type[T], data: bytes) -> T:
-    """The request's body as a typed message; raises Refused (422) naming what is wrong."""
+    """Return the request's body as a typed message. Raises Refused (422) naming what is wrong."""
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

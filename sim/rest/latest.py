@@ -24,7 +24,7 @@ class LatestRoutes:
         self._data = data
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where; stocks and coins differ in the order of the path."""
+        """Return the routes; stocks and crypto pairs differ in the order of the path."""
         found = [web.get("/v1beta3/crypto/{place}/latest/orderbooks", self.books)]
         for channel in CHANNELS:
             found += [
@@ -76,7 +76,7 @@ class LatestRoutes:
         return self._data.coins(data_query.required(request.query, "symbols"))
 
     def _newest(self, channel: str, symbols: list[str]) -> dict[str, Any]:
-        """By symbol; one without a message is left out."""
+        """Return the newest message by symbol; symbols without one are left out."""
         found = {symbol: self._last(channel, symbol) for symbol in symbols}
         return {symbol: message_json(last) for symbol, last in found.items() if last is not None}
 

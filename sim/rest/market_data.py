@@ -1,4 +1,4 @@
-"""Market data over REST: every endpoint of it, put together."""
+"""Puts every endpoint of market data together."""
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from sim.rest.snapshots import SnapshotRoutes
 def routes(
     venue: Venue, assets: Assets, news_archive: NewsArchive, clock: Clock, is_free_plan: bool
 ) -> list[web.RouteDef]:
-    """What is answered where; the free plan sees no consolidated tape of the last quarter of an hour."""
+    """Return the routes; the free plan gets no consolidated tape of the last quarter of an hour."""
     reader = MarketReader(venue, assets, clock, is_free_plan)
     return [
         *LatestRoutes(reader).routes(),

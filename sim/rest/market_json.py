@@ -1,4 +1,4 @@
-"""Market data as REST shows them: without type and symbol, times as text."""
+"""Shows market data as REST does: without type and symbol, times as text."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sim.times import rfc3339
 
 
 def message_json(message: Message) -> dict[str, Any]:
-    """A trade, quote or bar by its short names."""
+    """Return a trade, quote or bar under its short names."""
     body: dict[str, Any] = msgspec.to_builtins(message)
     del body["T"], body["S"]
     body["t"] = rfc3339(message.time_ns)
@@ -18,7 +18,7 @@ def message_json(message: Message) -> dict[str, Any]:
 
 
 def book_json(book: OrderBook) -> dict[str, Any]:
-    """A coin's order book: bids and asks, the best first."""
+    """Return a crypto pair's order book: bids and asks, the best first."""
     sides = {"b": book.bids, "a": book.asks}
     body: dict[str, Any] = {
         side: [{"p": level.price, "s": level.size} for level in levels] for side, levels in sides.items()
@@ -27,7 +27,7 @@ def book_json(book: OrderBook) -> dict[str, Any]:
 
 
 def snapshot_json(history: History, symbol: str) -> dict[str, Any] | None:
-    """Everything newest of one symbol; None where there is nothing."""
+    """Return the newest of everything of one symbol; None where there is nothing."""
     day, day_before = history.latest_days(symbol)
     newest = {
         "latestTrade": history.latest_trade(symbol),

@@ -1,4 +1,4 @@
-"""What the endpoints of market data share: the market's history, the symbols asked for, and the plan."""
+"""Reads the market's history, the requested symbols, and the plan, for all endpoints of market data."""
 
 from sim.clock import Clock
 from sim.exchange.assets import Assets
@@ -9,11 +9,11 @@ from sim.rest import data_query
 from sim.rest.data_query import Query, Window
 from sim.times import MINUTE_NS
 
-RECENT_NS = 15 * MINUTE_NS  # how much of the consolidated tape the free plan does not see
+RECENT_NS = 15 * MINUTE_NS  # the part of the consolidated tape that the free plan does not get
 
 
 class MarketReader:
-    """One venue, the assets that trade there, and whether the plan sees the consolidated tape of now."""
+    """One venue, its assets, and whether the plan includes the newest of the consolidated tape."""
 
     def __init__(self, venue: Venue, assets: Assets, clock: Clock, is_free_plan: bool) -> None:
         self.history = History(venue)
@@ -23,19 +23,19 @@ class MarketReader:
         self._is_free_plan = is_free_plan
 
     def stocks(self, text: str) -> list[str]:
-        """The shares of a list; what is asked about trades from now on, if it did not before."""
+        """Return a list's shares; they trade from now on, if they did not before."""
         return self._quoted(data_query.stock_symbols(text, self._is_known))
 
     def coins(self, text: str) -> list[str]:
-        """The pairs of a list; what is asked about trades from now on, if it did not before."""
+        """Return a list's crypto pairs; they trade from now on, if they did not before."""
         return self._quoted(data_query.coin_symbols(text, self._is_known))
 
     def symbols(self, *, is_crypto: bool) -> list[str]:
-        """Everything that has been quoted or traded, shares or coins."""
+        """Return every share and pair that has been quoted or traded."""
         return [symbol for symbol in self._venue.market.symbols() if ("/" in symbol) == is_crypto]
 
     def stock_window(self, query: Query) -> Window:
-        """From when to when, for shares; a date means New York's. Feed, currency and asof are checked."""
+        """Return the time asked for, for shares; dates are New York's. Checks feed, currency and asof."""
         feed = data_query.feed(query, "sip")
         data_query.currency(query)
         data_query.check_asof(query)
@@ -44,11 +44,11 @@ class MarketReader:
         return data_query.window(query, self.clock.now_ns(), zone, zone, delay_ns)
 
     def coin_window(self, query: Query) -> Window:
-        """From when to when, for coins: a date means UTC's (alpaca-py issue 169)."""
+        """Return the time asked for, for crypto pairs; dates are UTC's (alpaca-py issue 169)."""
         return data_query.window(query, self.clock.now_ns(), zone_of("/"), None, 0)
 
     def check_latest(self, query: Query) -> None:
-        """Check feed and currency of a question for the newest of a share; the free plan asks IEX."""
+        """Check feed and currency of a request for the newest of a share; the free plan includes IEX only."""
         feed = data_query.feed(query, "iex" if self._is_free_plan else "sip")
         data_query.currency(query)
         if self._is_free_plan and feed == "sip":

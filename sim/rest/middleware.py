@@ -28,9 +28,10 @@ _DATA = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/corporate-actions")
 
 
 class RestMiddleware:
-    """The middleware that every REST request passes; websockets authenticate by themselves.
+    """The middleware of every REST request; websockets authenticate by themselves.
 
-    Each account has its budgets of requests a minute, for trading and data; so has who comes without a key.
+    Each account has two budgets of requests a minute, for trading and data; requests without a key share one
+    of each.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class RestMiddleware:
         self._limits: dict[tuple[str, str], RateLimit] = {}
 
     def as_aiohttp(self) -> Middleware:
-        """The middleware in the form that aiohttp takes."""
+        """Return the middleware in the form that aiohttp takes."""
 
         @web.middleware
         async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             resource = request.match_info.route.resource
-            # A request for anything else passes, whatever it asks to become.
+            # Other paths take no upgrade: their requests are plain, whatever their headers say.
             if isinstance(resource, SocketResource):
                 if not request.headers.get("Sec-WebSocket-Key", "").isascii():
                     return refusal(web.HTTPBadRequest(text="Sec-WebSocket-Key is no base64"))
@@ -65,7 +66,7 @@ class RestMiddleware:
         return handle
 
     async def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Write the simulator's time on an answer that is about to leave, a websocket's first one too."""
+        """Set the simulator's time as the date of an answer, also of a websocket's handshake."""
         response.headers["Date"] = _http_date(self._clock.now_ns() + skew_ns(self._faults))
 
     async def _answer(
@@ -103,16 +104,16 @@ class RestMiddleware:
         return limit
 
     def _account(self, request: web.Request) -> str | None:
-        """Whose request it is: an account's key, ANONYMOUS where no key is needed, or None for no entry."""
+        """Return the account's key, ANONYMOUS where no key is needed, or None where authentication fails."""
         key, secret = _given(request)
         if key is None and secret is None:
-            # Alpaca gives crypto data to everybody.
+            # Alpaca serves crypto data without a key.
             return ANONYMOUS if request.path.startswith("/v1beta3/crypto/") else None
         return self._keyring.account(key, secret)
 
 
 def _http_date(now_ns: int) -> str:
-    """The simulator's time, not the machine's: the same in two runs of virtual time."""
+    """Return the simulator's time, not the machine's: the same in two runs of virtual time."""
     return format_datetime(datetime.fromtimestamp(now_ns // SECOND_NS, UTC), usegmt=True)
 
 
@@ -130,13 +131,13 @@ async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _given(request: web.Request) -> tuple[str | None, str | None]:
-    """Key and secret from Alpaca's headers, from basic authentication, or an OAuth token."""
+    """Return key and secret from Alpaca's headers, from basic authentication, or an OAuth token."""
     headers = request.headers
     authorization = headers.get("Authorization", "")
     if authorization.startswith("Basic "):
         try:
             text = base64.b64decode(authorization[6:], validate=True).decode()
-        except ValueError:  # no base64, or no text in it
+        except ValueError:  # not base64, or not text
             return "", ""
         key, _, secret = text.partition(":")
         return key, secret

@@ -1,4 +1,4 @@
-"""News over REST: the articles that the news stream told, in pages, the newest first."""
+"""News over REST: the articles of the news stream, in pages, the newest first."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ _UTC = ZoneInfo("UTC")
 
 
 def article_json(article: Article, with_content: bool) -> dict[str, Any]:
-    """An article as history shows it: with images, of which there are none here."""
+    """Return an article as history shows it: with images, of which there are none here."""
     return {
         "id": article.id,
         "headline": article.headline,
@@ -45,7 +45,7 @@ class NewsRoutes:
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/v1beta1/news", self.news)]
 
     async def news(self, request: web.Request) -> web.Response:
@@ -61,7 +61,7 @@ class NewsRoutes:
         return answer({"news": shown, "next_page_token": token})
 
     def _found(self, query: Query, is_descending: bool) -> list[Article]:
-        """Everything asked for from the page's beginning on."""
+        """Return the requested articles from the page's beginning on."""
         window = data_query.window(query, self._clock.now_ns(), _UTC, None, 0)
         named = {name.replace("/", "") for name in query.get("symbols", "").split(",") if name}
         needs_content = data_query.is_true(query, "exclude_contentless")

@@ -1,4 +1,4 @@
-"""Options over REST: there are no contracts here, and nobody holds one to exercise."""
+"""Options over REST: there are no contracts, and no positions in them to exercise."""
 
 import re
 from uuid import UUID
@@ -20,7 +20,7 @@ _STRIKES = ("strike_price_gte", "strike_price_lte")
 
 
 def routes() -> list[web.RouteDef]:
-    """What is answered where; the same for every account."""
+    """Return the routes, which are the same for every account."""
     return [
         web.get("/v2/options/contracts", contracts),
         web.get("/v2/options/contracts/{name}", contract),
@@ -30,7 +30,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def contracts(request: web.Request) -> web.Response:
-    """GET /v2/options/contracts: none, whatever is asked for."""
+    """GET /v2/options/contracts: none, for every query."""
     query = request.query
     asked.one_of(query, "status", ("active", "inactive"), "active")
     asked.one_of(query, "type", ("call", "put"), "")
@@ -51,7 +51,7 @@ async def contract(request: web.Request) -> web.Response:
 
 
 async def exercise(request: web.Request) -> web.Response:
-    """POST of an exercise, or of the wish not to: 403 for a contract, 422 for what can be none."""
+    """POST of an exercise or do-not-exercise: 403 for a contract, 422 for what cannot be one."""
     name = request.match_info["name"]
     if not _CONTRACT.fullmatch(name) and not _is_id(name):
         raise refusals.invalid("invalid symbol")

@@ -1,4 +1,4 @@
-"""Which orders a query asks for, and how they are listed: each on its own, or legs inside their parents."""
+"""Selects the orders that a query asks for, and lists them flat or with legs inside their parents."""
 
 import itertools
 from bisect import bisect_left, bisect_right
@@ -26,10 +26,10 @@ Test = Callable[[Order], bool]
 def search(
     orders: Mapping[str, Order], open_orders: Sequence[Order], query: Query, assets: Assets
 ) -> list[dict[str, Any]]:
-    """The orders as GET /v2/orders answers; raises Refused where the query makes no sense.
+    """Return the orders as GET /v2/orders answers. Raises Refused where the query is invalid.
 
-    `orders` are all of the account, by id, and `open_orders` those that are open, both first sent first.
-    Nested, a parent is listed where it or one of its legs is asked for, with all of its legs.
+    `orders` are all of the account, by id, and `open_orders` the open ones, both first sent first. Nested, a
+    parent is listed where it or one of its legs is asked for, with all of its legs.
     """
     nested = asked.truth(query, "nested")
     limit = asked.count(query, "limit", DEFAULT_LIMIT, MOST)
@@ -49,7 +49,7 @@ def search(
 
 
 def order_id(text: str) -> str:
-    """An order's id in its one form; raises Refused (422) where it cannot be one."""
+    """Return an order's id in canonical form. Raises Refused (422) where it cannot be one."""
     try:
         return str(UUID(text))
     except ValueError as error:
@@ -77,13 +77,13 @@ def _tests(query: Query, status: str, assets: Assets) -> list[Test]:
 
 
 def _symbol(name: str, assets: Assets) -> str:
-    """A pair may be named without its slash; what nobody knows matches nothing."""
+    """Return the asset's symbol; a pair may lack its slash, and an unknown symbol matches nothing."""
     asset = assets.find(name)
     return name if asset is None else asset.symbol
 
 
 def _entry(order: Order) -> Order:
-    """What lists the order when nested: its parent, or itself where another leg has taken its place."""
+    """Return the entry that shows the order when nested: its parent, or itself where it was replaced."""
     is_inside = order.parent is not None and order in order.parent.legs
     return order.parent if order.parent is not None and is_inside else order
 
@@ -93,7 +93,7 @@ def _sent_ns(order: Order) -> int:
 
 
 def _within(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> list[Order]:
-    """Only the orders between moments, or before or after one of the account's; ends are left out."""
+    """Return the orders between moments, or before or after one of the account's, all exclusive."""
     before, after = query.get("before_order_id"), query.get("after_order_id")
     after_ns, until_ns = asked.moment_ns(query, "after"), asked.moment_ns(query, "until")
     if before and after:
@@ -111,7 +111,7 @@ def _within(chosen: list[Order], orders: Mapping[str, Order], query: Query) -> l
 
 
 def _beside(chosen: list[Order], orders: Mapping[str, Order], named: str, is_before: bool) -> list[Order]:
-    """What was taken before or after an order, told by their order and not by time, which they may share."""
+    """Return the orders taken before or after an order, by sequence: several may share a time."""
     places = {one: place for place, one in enumerate(orders)}
     place = places[named]
     if is_before:

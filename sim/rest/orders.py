@@ -17,13 +17,13 @@ from sim.rest.trading_query import truth
 
 
 class OrderRoutes:
-    """The handlers; each request is about the account of its account."""
+    """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.post("/v2/orders", self.submit),
             web.get("/v2/orders", self.search),
@@ -66,11 +66,11 @@ class OrderRoutes:
         return answer(search(brokerage.orders, brokerage.open_orders(), request.query, account.assets))
 
     async def replace(self, request: web.Request) -> web.Response:
-        """PATCH /v2/orders/{id}: a new order takes the place of the old."""
+        """PATCH /v2/orders/{id}: replace an open order by a new one."""
         account = self._accounts.of(request[ACCOUNT])
         old = account.brokerage.find(order_id(request.match_info["order_id"]))
         wanted = body_as(ReplaceRequest, await request.read())
-        account.accept_now(old.id)  # what is left of it must be known first
+        account.accept_now(old.id)  # it may fill by that, and then less of it is left to replace
         replace_rules.check_replaceable(old)
         order = await account.replace(old.id, replace_rules.replaced(old, wanted, account.new_id()))
         taken = order_json(order, nested=True)
@@ -85,7 +85,7 @@ class OrderRoutes:
         return web.Response(status=204)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
-        """DELETE /v2/orders: 207 and one line for each order, 500 for one that is over already."""
+        """DELETE /v2/orders: 207 and one line for each order, 500 for one that has ended already."""
         account = self._accounts.of(request[ACCOUNT])
         done = [await _canceled(account, order) for order in account.brokerage.open_orders()]
         await account.send_updates_first()
@@ -93,7 +93,7 @@ class OrderRoutes:
 
 
 async def _canceled(account: TradingAccount, order: Order) -> dict[str, Any]:
-    """The line of one order; another of its group may have taken it along."""
+    """Return the line of one order; it may have been canceled with another of its group."""
     try:
         if order.status != "canceled":
             await account.cancel(order.id)

@@ -1,4 +1,4 @@
-"""Pages of history: by symbol, then by time, and a token that says where the next one begins."""
+"""Pages of history, by symbol and then by time, and the token of the next one."""
 
 import base64
 import binascii
@@ -26,9 +26,9 @@ def select(
     is_descending: bool,
     token: str | None,
 ) -> tuple[dict[str, list[M]], str | None]:
-    """One page of at most `limit` messages, both ends of the window included, and the next page's token.
+    """Return one page of at most `limit` messages, and the next page's token; the window is inclusive.
 
-    `kept` gives a symbol's messages in order of time; it is not asked for symbols beyond the page. Symbols
+    `kept` returns a symbol's messages in order of time; it is not called for symbols beyond the page. Symbols
     without a message on the page are left out.
     """
     after = _read(token)
@@ -57,7 +57,7 @@ def select(
 
 
 def _rest(found: list[M], time_ns: int, given: int, is_descending: bool) -> list[M]:
-    """What comes from a time on, without the first ones of that very time, which were given already."""
+    """Return the messages from a time on, without the first so many of that time: those were given."""
     if is_descending:
         later = [message for message in found if message.time_ns <= time_ns]
     else:
@@ -66,7 +66,7 @@ def _rest(found: list[M], time_ns: int, given: int, is_descending: bool) -> list
 
 
 def _following(given: list[M], after: tuple[str, int, int] | None) -> str:
-    """The token after these: their last time, and how many of that very time were given by now."""
+    """Return the token after these: their last time, and how many of that time were given so far."""
     last = given[-1]
     same = sum(message.time_ns == last.time_ns for message in given)
     if after is not None and after[:2] == (last.symbol, last.time_ns):

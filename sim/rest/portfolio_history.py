@@ -1,4 +1,4 @@
-"""An account's value over time over REST."""
+"""An account's portfolio history over REST."""
 
 import re
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ from sim.times import parse_ns
 
 _PERIOD = re.compile(r"([1-9]\d{0,3})([DWMA])")
 _DAYS = {"D": 1, "W": 7, "M": 30, "A": 365}
-_FEW_DAYS = 7  # up to here a minute is the timeframe of who names none
-_MOST_DAYS = 30  # of a timeframe of less than a day
-_EARLIEST_NS = parse_ns("2000-01-01")  # nothing is older; dates before it would leave what can be reckoned
+_FEW_DAYS = 7  # up to here the default timeframe is a minute
+_MOST_DAYS = 30  # for a timeframe of less than a day
+_EARLIEST_NS = parse_ns("2000-01-01")  # nothing is older; earlier dates could leave the range of dates
 
 
 class PortfolioHistoryRoutes:
-    """The handler; each request is about the account it came from."""
+    """The handler; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts, valuation: Valuation, hours: MarketHours) -> None:
         self._accounts = accounts
@@ -44,7 +44,7 @@ class PortfolioHistoryRoutes:
         self._hours = hours
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [web.get("/v2/account/portfolio/history", self.history)]
 
     async def history(self, request: web.Request) -> web.Response:
@@ -59,7 +59,7 @@ class PortfolioHistoryRoutes:
 
 
 def _json(found: PortfolioHistory, timeframe: str) -> dict[str, Any]:
-    """Numbers are JSON numbers here, unlike elsewhere; the cash flow is empty, for none happens."""
+    """Return the answer: numbers are JSON numbers here, unlike elsewhere; the cash flow is empty."""
     body: dict[str, Any] = {
         "timestamp": [point.time_s for point in found.points],
         "equity": [float(point.equity) for point in found.points],
@@ -131,14 +131,14 @@ def _midnight_ns(day: date) -> int:
 
 
 def _first_day(start_ns: int) -> date:
-    """The day of the start; after its session, the next one."""
+    """Return the day of the start; after its session, the next one."""
     day = new_york(start_ns).date()
     found = trading_day(day)
     return day + timedelta(1) if found is not None and start_ns > found.extended_close_ns else day
 
 
 def _last_session(end_ns: int, reporting: str) -> date:
-    """The last day whose session has begun."""
+    """Return the last day whose session has begun."""
     day = new_york(end_ns).date()
     while True:
         found = trading_day(day)

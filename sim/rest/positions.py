@@ -1,4 +1,4 @@
-"""Positions over REST: what is held, and closing it."""
+"""Positions over REST: show and close them."""
 
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -24,13 +24,13 @@ _HUNDRED = Decimal(100)
 
 
 class PositionRoutes:
-    """The handlers; each request is about the account it came from."""
+    """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where; a pair such as BTC/USD stands in the path with its slash."""
+        """Return the routes; a pair such as BTC/USD stands in the path with its slash."""
         return [
             web.get("/v2/positions", self.positions),
             web.get("/v2/positions/{symbol:.+}", self.position),
@@ -80,7 +80,7 @@ class PositionRoutes:
 
 
 async def _cancel_all(account: TradingAccount) -> None:
-    """Cancel what is open; what turns out to be over needs no cancel any more."""
+    """Cancel the open orders; one that has ended meanwhile needs no cancel."""
     for order in account.brokerage.open_orders():
         try:
             await account.cancel(order.id)
@@ -104,7 +104,7 @@ def _position_json(account: TradingAccount, position: Position) -> dict[str, Any
 
 
 def _closing(account: TradingAccount, position: Position, qty: Decimal) -> Ticket:
-    """A market order for so much of the position, under the rules of every other order."""
+    """Return a market order for so much of the position, under the rules of every other order."""
     request = OrderRequest(
         symbol=position.asset.symbol,
         qty=qty,
@@ -116,7 +116,7 @@ def _closing(account: TradingAccount, position: Position, qty: Decimal) -> Ticke
 
 
 def _part(position: Position, query: Query) -> Decimal:
-    """The quantity to close: all, `qty`, or `percentage` of it; whole shares stay whole."""
+    """Return the quantity to close: all, `qty`, or `percentage` of it; whole shares stay whole."""
     held = abs(position.qty)
     qty, percentage = asked.amount(query, "qty"), asked.amount(query, "percentage", _HUNDRED)
     if qty is not None and percentage is not None:

@@ -9,7 +9,7 @@ WINDOW_NS = 60 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request may pass, and what the headers say."""
+    """Whether a request is allowed, and what its headers say."""
 
     is_allowed: bool
     limit: int
@@ -17,7 +17,7 @@ class Verdict:
     reset_s: int
 
     def headers(self) -> dict[str, str]:
-        """X-RateLimit headers; the reset is in seconds since 1970."""
+        """Return the X-RateLimit headers; the reset is in seconds since 1970."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -26,7 +26,7 @@ class Verdict:
 
 
 class RateLimit:
-    """`limit` requests in each minute; a minute begins with its first request."""
+    """Allows `limit` requests a minute; a minute begins with its first request."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -43,7 +43,7 @@ class RateLimit:
         return self._verdict(is_allowed, self._limit - self._used)
 
     def exhausted(self, now_ns: int) -> Verdict:
-        """A refusal whatever is left."""
+        """Refuse a request, whatever is left of the budget."""
         if now_ns >= self._end_ns:
             self._end_ns = now_ns + WINDOW_NS
             self._used = 0

@@ -1,4 +1,4 @@
-"""The screener: which shares are traded most today, and which symbols moved most since the day before."""
+"""The screener: the shares traded most today, and the symbols that moved most since the day before."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class ScreenerRoutes:
         self._data = data
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.get("/v1beta1/screener/stocks/most-actives", self.most_actives),
             web.get("/v1beta1/screener/{market_type}/movers", self.movers),

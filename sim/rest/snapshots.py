@@ -1,4 +1,4 @@
-"""Everything newest of a symbol at once over REST: of shares a bare map, of coins one under its name."""
+"""Snapshots over REST: everything newest of a symbol; of shares a bare map, of pairs one under a name."""
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ class SnapshotRoutes:
         self._data = data
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where."""
+        """Return the routes."""
         return [
             web.get("/v2/stocks/snapshots", self.stocks),
             web.get("/v2/stocks/{symbol}/snapshot", self.one_stock),

@@ -1,4 +1,4 @@
-"""Every endpoint of the trading API, put together."""
+"""Puts every endpoint of the trading API together."""
 
 from aiohttp import web
 
@@ -22,7 +22,7 @@ from sim.rest.watchlists import WatchlistRoutes
 def routes(
     accounts: TradingAccounts, assets: Assets, clock: Clock, hours: MarketHours, valuation: Valuation
 ) -> list[web.RouteDef]:
-    """What is answered where; options come before positions, whose paths take any name."""
+    """Return the routes; options come before positions, whose paths match any name."""
     return [
         *OrderRoutes(accounts).routes(),
         *AccountRoutes(accounts).routes(),

@@ -1,6 +1,6 @@
-"""What a request to the trading API asks for, read and checked; refusals with 422 and what may be asked.
+"""Reads and checks the parameters of a request to the trading API; refusals are 422 and name what is allowed.
 
-A parameter that is there but empty counts as left out, and unknown ones are ignored.
+An empty parameter counts as left out, and unknown ones are ignored.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from sim.times import parse_ns
 
 Query = Mapping[str, str]
 
-# What Go's ParseBool takes; alpaca-py writes True and False.
+# The words of Go's ParseBool; alpaca-py writes True and False.
 TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _MOST_DIGITS = 18
@@ -21,7 +21,7 @@ _LARGEST = Decimal(1_000_000_000)
 
 
 def count(query: Query, name: str, default: int, most: int) -> int:
-    """How many; raises Refused (422) outside of 1 to most."""
+    """Return a number from 1 to most. Raises Refused (422) for any other."""
     text = query.get(name)
     if not text:
         return default
@@ -31,7 +31,7 @@ def count(query: Query, name: str, default: int, most: int) -> int:
 
 
 def truth(query: Query, name: str) -> bool:
-    """Whether a flag is set; raises Refused (422) where it is neither true nor false."""
+    """Return whether a flag is set. Raises Refused (422) where it is neither true nor false."""
     text = query.get(name)
     if not text or text in FALSE:
         return False
@@ -41,7 +41,7 @@ def truth(query: Query, name: str) -> bool:
 
 
 def one_of(query: Query, name: str, allowed: Collection[str], default: str) -> str:
-    """One of several words; raises Refused (422) for any other."""
+    """Return one of several words. Raises Refused (422) for any other."""
     text = query.get(name)
     if not text:
         return default
@@ -51,7 +51,7 @@ def one_of(query: Query, name: str, allowed: Collection[str], default: str) -> s
 
 
 def several(query: Query, name: str, allowed: Collection[str] | None = None) -> tuple[str, ...]:
-    """Words parted by commas, each once; raises Refused (422) for one that is not allowed."""
+    """Return words separated by commas, each once. Raises Refused (422) for one that is not allowed."""
     words = tuple(dict.fromkeys(word for word in query.get(name, "").split(",") if word))
     if allowed is not None:
         for word in words:
@@ -61,19 +61,19 @@ def several(query: Query, name: str, allowed: Collection[str] | None = None) -> 
 
 
 def moment_ns(query: Query, name: str) -> int | None:
-    """RFC 3339, or a date as its midnight in UTC; raises Refused (422) for anything else."""
+    """Return RFC 3339, or a date as its midnight in UTC. Raises Refused (422) for anything else."""
     text = query.get(name)
     if not text:
         return None
     try:
-        # A plus sign that a client left as it is arrives as a blank.
+        # A plus sign that was not encoded arrives as a blank.
         return parse_ns(text.replace(" ", "+") if "T" in text else text)
     except (ValueError, OverflowError) as error:
         raise malformed(f"invalid {name} {text}; allowed: RFC 3339, or a date") from error
 
 
 def day(query: Query, name: str) -> date | None:
-    """A date, also as the first part of a time; raises Refused (422) for anything else."""
+    """Return a date, also as the first part of a time. Raises Refused (422) for anything else."""
     text = query.get(name)
     if not text:
         return None
@@ -86,7 +86,7 @@ def day(query: Query, name: str) -> date | None:
 
 
 def amount(query: Query, name: str, most: Decimal = _LARGEST) -> Decimal | None:
-    """A number of more than 0, at most `most`, of nine decimals; raises Refused (422) for anything else."""
+    """Return a number above 0, at most `most`, of nine decimals. Raises Refused (422) for any other."""
     text = query.get(name)
     if not text:
         return None

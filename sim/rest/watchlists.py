@@ -18,7 +18,7 @@ _BY_ID = "/v2/watchlists/{watchlist_id}"
 
 
 class WatchlistRequest(msgspec.Struct, frozen=True):
-    """The body of POST and PUT; a symbol that is null is passed over."""
+    """The body of POST and PUT; a null symbol is ignored."""
 
     name: str | None = None
     symbols: list[str | None] | None = None
@@ -31,7 +31,7 @@ class SymbolRequest(msgspec.Struct, frozen=True):
 
 
 class WatchlistRoutes:
-    """The handlers; each request is about the lists of the account it came from."""
+    """The handlers; each request is about the lists of the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts, assets: Assets) -> None:
         self._accounts = accounts
@@ -39,7 +39,7 @@ class WatchlistRoutes:
         self._lists = {account.key: Watchlists() for account in accounts.all()}
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered where; a pair such as BTC/USD stands in the path with its slash."""
+        """Return the routes; a pair such as BTC/USD stands in the path with its slash."""
         found = [web.get("/v2/watchlists", self.watchlists), web.post("/v2/watchlists", self.create)]
         for path in (_BY_NAME, _BY_ID):
             found += [
@@ -56,7 +56,7 @@ class WatchlistRoutes:
         return answer([watchlist_json(one, account.brokerage.account_id) for one in lists.all()])
 
     async def watchlist(self, request: web.Request) -> web.Response:
-        """GET of one."""
+        """GET one list."""
         account, lists = self._of(request)
         return _shown(account, _named(request, lists))
 
@@ -68,7 +68,7 @@ class WatchlistRoutes:
         return _shown(account, lists.create(account.new_id(), wanted.name, assets, account.clock.now_ns()))
 
     async def update(self, request: web.Request) -> web.Response:
-        """PUT of one: its name, its assets or both."""
+        """PUT one list: its name, its assets or both."""
         account, lists = self._of(request)
         watchlist = _named(request, lists)
         wanted = body_as(WatchlistRequest, await request.read())
@@ -77,7 +77,7 @@ class WatchlistRoutes:
         return _shown(account, watchlist)
 
     async def add(self, request: web.Request) -> web.Response:
-        """POST to one: an asset more."""
+        """POST to one list: add an asset."""
         account, lists = self._of(request)
         watchlist = _named(request, lists)
         wanted = body_as(SymbolRequest, await request.read())
@@ -87,14 +87,14 @@ class WatchlistRoutes:
         return _shown(account, watchlist)
 
     async def remove(self, request: web.Request) -> web.Response:
-        """DELETE of one of its assets."""
+        """DELETE one of a list's assets."""
         account, lists = self._of(request)
         watchlist = _named(request, lists)
         lists.remove(watchlist, known(self._assets, request.match_info["symbol"]), account.clock.now_ns())
         return _shown(account, watchlist)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """DELETE of one: 204."""
+        """DELETE one list: 204."""
         _, lists = self._of(request)
         lists.delete(_named(request, lists))
         return web.Response(status=204)

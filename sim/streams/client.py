@@ -1,4 +1,4 @@
-"""One connection to a market-data stream: what it wants, and the frames for it."""
+"""One client of a market-data stream: its subscription, and the frames for it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from sim.streams.selection import select, select_articles
 from sim.streams.subscription import Subscription
 
 MOST_PER_FRAME = 100
-# alpaca-py drops a connection for good over a frame of more than 1 MiB.
+# alpaca-py ends a connection for good at a frame of more than 1 MiB.
 MOST_FRAME_BYTES = 256 * 1024
 
 
@@ -44,11 +44,11 @@ class Client(Reader):
         self._waiting: list[bytes] = []
 
     def end_as_slow(self) -> None:
-        """Say that it is too slow, and close."""
+        """Send the error of a slow client, and close."""
         self.finish(407)
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Send a control message, alone in its frame."""
+        """Send a control message in a frame of its own."""
         self.outgoing.put(self.codec.control([message]))
 
     def error(self, code: int) -> None:
@@ -56,15 +56,15 @@ class Client(Reader):
         self.tell(error(code))
 
     def finish(self, code: int) -> None:
-        """Forget what waits, send an error, and close."""
+        """Drop what waits to be sent, send an error, and close."""
         self.outgoing.finish(self.codec.control([error(code)]))
 
     def selected(self, messages: Sequence[AnyMessage], written: dict[str, list[bytes | None]]) -> list[bytes]:
-        """What it wants of the messages, in its codec; `written` keeps what another client had written."""
+        """Return the messages that it subscribed to, encoded; `written` caches what is encoded already."""
         return self._select(self.subscription, self.codec, messages, written)
 
     def deliver(self, parts: list[bytes], frame_messages: int | None) -> int:
-        """Send parts in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred.
+        """Send messages in frames: of exactly `frame_messages`, keeping the rest, or of up to a hundred.
 
         Returns how many messages were sent.
         """
@@ -79,7 +79,7 @@ class Client(Reader):
         return end
 
     def flush(self) -> int:
-        """Send what waits for a frame to fill, since no more will come; returns how many messages."""
+        """Send the messages of an incomplete frame, since no more will come; returns how many."""
         count = len(self._waiting)
         if count:
             self._put(self._waiting)

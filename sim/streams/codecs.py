@@ -1,4 +1,4 @@
-"""Market messages as bytes, once per message, and frames made of those bytes."""
+"""Encodes market messages, each once, and makes frames of the encoded ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _writer = msgspec.json.Encoder()
 
 
 def timestamp(time_ns: int) -> Ext:
-    """A msgpack timestamp in its 64-bit form: 30 bits of nanoseconds, 34 bits of seconds."""
+    """Return a msgpack timestamp in its 64-bit form: 30 bits of nanoseconds, 34 bits of seconds."""
     second, fraction_ns = divmod(time_ns, SECOND_NS)
     return Ext(_TIMESTAMP, (fraction_ns << 34 | second).to_bytes(8, "big"))
 
 
 def packed(message: TimedMessage) -> bytes:
-    """One message as msgpack."""
+    """Return one message as msgpack."""
     time_ns = message.time_ns
     message.time_ns = timestamp(time_ns)
     body = _packer.encode(message)
@@ -32,7 +32,7 @@ def packed(message: TimedMessage) -> bytes:
 
 
 def written(message: TimedMessage) -> bytes:
-    """One message as JSON."""
+    """Return one message as JSON."""
     time_ns = message.time_ns
     message.time_ns = rfc3339(time_ns)
     body = _writer.encode(message)
@@ -41,12 +41,12 @@ def written(message: TimedMessage) -> bytes:
 
 
 def packed_article(article: Article) -> bytes:
-    """A news article as msgpack."""
+    """Return a news article as msgpack."""
     return _packer.encode(_retimed(article, timestamp))
 
 
 def written_article(article: Article) -> bytes:
-    """A news article as JSON."""
+    """Return a news article as JSON."""
     return _writer.encode(_retimed(article, rfc3339))
 
 
@@ -57,22 +57,20 @@ def _retimed(article: Article, form: Callable[[int], Any]) -> Article:
 
 
 def packed_frame(parts: Sequence[bytes]) -> bytes:
-    """A msgpack array of messages that are bytes already."""
+    """Return a msgpack array of encoded messages."""
     count = len(parts)
     header = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
     return header + b"".join(parts)
 
 
 def written_frame(parts: Sequence[bytes]) -> bytes:
-    """A JSON array of messages that are bytes already."""
+    """Return a JSON array of encoded messages."""
     return b"[" + b",".join(parts) + b"]"
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One way to write: a message, an article, a frame of written ones, a control message; and to read a
-    client's.
-    """
+    """One encoding: functions for a message, an article, a frame and a control message, and a decoder."""
 
     name: str
     is_binary: bool

@@ -1,4 +1,4 @@
-"""What a fault does to one connection at once: cut it, break off in a frame, send what nobody expects."""
+"""The effects of faults on one connection: cut it, break off a frame, send what is not expected."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def cut(reader: Reader, fault: dict[str, Any]) -> None:
 
 
 def end_as_slow(reader: Reader, fault: dict[str, Any]) -> None:
-    """Say that it is too slow, where the stream has words for that, and close with 1008."""
+    """Send the error of a slow client, where the stream has one, and close with 1008."""
     reader.end_as_slow()
 
 
@@ -30,12 +30,12 @@ def drop_mid_frame(reader: Reader, fault: dict[str, Any]) -> None:
 
 
 def send_huge_frame(reader: Reader, fault: dict[str, Any]) -> None:
-    """Send one frame of so many MiB; what is in it nobody needs."""
+    """Send one frame of so many MiB without useful content."""
     reader.tell(_unheard_of(fault, FILLER * int(fault["mib"] * MIB)))
 
 
 def send_unknown(reader: Reader, fault: dict[str, Any]) -> None:
-    """Send a message of a kind that is not in Alpaca's documents."""
+    """Send a message of a type that is not in Alpaca's documents."""
     reader.tell(_unheard_of(fault, FILLER))
 
 

@@ -1,4 +1,4 @@
-"""The market-data endpoints: which channels each has, what it refuses, and which plan it takes."""
+"""The market-data endpoints: the channels of each, what it refuses, and its plan."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ _CRYPTO_CHANNELS = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "da
 class Feed:
     """One kind of market data.
 
-    `channels` are told in every acknowledgement, in Alpaca's order; `rare_channels` only while somebody wants
-    them. Channels in `never_every` refuse `*` (error 410). `paid_paths` are those that the free plan has no
-    part in (error 409). A feed that `is_binary_only` speaks msgpack whatever the client asks for. One that
-    `shares_path` leaves plain requests to REST, which Alpaca has on another host.
+    `channels` are in every acknowledgement, in Alpaca's order; `rare_channels` only while they are subscribed
+    to. Channels in `never_every` refuse `*` (error 410). The free plan does not include `paid_paths` (error
+    409). A feed that `is_binary_only` speaks msgpack whatever the client asks for. One that `shares_path`
+    leaves plain requests to REST, which Alpaca has on another host.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Feed:
 
 STOCKS = Feed(
     "stocks",
-    # Delayed data are the same data: a simulated quarter of an hour later would teach nobody anything.
+    # Delayed data are not delayed here: nothing can be tested by waiting a quarter of an hour.
     ("/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v1beta1/boats", "/v1beta1/overnight"),
     _STOCK_CHANNELS,
     rare_channels=("imbalances",),

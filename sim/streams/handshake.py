@@ -1,4 +1,4 @@
-"""What a client hears in place of a websocket's handshake."""
+"""Refuses a websocket's handshake."""
 
 from http import HTTPStatus
 
@@ -6,5 +6,5 @@ from aiohttp import web
 
 
 def refused(status: int) -> web.Response:
-    """An HTTP answer of this status, in its own words."""
+    """Return an HTTP answer of this status in the status's own words."""
     return web.json_response({"message": HTTPStatus(status).phrase.lower()}, status=status)

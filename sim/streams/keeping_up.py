@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-FEW_BYTES = 1_000_000  # a reader with no more than this waiting keeps up
-PATIENCE_S = 5.0  # of the wall's clock: who reads nothing for so long never will
+FEW_BYTES = 1_000_000  # a reader for which no more than this waits keeps up
+PATIENCE_S = 5.0  # real time; a reader that reads nothing for so long is ended
 
 
 class Reader(Protocol):
-    """A connection, as far as it concerns this."""
+    """What this needs of a connection."""
 
     @property
     def waiting_bytes(self) -> int:
         """How much waits to be sent."""
 
     def end_as_slow(self) -> None:
-        """Say that it is too slow, and close."""
+        """Send the error of a slow client, and close."""
 
 
 async def keep_up(readers: Callable[[], Iterable[Reader]], patience_s: float = PATIENCE_S) -> None:

@@ -1,4 +1,4 @@
-"""The market-data websocket: control messages, subscriptions, and frames of what is played."""
+"""The market-data websocket: control messages, subscriptions, and frames of messages."""
 
 import asyncio
 import copy
@@ -25,19 +25,19 @@ from sim.streams.terms import Terms
 
 
 class FeedProducer(Protocol):
-    """Who makes what is sent, and so must know what is wanted."""
+    """Produces what a feed sends, and so must know its subscriptions."""
 
     def changed(self, stream: "MarketStream") -> None:
-        """Somebody wants more than before, or less, or has gone."""
+        """Take note that a subscription changed or a client left."""
 
     def opening(self, stream: "MarketStream", added: Wanted) -> list[AnyMessage]:
-        """What a client gets at once, having asked for these symbols."""
+        """Return what a client gets at once after subscribing to these symbols."""
 
 
 class MarketStream:
     """All connections of one feed; one authenticated connection per endpoint and account.
 
-    `wanted` is what any of them wants, by channel; `*` stands for every symbol.
+    `wanted` is the union of their subscriptions, by channel; `*` stands for every symbol.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class MarketStream:
         self._swaps = Swaps(faults, clock, feed.name, self._deliver)
 
     def publish(self, messages: Sequence[AnyMessage]) -> None:
-        """Send each client what it wants of the messages; each is written once per codec."""
+        """Send each client the messages that it subscribed to; each is encoded once per codec."""
         if not self._faults.is_quiet:
             self._publish_faulty(messages)
             return
@@ -67,7 +67,7 @@ class MarketStream:
                     self.sent += client.deliver(parts, self._terms.frame_messages)
 
     def _publish_faulty(self, messages: Sequence[AnyMessage]) -> None:
-        """The same under faults, which are each client's own."""
+        """Send the messages under faults, which differ by client."""
         skew_ns = faulty.skew_ns(self._faults)
         if skew_ns:
             messages = [_moved(message, skew_ns) for message in messages]
@@ -93,7 +93,7 @@ class MarketStream:
         self.sent += client.deliver(parts, self._terms.frame_messages)
 
     def flush(self) -> None:
-        """The market is over: send what still waits."""
+        """Send what still waits: the market is over."""
         for client in self.clients:
             self.sent += client.flush()
 
@@ -102,7 +102,7 @@ class MarketStream:
         await asyncio.gather(*(client.outgoing.close() for client in self.clients))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One connection from its handshake to its end."""
+        """Serve one connection from its handshake to its end."""
         begun = opening(self._faults, self.feed.name)
         if begun.status is not None:
             return refused(begun.status)

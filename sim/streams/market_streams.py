@@ -1,4 +1,4 @@
-"""Every feed's stream, and what each sends: what is played, and what follows from it for who listens."""
+"""The streams of all feeds, and what each sends: messages played, and those derived from them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ BANDS_EVERY_NS = SECOND_NS
 
 
 class MarketStreams:
-    """One stream per feed. What is made for listeners only costs nothing while there are none."""
+    """One stream per feed. What is derived only for subscribers costs nothing while there are none."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class MarketStreams:
         self._option_stream = self._by_name[OPTIONS.name]
 
     def endpoints(self) -> list[SocketEndpoint]:
-        """Where each feed is."""
+        """Return the websocket endpoint of each feed."""
         return [
             SocketEndpoint(path, stream.handle, stream.feed.shares_path)
             for stream in self.all()
@@ -60,19 +60,19 @@ class MarketStreams:
         ]
 
     def all(self) -> list[MarketStream]:
-        """Every stream."""
+        """Return every stream."""
         return list(self._by_name.values())
 
     def clients(self) -> list[Client]:
-        """Everybody who listens to any of them."""
+        """Return the clients of all streams."""
         return [client for stream in self.all() for client in stream.clients]
 
     def find(self, name: str) -> MarketStream:
-        """A feed's stream by its name."""
+        """Return a feed's stream by its name."""
         return self._by_name[name]
 
     def send(self, messages: Sequence[TimedMessage]) -> None:
-        """Send what was played or told, to whom it concerns."""
+        """Send messages to the streams that they belong to."""
         if not messages:
             return
         if self._stocks.clients:
@@ -86,7 +86,7 @@ class MarketStreams:
             self._option_stream.publish(self._options.follow(messages))
 
     def send_test(self, messages: Sequence[TimedMessage]) -> None:
-        """Send what the test feed played."""
+        """Send the messages of the test feed."""
         self._by_name[TEST.name].publish(messages)
 
     def send_article(self, article: Article) -> None:
@@ -94,15 +94,15 @@ class MarketStreams:
         self._by_name[NEWS.name].publish([article])
 
     def suspend_band(self, symbol: str) -> None:
-        """No price band holds while the symbol is halted."""
+        """Remove the symbol's price band while it is halted."""
         self._send_band(symbol, self._bands.suspend)
 
     def resume_band(self, symbol: str) -> None:
-        """A price band holds again after a halt."""
+        """Set a price band again after a halt."""
         self._send_band(symbol, self._bands.resume)
 
     def flush(self) -> None:
-        """The market is over: send what still waits."""
+        """Send what still waits: the market is over."""
         for stream in self.all():
             stream.flush()
 
@@ -111,7 +111,7 @@ class MarketStreams:
         await asyncio.gather(*(stream.close() for stream in self.all()))
 
     def changed(self, stream: MarketStream) -> None:
-        """Somebody wants more than before, or less, or has gone."""
+        """Take note that a subscription changed or a client left."""
         wanted = stream.wanted
         if stream.feed is CRYPTO and EVERY not in wanted["orderbooks"]:
             self._books.keep(wanted["orderbooks"])
@@ -122,7 +122,7 @@ class MarketStreams:
             self._clock.call_at(self._clock.now_ns(), self._watch_bands)
 
     def opening(self, stream: MarketStream, added: Wanted) -> list[AnyMessage]:
-        """What a client gets at once: whole order books of the coins it asked for."""
+        """Return what a client gets at once: whole order books of the crypto pairs that it subscribed to."""
         symbols = frozenset[str]().union(*added.values())
         if not symbols:
             return []

@@ -1,4 +1,4 @@
-"""What waits to be sent on one websocket: bounded, sent in order by a task of its own."""
+"""Queues what is sent on one websocket: bounded, and sent in order by a task of its own."""
 
 import asyncio
 from collections import deque
@@ -8,13 +8,13 @@ from aiohttp import web
 
 from sim.streams.trickle import Trickle
 
-MOST_BYTES = 64 * 1024 * 1024  # a client further behind than this is slow for good
+MOST_BYTES = 64 * 1024 * 1024  # a client with more than this waiting is closed as slow
 CLOSE_S = 1.0  # how long a client may take to answer a close frame
 SLOW_CLOSE_S = 5.0  # how long a slow client may take to read why it is closed
 
 
 class Outgoing:
-    """Frames on their way to one client; `abort` cuts the connection of one that does not even read why."""
+    """The frames that wait to be sent to one client; `abort` cuts off a client that does not read at all."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Outgoing:
         self._last_words = False
 
     def put(self, frame: bytes) -> bool:
-        """Add a frame; False, and nothing added, if the client is too far behind."""
+        """Add a frame; returns False, and adds nothing, if the client is too far behind."""
         if self.waiting_bytes > self._most_bytes or self._last_words:
             return False
         self._frames.append(frame)
@@ -46,7 +46,7 @@ class Outgoing:
         return True
 
     def finish(self, frame: bytes | None) -> None:
-        """Forget what waits, send this frame if there is one, and close."""
+        """Drop what waits, send this frame if there is one, and close."""
         if self._last_words:
             return
         asyncio.get_running_loop().call_later(self._goodbye_s, self._abort)
@@ -58,7 +58,7 @@ class Outgoing:
         self._wake.set()
 
     async def close(self) -> None:
-        """Say goodbye: the server is going away; a client that reads nothing does not hold it up."""
+        """Close because the server ends; a client that reads nothing does not delay it."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close(code=1001)
@@ -66,7 +66,7 @@ class Outgoing:
             self._abort()
 
     async def send(self) -> None:
-        """Send what is put, until canceled or the connection ends."""
+        """Send the frames that are put, until canceled or the connection ends."""
         try:
             while True:
                 await self._wake.wait()

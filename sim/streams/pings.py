@@ -8,6 +8,6 @@ from sim.faults.faults import Faults
 async def answer_ping(
     socket: web.WebSocketResponse, message: WSMessage, faults: Faults, stream: str, account: str | None
 ) -> None:
-    """Send the pong of a ping; other messages are none of its business."""
+    """Send the pong of a ping; other messages are ignored."""
     if message.type is WSMsgType.PING and not faults.strike("no_pong", stream=stream, account=account):
         await socket.pong(message.data)

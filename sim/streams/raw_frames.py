@@ -6,7 +6,7 @@ _SHORT, _MEDIUM = 125, 65_535
 
 
 def fragments(body: bytes, is_binary: bool, size: int) -> list[bytes]:
-    """A message as frames of `size` bytes, from a server, so without a mask, and not compressed."""
+    """Return a message in frames of `size` bytes: a server's, so without a mask, and not compressed."""
     first = _BINARY if is_binary else _TEXT
     starts = range(0, max(1, len(body)), size)
     return [
@@ -20,7 +20,7 @@ def fragments(body: bytes, is_binary: bool, size: int) -> list[bytes]:
 
 
 def half_a_frame(body: bytes, is_binary: bool) -> bytes:
-    """The beginning of a frame that promises all of the body and breaks off in the middle."""
+    """Return the beginning of a frame whose header gives the length of the whole body."""
     return _head(_FINAL | (_BINARY if is_binary else _TEXT), len(body)) + body[: len(body) // 2]
 
 

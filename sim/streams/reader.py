@@ -1,4 +1,4 @@
-"""One websocket connection: its codec, whose it is, and what waits to be sent on it."""
+"""One websocket connection: its codec, its account, and what waits to be sent on it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sim.streams.trickle import Trickle
 
 
 class Reader:
-    """Who reads a stream; `account` is known once it has logged in.
+    """A client of a stream; `account` is known once it has authenticated.
 
     One that `speaks_msgpack` does so whatever it asks for; where the stream `writes_binary`, JSON comes in
     binary frames as well.
@@ -55,5 +55,5 @@ class Reader:
         self.outgoing.put(self.codec.control(message))
 
     def end_as_slow(self) -> None:
-        """Close, since it does not read."""
+        """Close the connection because it does not read."""
         self.outgoing.finish(None)

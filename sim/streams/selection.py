@@ -1,4 +1,4 @@
-"""What one client gets of the messages of a moment, each of them written once per codec."""
+"""Selects a client's messages of a moment, each of them encoded once per codec."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def select(
     messages: Sequence[TimedMessage],
     written: dict[str, list[bytes | None]],
 ) -> list[bytes]:
-    """The messages of its channels and symbols. Every message passes here: this is where speed counts."""
+    """Return the messages of its channels and symbols. Every message passes here: speed counts."""
     chosen = subscription.chosen
     write = codec.message
     cache = written.setdefault(codec.name, [None] * len(messages))
@@ -34,7 +34,7 @@ def select_articles(
     articles: Sequence[Article],
     written: dict[str, list[bytes | None]],
 ) -> list[bytes]:
-    """The articles about any of its symbols; those about none are for who wants them all."""
+    """Return the articles about any of its symbols; those about none go to clients that want all."""
     symbols = subscription.chosen["news"]
     cache = written.setdefault(codec.name, [None] * len(articles))
     parts: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What one client wants of a feed, and what becomes of it when the client asks for a change."""
+"""One client's subscription to a feed, and the changes that it asks for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,28 +7,28 @@ from sim.streams.feeds import FEEDS, Feed
 
 EVERY = "*"
 INVALID_SYNTAX, SYMBOL_LIMIT, INVALID_FOR_FEED = 400, 405, 410
-MOST_SYMBOLS = 50_000  # of one connection, whatever the plan: several times what is traded anywhere
+MOST_SYMBOLS = 50_000  # of one connection, whatever the plan: several times what any exchange lists
 LONGEST_SYMBOL = 64
-_LIMITED = ("trades", "quotes")  # bars and all else do not count towards the plan's symbols
-_WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, unasked
+_LIMITED = ("trades", "quotes")  # only these count towards the plan's symbols
+_WITH_TRADES = ("corrections", "cancelErrors")  # come with the trades, without a subscription of their own
 _CHANNELS = frozenset(name for feed in FEEDS for name in feed.every_channel)
 
 Wanted = Mapping[str, frozenset[str]]
 
 
 class Subscription:
-    """The symbols of each channel; it never changes, a change makes another one."""
+    """The symbols of each channel; immutable, a change makes another one."""
 
     def __init__(self, feed: Feed, wanted: Wanted | None = None) -> None:
         self._feed = feed
         self.wanted: Wanted = wanted or dict.fromkeys(feed.every_channel, frozenset())
-        # None stands for every symbol: asked once for each message.
+        # None stands for every symbol: one test for each message.
         self.chosen: dict[str, frozenset[str] | None] = {
             name: None if EVERY in symbols else symbols for name, symbols in self.wanted.items()
         }
 
     def acknowledgement(self) -> dict[str, Any]:
-        """The answer to every change: always the full set."""
+        """Return the answer to every change, which is always the full set."""
         told = {name: sorted(self.wanted[name]) for name in self._feed.channels}
         rare = {name: sorted(self.wanted[name]) for name in self._feed.rare_channels if self.wanted[name]}
         return {"T": "subscription", **told, **rare}
@@ -36,7 +36,7 @@ class Subscription:
     def changed(
         self, message: Mapping[str, Any], adds: bool, symbol_limit: int | None
     ) -> "Subscription | int":
-        """With the message's symbols added or taken away; or the number of the error, and nothing changes.
+        """Return it with the message's symbols added or removed, or an error's number if that is refused.
 
         A channel may be null: alpaca-trade-api-go names all channels of all feeds in every message.
         """

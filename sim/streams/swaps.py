@@ -1,4 +1,4 @@
-"""Makes a message that comes alone change places with the next one, where a fault wants disorder."""
+"""Swaps a message that comes alone with the next one, where a fault asks for it."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from sim.clock import Clock
 from sim.faults.faults import Faults
 from sim.streams.client import Client
 
-HOLD_NS = 100_000_000  # how long a message waits for another to change places with
+HOLD_NS = 100_000_000  # how long a message waits for the next one
 
 
 class Swaps:
-    """The messages of one stream that wait for the next; `deliver` sends those that wait in vain."""
+    """One stream's messages that wait for the next; `deliver` sends those that waited too long."""
 
     def __init__(
         self, faults: Faults, clock: Clock, stream: str, deliver: Callable[[Client, list[bytes]], None]
@@ -22,7 +22,7 @@ class Swaps:
         self._held: dict[Client, bytes] = {}
 
     def passed(self, client: Client, parts: list[bytes]) -> list[bytes]:
-        """What is sent now of the messages of a moment."""
+        """Return what is sent now of the messages of a moment."""
         held = self._held.pop(client, None)
         if held is not None:
             return [*parts, held]

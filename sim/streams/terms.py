@@ -1,4 +1,4 @@
-"""What holds for every connection to market data: the plan, and how frames are sent."""
+"""The terms of every market-data connection: the plan, and how frames are sent."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Sends a message in small pieces, where a fault wants it to trickle."""
+"""Sends a message in small pieces, where a fault asks for it."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from sim.streams.raw_frames import fragments
 
 
 class Trickle:
-    """The pieces of one connection's messages; `account` tells whose it is by now."""
+    """Sends one connection's messages in pieces; `account` returns its account, once known."""
 
     def __init__(
         self, faults: Faults, stream: str, request: web.Request, account: Callable[[], str | None]
@@ -22,11 +22,11 @@ class Trickle:
 
     @property
     def is_on(self) -> bool:
-        """Whether there may be such a fault; asked for every frame, so it looks no further than it must."""
+        """Return whether there may be such a fault; called for every frame, so it must be cheap."""
         return not self._faults.is_quiet
 
     async def sent(self, body: bytes, is_binary: bool) -> bool:
-        """Send the message in pieces and say True, or False where no fault wants that."""
+        """Send the message in pieces and return True, or return False where no fault asks for it."""
         fault = self._faults.strike("trickle", stream=self._stream, account=self._account())
         if fault is None:
             return False

@@ -1,4 +1,4 @@
-"""The trade_updates websocket: JSON in binary frames, one connection, nothing replayed."""
+"""The trade_updates websocket: JSON in binary frames, one connection per account, nothing replayed."""
 
 import asyncio
 from typing import Any
@@ -20,11 +20,11 @@ from sim.streams.pings import answer_ping
 from sim.streams.reader import Reader
 
 STREAM = "trade_updates"
-HOLD_NS = 50_000_000  # how long an update waits for a partner to change places with
+HOLD_NS = 50_000_000  # how long an update waits for the next one to swap with
 
 
 class Listener(Reader):
-    """One connection; slow ones are closed without a word, for which this stream has none."""
+    """One connection; a slow one is closed without an error, for which this stream has none."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, faults: Faults) -> None:
         super().__init__(request, socket, STREAM, faults, writes_binary=True)
@@ -42,7 +42,7 @@ class UpdatesStream:
         self._held: dict[str, dict[str, Any]] = {}
 
     def publish(self, account: str, updates: list[Update]) -> None:
-        """Send an account's updates to who listens; duplicated, swapped or lost, as the faults will."""
+        """Send an account's updates to its connection; faults may duplicate, swap or lose them."""
         for update in updates:
             message = {"stream": STREAM, "data": update_json(update)}
             if self._faults.strike("out_of_order_updates", account=account):
@@ -59,11 +59,11 @@ class UpdatesStream:
         await asyncio.gather(*(listener.outgoing.close() for listener in self.listeners))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One connection from its handshake to its end."""
+        """Serve one connection from its handshake to its end."""
         begun = opening(self._faults, STREAM)
         if begun.status is not None:
             return refused(begun.status)
-        # Who comes is not known yet; where every account has its listener, one more is too many.
+        # Its account is not known yet; where every account has its connection, one more is too many.
         is_taken = {listener.account for listener in self.listeners} >= self._keyring.accounts
         if is_taken:
             return refused(429)
@@ -133,7 +133,7 @@ class UpdatesStream:
 
 
 def _read(data: bytes) -> dict[str, Any]:
-    """A client's message, JSON or msgpack; an empty one where it is neither."""
+    """Return a client's message, JSON or msgpack; an empty one where it is neither."""
     for read in (JSON.read, MSGPACK.read):
         try:
             message = read(data)
