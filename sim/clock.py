@@ -3,11 +3,12 @@
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from sim.times import SECOND_NS
+from sim.times import MILLISECOND_NS
 
 _ACTIONS_AT_ONCE = 100  # after so many actions, readers are waited for
 
@@ -33,9 +34,11 @@ class WallClock:
         return time.time_ns() + self._offset_ns
 
     def call_at(self, time_ns: int, action: Callable[[], None]) -> None:
-        """Act in the running event loop."""
-        delay_s = max(0, time_ns - self.now_ns()) / SECOND_NS
-        asyncio.get_running_loop().call_later(delay_s, action)
+        """Call the action in the running event loop, up to a millisecond late."""
+        # uvloop rounds to whole milliseconds, and less than half of one to none: an action that is early and
+        # asks for the rest of its time would keep the loop spinning.
+        delay_ms = math.ceil(max(0, time_ns - self.now_ns()) / MILLISECOND_NS)
+        asyncio.get_running_loop().call_later(delay_ms / 1000, action)
 
 
 class VirtualClock:
