@@ -1,4 +1,4 @@
-"""The simulator's arguments: what is refused, and in which words."""
+"""The simulator's arguments, and the words of their refusals."""
 
 import pytest
 

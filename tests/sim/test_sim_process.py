@@ -1,4 +1,4 @@
-"""The simulator as a process: how it starts, what it refuses, how it ends, and what it plays of a file."""
+"""The simulator as a process: start, refusals, end, and playing a file."""
 
 import json
 import signal

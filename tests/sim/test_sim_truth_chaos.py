@@ -22,14 +22,14 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-class Bruised(Client):
-    """A client that hears no updates and takes any answer, or none, for an answer."""
+class FaultyClient(Client):
+    """A client under faults: it reads no updates and takes any answer, or none, for an answer."""
 
     def listen(self, simulator: Simulator, secret: str, stack: ExitStack) -> None:
-        """Not at all: streams are cut all the time."""
+        """Do nothing: streams are cut all the time."""
 
     def catch_up(self) -> None:
-        """There is nothing to hear."""
+        """Do nothing: there is no stream to read."""
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request on a connection of its own; what broke off has status 0."""
@@ -74,7 +74,7 @@ def test_faults_never_touch_the_truth(seed: int) -> None:
         Simulator.start(*ARGUMENTS, "--seed", str(seed), "--chaos", str(seed)) as simulator,
         ExitStack() as stack,
     ):
-        walk = Walk(simulator, seed, stack, Bruised)
+        walk = Walk(simulator, seed, stack, FaultyClient)
         for _ in range(STEPS):
             walk.step()
             for client in walk.clients:

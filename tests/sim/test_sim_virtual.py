@@ -54,7 +54,7 @@ class Session:
         self._hear(name)
         self._say(name, {"action": "auth", "key": KEY, "secret": SECRET})
         self._hear(name)
-        self.settle(name, channels)
+        self.read_all(name, channels)
 
     def listen(self) -> None:
         """Open trade_updates."""
@@ -63,7 +63,7 @@ class Session:
         self._sockets["updates"] = socket, False
         self._say("updates", {"action": "authenticate", "data": {"key_id": KEY, "secret_key": SECRET}})
         self._hear("updates")
-        self.settle("updates")
+        self.read_all("updates")
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One REST request; every byte of the answer counts."""
@@ -78,13 +78,13 @@ class Session:
         self.heard.setdefault("control", []).append(answer.body)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and hear what came of it."""
+        """Let time pass, and read what came of it."""
         self.control("POST", "/clock", seconds=seconds)
         for name in list(self._sockets):
-            self.settle(name)
+            self.read_all(name)
 
-    def settle(self, name: str, channels: dict[str, list[str]] | None = None) -> None:
-        """Hear all that waits: what is acknowledged now comes after it."""
+    def read_all(self, name: str, channels: dict[str, list[str]] | None = None) -> None:
+        """Read all that waits: what is acknowledged now comes after it."""
         if name == "updates":
             self._say(name, {"action": "listen", "data": {"streams": ["trade_updates"]}})
             mark = b"listening"

@@ -1,4 +1,4 @@
-"""An account kept by who only listens: orders, cash and positions folded from what is told of fills."""
+"""Folds an account's orders, cash and positions from the updates of one that only listens."""
 
 from collections.abc import Iterable
 from decimal import Decimal

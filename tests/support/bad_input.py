@@ -1,4 +1,4 @@
-"""Bad input of every kind: words, numbers, bytes, queries and bodies that no endpoint should trip over."""
+"""Bad input of every kind: words, numbers, bytes, queries and bodies that no endpoint may fail on."""
 
 import json
 

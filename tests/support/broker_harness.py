@@ -18,7 +18,7 @@ NOON_NS = parse_ns("2026-01-05T12:00:00-05:00")  # of a Monday
 
 
 class BrokerHarness:
-    """What the broker sees of the market, and what it tells; `never_closes` as in --hours always."""
+    """The market that a broker sees, and the updates it returns; `never_closes` as in --hours always."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class BrokerHarness:
         return symbol in self.halted
 
     def name(self) -> str:
-        """A name nobody else has."""
+        """Return a name that is new."""
         return f"name-{next(self._names)}"
 
     def ticket(self, side: str = "buy", type: str = "market", tif: str = "day", **fields: Any) -> Ticket:
@@ -119,7 +119,7 @@ class BrokerHarness:
         self.trade(price)
 
     def pass_time(self, until: str) -> None:
-        """It becomes so late; whatever is due on the way happens at its moment."""
+        """Set the time; whatever is due on the way happens at its moment."""
         until_ns = parse_ns(until)
         while (moment_ns := self.broker.next_moment_ns(self.now_ns)) is not None and moment_ns <= until_ns:
             self.now_ns = moment_ns
@@ -127,12 +127,12 @@ class BrokerHarness:
         self.now_ns = until_ns
 
     def told(self, *orders: Order) -> list[str]:
-        """The events so far: of these orders, or of all."""
+        """Return the events so far: of these orders, or of all."""
         ids = {order.id for order in orders}
         return [update.event for update in self.updates if not ids or update.order["id"] in ids]
 
     def position(self, symbol: str = "AAPL") -> Decimal:
-        """What is held."""
+        """Return the signed quantity held."""
         return self.broker.account.qty(symbol)
 
 

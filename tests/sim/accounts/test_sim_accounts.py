@@ -1,4 +1,4 @@
-"""Accounts of one simulator are strangers: what one does, owns or is told never reaches the other."""
+"""Accounts of one simulator share nothing: what one does, owns or is told never reaches the other."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Two accounts of one simulator: what one has, the other can neither see nor touch, whatever it asks."""
+"""Two accounts of one simulator: neither can see or change what is the other's, by any request."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an account was worth, in windows and days, and its profit to the cent."""
+"""Portfolio history in windows and days, and its profit to the cent."""
 
 from datetime import date
 from decimal import Decimal
@@ -149,10 +149,10 @@ async def test_every_account_is_valued_on_the_minute() -> None:
     valuation = Valuation(TradingAccounts([account]), clock)
     valuation.begin()
 
-    async def settle() -> None:
+    async def no_readers() -> None:
         return
 
-    await clock.advance(OPEN_NS + 5 * MINUTE_NS, settle)
+    await clock.advance(OPEN_NS + 5 * MINUTE_NS, no_readers)
     curve = valuation.curve("key")
     assert [curve.at(OPEN_NS + n * MINUTE_NS) for n in range(1, 6)] == [60, 120, 180, 240, 300]
 

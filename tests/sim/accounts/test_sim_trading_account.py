@@ -1,4 +1,4 @@
-"""The account: what is published, and in which order, when requests follow each other closely."""
+"""Updates of a trading account, and their order where requests follow each other closely."""
 
 import itertools
 from dataclasses import replace
@@ -118,13 +118,13 @@ async def test_the_desk_is_there_when_the_day_ends(heard: Heard) -> None:
     clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
     account = account_on(clock, heard)
 
-    async def settled() -> None: ...
+    async def no_readers() -> None: ...
 
     for day in ("05", "06"):
         order = await account.submit(ticket(account, day, limit="1"))
-        await clock.advance(parse_ns(f"2026-01-{day}T15:59:59-05:00"), settled)
+        await clock.advance(parse_ns(f"2026-01-{day}T15:59:59-05:00"), no_readers)
         assert order.is_open
-        await clock.advance(parse_ns(f"2026-01-{day}T16:00:00-05:00"), settled)
+        await clock.advance(parse_ns(f"2026-01-{day}T16:00:00-05:00"), no_readers)
         assert order.status == "expired"
     assert heard.events == ["new", "expired"] * 2
 
@@ -150,13 +150,13 @@ async def test_what_happened_first_is_told_first_though_it_waits_for_its_answer(
     clock = VirtualClock(parse_ns("2026-01-05T12:00:00-05:00"))
     account = account_on(clock, heard)
 
-    async def settled() -> None: ...
+    async def no_readers() -> None: ...
 
     resting = await account.submit(ticket(account, "a", limit="1"))
-    await clock.advance(clock.now_ns() + SECOND_NS, settled)
+    await clock.advance(clock.now_ns() + SECOND_NS, no_readers)
     marketable = await account.submit(ticket(account, "b"))
-    await clock.advance(clock.now_ns() + 2_000_000, settled)
+    await clock.advance(clock.now_ns() + 2_000_000, no_readers)
     await account.cancel(resting.id)  # told in 3 ms, and the other order fills in one
-    await clock.advance(clock.now_ns() + SECOND_NS, settled)
+    await clock.advance(clock.now_ns() + SECOND_NS, no_readers)
     assert marketable.status == "filled"
     assert heard.events == ["new", "canceled", "new", "fill"]

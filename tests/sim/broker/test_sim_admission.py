@@ -1,4 +1,4 @@
-"""What an account allows beside its positions and open orders, in Alpaca's words where it does not."""
+"""Orders that an account allows beside its positions and open orders, and refusals in Alpaca's words."""
 
 from dataclasses import replace
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What the owner of an account may set."""
+"""The settings that the owner of an account may change."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Brackets, one-cancels-other and one-triggers-other: what becomes of one order follows from the others."""
+"""Brackets, one-cancels-other and one-triggers-other: how an order changes with the others of its group."""
 
 from dataclasses import replace
 from decimal import Decimal

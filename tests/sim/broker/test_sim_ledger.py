@@ -1,4 +1,4 @@
-"""The ledger explains every dollar: step by step, by symbol, and as profit that became real."""
+"""The ledger explains every dollar: step by step, by symbol, and as realized profit."""
 
 import itertools
 from decimal import Decimal

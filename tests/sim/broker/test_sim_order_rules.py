@@ -1,4 +1,4 @@
-"""What a well-formed order is, in Alpaca's words where it is not."""
+"""Well-formed orders, and refusals of others in Alpaca's words."""
 
 import itertools
 from decimal import Decimal

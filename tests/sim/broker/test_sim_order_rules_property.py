@@ -109,7 +109,7 @@ def made_of(body: dict[str, Any]) -> Ticket | None:
     try:
         request = msgspec.json.decode(msgspec.json.encode(body), type=OrderRequest)
     except (msgspec.MsgspecError, UnicodeError):
-        return None  # the door's business
+        return None  # the middleware refuses it
     try:
         return ticket(request, ASSETS, lambda: f"made-up-{next(ids)}")
     except Refused as refused:

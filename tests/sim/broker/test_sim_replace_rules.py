@@ -1,4 +1,4 @@
-"""What may be changed of an open order, in Alpaca's words where it may not."""
+"""Changes of open orders, and refusals in Alpaca's words."""
 
 import itertools
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Stops, trailing stops and partial fills: what wakes an order, and what of it is filled."""
+"""Stops, trailing stops and partial fills: what triggers an order, and how much of it is filled."""
 
 from dataclasses import replace
 from decimal import Decimal

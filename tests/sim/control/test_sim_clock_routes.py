@@ -63,12 +63,12 @@ async def test_a_market_that_never_closes_is_open_on_sundays() -> None:
 
 @pytest.mark.parametrize("seconds", [-1, 1e12, "NaN", "sNaN", "Infinity", "soon", None])
 async def test_time_that_cannot_pass_is_refused(seconds: object) -> None:
-    async def settle() -> None:
+    async def no_readers() -> None:
         return
 
     clock = VirtualClock(0)
     app = web.Application(middlewares=[answer_bad_input])
-    app.add_routes(ClockRoutes(clock, settle).routes())
+    app.add_routes(ClockRoutes(clock, no_readers).routes())
     async with TestClient(TestServer(app)) as client:
         answer = await client.post("/clock", json={"seconds": seconds})
         assert answer.status == 400

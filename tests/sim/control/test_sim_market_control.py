@@ -1,4 +1,4 @@
-"""What the control endpoint is asked to do to the market, and cannot."""
+"""Requests of the control endpoint to the market that cannot be carried out."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A coin's book is its quote and what lies behind it, however it is learned."""
+"""A crypto pair's book follows from its quote alone, however a client learns it."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Limit up and limit down: how wide, and when they are told."""
+"""Limit up and limit down: how wide the bands are, and when they are sent."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""When trades settle."""
+"""Settlement dates of trades."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""Recorded data: what is read, what is refused and how, and when it is played."""
+"""Recorded data: what is read, what is refused, and when it is played."""
 
 import gzip
 import json

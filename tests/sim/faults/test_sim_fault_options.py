@@ -1,4 +1,4 @@
-"""Faults on the command line: how they are given, and what is said of those that make no sense."""
+"""Faults on the command line: their syntax, and the refusal of invalid ones."""
 
 import pytest
 

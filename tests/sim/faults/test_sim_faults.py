@@ -1,4 +1,4 @@
-"""Faults by name: every example works, what makes no sense is named, and each ends when it should."""
+"""Faults by name: every example works, invalid ones are named, and each ends when it should."""
 
 import asyncio
 from typing import Any
@@ -128,8 +128,8 @@ def test_a_count_and_seconds_both_bound_a_fault_and_seconds_alone_have_no_count(
     assert parse_line("error_500:seconds=3,count=2")["count"] == 2
 
 
-class Stage:
-    """A fault_switch on a virtual clock, and what begun and ended under it."""
+class SwitchUnderTest:
+    """A fault switch on a virtual clock, and the effects that began and ended."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(0)
@@ -150,57 +150,57 @@ class Stage:
         return [active.name for active in self.fault_switch.faults.active()]
 
     def advance(self, seconds: float) -> None:
-        async def settle() -> None:
+        async def no_readers() -> None:
             return
 
-        asyncio.run(self.clock.advance(self.clock.now_ns() + int(seconds * SECOND_NS), settle))
+        asyncio.run(self.clock.advance(self.clock.now_ns() + int(seconds * SECOND_NS), no_readers))
 
 
 def test_a_fault_of_seconds_ends_by_itself_and_is_undone() -> None:
-    stage = Stage()
-    stage.fault_switch.begin(parse_line("mute:stream=stocks,seconds=2"))
-    stage.advance(1.999)
-    assert stage.active() == ["mute"]
-    stage.advance(0.001)
-    assert (stage.active(), stage.told) == ([], ["end mute of stocks"])
+    tested = SwitchUnderTest()
+    tested.fault_switch.begin(parse_line("mute:stream=stocks,seconds=2"))
+    tested.advance(1.999)
+    assert tested.active() == ["mute"]
+    tested.advance(0.001)
+    assert (tested.active(), tested.told) == ([], ["end mute of stocks"])
 
 
 def test_the_end_of_a_fault_does_not_end_the_one_that_took_its_place() -> None:
-    stage = Stage()
-    stage.fault_switch.begin(parse_line("mute:stream=stocks,seconds=1"))
-    stage.fault_switch.begin(parse_line("mute:stream=stocks"))
-    stage.advance(5)
-    assert (stage.active(), stage.told) == (["mute"], [])
-    stage.fault_switch.end_all()
-    assert (stage.active(), stage.told) == ([], ["end mute of stocks"])
+    tested = SwitchUnderTest()
+    tested.fault_switch.begin(parse_line("mute:stream=stocks,seconds=1"))
+    tested.fault_switch.begin(parse_line("mute:stream=stocks"))
+    tested.advance(5)
+    assert (tested.active(), tested.told) == (["mute"], [])
+    tested.fault_switch.end_all()
+    assert (tested.active(), tested.told) == ([], ["end mute of stocks"])
 
 
 def test_a_disconnect_without_seconds_cuts_and_lets_everybody_return() -> None:
-    stage = Stage()
-    stage.fault_switch.begin(parse_line("disconnect:stream=stocks"))
-    assert (stage.active(), stage.told) == ([], ["cut stocks"])
-    stage.fault_switch.begin(parse_line("disconnect:stream=stocks,seconds=1"))
-    assert handshakes.opening(stage.fault_switch.faults, "stocks").status == 503
-    assert handshakes.opening(stage.fault_switch.faults, "crypto").status is None
+    tested = SwitchUnderTest()
+    tested.fault_switch.begin(parse_line("disconnect:stream=stocks"))
+    assert (tested.active(), tested.told) == ([], ["cut stocks"])
+    tested.fault_switch.begin(parse_line("disconnect:stream=stocks,seconds=1"))
+    assert handshakes.opening(tested.fault_switch.faults, "stocks").status == 503
+    assert handshakes.opening(tested.fault_switch.faults, "crypto").status is None
 
 
 def test_one_kind_is_ended_by_name() -> None:
-    stage = Stage()
+    tested = SwitchUnderTest()
     for line in ("mute:stream=stocks", "mute:stream=crypto", "duplicate_updates"):
-        stage.fault_switch.begin(parse_line(line))
-    stage.fault_switch.end("mute")
-    assert stage.active() == ["duplicate_updates"]
+        tested.fault_switch.begin(parse_line(line))
+    tested.fault_switch.end("mute")
+    assert tested.active() == ["duplicate_updates"]
     with pytest.raises(InvalidInput, match="earthquake"):
-        stage.fault_switch.end("earthquake")
+        tested.fault_switch.end("earthquake")
 
 
 def test_an_account_is_meant_by_its_key_or_its_number() -> None:
-    stage = Stage()
-    assert stage.fault_switch.begin(parse_line("duplicate_updates:account=2"))["account"] == "second"
-    assert stage.fault_switch.begin(parse_line("duplicate_updates:account=first"))["account"] == "first"
+    tested = SwitchUnderTest()
+    assert tested.fault_switch.begin(parse_line("duplicate_updates:account=2"))["account"] == "second"
+    assert tested.fault_switch.begin(parse_line("duplicate_updates:account=first"))["account"] == "first"
     for wrong in ("3", "third"):
         with pytest.raises(InvalidInput, match="account is unknown"):
-            stage.fault_switch.begin(parse_line(f"duplicate_updates:account={wrong}"))
+            tested.fault_switch.begin(parse_line(f"duplicate_updates:account={wrong}"))
 
 
 @pytest.mark.parametrize(

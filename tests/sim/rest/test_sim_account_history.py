@@ -1,4 +1,4 @@
-"""What an account did and was worth, in virtual time: activities, equity, the clock and the calendar."""
+"""Activities, equity, the clock and the calendar of an account in virtual time."""
 
 from collections.abc import Iterator
 from datetime import date

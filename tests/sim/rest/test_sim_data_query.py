@@ -1,4 +1,4 @@
-"""What a request for market data asks for, and in which words it is refused."""
+"""Parameters of requests for market data, and the words of their refusals."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The simulator's door: who may enter, what a body must be, and how many requests a minute has."""
+"""Authentication, bodies, and request budgets of the simulator's REST."""
 
 from collections.abc import Iterator
 

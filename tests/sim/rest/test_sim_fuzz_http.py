@@ -1,4 +1,4 @@
-"""What is hardly HTTP at all: broken requests, endless bodies, wrong keys, clients that dawdle."""
+"""Requests that are hardly HTTP: broken or endless ones, wrong keys, and clients that stop half-way."""
 
 import base64
 import gzip

@@ -156,8 +156,8 @@ def _query(path: str, has_needed: bool, odd: list[tuple[str, str | bytes]], is_o
     return urlencode(chosen + odd, errors="replace")
 
 
-def judge(answer: Answer, path: str, hidden: list[str]) -> None:
-    """A proper status, Alpaca's shape of an error, and nothing of the other account."""
+def check(answer: Answer, path: str, hidden: list[str]) -> None:
+    """Check for a proper status, Alpaca's shape of an error, and nothing of the other account."""
     seen = answer.body.decode("utf-8", "replace") + str(answer.headers)
     assert answer.status in STATUSES, (path, answer)
     for secret in hidden:
@@ -204,7 +204,7 @@ def test_any_query_and_any_body_at_any_endpoint(
     if query := _query(path, has_needed, odd, is_on_top):
         path += "?" + query
     answer = wire.ask(method, path, _headers(simulator.key, simulator.secret), body)
-    judge(answer, path, secrets_of_the_other)
+    check(answer, path, secrets_of_the_other)
 
 
 @EXAMPLES
@@ -214,10 +214,10 @@ def test_any_order(
 ) -> None:
     headers = _headers(simulator.key, simulator.secret)
     answer = wire.ask("POST", "/v2/orders", headers, json.dumps(body).encode())
-    judge(answer, "/v2/orders", secrets_of_the_other)
+    check(answer, "/v2/orders", secrets_of_the_other)
     if answer.status == 200:
         path = f"/v2/orders/{answer.json()['id']}"
-        judge(wire.ask("PATCH", path, headers, json.dumps(body).encode()), path, secrets_of_the_other)
+        check(wire.ask("PATCH", path, headers, json.dumps(body).encode()), path, secrets_of_the_other)
 
 
 @pytest.mark.parametrize(
@@ -232,4 +232,4 @@ def test_any_method_at_any_endpoint(
         if method == "HEAD":
             assert answer.status in STATUSES
         else:
-            judge(answer, path, secrets_of_the_other)
+            check(answer, path, secrets_of_the_other)

@@ -1,4 +1,4 @@
-"""News, the screener, codes, and how a question that makes no sense is refused."""
+"""News, the screener, codes, and the refusal of invalid requests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Changes of orders that come before the order was put to work, where every fill is a part of it."""
+"""Changes of orders that come before the order was accepted; every fill counts towards it."""
 
 from collections.abc import Iterator
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Which orders a query finds, one by one and nested."""
+"""The orders that a query finds, flat and nested."""
 
 from decimal import Decimal
 from typing import Any

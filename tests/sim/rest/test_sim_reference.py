@@ -1,4 +1,4 @@
-"""What TradingClient looks up beside orders: assets, watchlists, announcements and option contracts."""
+"""Assets, watchlists, announcements and option contracts under TradingClient."""
 
 import warnings
 from collections.abc import Callable, Iterator

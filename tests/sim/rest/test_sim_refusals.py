@@ -1,4 +1,4 @@
-"""What the simulator refuses an unmodified alpaca-py, and the settings of an account that decide it."""
+"""Refusals that an unmodified alpaca-py gets, and the settings of an account that decide them."""
 
 from collections.abc import Iterator
 from typing import Any

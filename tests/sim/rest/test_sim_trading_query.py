@@ -1,4 +1,4 @@
-"""Queries: what they mean, and how what means nothing is refused."""
+"""Parameters of the trading API: their meaning, and the refusal of invalid ones."""
 
 from collections.abc import Callable
 from datetime import date

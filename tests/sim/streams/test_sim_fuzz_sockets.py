@@ -1,4 +1,4 @@
-"""Whatever is said on a websocket gets an error in the stream's words, or an end by the book, and no more."""
+"""Any message on a websocket gets an error in the stream's words, or a close frame, and no more."""
 
 import json
 import zlib

@@ -1,4 +1,4 @@
-"""Virtual time waits for who reads, and for nobody else."""
+"""Virtual time waits for those that read, and for nobody else."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What waits for a slow client: bounded, and the client is told, and in the end cut off."""
+"""The queue to a slow client: bounded; the client is told, and cut off in the end."""
 
 import asyncio
 from typing import Any
