@@ -66,7 +66,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     process = f"algo-{name}"
     set_up(process, level=settings.log_level)
     await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{process}-check")
-    service = Service(process)
+    service = Service(process, settings.account)
     channels = channels_of(found)
     runner = Runner(
         session_of(algorithm, name),

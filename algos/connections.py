@@ -49,16 +49,19 @@ def connections(settings: AlgoSettings, name: str, streams: Sequence[str], clock
         lease=lease,
         publisher=Publisher(url, lease, name=f"{process}-requests"),
         halts=HaltWatch(url, clock, name=f"{process}-control"),
-        market=market_readers(settings.md_redis_url, name, streams),
-        events=GroupReader(url, own, algorithm_group(name), start="0", name=process),
+        market=market_readers(settings.md_redis_url, settings.account, name, streams),
+        events=GroupReader(url, own, algorithm_group(settings.account, name), start="0", name=process),
     )
 
 
-def market_readers(url: str, name: str, streams: Sequence[str]) -> list[GroupReader]:
+def market_readers(url: str, account: str, name: str, streams: Sequence[str]) -> list[GroupReader]:
     """Readers over these streams, none with more than one connection should wait on."""
     return [
         GroupReader(
-            url, streams[start : start + STREAMS_PER_READER], algorithm_group(name), name=f"algo-{name}"
+            url,
+            streams[start : start + STREAMS_PER_READER],
+            algorithm_group(account, name),
+            name=f"algo-{name}",
         )
         for start in range(0, len(streams), STREAMS_PER_READER)
     ]

@@ -33,9 +33,11 @@ async def register(client: Client, account: str, name: str, entry: Entry) -> Ent
 class Wants:
     """Tells ingest, each second, what market data this algorithm wants, for as long as it wants it."""
 
-    def __init__(self, client: Client, name: str, channels: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, client: Client, account: str, name: str, channels: Mapping[str, Sequence[str]]
+    ) -> None:
         self._client = client
-        self._key = wants(name)
+        self._key = wants(account, name)
         self._value = msgspec.json.encode({channel: list(symbols) for channel, symbols in channels.items()})
 
     async def run(self, wanted: Callable[[], bool]) -> None:

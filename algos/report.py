@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from algos import lifecycle
 from algos.connections import Connections
-from algos.lifecycle import State
 from algos.session import Session
 from bus.errors import ServerAway, ServerRefused
+from bus.heartbeat import AlgorithmCounters, AlgorithmDetails, State, StateReason
 from bus.service import Service
 
 EVERY_S = 0.5
@@ -31,11 +32,13 @@ class Report:
         self._connections = connections
         self._subscriptions = subscriptions
         self._lag: int | None = None
+        # What has to come before the algorithm may lead; None where nothing is missing.
+        self.waiting_for: StateReason | None = None
 
     async def run(self) -> None:
         """Refresh until cancelled."""
         while True:
-            if self._session.state in (State.LEADER, State.ABORTED):
+            if self._session.state in (lifecycle.State.LEADER, lifecycle.State.ABORTED):
                 await self._measure_lag()
             self.refresh()
             await asyncio.sleep(EVERY_S)
@@ -46,27 +49,26 @@ class Report:
         portfolio = session.portfolio
         profit = portfolio.realised_profit() + portfolio.unrealised_profit(session.last_prices)
         if not self._service.stopping.is_set():
-            self._service.state = session.state
-        self._service.details |= {
-            "algorithm": session.name,
-            "state": session.state,
-            "lag": self._lag,
-            "positions": {symbol: f"{quantity:f}" for symbol, quantity in portfolio.quantities.items()},
-            "profit": f"{profit:f}",
-            "open_orders": len(portfolio.open_orders),
-            "token": connections.lease.token,
-            "subscriptions": dict(self._subscriptions),
-            "failure": session.failure,
-        }
-        self._service.counters |= {
-            "handled": session.handled,
-            "requested": session.requested,
-            "dropped_stale": session.dropped_stale,
-            "suppressed": session.suppressed,
-            "unreadable": session.unreadable,
-            "trimmed": sum(reader.trimmed for reader in connections.readers),
-            "groups_recreated": sum(reader.recreated for reader in connections.readers),
-        }
+            self._service.tell(*shown_state(session.state, self.waiting_for, session.failure))
+        self._service.details = AlgorithmDetails(
+            algorithm=session.name,
+            lag=self._lag,
+            positions={symbol: f"{quantity:f}" for symbol, quantity in portfolio.quantities.items()},
+            profit=f"{profit:f}",
+            open_orders=len(portfolio.open_orders),
+            token=connections.lease.token,
+            subscriptions={channel: list(symbols) for channel, symbols in self._subscriptions.items()},
+            failure=session.failure,
+            counters=AlgorithmCounters(
+                handled=session.handled,
+                requested=session.requested,
+                dropped_stale=session.dropped_stale,
+                suppressed=session.suppressed,
+                unreadable=session.unreadable,
+                trimmed=sum(reader.trimmed for reader in connections.readers),
+                groups_recreated=sum(reader.recreated for reader in connections.readers),
+            ),
+        )
 
     async def _measure_lag(self) -> None:
         try:
@@ -75,3 +77,19 @@ class Report:
             # Unknown is not zero: the heartbeat says null until the server answers again.
             self._lag = None
             log.warning("lag not measured", error=str(error))
+
+
+def shown_state(
+    state: lifecycle.State, waiting_for: StateReason | None, failure: str
+) -> tuple[State, *tuple[StateReason, ...]]:
+    """The heartbeat's state and reasons for an algorithm in this state."""
+    waiting = () if waiting_for is None else (waiting_for,)
+    match state:
+        case lifecycle.State.BOOTSTRAP:
+            return State.WAITING if waiting else State.STARTING, *waiting
+        case lifecycle.State.FOLLOWER:
+            return State.FOLLOWER, *waiting
+        case lifecycle.State.LEADER:
+            return (State.LEADER,)
+        case lifecycle.State.ABORTED:
+            return State.ABORTED, StateReason("handler_failed", failure)

@@ -20,6 +20,7 @@ from bus.consume import GroupReader
 from bus.control_messages import ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
 from bus.halt_state import concerns
+from bus.heartbeat import StateReason
 from bus.service import Service, run_together
 
 # A follower takes over within its lease's time to live and this.
@@ -66,7 +67,7 @@ class Runner:
             account=account,
             trigger_max_age_ns=int(trigger_max_age_s * 1e9),
         )
-        self._wants = Wants(connections.client, session.name, subscriptions)
+        self._wants = Wants(connections.client, account, session.name, subscriptions)
         self._watchdog = Watchdog(session.name, shutdown_grace_s + 1, lambda: session.running)
         self._report = Report(service, session, connections, subscriptions)
         self._shutdown_entry_id = ""
@@ -87,11 +88,15 @@ class Runner:
         entry = Entry(lineage=secrets.token_hex(8), registered_ns=self._clock.now_ns())
         client, session = self._connections.client, self._session
         session.lineage = (await register(client, self._account, session.name, entry)).lineage
-        if await self._wait_for(self._is_registered, "the OMS, which has to read this algorithm's requests"):
+        unread = StateReason(
+            "not_registered", "waits for the OMS, which has to read this algorithm's requests"
+        )
+        if await self._wait_for(self._is_registered, unread):
             following = self._lease.acquire
             if not await following():
                 self._become(State.FOLLOWER)
-                if not await self._wait_for(following, f"the lease that {self._lease.key} is held under"):
+                held = StateReason("lease_held", f"waits for {self._lease.key}: another instance leads")
+                if not await self._wait_for(following, held):
                     return
             try:
                 await self._lead()
@@ -124,12 +129,12 @@ class Runner:
     def _become(self, state: State, lease: str = "") -> None:
         self._driver.take(StateChanged(state, lease, self._clock.now_ns()))
 
-    async def _wait_for(self, condition: Callable[[], Awaitable[bool]], what: str) -> bool:
+    async def _wait_for(self, condition: Callable[[], Awaitable[bool]], what: StateReason) -> bool:
         """False when the process is to stop first; an algorithm that aborted waits for that alone."""
-        self._service.details["waiting_for"] = what
+        self._report.waiting_for = what
         while not self._service.stopping.is_set():
             if self._session.state is not State.ABORTED and await condition():
-                self._service.details["waiting_for"] = ""
+                self._report.waiting_for = None
                 return True
             await asyncio.sleep(FOLLOW_S)
         return False

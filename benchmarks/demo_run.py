@@ -13,7 +13,7 @@ import msgspec
 import redis
 
 from benchmarks.processes import STOP_TIMEOUT_S, wait
-from bus.streams import journal
+from bus.streams import alive, journal
 from ops.running import Running
 
 # Long enough for every figure; the run is ended as soon as it is known.
@@ -34,7 +34,10 @@ class DemoRun:
 
     def algorithm_pids(self) -> dict[str, int]:
         """The pid of each algorithm, from its heartbeat."""
-        beats = [msgspec.json.decode(self._beat(key)) for key in self.orders.scan_iter(match="alive:algo-*")]
+        beats = [
+            msgspec.json.decode(self._beat(key))
+            for key in self.orders.scan_iter(match=alive("paper", "algo-*", "*"))
+        ]
         return {beat["process"]: beat["pid"] for beat in beats}
 
     def _beat(self, key: Any) -> Any:

@@ -68,7 +68,7 @@ def _rounds(
     written = used_s = looped = loop_used_s = 0.0
     with redis.Redis.from_url(md_url) as market, redis.Redis.from_url(orders_url) as orders:
         wants = json.dumps({"trades": SYMBOLS, "quotes": SYMBOLS})
-        orders.set("wants:bench", wants, px=3_600_000)
+        orders.set("wants:paper:bench", wants, px=3_600_000)
         wait(lambda: _written(market) > 10_000, "ingest to write ten thousand entries")
         for _ in range(ROUNDS):
             with _stopped(ingest):

@@ -82,5 +82,6 @@ async def _orders(md_url: str, orders_url: str) -> list[int]:
 
 
 async def _leads(client: Client, name: str) -> bool:
-    value = await client.get(alive(f"algo-{name}"))
-    return value is not None and json.loads(value)["state"] == "leader"
+    keys = [key async for key in client.scan_iter(match=alive("paper", f"algo-{name}", "*"))]
+    values = await client.mget(keys) if keys else []
+    return any(json.loads(value)["state"] == "leader" for value in values if value is not None)

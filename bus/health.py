@@ -8,67 +8,81 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-import msgspec
-
 from bus.clock import SystemClock
 from bus.errors import BackboneError, InvalidInput
+from bus.heartbeat import AT_WORK, Heartbeat, OmsDetails, UnreadableHeartbeat, decode
 from bus.settings import BusSettings, load
-from bus.streams import alive
+from bus.streams import alive, heartbeat_names
 from bus.wire import Wire
 
 # The server forgets a heartbeat after three seconds; older than that, the clocks of two machines differ too.
 OLDEST_NS = 3_000_000_000
 
-# Starting, stopping, bootstrap, aborted, and ingest's sentences about a broken feed: all are not this.
-AT_WORK = ("running", "ready", "leader", "follower")
+# Keys looked at in one step of a scan.
+_SCANNED = 1000
 
 
-class Heartbeat(msgspec.Struct, frozen=True):
-    """What is read of a heartbeat."""
-
-    state: str
-    at_ns: int
-    details: dict[str, object] = {}
-
-
-def trouble(process: str, beat: bytes | None, now_ns: int) -> str:
+def trouble(heartbeat: Heartbeat | UnreadableHeartbeat, now_ns: int) -> str:
     """Why this heartbeat is not a healthy one, as a sentence; "" where it is."""
-    if beat is None:
-        return f"{process} has no heartbeat: it does not run, or it does not reach the orders server"
-    try:
-        heartbeat = msgspec.json.decode(beat, type=Heartbeat)
-    except msgspec.DecodeError as error:
-        return f"{process} has a heartbeat that cannot be read: {error}"
+    name = f"{heartbeat.process} ({heartbeat.instance})"
+    if isinstance(heartbeat, UnreadableHeartbeat):
+        return f"{name} is not understood: {heartbeat.why}"
     if now_ns - heartbeat.at_ns > OLDEST_NS:
-        return f"{process} last gave a heartbeat {(now_ns - heartbeat.at_ns) / 1e9:.1f} s ago"
+        return f"{name} last gave a heartbeat {(now_ns - heartbeat.at_ns) / 1e9:.1f} s ago"
+    why = "".join(f": {reason.sentence}" for reason in heartbeat.reasons)
     if heartbeat.state not in AT_WORK:
-        return f"{process} is not at work: {heartbeat.state}"
-    if heartbeat.details.get("ready") is False:
-        return f"{process} is not ready: {heartbeat.details.get('why_not')}"
+        return f"{name} is not at work: {heartbeat.state}{why}"
+    if isinstance(heartbeat.details, OmsDetails) and not heartbeat.details.ready:
+        return f"{name} is not ready{why}"
     return ""
 
 
-async def ask(process: str, orders_url: str) -> str:
-    """The trouble of this process, "" for none. Raises BackboneError where the server cannot be asked."""
+def troubles(process: str, found: Sequence[Heartbeat | UnreadableHeartbeat], now_ns: int) -> str:
+    """Why no instance of this process is healthy, in sentences; "" where one is: a standby may wait."""
+    if not found:
+        return f"{process} has no heartbeat: it does not run, or it does not reach the orders server"
+    sentences = [trouble(heartbeat, now_ns) for heartbeat in found]
+    return "" if "" in sentences else "; ".join(sentences)
+
+
+async def ask(process: str, account: str, orders_url: str) -> str:
+    """The troubles of this process, "" for none. Raises BackboneError where the server cannot be asked."""
     wire = await Wire.open(orders_url, name="health")
     try:
-        return trouble(process, await wire.call("GET", alive(process)), SystemClock().now_ns())
+        found: list[Heartbeat | UnreadableHeartbeat] = []
+        for key in sorted(await _keys(wire, alive(account, process, "*"))):
+            beat = await wire.call("GET", key)
+            if beat is not None:
+                found.append(decode(*heartbeat_names(key)[1:], beat))
+        return troubles(process, found, SystemClock().now_ns())
     finally:
         await wire.close()
+
+
+async def _keys(wire: Wire, pattern: str) -> set[str]:
+    keys: set[str] = set()
+    cursor = b"0"
+    while True:
+        cursor, page = await wire.call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
+        keys.update(key.decode() for key in page)
+        if cursor == b"0":
+            return keys
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one sentence; return 0 for healthy, 1 for not, 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m bus.health",
-        description="Say whether a process is alive and at work, by its heartbeat on ORDERS_REDIS_URL.",
+        description="Say whether a process is alive and at work on BACKBONE_ACCOUNT, by its heartbeat on "
+        "ORDERS_REDIS_URL. Of several instances one at work is enough.",
         epilog="example:\n  python -m bus.health algo-ma-cross",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("process", help="ingest, oms or algo-<name>")
     process = parser.parse_args(argv).process
     try:
-        found = asyncio.run(ask(process, load(BusSettings).orders_redis_url))
+        settings = load(BusSettings)
+        found = asyncio.run(ask(process, settings.account, settings.orders_redis_url))
     except BackboneError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, InvalidInput) else 1

@@ -55,6 +55,7 @@ MEMBER = "leader"
 EXTERNAL = "external"
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
+_HEARTBEAT = re.compile(r"alive:\{([^{}:]+)\}:([^:]+):([^:]+)")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?")
 
 
@@ -108,19 +109,34 @@ def limits(account_name: str) -> str:
     return f"orders:{{{account_name}}}:limits"
 
 
-def alive(process: str) -> str:
-    """A process's heartbeat."""
-    return f"alive:{process}"
+def alive(account_name: str, process: str, instance: str) -> str:
+    """The heartbeat of one instance of a process; "*" for process or instance makes a pattern for SCAN."""
+    return f"alive:{{{account_name}}}:{process}:{instance}"
 
 
-def wants(reader: str) -> str:
-    """The channels and symbols that a reader wants."""
-    return f"wants:{reader}"
+def heartbeats() -> str:
+    """A pattern for SCAN that finds every heartbeat: of all accounts, and of older versions."""
+    return "alive:*"
 
 
-def algorithm_group(algorithm: str) -> str:
-    """An algorithm's consumer group on every stream that it reads."""
-    return f"algo:{algorithm}"
+def heartbeat_names(key: str) -> tuple[str, str, str]:
+    """The account, process and instance in a heartbeat's key; account "" where the key has another shape."""
+    found = _HEARTBEAT.fullmatch(key)
+    return found.groups() if found else ("", key.partition(":")[2], "")  # type: ignore[return-value]
+
+
+def wants(account_name: str, reader: str) -> str:
+    """The channels and symbols that a reader of an account wants; "*" for either makes a pattern for SCAN."""
+    return f"wants:{account_name}:{reader}"
+
+
+def algorithm_group(account_name: str, algorithm: str) -> str:
+    """An algorithm's consumer group on every stream that it reads.
+
+    It names the account, because accounts share the market streams: the same algorithm on two accounts
+    would otherwise split its ticks between them.
+    """
+    return f"algo:{account_name}:{algorithm}"
 
 
 # What people type.

@@ -24,8 +24,8 @@ environment:
 example:
   MD_REDIS_URL=redis://127.0.0.1:6379/0 ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 backbone ingest --feed iex
 
-It subscribes to what readers want: keys wants:<reader> on the orders server, such as
-  SET wants:me '{"trades": ["AAPL"], "bars": ["*"]}' PX 5000
+It subscribes to what readers want: keys wants:<account>:<reader> on the orders server, such as
+  SET wants:paper:me '{"trades": ["AAPL"], "bars": ["*"]}' PX 5000
 """
 
 

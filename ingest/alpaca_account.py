@@ -12,6 +12,7 @@ from alpaca.trading.stream import TradingStream
 
 from bus.clock import Clock
 from bus.errors import InvalidInput
+from bus.heartbeat import StateReason
 from ingest.alpaca_market import WEBSOCKET_PARAMS
 from ingest.buffer import Buffer
 from ingest.tap import end
@@ -42,12 +43,13 @@ class AccountFeed:
     """
 
     def __init__(self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock) -> None:
+        self.name = "trade_updates"
         self.url = url
         self.live = False
         self.connects = 0
         self.first_epoch = 1
         self.since_ns = clock.now_ns()
-        self.trouble = ""
+        self.trouble: StateReason | None = None
         self._buffer = buffer
         self._clock = clock
         self._last_ns = 0
@@ -92,27 +94,28 @@ class AccountFeed:
         """The answer to our keys."""
         if json.loads(answer).get("status") == "authorized":
             return
-        self.trouble = (
+        sentence = (
             f"{self.url} refused the keys: check ALPACA_API_KEY and ALPACA_SECRET_KEY, "
             "and that they are of this account (paper keys for paper)"
         )
-        log.error("trade updates refused", error=self.trouble)
+        self.trouble = StateReason("keys_refused", sentence)
+        log.error("trade updates refused", error=sentence)
         if not self.connects and not self._hopeless.done():
-            self._hopeless.set_result(self.trouble)
+            self._hopeless.set_result(sentence)
 
     def listening(self) -> None:
         """Alpaca sends trade updates from here on."""
         self.live = True
         self.connects += 1
         self.since_ns = self._clock.now_ns()
-        self.trouble = ""
+        self.trouble = None
         epoch = self.first_epoch + self.connects - 1
         self._keep(b"Connected", json.dumps({"epoch": epoch}).encode())
         log.info("trade updates connected", epoch=epoch)
 
     def failed(self, reason: str) -> None:
         """A connection could not be made; alpaca-py tries again with a growing, jittered wait."""
-        self.trouble = f"cannot connect to {self.url}: {reason}; trying again"
+        self.trouble = StateReason("not_connected", f"cannot connect to {self.url}: {reason}; trying again")
         log.warning("trade updates not connected", error=reason)
 
     def broke(self, reason: str) -> None:
@@ -121,7 +124,8 @@ class AccountFeed:
             return
         self.live = False
         self.since_ns = self._clock.now_ns()
-        self.trouble = f"the connection to {self.url} broke: {reason}; connecting again"
+        sentence = f"the connection to {self.url} broke: {reason}; connecting again"
+        self.trouble = StateReason("connection_broke", sentence)
         self._keep(b"Disconnected", json.dumps({"reason": reason}).encode())
         log.warning("trade updates broke", error=reason)
 

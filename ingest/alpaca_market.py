@@ -15,6 +15,7 @@ from alpaca.data.live.websocket import DataStream
 
 from bus.clock import Clock
 from bus.errors import InvalidInput
+from bus.heartbeat import StateReason
 from bus.market_batch import MarketBatch
 from ingest import gaps
 from ingest.buffer import Buffer
@@ -63,7 +64,7 @@ class MarketFeed:
         self.connects = 0
         self.gaps = 0
         self.since_ns = clock.now_ns()
-        self.trouble = ""
+        self.trouble: StateReason | None = None
         self._buffer = buffer
         self._clock = clock
         self._now_ns = clock.now_ns
@@ -124,7 +125,8 @@ class MarketFeed:
             for task in (stream, requests):
                 if task.done():
                     task.result()
-            raise InvalidInput(f"{self.url} is not open to these keys any more: {self.trouble}")
+            said = f": {self.trouble.sentence}" if self.trouble is not None else ""
+            raise InvalidInput(f"{self.url} is not open to these keys any more{said}")
         finally:
             requests.cancel()
             await end(self._stream, stream)
@@ -179,14 +181,14 @@ class MarketFeed:
         self.connects += 1
         self.since_ns = now_ns
         self._acknowledged_ns = 0
-        self.trouble = ""
+        self.trouble = None
         self.subscription.connected(now_ns)
         self._stream.set_handlers(self.subscription.wanted)
         log.info("market stream connected", feed=self.name, connects=self.connects)
 
     def failed(self, reason: str) -> None:
         """A connection could not be made; alpaca-py tries again with a growing, jittered wait."""
-        self.trouble = f"cannot connect to {self.url}: {reason}; trying again"
+        self.trouble = StateReason("not_connected", f"cannot connect to {self.url}: {reason}; trying again")
         log.warning("market stream not connected", feed=self.name, error=reason)
 
     def broke(self, reason: str) -> None:
@@ -196,7 +198,8 @@ class MarketFeed:
         now_ns = self._now_ns()
         concerned = self.subscription.acknowledged or self.subscription.wanted
         self.live = False
-        self.trouble = f"the connection to {self.url} broke: {reason}; connecting again"
+        sentence = f"the connection to {self.url} broke: {reason}; connecting again"
+        self.trouble = StateReason("connection_broke", sentence)
         log.warning("market stream broke", feed=self.name, error=reason)
         self.open_gap(dict.fromkeys(gaps.streams(concerned), self._last_data_ns or self.since_ns), reason)
         self.since_ns = now_ns
@@ -216,8 +219,7 @@ class MarketFeed:
             self.trouble = self._refused()
             self._changed.set()
             return
-        sentence = _sentence(code, text, self.url)
-        self.trouble = sentence
+        self.trouble = _reason(code, text, self.url)
         if self.connects or self._hopeless.done():
             return
         if code == CONNECTION_LIMIT:
@@ -225,11 +227,13 @@ class MarketFeed:
         if code in (WRONG_KEYS, NOT_ENTITLED) or (
             code == CONNECTION_LIMIT and self._now_ns() - self._claimed_ns > CLAIM_NS
         ):
-            self._hopeless.set_result(sentence)
+            self._hopeless.set_result(self.trouble.sentence)
 
-    def _refused(self) -> str:
+    def _refused(self) -> StateReason | None:
         names = ", ".join(f"{channel} of {symbol}" for channel, symbol in sorted(self.subscription.refused))
-        return f"beyond the plan's symbol limit, not subscribed: {names}" if names else ""
+        if not names:
+            return None
+        return StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {names}")
 
 
 class _Tapped(DataStream):
@@ -269,11 +273,14 @@ class _CryptoStream(_Tapped, CryptoDataStream):
     pass
 
 
-def _sentence(code: Any, text: str, url: str) -> str:
+def _reason(code: Any, text: str, url: str) -> StateReason:
     if code == WRONG_KEYS:
-        return f"{url} refused the keys ({text}): check ALPACA_API_KEY and ALPACA_SECRET_KEY"
+        sentence = f"{url} refused the keys ({text}): check ALPACA_API_KEY and ALPACA_SECRET_KEY"
+        return StateReason("keys_refused", sentence)
     if code == NOT_ENTITLED:
-        return f"{url}: the plan of these keys does not include this feed ({text}): set BACKBONE_FEED=iex"
+        sentence = f"{url}: the plan of these keys does not include this feed ({text}): set BACKBONE_FEED=iex"
+        return StateReason("not_entitled", sentence)
     if code == CONNECTION_LIMIT:
-        return f"{url} allows one connection and somebody holds it ({text}): stop the other program"
-    return f"{url} answered with error {code}: {text}"
+        sentence = f"{url} allows one connection and somebody holds it ({text}): stop the other program"
+        return StateReason("connection_limit", sentence)
+    return StateReason("stream_error", f"{url} answered with error {code}: {text}")

@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import orjson
 
 from bus.clock import Clock
+from bus.heartbeat import FeedDetails, IngestCounters, IngestDetails, State, StateReason
 from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import market_channel
@@ -45,27 +45,22 @@ class Report:
     def refresh(self, service: Service) -> None:
         """Put the present figures into the heartbeat."""
         self._prices |= last_prices(self._pump.recent)
-        gap_count = sum(feed.gaps for feed in self._feeds.values())
-        rate = self._rate()
-        troubles = [feed.trouble for feed in self._connections().values() if feed.trouble]
-        service.state = "; ".join(troubles) or "running"
-        service.counters.update(
-            messages_in=self._pump.messages_in,
-            gaps=gap_count,
-            unreadable=self._pump.unreadable,
-            stalls=self._frames.stalls,
-            buffered_frames=len(self._frames),
-            ticks_per_second=rate,
+        feeds = {kind: feed_details(feed) for kind, feed in self._connections().items()}
+        service.tell(*overall(feeds))
+        service.details = IngestDetails(
+            feeds=feeds,
+            subscribed=self._subscribed(),
+            last_prices=dict(self._prices),
+            refused_wants=self.refused,
+            ticks_per_second=self._rate(),
+            counters=IngestCounters(
+                messages_in=self._pump.messages_in,
+                gaps=sum(feed.gaps for feed in self._feeds.values()),
+                unreadable=self._pump.unreadable,
+                stalls=self._frames.stalls,
+                buffered_frames=len(self._frames),
+            ),
         )
-        service.details = {
-            "subscribed": self._subscribed(),
-            "streams": self._streams(),
-            "gaps": gap_count,
-            "messages_in": self._pump.messages_in,
-            "ticks_per_second": rate,
-            "last_prices": dict(self._prices),
-            "refused": list(self.refused),
-        }
 
     def _rate(self) -> float:
         self._history.append((self._clock.monotonic_ns(), self._pump.messages_in))
@@ -87,16 +82,30 @@ class Report:
         used["account"] = self._updates
         return used
 
-    def _streams(self) -> dict[str, dict[str, Any]]:
-        return {
-            kind: {
-                "connected": feed.live,
-                "connects": feed.connects,
-                "since_ns": feed.since_ns,
-                "trouble": feed.trouble,
-            }
-            for kind, feed in self._connections().items()
-        }
+
+def feed_details(feed: MarketFeed | AccountFeed) -> FeedDetails:
+    """How one feed stands: ready while it is connected and nothing is wrong with it."""
+    state = State.READY
+    if not feed.live:
+        state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
+    elif feed.trouble is not None:
+        state = State.DEGRADED
+    return FeedDetails(
+        feed=feed.name,
+        state=state,
+        reasons=(feed.trouble,) if feed.trouble is not None else (),
+        connected=feed.live,
+        connects=feed.connects,
+        since_ns=feed.since_ns,
+    )
+
+
+def overall(feeds: Mapping[str, FeedDetails]) -> tuple[State, *tuple[StateReason, ...]]:
+    """The state of the whole, and the reasons of its feeds: as bad as the worst of them."""
+    reasons = tuple(reason for feed in feeds.values() for reason in feed.reasons)
+    if any(feed.state is State.DEGRADED for feed in feeds.values()):
+        return State.DEGRADED, *reasons
+    return State.READY, *reasons
 
 
 def last_prices(batches: Iterable[MarketBatch]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import structlog
 from bus.connection import Client, connect, require_servers
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.publish import MarketWriter, Publisher
@@ -46,7 +47,7 @@ async def serve(settings: IngestSettings, name: str = "ingest") -> None:
     """Run until a signal. Raises InvalidInput for settings, keys or servers that cannot work."""
     settings.keys()
     await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{name}-check")
-    service = Service(name)
+    service = Service(name, settings.account)
     market = connect(settings.md_redis_url, name=name)
     orders = connect(settings.orders_redis_url, name=name)
     try:
@@ -112,7 +113,7 @@ class Ingest:
         """False where a stop came first."""
 
         def waiting(sentence: str) -> None:
-            self.service.state = sentence
+            self.service.tell(State.WAITING, StateReason("lease_held", sentence))
 
         stopping = self.service.stopping
         return all([await one.take(stopping=stopping, tell=waiting) for one in (self.market, self.account)])
@@ -158,12 +159,14 @@ class Ingest:
     async def _follow_wants(self) -> None:
         """Subscribe to the union of what live readers want; keep it while the server is away."""
         try:
-            keys = sorted([key async for key in self._orders.scan_iter(match=wants_key("*"), count=1000)])
+            keys = sorted(
+                [key async for key in self._orders.scan_iter(match=wants_key("*", "*"), count=1000)]
+            )
             texts = await self._orders.mget(keys) if keys else []
         except (ServerAway, ServerRefused) as error:
             log.warning("wants not read", error=str(error))
             return
-        prefix = len(wants_key(""))
+        prefix = len(wants_key("", "")) - 1
         wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
         demand = united(wants)
         if demand.refused != self._refused:

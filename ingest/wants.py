@@ -53,7 +53,7 @@ class Change:
 
 
 def united(wants: Mapping[str, bytes]) -> Demand:
-    """The union of the wants of readers: reader's name to JSON such as {"trades": ["AAPL"], "bars": ["*"]}.
+    """The union of the wants of readers: `<account>:<reader>` to JSON such as {"trades": ["AAPL"]}.
 
     What cannot be read or subscribed to is left out and named in `refused`; the rest of that reader's wants,
     and everybody else's, count. Raises nothing.

@@ -57,7 +57,7 @@ def start(
         limits = read_limits(settings.oms_limits)
         broker = make_broker(settings)
         await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
-        service = Service("oms")
+        service = Service("oms", settings.account)
         oms = Oms(service, settings, limits, broker, make_journal)
         await live(service, settings.orders_redis_url, lambda: startup.live(oms))
 

@@ -1,9 +1,9 @@
 """What the OMS says of itself in its heartbeat. Pure."""
 
 from collections import Counter
-from typing import Any
 
 from bus.codec import Message
+from bus.heartbeat import OmsCounters, OmsDetails, State, StateReason
 from bus.order_messages import (
     EntryDeadLettered,
     OrderApproved,
@@ -43,26 +43,42 @@ class Counts:
             self.refused.update(reason.code for reason in event.reasons)
 
 
-def details(engine: Engine, counts: Counts, budget: int, digest_at: str) -> dict[str, Any]:
-    """Readiness, holdings by algorithm, halts by scope, refusals by code; numbers that are money as text.
+def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
+    """The heartbeat's state, and why it is not `ready`."""
+    why = engine.not_ready
+    if why is None:
+        return (State.READY,)
+    reason = StateReason(why.code, why.message)
+    if engine.observed.stopping:
+        return State.STOPPING, reason
+    return (State.DEGRADED if engine.observed.started else State.STARTING), reason
 
-    `digest_at` is the journal id at which the state stands, and so its digest.
+
+def details(
+    engine: Engine, counts: Counts, *, ready: bool, leads: bool, budget: int, commits: int, digest_at: str
+) -> OmsDetails:
+    """How orders stand: holdings by algorithm, halts by scope, refusals by code.
+
+    `digest_at` is the journal's id at which the state stands, and so its digest.
     """
-    state, why = engine.state, engine.not_ready
-    return {
-        "ready": why is None,
-        "why_not": [] if why is None else [why.message],
-        "positions": {
+    state, observed = engine.state, engine.observed
+    return OmsDetails(
+        ready=ready,
+        leads=leads,
+        open_orders=state.book.open_count(),
+        positions={
             name: {symbol: text(size) for symbol, size in held.items()}
             for name, held in state.book.positions().items()
         },
-        "open_orders": state.book.open_count(),
-        "cash": text(state.book.cash()),
-        "halts": {scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
-        "halts_known": state.halts.known,
-        "limits_version": 0 if state.limits is None else state.limits.version,
-        "budget": budget,
-        "refused": dict(counts.refused),
-        "digest": engine.digest(),
-        "digest_at": digest_at,
-    }
+        cash=text(state.book.cash()),
+        halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
+        halts_known=state.halts.known,
+        budget=budget,
+        refused=dict(counts.refused),
+        uncertain_now=len(observed.doubts),
+        commits=commits,
+        digest=engine.digest(),
+        digest_at=digest_at,
+        limits_version=0 if state.limits is None else state.limits.version,
+        counters=OmsCounters(**counts.events, **observed.counts),
+    )

@@ -56,11 +56,13 @@ class Registry:
             self.leases[name] = value.decode() if value else ""
 
     async def want_prices(self, needed: set[str]) -> None:
-        """Want trades of these symbols and of every symbol that somebody wants in any channel."""
-        own = wants("oms")
+        """Want trades of these symbols, and of all that somebody on this account wants in any channel."""
+        own = wants(self._account, "oms")
         symbols = set(needed)
         keys = [
-            key async for key in self._client.scan_iter(match=wants("*"), count=200) if key.decode() != own
+            key
+            async for key in self._client.scan_iter(match=wants(self._account, "*"), count=200)
+            if key.decode() != own
         ]
         for value in await self._client.mget(keys) if keys else ():
             try:
@@ -73,6 +75,6 @@ class Registry:
     async def leave(self) -> None:
         """Take the OMS's own wants away."""
         try:
-            await self._client.delete(wants("oms"))
+            await self._client.delete(wants(self._account, "oms"))
         except (ServerAway, ServerRefused) as error:
             log.warning("wants not removed", error=str(error))

@@ -14,6 +14,7 @@ from bus.consume import GroupReader
 from bus.control_messages import Halt
 from bus.delivery import Delivery
 from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import Reason
@@ -86,7 +87,13 @@ class Oms:
         self.account, self.clock = account, clock
         self.client = connect(url, name="oms")
         self.lease = LeaseKeeper(
-            Lease(self.client, streams.oms_lease(account), service.process, clock=clock), other="another OMS"
+            Lease(
+                self.client,
+                streams.oms_lease(account),
+                f"{service.process}-{service.instance}",
+                clock=clock,
+            ),
+            other="another OMS",
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease.lease, account, clock)
@@ -106,7 +113,7 @@ class Oms:
         )
         self.account_stream = AccountStream(url, account, self.client)
         self.counts = heartbeat.Counts()
-        self.waiting_for = ""
+        self.waiting_for: StateReason | None = None
         self._requests_prefix = streams.requests(account, "")
         self.halt_state_awaited = False
         self.tasks: set[asyncio.Task[None]] = set()
@@ -309,29 +316,28 @@ class Oms:
     # Tell.
 
     def wait_for(self, reason: str) -> None:
-        """Say, before the engine works, why it does not."""
-        self.waiting_for = reason
-        self._show()
+        """Say, before the engine works, why it does not; "" once it does."""
+        self.waiting_for = StateReason("waiting", reason) if reason else None
+        self.tell()
 
     def tell(self) -> None:
         """Bring the heartbeat up to date."""
-        counters = self.service.counters
-        counters.update(self.counts.events)
-        counters.update(self.engine.observed.counts)
-        counters["uncertain_now"] = len(self.engine.observed.doubts)
-        counters["commits"] = self.journal.commits
-        self.service.details.update(
-            heartbeat.details(
-                self.engine, self.counts, int(self.sender.bucket.tokens), self.journal.assigned_id
-            )
-        )
         self._show()
+        self.service.details = heartbeat.details(
+            self.engine,
+            self.counts,
+            ready=self.service.state is State.READY,
+            leads=self.lease.lease.held,
+            budget=int(self.sender.bucket.tokens),
+            commits=self.journal.commits,
+            digest_at=self.journal.assigned_id,
+        )
 
     def _show(self) -> None:
-        why = self.engine.not_ready
-        reason = self.waiting_for or ("" if why is None else why.message)
-        self.service.state = reason or "ready"
-        self.service.details.update(ready=not reason, why_not=[reason] if reason else [])
+        if self.waiting_for is not None:
+            self.service.tell(State.WAITING, self.waiting_for)
+        else:
+            self.service.tell(*heartbeat.state(self.engine))
 
     async def close(self) -> None:
         """Close every connection."""

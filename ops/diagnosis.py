@@ -1,11 +1,12 @@
 """Pure: what facts about a set-up mean, each a sentence with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from bus.connection import OLDEST_SERVER
+from bus.heartbeat import AT_WORK, Heartbeat, UnreadableHeartbeat
 from ops.status import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]
@@ -107,7 +108,7 @@ def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Findin
     return Finding(check, "ok", "nothing is halted")
 
 
-def leases(holders: Mapping[str, str], alive: Mapping[str, object]) -> Finding:
+def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
     """Who holds which lease, and whether anybody holds one without a heartbeat."""
     if not holders:
         return Finding("leases", "ok", "nobody holds a lease: nothing is running")
@@ -117,6 +118,25 @@ def leases(holders: Mapping[str, str], alive: Mapping[str, object]) -> Finding:
             "leases", "warning", f"held without any heartbeat: {named}; they run out by themselves within 5 s"
         )
     return Finding("leases", "ok", f"held: {named}")
+
+
+def heartbeats(found: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
+    """Whether every process that is alive can be understood, and does its work."""
+    unreadable = [
+        f"{one.process} ({one.instance or 'no instance'}): {one.why}"
+        for one in found
+        if isinstance(one, UnreadableHeartbeat)
+    ]
+    if unreadable:
+        return Finding("processes", "problem", "; ".join(unreadable))
+    idle = [
+        f"{one.process} ({one.instance}) is {one.state}" + "".join(f": {why.sentence}" for why in one.reasons)
+        for one in found
+        if isinstance(one, Heartbeat) and one.state not in AT_WORK
+    ]
+    if idle:
+        return Finding("processes", "warning", "; ".join(idle))
+    return Finding("processes", "ok", f"{len(found)} alive and at work" if found else "none is running")
 
 
 def keys(present: bool, trading: str) -> Finding:

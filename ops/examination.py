@@ -11,6 +11,7 @@ from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.settings import AlpacaSettings, load
 from ops import diagnosis
 from ops.diagnosis import Finding
+from ops.heartbeats import read_heartbeats
 from ops.running import Servers, given_servers, home, read
 from ops.status import shown_halts
 
@@ -156,8 +157,9 @@ async def _trading(client: Client, account: str) -> list[Finding]:
     ]
     values = await client.mget(keys)
     holders = {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
-    beats = {key.decode(): True async for key in client.scan_iter(match=streams.alive("*"))}
+    beats = await read_heartbeats(client, account)
     return [
         diagnosis.halts(state.known, shown_halts(state), empty=not journal and not facts),
         diagnosis.leases(holders, beats),
+        diagnosis.heartbeats(beats),
     ]

@@ -25,7 +25,7 @@ def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
         plan = make_plan()
         if plan.servers is not None:
             await servers.check(plan.servers, shared=plan.shared)
-            await _nobody_else(plan.servers.orders)
+            await _nobody_else(plan.servers.orders, plan.account)
         found.append(await run(plan, _view(plan, prints_json), os.environ))
 
     # Below errors, what the supervisor has to say goes through the view.
@@ -37,14 +37,14 @@ def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     return code or (0 if found[0].consistent else FAILED)
 
 
-async def _nobody_else(orders_url: str) -> None:
-    """Two supervisors on the same servers would each start a second of everything."""
+async def _nobody_else(orders_url: str, account: str) -> None:
+    """Two supervisors of one account would each start a second of everything."""
     client = connect(orders_url, name="ops-check")
     try:
-        if await client.exists(alive("supervisor")):
+        if [key async for key in client.scan_iter(match=alive(account, "supervisor", "*"), count=500)]:
             raise InvalidInput(
-                "another `backbone demo` or `backbone up` runs on these servers: stop it first "
-                "(one that was killed counts as running for 3 s)"
+                f"another `backbone demo` or `backbone up` of account {account} runs on these servers: "
+                "stop it first (one that was killed counts as running for 3 s)"
             )
     finally:
         await client.aclose()

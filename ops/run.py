@@ -10,6 +10,7 @@ from pathlib import Path
 from bus.clock import SystemClock
 from bus.connection import Client, connect
 from bus.errors import InvalidInput, ServerAway, ServerRefused
+from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
 from bus.service import BAD_INPUT, Service, live, run_together
 from ops import cast, run_directory, running, servers, simulator
 from ops.plan import Plan
@@ -29,7 +30,7 @@ _DRAIN_WITHIN_S = 10.0
 
 async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
     """Run a plan to its end. Raises InvalidInput for what only the start could find out; nothing is left."""
-    service = Service("supervisor")
+    service = Service("supervisor", plan.account)
     for number in (signal.SIGINT, signal.SIGTERM):
         # From here on there is something to end in order, and a summary to print.
         asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
@@ -87,6 +88,7 @@ class _Run:
         self._directory = directory
         self._environment = environment
         self._control: simulator.Control | None = None
+        self._simulator_url = ""
         self._failures: list[str] = []
 
     async def live(self, service: Service, found: Servers) -> None:
@@ -99,10 +101,11 @@ class _Run:
         try:
             await reader.begin()
             with self._view:
-                await self._start(service, found)
-                service.state, began = "running", time.monotonic()
+                await self._start(found)
+                began = time.monotonic()
+                service.tell(State.READY)
                 await self._until_the_end(service, market, orders, reader)
-            service.state = "stopping"
+            service.tell(State.STOPPING, StateReason("run_over", service.stop_reason or "the run is over"))
             await self._end(reader, began)
         except ChildFailed as failure:
             if failure.exit_code != BAD_INPUT:
@@ -119,7 +122,7 @@ class _Run:
             await market.aclose()
             await orders.aclose()
 
-    async def _start(self, service: Service, found: Servers) -> None:
+    async def _start(self, found: Servers) -> None:
         plan, directory = self._plan, self._directory
         environment = cast.on(found, self._environment)
         for player in plan.players:
@@ -129,7 +132,7 @@ class _Run:
         if plan.simulator is not None:
             addresses = await simulator.ready(self._supervisor, directory)
             self._control = simulator.Control(addresses)
-            service.details["simulator"] = addresses.control_url
+            self._simulator_url = addresses.control_url
             environment = cast.without_keys(environment) | addresses.environment()
             arguments = ("--bar-seconds", "1")
         self._supervisor.start(cast.oms(environment | cast.limits_variable(plan.limits), directory))
@@ -156,10 +159,11 @@ class _Run:
     async def _report(self, service: Service) -> None:
         """Keep the heartbeat's list of children up to date."""
         while True:
-            service.details["children"] = [
-                {"name": name, "pid": child.process.pid, "state": child.state, "restarts": child.restarts}
+            children = tuple(
+                ChildDetails(name, child.process.pid, child.state, child.restarts)
                 for name, child in self._supervisor.children.items()
-            ]
+            )
+            service.details = SupervisorDetails(children=children, simulator=self._simulator_url)
             await asyncio.sleep(_REPORT_S)
 
     async def _show(self, market: Client, orders: Client, reader: RunReader) -> None:

@@ -1,8 +1,8 @@
 """One snapshot of the whole: what the live view, `backbone status` and `--json` show."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 import orjson
@@ -13,7 +13,19 @@ from bus.connection import Client
 from bus.control_messages import Halt
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
+from bus.heartbeat import (
+    AT_WORK,
+    ChildDetails,
+    FeedDetails,
+    Heartbeat,
+    IngestDetails,
+    OmsDetails,
+    StateReason,
+    SupervisorDetails,
+    UnreadableHeartbeat,
+)
 from bus.order_messages import EVENTS
+from ops.heartbeats import Found, leading_algorithms, leading_oms, read_heartbeats, telling
 from ops.tally import Latencies
 
 # Latencies are those of the latest orders: what was an hour ago does not describe now.
@@ -23,13 +35,21 @@ _EVENTS = MessageCodec(EVENTS)
 
 
 class Process(msgspec.Struct, frozen=True):
-    """One process; `age_ms` is the age of its heartbeat, None where it has none."""
+    """One process; `age_ms` is the age of its heartbeat, None where it has none.
+
+    `state` is one of the heartbeat's, the supervisor's word on a child that does not run (restarting, failed,
+    stopping, stopped), `running` for a child that has no heartbeat, or `unreadable`.
+    """
 
     pid: int | None
     state: str
     restarts: int = 0
     host: str = ""
     age_ms: int | None = None
+    process: str = ""
+    instance: str = ""
+    version: str = ""
+    reasons: tuple[StateReason, ...] = ()
 
 
 class HaltedScope(msgspec.Struct, frozen=True):
@@ -53,12 +73,13 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """What ingest says of market data."""
+    """What ingest says of market data; `feeds` by kind, of every instance that has something to say of it."""
 
     ticks_per_second: float | None = None
     messages_in: int | None = None
     gaps: int | None = None
     connected: dict[str, bool] = {}
+    feeds: dict[str, FeedDetails] = {}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -92,30 +113,29 @@ async def snapshot(
     market: Client, orders: Client, account: str, now_ns: int, *, with_streams: bool = True
 ) -> Status:
     """Ask both servers once. `with_streams` counts the entries of every stream: a look at each."""
-    beats = await _heartbeats(orders)
+    found = await read_heartbeats(orders, account)
     halts = await halt.read(orders)
     journal = await orders.xrevrange(streams.journal(account), count=_RECENT)
     recent = _messages(journal)
-    oms = _details(beats, "oms")
-    ingest = _details(beats, "ingest")
+    oms = leading_oms(found)
     sizes: dict[str, int] = {}
     if with_streams:
         sizes = await stream_sizes(market) | await stream_sizes(orders)
     return Status(
         at_ns=now_ns,
         account=account,
-        trading=halts.known and not _halted(halts, account) and bool(oms.get("ready")),
+        trading=halts.known and not _halted(halts, account) and _takes_orders(oms),
         why_not=_why_not(oms, halts, account),
-        processes=_processes(beats, now_ns),
+        processes=_processes(found, now_ns),
         halts=shown_halts(halts),
         halts_known=halts.known,
-        algorithms=_algorithms(beats),
-        symbols={symbol: str(price) for symbol, price in sorted(ingest.get("last_prices", {}).items())},
-        feed=_feed(ingest),
-        open_orders=int(oms.get("open_orders") or 0),
+        algorithms=_algorithms(found),
+        symbols=_last_prices(found),
+        feed=_feed(found),
+        open_orders=oms[1].open_orders if oms is not None and oms[1] is not None else 0,
         latency_us=_latencies(recent),
         streams=dict(sorted(sizes.items())),
-        simulator=str(_details(beats, "supervisor").get("simulator", "")),
+        simulator=next((details.simulator for _, details in telling(found, SupervisorDetails)), ""),
         recent=tuple(recent),
     )
 
@@ -147,63 +167,92 @@ async def stream_sizes(client: Client) -> dict[str, int]:
         return dict(zip(names, await pipeline.execute(), strict=True))
 
 
-async def _heartbeats(orders: Client) -> dict[str, dict[str, Any]]:
-    keys = [key async for key in orders.scan_iter(match=streams.alive("*"), count=500)]
-    values = await orders.mget(keys) if keys else []
-    beats = (orjson.loads(value) for value in values if value is not None)
-    return {beat["process"]: beat for beat in sorted(beats, key=lambda beat: str(beat["process"]))}
+def _processes(found: Sequence[Found], now_ns: int) -> dict[str, Process]:
+    """Every instance by name, and what the supervisor says of its children: a dead one has no heartbeat left.
 
-
-def _details(beats: Mapping[str, dict[str, Any]], process: str) -> dict[str, Any]:
-    beat = beats.get(process, {})
-    return {**beat.get("counters", {}), **beat.get("details", {})}
-
-
-def _processes(beats: Mapping[str, dict[str, Any]], now_ns: int) -> dict[str, Process]:
-    """Heartbeats, and what the supervisor says of its children: a dead one has no heartbeat left."""
-    found: dict[str, Process] = {}
-    for child in _details(beats, "supervisor").get("children", ()):
-        found[child["name"]] = Process(child["pid"], child["state"], child["restarts"])
-    for name, beat in beats.items():
-        known = found.get(name, Process(beat["pid"], "running"))
-        if known.pid != beat["pid"]:
-            # The heartbeat of the process that died before this one has not run out yet.
-            continue
-        found[name] = Process(
-            pid=known.pid,
-            state=beat["state"] if known.state == "running" else known.state,
-            restarts=known.restarts,
-            host=beat["host"],
-            age_ms=max(0, (now_ns - beat["at_ns"]) // 1_000_000),
+    A child, and a process with a single heartbeat, go by the process's name; others by `name:instance`.
+    """
+    shown: dict[str, Process] = {}
+    child_of: dict[tuple[str, int, str], ChildDetails] = {}
+    for supervisor, details in telling(found, SupervisorDetails):
+        for told in details.children:
+            shown[told.name] = Process(told.pid, told.state, told.restarts, process=told.name)
+            child_of[told.name, told.pid, supervisor.host] = told
+    alone = Counter(one.process for one in found)
+    for one in found:
+        child = child_of.get((one.process, one.pid, one.host)) if isinstance(one, Heartbeat) else None
+        is_plain = child is not None or (alone[one.process] == 1 and one.process not in shown)
+        name = one.process if is_plain else f"{one.process}:{one.instance}"
+        shown[name] = (
+            _unreadable(one) if isinstance(one, UnreadableHeartbeat) else _process(one, child, now_ns)
         )
-    return found
+    return shown
 
 
-def _algorithms(beats: Mapping[str, dict[str, Any]]) -> dict[str, AlgorithmStatus]:
-    found = {}
-    for beat in beats.values():
-        details = {**beat["counters"], **beat["details"]}
-        name = details.get("algorithm")
-        if name is not None:
-            found[str(name)] = AlgorithmStatus(
-                state=str(details.get("state", beat["state"])),
-                lag=details.get("lag"),
-                positions={symbol: str(size) for symbol, size in details.get("positions", {}).items()},
-                profit=str(details["profit"]) if details.get("profit") is not None else None,
-                open_orders=details.get("open_orders"),
-                failure=str(details.get("failure") or ""),
-            )
-    return found
-
-
-def _feed(ingest: Mapping[str, Any]) -> Feed:
-    feeds = ingest.get("streams", {})
-    return Feed(
-        ticks_per_second=ingest.get("ticks_per_second"),
-        messages_in=ingest.get("messages_in"),
-        gaps=ingest.get("gaps"),
-        connected={name: bool(feed.get("connected")) for name, feed in feeds.items()},
+def _process(one: Heartbeat, child: ChildDetails | None, now_ns: int) -> Process:
+    return Process(
+        pid=one.pid,
+        state=one.state if child is None or child.state == "running" else child.state,
+        restarts=child.restarts if child is not None else 0,
+        host=one.host,
+        age_ms=one.age_ms(now_ns),
+        process=one.process,
+        instance=one.instance,
+        version=one.version,
+        reasons=one.reasons,
     )
+
+
+def _unreadable(one: UnreadableHeartbeat) -> Process:
+    reasons = (StateReason("unreadable", one.why),)
+    return Process(None, "unreadable", process=one.process, instance=one.instance, reasons=reasons)
+
+
+def _algorithms(found: Sequence[Found]) -> dict[str, AlgorithmStatus]:
+    return {
+        name: AlgorithmStatus(
+            state=heartbeat.state,
+            lag=details.lag,
+            positions=details.positions,
+            profit=details.profit,
+            open_orders=details.open_orders,
+            failure=details.failure,
+        )
+        for name, (heartbeat, details) in leading_algorithms(found).items()
+    }
+
+
+def _last_prices(found: Sequence[Found]) -> dict[str, str]:
+    prices: dict[str, str] = {}
+    for _, details in telling(found, IngestDetails):
+        prices |= details.last_prices
+    return dict(sorted(prices.items()))
+
+
+def _feed(found: Sequence[Found]) -> Feed:
+    """All ingests together: one may serve a feed that another waits for."""
+    heard = [details for _, details in telling(found, IngestDetails)]
+    if not heard:
+        return Feed()
+    feeds: dict[str, FeedDetails] = {}
+    for details in heard:
+        for kind, feed in details.feeds.items():
+            if kind not in feeds or feed.connected:
+                feeds[kind] = feed
+    return Feed(
+        ticks_per_second=sum(details.ticks_per_second for details in heard),
+        messages_in=sum(details.counters.messages_in for details in heard),
+        gaps=sum(details.counters.gaps for details in heard),
+        connected={kind: feed.connected for kind, feed in feeds.items()},
+        feeds=feeds,
+    )
+
+
+def _takes_orders(oms: tuple[Heartbeat, OmsDetails | None] | None) -> bool:
+    if oms is None:
+        return False
+    heartbeat, details = oms
+    return heartbeat.state in AT_WORK and details is not None and details.ready
 
 
 def _halted(halts: HaltState, account: str) -> list[str]:
@@ -211,10 +260,13 @@ def _halted(halts: HaltState, account: str) -> list[str]:
     return [halts.scopes[scope].reason for scope in ("all", f"account:{account}") if scope in halts.scopes]
 
 
-def _why_not(oms: Mapping[str, Any], halts: HaltState, account: str) -> list[str]:
-    reasons = [str(reason) for reason in oms.get("why_not", ())]
-    if not oms:
+def _why_not(oms: tuple[Heartbeat, OmsDetails | None] | None, halts: HaltState, account: str) -> list[str]:
+    reasons = []
+    if oms is None:
         reasons.append("the OMS is not running")
+    elif not _takes_orders(oms):
+        sentences = [reason.sentence for reason in oms[0].reasons]
+        reasons += sentences or [f"the OMS is not ready: {oms[0].state}"]
     if halted := _halted(halts, account):
         reasons += [f"halted: {reason}" for reason in halted]
     elif not halts.known:

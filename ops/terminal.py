@@ -34,9 +34,14 @@ _STYLES: dict[type[Message], str] = {
     OrderUncertain: "bold magenta",
 }
 _STATE_STYLES = {
+    # A child of the supervisor that has no heartbeat: a server, the simulator.
     "running": "green",
     "ready": "green",
     "leader": "green",
+    "follower": "cyan",
+    "degraded": "yellow",
+    "waiting": "yellow",
+    "unreadable": "bold red",
     "failed": "bold red",
     "aborted": "bold red",
     "restarting": "yellow",
@@ -171,7 +176,7 @@ def still(status: Status) -> RenderableType:
     streams = _table("streams", "name", "entries")
     for name, size in status.streams.items():
         streams.add_row(name, f"{size:,}")
-    parts = [word, *_halt_banner(status), processes, _algorithms(status), latency, streams]
+    parts = [word, *_halt_banner(status), processes, *_reasons(status), _algorithms(status), latency, streams]
     if status.simulator:
         parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
     return Group(*parts)
@@ -216,12 +221,22 @@ def _processes(status: Status) -> RenderableType:
         text.append("●\N{NO-BREAK SPACE}", style=style or "green")
         text.append(name)
         text.append(f"\N{NO-BREAK SPACE}{process.pid or ''}", style="dim")
-        if process.state not in ("running", "ready", "leader"):
+        if process.state not in ("running", "ready", "leader", "follower"):
             text.append(f"\N{NO-BREAK SPACE}{process.state}", style=style or "yellow")
         if process.restarts:
             text.append(f"\N{NO-BREAK SPACE}restarted\N{NO-BREAK SPACE}{process.restarts}x", style="yellow")
         text.append("   ")
     return Panel(text, title="processes", title_align="left", border_style="dim")
+
+
+def _reasons(status: Status) -> list[RenderableType]:
+    """Why processes are in their states, a line each; nothing where none says."""
+    lines = [
+        f"{name}: {reason.sentence}"
+        for name, process in sorted(status.processes.items())
+        for reason in process.reasons
+    ]
+    return [Text("\n".join(lines), style="yellow")] if lines else []
 
 
 def _halt_banner(status: Status) -> list[RenderableType]:

@@ -158,26 +158,31 @@ class Stage:
         self.md.close()
         self.orders.close()
 
-    def heartbeat(self) -> dict[str, object]:
-        raw = self.orders.get(streams.alive("algo-a"))
-        gone: dict[str, object] = {"state": "gone", "details": {}, "counters": {}}
-        return orjson.loads(raw) if raw else gone  # type: ignore[arg-type]
+    def heartbeats(self, account: str = "paper") -> list[dict[str, object]]:
+        """Those of every process that runs the algorithm, the latest last."""
+        keys = list(self.orders.scan_iter(match=streams.alive(account, "algo-a", "*")))
+        values = self.orders.mget(keys) if keys else []
+        found = [orjson.loads(value) for value in values if value]  # type: ignore[union-attr]
+        return sorted(found, key=lambda beat: beat["at_ns"])
 
-    def wait_for_state(self, state: str, process: subprocess.Popen[str]) -> None:
+    def heartbeat(self) -> dict[str, object]:
+        return (self.heartbeats() or [{"state": "gone", "details": {}}])[-1]
+
+    def wait_for_state(self, state: str, process: subprocess.Popen[str], account: str = "paper") -> None:
         def reached() -> bool:
             assert process.poll() is None or state == "gone", process.communicate()[1]
-            beat = self.heartbeat()
-            return beat["state"] == state and beat.get("pid") in (process.pid, None)
+            own = [beat["state"] for beat in self.heartbeats(account) if beat["pid"] == process.pid]
+            return own == [state] or (not own and state == "gone")
 
         wait_until(reached, f"state {state}")
 
     def detail(self, name: str) -> object:
-        details = self.heartbeat()["details"]
+        details = self.heartbeat()["details"] or {}
         assert isinstance(details, dict)
         return details.get(name)
 
     def counter(self, name: str) -> object:
-        counters = self.heartbeat()["counters"]
+        counters = self.detail("counters") or {}
         assert isinstance(counters, dict)
         return counters.get(name)
 
@@ -186,23 +191,23 @@ class Stage:
         received_ns = time.time_ns() - age_s * 1_000_000_000
         return self.md.xadd(stream, {"d": data, "r": str(received_ns)}).decode()  # type: ignore[union-attr]
 
-    def tell(self, event: Message) -> None:
+    def tell(self, event: Message, account: str = "paper") -> None:
         kind, version, data = EVENT_CODEC.encode(event)
         fields = {"type": kind, "version": version, "data": data}
-        self.orders.xadd(streams.events("paper", "a"), fields)  # type: ignore[arg-type]
+        self.orders.xadd(streams.events(account, "a"), fields)  # type: ignore[arg-type]
 
     def control(self, message: Message) -> None:
         kind, version, data = CONTROL_CODEC.encode(message)
         fields = {"type": kind, "version": version, "data": data}
         self.orders.xadd(streams.CONTROL, fields)  # type: ignore[arg-type]
 
-    def requests(self) -> list[Message]:
-        entries = self.orders.xrange(streams.requests("paper", "a"))
+    def requests(self, account: str = "paper") -> list[Message]:
+        entries = self.orders.xrange(streams.requests(account, "a"))
         return [REQUEST_CODEC.decode(fields) for _, fields in entries]  # type: ignore[union-attr]
 
-    def wait_for_requests(self, count: int) -> list[Message]:
-        wait_until(lambda: len(self.requests()) >= count, f"{count} requests")
-        return self.requests()
+    def wait_for_requests(self, count: int, account: str = "paper") -> list[Message]:
+        wait_until(lambda: len(self.requests(account)) >= count, f"{count} requests")
+        return self.requests(account)
 
     def approve(self, client_order_id: str) -> None:
         self.tell(
@@ -240,7 +245,13 @@ class Stage:
         return path.read_text() if path.exists() else ""
 
     def pending(self, stream: str = "md:AAPL:trades") -> int:
-        return int(self.md.xpending(stream, "algo:a")["pending"])  # type: ignore[index]
+        found = self.md.xpending(stream, streams.algorithm_group("paper", "a"))
+        return int(found["pending"])  # type: ignore[index]
+
+    def wants(self) -> dict[str, list[str]]:
+        """What the algorithm wants of ingest."""
+        found = orjson.loads(self.orders.get(streams.wants("paper", "a")) or b"{}")  # type: ignore[arg-type]
+        return dict(found)
 
 
 def ids(requests: list[Message]) -> list[str]:

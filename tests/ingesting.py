@@ -10,6 +10,7 @@ import redis.asyncio
 from simulator import Simulator
 
 from bus.connection import connect
+from bus.heartbeat import IngestDetails
 from bus.service import Service
 from bus.settings import load
 from ingest.service import Ingest
@@ -45,17 +46,18 @@ class Running:
         self.task = task
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> IngestDetails:
         """What the heartbeat would say."""
-        return self.ingest.service.details
+        details = self.ingest.service.details
+        return details if isinstance(details, IngestDetails) else IngestDetails()
 
     def subscribed(self) -> dict[str, list[str]]:
         """Channel to symbols, as acknowledged upstream."""
-        return self.details.get("subscribed", {})
+        return self.details.subscribed
 
     async def want(self, reader: str, **channels: list[str]) -> None:
         """A reader's wants, as if it had just refreshed them."""
-        await self.orders.set(f"wants:{reader}", json.dumps(channels), px=WANTS_TTL_MS)
+        await self.orders.set(f"wants:paper:{reader}", json.dumps(channels), px=WANTS_TTL_MS)
 
     @contextlib.asynccontextmanager
     async def wanting(self, reader: str, **channels: list[str]) -> AsyncIterator[None]:
@@ -76,7 +78,7 @@ class Running:
         finally:
             left.set()
             await task
-            await self.orders.delete(f"wants:{reader}")
+            await self.orders.delete(f"wants:paper:{reader}")
 
     async def messages(self, stream: str) -> list[dict[str, Any]]:
         """Every message in a market stream, gap markers left out."""
@@ -114,7 +116,7 @@ async def running(settings: IngestSettings) -> AsyncIterator[Running]:
     orders: redis.asyncio.Redis = connect(settings.orders_redis_url, name="test")
     own_market = connect(settings.md_redis_url, name="ingest")
     own_orders = connect(settings.orders_redis_url, name="ingest")
-    ingest = Ingest(Service("ingest"), settings, own_market, own_orders)
+    ingest = Ingest(Service("ingest", settings.account), settings, own_market, own_orders)
     task = asyncio.create_task(ingest.run())
     try:
         run = Running(ingest, market, orders, task)

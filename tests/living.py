@@ -5,6 +5,7 @@ import sys
 
 from bus import logs
 from bus.errors import InvalidInput, ServerRefused
+from bus.heartbeat import AlgorithmDetails, State
 from bus.service import Service, live, run, run_together
 
 GRACE_S = 0.3
@@ -17,12 +18,11 @@ def say(word: str) -> None:
 
 async def main() -> None:
     url, mode = sys.argv[1:]
-    service = Service("living")
-    service.counters["steps"] = 3
-    service.details = {"by_number": {1: "one"}, "waiting": True}
+    service = Service("living", "paper")
+    service.details = AlgorithmDetails(algorithm="living", open_orders=3)
 
     async def body() -> None:
-        service.state = "running"
+        service.tell(State.READY)
         say("running")
         if mode == "bad-input":
             raise InvalidInput("symbol 'x': write it as Alpaca does")

@@ -247,7 +247,8 @@ async def running(
     used = FakeBroker() if broker is None else broker
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
     found = load(OmsSettings, **values)
-    oms = Oms(Service("oms"), found, limits or limits_with(price_age_seconds=3600), used, make_journal)
+    service = Service("oms", found.account)
+    oms = Oms(service, found, limits or limits_with(price_age_seconds=3600), used, make_journal)
     task = asyncio.create_task(startup.live(oms))
     run = Running(oms, used, task, client, market)
     try:

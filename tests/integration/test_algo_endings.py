@@ -36,14 +36,14 @@ def test_a_handler_that_raises_aborts_that_algorithm_and_its_orders_are_canceled
     cancels = [item for item in stage.wait_for_requests(2) if isinstance(item, CancelRequest)]
     assert [cancel.client_order_id for cancel in cancels] == [order_id]
     assert f"thirteen (while handling md:AAPL:trades {entry})" in str(stage.detail("failure"))
-    wait_until(lambda: stage.orders.exists("wants:a") == 0, "the wants to be withdrawn")
+    wait_until(lambda: stage.orders.exists("wants:paper:a") == 0, "the wants to be withdrawn")
     # An order that was on its way shows up: it is taken back too.
     stage.approve("bb-a-late")
     late = stage.wait_for_requests(3)[-1]
     assert isinstance(late, CancelRequest)
     assert late.client_order_id == "bb-a-late"
     # The entry it failed on is not acknowledged, the one before is; nothing is retried.
-    pending = stage.md.xpending_range("md:AAPL:trades", "algo:a", "-", "+", 10)
+    pending = stage.md.xpending_range("md:AAPL:trades", "algo:paper:a", "-", "+", 10)
     assert entry.encode() in {item["message_id"] for item in pending}  # type: ignore[union-attr]
     assert len(ids(stage.requests())) == 1
     process.terminate()
@@ -73,7 +73,8 @@ def test_a_shutdown_is_acknowledged_and_leaves_nothing_behind(stage: Stage, ask:
     assert process.wait(timeout=10) == 0
     (last,) = stage.requests()
     assert isinstance(last, ShutdownAcknowledged)
-    assert not stage.orders.exists(streams.algorithm_lease("paper", "a"), "wants:a", "alive:algo-a")
+    assert not stage.orders.exists(streams.algorithm_lease("paper", "a"), "wants:paper:a")
+    assert stage.heartbeat()["state"] == "gone"
     assert ("end of day" in process.communicate()[1]) == (ask == "control")
 
 

@@ -3,7 +3,6 @@
 import json
 from decimal import Decimal
 
-import orjson
 import psutil
 from algo_stage import Stage, ids
 from waiting import wait_until
@@ -22,7 +21,7 @@ def test_a_tick_becomes_a_request_under_the_lease_and_is_then_acknowledged(stage
     registered = streams.algorithms("paper")
     wait_until(lambda: bool(stage.orders.hexists(registered, "a")), "the registration")
     # Nothing is traded before the OMS reads the requests.
-    wait_until(lambda: stage.heartbeat()["state"] == "bootstrap", "bootstrap")
+    wait_until(lambda: stage.heartbeat()["state"] == "waiting", "the wait for the OMS")
     assert not stage.orders.exists(streams.algorithm_lease("paper", "a"))
     stage.tell(Registered(algorithm="a", at_ns=1))
     stage.wait_for_state("leader", process)
@@ -33,7 +32,7 @@ def test_a_tick_becomes_a_request_under_the_lease_and_is_then_acknowledged(stage
     assert request.trigger == f"md:AAPL:trades {entry}"
     assert request.lease.encode() == stage.orders.get(streams.algorithm_lease("paper", "a"))
     assert 0 < request.requested_ns - request.received_ns < 10_000_000_000
-    assert orjson.loads(stage.orders.get("wants:a") or b"") == {"trades": ["AAPL"]}  # type: ignore[arg-type]
+    assert stage.wants() == {"trades": ["AAPL"]}
     wait_until(lambda: stage.pending() == 0, "the acknowledgement")
     wait_until(lambda: stage.detail("open_orders") == 1, "the heartbeat to show the order")
 
@@ -64,10 +63,10 @@ def test_ticks_that_come_again_after_a_kill_make_the_same_orders(stage: Stage) -
     before = ids(stage.wait_for_requests(1))
     stage.kill(first)
     # Killed between request and acknowledgement: the entry is still pending for the group's one member.
-    stage.md.xclaim("md:AAPL:trades", "algo:a", "leader", 0, [handled], force=True)
+    stage.md.xclaim("md:AAPL:trades", "algo:paper:a", "leader", 0, [handled], force=True)
     # Killed between read and handler.
     stage.trade()
-    stage.md.xreadgroup("algo:a", "leader", {"md:AAPL:trades": ">"})
+    stage.md.xreadgroup("algo:paper:a", "leader", {"md:AAPL:trades": ">"})
     stage.lead("Buyer")
     after = ids(stage.wait_for_requests(3))
     assert after[1] == before[0]
@@ -161,7 +160,7 @@ def test_gaps_and_entries_that_were_cut_reach_the_algorithm(stage: Stage) -> Non
     first = stage.lead("Buyer")
     stage.kill(first)
     stage.trade()
-    stage.md.xreadgroup("algo:a", "leader", {"md:AAPL:trades": ">"})
+    stage.md.xreadgroup("algo:paper:a", "leader", {"md:AAPL:trades": ">"})
     stage.md.xtrim("md:AAPL:trades", maxlen=0, approximate=False)
     stage.lead("Buyer")
     opened = '{"feed":"iex","since_ns":1,"reason":"disconnected"}'
@@ -173,7 +172,7 @@ def test_gaps_and_entries_that_were_cut_reach_the_algorithm(stage: Stage) -> Non
 
 def test_every_symbol_is_read_from_the_partitions(stage: Stage) -> None:
     stage.lead("Everything")
-    assert orjson.loads(stage.orders.get("wants:a") or b"") == {"trades": ["*"]}  # type: ignore[arg-type]
+    assert stage.wants() == {"trades": ["*"]}
     stage.trade(stream=streams.market_all("trades", "AAPL"))
     (request,) = stage.wait_for_requests(1)
     assert isinstance(request, OrderRequest)
@@ -188,3 +187,16 @@ def test_timers_make_orders_that_name_their_instant(stage: Stage) -> None:
     assert instants == sorted(set(instants))
     assert all(instant % 50_000_000 == 0 for instant in instants)
     assert len(set(ids(requests))) == len(requests)
+
+
+def test_the_same_algorithm_on_two_accounts_gets_every_tick_on_each(stage: Stage) -> None:
+    stage.lead("Buyer")
+    stage.tell(Registered(algorithm="a", at_ns=1), account="second")
+    second = stage.run("Buyer", BACKBONE_ACCOUNT="second")
+    stage.wait_for_state("leader", second, account="second")
+    entries = [stage.trade() for _ in range(20)]
+    for account in ("paper", "second"):
+        requests = stage.wait_for_requests(20, account=account)
+        asked = [request.trigger for request in requests if isinstance(request, OrderRequest)]
+        assert asked == [f"md:AAPL:trades {entry}" for entry in entries]
+    assert stage.orders.exists("wants:paper:a", "wants:second:a") == 2

@@ -1,12 +1,14 @@
 """A process is healthy only with a fresh heartbeat that says it is at work."""
 
-import json
 import time
 
+import msgspec
 import pytest
 import redis
+from heartbeat_of import heartbeat_of
 
 from bus import health
+from bus.heartbeat import Heartbeat, OmsDetails, State, StateReason, encode
 from bus.streams import alive
 
 
@@ -16,43 +18,80 @@ def answer(orders_url: str, monkeypatch: pytest.MonkeyPatch, process: str = "oms
     return health.main([process])
 
 
-def beat(orders_url: str, *, age_s: float = 0.0, **fields: object) -> None:
-    """Write a heartbeat of the OMS this old."""
-    entry = {"state": "ready", "at_ns": time.time_ns() - int(age_s * 1e9), "details": {}} | fields
+def write(orders_url: str, *heartbeats: Heartbeat, age_s: float = 0.0) -> None:
+    """Write these heartbeats as if they were this old."""
+    at_ns = time.time_ns() - int(age_s * 1e9)
     with redis.Redis.from_url(orders_url) as client:
-        client.set(alive("oms"), json.dumps(entry))
+        for beat in heartbeats:
+            key = alive(beat.account, beat.process, beat.instance)
+            client.set(key, encode(msgspec.structs.replace(beat, at_ns=at_ns)))
 
 
-@pytest.mark.parametrize("state", ["ready", "running", "leader", "follower"])
+@pytest.mark.parametrize("state", [State.READY, State.LEADER, State.FOLLOWER])
 def test_a_process_at_work_is_healthy(
-    orders_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: str
+    orders_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: State
 ) -> None:
-    beat(orders_url, state=state, details={"ready": True})
+    write(orders_url, heartbeat_of("oms", state, OmsDetails(ready=True, leads=True)))
     assert answer(orders_url, monkeypatch) == 0
     assert capsys.readouterr().out == "oms is healthy\n"
 
 
+HELD = StateReason("lease_held", "another OMS holds the lease")
+
+
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("beat", "age_s", "said"),
     [
-        ({"state": "starting"}, "oms is not at work: starting"),
-        ({"state": "aborted"}, "oms is not at work: aborted"),
-        ({"state": "stocks: connection refused"}, "oms is not at work: stocks: connection refused"),
-        ({"details": {"ready": False, "why_not": ["no limits"]}}, "oms is not ready: ['no limits']"),
-        ({"age_s": 3.5}, "oms last gave a heartbeat 3.5 s ago"),
-        ({"at_ns": "soon"}, "oms has a heartbeat that cannot be read"),
+        (heartbeat_of("oms", State.STARTING), 0, "oms (1f3a) is not at work: starting"),
+        (heartbeat_of("oms", State.ABORTED), 0, "oms (1f3a) is not at work: aborted"),
+        (
+            heartbeat_of("oms", State.WAITING, reasons=(HELD,)),
+            0,
+            "oms (1f3a) is not at work: waiting: another OMS holds the lease",
+        ),
+        (heartbeat_of("oms", State.DEGRADED), 0, "oms (1f3a) is not at work: degraded"),
+        (
+            heartbeat_of(
+                "oms", details=OmsDetails(ready=False, leads=True), reasons=(StateReason("x", "no limits"),)
+            ),
+            0,
+            "oms (1f3a) is not ready: no limits",
+        ),
+        (heartbeat_of("oms"), 3.5, "oms (1f3a) last gave a heartbeat 3.5 s ago"),
+        (heartbeat_of("oms", format=9), 0, "oms (1f3a) is not understood: it is written by version 1 in"),
     ],
 )
 def test_any_other_state_is_not(
     orders_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    fields: dict[str, object],
+    beat: Heartbeat,
+    age_s: float,
     said: str,
 ) -> None:
-    beat(orders_url, **fields)  # type: ignore[arg-type]
+    write(orders_url, beat, age_s=age_s)
     assert answer(orders_url, monkeypatch) == 1
     assert capsys.readouterr().out.startswith(said)
+
+
+def test_one_instance_at_work_is_enough(
+    orders_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standby = heartbeat_of("oms", State.WAITING, instance="aaaa", reasons=(HELD,))
+    write(orders_url, standby, heartbeat_of("oms", instance="bbbb", state=State.STARTING))
+    assert answer(orders_url, monkeypatch) == 1
+    said = capsys.readouterr().out
+    assert "oms (aaaa) is not at work" in said
+    assert "oms (bbbb) is not at work" in said
+    write(orders_url, heartbeat_of("oms", instance="bbbb"))
+    assert answer(orders_url, monkeypatch) == 0
+
+
+def test_another_accounts_process_does_not_count(orders_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(orders_url, heartbeat_of("oms", account="second"))
+    assert answer(orders_url, monkeypatch) == 1
+    monkeypatch.setenv("BACKBONE_ACCOUNT", "second")
+    assert answer(orders_url, monkeypatch) == 0
 
 
 def test_a_process_without_heartbeat_is_not(

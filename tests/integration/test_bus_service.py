@@ -1,11 +1,10 @@
 """A process's life: signals, heartbeat, bounded stop, exit codes."""
 
 import asyncio
-import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from waiting import until
 import bus.service
 from bus.connection import connect
 from bus.errors import BackboneError, InvalidInput
+from bus.heartbeat import AlgorithmDetails, Heartbeat, State, StateReason, decode
 from bus.service import Service, live, run_together
-from bus.streams import alive
+from bus.streams import alive, heartbeat_names
 
 SCRIPT = Path(__file__).parents[1] / "living.py"
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
@@ -60,9 +60,17 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, list[s
     return process.returncode, out.decode().splitlines(), errors.decode()
 
 
-async def heartbeat(client: Any) -> dict[str, Any] | None:
-    value = await client.get(alive("living"))
-    return json.loads(value) if value else None
+async def heartbeats(client: Any) -> list[Heartbeat]:
+    """Those of every living process."""
+    keys = [key.decode() async for key in client.scan_iter(match=alive("paper", "living", "*"))]
+    values = await client.mget(keys) if keys else []
+    found = [
+        decode(*heartbeat_names(key)[1:], value)
+        for key, value in zip(keys, values, strict=True)
+        if value is not None
+    ]
+    assert all(isinstance(one, Heartbeat) for one in found)
+    return found  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -70,24 +78,36 @@ async def test_a_signal_is_a_clean_stop_and_the_heartbeat_goes(
     start: Start, client: Any, number: signal.Signals
 ) -> None:
     process = await start("waits")
-    await until(lambda: _beats(client, "running"), "the heartbeat")
-    beat = await heartbeat(client)
-    assert beat is not None
-    assert beat["pid"] == process.pid
-    assert (beat["process"], beat["counters"]) == ("living", {"steps": 3})
-    assert beat["details"] == {"by_number": {"1": "one"}, "waiting": True}
-    assert beat["version"]
-    assert 0 < await client.pttl(alive("living")) <= 3000
+    await until(lambda: _beats(client, State.READY, 1), "the heartbeat")
+    [beat] = await heartbeats(client)
+    assert (beat.process, beat.account, beat.pid) == ("living", "paper", process.pid)
+    assert beat.details == AlgorithmDetails(algorithm="living", open_orders=3)
+    assert beat.version == version("alpaca-backbone")
+    assert 0 < await client.pttl(alive("paper", "living", beat.instance)) <= 3000
     process.send_signal(number)
     code, lines, errors = await ended(process)
     assert (code, lines) == (0, ["running", f"stopping: signal {number.name}", "ended"])
     assert "Traceback" not in errors
-    assert await heartbeat(client) is None
+    assert await heartbeats(client) == []
 
 
-async def _beats(client: Any, state: str) -> bool:
-    beat = await heartbeat(client)
-    return beat is not None and beat["state"] == state
+async def test_two_of_one_name_stand_side_by_side_and_the_leaver_takes_only_its_own(
+    start: Start, client: Any
+) -> None:
+    leader, standby = await start("waits"), await start("waits")
+    await until(lambda: _beats(client, State.READY, 2), "both heartbeats")
+    assert {beat.pid for beat in await heartbeats(client)} == {leader.pid, standby.pid}
+    standby.send_signal(signal.SIGTERM)
+    await ended(standby)
+    [left] = await heartbeats(client)
+    assert left.pid == leader.pid
+    leader.send_signal(signal.SIGTERM)
+    await ended(leader)
+    assert await heartbeats(client) == []
+
+
+async def _beats(client: Any, state: State, count: int) -> bool:
+    return [beat.state for beat in await heartbeats(client)] == [state] * count
 
 
 async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, client: Any) -> None:
@@ -99,7 +119,7 @@ async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, clie
     assert lines == ["cancelled", "ended"]
     assert "did not stop in time" in errors
     assert code == 0
-    assert await heartbeat(client) is None
+    assert await heartbeats(client) == []
 
 
 @pytest.mark.parametrize(
@@ -116,7 +136,7 @@ async def test_an_end_is_an_exit_code_and_at_most_one_sentence(
     outcome, lines, errors = await ended(await start(mode))
     assert (outcome, lines) == (code, ["running", "ended"])
     assert errors.strip() == said
-    assert await heartbeat(client) is None
+    assert await heartbeats(client) == []
 
 
 async def test_a_defect_shows_its_traceback(start: Start, client: Any) -> None:
@@ -124,7 +144,7 @@ async def test_a_defect_shows_its_traceback(start: Start, client: Any) -> None:
     assert code == 1
     assert "Traceback" in errors
     assert "ZeroDivisionError: a defect" in errors
-    assert await heartbeat(client) is None
+    assert await heartbeats(client) == []
 
 
 async def test_two_known_failures_at_once_are_a_sentence_each_at_most(start: Start) -> None:
@@ -143,7 +163,7 @@ async def test_a_wrong_address_is_a_sentence_though_body_and_heartbeat_meet_it(
 
 
 async def test_a_body_runs_on_while_the_heartbeat_cannot_be_written() -> None:
-    service = Service("lonely")
+    service = Service("lonely", "paper")
     rounds = 0
 
     async def body() -> None:
@@ -160,14 +180,13 @@ async def test_a_heartbeat_that_fails_for_good_ends_body_first(
     orders_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What body does on its way out is over before `live` is."""
-    service = Service("broken")
+    service = Service("broken", "paper")
     monkeypatch.setattr(bus.service, "HEARTBEAT_S", 0.01)
-    service.details["bad"] = 1
     steps: list[str] = []
 
     async def body() -> None:
         steps.append("began")
-        service.counters[object()] = 1  # type: ignore[index]
+        service.details = object()  # type: ignore[assignment]
         try:
             await asyncio.Event().wait()
         finally:
@@ -181,12 +200,12 @@ async def test_a_heartbeat_that_fails_for_good_ends_body_first(
 
 
 async def test_stop_keeps_the_first_reason() -> None:
-    service = Service("x")
+    service = Service("x", "paper")
     service.stop("first")
     service.stop("second")
     assert service.stop_reason == "first"
     assert service.stopping.is_set()
-    assert repr(service) == "x, starting"
+    assert repr(service) == "x of paper, starting"
 
 
 async def test_run_together_ends_the_others_with_the_first() -> None:
@@ -230,9 +249,14 @@ async def test_run_together_raises_what_one_raises_and_passes_a_cancel_on() -> N
     assert cancelled == 4
 
 
-def test_a_heartbeat_is_json_whatever_is_in_it() -> None:
-    service = Service("x")
-    service.details = {"path": Path("/a"), 1: {2: 3}}
-    beat = json.loads(service.heartbeat())
-    assert beat["details"] == {"path": "/a", "1": {"2": 3}}
-    assert beat["pid"] == os.getpid()
+def test_a_state_is_told_with_its_reasons_and_instances_differ() -> None:
+    one, other = Service("x", "paper"), Service("x", "paper")
+    assert one.instance != other.instance
+    assert Service("x", "paper", instance="left").instance == "left"
+    one.tell(State.WAITING, StateReason("a", "for this"), StateReason("b", "and for that"))
+    assert repr(one) == "x of paper, waiting: for this; and for that"
+    told = decode("x", one.instance, one.heartbeat())
+    assert isinstance(told, Heartbeat)
+    assert [reason.code for reason in told.reasons] == ["a", "b"]
+    one.tell(State.READY)
+    assert one.why == ""

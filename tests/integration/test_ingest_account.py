@@ -96,7 +96,7 @@ async def test_a_second_ingest_waits_and_takes_over(simulator, md_url, orders_ur
         await until(lambda: first.ingest.pump.messages_in + second.ingest.pump.messages_in > 0)
         if second.ingest.pump.messages_in:
             leader, waiter = second, first
-        await until(lambda: "another ingest holds it" in waiter.ingest.service.state)
+        await until(lambda: "another ingest holds it" in waiter.ingest.service.why)
         clients = simulator.state()["clients"]
         assert (clients["stocks"], clients["crypto"], clients["trade_updates"]) == (1, 0, 1)
         await leader.stop()

@@ -12,6 +12,7 @@ from ingesting import running, settings_for
 from simulator import ROOT, Simulator
 from waiting import until
 
+from bus import streams
 from bus.errors import InvalidInput
 from ingest.alpaca_market import WEBSOCKET_PARAMS
 
@@ -49,7 +50,18 @@ async def test_any_number_of_readers_share_one_connection_and_get_the_union(simu
         for stream in ("md:AAPL:trades", "md:MSFT:trades", "md:SPY:quotes"):
             await until(lambda stream=stream: _has(run, stream), stream)
         assert not await run.market.exists("md:SPY:trades", "md:AAPL:quotes", "md-all:trades:03")
-        assert run.details["last_prices"].keys() <= {"AAPL", "MSFT"}
+        assert run.details.last_prices.keys() <= {"AAPL", "MSFT"}
+
+
+async def test_two_accounts_want_different_symbols_and_both_get_them(simulator, md_url, orders_url):
+    """Readers of one name on two accounts, such as each account's OMS."""
+    async with running(settings_for(simulator, md_url, orders_url)) as run:
+        wants = {"paper": b'{"trades": ["AAPL"]}', "second": b'{"trades": ["MSFT"]}'}
+        for account, channels in wants.items():
+            await run.orders.set(streams.wants(account, "oms"), channels, px=30_000)
+        await until(lambda: run.subscribed() == {"trades": ["AAPL", "MSFT"]}, "the union")
+        for stream in ("md:AAPL:trades", "md:MSFT:trades"):
+            await until(lambda stream=stream: _has(run, stream), stream)
 
 
 async def _has(run, stream):
@@ -65,10 +77,10 @@ async def test_the_union_follows_a_join_a_leave_and_a_crash_and_others_miss_noth
             async with run.wanting("joins", trades=["MSFT"], quotes=["MSFT"]):
                 await until(lambda: run.subscribed() == {"trades": ["AAPL", "MSFT"], "quotes": ["MSFT"]})
             await until(lambda: run.subscribed() == {"trades": ["AAPL"]}, "the leave")
-            await run.orders.set("wants:crashes", b'{"trades": ["SPY"]}', px=1500)
+            await run.orders.set("wants:paper:crashes", b'{"trades": ["SPY"]}', px=1500)
             await until(lambda: run.subscribed() == {"trades": ["AAPL", "SPY"]}, "the join")
             await until(lambda: run.subscribed() == {"trades": ["AAPL"]}, "the crash")
-            assert run.details["streams"]["stocks"]["connects"] == 1
+            assert run.details.feeds["stocks"].connects == 1
         await until(lambda: run.subscribed() == {}, "nothing wanted")
         assert run.ingest.feeds["stocks"].live
         await run.stop()
@@ -158,9 +170,9 @@ async def test_symbols_beyond_the_limit_are_named_and_the_rest_stay_live(md_url,
             async with run.wanting("reader", trades=symbols.split(",")):
                 await until(lambda: len(run.ingest.feeds["stocks"].subscription.refused) == 2)
                 await until(lambda: len(run.subscribed().get("trades", [])) == 3)
-                await until(lambda: "symbol limit" in run.ingest.service.state)
+                await until(lambda: "symbol limit" in run.ingest.service.why)
                 refused = {symbol for _, symbol in run.ingest.feeds["stocks"].subscription.refused}
-                assert all(symbol in run.ingest.service.state for symbol in refused)
+                assert all(symbol in run.ingest.service.why for symbol in refused)
             async with run.wanting("reader", trades=sorted(refused)):
                 await until(
                     lambda: run.subscribed().get("trades") == sorted(refused), "the refused, given room"
@@ -237,9 +249,9 @@ async def test_a_connection_held_by_another_is_said_and_taken_when_it_is_free(si
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: "somebody holds it" in run.ingest.service.state, "the sentence")
+        await until(lambda: "somebody holds it" in run.ingest.service.why, "the sentence")
         await until(lambda: _has(run, "md:AAPL:trades"), "data")
-        await until(lambda: run.ingest.service.state == "running", "no more trouble")
+        await until(lambda: run.ingest.service.state == "ready", "no more trouble")
 
 
 async def test_pings_find_a_peer_that_is_gone_without_a_word(simulator, md_url, orders_url, monkeypatch):

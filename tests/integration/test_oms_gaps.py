@@ -76,7 +76,7 @@ async def test_a_break_that_was_not_caught_up_with_is_remembered(md_url: str, or
         await algo.told(await algo.order(1, limit_order("99", "10")), "OrderSent")
         broker.away = True
         await heard(oms.client, 0, "Connected")
-        await until(lambda: "not known" in oms.oms.service.state, "the broker to be away")
+        await until(lambda: "not known" in oms.oms.service.why, "the broker to be away")
         await oms.stop()
         broker.away = False
         async with running(md_url, orders_url, broker) as again:

@@ -314,9 +314,9 @@ async def test_trades_made_elsewhere_are_external(md_url: str, orders_url: str) 
 
 async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url):
-        await oms.client.set(streams.wants("alpha"), b'{"bars": ["MSFT", "*"], "quotes": ["SPY"]}')
+        await oms.client.set(streams.wants("paper", "alpha"), b'{"bars": ["MSFT", "*"], "quotes": ["SPY"]}')
 
         async def wanted() -> bool:
-            return await oms.client.get(streams.wants("oms")) == b'{"trades":["MSFT","SPY"]}'
+            return await oms.client.get(streams.wants("paper", "oms")) == b'{"trades":["MSFT","SPY"]}'
 
         await until(wanted, "the OMS's wants")

@@ -82,14 +82,14 @@ async def test_one_that_waits_for_the_lease_outlives_its_servers_absence(md_url:
     with own_server() as server:
         async with running(md_url, server.tcp_url, FakeBroker()):
             settings = load(OmsSettings, md_redis_url=md_url, orders_redis_url=server.tcp_url)
-            service = Service("oms-standby")
+            service = Service("oms", "paper")
             standby = Oms(service, settings, limits_with(price_age_seconds=3600), FakeBroker())
             task = asyncio.create_task(startup.live(standby))
-            await until(lambda: "another OMS holds it" in service.state, "the standby to wait")
+            await until(lambda: "another OMS holds it" in service.why, "the standby to wait")
             server.kill()
-            await until(lambda: "server" in service.state, "the absence to be seen")
+            await until(lambda: "server" in service.why, "the absence to be seen")
             assert not task.done()
             server.start_again()
-            await until(lambda: "another OMS holds it" in service.state, "the standby to wait again")
+            await until(lambda: "another OMS holds it" in service.why, "the standby to wait again")
             service.stop("the test is over")
             await asyncio.wait_for(task, 20)

@@ -20,8 +20,14 @@ def test_names_are_those_of_the_design() -> None:
     assert streams.algorithms("paper") == "orders:{paper}:algos"
     assert streams.limits("paper") == "orders:{paper}:limits"
     assert (streams.CONTROL, streams.HALT, streams.DEAD) == ("control:{control}", "halt:{control}", "dead")
-    assert (streams.alive("oms"), streams.wants("ma-cross")) == ("alive:oms", "wants:ma-cross")
-    assert streams.algorithm_group("ma-cross") == "algo:ma-cross"
+    assert streams.alive("paper", "oms", "1f3a") == "alive:{paper}:oms:1f3a"
+    assert streams.wants("paper", "ma-cross") == "wants:paper:ma-cross"
+    assert streams.algorithm_group("paper", "ma-cross") == "algo:paper:ma-cross"
+
+
+def test_a_heartbeats_key_names_its_account_process_and_instance() -> None:
+    assert streams.heartbeat_names(streams.alive("paper", "oms", "1f3a")) == ("paper", "oms", "1f3a")
+    assert streams.heartbeat_names("alive:oms") == ("", "oms", ""), "as earlier versions wrote it"
 
 
 def test_what_one_script_touches_shares_a_slot() -> None:

@@ -1,7 +1,9 @@
 """What the doctor makes of facts."""
 
 import pytest
+from heartbeat_of import heartbeat_of
 
+from bus.heartbeat import State, StateReason, UnreadableHeartbeat
 from ops import diagnosis
 from ops.status import HaltedScope
 
@@ -76,9 +78,20 @@ def test_a_missing_halt_state_is_a_problem_once_there_is_a_journal(empty: bool, 
 
 
 def test_a_lease_without_anybody_alive_is_a_warning() -> None:
-    assert diagnosis.leases({"l": "3:oms"}, {}).level == "warning"
-    assert diagnosis.leases({"l": "3:oms"}, {"alive:oms": True}).level == "ok"
-    assert diagnosis.leases({}, {}).level == "ok"
+    assert diagnosis.leases({"l": "3:oms"}, []).level == "warning"
+    assert diagnosis.leases({"l": "3:oms"}, [heartbeat_of("oms")]).level == "ok"
+    assert diagnosis.leases({}, []).level == "ok"
+
+
+def test_processes_that_do_not_work_are_named_with_their_reasons() -> None:
+    assert diagnosis.heartbeats([]).level == diagnosis.heartbeats([heartbeat_of("oms")]).level == "ok"
+    held = StateReason("lease_held", "another OMS holds the lease")
+    idle = diagnosis.heartbeats([heartbeat_of("oms", State.WAITING, reasons=(held,))])
+    assert idle.level == "warning"
+    assert idle.sentence == "oms (1f3a) is waiting: another OMS holds the lease"
+    old = diagnosis.heartbeats([UnreadableHeartbeat("ingest", "", "it is written by version 0.0.9")])
+    assert old.level == "problem"
+    assert "version 0.0.9" in old.sentence
 
 
 def test_real_money_is_said() -> None:

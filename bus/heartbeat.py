@@ -1,0 +1,219 @@
+"""Heartbeats: what a running process says of itself twice a second, typed for whoever writes or reads it."""
+
+from enum import StrEnum
+
+import msgspec
+
+# Changed when a reader of the earlier shape would misread this one.
+FORMAT = 1
+
+
+class State(StrEnum):
+    """Where a process stands; the reasons beside it say why."""
+
+    STARTING = "starting"
+    # For a lease, a server or another process.
+    WAITING = "waiting"
+    READY = "ready"
+    LEADER = "leader"
+    FOLLOWER = "follower"
+    # At work, without something that it ought to have.
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+    # It does nothing any more, and stays for an operator to see why.
+    ABORTED = "aborted"
+
+
+# What a health check takes for a process that does its work.
+AT_WORK = frozenset({State.READY, State.LEADER, State.FOLLOWER})
+
+
+class StateReason(msgspec.Struct, frozen=True):
+    """Why a process or a feed is in its state: a code that stays the same, and a sentence for people."""
+
+    code: str
+    sentence: str
+
+
+class IngestCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since ingest started; `buffered_frames` is how many wait to be written now."""
+
+    messages_in: int = 0
+    gaps: int = 0
+    unreadable: int = 0
+    stalls: int = 0
+    buffered_frames: int = 0
+
+
+class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream connection, by its `feed` name. `since_ns` is when it last connected or broke."""
+
+    feed: str
+    state: State
+    reasons: tuple[StateReason, ...] = ()
+    connected: bool = False
+    connects: int = 0
+    since_ns: int = 0
+
+
+class IngestDetails(msgspec.Struct, frozen=True, kw_only=True, tag="ingest"):
+    """Feeds by kind (`stocks`, `crypto`, `account`), subscriptions by channel, prices by symbol.
+
+    `refused_wants` holds a sentence for each want that no feed can carry.
+    """
+
+    feeds: dict[str, FeedDetails] = {}
+    subscribed: dict[str, list[str]] = {}
+    last_prices: dict[str, str] = {}
+    refused_wants: tuple[str, ...] = ()
+    ticks_per_second: float = 0
+    counters: IngestCounters = IngestCounters()
+
+
+class OmsCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the OMS started: requests as they were read, the rest as events were journalled."""
+
+    requests: int = 0
+    cancel_requests: int = 0
+    cancels: int = 0
+    duplicates: int = 0
+    approved: int = 0
+    refused: int = 0
+    sent: int = 0
+    uncertain: int = 0
+    updates: int = 0
+    fills: int = 0
+    strays: int = 0
+    dead: int = 0
+
+
+class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
+    """How orders stand. Amounts are decimals as text; positions are by algorithm, then by symbol.
+
+    `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
+    `budget`: requests that may go to the broker at once. `refused`: refusals by code. `commits`: batches
+    made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
+    """
+
+    ready: bool
+    leads: bool
+    open_orders: int = 0
+    positions: dict[str, dict[str, str]] = {}
+    cash: str = "0"
+    halts: dict[str, str] = {}
+    halts_known: bool = False
+    budget: int = 0
+    refused: dict[str, int] = {}
+    uncertain_now: int = 0
+    commits: int = 0
+    digest: str = ""
+    digest_at: str = ""
+    limits_version: int = 0
+    counters: OmsCounters = OmsCounters()
+
+
+class AlgorithmCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the algorithm's process started."""
+
+    handled: int = 0
+    requested: int = 0
+    dropped_stale: int = 0
+    suppressed: int = 0
+    unreadable: int = 0
+    trimmed: int = 0
+    groups_recreated: int = 0
+
+
+class AlgorithmDetails(msgspec.Struct, frozen=True, kw_only=True, tag="algorithm"):
+    """One algorithm as it sees itself. `lag`: entries not handled yet, None where that is not known.
+
+    Positions and profit are decimals as text; `token` is the fencing token of the lease that it last held.
+    """
+
+    algorithm: str
+    lag: int | None = None
+    positions: dict[str, str] = {}
+    profit: str = "0"
+    open_orders: int = 0
+    token: int = 0
+    subscriptions: dict[str, list[str]] = {}
+    failure: str = ""
+    counters: AlgorithmCounters = AlgorithmCounters()
+
+
+class ChildDetails(msgspec.Struct, frozen=True):
+    """A process that the supervisor started; `state` is the supervisor's word, not that of the process."""
+
+    name: str
+    pid: int
+    state: str
+    restarts: int = 0
+
+
+class SupervisorDetails(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"):
+    """The processes of a run; `simulator` is where faults can be ordered, "" without a simulator."""
+
+    children: tuple[ChildDetails, ...] = ()
+    simulator: str = ""
+
+
+Details = IngestDetails | OmsDetails | AlgorithmDetails | SupervisorDetails
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """One process at one moment. `version` is that of the installed backbone."""
+
+    process: str
+    instance: str
+    account: str
+    pid: int
+    host: str
+    version: str
+    at_ns: int
+    state: State
+    reasons: tuple[StateReason, ...] = ()
+    details: Details | None = None
+    format: int = 0
+
+    def age_ms(self, now_ns: int) -> int:
+        """Milliseconds since it was written; 0 where the writer's clock is ahead of ours."""
+        return max(0, (now_ns - self.at_ns) // 1_000_000)
+
+
+class UnreadableHeartbeat(msgspec.Struct, frozen=True):
+    """A process that is alive and says something that this version does not understand."""
+
+    process: str
+    instance: str
+    why: str
+
+
+class _Head(msgspec.Struct, frozen=True):
+    format: int = 0
+    version: str = "?"
+
+
+_encoder = msgspec.json.Encoder()
+_heartbeat = msgspec.json.Decoder(Heartbeat).decode
+_head = msgspec.json.Decoder(_Head).decode
+
+
+def encode(heartbeat: Heartbeat) -> bytes:
+    """The heartbeat as JSON."""
+    return _encoder.encode(heartbeat)
+
+
+def decode(process: str, instance: str, raw: bytes) -> Heartbeat | UnreadableHeartbeat:
+    """A heartbeat out of its JSON; its key's process and instance name one that cannot be read."""
+    try:
+        head = _head(raw)
+        if head.format != FORMAT:
+            return UnreadableHeartbeat(
+                process,
+                instance,
+                f"it is written by version {head.version} in format {head.format}, and this version reads "
+                f"format {FORMAT}: run the same version everywhere",
+            )
+        return _heartbeat(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return UnreadableHeartbeat(process, instance, f"its heartbeat cannot be read: {error}")
