@@ -22,6 +22,7 @@ from bus.consume import GroupReader
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter
+from bus.streams import market_lease
 
 STREAM = "md:AAPL:trades"
 SECONDS = 3.0
@@ -102,7 +103,7 @@ async def _paced(rate: int) -> "asyncio.Queue[int]":
 
 async def _produce_wire(url: str, rate: int) -> None:
     client = connect(url, name="bench")
-    lease = Lease(client, "lease:market", "bench", ttl_ms=60_000, clock=SystemClock())
+    lease = Lease(client, market_lease("bench"), "bench", ttl_ms=60_000, clock=SystemClock())
     await lease.acquire()
     writer = MarketWriter(url, lease)
     due = await _paced(rate)

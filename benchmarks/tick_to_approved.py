@@ -18,7 +18,7 @@ from bus.connection import Client, connect
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter
-from bus.streams import MARKET_LEASE, alive, journal, market
+from bus.streams import alive, journal, market, market_lease
 
 START_S = 30.0
 NAMES = ("bench-a", "bench-b")
@@ -58,7 +58,7 @@ def measure(directory: Path) -> Row:
 async def _orders(md_url: str, orders_url: str) -> list[int]:
     """Play ticks, and once both algorithms lead measure; the times from tick to journal, in nanoseconds."""
     client, market_client = connect(orders_url, name="bench"), connect(md_url, name="bench")
-    lease = Lease(market_client, MARKET_LEASE, "bench", ttl_ms=600_000)
+    lease = Lease(market_client, market_lease("bench"), "bench", ttl_ms=600_000)
     await lease.acquire()
     writer = MarketWriter(md_url, lease)
 

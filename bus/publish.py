@@ -67,7 +67,7 @@ return ids
 
 
 class MarketWriter:
-    """Writes market frames in order, a few of them under way at once."""
+    """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease."""
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
         self._link = Link(url, name=name, scripts=(MARKET_SCRIPT,))
@@ -180,6 +180,9 @@ class MarketWriter:
             page = await wire.call("XREVRANGE", batch.streams[-1], end, "-", "COUNT", READ_BACK)
             for _, fields in page:
                 received_ns = int(fields[3]) if fields[2:3] == [b"r"] else 0
+                if batch.feed and _feed(fields) not in (b"", batch.feed.encode()):
+                    # Feeds share the streams of all symbols, and each has a writer and an order of its own.
+                    continue
                 if received_ns == batch.received_ns:
                     return True
                 if received_ns < batch.received_ns:
@@ -192,6 +195,11 @@ class MarketWriter:
     async def _reload(self) -> None:
         wire = await self._link.opened()
         await wire.call("SCRIPT", "LOAD", MARKET_SCRIPT.text)
+
+
+def _feed(fields: Sequence[bytes]) -> bytes:
+    """The feed that an entry's fields name, or nothing."""
+    return dict(zip(fields[::2], fields[1::2], strict=True)).get(b"feed", b"")
 
 
 class Publisher:

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -165,9 +165,27 @@ async def _beat(service: Service, orders_url: str) -> None:
 
 async def run_together(*bodies: Coroutine[Any, Any, None]) -> None:
     """Run several coroutines in one task group; the first that returns or raises ends the others."""
+    await _run(bodies, asyncio.FIRST_COMPLETED)
+
+
+async def run_all(*bodies: Coroutine[Any, Any, None]) -> None:
+    """Run several coroutines, each to its end; the first that raises ends the others."""
+    await _run(bodies, asyncio.FIRST_EXCEPTION)
+
+
+async def run_until(stopping: asyncio.Event, body: Coroutine[Any, Any, None]) -> None:
+    """Run body until it returns or raises, or `stopping` is set."""
+
+    async def stopped() -> None:
+        await stopping.wait()
+
+    await run_together(stopped(), body)
+
+
+async def _run(bodies: Sequence[Coroutine[Any, Any, None]], until: str) -> None:
     tasks = [asyncio.ensure_future(body) for body in bodies]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=until)
         for task in tasks:
             if task.done() and not task.cancelled():
                 task.result()

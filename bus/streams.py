@@ -17,8 +17,6 @@ ALL_PARTITIONS = 8
 # Above this many per-symbol streams on one connection a reader should want `*` instead.
 STREAMS_PER_READER = 50
 
-MARKET_LEASE = "lease:market"
-
 
 def market(symbol: str, channel: str) -> str:
     """The stream of one symbol and channel: `md:AAPL:trades`."""
@@ -33,6 +31,11 @@ def market_all(channel: str, symbol: str) -> str:
 def market_all_partitions(channel: str) -> tuple[str, ...]:
     """Every partition of a channel, for a reader of all symbols."""
     return tuple(f"md-all:{channel}:{number:02d}" for number in range(ALL_PARTITIONS))
+
+
+def market_lease(feed: str) -> str:
+    """Guards what one feed (iex, sip, crypto, ...) writes to market streams, on their server."""
+    return f"lease:market:{feed}"
 
 
 def market_channel(stream: str) -> str:

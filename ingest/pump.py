@@ -28,21 +28,18 @@ log = structlog.get_logger()
 
 
 class MarketPump:
-    """Writes what the market feeds received, one script for each frame."""
+    """Writes what one market feed received, a script for each frame; its counts go on from turn to turn."""
 
-    def __init__(self, buffer: Buffer[Item], writer: MarketWriter, keeper: LeaseKeeper, bar_ns: int) -> None:
+    def __init__(self, bar_ns: int) -> None:
         self.messages_in = 0
         self.unreadable = 0
         self.kept: deque[tuple[str, int, Kept]] = deque(maxlen=MOST_KEPT)
         self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
-        self._buffer = buffer
-        self._writer = writer
-        self._keeper = keeper
         self._bar_ns = bar_ns
 
-    async def run(self) -> None:
-        """Write until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
-        take, write, bar_ns, next_sample_ns = self._buffer.take, self._writer.write, self._bar_ns, 0
+    async def run(self, buffer: Buffer[Item], writer: MarketWriter, keeper: LeaseKeeper) -> None:
+        """Write what comes until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
+        take, write, bar_ns, next_sample_ns = buffer.take, writer.write, self._bar_ns, 0
         while True:
             item = await take()
             if type(item) is tuple:
@@ -59,7 +56,7 @@ class MarketPump:
             elif isinstance(item, MarketBatch):
                 batch = item
             else:
-                await self._drain()
+                await _drain(writer, keeper)
                 continue
             while True:
                 try:
@@ -67,25 +64,7 @@ class MarketPump:
                     break
                 except Fenced:
                     # Raised before the batch was sent, for one that was under way.
-                    await self._regain()
-
-    async def _drain(self) -> None:
-        if not self._keeper.lease.value:
-            await self._regain()
-        try:
-            await self._writer.drain()
-        except Fenced:
-            await self._regain()
-
-    async def _regain(self) -> None:
-        """The lease ran out: with a new one, whatever is not there yet is sent again."""
-        while True:
-            await self._keeper.regain(self._keeper.lease.value)
-            try:
-                await self._writer.resume()
-                return
-            except Fenced:
-                continue
+                    await _regain(writer, keeper)
 
     def _keep(self, feed: str, received_ns: int, kept: list[Kept]) -> None:
         self.unreadable += len(kept)
@@ -118,3 +97,23 @@ class AccountPump:
                 except Fenced:
                     await self._keeper.regain(value)
             self.written += len(facts)
+
+
+async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:
+    if not keeper.lease.value:
+        await _regain(writer, keeper)
+    try:
+        await writer.drain()
+    except Fenced:
+        await _regain(writer, keeper)
+
+
+async def _regain(writer: MarketWriter, keeper: LeaseKeeper) -> None:
+    """The lease ran out: with a new one, whatever is not there yet is sent again."""
+    while True:
+        await keeper.regain(keeper.lease.value)
+        try:
+            await writer.resume()
+            return
+        except Fenced:
+            continue

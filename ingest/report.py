@@ -11,9 +11,8 @@ from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import market_channel
 from ingest.alpaca_account import AccountFeed
-from ingest.alpaca_market import Item, MarketFeed
-from ingest.buffer import Buffer
-from ingest.pump import MarketPump
+from ingest.alpaca_market import MarketFeed
+from ingest.leased_feed import LeasedFeed
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4
@@ -23,29 +22,28 @@ _PRICE = {"trades": "p", "bars": "c"}
 
 
 class Report:
-    """Collects counters and details; looks at messages only when asked, never as they pass."""
+    """Collects counters and details; looks at messages only when asked, never as they pass.
 
-    def __init__(
-        self,
-        feeds: Mapping[str, MarketFeed],
-        updates: AccountFeed,
-        pump: MarketPump,
-        frames: Buffer[Item],
-        clock: Clock,
-    ) -> None:
+    `refused` holds a sentence for each want that no feed can carry; `account_waits` is why trade updates are
+    not served now, None while they are.
+    """
+
+    def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:
         self.refused: tuple[str, ...] = ()
+        self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
         self._feeds = feeds
         self._updates = updates
-        self._pump = pump
-        self._frames = frames
         self._clock = clock
         self._prices: dict[str, str] = {}
         self._history: deque[tuple[int, int]] = deque(maxlen=RATE_OVER + 1)
 
     def refresh(self, service: Service) -> None:
         """Put the present figures into the heartbeat."""
-        self._prices |= last_prices(self._pump.recent)
-        feeds = {kind: feed_details(feed) for kind, feed in self._connections().items()}
+        for leased in self._feeds.values():
+            self._prices |= last_prices(leased.pump.recent)
+        pumps = [leased.pump for leased in self._feeds.values()]
+        frames = [leased.frames for leased in self._feeds.values()]
+        feeds = self._feed_details()
         service.tell(*overall(feeds))
         service.details = IngestDetails(
             feeds=feeds,
@@ -54,46 +52,52 @@ class Report:
             refused_wants=self.refused,
             ticks_per_second=self._rate(),
             counters=IngestCounters(
-                messages_in=self._pump.messages_in,
-                gaps=sum(feed.gaps for feed in self._feeds.values()),
-                unreadable=self._pump.unreadable,
-                stalls=self._frames.stalls,
-                buffered_frames=len(self._frames),
+                messages_in=self._messages_in(),
+                gaps=sum(leased.feed.gaps for leased in self._feeds.values()),
+                unreadable=sum(pump.unreadable for pump in pumps),
+                stalls=sum(buffer.stalls for buffer in frames),
+                buffered_frames=sum(map(len, frames)),
             ),
         )
 
+    def _messages_in(self) -> int:
+        return sum(leased.pump.messages_in for leased in self._feeds.values())
+
     def _rate(self) -> float:
-        self._history.append((self._clock.monotonic_ns(), self._pump.messages_in))
+        self._history.append((self._clock.monotonic_ns(), self._messages_in()))
         (then_ns, then), (now_ns, now) = self._history[0], self._history[-1]
         return round((now - then) * 1e9 / (now_ns - then_ns), 1) if now_ns > then_ns else 0.0
 
     def _subscribed(self) -> dict[str, list[str]]:
         channels: dict[str, set[str]] = {}
-        for feed in self._feeds.values():
-            for channel, symbols in feed.subscription.acknowledged.items():
+        for leased in self._feeds.values():
+            for channel, symbols in leased.feed.subscription.acknowledged.items():
                 channels.setdefault(channel, set()).update(symbols)
         return {channel: sorted(symbols) for channel, symbols in sorted(channels.items())}
 
-    def _connections(self) -> dict[str, MarketFeed | AccountFeed]:
-        """What is connected or should be; a feed that nobody ever wanted is not."""
-        used: dict[str, MarketFeed | AccountFeed] = {
-            kind: feed for kind, feed in self._feeds.items() if feed.connects or feed.subscription.wanted
+    def _feed_details(self) -> dict[str, FeedDetails]:
+        """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
+        found = {
+            kind: feed_details(leased.feed, leased.waits)
+            for kind, leased in self._feeds.items()
+            if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
         }
-        used["account"] = self._updates
-        return used
+        return found | {"account": feed_details(self._updates, self.account_waits)}
 
 
-def feed_details(feed: MarketFeed | AccountFeed) -> FeedDetails:
+def feed_details(feed: MarketFeed | AccountFeed, waits: StateReason | None) -> FeedDetails:
     """How one feed stands: ready while it is connected and nothing is wrong with it."""
     state = State.READY
-    if not feed.live:
+    if waits is not None:
+        state = State.WAITING
+    elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
     elif feed.trouble is not None:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=(feed.trouble,) if feed.trouble is not None else (),
+        reasons=tuple(reason for reason in (waits, feed.trouble) if reason is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,
@@ -101,11 +105,16 @@ def feed_details(feed: MarketFeed | AccountFeed) -> FeedDetails:
 
 
 def overall(feeds: Mapping[str, FeedDetails]) -> tuple[State, *tuple[StateReason, ...]]:
-    """The state of the whole, and the reasons of its feeds: as bad as the worst of them."""
-    reasons = tuple(reason for feed in feeds.values() for reason in feed.reasons)
-    if any(feed.state is State.DEGRADED for feed in feeds.values()):
-        return State.DEGRADED, *reasons
-    return State.READY, *reasons
+    """The state of the whole, and the reasons of its feeds.
+
+    Degraded while one is; otherwise ready while it serves any: what it waits for, another ingest serves.
+    """
+    reasons = tuple(dict.fromkeys(reason for feed in feeds.values() for reason in feed.reasons))
+    states = {feed.state for feed in feeds.values()}
+    for state in (State.DEGRADED, State.READY, State.STARTING):
+        if state in states:
+            return state, *reasons
+    return State.WAITING, *reasons
 
 
 def last_prices(batches: Iterable[MarketBatch]) -> dict[str, str]:

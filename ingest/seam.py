@@ -9,13 +9,19 @@ from bus.market_messages import GapOpened
 
 _AT_ONCE = 500
 
+# Entries read at once where the last is another feed's.
+_PAGE = 1000
+
+Fields = dict[bytes, bytes]
+
 _gap_opened = msgspec.json.Decoder(GapOpened).decode
 
 
-async def last_received_ns(client: Client, streams: Sequence[str]) -> dict[str, int]:
+async def last_received_ns(client: Client, streams: Sequence[str], feed: str) -> dict[str, int]:
     """Stream to the time (ns) until which it is known to be whole; streams without entries are left out.
 
-    Raises redis-py's errors when the server is away.
+    What another feed wrote into a stream of all symbols says nothing of this one. Raises redis-py's errors
+    when the server is away.
     """
     found: dict[str, int] = {}
     for start in range(0, len(streams), _AT_ONCE):
@@ -23,13 +29,26 @@ async def last_received_ns(client: Client, streams: Sequence[str]) -> dict[str, 
         pipeline = client.pipeline(transaction=False)
         for stream in some:
             pipeline.xrevrange(stream, count=1)
-        for stream, entries in zip(some, await pipeline.execute(), strict=True):
-            if entries:
-                found[stream] = _whole_until_ns(entries[0][1])
+        for stream, page in zip(some, await pipeline.execute(), strict=True):
+            fields = await _last_of(client, stream, page, feed.encode())
+            if fields is not None:
+                found[stream] = _whole_until_ns(fields)
     return found
 
 
-def _whole_until_ns(fields: dict[bytes, bytes]) -> int:
+async def _last_of(
+    client: Client, stream: str, page: list[tuple[bytes, Fields]], feed: bytes
+) -> Fields | None:
+    """The last entry of this feed, or of none; `page` holds the stream's last entries, newest first."""
+    while page:
+        for _, fields in page:
+            if fields.get(b"feed", feed) == feed:
+                return fields
+        page = await client.xrevrange(stream, max=f"({page[-1][0].decode()}", count=_PAGE)
+    return None
+
+
+def _whole_until_ns(fields: Fields) -> int:
     """A gap that was still open goes on; anything else was received at its `r`."""
     if fields.get(b"type") == b"GapOpened":
         return _gap_opened(fields[b"d"]).since_ns

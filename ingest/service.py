@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,29 +11,24 @@ import structlog
 
 from bus.connection import Client, connect, require_servers
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
-from bus.errors import Fenced, ServerAway, ServerRefused
-from bus.heartbeat import State, StateReason
+from bus.errors import ServerAway, ServerRefused
+from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
-from bus.publish import MarketWriter, Publisher
-from bus.service import Service, live, run_together
-from bus.streams import DEAD, MARKET_LEASE, account, account_lease
+from bus.publish import Publisher
+from bus.service import Service, live, run_all, run_together, run_until
+from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
-from ingest import gaps
 from ingest.alpaca_account import AccountFeed, Fact
-from ingest.alpaca_market import Item, MarketFeed
 from ingest.buffer import Buffer
-from ingest.pump import AccountPump, MarketPump
+from ingest.frames import Kept
+from ingest.leased_feed import FLUSH_S, LeasedFeed
+from ingest.pump import AccountPump
 from ingest.report import Report
-from ingest.seam import last_received_ns
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, STOCKS, Subscription, united
+from ingest.wants import CRYPTO, STOCKS, united
 
 WANTS_S = 0.5
-ACKNOWLEDGE_S = 0.25
-
-# How long the end waits for what is buffered to be written.
-FLUSH_S = 5.0
 
 # Connections of one process each count their own; a restart has a new token and so higher epochs.
 EPOCHS_PER_TOKEN = 1_000_000
@@ -59,90 +55,70 @@ async def serve(settings: IngestSettings, name: str = "ingest") -> None:
 
 
 class Ingest:
-    """The parts of a running ingest, wired."""
+    """The parts of a running ingest, wired: market feeds and trade updates, each under its own lease."""
 
     def __init__(self, service: Service, settings: IngestSettings, market: Client, orders: Client) -> None:
         self.service = service
-        self._market_client = market
         self._orders = orders
-        holder, clock = service.process, service.clock
+        holder, clock = f"{service.process}-{service.instance}", service.clock
         key, secret = settings.keys()
-        bound_bytes = settings.ingest_buffer_mb * 1024 * 1024
-        self.frames: Buffer[Item] = Buffer(bound_bytes)
-        self.facts: Buffer[Fact] = Buffer(bound_bytes)
-        self.market = LeaseKeeper(
-            Lease(market, MARKET_LEASE, holder), regain="by_writer", other="another ingest"
-        )
+        self.feeds = {
+            kind: LeasedFeed(kind, settings, market, clock, holder=holder) for kind in (STOCKS, CRYPTO)
+        }
+        self.facts: Buffer[Fact] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.account = LeaseKeeper(
             Lease(orders, account_lease(settings.account), holder), regain="at_once", other="another ingest"
         )
-        self._writer = MarketWriter(settings.md_redis_url, self.market.lease, name=f"{holder}-market")
         self._publisher = Publisher(settings.orders_redis_url, self.account.lease, name=f"{holder}-account")
-        bar_ns = round(settings.ingest_bar_seconds * 1_000_000_000)
-        self.pump = MarketPump(self.frames, self._writer, self.market, bar_ns)
         self.account_pump = AccountPump(account(settings.account), self.facts, self._publisher, self.account)
-        self.feeds = {
-            STOCKS: MarketFeed(STOCKS, settings.feed, settings.stocks_url, key, secret, self.frames, clock),
-            CRYPTO: MarketFeed(CRYPTO, CRYPTO, settings.crypto_url, key, secret, self.frames, clock),
-        }
         self.updates = AccountFeed(settings.updates_url, key, secret, self.facts, clock)
-        self.report = Report(self.feeds, self.updates, self.pump, self.frames, clock)
+        self.report = Report(self.feeds, self.updates, clock)
         self._refused: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Take the leases, run until asked to stop, write what is buffered, give the leases back."""
+        """Serve every feed whose lease is ours until asked to stop, write what is buffered, give leases back.
+
+        A market feed that another ingest takes over waits for its turn again. Raises Fenced where another
+        ingest writes the account's facts, InvalidInput for keys or entitlements that cannot work.
+        """
+        stopping = self.service.stopping
+        tending = run_together(
+            self._every(WANTS_S, self._follow_wants),
+            self._every(WANTS_S, self._tell),
+        )
+        serving = [feed.run(stopping) for feed in self.feeds.values()]
+        await run_all(run_until(stopping, tending), self._serve_account(), *serving)
+
+    async def _serve_account(self) -> None:
+        stopping = self.service.stopping
         try:
-            if not await self._take_leases():
+            if not await self.account.take(stopping=stopping, tell=self._account_waits):
                 return
+            self.report.account_waits = None
             self.updates.first_epoch = self.account.lease.token * EPOCHS_PER_TOKEN + 1
-            await run_together(self._listen(), self.market.keep(), self.account.keep())
+            await run_together(self._listen(), self.account.keep())
         finally:
             await self._publisher.close()
-            await self._close_writer()
-            await self.market.give_back()
             await self.account.give_back()
 
-    async def _close_writer(self) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_S):
-                await self._writer.close()
-        except (TimeoutError, Fenced) as error:
-            log.error("the last frames may not be written", error=f"{error or 'no server answers'}")
-
-    async def _take_leases(self) -> bool:
-        """False where a stop came first."""
-
-        def waiting(sentence: str) -> None:
-            self.service.tell(State.WAITING, StateReason("lease_held", sentence))
-
-        stopping = self.service.stopping
-        return all([await one.take(stopping=stopping, tell=waiting) for one in (self.market, self.account)])
+    def _account_waits(self, sentence: str) -> None:
+        self.report.account_waits = StateReason("lease_held", sentence)
 
     async def _listen(self) -> None:
-        pumps = asyncio.create_task(run_together(self.pump.run(), self.account_pump.run()), name="pumps")
+        pump = asyncio.create_task(self.account_pump.run(), name="trade updates")
         try:
-            await run_together(
-                _until_stopped(self.service, _done(pumps)),
-                *(feed.run() for feed in self.feeds.values()),
-                self.updates.run(),
-                self._every(WANTS_S, self._follow_wants),
-                self._every(ACKNOWLEDGE_S, self._acknowledge),
-                self._every(WANTS_S, self._tell),
-            )
-            await self._flush(pumps)
+            await run_until(self.service.stopping, run_together(_done(pump), self.updates.run()))
+            await self._flush(pump)
         finally:
-            pumps.cancel()
-            await asyncio.gather(pumps, return_exceptions=True)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
 
-    async def _flush(self, pumps: "asyncio.Task[None]") -> None:
-        """Give what was received a bounded time to be written."""
-        self.frames.add(None, 0)
+    async def _flush(self, pump: "asyncio.Task[None]") -> None:
+        """Give the facts that were received a bounded time to be written."""
         deadline = time.monotonic() + FLUSH_S
-        while not (self.frames.idle and self.facts.idle) and not pumps.done():
+        while not self.facts.idle and not pump.done():
             if time.monotonic() > deadline:
-                log.error(
-                    "not everything received was written", frames=len(self.frames), facts=len(self.facts)
-                )
+                log.error("not every broker fact received was written", facts=len(self.facts))
                 return
             await asyncio.sleep(0.01)
 
@@ -150,11 +126,6 @@ class Ingest:
         while True:
             await step()
             await asyncio.sleep(seconds)
-
-    async def _acknowledge(self) -> None:
-        """A quiet feed must not leave its last frames without a reply that anybody looked at."""
-        if not len(self.frames):
-            self.frames.add(None, 0)
 
     async def _follow_wants(self) -> None:
         """Subscribe to the union of what live readers want; keep it while the server is away."""
@@ -174,25 +145,17 @@ class Ingest:
             for sentence in demand.refused:
                 log.error("want refused", reason=sentence)
         for kind, feed in self.feeds.items():
-            wanted = demand.of(kind)
-            if wanted and not feed.connects and not feed.subscription.wanted:
-                await self._mark_seam(feed, wanted)
-            feed.want(wanted)
-
-    async def _mark_seam(self, feed: MarketFeed, wanted: Subscription) -> None:
-        """Streams that an earlier ingest left off in the middle get a gap, before anything new is written."""
-        try:
-            since_ns = await last_received_ns(self._market_client, gaps.streams(wanted))
-        except (ServerAway, ServerRefused) as error:
-            log.warning("streams of an earlier run not looked at", error=str(error))
-            return
-        feed.open_gap(since_ns, "ingest was not running")
+            await feed.want(demand.of(kind))
 
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
         self.report.refresh(self.service)
-        for _ in range(min(len(self.pump.kept), KEPT_AT_ONCE)):
-            feed, received_ns, kept = self.pump.kept[0]
+        for feed in self.feeds.values():
+            await self._keep(feed.pump.kept)
+
+    async def _keep(self, unreadable: deque[tuple[str, int, Kept]]) -> None:
+        for _ in range(min(len(unreadable), KEPT_AT_ONCE)):
+            feed, received_ns, kept = unreadable[0]
             letter = dead_letter_fields(
                 stream=f"feed:{feed}",
                 entry_id=str(received_ns),
@@ -207,18 +170,9 @@ class Ingest:
                 log.warning("unreadable message not kept yet", error=str(error))
                 return
             with contextlib.suppress(IndexError):
-                self.pump.kept.popleft()
+                unreadable.popleft()
 
 
 async def _done(task: "asyncio.Task[None]") -> None:
     await asyncio.wait({task})
     task.result()
-
-
-async def _until_stopped(service: Service, body: Coroutine[Any, Any, None]) -> None:
-    """Run body until it returns or the service is asked to stop."""
-
-    async def stopped() -> None:
-        await service.stopping.wait()
-
-    await run_together(stopped(), body)

@@ -13,8 +13,10 @@ from bus.connection import connect
 from bus.heartbeat import IngestDetails
 from bus.service import Service
 from bus.settings import load
+from ingest.leased_feed import LeasedFeed
 from ingest.service import Ingest
 from ingest.settings import IngestSettings
+from ingest.wants import CRYPTO, STOCKS
 
 WANTS_TTL_MS = 5000
 
@@ -50,6 +52,16 @@ class Running:
         """What the heartbeat would say."""
         details = self.ingest.service.details
         return details if isinstance(details, IngestDetails) else IngestDetails()
+
+    @property
+    def stocks(self) -> LeasedFeed:
+        """The stock feed, with its lease, buffer and counts."""
+        return self.ingest.feeds[STOCKS]
+
+    @property
+    def crypto(self) -> LeasedFeed:
+        """The feed of coins."""
+        return self.ingest.feeds[CRYPTO]
 
     def subscribed(self) -> dict[str, list[str]]:
         """Channel to symbols, as acknowledged upstream."""

@@ -16,7 +16,7 @@ from bus.lease import Lease
 from bus.market_batch import MarketBatch
 from bus.publish import MARKET_SCRIPT, WINDOW, MarketWriter, Publisher
 
-KEY = "lease:market"
+KEY = "lease:market:iex"
 STREAM = "md:AAPL:trades"
 
 
@@ -268,6 +268,49 @@ async def test_a_frame_the_server_cannot_take_goes_first_once_it_can(
         assert await numbers(own) == [0, 1, 2, 3, 4]
         await writer.close()
         await own.aclose()
+
+
+@pytest.mark.parametrize("other_r", [1, 2, 3])
+async def test_a_lost_reply_is_looked_for_among_the_entries_of_its_own_feed(
+    proxy: Proxy, md_url: str, client: Any, lease: Lease, other_r: int
+) -> None:
+    """Feeds share the streams of all symbols: what one received earlier, or at once, may stand behind."""
+    shared, other_lease = "md-all:trades:00", Lease(client, "lease:market:crypto", "other", ttl_ms=60_000)
+    await other_lease.acquire()
+    writer, other = MarketWriter(proxy.url, lease), MarketWriter(md_url, other_lease)
+    await writer.write(MarketBatch([shared], [1000, b'{"n":0}'], 1, feed="iex"))
+    await writer.drain()
+    proxy.lose_reply(b'"n":1}')
+    await writer.write(MarketBatch([shared], [1000, b'{"n":1}'], 2, feed="iex"))
+
+    async def written() -> bool:
+        return len(await numbers(client, shared)) == 2
+
+    await until(written, "the frame whose reply is lost")
+    await other.write(MarketBatch([shared], [1000, b'{"n":7}'], other_r, feed="crypto"))
+    await other.drain()
+    await writer.drain()
+    assert await numbers(client, shared) == [0, 1, 7]
+    await writer.close()
+    await other.close()
+
+
+async def test_a_lost_request_is_not_taken_for_another_feeds_entry(
+    proxy: Proxy, md_url: str, client: Any, lease: Lease
+) -> None:
+    shared, other_lease = "md-all:trades:00", Lease(client, "lease:market:crypto", "other", ttl_ms=60_000)
+    await other_lease.acquire()
+    writer, other = MarketWriter(proxy.url, lease), MarketWriter(md_url, other_lease)
+    await other.write(MarketBatch([shared], [1000, b'{"n":7}'], 2, feed="crypto"))
+    await other.drain()
+    await writer.write(MarketBatch([shared], [1000, b'{"n":0}'], 1, feed="iex"))
+    await writer.drain()
+    proxy.lose_request(b'"n":1}')
+    await writer.write(MarketBatch([shared], [1000, b'{"n":1}'], 2, feed="iex"))
+    await writer.drain()
+    assert await numbers(client, shared) == [7, 0, 1]
+    await writer.close()
+    await other.close()
 
 
 async def test_a_cancelled_write_loses_nothing_that_was_under_way(

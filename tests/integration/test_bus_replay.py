@@ -85,7 +85,7 @@ async def session(url: str, *lines: str) -> list[Any]:
 
 
 async def test_b1_a_documented_session_shows_a_minute_of_trades(client: Any, md_url: str) -> None:
-    lease = Lease(client, "lease:market", "ingest", ttl_ms=60_000)
+    lease = Lease(client, "lease:market:iex", "ingest", ttl_ms=60_000)
     await lease.acquire()
     writer = MarketWriter(md_url, lease)
     stream = market("AAPL", "trades")

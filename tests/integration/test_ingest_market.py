@@ -82,7 +82,7 @@ async def test_the_union_follows_a_join_a_leave_and_a_crash_and_others_miss_noth
             await until(lambda: run.subscribed() == {"trades": ["AAPL"]}, "the crash")
             assert run.details.feeds["stocks"].connects == 1
         await until(lambda: run.subscribed() == {}, "nothing wanted")
-        assert run.ingest.feeds["stocks"].live
+        assert run.stocks.feed.live
         await run.stop()
         assert consecutive(await run.messages("md:AAPL:trades")) > 30
         assert await run.markers("md:AAPL:trades") == []
@@ -134,10 +134,10 @@ async def test_a_break_is_a_gap_in_the_streams_concerned_and_the_other_sockets_g
             return len(await run.messages("md:AAPL:trades")) > seen
 
         await until(flows, "trades after the gap")
-        assert run.ingest.feeds["stocks"].connects == 2
-        assert run.ingest.feeds["stocks"].gaps == 1
+        assert run.stocks.feed.connects == 2
+        assert run.stocks.feed.gaps == 1
         await run.stop()
-        assert run.ingest.feeds["crypto"].connects == run.ingest.updates.connects == 1
+        assert run.crypto.feed.connects == run.ingest.updates.connects == 1
         assert await run.markers("md:BTC/USD:trades") == []
         assert consecutive(await run.messages("md:BTC/USD:trades")) > 5
         # What was missed lies between the markers, and nowhere else.
@@ -154,9 +154,9 @@ async def test_a_restart_is_a_gap_too(simulator, md_url, orders_url):
     settings = settings_for(simulator, md_url, orders_url)
     for _ in range(2):
         async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-            await until(lambda run=run: run.ingest.pump.messages_in > 5)
+            await until(lambda run=run: run.stocks.pump.messages_in > 5)
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await until(lambda: run.ingest.pump.messages_in > 5)
+        await until(lambda: run.stocks.pump.messages_in > 5)
         await run.stop()
         markers = await run.markers("md:AAPL:trades")
         assert [kind for kind, _ in markers] == ["GapOpened", "GapClosed"] * 2
@@ -168,16 +168,16 @@ async def test_symbols_beyond_the_limit_are_named_and_the_rest_stay_live(md_url,
     with Simulator.start("--rate", "400", "--symbols", symbols, "--symbol-limit", "3") as simulator:
         async with running(settings_for(simulator, md_url, orders_url)) as run:
             async with run.wanting("reader", trades=symbols.split(",")):
-                await until(lambda: len(run.ingest.feeds["stocks"].subscription.refused) == 2)
+                await until(lambda: len(run.stocks.feed.subscription.refused) == 2)
                 await until(lambda: len(run.subscribed().get("trades", [])) == 3)
                 await until(lambda: "symbol limit" in run.ingest.service.why)
-                refused = {symbol for _, symbol in run.ingest.feeds["stocks"].subscription.refused}
+                refused = {symbol for _, symbol in run.stocks.feed.subscription.refused}
                 assert all(symbol in run.ingest.service.why for symbol in refused)
             async with run.wanting("reader", trades=sorted(refused)):
                 await until(
                     lambda: run.subscribed().get("trades") == sorted(refused), "the refused, given room"
                 )
-                assert run.ingest.feeds["stocks"].connects == 1
+                assert run.stocks.feed.connects == 1
 
 
 @pytest.mark.parametrize("frame_messages", ["1", "20"])
@@ -188,7 +188,7 @@ async def test_a_burst_of_thousands_a_second_loses_none(md_url, orders_url, fram
             running(settings_for(simulator, md_url, orders_url)) as run,
             run.wanting("reader", trades=["AAPL", "MSFT"], quotes=["AAPL", "MSFT"]),
         ):
-            await until(lambda: run.ingest.pump.messages_in > 12_000, "12,000 messages")
+            await until(lambda: run.stocks.pump.messages_in > 12_000, "12,000 messages")
             await run.stop()
             written = 0
             for symbol in ("AAPL", "MSFT"):
@@ -197,8 +197,8 @@ async def test_a_burst_of_thousands_a_second_loses_none(md_url, orders_url, fram
                 consecutive(trades)
                 assert [quote["t"] for quote in quotes] == sorted(quote["t"] for quote in quotes)
                 written += len(trades) + len(quotes)
-            assert written == run.ingest.pump.messages_in
-            assert run.ingest.frames.stalls == 0
+            assert written == run.stocks.pump.messages_in
+            assert run.stocks.frames.stalls == 0
 
 
 def ingest_process(simulator, md_url, orders_url, **environment):
@@ -261,14 +261,14 @@ async def test_pings_find_a_peer_that_is_gone_without_a_word(simulator, md_url, 
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.ingest.pump.messages_in > 5 and run.ingest.updates.live)
+        await until(lambda: run.stocks.pump.messages_in > 5 and run.ingest.updates.live)
         simulator.process.send_signal(signal.SIGSTOP)
         try:
-            await until(lambda: run.ingest.feeds["stocks"].gaps == 1, "the market stream's break")
+            await until(lambda: run.stocks.feed.gaps == 1, "the market stream's break")
             await until(lambda: not run.ingest.updates.live, "the trade updates' break")
         finally:
             simulator.process.send_signal(signal.SIGCONT)
-        await until(lambda: run.ingest.feeds["stocks"].live and run.ingest.updates.live, "both back")
+        await until(lambda: run.stocks.feed.live and run.ingest.updates.live, "both back")
 
         async def told():
             kinds = [kind for kind, _ in await run.markers("md:AAPL:trades")]
@@ -282,10 +282,10 @@ async def test_what_cannot_be_understood_is_kept_in_dead(simulator, md_url, orde
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.ingest.pump.messages_in > 5)
-        run.ingest.feeds["stocks"].data(b"\x91\xc1 garbage")
-        before = run.ingest.pump.messages_in
-        await until(lambda: run.ingest.pump.messages_in > before, "what came after it")
+        await until(lambda: run.stocks.pump.messages_in > 5)
+        run.stocks.feed.data(b"\x91\xc1 garbage")
+        before = run.stocks.pump.messages_in
+        await until(lambda: run.stocks.pump.messages_in > before, "what came after it")
 
         async def kept():
             return bool(await run.orders.xlen("dead"))
@@ -297,4 +297,4 @@ async def test_what_cannot_be_understood_is_kept_in_dead(simulator, md_url, orde
         assert b"never was an entry" in fields[b"why_not_put_back"]
         assert b"not msgpack" in fields[b"error"]
         assert b"garbage" in fields[b"payload"]
-        assert run.ingest.feeds["stocks"].connects == 1
+        assert run.stocks.feed.connects == 1

@@ -21,6 +21,7 @@ def test_names_are_those_of_the_design() -> None:
     assert streams.limits("paper") == "orders:{paper}:limits"
     assert (streams.CONTROL, streams.HALT, streams.DEAD) == ("control:{control}", "halt:{control}", "dead")
     assert streams.alive("paper", "oms", "1f3a") == "alive:{paper}:oms:1f3a"
+    assert streams.market_lease("iex") == "lease:market:iex"
     assert streams.wants("paper", "ma-cross") == "wants:paper:ma-cross"
     assert streams.algorithm_group("paper", "ma-cross") == "algo:paper:ma-cross"
 

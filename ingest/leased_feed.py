@@ -1,0 +1,158 @@
+"""One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
+
+import asyncio
+import time
+
+import structlog
+
+from bus.clock import Clock
+from bus.connection import Client
+from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.heartbeat import StateReason
+from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
+from bus.publish import MarketWriter
+from bus.service import run_together, run_until
+from bus.streams import market_lease
+from ingest import gaps
+from ingest.alpaca_market import Item, MarketFeed
+from ingest.buffer import Buffer
+from ingest.pump import MarketPump
+from ingest.seam import last_received_ns
+from ingest.settings import IngestSettings
+from ingest.wants import CRYPTO, Subscription
+
+ACKNOWLEDGE_S = 0.25
+
+# How long the end waits for what is buffered to be written.
+FLUSH_S = 5.0
+
+log = structlog.get_logger()
+
+
+class LeasedFeed:
+    """A market feed, from its lease to its streams; `kind` is stocks or crypto.
+
+    Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
+    alone. `feed`, `frames` and the writer are made anew each time the lease is waited for: nothing that was
+    under way under a lost lease is written later. `waits` says why the feed is not served; None while it is.
+    """
+
+    def __init__(
+        self, kind: str, settings: IngestSettings, client: Client, clock: Clock, *, holder: str
+    ) -> None:
+        self.kind = kind
+        self.name = CRYPTO if kind == CRYPTO else settings.feed
+        self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
+        self.pump = MarketPump(round(settings.ingest_bar_seconds * 1_000_000_000))
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._holder = holder
+        self._is_marked = False
+        self._keeper = LeaseKeeper(
+            Lease(client, market_lease(self.name), holder), regain="by_writer", other="another ingest"
+        )
+        self._make()
+
+    def __repr__(self) -> str:
+        return f"{self.feed!r}, {self._keeper!r}"
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve the feed whenever its lease is ours, until `stopping` is set; what is buffered is written.
+
+        Raises InvalidInput as the feed does, ServerRefused as the writer does.
+        """
+        while not stopping.is_set():
+            try:
+                if not await self._keeper.take(stopping=stopping, tell=self._wait):
+                    return
+                self.waits = None
+                await run_together(self._serve(stopping), self._keeper.keep())
+            except Fenced as error:
+                sentence = f"{error}; it waits for its turn"
+                self.waits = StateReason("lease_lost", sentence)
+                log.error("market feed given up", feed=self.name, error=str(error), frames=len(self.frames))
+            finally:
+                await self._close_writer()
+                await self._keeper.give_back()
+            if not stopping.is_set():
+                self._make(self.feed)
+
+    async def want(self, wanted: Subscription) -> None:
+        """Subscribe to exactly this, where the feed is ours to serve."""
+        if self.waits is not None:
+            return
+        if wanted and not self._is_marked:
+            self._is_marked = await self._mark_seam(wanted)
+            if not self._is_marked:
+                return
+        self.feed.want(wanted)
+
+    def _make(self, before: MarketFeed | None = None) -> None:
+        """New parts for the next turn; counts go on."""
+        settings, (key, secret) = self._settings, self._settings.keys()
+        url = settings.crypto_url if self.kind == CRYPTO else settings.stocks_url
+        self.frames: Buffer[Item] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
+        self.feed = MarketFeed(self.kind, self.name, url, key, secret, self.frames, self._clock)
+        if before is not None:
+            self.feed.connects, self.feed.gaps = before.connects, before.gaps
+        self._is_marked = False
+        self._writer = MarketWriter(
+            settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
+        )
+
+    def _wait(self, sentence: str) -> None:
+        self.waits = StateReason("lease_held", sentence)
+
+    async def _serve(self, stopping: asyncio.Event) -> None:
+        pump = asyncio.create_task(self.pump.run(self.frames, self._writer, self._keeper), name=self.name)
+        try:
+            await run_together(run_until(stopping, _done(pump)), self.feed.run(), self._acknowledge())
+            await self._flush(pump)
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    async def _flush(self, pump: "asyncio.Task[None]") -> None:
+        """Give what was received a bounded time to be written."""
+        self.frames.add(None, 0)
+        deadline = time.monotonic() + FLUSH_S
+        while not self.frames.idle and not pump.done():
+            if time.monotonic() > deadline:
+                log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
+                return
+            await asyncio.sleep(0.01)
+
+    async def _acknowledge(self) -> None:
+        """A quiet feed must not leave its last frames without a reply that anybody looked at."""
+        while True:
+            if not len(self.frames):
+                self.frames.add(None, 0)
+            await asyncio.sleep(ACKNOWLEDGE_S)
+
+    async def _mark_seam(self, wanted: Subscription) -> bool:
+        """Streams that an earlier ingest left off in the middle get a gap, before anything new is written.
+
+        False where the server could not be asked.
+        """
+        try:
+            since_ns = await last_received_ns(self._client, gaps.streams(wanted), self.name)
+        except (ServerAway, ServerRefused) as error:
+            log.warning("streams of an earlier run not looked at", error=str(error))
+            return False
+        self.feed.open_gap(since_ns, "ingest was not running")
+        return True
+
+    async def _close_writer(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._writer.close()
+        except (TimeoutError, Fenced) as error:
+            reason = f"{error or 'no server answers'}"
+            log.error("the last frames may not be written", feed=self.name, error=reason)
+
+
+async def _done(task: "asyncio.Task[None]") -> None:
+    await asyncio.wait({task})
+    task.result()
