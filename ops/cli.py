@@ -20,14 +20,23 @@ app = typer.Typer(
 BAD_INPUT = 2
 
 
+def with_commands() -> typer.Typer:
+    """The application with every group of commands added to it."""
+    from ops import dead, halt, services
+    from ops.doctor import command as doctor
+    from ops.run import demo, up
+    from ops.status import command as status
+    from ops.tail import command as tail
+
+    for group in (demo, up, services, status, tail, halt, dead, doctor):
+        group.add_to(app)
+    return app
+
+
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit code 2."""
-    from ops import dead, demo, doctor, halting, services, status_command, tail, up
-
-    for group in (demo, up, services, status_command, tail, halting, dead, doctor):
-        group.add_to(app)
     try:
-        app()
+        with_commands()()
     except BackboneError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else 1)

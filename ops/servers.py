@@ -6,9 +6,9 @@ from pathlib import Path
 from bus import embedded
 from bus.connection import require_servers
 from bus.errors import InvalidInput
-from ops.lifeline import tied_to_this_process
+from ops.run.parent_death import tied_to_this_process
+from ops.run.supervise import Spec, Supervisor
 from ops.running import Servers
-from ops.supervise import Spec, Supervisor
 
 MARKET = "redis-md"
 ORDERS = "redis-orders"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from ops.cli import with_commands
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bus", "ingest", "algos", "oms", "sim", "ops")
 
@@ -34,7 +36,7 @@ CLOCKS_AND_CHANCE = re.compile(
 
 
 # A chance that is drawn, and seconds that are shown: neither is money.
-INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/sentences.py"}
+INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/message_lines.py"}
 
 
 def named(path: Path) -> str:
@@ -297,12 +299,7 @@ def command_lines() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
 def test_the_readmes_commands_exist_and_take_these_options(words: list[str]) -> None:
-    from ops import dead, demo, doctor, halting, services, status_command, tail, up
-
-    app = typer.Typer()
-    for group in (demo, up, services, status_command, tail, halting, dead, doctor):
-        group.add_to(app)
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(with_commands()).commands  # type: ignore[attr-defined]
     assert words[0] in commands, f"backbone {words[0]}: there is no such command"
     # Parsed to the last word, and not carried out.
     with commands[words[0]].make_context(words[0], words[1:]):

@@ -26,8 +26,8 @@ from bus.heartbeat import (
     encode,
 )
 from bus.order_messages import EVENTS, REQUESTS, OrderApproved, OrderFilled, OrderRequest, OrderTerms
-from ops.run_reader import RunReader
-from ops.status import snapshot
+from ops.run.reader import RunReader
+from ops.status.snapshot import snapshot
 
 _EVENTS, _REQUESTS = MessageCodec(EVENTS), MessageCodec(REQUESTS)
 TERMS = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(10))

@@ -12,8 +12,8 @@ import pytest
 from waiting import until, wait_until
 
 from bus.service import BAD_INPUT
-from ops import supervise
-from ops.supervise import ChildFailed, Spec, Supervisor, python
+from ops.run import supervise
+from ops.run.supervise import ChildFailed, Spec, Supervisor, python
 
 SLEEPS = "import signal; signal.pause()"
 STUBBORN = (
@@ -140,7 +140,7 @@ def test_children_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
         pytest.skip("the kernel's help is Linux's")
     code = (
         "import os, pathlib, signal\n"
-        "from ops.supervise import Supervisor, python\n"
+        "from ops.run.supervise import Supervisor, python\n"
         f"spec = python('child', ['-c', {SLEEPS!r}], os.environ, pathlib.Path({str(tmp_path)!r}))\n"
         "print(Supervisor(print).start(spec).process.pid, flush=True)\n"
         "signal.pause()\n"

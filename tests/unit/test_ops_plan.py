@@ -7,8 +7,8 @@ import pytest
 
 from bus.errors import InvalidInput
 from ops import running
-from ops.cast import on, players, without_keys
-from ops.demo_plan import Wishes, planned
+from ops.run.demo_plan import Wishes, planned
+from ops.run.processes import on, players, without_keys
 from ops.running import Running, Servers
 from ops.services import _joined
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import run_directory
+from ops.run import directory as run_directory
 
 
 @pytest.fixture(autouse=True)

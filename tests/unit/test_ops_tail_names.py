@@ -3,8 +3,8 @@
 import pytest
 
 from bus.errors import InvalidInput
-from ops.entries import as_json, line
-from ops.tail_names import resolve
+from ops.tail.entries import as_json, line
+from ops.tail.names import resolve
 
 KNOWN = [
     "md:AAPL:trades",

@@ -10,12 +10,12 @@ from rich.console import Console
 from bus.codec import Message
 from bus.market_messages import GapClosed, Quote
 from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
+from ops.message_lines import _SENTENCES, number, sentence
 from ops.running import Servers
-from ops.sentences import _SENTENCES, number, sentence
-from ops.status import AlgorithmStatus, Feed, HaltedScope, Process, Status
-from ops.tally import Tally
-from ops.terminal import LiveView, sparkline, still
-from ops.view import PlainView, hints
+from ops.status.snapshot import AlgorithmStatus, Feed, HaltedScope, Process, Status
+from ops.status.totals import Tally
+from ops.terminal.live import LiveView, sparkline, still
+from ops.terminal.view import PlainView, hints
 
 LATENCY: dict[str, dict[str, float | None]] = {
     span: {"p50": 410.0, "p99": 1200.0}
@@ -185,7 +185,7 @@ def test_numbers_have_no_exponents() -> None:
 def test_both_servers_can_be_looked_into_where_redis_cli_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ops.view.shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("ops.terminal.view.shutil.which", lambda name: f"/usr/bin/{name}")
     found = Servers("unix:///md.sock", "unix:///orders.sock", "paper")
     raw = [
         command for command, _ in hints(found, (7001, 7002), ["SPY"], named=True) if "redis-cli" in command

@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 
 from bus.errors import InvalidInput, ServerUnreachable
-from ops.consistency import Ledger, read_ledger
-from ops.supervise import ChildFailed, Spec, Supervisor, python
+from ops.run.differences import Ledger, read_ledger
+from ops.run.supervise import ChildFailed, Spec, Supervisor, python
 
 NAME = "sim"
 START_WITHIN_S = 20.0

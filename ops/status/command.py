@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ops.status import Status
+    from ops.status.snapshot import Status
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def status(
         return
     from rich.console import Console
 
-    from ops.terminal import still
+    from ops.terminal.live import still
 
     Console().print(still(found))
 
@@ -41,7 +41,7 @@ async def _ask() -> "Status":
     from bus.connection import connect
     from ops.running import servers as known_servers
     from ops.servers import check
-    from ops.status import snapshot
+    from ops.status.snapshot import snapshot
 
     servers = known_servers()
     await check(servers)

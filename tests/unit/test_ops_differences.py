@@ -9,7 +9,7 @@ from algos.portfolio import Portfolio
 from bus.codec import Message
 from bus.order_messages import OrderApproved, OrderFilled, OrderSent, OrderTerms, OrderUpdated, Side
 from oms.book import Book
-from ops.consistency import Ledger, LedgerFill, LedgerOrder, differences, read_ledger
+from ops.run.differences import Ledger, LedgerFill, LedgerOrder, differences, read_ledger
 
 
 def approved(client_id: str, side: Side = "buy", symbol: str = "AAPL", quantity: int = 10) -> OrderApproved:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from bus.errors import BackboneError
 from bus.service import BAD_INPUT
-from ops.lifeline import tied_to_this_process
+from ops.run.parent_death import tied_to_this_process
 
 # What still dies after five starts in ten minutes has a cause that a sixth does not remove.
 MOST_RESTARTS = 5

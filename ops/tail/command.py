@@ -44,11 +44,11 @@ def tail(
 
 async def _tail(names: list[str], count: int, follow: bool, as_json: bool) -> None:
     from bus.connection import connect
-    from ops import entries
     from ops.running import servers as known_servers
     from ops.servers import check
-    from ops.status import stream_names
-    from ops.tail_names import resolve
+    from ops.status.snapshot import stream_names
+    from ops.tail import entries
+    from ops.tail.names import resolve
 
     show = entries.as_json if as_json else entries.line
     servers = known_servers()

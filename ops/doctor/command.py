@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ops.diagnosis import Finding
+    from ops.doctor.findings import Finding
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def doctor(
 
     Example: backbone doctor --json
     """
-    from ops.examination import examine
+    from ops.doctor.checks import examine
 
     findings = asyncio.run(examine(shared=shared))
     _print(findings, as_json)

@@ -9,11 +9,11 @@ from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.settings import AlpacaSettings, load
-from ops import diagnosis
-from ops.diagnosis import Finding
-from ops.heartbeats import read_heartbeats
+from ops.doctor import findings as diagnosis
+from ops.doctor.findings import Finding
 from ops.running import Servers, given_servers, home, read
-from ops.status import shown_halts
+from ops.status.heartbeats import read_heartbeats
+from ops.status.snapshot import shown_halts
 
 _CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
 

@@ -15,8 +15,8 @@ from bus.order_messages import (
     OrderTerms,
     Reason,
 )
-from ops.summary import Summary, duration, lines, summary
-from ops.tally import Latencies, Tally, refusals
+from ops.run.summary import Summary, duration, lines, summary
+from ops.status.totals import Latencies, Tally, refusals
 
 TERMS = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(1))
 

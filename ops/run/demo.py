@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ops.options import Algo, AsJson, Seconds, Shared, Symbols
+from ops.run.options import Algo, AsJson, Seconds, Shared, Symbols
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,8 +42,8 @@ def demo(
 
     Example: backbone demo --symbols AAPL,ETH/USD --seconds 30 --json
     """
-    from ops.demo_plan import Wishes, planned
-    from ops.performing import perform
+    from ops.run.command import perform
+    from ops.run.demo_plan import Wishes, planned
 
     wishes = Wishes(
         symbols=symbols,

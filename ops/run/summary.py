@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ops.tally import Tally, refusals
+from ops.status.totals import Tally, refusals
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

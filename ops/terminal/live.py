@@ -14,10 +14,10 @@ from rich.text import Text
 
 from bus.codec import Message
 from bus.order_messages import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
-from ops.sentences import sentence
-from ops.status import Status, profit_of
-from ops.summary import duration
-from ops.tally import Tally
+from ops.message_lines import sentence
+from ops.run.summary import duration
+from ops.status.snapshot import Status, profit_of
+from ops.status.totals import Tally
 
 _NOTICES = 3
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.options import Algo, AsJson, Seconds, Shared, Symbols
+from ops.run.options import Algo, AsJson, Seconds, Shared, Symbols
 
 if TYPE_CHECKING:
-    from ops.plan import Plan
+    from ops.run.plan import Plan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def up(
 
     Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
     """
-    from ops.performing import perform
+    from ops.run.command import perform
 
     raise typer.Exit(
         perform(lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared), prints_json=as_json)
@@ -44,8 +44,8 @@ def _planned(
     symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None, shared: bool
 ) -> "Plan":
     from bus.settings import AlpacaSettings, load
-    from ops.cast import check_settings, players
-    from ops.plan import DEFAULT_SYMBOLS, Plan, split
+    from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
+    from ops.run.processes import check_settings, players
     from ops.running import given_servers, home
 
     settings = load(AlpacaSettings)

@@ -25,8 +25,8 @@ from bus.heartbeat import (
     UnreadableHeartbeat,
 )
 from bus.order_messages import EVENTS
-from ops.heartbeats import Found, leading_algorithms, leading_oms, read_heartbeats, telling
-from ops.tally import Latencies
+from ops.status.heartbeats import Found, leading_algorithms, leading_oms, read_heartbeats, telling
+from ops.status.totals import Latencies
 
 # Latencies are those of the latest orders: what was an hour ago does not describe now.
 _RECENT = 400

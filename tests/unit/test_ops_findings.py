@@ -4,8 +4,8 @@ import pytest
 from heartbeat_of import heartbeat_of
 
 from bus.heartbeat import State, StateReason, UnreadableHeartbeat
-from ops import diagnosis
-from ops.status import HaltedScope
+from ops.doctor import findings as diagnosis
+from ops.status.snapshot import HaltedScope
 
 SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 HALTED = {"all": HaltedScope("halted", "lunch", "ann@desk", 1)}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bus.errors import InvalidInput
 from bus.settings import BusSettings, load
-from ops.cast import check_settings, players
-from ops.plan import DEFAULT_SYMBOLS, Plan, split
+from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
+from ops.run.processes import check_settings, players
 from ops.running import given_servers
 
 # Quotes and trades a second, all symbols together: lively to look at, and no load.

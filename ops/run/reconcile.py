@@ -3,9 +3,9 @@
 import asyncio
 
 from bus.errors import ServerUnreachable
-from ops.consistency import Ledger, differences
-from ops.run_reader import RunReader
-from ops.simulator import Control
+from ops.run.differences import Ledger, differences
+from ops.run.reader import RunReader
+from ops.run.simulator import Control
 
 # What is still on its way after ten seconds has been lost: that is a difference.
 WITHIN_S = 10.0

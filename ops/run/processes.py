@@ -13,8 +13,8 @@ from bus.settings import load
 from ingest.settings import IngestSettings
 from oms.limits import parse
 from oms.settings import OmsSettings
+from ops.run.supervise import Spec, python
 from ops.running import Servers
-from ops.supervise import Spec, python
 
 # The two worked examples, and the names they run under.
 DEFAULTS = [

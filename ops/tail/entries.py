@@ -11,7 +11,7 @@ from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import Unreadable
 from bus.order_messages import EVENTS, REQUESTS
 from bus.streams import market_channel
-from ops.sentences import sentence, short
+from ops.message_lines import sentence, short
 
 _CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
 

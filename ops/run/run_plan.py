@@ -12,15 +12,18 @@ from bus.connection import Client, connect
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
 from bus.service import BAD_INPUT, Service, live, run_together
-from ops import cast, run_directory, running, servers, simulator
-from ops.plan import Plan
-from ops.run_reader import RunReader
+from ops import running, servers
+from ops.run import directory as run_directory
+from ops.run import processes as cast
+from ops.run import simulator
+from ops.run.plan import Plan
+from ops.run.reader import RunReader
+from ops.run.reconcile import settled
+from ops.run.summary import Summary, summary
+from ops.run.supervise import ChildFailed, Supervisor
 from ops.running import Running, Servers
-from ops.settle import settled
-from ops.status import snapshot
-from ops.summary import Summary, summary
-from ops.supervise import ChildFailed, Supervisor
-from ops.view import View, hints
+from ops.status.snapshot import snapshot
+from ops.terminal.view import View, hints
 
 # The stop of all children one after another, the comparison included.
 GRACE_S = 120.0

@@ -8,8 +8,8 @@ from bus.codec import Message, MessageCodec
 from bus.connection import Client
 from bus.errors import Unreadable
 from bus.order_messages import EVENTS, REQUESTS
-from ops.status import stream_names
-from ops.tally import Tally
+from ops.status.snapshot import stream_names
+from ops.status.totals import Tally
 
 _EVENTS = MessageCodec(EVENTS)
 _REQUESTS = MessageCodec(REQUESTS)

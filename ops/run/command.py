@@ -11,10 +11,10 @@ from bus.service import FAILED
 from bus.service import run as run_process
 from bus.streams import alive
 from ops import servers
-from ops.plan import Plan
-from ops.run import run
-from ops.summary import Summary, lines
-from ops.view import PlainView, View
+from ops.run.plan import Plan
+from ops.run.run_plan import run
+from ops.run.summary import Summary, lines
+from ops.terminal.view import PlainView, View
 
 
 def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
@@ -53,7 +53,7 @@ async def _nobody_else(orders_url: str, account: str) -> None:
 def _view(plan: Plan, prints_json: bool) -> View:
     if prints_json or not sys.stdout.isatty():
         return PlainView(sys.stderr if prints_json else sys.stdout)
-    from ops.terminal import LiveView
+    from ops.terminal.live import LiveView
 
     return LiveView(plan.title)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import IO, Protocol, Self
 
 from bus import streams
+from ops.run.summary import duration
 from ops.running import Servers
-from ops.status import Status
-from ops.summary import duration
-from ops.tally import Tally
+from ops.status.snapshot import Status
+from ops.status.totals import Tally
 
 
 class View(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.streams import checked_symbol
-from ops.cast import Player
+from ops.run.processes import Player
 from ops.running import Servers
 
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA"

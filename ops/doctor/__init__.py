@@ -1,0 +1,1 @@
+"""`backbone doctor`: facts about a set-up, and what is wrong with them."""

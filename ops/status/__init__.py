@@ -1,0 +1,1 @@
+"""How everything stands: the model, the snapshot that fills it, and `backbone status`."""

@@ -1,0 +1,1 @@
+"""`backbone tail`: entries of streams, for people."""
