@@ -121,7 +121,7 @@ async def _notes(client: "Client", account: str, message: Any, before: "HaltStat
 def _print(message: Any, state: "HaltState", notes: list[str], as_json: bool) -> None:
     import msgspec
 
-    from ops.status.snapshot import shown_halts
+    from ops.status.model import shown_halts
 
     shown = shown_halts(state)
     if as_json:

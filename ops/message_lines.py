@@ -73,7 +73,7 @@ def _control(verb: str) -> Callable[[Any], str]:
     return lambda message: f"{verb} {message.scope}: {message.reason} (by {message.by})"
 
 
-_SENTENCES: dict[type[Any], Callable[[Any], str]] = {
+_LINES: dict[type[Any], Callable[[Any], str]] = {
     Trade: lambda m: f"{m.symbol} trade {number(m.size)} at {number(m.price)}",
     Quote: lambda m: (
         f"{m.symbol} quote bid {number(m.bid_price)} x {number(m.bid_size)}, "
@@ -118,7 +118,7 @@ _SENTENCES: dict[type[Any], Callable[[Any], str]] = {
 }
 
 
-def sentence(message: Any) -> str:
+def message_line(message: Any) -> str:
     """One line about a message; of a type without one, its repr."""
-    say = _SENTENCES.get(type(message))
+    say = _LINES.get(type(message))
     return say(message) if say is not None else repr(message)

@@ -1,35 +1,8 @@
-"""The two servers of a run: our own, or those that the environment names."""
+"""Checks the two servers that somebody named before anything is done with them."""
 
-import subprocess
-from pathlib import Path
-
-from bus import embedded
 from bus.connection import require_servers
 from bus.errors import InvalidInput
-from ops.run.parent_death import tied_to_this_process
-from ops.run.supervise import Spec, Supervisor
 from ops.running import Servers
-
-MARKET = "redis-md"
-ORDERS = "redis-orders"
-
-# The system's bound on a unix socket's address, less the name that is put behind the directory.
-_LONGEST_DIRECTORY = 80
-
-
-def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Servers, tuple[int, int]]:
-    """Start both servers with their data under `directory`; returns their addresses and ports.
-
-    Raises InvalidInput where the directory's path is too long for a socket.
-    """
-    if len(str(directory)) > _LONGEST_DIRECTORY:
-        raise InvalidInput(
-            f"{directory} is too long a path for the servers' sockets: set BACKBONE_HOME to one of at most "
-            f"{_LONGEST_DIRECTORY - 10} characters"
-        )
-    market = _start(supervisor, MARKET, "market", directory / "md")
-    orders = _start(supervisor, ORDERS, "orders", directory / "orders")
-    return Servers(market.url, orders.url, account), (market.port, orders.port)
 
 
 async def check(servers: Servers, *, shared: bool = True) -> None:
@@ -43,18 +16,3 @@ async def check(servers: Servers, *, shared: bool = True) -> None:
             "MD_REDIS_URL and ORDERS_REDIS_URL are one server: a burst of market data could hold up the kill "
             "switch; use two, or say --shared"
         )
-
-
-def _start(
-    supervisor: Supervisor, name: str, role: embedded.Role, directory: Path
-) -> embedded.EmbeddedServer:
-    started: list[embedded.EmbeddedServer] = []
-
-    def start_server() -> subprocess.Popen[bytes]:
-        # A restarted server keeps its port and its data, so that nobody needs a new address.
-        port = started[0].port if started else None
-        started.append(embedded.start(role, directory, port, before_exec=tied_to_this_process()))
-        return started[-1].process
-
-    supervisor.start(Spec(name, start_server, directory / "server.log"))
-    return started[0]

@@ -9,16 +9,16 @@ from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.settings import AlpacaSettings, load
-from ops.doctor import findings as diagnosis
-from ops.doctor.findings import Finding
+from ops.doctor import rules
+from ops.doctor.rules import Finding
 from ops.running import Servers, given_servers, home, read
-from ops.status.heartbeats import read_heartbeats
-from ops.status.snapshot import shown_halts
+from ops.status.heartbeat_reader import read_heartbeats
+from ops.status.model import shown_halts
 
 _CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
 
 
-async def examine(*, shared: bool) -> list[Finding]:
+async def run_checks(*, shared: bool) -> list[Finding]:
     """Every finding. Raises InvalidInput for settings that cannot be read at all."""
     settings = load(AlpacaSettings)
     findings = [await _keys(settings), _home(), _binary()]
@@ -49,7 +49,7 @@ async def _keys(settings: AlpacaSettings) -> Finding:
             return Finding(
                 "keys", "problem", "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
             )
-        return diagnosis.keys(present=False, trading=settings.trading)
+        return rules.keys(present=False, trading=settings.trading)
     import aiohttp
 
     host = "api" if settings.trading == "live" else "paper-api"
@@ -71,7 +71,7 @@ async def _keys(settings: AlpacaSettings) -> Finding:
         )
     if code != 200:
         return Finding("keys", "warning", f"set, but {url} answered {code}: try again later")
-    return diagnosis.keys(present=True, trading=settings.trading)
+    return rules.keys(present=True, trading=settings.trading)
 
 
 def _home() -> Finding:
@@ -104,7 +104,7 @@ async def _servers(servers: Servers, shared: bool) -> list[Finding]:
         try:
             info = await client.info("server")
             identities.append(info["run_id"])
-            findings.append(diagnosis.version(name, str(info["redis_version"])))
+            findings.append(rules.version(name, str(info["redis_version"])))
             findings += await _server(client, role)
             if role == "orders":
                 findings += await _trading(client, servers.account)
@@ -115,7 +115,7 @@ async def _servers(servers: Servers, shared: bool) -> list[Finding]:
         finally:
             await client.aclose()
     if None not in identities:
-        findings.append(diagnosis.sharing(identities[0] == identities[1], shared))
+        findings.append(rules.sharing(identities[0] == identities[1], shared))
     return findings
 
 
@@ -126,9 +126,9 @@ async def _server(client: Client, role: str) -> list[Finding]:
     middle_ns = (before_ns + time.time_ns()) // 2
     offset_ms = ((seconds * 1_000_000 + microseconds) * 1000 - middle_ns) / 1e6
     found = [
-        diagnosis.durability(f"{role} server's durability", role, config),
-        diagnosis.eviction(f"{role} server's memory", role, config),
-        diagnosis.clock(f"{role} server's clock", offset_ms),
+        rules.durability(f"{role} server's durability", role, config),
+        rules.eviction(f"{role} server's memory", role, config),
+        rules.clock(f"{role} server's clock", offset_ms),
     ]
     return [finding for finding in found if finding is not None]
 
@@ -159,7 +159,7 @@ async def _trading(client: Client, account: str) -> list[Finding]:
     holders = {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
     beats = await read_heartbeats(client, account)
     return [
-        diagnosis.halts(state.known, shown_halts(state), empty=not journal and not facts),
-        diagnosis.leases(holders, beats),
-        diagnosis.heartbeats(beats),
+        rules.halts(state.known, shown_halts(state), empty=not journal and not facts),
+        rules.leases(holders, beats),
+        rules.heartbeats(beats),
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ops.doctor.findings import Finding
+    from ops.doctor.rules import Finding
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,9 +28,9 @@ def doctor(
 
     Example: backbone doctor --json
     """
-    from ops.doctor.checks import examine
+    from ops.doctor.checks import run_checks
 
-    findings = asyncio.run(examine(shared=shared))
+    findings = asyncio.run(run_checks(shared=shared))
     _print(findings, as_json)
     raise typer.Exit(1 if any(finding.level == "problem" for finding in findings) else 0)
 

@@ -17,7 +17,7 @@ from ops.run.summary import Summary, lines
 from ops.terminal.view import PlainView, View
 
 
-def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
+def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     """Make the plan, run it, print its summary; returns the exit code: 0, 1 where the books differ, 2."""
     found: list[Summary] = []
 
@@ -25,7 +25,7 @@ def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
         plan = make_plan()
         if plan.servers is not None:
             await servers.check(plan.servers, shared=plan.shared)
-            await _nobody_else(plan.servers.orders, plan.account)
+            await _require_no_other_run(plan.servers.orders, plan.account)
         found.append(await run(plan, _view(plan, prints_json), os.environ))
 
     # Below errors, what the supervisor has to say goes through the view.
@@ -37,7 +37,7 @@ def perform(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     return code or (0 if found[0].consistent else FAILED)
 
 
-async def _nobody_else(orders_url: str, account: str) -> None:
+async def _require_no_other_run(orders_url: str, account: str) -> None:
     """Two supervisors of one account would each start a second of everything."""
     client = connect(orders_url, name="ops-check")
     try:

@@ -42,10 +42,10 @@ def demo(
 
     Example: backbone demo --symbols AAPL,ETH/USD --seconds 30 --json
     """
-    from ops.run.command import perform
-    from ops.run.demo_plan import Wishes, planned
+    from ops.run.command import run_command
+    from ops.run.demo_plan import DemoOptions, plan_demo
 
-    wishes = Wishes(
+    options = DemoOptions(
         symbols=symbols,
         data=data,
         speed=speed,
@@ -56,4 +56,4 @@ def demo(
         targets=tuple(algo or ()),
         shared=shared,
     )
-    raise typer.Exit(perform(lambda: planned(wishes), prints_json=as_json))
+    raise typer.Exit(run_command(lambda: plan_demo(options), prints_json=as_json))

@@ -7,7 +7,7 @@ from pathlib import Path
 from bus.errors import InvalidInput
 from bus.settings import BusSettings, load
 from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
-from ops.run.processes import check_settings, players
+from ops.run.processes import check_settings, planned_algorithms
 from ops.running import given_servers
 
 # Quotes and trades a second, all symbols together: lively to look at, and no load.
@@ -15,7 +15,7 @@ DEFAULT_RATE = 500
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DemoOptions:
     """The options of the command line, as given."""
 
     symbols: str = ""
@@ -29,29 +29,29 @@ class Wishes:
     shared: bool = False
 
 
-def planned(wishes: Wishes) -> Plan:
+def plan_demo(options: DemoOptions) -> Plan:
     """The plan. Raises InvalidInput, naming the option, the symbol, the file or the variable."""
     settings = load(BusSettings)
     check_settings(None)
     servers = given_servers(settings)
-    if wishes.data is None:
-        if wishes.speed is not None or wishes.keep_times:
+    if options.data is None:
+        if options.speed is not None or options.keep_times:
             raise InvalidInput("--speed and --keep-times are about recorded data: give --data as well")
-        symbols = _known(split(wishes.symbols or DEFAULT_SYMBOLS))
+        symbols = _known(split(options.symbols or DEFAULT_SYMBOLS))
     else:
-        if wishes.rate is not None:
+        if options.rate is not None:
             raise InvalidInput("--data brings its own rate: leave out --rate, or use --speed")
-        symbols = _recorded(wishes.data, split(wishes.symbols))
+        symbols = _recorded(options.data, split(options.symbols))
     return Plan(
         command="demo",
         account=settings.account,
         symbols=symbols,
-        players=players(wishes.targets, symbols),
+        algorithms=planned_algorithms(options.targets, symbols),
         servers=servers,
-        simulator=_arguments(wishes, symbols),
-        ends_with_data=wishes.data is not None,
-        seconds=wishes.seconds,
-        shared=wishes.shared,
+        simulator=_arguments(options, symbols),
+        ends_with_data=options.data is not None,
+        seconds=options.seconds,
+        shared=options.shared,
     )
 
 
@@ -82,13 +82,13 @@ def _recorded(data: Path, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return wanted or found
 
 
-def _arguments(wishes: Wishes, symbols: tuple[str, ...]) -> tuple[str, ...]:
-    arguments = ["--bar-seconds", "1", "--seed", str(wishes.seed)]
-    if wishes.data is None:
-        rate = DEFAULT_RATE if wishes.rate is None else wishes.rate
+def _arguments(options: DemoOptions, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    arguments = ["--bar-seconds", "1", "--seed", str(options.seed)]
+    if options.data is None:
+        rate = DEFAULT_RATE if options.rate is None else options.rate
         arguments += ["--symbols", ",".join(symbols), "--rate", f"{rate:g}"]
     else:
-        arguments += ["--data", str(wishes.data), "--speed", f"{wishes.speed or 1:g}"]
-        if wishes.keep_times:
+        arguments += ["--data", str(options.data), "--speed", f"{options.speed or 1:g}"]
+        if options.keep_times:
             arguments.append("--keep-times")
     return tuple(arguments)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def tied_to_this_process() -> Callable[[], None] | None:
+def end_with_this_process() -> Callable[[], None] | None:
     """What a child runs between fork and exec, so that the kernel ends it when we die; None off Linux.
 
     A supervisor that gets SIGKILL cannot stop anybody, and its children sit in sessions of their own, so

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.streams import checked_symbol
-from ops.run.processes import Player
+from ops.run.processes import PlannedAlgorithm
 from ops.running import Servers
 
 DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA"
@@ -22,7 +22,7 @@ class Plan:
     command: str
     account: str
     symbols: tuple[str, ...]
-    players: tuple[Player, ...]
+    algorithms: tuple[PlannedAlgorithm, ...]
     servers: Servers | None = None
     data_directory: Path | None = None
     simulator: tuple[str, ...] | None = None

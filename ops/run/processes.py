@@ -24,7 +24,7 @@ DEFAULTS = [
 
 
 @dataclass(frozen=True)
-class Player:
+class PlannedAlgorithm:
     """One algorithm: the class to run and the name it runs under."""
 
     target: str
@@ -36,21 +36,21 @@ class Player:
         return f"algo-{self.name}"
 
 
-def players(targets: Sequence[str], symbols: Sequence[str]) -> tuple[Player, ...]:
+def planned_algorithms(targets: Sequence[str], symbols: Sequence[str]) -> tuple[PlannedAlgorithm, ...]:
     """The algorithms to run, each loaded and made once: what is wrong is known before anything starts.
 
     Raises InvalidInput for a file or class that cannot be run. Two of one class get numbers.
     """
-    found: list[Player] = []
+    found: list[PlannedAlgorithm] = []
     for target, given_name in [(target, "") for target in targets] or DEFAULTS:
         algorithm = load_class(target)
         make(algorithm, symbols, read_parameters(algorithm, {}, os.environ))
         name = base = given_name or default_name(algorithm)
         number = 2
-        while name in {player.name for player in found}:
+        while name in {planned.name for planned in found}:
             name = f"{base[:28]}-{number}"
             number += 1
-        found.append(Player(target, name))
+        found.append(PlannedAlgorithm(target, name))
     return tuple(found)
 
 
@@ -59,29 +59,29 @@ def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("ALPACA_")}
 
 
-def on(servers: Servers, environment: Mapping[str, str]) -> dict[str, str]:
+def with_servers(servers: Servers, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment with these servers; addresses never stand in the list of processes."""
     given = {"MD_REDIS_URL": servers.market, "ORDERS_REDIS_URL": servers.orders}
     kept = {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in given}
     return kept | given | {"BACKBONE_ACCOUNT": servers.account}
 
 
-def algorithm(
-    player: Player, symbols: Sequence[str], environment: Mapping[str, str], directory: Path
+def algorithm_process(
+    planned: PlannedAlgorithm, symbols: Sequence[str], environment: Mapping[str, str], directory: Path
 ) -> Spec:
     """One algorithm's process. The others go on without it."""
-    arguments = ["-m", "algos", player.target, "--name", player.name]
+    arguments = ["-m", "algos", planned.target, "--name", planned.name]
     if symbols:
         arguments += ["--symbols", ",".join(symbols)]
-    return python(player.process, arguments, without_keys(environment), directory, essential=False)
+    return python(planned.process, arguments, without_keys(environment), directory, essential=False)
 
 
-def oms(environment: Mapping[str, str], directory: Path) -> Spec:
+def oms_process(environment: Mapping[str, str], directory: Path) -> Spec:
     """The process that sends orders."""
     return python("oms", ["-m", "oms"], environment, directory)
 
 
-def ingest(environment: Mapping[str, str], directory: Path, *arguments: str) -> Spec:
+def ingest_process(environment: Mapping[str, str], directory: Path, *arguments: str) -> Spec:
     """The process that listens to market data and trade updates."""
     return python("ingest", ["-m", "ingest", *arguments], environment, directory)
 

@@ -8,8 +8,8 @@ from bus.codec import Message, MessageCodec
 from bus.connection import Client
 from bus.errors import Unreadable
 from bus.order_messages import EVENTS, REQUESTS
-from ops.status.snapshot import stream_names
-from ops.status.totals import Tally
+from ops.status.totals import RunTotals
+from ops.stream_sizes import stream_names
 
 _EVENTS = MessageCodec(EVENTS)
 _REQUESTS = MessageCodec(REQUESTS)
@@ -37,7 +37,7 @@ class RunReader:
     """Remembers where each stream stood at the start, and reads on from there."""
 
     def __init__(self, market: Client, orders: Client, account: str) -> None:
-        self.tally = Tally()
+        self.totals = RunTotals()
         self._market = market
         self._orders = orders
         self._account = account
@@ -49,18 +49,18 @@ class RunReader:
         """Remember where every stream stands: what is there now is not ours."""
         self._before = await _ends(self._market) | await _ends(self._orders)
 
-    async def advance(self) -> Tally:
+    async def advance(self) -> RunTotals:
         """Take in what the order streams gained since the last call."""
         requests, events = streams.requests(self._account, ""), streams.events(self._account, "")
         # Requests come first: one that is read later than its answer would look unanswered.
         for name in await stream_names(self._orders):
             if name.startswith(requests):
-                await self._read(name, _REQUESTS, self.tally.requested)
-        await self._read(streams.journal(self._account), _EVENTS, self.tally.journalled)
+                await self._read(name, _REQUESTS, self.totals.requested)
+        await self._read(streams.journal(self._account), _EVENTS, self.totals.journalled)
         for name in await stream_names(self._orders):
             if name.startswith(events):
-                await self._read(name, _EVENTS, partial(self.tally.seen_by, name[len(events) :]))
-        return self.tally
+                await self._read(name, _EVENTS, partial(self.totals.seen_by, name[len(events) :]))
+        return self.totals
 
     async def gained(self) -> dict[str, int]:
         """How many entries the run added to each stream; streams that it left alone are left out."""

@@ -11,11 +11,11 @@ from ops.run.simulator import Control
 WITHIN_S = 10.0
 
 # Where the broker's word on an order is missing, the OMS settles it only after its own waits (oms/watch.py).
-UNSETTLED_WITHIN_S = 40.0
+UNCERTAIN_WITHIN_S = 40.0
 _POLL_S = 0.1
 
 
-async def settled(reader: RunReader, control: Control | None) -> list[str]:
+async def reconcile(reader: RunReader, control: Control | None) -> list[str]:
     """What does not agree, once nothing moves any more; empty when all is well.
 
     Orders still rest at the broker and may be filled between two looks: all must agree over two looks at an
@@ -29,11 +29,11 @@ async def settled(reader: RunReader, control: Control | None) -> list[str]:
             ledger = await control.ledger() if control is not None else None
         except ServerUnreachable as error:
             return [str(error)]
-        tally = await reader.advance()
-        found = differences(tally.book, tally.portfolios, ledger, tally.unanswered)
+        totals = await reader.advance()
+        found = differences(totals.book, totals.portfolios, ledger, totals.unanswered)
         if not found and agreed and ledger == before:
             return []
-        within_s = UNSETTLED_WITHIN_S if any(tally.book.unanswered()) else WITHIN_S
+        within_s = UNCERTAIN_WITHIN_S if any(totals.book.unanswered()) else WITHIN_S
         if asyncio.get_running_loop().time() - began > within_s:
             return found
         before, agreed = ledger, not found

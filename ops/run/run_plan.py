@@ -12,13 +12,12 @@ from bus.connection import Client, connect
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
 from bus.service import BAD_INPUT, Service, live, run_together
-from ops import running, servers
+from ops import running
 from ops.run import directory as run_directory
-from ops.run import processes as cast
-from ops.run import simulator
+from ops.run import own_servers, processes, simulator
 from ops.run.plan import Plan
 from ops.run.reader import RunReader
-from ops.run.reconcile import settled
+from ops.run.reconcile import reconcile
 from ops.run.summary import Summary, summary
 from ops.run.supervise import ChildFailed, Supervisor
 from ops.running import Running, Servers
@@ -40,41 +39,41 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
     supervisor = Supervisor(view.say)
     claim = running.claim()
     directory = run_directory.make()
-    performance = _Run(plan, view, supervisor, directory, environment)
+    one_run = _Run(plan, view, supervisor, directory, environment)
     try:
         if plan.simulator is not None:
             # First, because it takes longest: the servers come up while it imports.
-            supervisor.start(simulator.spec(plan.simulator, cast.without_keys(environment), directory))
+            supervisor.start(simulator.spec(plan.simulator, processes.without_keys(environment), directory))
         place = plan.data_directory or directory
         ports = None
         if plan.servers is not None:
             found = plan.servers
         else:
-            found, ports = servers.start(supervisor, place, plan.account)
+            found, ports = own_servers.start(supervisor, place, plan.account)
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
         # Addresses that were given may hold passwords, and who gave them can give them again.
         named = claim is not None or plan.servers is not None
         view.hint(hints(found, ports, plan.symbols, named=named))
-        await live(service, found.orders, lambda: performance.live(service, found), grace_s=GRACE_S)
+        await live(service, found.orders, lambda: one_run.live(service, found), grace_s=GRACE_S)
     except InvalidInput:
         # One sentence says it all: nothing is left to be read.
-        performance.failed = False
+        one_run.failed = False
         raise
     finally:
         await supervisor.stop(simulator.NAME)
-        await supervisor.stop(servers.MARKET, servers.ORDERS)
+        await supervisor.stop(own_servers.MARKET, own_servers.ORDERS)
         if claim is not None:
             claim.release()
-        if performance.failed:
+        if one_run.failed:
             # Its first line holds its keys.
             (directory / f"{simulator.NAME}.out").unlink(missing_ok=True)
             run_directory.keep(directory)
             view.say(f"the logs of every process are in {directory}")
         else:
             run_directory.remove(directory)
-    assert performance.summary is not None, "a run that ended without an error has a summary"
-    return performance.summary
+    assert one_run.summary is not None, "a run that ended without an error has a summary"
+    return one_run.summary
 
 
 class _Run:
@@ -127,19 +126,21 @@ class _Run:
 
     async def _start(self, found: Servers) -> None:
         plan, directory = self._plan, self._directory
-        environment = cast.on(found, self._environment)
-        for player in plan.players:
+        environment = processes.with_servers(found, self._environment)
+        for planned in plan.algorithms:
             # They wait for the OMS by themselves, and ingest finds their wants when it comes up.
-            self._supervisor.start(cast.algorithm(player, plan.symbols, environment, directory))
+            self._supervisor.start(processes.algorithm_process(planned, plan.symbols, environment, directory))
         arguments: tuple[str, ...] = ()
         if plan.simulator is not None:
             addresses = await simulator.ready(self._supervisor, directory)
             self._control = simulator.Control(addresses)
             self._simulator_url = addresses.control_url
-            environment = cast.without_keys(environment) | addresses.environment()
+            environment = processes.without_keys(environment) | addresses.environment()
             arguments = ("--bar-seconds", "1")
-        self._supervisor.start(cast.oms(environment | cast.limits_variable(plan.limits), directory))
-        self._supervisor.start(cast.ingest(environment, directory, *arguments))
+        self._supervisor.start(
+            processes.oms_process(environment | processes.limits_variable(plan.limits), directory)
+        )
+        self._supervisor.start(processes.ingest_process(environment, directory, *arguments))
 
     async def _until_the_end(
         self, service: Service, market: Client, orders: Client, reader: RunReader
@@ -176,11 +177,11 @@ class _Run:
                 status = await snapshot(
                     market, orders, self._plan.account, clock.now_ns(), with_streams=False
                 )
-                tally = await reader.advance()
+                totals = await reader.advance()
             except (ServerAway, ServerRefused) as error:
                 self._view.say(f"a server does not answer: {error}")
             else:
-                self._view.show(status, tally)
+                self._view.show(status, totals)
             await asyncio.sleep(self._view.every_s)
 
     async def _end_of_plan(self, market: Client, orders: Client) -> None:
@@ -208,16 +209,16 @@ class _Run:
     async def _end(self, reader: RunReader, began: float) -> None:
         """Algorithms first; then everything must have been heard before the books are compared."""
         self._view.say("stopping the algorithms, then comparing the books")
-        await self._supervisor.stop(*(player.process for player in self._plan.players))
+        await self._supervisor.stop(*(planned.process for planned in self._plan.algorithms))
         seconds = time.monotonic() - began
-        found = await settled(reader, self._control)
+        found = await reconcile(reader, self._control)
         restarts = self._supervisor.restarts
         await self._stop_services()
-        tally = await reader.advance()
+        totals = await reader.advance()
         gained = await reader.gained()
         gaps, markers = await reader.gaps(gained)
         self.summary = summary(
-            tally,
+            totals,
             seconds=seconds,
             entries=gained,
             restarts=restarts,
@@ -230,7 +231,7 @@ class _Run:
         self.failed = bool(self.summary.differences)
 
     async def _stop_services(self) -> None:
-        await self._supervisor.stop(*(player.process for player in self._plan.players))
+        await self._supervisor.stop(*(planned.process for planned in self._plan.algorithms))
         await self._supervisor.stop("oms")
         await self._supervisor.stop("ingest")
 
@@ -239,7 +240,7 @@ def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
     """The differences, and first what explains them where we know."""
     if found and simulator.NAME in restarts:
         return [
-            "the simulator was started again: its ledger begins there and knows nothing from before",
+            "the simulator was one_run again: its ledger begins there and knows nothing from before",
             *found,
         ]
     return found

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from ops.status.totals import Tally, refusals
+from ops.durations import span
+from ops.status.totals import RunTotals, refusals
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summary(
-    tally: Tally,
+    totals: RunTotals,
     *,
     seconds: float,
     entries: dict[str, int],
@@ -41,18 +42,18 @@ def summary(
     halted: bool,
     differences: list[str],
 ) -> Summary:
-    """The summary of a run, from its tally and what each stream gained (`entries`)."""
+    """The summary of a run, from its totals and what each stream gained (`entries`)."""
     return Summary(
         seconds=round(seconds, 3),
         # Gap markers are ours, and md-all carries the same entries again, for readers of everything.
         messages_in=sum(count for name, count in entries.items() if name.startswith("md:")) - markers,
         streams=dict(sorted(entries.items())),
-        requests=tally.requests,
-        approved=tally.approved,
-        refused=refusals(tally.refused),
-        sent=tally.sent,
-        fills=tally.fills,
-        latency_us=tally.latencies.percentiles_us(),
+        requests=totals.requests,
+        approved=totals.approved,
+        refused=refusals(totals.refused),
+        sent=totals.sent,
+        fills=totals.fills,
+        latency_us=totals.latencies.percentiles_us(),
         restarts=restarts,
         gaps=gaps,
         dead=dead,
@@ -86,20 +87,3 @@ def lines(found: Summary) -> list[tuple[str, str]]:
         ("halted at the end", "yes" if found.halted else "no"),
         ("books agree", "yes" if found.consistent else "NO"),
     ]
-
-
-def span(percentiles: dict[str, float | None]) -> str:
-    """A latency for people: `410 µs (p99 1.2 ms)`."""
-    middle, high = percentiles["p50"], percentiles["p99"]
-    if middle is None or high is None:
-        return "-"
-    return f"{duration(middle)} (p99 {duration(high)})"
-
-
-def duration(microseconds: float) -> str:
-    """A duration in the unit that a person would choose."""
-    if microseconds < 1_000:
-        return f"{microseconds:.0f} µs"
-    if microseconds < 1_000_000:
-        return f"{microseconds / 1_000:.1f} ms"
-    return f"{microseconds / 1_000_000:.2f} s"

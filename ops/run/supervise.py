@@ -12,7 +12,7 @@ from typing import Literal
 
 from bus.errors import BackboneError
 from bus.service import BAD_INPUT
-from ops.run.parent_death import tied_to_this_process
+from ops.run.parent_death import end_with_this_process
 
 # What still dies after five starts in ten minutes has a cause that a sixth does not remove.
 MOST_RESTARTS = 5
@@ -79,7 +79,7 @@ def python(
                 stderr=errors,
                 # Ctrl-C in the terminal reaches the supervisor alone, which stops the others in order.
                 start_new_session=True,
-                preexec_fn=tied_to_this_process(),
+                preexec_fn=end_with_this_process(),
             )
 
     return Spec(name, start, log, essential)
@@ -148,13 +148,6 @@ class Supervisor:
             await asyncio.sleep(_POLL_S / 5)
         for child in stopping:
             child.state = "stopped"
-
-    def kill_all(self) -> None:
-        """The last resort of a stop that was itself broken off: leave nobody behind."""
-        for child in self._all():
-            if child.alive:
-                child.process.kill()
-                child.process.wait()
 
     def _all(self) -> list[Child]:
         return list(self.children.values())

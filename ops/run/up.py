@@ -33,10 +33,12 @@ def up(
 
     Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
     """
-    from ops.run.command import perform
+    from ops.run.command import run_command
 
     raise typer.Exit(
-        perform(lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared), prints_json=as_json)
+        run_command(
+            lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared), prints_json=as_json
+        )
     )
 
 
@@ -45,7 +47,7 @@ def _planned(
 ) -> "Plan":
     from bus.settings import AlpacaSettings, load
     from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
-    from ops.run.processes import check_settings, players
+    from ops.run.processes import check_settings, planned_algorithms
     from ops.running import given_servers, home
 
     settings = load(AlpacaSettings)
@@ -58,7 +60,7 @@ def _planned(
         command="up",
         account=settings.account,
         symbols=chosen,
-        players=players(targets, chosen),
+        algorithms=planned_algorithms(targets, chosen),
         servers=servers,
         data_directory=home() / "data" if servers is None else None,
         seconds=seconds,

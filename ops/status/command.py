@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ops.status.snapshot import Status
+    from ops.status.model import Status
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def status(
         return
     from rich.console import Console
 
-    from ops.terminal.live import still
+    from ops.status.still import still
 
     Console().print(still(found))
 

@@ -1,10 +1,8 @@
-"""Reads the heartbeats of one account, and says which process of a kind speaks for the others."""
+"""Chooses among the heartbeats of one account those that speak for a kind of process. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from bus import streams
-from bus.connection import Client
 from bus.heartbeat import (
     AlgorithmDetails,
     Heartbeat,
@@ -13,23 +11,11 @@ from bus.heartbeat import (
     State,
     SupervisorDetails,
     UnreadableHeartbeat,
-    decode,
 )
 
 Found = Heartbeat | UnreadableHeartbeat
 
 D = TypeVar("D", IngestDetails, OmsDetails, AlgorithmDetails, SupervisorDetails)
-
-
-async def read_heartbeats(orders: Client, account: str) -> list[Found]:
-    """Every heartbeat of the account, in order of their keys; and those of versions that named none."""
-    keys = [key.decode() async for key in orders.scan_iter(match=streams.heartbeats(), count=500)]
-    names = {key: streams.heartbeat_names(key) for key in sorted(keys)}
-    ours = [key for key, (of, _, _) in names.items() if of in (account, "")]
-    values = await orders.mget(ours) if ours else []
-    return [
-        decode(*names[key][1:], value) for key, value in zip(ours, values, strict=True) if value is not None
-    ]
 
 
 def telling(found: Iterable[Found], kind: type[D]) -> list[tuple[Heartbeat, D]]:

@@ -46,7 +46,7 @@ async def _tail(names: list[str], count: int, follow: bool, as_json: bool) -> No
     from bus.connection import connect
     from ops.running import servers as known_servers
     from ops.servers import check
-    from ops.status.snapshot import stream_names
+    from ops.stream_sizes import stream_names
     from ops.tail import entries
     from ops.tail.names import resolve
 

@@ -11,7 +11,7 @@ from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import Unreadable
 from bus.order_messages import EVENTS, REQUESTS
 from bus.streams import market_channel
-from ops.message_lines import sentence, short
+from ops.message_lines import message_line, short
 
 _CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
 
@@ -32,8 +32,8 @@ def as_json(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
 def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
     try:
         if stream.startswith(("md:", "md-all:")):
-            return sentence(market_message(market_channel(stream), fields))
-        return sentence(_CODEC.decode(fields))
+            return message_line(market_message(market_channel(stream), fields))
+        return message_line(_CODEC.decode(fields))
     except Unreadable:
         if fields.get(b"type") == b"TradeUpdate":
             return _broker_fact(_parsed(fields.get(b"data", b"")))

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from bus.codec import Message
 from bus.order_messages import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
-from ops.message_lines import sentence
-from ops.run.summary import duration
-from ops.status.snapshot import Status, profit_of
-from ops.status.totals import Tally
+from ops.durations import duration
+from ops.message_lines import message_line
+from ops.status.model import Status
+from ops.status.tables import algorithms_table, halt_banner, money, processes_line, profit_of, table_of
+from ops.status.totals import RunTotals
 
 _NOTICES = 3
 
@@ -32,19 +33,6 @@ _STYLES: dict[type[Message], str] = {
     OrderFilled: "bold green",
     OrderRefused: "yellow",
     OrderUncertain: "bold magenta",
-}
-_STATE_STYLES = {
-    # A child of the supervisor that has no heartbeat: a server, the simulator.
-    "running": "green",
-    "ready": "green",
-    "leader": "green",
-    "follower": "cyan",
-    "degraded": "yellow",
-    "waiting": "yellow",
-    "unreadable": "bold red",
-    "failed": "bold red",
-    "aborted": "bold red",
-    "restarting": "yellow",
 }
 
 
@@ -81,28 +69,28 @@ class LiveView:
         """Commands for the foot of the screen."""
         self._hints = hints
 
-    def show(self, status: Status, tally: Tally) -> None:
+    def show(self, status: Status, totals: RunTotals) -> None:
         """Draw."""
-        self._live.update(self.drawn(status, tally), refresh=True)
+        self._live.update(self.drawn(status, totals), refresh=True)
 
-    def drawn(self, status: Status, tally: Tally) -> RenderableType:
+    def drawn(self, status: Status, totals: RunTotals) -> RenderableType:
         """The whole screen."""
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
             self._prices_seen.setdefault(symbol, deque(maxlen=_COURSE)).append(Decimal(price))
-        above = [self._head(status), *_halt_banner(status), *self._middle(status)]
+        above = [self._head(status), *halt_banner(status), *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
         rows = max(3, self._console.height - used - 3)
-        return Group(*above, _orders(status, tally, rows), *foot)
+        return Group(*above, _orders(status, totals, rows), *foot)
 
     def _middle(self, status: Status) -> list[RenderableType]:
         if self._console.width < _WIDE:
-            return [self._prices(status), _algorithms(status)]
+            return [self._prices(status), algorithms_table(status)]
         side_by_side = Table.grid(expand=True, padding=(0, 1))
         side_by_side.add_column(ratio=2)
         side_by_side.add_column(ratio=3)
-        side_by_side.add_row(self._prices(status), Group(_algorithms(status), _processes(status)))
+        side_by_side.add_row(self._prices(status), Group(algorithms_table(status), processes_line(status)))
         return [side_by_side]
 
     def _head(self, status: Status) -> RenderableType:
@@ -119,14 +107,14 @@ class LiveView:
             Text(f"{title}  {seconds // 60:02d}:{seconds % 60:02d}", style="bold"),
             Text.assemble((f"{status.feed.ticks_per_second or 0:,.0f}", "bold cyan"), " ticks/s"),
             Text.assemble("tick → order ", (latency, "bold cyan")),
-            Text.assemble("profit ", _money(profit_of(status.algorithms))),
+            Text.assemble("profit ", money(profit_of(status.algorithms))),
             Text("● TRADING", style="bold green") if status.trading else Text("● HELD", style="bold red"),
         )
         return Panel(grid, border_style="green" if status.trading else "red")
 
     def _prices(self, status: Status) -> RenderableType:
         wide = self._console.width >= _WIDE
-        table = _table("market", "symbol", "last", "change", *(("latest",) if wide else ()))
+        table = table_of("market", "symbol", "last", "change", *(("latest",) if wide else ()))
         for symbol, shown in status.symbols.items():
             price, seen = Decimal(shown), self._prices_seen[symbol]
             change = (price / self._first_prices[symbol] - 1) * 100
@@ -159,118 +147,20 @@ def sparkline(prices: Sequence[Decimal]) -> str:
     return "".join(_BLOCKS[int((price - low) / (high - low) * (len(_BLOCKS) - 1))] for price in prices)
 
 
-def still(status: Status) -> RenderableType:
-    """The snapshot for one look: what `backbone status` prints."""
-    word = Text("● TRADING", style="bold green")
-    if not status.trading:
-        word = Text(f"● HELD: {'; '.join(status.why_not) or 'not ready'}", style="bold red")
-    processes = _table("processes", "name", "pid", "state", "restarts", "heartbeat")
-    for name, process in sorted(status.processes.items()):
-        age = "-" if process.age_ms is None else f"{process.age_ms} ms ago"
-        state = Text(process.state, style=_STATE_STYLES.get(process.state, ""))
-        processes.add_row(name, str(process.pid or "-"), state, str(process.restarts), age)
-    latency = _table("latency", "from and to", "p50", "p99")
-    for span, percentiles in status.latency_us.items():
-        shown = [duration(value) if value is not None else "-" for value in percentiles.values()]
-        latency.add_row(span.replace("_", " "), *shown)
-    streams = _table("streams", "name", "entries")
-    for name, size in status.streams.items():
-        streams.add_row(name, f"{size:,}")
-    parts = [word, *_halt_banner(status), processes, *_reasons(status), _algorithms(status), latency, streams]
-    if status.simulator:
-        parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
-    return Group(*parts)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="dim", expand=True, box=None, padding=(0, 1))
-    for number, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="left" if number == 0 else "right",
-            header_style="dim",
-            no_wrap=True,
-            # What may be long gives way to the rest.
-            ratio=1 if column == "position" else None,
-        )
-    return table
-
-
-def _algorithms(status: Status) -> RenderableType:
-    table = _table("algorithms", "name", "state", "lag", "position", "open", "profit")
-    for name, algorithm in status.algorithms.items():
-        held = ", ".join(f"{size} {symbol}" for symbol, size in sorted(algorithm.positions.items()))
-        profit = Decimal(algorithm.profit) if algorithm.profit is not None else None
-        table.add_row(
-            Text(name, style="bold"),
-            Text(algorithm.state, style=_STATE_STYLES.get(algorithm.state, "")),
-            "-" if algorithm.lag is None else f"{algorithm.lag:,}",
-            held or "flat",
-            "-" if algorithm.open_orders is None else str(algorithm.open_orders),
-            _money(profit),
-        )
-    failures = [f"{name}: {found.failure}" for name, found in status.algorithms.items() if found.failure]
-    return Group(table, Text("\n".join(failures), style="bold red")) if failures else table
-
-
-def _processes(status: Status) -> RenderableType:
-    text = Text()
-    for name, process in sorted(status.processes.items()):
-        style = _STATE_STYLES.get(process.state, "")
-        # Unbreakable spaces: a process stays on one line.
-        text.append("●\N{NO-BREAK SPACE}", style=style or "green")
-        text.append(name)
-        text.append(f"\N{NO-BREAK SPACE}{process.pid or ''}", style="dim")
-        if process.state not in ("running", "ready", "leader", "follower"):
-            text.append(f"\N{NO-BREAK SPACE}{process.state}", style=style or "yellow")
-        if process.restarts:
-            text.append(f"\N{NO-BREAK SPACE}restarted\N{NO-BREAK SPACE}{process.restarts}x", style="yellow")
-        text.append("   ")
-    return Panel(text, title="processes", title_align="left", border_style="dim")
-
-
-def _reasons(status: Status) -> list[RenderableType]:
-    """Why processes are in their states, a line each; nothing where none says."""
-    lines = [
-        f"{name}: {reason.sentence}"
-        for name, process in sorted(status.processes.items())
-        for reason in process.reasons
-    ]
-    return [Text("\n".join(lines), style="yellow")] if lines else []
-
-
-def _halt_banner(status: Status) -> list[RenderableType]:
-    if not status.halts:
-        return []
-    lines = [
-        f"{halted.mode.replace('_', ' ').upper()} {scope}: {halted.reason} (by {halted.by})"
-        for scope, halted in status.halts.items()
-    ]
-    text = Text("\n".join(lines), style="bold white on red", justify="center")
-    return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
-
-
-def _orders(status: Status, tally: Tally, rows: int) -> RenderableType:
+def _orders(status: Status, totals: RunTotals, rows: int) -> RenderableType:
     """The latest, newest last."""
     shown = [(at_ms, message) for at_ms, message in status.recent if isinstance(message, _SHOWN)]
     text = Text(no_wrap=True, overflow="ellipsis")
     for at_ms, message in shown[-rows:]:
         moment = time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
         text.append(f"{moment}.{at_ms % 1000:03d}  ", style="dim")
-        text.append(f"{sentence(message)}\n", style=_STYLES.get(type(message), ""))
-    refused = sum(tally.refused.values())
+        text.append(f"{message_line(message)}\n", style=_STYLES.get(type(message), ""))
+    refused = sum(totals.refused.values())
     title = (
-        f"orders and fills  ·  {tally.approved:,} approved  ·  {refused:,} refused  ·  "
-        f"{tally.fills:,} fills  ·  {status.open_orders} open"
+        f"orders and fills  ·  {totals.approved:,} approved  ·  {refused:,} refused  ·  "
+        f"{totals.fills:,} fills  ·  {status.open_orders} open"
     )
     if not shown:
         why = "; ".join(status.why_not)
         text = Text(f"none yet{f': {why}' if why else ''}", style="dim")
     return Panel(text, title=title, title_align="left", border_style="dim", height=rows + 2)
-
-
-def _money(profit: Decimal | None) -> Text:
-    if profit is None:
-        return Text("-")
-    style = "green" if profit > 0 else "red" if profit < 0 else ""
-    return Text(f"{profit:+,.2f}", style=style)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import IO, Protocol, Self
 
 from bus import streams
-from ops.run.summary import duration
+from ops.durations import duration
 from ops.running import Servers
-from ops.status.snapshot import Status
-from ops.status.totals import Tally
+from ops.status.model import Status
+from ops.status.totals import RunTotals
 
 
 class View(Protocol):
@@ -28,8 +28,8 @@ class View(Protocol):
         """Something happened."""
         ...
 
-    def show(self, status: Status, tally: Tally) -> None:
-        """How it stands; the tally is that of this run."""
+    def show(self, status: Status, totals: RunTotals) -> None:
+        """How it stands; the totals is that of this run."""
         ...
 
     def hint(self, hints: list[tuple[str, str]]) -> None:
@@ -56,14 +56,14 @@ class PlainView:
         """One line with the time since the start."""
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", file=self._to, flush=True)
 
-    def show(self, status: Status, tally: Tally) -> None:
+    def show(self, status: Status, totals: RunTotals) -> None:
         """One line that sums up."""
         rate = status.feed.ticks_per_second
         middle = status.latency_us["tick_to_approved"]["p50"]
         parts = [
             f"{rate or 0:,.0f} ticks/s",
-            f"{tally.approved} approved",
-            f"{tally.fills} fills",
+            f"{totals.approved} approved",
+            f"{totals.fills} fills",
             f"tick to order {duration(middle)}" if middle is not None else "",
             "trading" if status.trading else f"not trading: {'; '.join(status.why_not) or 'not ready'}",
             *(

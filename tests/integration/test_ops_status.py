@@ -163,9 +163,9 @@ async def test_a_run_counts_only_what_it_added(market: Client, orders: Client) -
     await market.xadd("md:AAPL:trades", {"d": "{}", "type": "GapClosed"})
     await market.xadd("md:MSFT:trades", {"d": "{}"})
     await orders.xadd(streams.DEAD, {"stream": "s"})
-    tally = await reader.advance()
-    assert (tally.requests, tally.approved, tally.fills) == (1, 1, 1)
-    assert tally.book.position("AAPL") == tally.portfolios["a"].quantities["AAPL"] == 10
+    totals = await reader.advance()
+    assert (totals.requests, totals.approved, totals.fills) == (1, 1, 1)
+    assert totals.book.position("AAPL") == totals.portfolios["a"].quantities["AAPL"] == 10
     gained = await reader.gained()
     assert gained["md:AAPL:trades"] == 3
     assert gained[streams.journal(ACCOUNT)] == 2
@@ -178,9 +178,9 @@ async def test_a_run_is_read_on_from_where_it_was_left(market: Client, orders: C
     await reader.begin()
     for name in ("one", "two"):
         await one_order(orders, name)
-        tally = await reader.advance()
-    assert (tally.requests, tally.approved, tally.fills) == (2, 2, 2)
-    assert tally.unanswered == set()
+        totals = await reader.advance()
+    assert (totals.requests, totals.approved, totals.fills) == (2, 2, 2)
+    assert totals.unanswered == set()
 
 
 async def test_trimmed_entries_count_as_added(market: Client, orders: Client) -> None:

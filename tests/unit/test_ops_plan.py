@@ -7,8 +7,8 @@ import pytest
 
 from bus.errors import InvalidInput
 from ops import running
-from ops.run.demo_plan import Wishes, planned
-from ops.run.processes import on, players, without_keys
+from ops.run.demo_plan import DemoOptions, plan_demo
+from ops.run.processes import planned_algorithms, with_servers, without_keys
 from ops.running import Running, Servers
 from ops.services import _joined
 
@@ -38,52 +38,57 @@ def recording(directory: Path) -> Path:
     return path
 
 
-def test_without_wishes_four_symbols_and_two_algorithms_run() -> None:
-    plan = planned(Wishes())
+def test_without_options_four_symbols_and_two_algorithms_run() -> None:
+    plan = plan_demo(DemoOptions())
     assert plan.symbols == ("AAPL", "MSFT", "SPY", "TSLA")
-    assert [player.process for player in plan.players] == ["algo-ma-cross", "algo-mean-reversion"]
+    assert [algorithm.process for algorithm in plan.algorithms] == ["algo-ma-cross", "algo-mean-reversion"]
     assert plan.servers is None
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said"),
+    ("options", "said"),
     [
-        (Wishes(symbols="AAPL,NOPE"), "does not know NOPE"),
-        (Wishes(symbols="aapl"), "aapl"),
-        (Wishes(speed=2.0), "--data"),
-        (Wishes(keep_times=True), "--data"),
-        (Wishes(data=Path("/no/such/file.ndjson")), "file.ndjson"),
-        (Wishes(targets=("nothing.py:Mine",)), "nothing.py"),
-        (Wishes(targets=("algos.strategies.mean_reversion:Nope",)), "MeanReversion"),
+        (DemoOptions(symbols="AAPL,NOPE"), "does not know NOPE"),
+        (DemoOptions(symbols="aapl"), "aapl"),
+        (DemoOptions(speed=2.0), "--data"),
+        (DemoOptions(keep_times=True), "--data"),
+        (DemoOptions(data=Path("/no/such/file.ndjson")), "file.ndjson"),
+        (DemoOptions(targets=("nothing.py:Mine",)), "nothing.py"),
+        (DemoOptions(targets=("algos.strategies.mean_reversion:Nope",)), "MeanReversion"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_a_sentence(wishes: Wishes, said: str) -> None:
+def test_an_option_that_cannot_be_met_is_a_sentence(options: DemoOptions, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
-        planned(wishes)
+        plan_demo(options)
 
 
 def test_a_recording_brings_its_own_symbols(tmp_path: Path) -> None:
     data = recording(tmp_path)
-    assert planned(Wishes(data=data)).symbols == ("IBM", "XYZW")
-    assert planned(Wishes(data=data, symbols="IBM")).symbols == ("IBM",)
+    assert plan_demo(DemoOptions(data=data)).symbols == ("IBM", "XYZW")
+    assert plan_demo(DemoOptions(data=data, symbols="IBM")).symbols == ("IBM",)
     with pytest.raises(InvalidInput, match="has no AAPL; it has IBM, XYZW"):
-        planned(Wishes(data=data, symbols="AAPL"))
+        plan_demo(DemoOptions(data=data, symbols="AAPL"))
     with pytest.raises(InvalidInput, match="--rate"):
-        planned(Wishes(data=data, rate=5))
+        plan_demo(DemoOptions(data=data, rate=5))
 
 
 def test_two_algorithms_of_one_class_get_names_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(OWN)
-    assert [player.name for player in players([f"{path}:Mine"] * 2, ["AAPL"])] == ["mine", "mine-2"]
+    assert [algorithm.name for algorithm in planned_algorithms([f"{path}:Mine"] * 2, ["AAPL"])] == [
+        "mine",
+        "mine-2",
+    ]
 
 
 def test_one_server_named_without_the_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MD_REDIS_URL", "redis://127.0.0.1:1/0")
     with pytest.raises(InvalidInput, match="MD_REDIS_URL is set and ORDERS_REDIS_URL is not"):
-        planned(Wishes())
+        plan_demo(DemoOptions())
     monkeypatch.setenv("ORDERS_REDIS_URL", "redis://127.0.0.1:2/0")
-    assert planned(Wishes()).servers == Servers("redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0", "paper")
+    assert plan_demo(DemoOptions()).servers == Servers(
+        "redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0", "paper"
+    )
 
 
 def test_a_halt_needs_the_orders_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +129,7 @@ def test_an_algorithm_gets_no_keys_in_any_spelling() -> None:
 
 
 def test_the_servers_of_a_run_replace_those_of_the_environment() -> None:
-    given = on(Servers("m", "o", "paper"), {"MD_REDIS_URL_FILE": "/f", "ORDERS_REDIS_URL": "x"})
+    given = with_servers(Servers("m", "o", "paper"), {"MD_REDIS_URL_FILE": "/f", "ORDERS_REDIS_URL": "x"})
     assert given == {"MD_REDIS_URL": "m", "ORDERS_REDIS_URL": "o", "BACKBONE_ACCOUNT": "paper"}
 
 
@@ -135,14 +140,14 @@ def test_settings_and_limits_that_a_service_would_refuse_are_named_first(
     limits.write_text("[account]\norder_quantity = -5\n")
     monkeypatch.setenv("BACKBONE_OMS_LIMITS", str(limits))
     with pytest.raises(InvalidInput, match=r"limits\.toml: \[account\] order_quantity is -5"):
-        planned(Wishes())
+        plan_demo(DemoOptions())
     monkeypatch.setenv("BACKBONE_OMS_LIMITS", str(tmp_path / "missing.toml"))
     with pytest.raises(InvalidInput, match=r"missing\.toml: No such file"):
-        planned(Wishes())
+        plan_demo(DemoOptions())
     monkeypatch.delenv("BACKBONE_OMS_LIMITS")
     monkeypatch.setenv("BACKBONE_OMS_LIMTIS", "x")
     with pytest.raises(InvalidInput, match="BACKBONE_OMS_LIMTIS is not a setting"):
-        planned(Wishes())
+        plan_demo(DemoOptions())
 
 
 def test_an_algorithm_joins_what_runs_here_unless_servers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ from rich.console import Console
 from bus.codec import Message
 from bus.market_messages import GapClosed, Quote
 from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
-from ops.message_lines import _SENTENCES, number, sentence
+from ops.message_lines import _LINES, message_line, number
 from ops.running import Servers
-from ops.status.snapshot import AlgorithmStatus, Feed, HaltedScope, Process, Status
-from ops.status.totals import Tally
-from ops.terminal.live import LiveView, sparkline, still
+from ops.status.model import AlgorithmStatus, Feed, HaltedScope, Process, Status
+from ops.status.still import still
+from ops.status.totals import RunTotals
+from ops.terminal.live import LiveView, sparkline
 from ops.terminal.view import PlainView, hints
 
 LATENCY: dict[str, dict[str, float | None]] = {
@@ -56,8 +57,8 @@ def status(**changes: object) -> Status:
     return Status(**(given | changes))  # type: ignore[arg-type]
 
 
-def tally() -> Tally:
-    counted = Tally()
+def totals() -> RunTotals:
+    counted = RunTotals()
     counted.journalled(FILL)
     counted.approved = 3
     return counted
@@ -69,7 +70,7 @@ def drawn(shown: Status, width: int, height: int = 40) -> str:
     view.hint([("backbone halt --reason lunch", "no new orders")])
     view.say("oms runs again as pid 4242")
     with console.capture() as capture:
-        console.print(view.drawn(shown, tally()))
+        console.print(view.drawn(shown, totals()))
     return capture.get()
 
 
@@ -126,8 +127,8 @@ def test_the_still_picture_has_processes_and_streams() -> None:
 def test_plain_lines_sum_up() -> None:
     out = io.StringIO()
     with PlainView(out) as view:
-        view.show(status(), tally())
-        view.show(status(trading=False, why_not=["halted: lunch"]), tally())
+        view.show(status(), totals())
+        view.show(status(trading=False, why_not=["halted: lunch"]), totals())
     assert "1,234 ticks/s, 3 approved, 1 fills, tick to order 410 µs, trading" in out.getvalue()
     assert "not trading: halted: lunch" in out.getvalue()
 
@@ -138,7 +139,7 @@ def test_a_sparkline_spans_its_lowest_and_highest() -> None:
 
 
 def test_every_message_of_orders_has_a_sentence() -> None:
-    assert {message.__name__ for message in (*REQUESTS, *EVENTS)} <= {kind.__name__ for kind in _SENTENCES}
+    assert {message.__name__ for message in (*REQUESTS, *EVENTS)} <= {kind.__name__ for kind in _LINES}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_every_message_of_orders_has_a_sentence() -> None:
     ],
 )
 def test_messages_read_as_sentences(message: Message, text: str) -> None:
-    assert sentence(message) == text
+    assert message_line(message) == text
 
 
 def test_market_messages_read_as_sentences() -> None:
@@ -173,9 +174,9 @@ def test_market_messages_read_as_sentences() -> None:
         ask_size=Decimal(300),
         at_ns=1,
     )
-    assert sentence(quote) == "AAPL quote bid 1.1 x 2, ask 1.2 x 300"
+    assert message_line(quote) == "AAPL quote bid 1.1 x 2, ask 1.2 x 300"
     closed = GapClosed(feed="stocks", since_ns=0, until_ns=2_500_000_000)
-    assert sentence(closed) == "gap closed: the stocks feed is back after 2.5 s"
+    assert message_line(closed) == "gap closed: the stocks feed is back after 2.5 s"
 
 
 def test_numbers_have_no_exponents() -> None:

@@ -15,8 +15,10 @@ from bus.order_messages import (
     OrderTerms,
     Reason,
 )
-from ops.run.summary import Summary, duration, lines, summary
-from ops.status.totals import Latencies, Tally, refusals
+from ops.durations import duration
+from ops.run.summary import Summary, lines, summary
+from ops.status.latencies import Latencies
+from ops.status.totals import RunTotals, refusals
 
 TERMS = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(1))
 
@@ -89,12 +91,12 @@ def test_percentiles_are_durations_that_were_measured(durations: list[int]) -> N
 
 
 def test_a_tally_counts_requests_answers_and_fills() -> None:
-    tally = Tally()
+    totals = RunTotals()
     for name in ("id-8000", "r1", "r2", "lost"):
-        tally.requested(request(name))
-    tally.requested(CancelRequest(client_order_id="id-8000", lease="1:a", requested_ns=1))
+        totals.requested(request(name))
+    totals.requested(CancelRequest(client_order_id="id-8000", lease="1:a", requested_ns=1))
     for event in (approved(), refused("r1", "halted"), refused("r2", "halted")):
-        tally.journalled(event)
+        totals.journalled(event)
     fill = OrderFilled(
         algorithm="a",
         client_order_id="id-8000",
@@ -108,14 +110,14 @@ def test_a_tally_counts_requests_answers_and_fills() -> None:
         status="filled",
         at_ns=9,
     )
-    tally.journalled(fill)
-    assert (tally.requests, tally.approved, tally.fills) == (4, 1, 1)
-    assert refusals(tally.refused) == {"halted": 2}
-    assert tally.unanswered == {"lost"}
-    assert tally.book.position("AAPL") == 1
+    totals.journalled(fill)
+    assert (totals.requests, totals.approved, totals.fills) == (4, 1, 1)
+    assert refusals(totals.refused) == {"halted": 2}
+    assert totals.unanswered == {"lost"}
+    assert totals.book.position("AAPL") == 1
 
 
-def summed(tally: Tally, **changes: object) -> Summary:
+def summed(totals: RunTotals, **changes: object) -> Summary:
     given: dict[str, object] = {
         "seconds": 1.23456,
         "entries": {"md:AAPL:trades": 10, "md-all:trades:00": 10, "orders:{paper}:journal": 3},
@@ -126,22 +128,22 @@ def summed(tally: Tally, **changes: object) -> Summary:
         "halted": False,
         "differences": [],
     }
-    return summary(tally, **(given | changes))  # type: ignore[arg-type]
+    return summary(totals, **(given | changes))  # type: ignore[arg-type]
 
 
 def test_markers_and_copies_are_no_messages() -> None:
-    assert summed(Tally()).messages_in == 8
+    assert summed(RunTotals()).messages_in == 8
 
 
 def test_a_difference_makes_a_run_inconsistent() -> None:
-    assert summed(Tally()).consistent
-    assert not summed(Tally(), differences=["position in AAPL"]).consistent
+    assert summed(RunTotals()).consistent
+    assert not summed(RunTotals(), differences=["position in AAPL"]).consistent
 
 
 def test_a_table_says_what_was_refused_and_restarted() -> None:
-    tally = Tally()
-    tally.journalled(refused("x", "halted"))
-    shown = dict(lines(summed(tally)))
+    totals = RunTotals()
+    totals.journalled(refused("x", "halted"))
+    shown = dict(lines(summed(totals)))
     assert (shown["refused"], shown["restarts"], shown["books agree"]) == ("1 halted", "oms 1", "yes")
     assert shown["tick → approved"] == "-"
 

@@ -7,7 +7,7 @@ import msgspec
 
 from bus.connection import OLDEST_SERVER
 from bus.heartbeat import AT_WORK, Heartbeat, UnreadableHeartbeat
-from ops.status.snapshot import HaltedScope
+from ops.status.model import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]
 

@@ -4,8 +4,8 @@ import pytest
 from heartbeat_of import heartbeat_of
 
 from bus.heartbeat import State, StateReason, UnreadableHeartbeat
-from ops.doctor import findings as diagnosis
-from ops.status.snapshot import HaltedScope
+from ops.doctor import rules
+from ops.status.model import HaltedScope
 
 SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 HALTED = {"all": HaltedScope("halted", "lunch", "ann@desk", 1)}
@@ -15,7 +15,7 @@ HALTED = {"all": HaltedScope("halted", "lunch", "ann@desk", 1)}
     ("found", "level"), [("6.2.14", "problem"), ("7.0.0", "ok"), ("7.2.4", "ok"), ("10.1.0", "ok")]
 )
 def test_an_old_server_is_a_problem(found: str, level: str) -> None:
-    assert diagnosis.version("orders server", found).level == level
+    assert rules.version("orders server", found).level == level
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ def test_an_old_server_is_a_problem(found: str, level: str) -> None:
     ],
 )
 def test_orders_must_survive_and_market_data_should(role: str, changes: dict[str, str], level: str) -> None:
-    assert diagnosis.durability("x", role, SAFE | changes).level == level
+    assert rules.durability("x", role, SAFE | changes).level == level
 
 
 def test_a_server_that_does_not_tell_is_a_warning() -> None:
-    assert diagnosis.durability("x", "orders", {}).level == "warning"
-    assert diagnosis.eviction("x", "orders", {}) is None
+    assert rules.durability("x", "orders", {}).level == "warning"
+    assert rules.eviction("x", "orders", {}) is None
 
 
 def test_evicting_orders_is_a_problem() -> None:
-    finding = diagnosis.eviction("x", "orders", SAFE | {"maxmemory-policy": "allkeys-lru"})
+    finding = rules.eviction("x", "orders", SAFE | {"maxmemory-policy": "allkeys-lru"})
     assert finding is not None
     assert finding.level == "problem"
     assert "noeviction" in finding.sentence
@@ -48,7 +48,7 @@ def test_evicting_orders_is_a_problem() -> None:
     ("same", "meant", "level"), [(False, False, "ok"), (True, False, "problem"), (True, True, "warning")]
 )
 def test_one_server_for_both_must_be_meant(same: bool, meant: bool, level: str) -> None:
-    assert diagnosis.sharing(same, meant).level == level
+    assert rules.sharing(same, meant).level == level
 
 
 @pytest.mark.parametrize(
@@ -61,39 +61,39 @@ def test_one_server_for_both_must_be_meant(same: bool, meant: bool, level: str) 
     ],
 )
 def test_a_clock_that_is_off_is_named(offset_ms: float, level: str, word: str) -> None:
-    finding = diagnosis.clock("x", offset_ms)
+    finding = rules.clock("x", offset_ms)
     assert finding.level == level
     assert word in finding.sentence
 
 
 def test_halts_are_named_with_reason_and_person() -> None:
-    finding = diagnosis.halts(True, HALTED, empty=False)
+    finding = rules.halts(True, HALTED, empty=False)
     assert finding.level == "warning"
     assert "all (lunch, by ann@desk)" in finding.sentence
 
 
 @pytest.mark.parametrize(("empty", "level"), [(True, "ok"), (False, "problem")])
 def test_a_missing_halt_state_is_a_problem_once_there_is_a_journal(empty: bool, level: str) -> None:
-    assert diagnosis.halts(False, {}, empty=empty).level == level
+    assert rules.halts(False, {}, empty=empty).level == level
 
 
 def test_a_lease_without_anybody_alive_is_a_warning() -> None:
-    assert diagnosis.leases({"l": "3:oms"}, []).level == "warning"
-    assert diagnosis.leases({"l": "3:oms"}, [heartbeat_of("oms")]).level == "ok"
-    assert diagnosis.leases({}, []).level == "ok"
+    assert rules.leases({"l": "3:oms"}, []).level == "warning"
+    assert rules.leases({"l": "3:oms"}, [heartbeat_of("oms")]).level == "ok"
+    assert rules.leases({}, []).level == "ok"
 
 
 def test_processes_that_do_not_work_are_named_with_their_reasons() -> None:
-    assert diagnosis.heartbeats([]).level == diagnosis.heartbeats([heartbeat_of("oms")]).level == "ok"
+    assert rules.heartbeats([]).level == rules.heartbeats([heartbeat_of("oms")]).level == "ok"
     held = StateReason("lease_held", "another OMS holds the lease")
-    idle = diagnosis.heartbeats([heartbeat_of("oms", State.WAITING, reasons=(held,))])
+    idle = rules.heartbeats([heartbeat_of("oms", State.WAITING, reasons=(held,))])
     assert idle.level == "warning"
     assert idle.sentence == "oms (1f3a) is waiting: another OMS holds the lease"
-    old = diagnosis.heartbeats([UnreadableHeartbeat("ingest", "", "it is written by version 0.0.9")])
+    old = rules.heartbeats([UnreadableHeartbeat("ingest", "", "it is written by version 0.0.9")])
     assert old.level == "problem"
     assert "version 0.0.9" in old.sentence
 
 
 def test_real_money_is_said() -> None:
-    assert "real money" in diagnosis.keys(present=True, trading="live").sentence
-    assert diagnosis.keys(present=False, trading="paper").level == "warning"
+    assert "real money" in rules.keys(present=True, trading="live").sentence
+    assert rules.keys(present=False, trading="paper").level == "warning"

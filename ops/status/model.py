@@ -1,0 +1,97 @@
+"""How everything stands at one moment, typed: what every view, command and alert reads."""
+
+import msgspec
+import orjson
+
+from bus.codec import Message
+from bus.control_messages import Halt
+from bus.halt_state import HaltState
+from bus.heartbeat import FeedDetails, StateReason
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One process; `age_ms` is the age of its heartbeat, None where it has none.
+
+    `state` is one of the heartbeat's, the supervisor's word on a child that does not run (restarting, failed,
+    stopping, stopped), `running` for a child that has no heartbeat, or `unreadable`.
+    """
+
+    pid: int | None
+    state: str
+    restarts: int = 0
+    host: str = ""
+    age_ms: int | None = None
+    process: str = ""
+    instance: str = ""
+    version: str = ""
+    reasons: tuple[StateReason, ...] = ()
+
+
+class HaltedScope(msgspec.Struct, frozen=True):
+    """One scope in which trading is halted or reduced."""
+
+    mode: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class AlgorithmStatus(msgspec.Struct, frozen=True):
+    """One algorithm, as its heartbeat tells."""
+
+    state: str
+    lag: int | None = None
+    positions: dict[str, str] = {}
+    profit: str | None = None
+    open_orders: int | None = None
+    failure: str = ""
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """What ingest says of market data; `feeds` by kind, of every instance that has something to say of it."""
+
+    ticks_per_second: float | None = None
+    messages_in: int | None = None
+    gaps: int | None = None
+    connected: dict[str, bool] = {}
+    feeds: dict[str, FeedDetails] = {}
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything an operator wants to see at a glance."""
+
+    at_ns: int
+    account: str
+    trading: bool
+    why_not: list[str]
+    processes: dict[str, Process]
+    halts: dict[str, HaltedScope]
+    halts_known: bool
+    algorithms: dict[str, AlgorithmStatus]
+    symbols: dict[str, str]
+    feed: Feed
+    open_orders: int
+    latency_us: dict[str, dict[str, float | None]]
+    streams: dict[str, int]
+    # Where faults can be made, when the simulator stands in for Alpaca; empty otherwise.
+    simulator: str = ""
+    recent: tuple[tuple[int, Message], ...] = ()
+
+    def as_json(self) -> bytes:
+        """The snapshot without the latest messages, which `backbone tail journal` shows."""
+        built = msgspec.to_builtins(msgspec.structs.replace(self, recent=()))
+        del built["recent"]
+        return orjson.dumps(built)
+
+
+def shown_halts(state: HaltState) -> dict[str, HaltedScope]:
+    """The halted scopes, each with mode, reason and who."""
+    return {
+        scope: HaltedScope(
+            "halted" if isinstance(message, Halt) else "reduce_only",
+            message.reason,
+            message.by,
+            message.at_ns,
+        )
+        for scope, message in sorted(state.scopes.items())
+    }

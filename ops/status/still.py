@@ -1,0 +1,39 @@
+"""The status for a single look."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ops.durations import duration
+from ops.status.model import Status
+from ops.status.tables import STATE_STYLES, algorithms_table, halt_banner, reasons, table_of
+
+
+def still(status: Status) -> RenderableType:
+    """The snapshot for one look: what `backbone status` prints."""
+    word = Text("● TRADING", style="bold green")
+    if not status.trading:
+        word = Text(f"● HELD: {'; '.join(status.why_not) or 'not ready'}", style="bold red")
+    processes = table_of("processes", "name", "pid", "state", "restarts", "heartbeat")
+    for name, process in sorted(status.processes.items()):
+        age = "-" if process.age_ms is None else f"{process.age_ms} ms ago"
+        state = Text(process.state, style=STATE_STYLES.get(process.state, ""))
+        processes.add_row(name, str(process.pid or "-"), state, str(process.restarts), age)
+    latency = table_of("latency", "from and to", "p50", "p99")
+    for span, percentiles in status.latency_us.items():
+        shown = [duration(value) if value is not None else "-" for value in percentiles.values()]
+        latency.add_row(span.replace("_", " "), *shown)
+    streams = table_of("streams", "name", "entries")
+    for name, size in status.streams.items():
+        streams.add_row(name, f"{size:,}")
+    parts = [
+        word,
+        *halt_banner(status),
+        processes,
+        *reasons(status),
+        algorithms_table(status),
+        latency,
+        streams,
+    ]
+    if status.simulator:
+        parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
+    return Group(*parts)
