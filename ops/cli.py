@@ -1,4 +1,4 @@
-"""The `backbone` command: one file for each group of commands, loaded when it is used."""
+"""The `backbone` command; what one of its commands needs is loaded when that command runs."""
 
 import sys
 
@@ -21,7 +21,7 @@ BAD_INPUT = 2
 
 
 def with_commands() -> typer.Typer:
-    """The application with every group of commands added to it."""
+    """Add every group of commands to the application and return it."""
     from ops import dead, halt, services
     from ops.doctor import command as doctor
     from ops.run import demo, up

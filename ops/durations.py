@@ -1,8 +1,8 @@
-"""Durations for people, in the unit that a person would choose."""
+"""Formats durations for people."""
 
 
 def span(percentiles: dict[str, float | None]) -> str:
-    """A latency for people: `410 µs (p99 1.2 ms)`."""
+    """Format the percentiles of a latency: `410 µs (p99 1.2 ms)`."""
     middle, high = percentiles["p50"], percentiles["p99"]
     if middle is None or high is None:
         return "-"
@@ -10,7 +10,7 @@ def span(percentiles: dict[str, float | None]) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """A duration in the unit that a person would choose."""
+    """Format a duration in the unit that suits its size."""
     if microseconds < 1_000:
         return f"{microseconds:.0f} µs"
     if microseconds < 1_000_000:

@@ -103,7 +103,7 @@ async def _change(message: Any, as_json: bool) -> None:
 
 
 async def _notes(client: "Client", account: str, message: Any, before: "HaltState") -> list[str]:
-    """What the operator may have mistaken."""
+    """Return notes on what the operator may have mistyped."""
     from bus.control_messages import Resume
     from bus.streams import algorithms
 

@@ -1,4 +1,4 @@
-"""One line for people for each message, used by `tail` and by the live view."""
+"""Says each message in one line, for `backbone tail` and the live view. Pure."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,14 +29,14 @@ from bus.order_messages import (
 
 
 def number(value: Decimal | None) -> str:
-    """A decimal without trailing zeros and without an exponent."""
+    """Format a decimal without trailing zeros and without an exponent."""
     if value is None:
         return "?"
     return f"{value.normalize():f}" if value else "0"
 
 
 def terms(order: OrderTerms) -> str:
-    """What is to be bought or sold: `buy 10 AAPL limit 230.1`."""
+    """Format what is to be bought or sold: `buy 10 AAPL limit 230.1`."""
     amount = number(order.quantity) if order.quantity is not None else f"${number(order.notional)} of"
     prices = [
         f"{word} {number(price)}"
@@ -47,7 +47,7 @@ def terms(order: OrderTerms) -> str:
 
 
 def short(client_order_id: str) -> str:
-    """The end of a client id, enough to tell orders apart by eye."""
+    """Shorten a client order id to its end, enough to tell orders apart by eye."""
     return client_order_id if len(client_order_id) <= 14 else f"…{client_order_id[-8:]}"
 
 
@@ -119,6 +119,6 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
 
 
 def message_line(message: Any) -> str:
-    """One line about a message; of a type without one, its repr."""
+    """Say a message in one line; its repr where its type has no line of its own."""
     say = _LINES.get(type(message))
     return say(message) if say is not None else repr(message)

@@ -1,4 +1,4 @@
-"""A connection to the orders server that the environment names, or of what runs here."""
+"""Connects to the orders server of the environment, or of what runs on this machine."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from ops.running import servers
 
 @contextlib.asynccontextmanager
 async def orders_server(name: str) -> AsyncIterator[tuple[Client, str]]:
-    """A client of the orders server, called `name` there, and the account on it; closed with the block.
+    """Open a client of the orders server, called `name` there, and name the account; closed with the block.
 
     Raises InvalidInput where nothing tells which server, or where it does not answer.
     """

@@ -1,4 +1,7 @@
-"""The file that tells other terminals which servers are running, held under a lock while they do."""
+"""Which servers to speak to: those of the environment, or of what runs on this machine.
+
+A file under $BACKBONE_HOME names the latter; whoever runs holds it locked, so that it ends with its holder.
+"""
 
 import fcntl
 import os
@@ -37,27 +40,30 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Claim:
-    """The running file, ours for as long as this process lives: a lock ends with its holder."""
+    """The running file while this process holds it: nobody else writes it, and others read it."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
 
     def write(self, running: Running) -> None:
-        """Tell other terminals."""
+        """Write who runs, and where, for other terminals to read."""
         self._file.seek(0)
         self._file.truncate()
         self._file.write(msgspec.json.encode(running))
         self._file.flush()
 
     def release(self) -> None:
-        """Tell other terminals that nothing runs any more."""
+        """Remove the file, so that other terminals find nothing running, and let go of the lock."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
 
 def home() -> Path:
-    """The directory of our files, private to the user: $BACKBONE_HOME, or ~/.backbone."""
+    """Make and return the directory of our files, private to the user: $BACKBONE_HOME, or ~/.backbone.
+
+    Raises InvalidInput where it cannot be made.
+    """
     path = Path(os.environ.get("BACKBONE_HOME") or Path.home() / ".backbone")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +75,7 @@ def home() -> Path:
 
 
 def claim() -> Claim | None:
-    """Take the running file; None while another process on this machine holds it."""
+    """Lock the running file and return it; None while another process on this machine holds it."""
     path = home() / "running.json"
     # Addresses may carry passwords: nobody else may read them.
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
@@ -80,7 +86,7 @@ def claim() -> Claim | None:
 
 
 def read() -> Running | None:
-    """What runs on this machine now, as far as the file says; None where nothing does."""
+    """Read what runs on this machine now; None where nothing does."""
     try:
         with (home() / "running.json").open("rb") as file:
             if _lock(file):
@@ -91,7 +97,7 @@ def read() -> Running | None:
 
 
 def servers(*, orders_only: bool = False) -> Servers:
-    """The servers of MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else of what runs here.
+    """Choose the servers of MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else of what runs here.
 
     Raises InvalidInput where neither tells, or where only one variable is set (`orders_only` needs no other).
     """
@@ -120,7 +126,7 @@ def given_servers(settings: BusSettings, *, orders_only: bool = False) -> Server
 
 
 def are_named() -> list[str]:
-    """Which of the two variables the environment sets, itself or as a file."""
+    """Return those of MD_REDIS_URL and ORDERS_REDIS_URL that are set, also where they are given as a file."""
     return [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
 
 

@@ -36,7 +36,7 @@ def _runner(package: str) -> Callable[[typer.Context], None]:
 
 
 def _joined() -> dict[str, str]:
-    """The servers of what runs on this machine, for an algorithm that joins it; nothing where any are given.
+    """Return variables that name the servers of what runs here; none where the environment names any.
 
     Ingest and the OMS hold a broker's keys: they never join servers that nobody named.
     """

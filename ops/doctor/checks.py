@@ -1,4 +1,4 @@
-"""Gathers the facts that `backbone doctor` judges."""
+"""Runs the checks of `backbone doctor`: reads settings, servers and files, and applies the rules to them."""
 
 import os
 import time
@@ -19,7 +19,7 @@ _CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
 
 
 async def run_checks(*, shared: bool) -> list[Finding]:
-    """Every finding. Raises InvalidInput for settings that cannot be read at all."""
+    """Run every check and return what it found. Raises InvalidInput for settings that cannot be read."""
     settings = load(AlpacaSettings)
     findings = [await _keys(settings), _home(), _binary()]
     servers = given_servers(settings)
@@ -40,7 +40,7 @@ async def run_checks(*, shared: bool) -> list[Finding]:
 
 
 async def _keys(settings: AlpacaSettings) -> Finding:
-    """Whether there are keys, and, where there are, whether Alpaca takes them."""
+    """Check that keys are set, and, where they are, that Alpaca takes them."""
     try:
         key, secret = settings.keys()
     except InvalidInput:

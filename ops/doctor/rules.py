@@ -1,4 +1,4 @@
-"""Pure: what facts about a set-up mean, each a sentence with what to do."""
+"""Decides what the facts about a set-up mean; each finding says what to do. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -11,13 +11,13 @@ from ops.status.model import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]
 
-# Alpaca's times and ours are compared: half a second off makes fresh prices look old.
+# The age of a price is our time less that of its arrival: a clock that is off makes fresh prices look old.
 _CLOCK_WARNING_MS = 100
 _CLOCK_PROBLEM_MS = 1000
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One check and what came of it."""
+    """What one check found."""
 
     check: str
     level: Level
@@ -25,14 +25,14 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def version(check: str, found: str) -> Finding:
-    """The server's version."""
+    """Require a server that is recent enough."""
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_SERVER:
         return Finding(check, "problem", f"version {found} is too old: install Redis 7.0 or newer")
     return Finding(check, "ok", f"version {found}")
 
 
 def durability(check: str, role: str, config: Mapping[str, str]) -> Finding:
-    """Whether the server keeps what it was given; `config` empty: it does not tell."""
+    """Require that the server keeps writes over a restart; an empty `config` is one that it does not show."""
     if not config:
         return Finding(
             check,
@@ -53,7 +53,7 @@ def durability(check: str, role: str, config: Mapping[str, str]) -> Finding:
 
 
 def eviction(check: str, role: str, config: Mapping[str, str]) -> Finding | None:
-    """Whether the server may throw away what it holds when memory runs out."""
+    """Require that the server evicts nothing when its memory is full; None where it does not say."""
     policy = config.get("maxmemory-policy")
     if policy is None:
         return None
@@ -66,7 +66,7 @@ def eviction(check: str, role: str, config: Mapping[str, str]) -> Finding | None
 
 
 def sharing(same: bool, meant: bool) -> Finding:
-    """Market data and orders on one server."""
+    """Require two servers; one is only a warning where that is meant."""
     check = "shared server"
     if not same:
         return Finding(check, "ok", "market data and orders live on two servers")
@@ -79,7 +79,7 @@ def sharing(same: bool, meant: bool) -> Finding:
 
 
 def clock(check: str, offset_ms: float) -> Finding:
-    """The server's clock against ours."""
+    """Compare the server's clock with ours; a positive offset is a server ahead of us."""
     off = abs(offset_ms)
     ahead = "ahead of" if offset_ms > 0 else "behind"
     sentence = f"the server's clock is {off:.0f} ms {ahead} ours"
@@ -91,7 +91,7 @@ def clock(check: str, offset_ms: float) -> Finding:
 
 
 def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Finding:
-    """The halt state; `empty`: journal and account hold nothing yet."""
+    """Report halts; a missing halt state is a problem unless the journal and the account are `empty`."""
     check = "halts"
     if not known and not empty:
         return Finding(
@@ -109,7 +109,7 @@ def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Findin
 
 
 def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
-    """Who holds which lease, and whether anybody holds one without a heartbeat."""
+    """Report who holds which lease, and warn of leases without any heartbeat."""
     if not holders:
         return Finding("leases", "ok", "nobody holds a lease: nothing is running")
     named = ", ".join(f"{key} by {value.partition(':')[2]}" for key, value in sorted(holders.items()))
@@ -121,7 +121,7 @@ def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHea
 
 
 def heartbeats(found: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
-    """Whether every process that is alive can be understood, and does its work."""
+    """Report processes that do not do their work, and heartbeats that cannot be read."""
     unreadable = [
         f"{one.process} ({one.instance or 'no instance'}): {one.why}"
         for one in found
@@ -140,7 +140,7 @@ def heartbeats(found: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
 
 
 def keys(present: bool, trading: str) -> Finding:
-    """Alpaca's keys; their values are nobody's business here."""
+    """Report whether keys are set, and warn where they trade real money."""
     if not present:
         return Finding(
             "keys",

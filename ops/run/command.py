@@ -1,4 +1,4 @@
-"""Carries a plan out for a person or a program, and prints what it came to."""
+"""What `backbone demo` and `backbone up` share: run a plan, and print its summary for people or as JSON."""
 
 import os
 import sys
@@ -12,13 +12,16 @@ from bus.service import run as run_process
 from bus.streams import alive
 from ops import servers
 from ops.run.plan import Plan
-from ops.run.run_plan import run
+from ops.run.run_plan import run_plan
 from ops.run.summary import Summary, lines
 from ops.terminal.view import PlainView, View
 
 
 def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
-    """Make the plan, run it, print its summary; returns the exit code: 0, 1 where the books differ, 2."""
+    """Make the plan, run it, print its summary.
+
+    Returns the exit code: 0, 1 for a failure or where the books differ, 2 for bad input.
+    """
     found: list[Summary] = []
 
     async def body() -> None:
@@ -26,9 +29,9 @@ def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
         if plan.servers is not None:
             await servers.check(plan.servers, shared=plan.shared)
             await _require_no_other_run(plan.servers.orders, plan.account)
-        found.append(await run(plan, _view(plan, prints_json), os.environ))
+        found.append(await run_plan(plan, _view(plan, prints_json), os.environ))
 
-    # Below errors, what the supervisor has to say goes through the view.
+    # Only errors are logged: everything else that the supervisor says is shown by the view.
     logs.set_up("supervisor", level="error")
     code = run_process(body)
     if not found:
@@ -38,7 +41,7 @@ def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
 
 
 async def _require_no_other_run(orders_url: str, account: str) -> None:
-    """Two supervisors of one account would each start a second of everything."""
+    """Raise InvalidInput while another supervisor runs this account: each would start every service."""
     client = connect(orders_url, name="ops-check")
     try:
         if [key async for key in client.scan_iter(match=alive(account, "supervisor", "*"), count=500)]:

@@ -1,4 +1,4 @@
-"""`backbone demo`: the whole, on this machine, against the simulator."""
+"""`backbone demo`: everything on this machine, against the simulator."""
 
 from pathlib import Path
 from typing import Annotated

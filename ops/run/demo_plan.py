@@ -1,4 +1,4 @@
-"""What `backbone demo` was asked for, made into a plan; what is wrong is said before anything starts."""
+"""Makes the options of `backbone demo` into a plan, and refuses bad ones before anything starts."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
 from ops.run.processes import check_settings, planned_algorithms
 from ops.running import given_servers
 
-# Quotes and trades a second, all symbols together: lively to look at, and no load.
+# Quotes and trades a second, all symbols together: enough to look at, and little load.
 DEFAULT_RATE = 500
 
 
@@ -30,7 +30,7 @@ class DemoOptions:
 
 
 def plan_demo(options: DemoOptions) -> Plan:
-    """The plan. Raises InvalidInput, naming the option, the symbol, the file or the variable."""
+    """Make the plan. Raises InvalidInput that names the option, the symbol, the file or the variable."""
     settings = load(BusSettings)
     check_settings(None)
     servers = given_servers(settings)
@@ -56,7 +56,7 @@ def plan_demo(options: DemoOptions) -> Plan:
 
 
 def _known(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """The symbols, all of which the simulator knows."""
+    """Return the symbols; raises InvalidInput for one that the simulator does not know."""
     from sim.exchange.assets import Assets
 
     assets = Assets()
@@ -72,7 +72,7 @@ def _known(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _recorded(data: Path, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """The symbols to trade, which must be in the file; all of them where none are named."""
+    """Return the symbols to trade, all of the file's where none are named; raises InvalidInput."""
     from sim.exchange.tape import read
 
     found = tuple(dict.fromkeys(message.symbol for message in read(data)))

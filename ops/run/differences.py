@@ -1,4 +1,4 @@
-"""Compare the OMS's book, each algorithm's own view and the broker's ledger; say every difference."""
+"""Compares the OMS's book, each portfolio and the broker's ledger, and names what differs. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -12,7 +12,7 @@ from oms.orders import TERMINAL, Order
 
 _ZERO = Decimal(0)
 
-# What the broker calls an order of which it has said nothing since it took it.
+# The states in which we have heard nothing of an order since the broker took it.
 _OPEN_WORDS = ("approved", "uncertain", "sent")
 
 
@@ -45,7 +45,7 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 def read_ledger(raw: bytes) -> Ledger:
-    """The ledger out of its JSON. Raises msgspec.DecodeError for another shape."""
+    """Decode the ledger from JSON. Raises msgspec.DecodeError for another shape."""
     # Decimals may come as numbers or as text; both are exact here.
     return msgspec.json.decode(raw, type=Ledger, strict=False)
 
@@ -56,7 +56,7 @@ def differences(
     ledger: Ledger | None,
     unanswered: Collection[str] = (),
 ) -> list[str]:
-    """What does not agree, each a sentence; empty when all three tell the same story.
+    """Return what does not agree, each a sentence; nothing where all three agree.
 
     Without a ledger the book and the algorithms are compared alone. `unanswered` holds the client ids of
     requests that the OMS neither approved nor refused.
@@ -70,7 +70,7 @@ def differences(
 
 
 def _orders(book: Book, ledger: Ledger) -> Iterator[str]:
-    """Every order on either side: known to both, in the same state, filled alike."""
+    """Compare every order: known to both sides, in the same state, filled alike."""
     filled: dict[str, Decimal] = defaultdict(Decimal)
     paid: dict[str, Decimal] = defaultdict(Decimal)
     for fill in ledger.fills:
@@ -99,12 +99,12 @@ def _orders(book: Book, ledger: Ledger) -> Iterator[str]:
 def _same_state(ours: Order, theirs: LedgerOrder) -> bool:
     if theirs.status in TERMINAL or ours.status in TERMINAL:
         return ours.status == theirs.status
-    # Between two open states the broker may be a word ahead of what it has told.
+    # Of an open order the broker may know a later state than it has told us.
     return ours.status not in _OPEN_WORDS or theirs.filled_qty == _ZERO
 
 
 def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
-    """The net position of every symbol."""
+    """Compare the net position of every symbol."""
     held: dict[str, Decimal] = defaultdict(Decimal)
     for fill in ledger.fills:
         held[fill.symbol] += fill.qty if fill.side == "buy" else -fill.qty
@@ -116,7 +116,7 @@ def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
 
 
 def _views(book: Book, portfolios: Mapping[str, Portfolio]) -> Iterator[str]:
-    """Positions and open orders of each algorithm, as it sees them itself."""
+    """Compare positions and open orders of each algorithm with its own portfolio."""
     booked = book.positions()
     open_ids: dict[str, set[str]] = defaultdict(set)
     for order in book.open_orders():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 _PREFIX = "backbone-run-"
 
-# Left in a directory whose logs somebody was told to read.
+# The name of a file that marks a directory whose logs somebody was told to read.
 _KEPT = "kept"
 
 
 def make() -> Path:
-    """A new one, private to the user; those of killed runs are removed, as nobody else could do it."""
+    """Make a new one, private to the user, and remove those that killed runs left behind."""
     place = Path(tempfile.gettempdir())
     for path in place.glob(f"{_PREFIX}*"):
         if _abandoned(path):
@@ -22,7 +22,7 @@ def make() -> Path:
 
 
 def keep(path: Path) -> None:
-    """Leave it for somebody to read, until they remove it."""
+    """Keep it for somebody to read, until they remove it."""
     (path / _KEPT).touch()
 
 
@@ -40,6 +40,6 @@ def _abandoned(path: Path) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        # Gone between two looks, or somebody else's.
+        # Removed meanwhile, or another user's.
         return False
     return False

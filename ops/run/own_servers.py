@@ -1,4 +1,4 @@
-"""The two servers that a run starts for itself, and restarts with their port and data."""
+"""Starts the two servers of a run that was given none."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from ops.running import Servers
 MARKET = "redis-md"
 ORDERS = "redis-orders"
 
-# The system's bound on a unix socket's address, less the name that is put behind the directory.
+# A unix socket's address may be about a hundred bytes long, the name after the directory included.
 _LONGEST_DIRECTORY = 80
 
 

@@ -1,4 +1,4 @@
-"""Children that do not outlive a supervisor that was killed."""
+"""Ends children when the supervisor that started them is killed."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_this_process() -> Callable[[], None] | None:
-    """What a child runs between fork and exec, so that the kernel ends it when we die; None off Linux.
+    """Return what a child runs between fork and exec, so that the kernel ends it when we die; None off Linux.
 
     A supervisor that gets SIGKILL cannot stop anybody, and its children sit in sessions of their own, so
     without this they would trade on unwatched. The kernel counts the death of the thread that forked: start

@@ -1,4 +1,4 @@
-"""What a run is to do, checked before anything is started."""
+"""The plan of a run: everything that is decided before anything starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ DEFAULT_SYMBOLS = "AAPL,MSFT,SPY,TSLA"
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the command line and the environment decided.
+    """What to run, on which servers, against which broker, and for how long.
 
     `servers` None starts two of our own, with their data in `data_directory`, or for this run only.
     `simulator` holds the simulator's arguments; None is Alpaca. The run ends after `seconds`, with the
@@ -34,11 +34,11 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """How the run is called on screen."""
+        """The run's name on screen."""
         return f"backbone {self.command}{' LIVE' if self.is_live else ''}"
 
 
 def split(symbols: str) -> tuple[str, ...]:
-    """`AAPL,MSFT` as symbols, each once. Raises InvalidInput for one that cannot be."""
+    """Split `AAPL,MSFT` into symbols, each once. Raises InvalidInput for what is no symbol."""
     parts = (part.strip() for part in symbols.split(","))
     return tuple(dict.fromkeys(checked_symbol(part) for part in parts if part))

@@ -1,4 +1,4 @@
-"""Who takes part in a run, and how each is started."""
+"""The algorithms of a run, and how each of its processes is started."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class PlannedAlgorithm:
 
 
 def planned_algorithms(targets: Sequence[str], symbols: Sequence[str]) -> tuple[PlannedAlgorithm, ...]:
-    """The algorithms to run, each loaded and made once: what is wrong is known before anything starts.
+    """Choose the algorithms to run; each is loaded and made once, so that errors show before anything starts.
 
     Raises InvalidInput for a file or class that cannot be run. Two of one class get numbers.
     """
@@ -55,12 +55,12 @@ def planned_algorithms(targets: Sequence[str], symbols: Sequence[str]) -> tuple[
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a process that holds no keys and talks to no broker."""
+    """Take the keys out of an environment, for a process that talks to no broker."""
     return {name: value for name, value in environment.items() if not name.startswith("ALPACA_")}
 
 
 def with_servers(servers: Servers, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with these servers; addresses never stand in the list of processes."""
+    """Put the servers into an environment: on a command line everybody could read their passwords."""
     given = {"MD_REDIS_URL": servers.market, "ORDERS_REDIS_URL": servers.orders}
     kept = {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in given}
     return kept | given | {"BACKBONE_ACCOUNT": servers.account}
@@ -69,7 +69,7 @@ def with_servers(servers: Servers, environment: Mapping[str, str]) -> dict[str, 
 def algorithm_process(
     planned: PlannedAlgorithm, symbols: Sequence[str], environment: Mapping[str, str], directory: Path
 ) -> Spec:
-    """One algorithm's process. The others go on without it."""
+    """Say how to start one algorithm; the run goes on when it ends for good."""
     arguments = ["-m", "algos", planned.target, "--name", planned.name]
     if symbols:
         arguments += ["--symbols", ",".join(symbols)]
@@ -77,12 +77,12 @@ def algorithm_process(
 
 
 def oms_process(environment: Mapping[str, str], directory: Path) -> Spec:
-    """The process that sends orders."""
+    """Say how to start the OMS."""
     return python("oms", ["-m", "oms"], environment, directory)
 
 
 def ingest_process(environment: Mapping[str, str], directory: Path, *arguments: str) -> Spec:
-    """The process that listens to market data and trade updates."""
+    """Say how to start ingest."""
     return python("ingest", ["-m", "ingest", *arguments], environment, directory)
 
 
@@ -99,5 +99,5 @@ def check_settings(limits: Path | None) -> None:
 
 
 def limits_variable(path: Path | None) -> dict[str, str]:
-    """The variable that tells the OMS its limits file."""
+    """Return the variable that names the limits file to the OMS; nothing for the OMS's own limits."""
     return {} if path is None else {"BACKBONE_OMS_LIMITS": str(path.resolve())}

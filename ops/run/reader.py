@@ -1,4 +1,4 @@
-"""Reads what one run added to the streams, also where the servers held other runs before it."""
+"""Reads what one run added to the streams; what other runs left there before it is passed over."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -34,7 +34,10 @@ return {gaps, markers, last}
 
 
 class RunReader:
-    """Remembers where each stream stood at the start, and reads on from there."""
+    """Reads on from where each stream stood at the start of the run.
+
+    Mutable: how far each stream is read, and the totals.
+    """
 
     def __init__(self, market: Client, orders: Client, account: str) -> None:
         self.totals = RunTotals()
@@ -46,11 +49,11 @@ class RunReader:
         self._position: dict[str, str] = {}
 
     async def begin(self) -> None:
-        """Remember where every stream stands: what is there now is not ours."""
+        """Remember where every stream stands: entries up to here belong to earlier runs."""
         self._before = await _ends(self._market) | await _ends(self._orders)
 
     async def advance(self) -> RunTotals:
-        """Take in what the order streams gained since the last call."""
+        """Add to the totals what the order streams gained since the last call, and return them."""
         requests, events = streams.requests(self._account, ""), streams.events(self._account, "")
         # Requests come first: one that is read later than its answer would look unanswered.
         for name in await stream_names(self._orders):
@@ -63,13 +66,13 @@ class RunReader:
         return self.totals
 
     async def gained(self) -> dict[str, int]:
-        """How many entries the run added to each stream; streams that it left alone are left out."""
+        """Count the entries that the run added to each stream; streams without new ones are left out."""
         now = await _ends(self._market) | await _ends(self._orders)
         grown = {name: added - self._before.get(name, (0, ""))[0] for name, (added, _) in now.items()}
         return {name: count for name, count in grown.items() if count > 0}
 
     async def gaps(self, gained: Mapping[str, int]) -> tuple[int, int]:
-        """How many GapOpened the run left in market streams, and how many gap markers of either kind."""
+        """Count the GapOpened that the run added to market streams, and the gap markers of either kind."""
         opened = markers = 0
         for name in gained:
             if not name.startswith("md:"):
@@ -84,11 +87,11 @@ class RunReader:
         return opened, markers
 
     async def halted(self) -> bool:
-        """Whether any scope is halted or reduced now."""
+        """Return whether any scope is halted or reduced now."""
         return bool((await halt.read(self._orders)).scopes)
 
     def dead(self, gained: Mapping[str, int]) -> int:
-        """How many entries the run left in the dead streams."""
+        """Count the entries that the run added to the dead-letter streams."""
         return gained.get(streams.DEAD, 0) + gained.get(streams.orders_dead(self._account), 0)
 
     async def _read(self, name: str, codec: MessageCodec, take: Callable[[Message], None]) -> None:

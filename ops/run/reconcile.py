@@ -1,4 +1,4 @@
-"""At the end of a run: wait until everything has been heard by everyone, then compare."""
+"""Reconciles book, algorithms and broker at the end of a run, once all have heard everything."""
 
 import asyncio
 
@@ -7,16 +7,16 @@ from ops.run.differences import Ledger, differences
 from ops.run.reader import RunReader
 from ops.run.simulator import Control
 
-# What is still on its way after ten seconds has been lost: that is a difference.
+# What has not arrived after ten seconds counts as lost: that is a difference.
 WITHIN_S = 10.0
 
-# Where the broker's word on an order is missing, the OMS settles it only after its own waits (oms/watch.py).
+# An order whose outcome is unknown is cleared up only after the OMS's own waits.
 UNCERTAIN_WITHIN_S = 40.0
 _POLL_S = 0.1
 
 
 async def reconcile(reader: RunReader, control: Control | None) -> list[str]:
-    """What does not agree, once nothing moves any more; empty when all is well.
+    """Compare until all agree or time is up; returns what does not agree, empty when all is well.
 
     Orders still rest at the broker and may be filled between two looks: all must agree over two looks at an
     unchanged ledger. Without a control endpoint (Alpaca) the book is compared with the algorithms alone.

@@ -1,4 +1,4 @@
-"""One run on one screen: start everything, show it, end it in order, and compare the books."""
+"""Runs a plan from start to end: starts every process, shows it, stops all in order, and reconciles."""
 
 import asyncio
 import os
@@ -24,17 +24,20 @@ from ops.running import Running, Servers
 from ops.status.snapshot import snapshot
 from ops.terminal.view import View, hints
 
-# The stop of all children one after another, the comparison included.
+# Time for all children to stop one after another, and for the reconciliation.
 GRACE_S = 120.0
 _REPORT_S = 0.2
 _DRAIN_WITHIN_S = 10.0
 
 
-async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
-    """Run a plan to its end. Raises InvalidInput for what only the start could find out; nothing is left."""
+async def run_plan(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
+    """Run a plan to its end and return its summary; no process of it is left.
+
+    Raises InvalidInput for bad input that only a starting process could find.
+    """
     service = Service("supervisor", plan.account)
     for number in (signal.SIGINT, signal.SIGTERM):
-        # From here on there is something to end in order, and a summary to print.
+        # From here on a signal stops what was started in order, and the summary is printed.
         asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
     supervisor = Supervisor(view.say)
     claim = running.claim()
@@ -52,12 +55,12 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
             found, ports = own_servers.start(supervisor, place, plan.account)
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
-        # Addresses that were given may hold passwords, and who gave them can give them again.
+        # Whoever named the servers names them again: a hint must not show an address with a password.
         named = claim is not None or plan.servers is not None
         view.hint(hints(found, ports, plan.symbols, named=named))
         await live(service, found.orders, lambda: one_run.live(service, found), grace_s=GRACE_S)
     except InvalidInput:
-        # One sentence says it all: nothing is left to be read.
+        # The error says it all: no logs need to be kept.
         one_run.failed = False
         raise
     finally:
@@ -66,7 +69,7 @@ async def run(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary
         if claim is not None:
             claim.release()
         if one_run.failed:
-            # Its first line holds its keys.
+            # Its first line holds keys: not to be kept with the logs.
             (directory / f"{simulator.NAME}.out").unlink(missing_ok=True)
             run_directory.keep(directory)
             view.say(f"the logs of every process are in {directory}")
@@ -94,10 +97,10 @@ class _Run:
         self._failures: list[str] = []
 
     async def live(self, service: Service, found: Servers) -> None:
-        """Start the rest, run, stop, compare."""
+        """Start the services, run until the end of the plan, stop them, reconcile."""
         market, orders = connect(found.market, name="ops-market"), connect(found.orders, name="ops-orders")
         reader = RunReader(market, orders, found.account)
-        # Under nohup it is ignored, and stays so.
+        # Under nohup the signal is ignored, and stays ignored.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hung_up, service)
         try:
@@ -128,7 +131,7 @@ class _Run:
         plan, directory = self._plan, self._directory
         environment = processes.with_servers(found, self._environment)
         for planned in plan.algorithms:
-            # They wait for the OMS by themselves, and ingest finds their wants when it comes up.
+            # Started first: they wait for the OMS, and ingest finds their wants when it starts.
             self._supervisor.start(processes.algorithm_process(planned, plan.symbols, environment, directory))
         arguments: tuple[str, ...] = ()
         if plan.simulator is not None:
@@ -145,7 +148,7 @@ class _Run:
     async def _until_the_end(
         self, service: Service, market: Client, orders: Client, reader: RunReader
     ) -> None:
-        """Until the time is up, the data are played, somebody says stop, or a process fails for good."""
+        """Run until the time is up, the data are played, a stop is asked for, or a process fails for good."""
         try:
             await run_together(
                 self._supervisor.watch(),
@@ -191,7 +194,7 @@ class _Run:
         await (run_together(*ends) if ends else asyncio.Event().wait())
 
     async def _data_played(self, market: Client, orders: Client) -> None:
-        """Until the recorded data are over and every algorithm has read what they became."""
+        """Wait until the recorded data are played and every algorithm has read its streams to their ends."""
         assert self._control is not None, "recorded data are played by the simulator"
         while not await self._control.tape_finished():  # noqa: ASYNC110 - of another process
             await asyncio.sleep(_REPORT_S)
@@ -203,11 +206,11 @@ class _Run:
             if written == before and not any(algorithm.lag for algorithm in status.algorithms.values()):
                 return
             before = written
-            # Longer than the heartbeat that tells the lag.
+            # Longer than the interval of the heartbeats that tell the lag.
             await asyncio.sleep(0.6)
 
     async def _end(self, reader: RunReader, began: float) -> None:
-        """Algorithms first; then everything must have been heard before the books are compared."""
+        """Stop the algorithms, reconcile while the OMS still hears the broker, stop the rest, sum up."""
         self._view.say("stopping the algorithms, then comparing the books")
         await self._supervisor.stop(*(planned.process for planned in self._plan.algorithms))
         seconds = time.monotonic() - began
@@ -237,7 +240,7 @@ class _Run:
 
 
 def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
-    """The differences, and first what explains them where we know."""
+    """Put what explains the differences, where it is known, before them."""
     if found and simulator.NAME in restarts:
         return [
             "the simulator was one_run again: its ledger begins there and knows nothing from before",
@@ -247,7 +250,7 @@ def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
 
 
 def _hung_up(service: Service) -> None:
-    """The terminal was closed, which means what Ctrl-C means; what is still said has nowhere to go."""
+    """Stop as for Ctrl-C when the terminal is closed, and write what is still printed to nowhere."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)

@@ -1,4 +1,4 @@
-"""The simulator as the supervisor sees it: how it is started, where it listens, what it knows."""
+"""Starts the simulator, waits for its addresses, and asks its control endpoint."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ _ANSWER_WITHIN_S = 5.0
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """The first line that the simulator prints; the keys are its own."""
+    """Where the simulator listens, and its keys: the first line that it prints."""
 
     trading_url: str
     trading_stream_url: str
@@ -35,7 +35,7 @@ class Addresses(msgspec.Struct, frozen=True):
         return f"<simulator at {self.trading_url}>"
 
     def environment(self) -> dict[str, str]:
-        """What ingest and the OMS are told to take it for Alpaca."""
+        """Return the variables by which ingest and the OMS use it in Alpaca's place."""
         return {
             "ALPACA_API_KEY": self.key,
             "ALPACA_SECRET_KEY": self.secret,
@@ -49,7 +49,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 def spec(arguments: Sequence[str], environment: Mapping[str, str], directory: Path) -> Spec:
-    """How to start it. Keys go through the environment, and a restart keeps keys and ports."""
+    """Say how to start it. Keys go through the environment; a restart keeps keys and ports."""
     keys = {
         "SIM_API_KEY": "PK" + secrets.token_hex(9).upper(),
         "SIM_SECRET_KEY": secrets.token_urlsafe(30),
@@ -67,7 +67,7 @@ def spec(arguments: Sequence[str], environment: Mapping[str, str], directory: Pa
 
 
 async def ready(supervisor: Supervisor, directory: Path) -> Addresses:
-    """Its addresses, once it listens. Raises InvalidInput with its own sentence for bad input."""
+    """Wait until it listens and return its addresses. Raises InvalidInput as the simulator words it."""
     child = supervisor.children[NAME]
     deadline = asyncio.get_running_loop().time() + START_WITHIN_S
     while True:
@@ -84,7 +84,7 @@ async def ready(supervisor: Supervisor, directory: Path) -> Addresses:
 
 
 def read_addresses(output: Path) -> Addresses | None:
-    """The first line of its output; None while it is not whole."""
+    """Read the first line of its output; None while it is not whole."""
     text = output.read_bytes() if output.exists() else b""
     line, newline, _ = text.partition(b"\n")
     return msgspec.json.decode(line, type=Addresses) if newline else None
@@ -98,7 +98,7 @@ class Control:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S))
 
     async def ledger(self) -> Ledger:
-        """Every order and execution. Raises ServerUnreachable where it does not answer."""
+        """Read every order and execution. Raises ServerUnreachable where it does not answer."""
         return read_ledger(await self._get("/ledger"))
 
     async def tape_finished(self) -> bool:

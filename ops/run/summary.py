@@ -1,4 +1,4 @@
-"""What a run came to: one JSON object for programs, one table for people."""
+"""Sums a run up: one JSON object for programs, one table for people."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from ops.status.totals import RunTotals, refusals
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The names are those of the JSON object; all counts are of this run alone."""
+    """The result of one run, named as in the JSON object; all counts are of this run alone."""
 
     seconds: float
     messages_in: int
@@ -26,7 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     differences: list[str]
 
     def as_json(self) -> str:
-        """One line."""
+        """Encode it as one line."""
         return msgspec.json.encode(self).decode()
 
 
@@ -42,10 +42,10 @@ def summary(
     halted: bool,
     differences: list[str],
 ) -> Summary:
-    """The summary of a run, from its totals and what each stream gained (`entries`)."""
+    """Make the summary of a run from its totals and the entries that each stream gained."""
     return Summary(
         seconds=round(seconds, 3),
-        # Gap markers are ours, and md-all carries the same entries again, for readers of everything.
+        # Without gap markers, which are no messages, and without md-all, which repeats the same entries.
         messages_in=sum(count for name, count in entries.items() if name.startswith("md:")) - markers,
         streams=dict(sorted(entries.items())),
         requests=totals.requests,
@@ -64,7 +64,7 @@ def summary(
 
 
 def lines(found: Summary) -> list[tuple[str, str]]:
-    """The rows of the table: what, and how much."""
+    """Return the rows of the table, each a name and a value."""
     latency = found.latency_us
     refused = ", ".join(f"{count} {code}" for code, count in found.refused.items())
     restarts = ", ".join(f"{name} {count}" for name, count in found.restarts.items())

@@ -1,4 +1,4 @@
-"""Start processes, watch them, start the dead again a bounded number of times, and stop them in order."""
+"""Starts processes, watches them, restarts those that die a bounded number of times, and stops them."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from bus.errors import BackboneError
 from bus.service import BAD_INPUT
 from ops.run.parent_death import end_with_this_process
 
-# What still dies after five starts in ten minutes has a cause that a sixth does not remove.
+# Five restarts in ten minutes: what still dies has a cause that another start does not remove.
 MOST_RESTARTS = 5
 WITHIN_S = 600.0
 FIRST_WAIT_S = 0.25
@@ -31,7 +31,7 @@ State = Literal["running", "restarting", "failed", "stopping", "stopped"]
 
 @dataclass(frozen=True)
 class Spec:
-    """How to start one process. Where it is `essential`, the whole cannot go on without it."""
+    """How to start one process. The run ends with an `essential` one that ends for good."""
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]] = field(repr=False)
@@ -42,14 +42,14 @@ class Spec:
 
 @dataclass
 class Child:
-    """One process of ours, over all its starts."""
+    """One process over all its starts. Mutable: the supervisor changes every field but `spec`."""
 
     spec: Spec
     process: subprocess.Popen[bytes] = field(repr=False)
     state: State = "running"
     restarts: int = 0
     restart_at: float = 0.0
-    # When it ended of late, by the monotonic clock.
+    # When it ended, within the last `WITHIN_S`, by the monotonic clock.
     ends: list[float] = field(default_factory=list)
 
     @property
@@ -66,7 +66,7 @@ def python(
     *,
     essential: bool = True,
 ) -> Spec:
-    """A process of this project: `arguments` follow the interpreter; output goes to files in `directory`."""
+    """Say how to start a process of ours: `arguments` follow the interpreter, output goes to files."""
     log, output = directory / f"{name}.log", directory / f"{name}.out"
 
     def start() -> subprocess.Popen[bytes]:
@@ -86,7 +86,7 @@ def python(
 
 
 class ChildFailed(BackboneError):
-    """A process without which nothing goes on has ended for good; `exit_code` is what ours should be."""
+    """An essential process ended for good, or one refused its input; `exit_code` is what ours becomes."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -94,7 +94,7 @@ class ChildFailed(BackboneError):
 
 
 class Supervisor:
-    """The processes of one run."""
+    """Keeps the processes of one run alive. Mutable: its children by name."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.children: dict[str, Child] = {}
@@ -105,7 +105,7 @@ class Supervisor:
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often each process was started again; those that never were are left out."""
+        """How often each process was restarted; those that never were are left out."""
         return {name: child.restarts for name, child in self.children.items() if child.restarts}
 
     def start(self, spec: Spec) -> Child:
@@ -114,14 +114,14 @@ class Supervisor:
         return child
 
     async def watch(self) -> None:
-        """Start the dead again, until cancelled. Raises ChildFailed when an essential one ends for good."""
+        """Restart what dies, until cancelled. Raises ChildFailed when an essential process ends for good."""
         while True:
             for child in self._all():
                 self.look_after(child)
             await asyncio.sleep(_POLL_S)
 
     def look_after(self, child: Child) -> None:
-        """One look at one process; raises ChildFailed as `watch` does."""
+        """Look at one process once and restart it where due; raises ChildFailed as `watch` does."""
         now = time.monotonic()
         if child.state == "running" and not child.alive:
             self._ended(child, now)
@@ -155,8 +155,8 @@ class Supervisor:
     def _ended(self, child: Child, now: float) -> None:
         how = _how(child.process.returncode)
         child.ends = [end for end in child.ends if now - end < WITHIN_S]
-        # Exit code 2 means that somebody's input is wrong: another start would say the same. Not of one that
-        # ran before with the same input: what it misses now, such as a server, may come back.
+        # Exit code 2 is bad input, and another start would say the same. But a process that has run before
+        # with this input may only miss a server, which may come back.
         passing = child.process.returncode != BAD_INPUT or child.restarts > 0
         if passing and len(child.ends) < MOST_RESTARTS:
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** len(child.ends))
@@ -174,7 +174,7 @@ class Supervisor:
 
 
 def bad_input(spec: Spec) -> str:
-    """The sentence that a process left when it refused its input; empty where it left none."""
+    """Return what a process wrote when it refused its input; empty where it wrote nothing."""
     sentences = [line for line in _tail(spec.log) if line.startswith("error: ")]
     return sentences[-1].removeprefix("error: ") if sentences else ""
 

@@ -1,4 +1,4 @@
-"""`backbone up`: the whole, on this machine, against Alpaca."""
+"""`backbone up`: everything on this machine, against Alpaca."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,7 +51,7 @@ def _planned(
     from ops.running import given_servers, home
 
     settings = load(AlpacaSettings)
-    # Only asked for here: the services read them themselves.
+    # Only to refuse missing keys now: the services read them for themselves.
     settings.keys()
     servers = given_servers(settings)
     chosen = split(symbols or DEFAULT_SYMBOLS)

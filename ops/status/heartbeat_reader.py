@@ -7,7 +7,7 @@ from ops.status.heartbeats import Found
 
 
 async def read_heartbeats(orders: Client, account: str) -> list[Found]:
-    """Every heartbeat of the account, in order of their keys; and those of versions that named none."""
+    """Read every heartbeat of the account, sorted by key, and those of versions that named no account."""
     keys = [key.decode() async for key in orders.scan_iter(match=streams.heartbeats(), count=500)]
     names = {key: streams.heartbeat_names(key) for key in sorted(keys)}
     ours = [key for key, (of, _, _) in names.items() if of in (account, "")]

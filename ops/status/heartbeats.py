@@ -19,7 +19,7 @@ D = TypeVar("D", IngestDetails, OmsDetails, AlgorithmDetails, SupervisorDetails)
 
 
 def telling(found: Iterable[Found], kind: type[D]) -> list[tuple[Heartbeat, D]]:
-    """The heartbeats that carry details of this kind, each with them."""
+    """Return the heartbeats that carry details of this kind, each with its details."""
     return [
         (heartbeat, heartbeat.details)
         for heartbeat in found
@@ -28,7 +28,7 @@ def telling(found: Iterable[Found], kind: type[D]) -> list[tuple[Heartbeat, D]]:
 
 
 def leading_oms(found: Iterable[Found]) -> tuple[Heartbeat, OmsDetails | None] | None:
-    """The OMS that speaks for the account: the one that leads, else the latest heard; None without any."""
+    """Choose the OMS that speaks for the account: the leader, else the one last heard; None without any."""
     heard = [one for one in found if isinstance(one, Heartbeat) and one.process == "oms"]
     if not heard:
         return None
@@ -37,7 +37,7 @@ def leading_oms(found: Iterable[Found]) -> tuple[Heartbeat, OmsDetails | None] |
 
 
 def leading_algorithms(found: Sequence[Found]) -> dict[str, tuple[Heartbeat, AlgorithmDetails]]:
-    """By algorithm: the instance that leads, else an aborted one, else the latest heard."""
+    """Choose an instance for each algorithm: the leader, else an aborted one, else the one last heard."""
     chosen: dict[str, tuple[Heartbeat, AlgorithmDetails]] = {}
     for heartbeat, details in sorted(telling(found, AlgorithmDetails), key=_weight):
         chosen[details.algorithm] = heartbeat, details

@@ -1,4 +1,4 @@
-"""How long the steps of an order took, from the times that its events carry."""
+"""Measures how long the steps of orders took, by the times that their events carry. Pure."""
 
 from bus.codec import Message
 from bus.order_messages import OrderApproved, OrderSent
@@ -13,7 +13,7 @@ class Latencies:
         self._spans: dict[str, list[int]] = {span: [] for span in SPANS}
 
     def apply(self, event: Message) -> None:
-        """Take in the times that an event carries; an order without a tick (a timer's) has no tick spans."""
+        """Add the times that an event carries; an order without a tick (a timer's) adds no tick spans."""
         if isinstance(event, OrderApproved):
             self._spans["request_to_approved"].append(event.approved_ns - event.requested_ns)
             if event.received_ns:
@@ -31,7 +31,7 @@ class Latencies:
 
 
 def _percentile_us(durations_ns: list[int], percent: int) -> float | None:
-    """The nearest-rank percentile: a duration that was really measured, not one between two."""
+    """Return the nearest-rank percentile: a duration that was measured, not one between two."""
     if not durations_ns:
         return None
     ordered = sorted(durations_ns)

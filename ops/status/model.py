@@ -37,7 +37,7 @@ class HaltedScope(msgspec.Struct, frozen=True):
 
 
 class AlgorithmStatus(msgspec.Struct, frozen=True):
-    """One algorithm, as its heartbeat tells."""
+    """One algorithm, by the heartbeat of the instance that leads it."""
 
     state: str
     lag: int | None = None
@@ -48,7 +48,7 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """What ingest says of market data; `feeds` by kind, of every instance that has something to say of it."""
+    """What ingest says of market data, all its instances together; `feeds` are by kind."""
 
     ticks_per_second: float | None = None
     messages_in: int | None = None
@@ -58,7 +58,7 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything an operator wants to see at a glance."""
+    """How the whole stands. `why_not` says why no orders are taken, while `trading` is false."""
 
     at_ns: int
     account: str
@@ -78,14 +78,14 @@ class Status(msgspec.Struct, frozen=True):
     recent: tuple[tuple[int, Message], ...] = ()
 
     def as_json(self) -> bytes:
-        """The snapshot without the latest messages, which `backbone tail journal` shows."""
+        """Encode the status without its latest messages, which `backbone tail journal` shows."""
         built = msgspec.to_builtins(msgspec.structs.replace(self, recent=()))
         del built["recent"]
         return orjson.dumps(built)
 
 
 def shown_halts(state: HaltState) -> dict[str, HaltedScope]:
-    """The halted scopes, each with mode, reason and who."""
+    """Return the halted scopes, each with its mode, the reason and who halted it."""
     return {
         scope: HaltedScope(
             "halted" if isinstance(message, Halt) else "reduce_only",

@@ -9,7 +9,7 @@ from ops.status.model import Process
 
 
 def processes_of(found: Sequence[Found], now_ns: int) -> dict[str, Process]:
-    """Every instance by name, and what the supervisor says of its children: a dead one has no heartbeat left.
+    """Return every process by name; a child that died is known from the supervisor alone.
 
     A child, and a process with a single heartbeat, go by the process's name; others by `name:instance`.
     """

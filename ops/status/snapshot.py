@@ -1,4 +1,4 @@
-"""One snapshot of the whole: what the live view, `backbone status` and `--json` show."""
+"""Asks both servers once how everything stands, and fills the status with the answers."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ _EVENTS = MessageCodec(EVENTS)
 async def snapshot(
     market: Client, orders: Client, account: str, now_ns: int, *, with_streams: bool = True
 ) -> Status:
-    """Ask both servers once. `with_streams` counts the entries of every stream: a look at each."""
+    """Ask both servers once. `with_streams` also counts the entries of every stream, a call for each."""
     found = await read_heartbeats(orders, account)
     halts = await halt.read(orders)
     journal = await orders.xrevrange(streams.journal(account), count=_RECENT)
@@ -108,7 +108,7 @@ def _takes_orders(oms: tuple[Heartbeat, OmsDetails | None] | None) -> bool:
 
 
 def _halted(halts: HaltState, account: str) -> list[str]:
-    """Why nobody trades on this account: the reasons of the scopes that hold all of it."""
+    """Return the reasons of the halts that cover the whole account."""
     return [halts.scopes[scope].reason for scope in ("all", f"account:{account}") if scope in halts.scopes]
 
 
@@ -127,7 +127,7 @@ def _why_not(oms: tuple[Heartbeat, OmsDetails | None] | None, halts: HaltState, 
 
 
 def _messages(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[int, Message]]:
-    """Oldest first, each with the millisecond of its entry; what cannot be read is for `tail` to show."""
+    """Decode entries, oldest first, each with its millisecond; `backbone tail` shows unreadable ones."""
     found = []
     for id_, fields in reversed(entries):
         try:

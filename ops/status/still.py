@@ -1,4 +1,4 @@
-"""The status for a single look."""
+"""Draws the status once, for `backbone status`."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -9,7 +9,7 @@ from ops.status.tables import STATE_STYLES, algorithms_table, halt_banner, reaso
 
 
 def still(status: Status) -> RenderableType:
-    """The snapshot for one look: what `backbone status` prints."""
+    """Draw all of the status; the live view shows less, and moves."""
     word = Text("● TRADING", style="bold green")
     if not status.trading:
         word = Text(f"● HELD: {'; '.join(status.why_not) or 'not ready'}", style="bold red")

@@ -1,4 +1,4 @@
-"""What a run did, folded from the journal: counts, latencies, the book, and each algorithm's own view."""
+"""Folds the streams of a run into its totals: counts, latencies, the book, portfolios. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from ops.status.latencies import Latencies
 
 
 class RunTotals:
-    """The journal, the requests and the events of one run, taken in as they come."""
+    """Counts, book and portfolios of one run. Mutable: every entry that is applied adds to them."""
 
     def __init__(self) -> None:
         self.book = Book()
@@ -34,18 +34,18 @@ class RunTotals:
 
     @property
     def unanswered(self) -> set[str]:
-        """Client ids that were asked for and neither approved nor refused."""
+        """The client ids of requests that were neither approved nor refused."""
         return self._asked - self._answered
 
     def requested(self, request: Message) -> None:
-        """Take in an entry of a requests stream."""
+        """Add an entry of a requests stream."""
         if isinstance(request, OrderRequest):
             self.requests += 1
         if isinstance(request, OrderRequest | ReplaceRequest):
             self._asked.add(request.client_order_id)
 
     def journalled(self, event: Message) -> None:
-        """Take in an entry of the journal."""
+        """Add an entry of the journal."""
         self.book.apply(event)
         self.latencies.apply(event)
         match event:
@@ -61,10 +61,10 @@ class RunTotals:
                 self.fills += 1
 
     def seen_by(self, algorithm: str, event: Message) -> None:
-        """Take in an entry of an algorithm's events stream."""
+        """Add an entry of an algorithm's events stream."""
         self.portfolios.setdefault(algorithm, Portfolio()).apply(event)
 
 
 def refusals(refused: Mapping[str, int]) -> dict[str, int]:
-    """Refusals by code, the most frequent first."""
+    """Sort refusals by code, the most frequent first."""
     return dict(sorted(refused.items(), key=lambda item: (-item[1], item[0])))

@@ -75,11 +75,11 @@ type_of_show = Callable[[str, str, dict[bytes, bytes]], str]
 
 
 async def _latest(parts: "list[tuple[Client, dict[str, str]]]", count: int, show: type_of_show) -> None:
-    """Print the latest entries of all streams in order of time; positions move behind them."""
+    """Print the latest entries of all streams in order of time; positions are set to the last of each."""
     found: list[tuple[tuple[int, int], str, str, dict[bytes, bytes]]] = []
     for client, positions in parts:
         for name in positions:
-            # One is read even where none is wanted: following starts behind it.
+            # One is read even where none is to be printed: following starts after it.
             page = await client.xrevrange(name, count=max(count, 1))
             if page:
                 positions[name] = page[0][0].decode()

@@ -1,4 +1,4 @@
-"""An entry of any stream as a line for people, or as JSON."""
+"""Formats an entry of any stream as a line for people, or as JSON."""
 
 import time
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ _CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
 
 
 def line(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
-    """Time, stream, and what the entry says; its raw fields where it cannot be read."""
+    """Format time, stream, and what the entry says; its raw fields where it cannot be read."""
     ms = int(id_.partition("-")[0])
     moment = time.strftime("%H:%M:%S", time.localtime(ms / 1000))
     return f"{moment}.{ms % 1000:03d}  {stream}  {_text(stream, fields)}"
 
 
 def as_json(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
-    """One JSON object: stream, id, and the fields, JSON in them parsed."""
+    """Format one JSON object: stream, id, and the fields, with JSON in them parsed."""
     shown = {name.decode(errors="replace"): _parsed(value) for name, value in fields.items()}
     return orjson.dumps({"stream": stream, "id": id_, "fields": shown}).decode()
 

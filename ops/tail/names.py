@@ -1,4 +1,4 @@
-"""Pure: what people type after `backbone tail`, made into streams."""
+"""Resolves what people type after `backbone tail` to streams. Pure."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ _TAILED_CHANNELS = ("trades", "quotes")
 
 
 def resolve(names: Sequence[str], known: Collection[str], account: str) -> list[str]:
-    """The streams that these names mean, each once, in the order given.
+    """Return the streams that these names mean, each once, in the order given.
 
     A name is that of a stream, a word (journal, control, account, dead), `events:<algorithm>`,
     `requests:<algorithm>`, or a symbol, which means its trades and quotes. Raises InvalidInput, with names
@@ -23,7 +23,7 @@ def resolve(names: Sequence[str], known: Collection[str], account: str) -> list[
 
 
 def words(account: str) -> dict[str, str]:
-    """Words for streams that are always worth a look, whether they exist yet or not."""
+    """Return the short words for streams, by word; they need not exist yet."""
     return {
         "journal": streams.journal(account),
         "control": streams.CONTROL,

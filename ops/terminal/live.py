@@ -22,8 +22,8 @@ from ops.status.totals import RunTotals
 
 _NOTICES = 3
 
-# Looks that the course of a price goes back, and the width from which there is room for it.
-_COURSE = 12
+# How many looks back a sparkline goes, and the width from which there is room for it.
+_SPARKLINE_LOOKS = 12
 _WIDE = 100
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -37,7 +37,10 @@ _STYLES: dict[type[Message], str] = {
 
 
 class LiveView:
-    """Redraws the whole at each look."""
+    """Draws the whole screen anew at each look.
+
+    Mutable: prices seen, notices and hints.
+    """
 
     every_s = 0.5
 
@@ -49,7 +52,7 @@ class LiveView:
         self._prices_seen: dict[str, deque[Decimal]] = {}
         self._notices: deque[str] = deque(maxlen=_NOTICES)
         self._hints: list[tuple[str, str]] = []
-        # Drawn when told to, not by a thread of its own: this process forks, and threads and forks mix badly.
+        # Drawn on demand, without a thread of rich's: this process forks, and a fork copies no thread.
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -62,22 +65,22 @@ class LiveView:
             self._console.print(Text(notice, style="yellow"))
 
     def say(self, text: str) -> None:
-        """Keep a notice in sight."""
+        """Show a notice until newer ones take its place."""
         self._notices.append(f"{time.monotonic() - self._began:.0f} s: {text}")
 
     def hint(self, hints: list[tuple[str, str]]) -> None:
-        """Commands for the foot of the screen."""
+        """Show these commands at the foot of the screen."""
         self._hints = hints
 
     def show(self, status: Status, totals: RunTotals) -> None:
-        """Draw."""
+        """Draw the screen."""
         self._live.update(self.drawn(status, totals), refresh=True)
 
     def drawn(self, status: Status, totals: RunTotals) -> RenderableType:
-        """The whole screen."""
+        """Compose the whole screen."""
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
-            self._prices_seen.setdefault(symbol, deque(maxlen=_COURSE)).append(Decimal(price))
+            self._prices_seen.setdefault(symbol, deque(maxlen=_SPARKLINE_LOOKS)).append(Decimal(price))
         above = [self._head(status), *halt_banner(status), *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
@@ -140,7 +143,7 @@ class LiveView:
 
 
 def sparkline(prices: Sequence[Decimal]) -> str:
-    """The course of a price in one line of blocks, the lowest and the highest being its ends."""
+    """Draw prices as one line of blocks, from the lowest price to the highest."""
     low, high = min(prices), max(prices)
     if low == high:
         return _BLOCKS[0] * len(prices)
@@ -148,7 +151,7 @@ def sparkline(prices: Sequence[Decimal]) -> str:
 
 
 def _orders(status: Status, totals: RunTotals, rows: int) -> RenderableType:
-    """The latest, newest last."""
+    """List the latest events of orders, newest last."""
     shown = [(at_ms, message) for at_ms, message in status.recent if isinstance(message, _SHOWN)]
     text = Text(no_wrap=True, overflow="ellipsis")
     for at_ms, message in shown[-rows:]:

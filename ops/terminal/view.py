@@ -1,4 +1,4 @@
-"""What a run shows while it runs: a live view in a terminal, plain lines elsewhere."""
+"""What every view of a run can do, and the view for logs and pipes: plain lines."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from ops.status.totals import RunTotals
 
 
 class View(Protocol):
-    """Somewhere to show a run."""
+    """Shows a run to somebody."""
 
     # Seconds between two looks at the whole.
     every_s: float
@@ -25,20 +25,20 @@ class View(Protocol):
     def __exit__(self, *ended: object) -> None: ...
 
     def say(self, text: str) -> None:
-        """Something happened."""
+        """Tell something that happened."""
         ...
 
     def show(self, status: Status, totals: RunTotals) -> None:
-        """How it stands; the totals is that of this run."""
+        """Show how everything stands, and the totals of this run."""
         ...
 
     def hint(self, hints: list[tuple[str, str]]) -> None:
-        """Commands to try in another terminal, each with what it does."""
+        """Show commands to try in another terminal, each with what it does."""
         ...
 
 
 class PlainView:
-    """One line now and then, for logs and pipes."""
+    """Prints a line now and then, for logs and pipes."""
 
     every_s = 5.0
 
@@ -53,11 +53,11 @@ class PlainView:
         self._to.flush()
 
     def say(self, text: str) -> None:
-        """One line with the time since the start."""
+        """Print one line with the time since the start."""
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", file=self._to, flush=True)
 
     def show(self, status: Status, totals: RunTotals) -> None:
-        """One line that sums up."""
+        """Print one line that sums up."""
         rate = status.feed.ticks_per_second
         middle = status.latency_us["tick_to_approved"]["p50"]
         parts = [
@@ -75,7 +75,7 @@ class PlainView:
         self.say(", ".join(part for part in parts if part))
 
     def hint(self, hints: list[tuple[str, str]]) -> None:
-        """The commands, one a line."""
+        """Print the commands, one a line."""
         self.say("in another terminal:")
         for command, what in hints:
             self.say(f"  {command}    # {what}")
@@ -84,7 +84,7 @@ class PlainView:
 def hints(
     servers: Servers, ports: tuple[int, int] | None, symbols: Sequence[str], *, named: bool
 ) -> list[tuple[str, str]]:
-    """Things to try. `ports` of market data and orders, where the servers are ours.
+    """List commands to try. `ports` are of market data and orders, where the servers are ours.
 
     `named`: other terminals find the servers by themselves.
     """
@@ -105,5 +105,5 @@ def hints(
 
 
 def command_name() -> str:
-    """How this command is called from here."""
+    """Return what to type for this command in this directory."""
     return "backbone" if shutil.which("backbone") else os.path.relpath(sys.argv[0])
