@@ -57,7 +57,7 @@ HELD = StateReason("lease_held", "another OMS holds the lease")
             0,
             "oms (1f3a) is not ready: no limits",
         ),
-        (heartbeat_of("oms"), 3.5, "oms (1f3a) last gave a heartbeat 3.5 s ago"),
+        (heartbeat_of("oms"), 1000, "oms (1f3a) last gave a heartbeat 100"),
         (heartbeat_of("oms", format=9), 0, "oms (1f3a) is not understood: it is written by version 1 in"),
     ],
 )
