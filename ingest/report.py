@@ -44,7 +44,8 @@ class Report:
         pumps = [leased.pump for leased in self._feeds.values()]
         frames = [leased.frames for leased in self._feeds.values()]
         feeds = self._feed_details()
-        service.tell(*overall(feeds))
+        if not service.stopping.is_set():
+            service.tell(*overall(feeds))
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),
