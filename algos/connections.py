@@ -10,6 +10,7 @@ from bus.connection import Client, connect
 from bus.consume import GroupReader
 from bus.halt import HaltWatch
 from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
 from bus.publish import Publisher
 from bus.streams import STREAMS_PER_READER, algorithm_group, algorithm_lease, events
 
@@ -19,7 +20,7 @@ class Connections:
     """The servers as one algorithm sees them."""
 
     client: Client
-    lease: Lease
+    lease: LeaseKeeper
     publisher: Publisher
     halts: HaltWatch
     market: Sequence[GroupReader]
@@ -43,10 +44,11 @@ def connections(settings: AlgoSettings, name: str, streams: Sequence[str], clock
     client = connect(url, name=process)
     key, holder = algorithm_lease(settings.account, name), f"{process}-{os.getpid()}"
     lease = Lease(client, key, holder, clock=clock)
+    keeper = LeaseKeeper(lease, other="another instance")
     own = [events(settings.account, name)]
     return Connections(
         client=client,
-        lease=lease,
+        lease=keeper,
         publisher=Publisher(url, lease, name=f"{process}-requests"),
         halts=HaltWatch(url, clock, name=f"{process}-control"),
         market=market_readers(settings.md_redis_url, settings.account, name, streams),

@@ -10,8 +10,9 @@ from algos.inputs import Input, UnreadableEntry, event_input, market_input
 from algos.session import Session
 from bus.clock import Clock
 from bus.codec import MessageCodec
-from bus.consume import Delivery, GroupReader
-from bus.dead import bury
+from bus.consume import GroupReader
+from bus.dead_letters import write_dead_letter
+from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.order_messages import REQUESTS
 from bus.replay import read
@@ -153,7 +154,9 @@ class Driver:
         """Only what is durable, requests and unreadable entries, may be acknowledged."""
         await self.send()
         for delivery, error in unreadable:
-            await bury(self._connections.client, delivery, error, dead=dead)
+            await write_dead_letter(
+                self._connections.client, delivery, error, by=f"algo-{self.session.name}", into=dead
+            )
         for delivery in done:
             reader.acknowledge(delivery)
         if done:
@@ -166,7 +169,7 @@ class Driver:
         Asked before each read: a leader that was paused shares its consumer groups' one member with whoever
         leads since, and would take entries that nobody is given again.
         """
-        lease = self._connections.lease
+        lease = self._connections.lease.lease
         if not lease.held:
             raise Fenced(f"the lease {lease.key} ran out: somebody else may lead")
 

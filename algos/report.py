@@ -56,7 +56,7 @@ class Report:
             positions={symbol: f"{quantity:f}" for symbol, quantity in portfolio.quantities.items()},
             profit=f"{profit:f}",
             open_orders=len(portfolio.open_orders),
-            token=connections.lease.token,
+            token=connections.lease.lease.token,
             subscriptions={channel: list(symbols) for channel, symbols in self._subscriptions.items()},
             failure=session.failure,
             counters=AlgorithmCounters(

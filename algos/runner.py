@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -21,10 +21,15 @@ from bus.control_messages import ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
 from bus.halt_state import concerns
 from bus.heartbeat import StateReason
+from bus.retry import pause
 from bus.service import Service, run_together
 
-# A follower takes over within its lease's time to live and this.
-FOLLOW_S = 0.2
+# How often a new algorithm looks whether the OMS reads its requests.
+REGISTERED_S = 0.2
+
+_NOT_REGISTERED = StateReason(
+    "not_registered", "waits for the OMS, which has to read this algorithm's requests"
+)
 
 # How often timers are looked at where none is due sooner: a handler may have set a new one.
 TIMERS_S = 0.2
@@ -57,7 +62,7 @@ class Runner:
         shutdown_grace_s: float,
     ) -> None:
         self._session, self._connections, self._service = session, connections, service
-        self._clock, self._lease = service.clock, connections.lease
+        self._clock, self._lease = service.clock, connections.lease.lease
         self._account = account
         self._grace_s = shutdown_grace_s
         self._driver = Driver(
@@ -88,16 +93,7 @@ class Runner:
         entry = Entry(lineage=secrets.token_hex(8), registered_ns=self._clock.now_ns())
         client, session = self._connections.client, self._session
         session.lineage = (await register(client, self._account, session.name, entry)).lineage
-        unread = StateReason(
-            "not_registered", "waits for the OMS, which has to read this algorithm's requests"
-        )
-        if await self._wait_for(self._is_registered, unread):
-            following = self._lease.acquire
-            if not await following():
-                self._become(State.FOLLOWER)
-                held = StateReason("lease_held", f"waits for {self._lease.key}: another instance leads")
-                if not await self._wait_for(following, held):
-                    return
+        if await self._is_registered() and await self._take_lease():
             try:
                 await self._lead()
             except Fenced:
@@ -112,13 +108,13 @@ class Runner:
             await reader.open()
         if self._session.state is State.ABORTED:
             # A handler failed while we got ready: the lease is for whoever can lead.
-            await self._lease.release()
+            await self._connections.lease.give_back()
             await self._service.stopping.wait()
             return
         self._become(State.LEADER, self._lease.value)
         log.info("leads", token=self._lease.token, position=self._session.portfolio.quantities)
         await run_together(
-            self._lease.keep(),
+            connections.lease.keep(),
             driver.send_when_waiting(),
             driver.read_events(connections.events),
             self._timers(),
@@ -126,22 +122,36 @@ class Runner:
             *(self._market(reader) for reader in connections.market),
         )
 
+    async def _take_lease(self) -> bool:
+        """Follow until the lease is ours; False when the process is to stop first."""
+
+        def follow(trouble: str) -> None:
+            if self._session.state is State.BOOTSTRAP:
+                self._become(State.FOLLOWER)
+            self._report.waiting_for = StateReason("lease_held", trouble)
+
+        taken = await self._connections.lease.take(
+            stopping=self._service.stopping,
+            tell=follow,
+            # An algorithm that aborted waits for the stop alone.
+            willing=lambda: self._session.state is not State.ABORTED,
+        )
+        self._report.waiting_for = None
+        return taken
+
     def _become(self, state: State, lease: str = "") -> None:
         self._driver.take(StateChanged(state, lease, self._clock.now_ns()))
 
-    async def _wait_for(self, condition: Callable[[], Awaitable[bool]], what: StateReason) -> bool:
-        """False when the process is to stop first; an algorithm that aborted waits for that alone."""
-        self._report.waiting_for = what
+    async def _is_registered(self) -> bool:
+        """Wait until the OMS says that it reads our requests; False when the process is to stop first."""
+        self._report.waiting_for = _NOT_REGISTERED
         while not self._service.stopping.is_set():
-            if self._session.state is not State.ABORTED and await condition():
+            await self._driver.fold()
+            if self._session.registered:
                 self._report.waiting_for = None
                 return True
-            await asyncio.sleep(FOLLOW_S)
+            await pause(REGISTERED_S, self._service.stopping)
         return False
-
-    async def _is_registered(self) -> bool:
-        await self._driver.fold()
-        return self._session.registered
 
     async def _market(self, reader: GroupReader) -> None:
         await self._driver.read_market(reader)
@@ -200,7 +210,7 @@ class Runner:
                 for reader in self._connections.readers:
                     await reader.close()
                 await self._wants.withdraw()
-                await self._lease.release()
+                await self._connections.lease.give_back()
         except (TimeoutError, BackboneError) as error:
             log.warning("left without saying goodbye to a server", error=repr(error))
         await self._connections.close()

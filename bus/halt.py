@@ -15,7 +15,7 @@ import structlog
 from bus.clock import Clock
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
-from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume
 from bus.errors import ServerAway, ServerRefused, Unreadable
 from bus.halt_state import HaltState
 from bus.streams import CONTROL, HALT
@@ -56,12 +56,6 @@ async def change(client: Client, message: Halt | ReduceOnly | Resume) -> HaltSta
     action = "clear" if isinstance(message, Resume) else "set"
     await client.eval(_CHANGE, 2, HALT, CONTROL, action, message.scope, name, version, data, message.at_ns)
     return await read(client)
-
-
-async def announce(client: Client, message: Shutdown) -> None:
-    """Tell everyone to shut down within a scope; the halt state stays as it is."""
-    name, version, data = _CODEC.encode(message)
-    await client.xadd(CONTROL, {"type": name, "version": version, "data": data})
 
 
 async def initialise(client: Client, at_ns: int) -> None:

@@ -1,12 +1,10 @@
 """Leases: one holder at a time, and a fencing token that every guarded write checks in its own script."""
 
-import asyncio
-
 import structlog
 
 from bus.clock import Clock, SystemClock
 from bus.connection import Client
-from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.errors import Fenced
 
 # A holder that stalls this long is replaced; renewals come three times as often.
 TTL_MS = 5000
@@ -91,20 +89,6 @@ class Lease:
             self.value = ""
             raise Fenced(f"the lease {self.key} is not ours any more: stop writing") from error
         self._extend(asked_ns)
-
-    async def keep(self) -> None:
-        """Renew until cancelled. Raises Fenced once the lease has run out or is another's.
-
-        A server that is away is forgiven for as long as the lease certainly holds.
-        """
-        while True:
-            await asyncio.sleep(self.renewal_s)
-            try:
-                await self.renew()
-            except (ServerAway, ServerRefused) as error:
-                log.warning("lease not renewed", lease=self.key, error=str(error))
-                if not self.held:
-                    raise Fenced(f"the lease {self.key} ran out while its server did not answer") from error
 
     async def release(self) -> None:
         """Give the lease back, if it is still ours."""

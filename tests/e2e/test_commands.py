@@ -9,9 +9,9 @@ import redis
 from backbone import backbone, environment
 
 from bus.connection import connect
-from bus.consume import Delivery
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.dead_letters import write_dead_letter
+from bus.delivery import Delivery
 
 COMMANDS = (
     "demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "dead", "doctor",

@@ -11,7 +11,8 @@ from waiting import until
 
 import bus.consume
 from bus.connection import connect
-from bus.consume import Delivery, GroupReader
+from bus.consume import GroupReader
+from bus.delivery import Delivery
 from bus.errors import InvalidInput
 
 GROUP = "algo:test"

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from bus.connection import connect
-from bus.consume import Delivery, GroupReader
+from bus.consume import GroupReader
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.dead_letters import dead_letter, dead_letters, put_back, write_dead_letter
+from bus.delivery import Delivery
 from bus.errors import InvalidInput, ServerRefused
 
 GROUP = "consumer"

@@ -14,7 +14,8 @@ from waiting import until
 import bus.connection
 import bus.consume
 from bus.connection import connect
-from bus.consume import Delivery, GroupReader
+from bus.consume import GroupReader
+from bus.delivery import Delivery
 from bus.errors import ReplyLost
 from bus.lease import Lease
 from bus.publish import Publisher

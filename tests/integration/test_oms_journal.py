@@ -15,7 +15,7 @@ from bus import streams
 from bus.clock import ManualClock, SystemClock
 from bus.codec import UnknownMessage
 from bus.connection import connect
-from bus.consume import Delivery
+from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.order_messages import EntryDeadLettered, Registered

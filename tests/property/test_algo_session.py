@@ -26,8 +26,9 @@ from algos.lifecycle import TRANSITIONS
 from algos.session import Request, Session
 from bus.clock import ManualClock
 from bus.codec import MessageCodec
-from bus.consume import Delivery
 from bus.control_messages import Halt
+from bus.delivery import Delivery
+from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import EVENTS, OrderRequest, OrderUpdated
 
 EVENT_CODEC = MessageCodec(EVENTS)
@@ -260,7 +261,7 @@ def test_live_and_from_a_list_the_requests_are_the_same_byte_for_byte(steps: lis
     nothing: Any = None
     publisher: Any = kept
     reader: Any = Quiet()
-    connections = Connections(nothing, lease, publisher, nothing, [], nothing)
+    connections = Connections(nothing, LeaseKeeper(lease), publisher, nothing, [], nothing)
     driver = Driver(live, connections, clock, account="paper", trigger_max_age_ns=FOREVER_NS)
 
     async def drive() -> None:

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from proxy import Proxy
 
 from bus.connection import connect
-from bus.consume import Delivery, GroupReader
+from bus.consume import GroupReader
+from bus.delivery import Delivery
 from bus.embedded import EmbeddedServer
 
 _RUNS = count()

@@ -16,8 +16,9 @@ from algos.inputs import StateChanged, TimerDue, event_input, market_input
 from algos.subscription import streams_of
 from bus.clock import ManualClock
 from bus.codec import MessageCodec
-from bus.consume import Delivery
+from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
+from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import (
     EVENTS,
     REQUESTS,
@@ -108,7 +109,7 @@ class Scene:
         anything: Any = None
         connections = Connections(
             client=anything,
-            lease=self.lease,  # type: ignore[arg-type]
+            lease=LeaseKeeper(self.lease),  # type: ignore[arg-type]
             publisher=self.disk,  # type: ignore[arg-type]
             halts=anything,
             market=[],
@@ -119,10 +120,10 @@ class Scene:
         )
         self.dead: list[tuple[str, str]] = []
 
-        async def bury(client: object, delivery: Delivery, error: Unreadable, *, dead: str) -> None:
-            self.dead.append((delivery.id, dead))
+        async def write(client: object, delivery: Delivery, error: Unreadable, *, by: str, into: str) -> None:
+            self.dead.append((delivery.id, into))
 
-        monkeypatch.setattr(driving, "bury", bury)
+        monkeypatch.setattr(driving, "write_dead_letter", write)
 
     async def handle(self, *deliveries: Delivery) -> None:
         await self.driver.handle(self.reader, deliveries, market_input, "dead")  # type: ignore[arg-type]
@@ -269,4 +270,4 @@ def test_streams_are_those_of_the_symbols_or_the_partitions_of_all(
 
 async def test_no_connection_waits_on_more_streams_than_it_should() -> None:
     streams = streams_of([f"S{number}" for number in range(60)], ("trades", "quotes"))
-    assert len(market_readers("redis://127.0.0.1:1/0", "a", streams)) == 3
+    assert len(market_readers("redis://127.0.0.1:1/0", "paper", "a", streams)) == 3

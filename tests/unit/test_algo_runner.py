@@ -9,6 +9,7 @@ from algos.inputs import ControlEntry
 from algos.runner import Runner
 from bus.clock import ManualClock
 from bus.control_messages import Halt
+from bus.lease_keeper import LeaseKeeper
 from bus.service import Service
 
 
@@ -37,7 +38,7 @@ async def test_an_algorithm_that_fails_while_it_gets_ready_gives_the_lease_back(
             session.take(ControlEntry("1-0", 1, Halt(scope="all", reason="r", by="ann", at_ns=1)))
 
     client, lease, reader, nothing = EmptyStreams(), Lease(), Reader(), None
-    given: Any = (client, lease, nothing, nothing, [], reader)
+    given: Any = (client, LeaseKeeper(lease), nothing, nothing, [], reader)
     service = Service("algo-a", ManualClock(1))
     runner = Runner(
         session,
