@@ -1,0 +1,101 @@
+"""The client's errors, from real servers that are away, full, locked or another's."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from own_server import own_server
+from proxy import Proxy
+
+from bus.connection import connect
+from bus.errors import (
+    AccessRefused,
+    Fenced,
+    RefusedForNow,
+    ReplyLost,
+    ServerAway,
+    ServerRefused,
+    ServerUnreachable,
+)
+from bus.lease import FENCE
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def client(orders_url: str) -> AsyncIterator[Any]:
+    client = connect(orders_url, name="test")
+    yield client
+    await client.aclose()
+
+
+async def test_a_server_that_is_not_there_was_sent_nothing() -> None:
+    client = connect("unix:///nowhere/at-all.sock", name="test")
+    with pytest.raises(ServerUnreachable):
+        await client.get("x")
+    with pytest.raises(ServerUnreachable):
+        await client.pipeline().set("x", 1).execute()
+    with pytest.raises(ServerUnreachable):
+        await anext(client.scan_iter())
+    await client.aclose()
+
+
+async def test_a_reply_that_did_not_come_leaves_the_outcome_open(orders_url: str, client: Any) -> None:
+    async with Proxy(orders_url) as proxy:
+        through = connect(proxy.url, name="test")
+        proxy.lose_reply(b"XADD")
+        with pytest.raises(ReplyLost):
+            await through.xadd("s", {"n": 1})
+        assert await client.xlen("s") == 1
+        assert await through.xlen("s") == 1
+        await through.aclose()
+
+
+async def test_a_server_that_went_away_between_two_commands_comes_back() -> None:
+    with own_server() as server:
+        client = connect(server.url, name="test")
+        await client.set("x", 1)
+        server.kill()
+        with pytest.raises(ServerAway):
+            await client.set("x", 2)
+        server.start_again()
+        assert await client.set("x", 3)
+        await client.aclose()
+
+
+async def test_what_the_server_says_no_to_is_told_apart(client: Any) -> None:
+    await client.set("text", "x")
+    with pytest.raises(ServerRefused, match=r"^WRONGTYPE"):
+        await client.xadd("text", {"a": 1})
+    with pytest.raises(ServerRefused, match=r"^WRONGTYPE"):
+        await client.pipeline(transaction=False).xadd("text", {"a": 1}).execute()
+    with pytest.raises(Fenced, match="not the holder"):
+        await client.eval(FENCE, 1, "lease:x", "1:me")
+    await client.config_set("maxmemory", 1)
+    try:
+        for refused in (client.set("y", 1), client.pipeline().set("y", 1).execute()):
+            with pytest.raises(RefusedForNow, match=r"^OOM"):
+                await refused
+    finally:
+        await client.config_set("maxmemory", 0)
+
+
+async def test_a_wrong_password_and_a_missing_right_are_told_apart_from_a_server_that_is_away(
+    orders_url: str, client: Any
+) -> None:
+    await client.execute_command(
+        "ACL", "SETUSER", "reader", "on", ">secret-word", "~*", "+@read", "+@connection"
+    )
+    try:
+        wrong = connect(orders_url, name="test", username="reader", password="not-it")
+        with pytest.raises(AccessRefused, match=r"^WRONGPASS") as error:
+            await wrong.get("x")
+        assert not isinstance(error.value, ServerAway)
+        assert "not-it" not in repr(error.value)
+        await wrong.aclose()
+        reader = connect(orders_url, name="test", username="reader", password="secret-word")
+        with pytest.raises(AccessRefused, match=r"^NOPERM"):
+            await reader.set("x", 1)
+        await reader.aclose()
+    finally:
+        await client.execute_command("ACL", "DELUSER", "reader")

@@ -1,0 +1,160 @@
+"""A lease is waited for, renewed, taken again after an outage that nobody used, lost for good otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from own_server import own_server
+from waiting import until
+
+from bus.connection import connect
+from bus.errors import Fenced
+from bus.lease import Lease, current
+from bus.lease_keeper import LeaseKeeper
+
+pytestmark = pytest.mark.integration
+
+KEY = "lease:test"
+
+
+@pytest.fixture
+async def client(orders_url: str) -> AsyncIterator[Any]:
+    client = connect(orders_url, name="test")
+    yield client
+    await client.aclose()
+
+
+async def taken(keeper: LeaseKeeper) -> bool:
+    return await keeper.take(stopping=asyncio.Event(), tell=pytest.fail)
+
+
+async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
+    holder = Lease(client, KEY, "holder")
+    assert await holder.acquire()
+    told: list[str] = []
+    willing = [False]
+    keeper = LeaseKeeper(Lease(client, KEY, "follower"), other="another ingest")
+    waiting = asyncio.ensure_future(
+        keeper.take(stopping=asyncio.Event(), tell=told.append, willing=lambda: willing[0])
+    )
+    await asyncio.sleep(0)
+    assert told == []
+    willing[0] = True
+    await until(lambda: told == [f"waiting for {KEY}: another ingest holds it"])
+    await holder.release()
+    await until(waiting.done)
+    assert waiting.result() is True
+    assert keeper.lease.held
+    assert len(told) == 1
+    await keeper.give_back()
+    assert await current(client, KEY) == ""
+
+
+async def test_a_stop_ends_the_waiting(client: Any) -> None:
+    await Lease(client, KEY, "holder").acquire()
+    stopping = asyncio.Event()
+    told: list[str] = []
+    keeper = LeaseKeeper(Lease(client, KEY, "follower"))
+    waiting = asyncio.ensure_future(keeper.take(stopping=stopping, tell=told.append))
+    await until(lambda: bool(told))
+    stopping.set()
+    await until(waiting.done)
+    assert waiting.result() is False
+    assert not keeper.lease.held
+
+
+async def test_it_waits_for_a_server_that_is_away_and_tells_why() -> None:
+    with own_server() as server:
+        server.kill()
+        client = connect(server.url, name="test")
+        told: list[str] = []
+        keeper = LeaseKeeper(Lease(client, KEY, "holder"))
+        waiting = asyncio.ensure_future(keeper.take(stopping=asyncio.Event(), tell=told.append))
+        await until(lambda: len(told) == 1)
+        server.start_again()
+        await until(waiting.done)
+        assert waiting.result() is True
+        await client.aclose()
+
+
+async def test_it_renews_until_it_is_cancelled(client: Any) -> None:
+    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90))
+    assert await taken(keeper)
+    value = keeper.lease.value
+    keeping = asyncio.ensure_future(keeper.keep())
+    renewed = asyncio.get_running_loop().time() + 0.4
+    await until(lambda: asyncio.get_running_loop().time() > renewed)
+    assert not keeping.done()
+    assert await current(client, KEY) == value
+    keeping.cancel()
+    await until(keeping.done)
+    assert keeping.cancelled()
+
+
+async def test_never_regained_it_is_fenced_when_another_has_it(client: Any) -> None:
+    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90))
+    assert await taken(keeper)
+    await client.set(KEY, "2:another")
+    with pytest.raises(Fenced, match="not ours any more"):
+        await keeper.keep()
+
+
+async def test_never_regained_it_is_fenced_once_it_may_have_run_out_unseen() -> None:
+    with own_server() as server:
+        client = connect(server.url, name="test")
+        keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=300))
+        assert await taken(keeper)
+        server.kill()
+        with pytest.raises(Fenced, match="ran out while its server did not answer"):
+            await keeper.keep()
+        assert not keeper.lease.held
+        await client.aclose()
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_regained_at_once_only_where_nobody_used_the_outage(client: Any, used: bool) -> None:
+    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90), regain="at_once", other="another ingest")
+    assert await taken(keeper)
+    token = keeper.lease.token
+    await client.delete(KEY)
+    if used:
+        between = Lease(client, KEY, "another")
+        assert await between.acquire()
+        await between.release()
+        with pytest.raises(Fenced, match="went to another ingest"):
+            await keeper.keep()
+        assert await current(client, KEY) == ""
+        return
+    keeping = asyncio.ensure_future(keeper.keep())
+    await until(lambda: keeper.lease.token == token + 1)
+    assert not keeping.done()
+    keeping.cancel()
+    await until(keeping.done)
+
+
+async def test_regained_by_the_writer_alone(client: Any) -> None:
+    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90), regain="by_writer")
+    assert await taken(keeper)
+    fenced = keeper.lease.value
+    await client.delete(KEY)
+    keeping = asyncio.ensure_future(keeper.keep())
+    await until(lambda: keeper.lease.value == "")
+    assert await current(client, KEY) == ""
+    await asyncio.gather(keeper.regain(fenced), keeper.regain(fenced))
+    assert keeper.lease.token == 2
+    assert await current(client, KEY) == keeper.lease.value
+    keeping.cancel()
+    await until(keeping.done)
+    assert keeping.cancelled()
+
+
+async def test_giving_back_is_not_held_up_by_a_server_that_is_away() -> None:
+    with own_server() as server:
+        client = connect(server.url, name="test")
+        keeper = LeaseKeeper(Lease(client, KEY, "holder"))
+        assert await taken(keeper)
+        server.kill()
+        await keeper.give_back()
+        assert not keeper.lease.held
+        await client.aclose()

@@ -1,0 +1,195 @@
+"""The journal between us and a server that loses requests, replies and its lease."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from fake_broker import FakeBroker
+from oms_run import ACCOUNT, EVENT_CODEC, limits_with, market_order, running, trading
+from own_server import own_server
+from proxy import Proxy
+from risk_day import NOW_NS, Day, fill, request
+
+from bus import streams
+from bus.clock import ManualClock, SystemClock
+from bus.codec import UnknownMessage
+from bus.connection import connect
+from bus.delivery import Delivery
+from bus.errors import Fenced, Unreadable
+from bus.lease import Lease
+from bus.order_messages import EntryDeadLettered, Registered
+from oms.journal import Journal, JournalMoved
+
+pytestmark = pytest.mark.integration
+
+
+def registered(number: int) -> Registered:
+    """An event with a number."""
+    return Registered(algorithm=f"algo-{number}", at_ns=NOW_NS + number)
+
+
+@contextlib.asynccontextmanager
+async def writing(url: str, direct_url: str) -> AsyncIterator[tuple[Journal, Lease, "asyncio.Task[None]"]]:
+    """A journal that is written over `url`, under a lease that is held over `direct_url`."""
+    client = connect(direct_url, name="test")
+    lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
+    assert await lease.acquire()
+    journal = Journal(url, lease, ACCOUNT, SystemClock())
+    task = asyncio.create_task(journal.run())
+    try:
+        yield journal, lease, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close()
+        await client.aclose()
+
+
+async def written(url: str, stream: str = "") -> list[int]:
+    """The numbers in the journal, or in another stream."""
+    client = connect(url, name="test")
+    found = await client.xrange(stream or streams.journal(ACCOUNT))
+    await client.aclose()
+    return [EVENT_CODEC.decode(fields).at_ns - NOW_NS for _, fields in found]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("loss", ["reply", "request"])
+async def test_a_batch_is_written_once_whatever_is_lost(orders_url: str, loss: str) -> None:
+    async with Proxy(orders_url) as proxy, writing(proxy.url, orders_url) as (journal, _, _):
+        await journal.commit([registered(1)])
+        lose = proxy.lose_reply if loss == "reply" else proxy.lose_request
+        for number in (2, 3):
+            lose(b"EVALSHA")
+            await journal.commit([registered(number), registered(number + 10)])
+        await journal.commit([registered(4)])
+        assert await written(orders_url) == [1, 2, 12, 3, 13, 4]
+        assert await written(orders_url, streams.events(ACCOUNT, "algo-2")) == [2]
+
+
+async def test_what_is_handed_in_together_is_written_in_that_order(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        handed_in = [journal.commit([registered(number)]) for number in range(700)]
+        await asyncio.gather(*handed_in)
+        assert await written(orders_url) == list(range(700))
+        assert journal.commits < 20
+
+
+async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    stream = streams.requests(ACCOUNT, "alpha")
+    await client.xgroup_create(stream, streams.GROUP_OMS, id="0", mkstream=True)
+    ids = [(await client.xadd(stream, {"n": str(number)})).decode() for number in range(3)]
+    await client.xreadgroup(streams.GROUP_OMS, "leader", {stream: ">"})
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        acknowledged = [Delivery(stream, id_, {}) for id_ in ids[:2]]
+        kept = EntryDeadLettered(stream=stream, entry_id=ids[0], error="e", payload='{"n":"0"}', at_ns=NOW_NS)
+        await journal.commit([kept], acknowledged)
+        assert (await client.xpending(stream, streams.GROUP_OMS))["pending"] == 1
+        assert await client.xlen(streams.orders_dead(ACCOUNT)) == 1
+        await journal.commit([], [Delivery(stream, ids[2], {})])
+        assert (await client.xpending(stream, streams.GROUP_OMS))["pending"] == 0
+        assert await client.xlen(streams.journal(ACCOUNT)) == 1
+    await client.aclose()
+
+
+async def test_without_the_lease_nothing_is_written(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, lease, task):
+        await journal.commit([registered(1)])
+        await lease.release()
+        lease.value = "1:oms"
+        with pytest.raises(Fenced):
+            await journal.commit([registered(2)])
+        with pytest.raises(Fenced):
+            await task
+        assert await written(orders_url) == [1]
+
+
+async def test_a_journal_that_somebody_else_wrote_to_is_not_written(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, task):
+        await journal.commit([registered(1)])
+        client = connect(orders_url, name="test")
+        kind, version, data = EVENT_CODEC.encode(registered(9))
+        entry = {"type": kind, "version": version, "data": data, "batch": "other"}
+        await client.xadd(streams.journal(ACCOUNT), entry)
+        await client.aclose()
+        with pytest.raises(JournalMoved):
+            await journal.commit([registered(2)])
+        with pytest.raises(JournalMoved):
+            await task
+        assert await written(orders_url) == [1, 9]
+
+
+async def test_the_fold_gives_back_what_was_written_exactly(orders_url: str) -> None:
+    day = Day()
+    approval = day.approve(request()).event
+    assert approval.terms.quantity is not None
+    filled = fill("x", approval.terms.quantity, "alpha", price="99.123456789")
+    events = [registered(1), approval, filled]
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        await journal.commit(events)
+        again = [event async for event in journal.fold()]
+        assert again == events
+
+
+async def test_a_server_that_restarts_costs_time_and_nothing_else(md_url: str) -> None:
+    with own_server() as server:
+        broker = FakeBroker()
+        limits = limits_with(price_age_seconds=3600)
+        async with running(md_url, server.url, broker, limits=limits) as oms, trading(server.url) as algo:
+            first = await algo.order(1, market_order("10"))
+            await algo.told(first, "OrderSent")
+            server.kill()
+            server.start_again()
+            second = await algo.order(2, market_order("10"))
+            await algo.told(second, "OrderSent")
+            assert broker.sent == [first, second]
+            kinds = [type(event).__name__ for event in await oms.journal()]
+            assert kinds == ["LimitsChanged", "HaltsRead", "Registered", *["OrderApproved", "OrderSent"] * 2]
+
+
+async def test_what_cannot_be_read_is_named_with_what_to_do(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    stream = streams.journal(ACCOUNT)
+    entry_id = (await client.xadd(stream, {"type": "OrderSent", "version": "1", "data": "{}"})).decode()
+    journal = Journal(orders_url, Lease(client, "lease", "oms"), ACCOUNT, SystemClock())
+    try:
+        with pytest.raises(Unreadable, match=f"{entry_id}: OrderSent.*take that entry out"):
+            [event async for event in journal.fold()]
+    finally:
+        await journal.close()
+        await client.aclose()
+
+
+async def test_what_a_newer_version_wrote_is_kept_and_written_after(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    stream = streams.journal(ACCOUNT)
+    await client.xadd(stream, {"type": "OrderShipped", "version": "2", "data": '{"ship": "it"}'})
+    await client.aclose()
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        (event,) = [event async for event in journal.fold()]
+        assert event == UnknownMessage(wire="OrderShipped", version=2, data=b'{"ship": "it"}')
+        await journal.commit([registered(1)])
+        assert [type(event).__name__ async for event in journal.fold()] == ["UnknownMessage", "Registered"]
+
+
+async def test_ids_go_up_though_the_clock_goes_back_and_the_last_entry_is_taken_out(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    clock = ManualClock(NOW_NS)
+    lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
+    assert await lease.acquire()
+    for back_ms in (0, 1_000, 0):
+        journal = Journal(orders_url, lease, ACCOUNT, ManualClock(clock.now_ns() - back_ms * 1_000_000))
+        [event async for event in journal.fold()]
+        task = asyncio.create_task(journal.run())
+        await journal.commit([registered(1), registered(2)])
+        await journal.commit([registered(3)])
+        assert journal.assigned_id == journal.last_id
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close()
+        ids = [id_.decode() for id_, _ in await client.xrange(streams.journal(ACCOUNT))]
+        assert journal.last_id == ids[-1]
+        await client.xdel(streams.journal(ACCOUNT), ids[-1])
+    assert len(ids) == 7
+    await client.aclose()

@@ -1,0 +1,214 @@
+"""The OMS killed at every step between request and answer, compared with what the simulator has."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oms_run import ACCOUNT, EVENT_CODEC, Trader, limit_order
+from simulator import Simulator
+from waiting import until
+
+from bus import streams
+from bus.connection import connect
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parents[2]
+ORDERS = 4
+
+Start = Callable[[str, int], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulator with an empty account."""
+    with Simulator.start("--symbols", "AAPL", "--requests-per-minute", "100000") as running:
+        yield running
+
+
+@contextmanager
+def processes(simulator: Simulator, md_url: str, orders_url: str) -> Iterator[Start]:
+    """Starts OMS processes, and ends what is left of them."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}",
+        "MD_REDIS_URL": md_url,
+        "ORDERS_REDIS_URL": orders_url,
+        **simulator.environment,
+        "BACKBONE_OMS_SEND_TIMEOUT_S": "0.5",
+        "BACKBONE_OMS_DOUBT_S": "0.5",
+        "BACKBONE_OMS_REQUESTS_PER_MINUTE": "60000",
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(point: str, count: int) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, str(ROOT / "tests" / "support" / "oms_child.py"), point, str(count)]
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+
+
+@asynccontextmanager
+async def scene(md_url: str, orders_url: str) -> AsyncIterator[tuple[Trader, Any]]:
+    """An algorithm that is registered and leads, a price on the tape, and a client of the orders server."""
+    client, market = connect(orders_url, name="test"), connect(md_url, name="test")
+    trader = Trader(orders_url, "alpha")
+    await client.hset(streams.algorithms(ACCOUNT), "alpha", "{}")
+    assert await trader.lease.acquire()
+    try:
+        yield trader, client
+    finally:
+        await trader.close()
+        await client.aclose()
+        await market.aclose()
+
+
+async def price(md_url: str) -> None:
+    """A fresh trade of AAPL at 5 dollars: limit orders at that price rest, far below the market."""
+    market = connect(md_url, name="test")
+    now_ns = time.time_ns()
+    data = b'{"S":"AAPL","p":5,"s":1,"t":%d}' % now_ns
+    await market.xadd(streams.market("AAPL", "trades"), {"d": data, "r": str(now_ns)})
+    await market.aclose()
+
+
+async def journal(client: Any) -> list[Any]:
+    """Every event in the journal."""
+    return [EVENT_CODEC.decode(fields) for _, fields in await client.xrange(streams.journal(ACCOUNT))]
+
+
+def ends(events: list[Any]) -> dict[str, str]:
+    """How each approved order ended, by client id; "" where nothing is said."""
+    found: dict[str, str] = {}
+    for event in events:
+        kind = type(event).__name__
+        if kind == "OrderApproved":
+            found.setdefault(event.client_order_id, "")
+        elif kind == "OrderSent":
+            found[event.client_order_id] = "found"
+        elif kind == "OrderRefused" and event.client_order_id in found:
+            found[event.client_order_id] = "refused"
+    return found
+
+
+def at_broker(simulator: Simulator) -> Counter[str]:
+    """How many orders the simulator has under each client id of ours."""
+    orders = simulator.ledger()["orders"]
+    return Counter(order["client_order_id"] for order in orders if order["client_order_id"].startswith("bb-"))
+
+
+async def die(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the process has killed itself."""
+    await until(lambda: process.poll() is not None, "the OMS to die")
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("point", ["before_journal", "before_send", "after_send"])
+async def test_killed_at_a_named_point(
+    simulator: Simulator, md_url: str, orders_url: str, point: str, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.name
+    before = at_broker(simulator)
+    with processes(simulator, md_url, orders_url) as start:
+        async with scene(md_url, orders_url) as (algo, client):
+            first = start(point, 2)
+            await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
+            await price(md_url)
+            ids = [await algo.order(f"{name}-{number}", limit_order("5", "1")) for number in range(ORDERS)]
+            await die(first)
+            approved, sent = set(ends(await journal(client))), set(at_broker(simulator) - before)
+            # The lease of the dead runs out after seconds; taking it away is that, without the wait.
+            await client.delete(streams.oms_lease(ACCOUNT))
+            second = start("never", 1)
+            await price(md_url)
+
+            async def settled() -> bool:
+                found = ends(await journal(client))
+                return set(found) == set(ids) and all(found.values())
+
+            await until(settled, "every order to have an end")
+            found, now = ends(await journal(client)), at_broker(simulator) - before
+            assert all(count == 1 for count in now.values())
+            assert {name for name, end in found.items() if end == "found"} == set(now)
+            # What was sent stays, what was not yet approved is decided again; between the two nothing is sent
+            # a second time, and what was never sent says so.
+            assert sent | (set(ids) - approved) <= set(now)
+            assert (point == "before_send") <= ("refused" in found.values())
+            assert (point == "after_send") <= bool(sent)
+            await _never_sent(client, found)
+            second.send_signal(signal.SIGTERM)
+            await until(lambda: second.poll() is not None, "the OMS to stop")
+            assert second.returncode == 0
+
+
+async def _never_sent(client: Any, found: dict[str, str]) -> None:
+    """What ended as refused was never sent, and says so."""
+    for event in await journal(client):
+        if type(event).__name__ == "OrderRefused":
+            assert found[event.client_order_id] == "refused"
+            assert (event.by, event.reasons[0].code) == ("oms", "never_sent")
+
+
+async def test_killed_again_and_again_at_any_moment(
+    simulator: Simulator, md_url: str, orders_url: str
+) -> None:
+    before = at_broker(simulator)
+    ids: list[str] = []
+    with processes(simulator, md_url, orders_url) as start:
+        async with scene(md_url, orders_url) as (algo, client):
+            for round_number in range(3):
+                process = start("never", 1)
+                await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
+                await price(md_url)
+                names = [f"any-{round_number}-{number}" for number in range(6)]
+                ids += [await algo.order(name, limit_order("5", "1")) for name in names]
+                wanted = round_number * 4
+
+                async def some(wanted: int = wanted) -> bool:
+                    return len(ends(await journal(client))) > wanted
+
+                await until(some, "some orders to be approved")
+                process.kill()
+                process.wait(10)
+                await client.delete(streams.oms_lease(ACCOUNT))
+            last = start("never", 1)
+            await price(md_url)
+
+            async def settled() -> bool:
+                events = await journal(client)
+                refused = {
+                    event.client_order_id for event in events if type(event).__name__ == "OrderRefused"
+                }
+                found = ends(events)
+                return set(found) | refused == set(ids) and all(found.values())
+
+            await until(settled, "every order to have an end")
+            now = at_broker(simulator) - before
+            assert all(count == 1 for count in now.values())
+            assert {name for name, end in ends(await journal(client)).items() if end == "found"} == set(now)
+            await _positions_agree(simulator, client, last)
+
+
+async def _positions_agree(simulator: Simulator, client: Any, process: "subprocess.Popen[bytes]") -> None:
+    """None of these orders can be filled, so the book holds nothing."""
+    assert process.poll() is None
+    filled = [Decimal(order["filled_qty"]) for order in simulator.ledger()["orders"]]
+    assert sum(filled) == 0
+    assert not [event for event in await journal(client) if type(event).__name__ == "OrderFilled"]

@@ -1,0 +1,114 @@
+"""From the simulator's tape through ingest and the OMS to fills, compared with the simulator's ledger."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from ingest_run import running as ingesting
+from ingest_run import settings_for
+from oms_run import Trader, limit_order, limits_with, market_order, running, trading
+from simulator import Simulator
+from waiting import until
+
+from bus import streams
+from bus.clock import SystemClock
+from oms.alpaca_broker import AlpacaBroker
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulator whose every fourth fill is partial."""
+    with Simulator.start("--symbols", "AAPL,MSFT", "--partial-chance", "0.25") as started:
+        yield started
+
+
+def held(simulator: Simulator, symbol: str) -> Decimal:
+    """The position by the simulator's fills."""
+    fills = [fill for fill in simulator.ledger()["fills"] if fill["symbol"] == symbol]
+    return sum((Decimal(fill["qty"]) * (1 if fill["side"] == "buy" else -1) for fill in fills), Decimal(0))
+
+
+def paid(simulator: Simulator) -> Decimal:
+    """What all fills cost, less what they brought."""
+    return sum(
+        (
+            Decimal(fill["qty"]) * Decimal(fill["price"]) * (1 if fill["side"] == "buy" else -1)
+            for fill in simulator.ledger()["fills"]
+        ),
+        Decimal(0),
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", [None, "duplicate_updates", "out_of_order_updates", "update_before_response"]
+)
+async def test_the_book_agrees_with_the_ledger(
+    simulator: Simulator, md_url: str, orders_url: str, fault: str | None
+) -> None:
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    if fault is not None:
+        simulator.fault(fault)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: bool(ingest.subscribed().get("trades")), "the subscription")
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        ids = []
+        for side, symbol in (("buy", "AAPL"), ("buy", "MSFT"), ("sell", "AAPL"), ("buy", "AAPL")):
+            ids.append(await algo.order(len(ids), market_order("7", side, symbol)))
+            # One after the other: the broker refuses to sell what is not yet bought.
+            await until(lambda: _ended(algo, ids), "the order to be filled")
+        resting = await algo.order("resting", limit_order("1", "3"))
+        for order_id in (*ids, resting):
+            await algo.told(order_id, "OrderSent")
+        await algo.cancel(resting)
+        simulator.trade("AAPL", "buy", "2")
+
+        await until(lambda: _ended(algo, [*ids, resting]), "every order to end")
+        await until(lambda: oms.book.position("AAPL") == held(simulator, "AAPL"), "the trade made by hand")
+        assert oms.book.position("MSFT") == held(simulator, "MSFT") == 7
+        assert oms.book.position("AAPL", "alpha") == 7
+        assert oms.book.position("AAPL", "external") == 2
+        assert oms.book.cash() == -paid(simulator)
+        assert oms.book.open_count() == 0
+
+
+async def _priced(market: Any) -> bool:
+    return all([await market.xlen(streams.market(name, "trades")) for name in ("AAPL", "MSFT")])
+
+
+async def _ended(algo: Trader, ids: list[str]) -> bool:
+    ended = {
+        event.client_order_id
+        for event in await algo.events()
+        if getattr(event, "status", "") in ("filled", "canceled")
+    }
+    return set(ids) <= ended
+
+
+async def test_a_stream_that_breaks_is_caught_up_with(
+    simulator: Simulator, md_url: str, orders_url: str
+) -> None:
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        simulator.fault("mute", stream="trade_updates")
+        order_id = await algo.order(1, market_order("7"))
+        await algo.told(order_id, "OrderSent")
+        simulator.wait_until(lambda: held(simulator, "AAPL") == 7, "the fill")
+        simulator.clear_faults()
+        simulator.fault("disconnect", stream="trade_updates")
+        await algo.told(order_id, "OrderFilled")
+        await until(lambda: oms.book.position("AAPL", "alpha") == 7, "the missed fill")
+        assert oms.book.orders[order_id].status == "filled"

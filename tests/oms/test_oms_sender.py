@@ -1,0 +1,401 @@
+"""The sender: whose turn it is, what waits, what is repeated, and what is never sent."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import pytest
+from fake_broker import FakeBroker
+from risk_day import approved, approved_replace, terms
+from waiting import until
+
+from bus.clock import SystemClock
+from bus.order_messages import Reason
+from oms.broker import (
+    Accepted,
+    Broker,
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    MaySend,
+    OrdersPage,
+    OrdersQuery,
+    Outcome,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    Unknown,
+)
+from oms.budget import Bucket
+from oms.risk import Approved
+from oms.sender import Sender
+
+CLOCK = SystemClock()
+
+Result = TypeVar("Result")
+
+
+def wanted() -> Approved:
+    """Permission for an order."""
+    return approved(terms("3", type="limit", limit_price=Decimal(50)), uuid.uuid4().hex)
+
+
+def allowed() -> None:
+    """Permission granted."""
+
+
+def sender_of(broker: Broker, per_minute: float = 100_000, **changes: Any) -> Sender:
+    """A sender whose budget does not matter unless it is given."""
+    return Sender(broker, Bucket(CLOCK.monotonic_ns(), per_minute), CLOCK, **changes)
+
+
+def started(call: Awaitable[Result]) -> "asyncio.Future[Result]":
+    """A task of a call."""
+    return asyncio.ensure_future(call)
+
+
+class Held(FakeBroker):
+    """A broker that knows which orders are inside it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: list[str] = []
+        self.most = 0
+
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Count those that are inside at once."""
+        self.under_way.append(approved.client_order_id)
+        self.most = max(self.most, len(self.under_way))
+        try:
+            return await super().submit(approved, may_send)
+        finally:
+            self.under_way.remove(approved.client_order_id)
+
+
+async def test_orders_go_out_in_order_and_no_more_at_once_than_there_are_connections() -> None:
+    broker = Held()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=2)
+    orders = [wanted() for _ in range(6)]
+    sending = [started(sender.submit(order, allowed)) for order in orders]
+    await until(lambda: sender.waiting == 4)
+    assert broker.under_way == [order.client_order_id for order in orders[:2]]
+    broker.gate.set()
+    assert [type(outcome) for outcome in await asyncio.gather(*sending)] == [Accepted] * 6
+    assert broker.sent == [order.client_order_id for order in orders]
+    assert broker.most == 2
+
+
+async def test_a_cancel_and_a_question_pass_orders_that_hold_every_connection() -> None:
+    broker = Held()
+    sender = sender_of(broker, connections=1)
+    first = await sender.submit(wanted(), allowed)
+    assert isinstance(first, Accepted)
+    broker.gate.clear()
+    sending = [started(sender.submit(wanted(), allowed)) for _ in range(3)]
+    await until(lambda: sender.waiting == 2)
+    await sender.cancel(first.order.id)
+    assert (await sender.ask(broker.account)).equity == 100_000
+    assert broker.cancelled == [first.order.id]
+    assert len(broker.sent) == 1
+    broker.gate.set()
+    await asyncio.gather(*sending)
+
+
+async def test_an_order_that_the_budget_does_not_allow_in_time_is_refused_and_not_sent() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=4, longest_wait_s=0.05)
+    assert isinstance(await sender.submit(wanted(), allowed), Accepted)
+    asked: list[None] = []
+    refused = await sender.submit(wanted(), lambda: asked.append(None))
+    assert isinstance(refused, Refused)
+    assert (refused.by, refused.reason.code, refused.reason.limit) == ("oms", "rate_budget", "0.05")
+    assert (len(broker.sent), asked) == (1, [])
+
+
+async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_be_sent() -> None:
+    broker = FakeBroker()
+    # Ten tokens at once, of which two are kept for cancels, and one every 13 ms.
+    sender = sender_of(broker, per_minute=6000)
+    sender.bucket.limited("order", CLOCK.monotonic_ns())
+    tokens: list[float] = []
+
+    def may_send() -> None:
+        tokens.append(sender.bucket.tokens)
+
+    sending = started(sender.submit(wanted(), may_send))
+    await asyncio.sleep(0)
+    assert (sender.waiting, tokens) == (1, [])
+    assert isinstance(await sending, Accepted)
+    assert len(tokens) == 1
+
+
+async def test_cancels_are_served_before_orders_that_waited_longer() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=6000)
+    first = await sender.submit(wanted(), allowed)
+    assert isinstance(first, Accepted)
+    sender.bucket.limited("cancel", CLOCK.monotonic_ns())
+    sending = started(sender.submit(wanted(), allowed))
+    await until(lambda: sender.waiting == 1)
+    await sender.cancel(first.order.id)
+    assert broker.cancelled == [first.order.id]
+    assert (len(broker.sent), sender.waiting) == (1, 1)
+    sending.cancel()
+
+
+async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -> None:
+    broker = Held()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=1)
+    going, waiting = wanted(), wanted()
+    sending = [started(sender.submit(order, allowed)) for order in (going, waiting)]
+    await until(lambda: sender.waiting == 1)
+    assert not sender.withdraw(going.client_order_id)
+    assert sender.withdraw(waiting.client_order_id)
+    assert not sender.withdraw(waiting.client_order_id)
+    refused = await sending[1]
+    assert isinstance(refused, Refused)
+    assert (refused.by, refused.reason.code) == ("oms", "canceled")
+    broker.gate.set()
+    await sending[0]
+    assert broker.sent == [going.client_order_id]
+
+
+async def test_a_rate_limited_order_goes_again_before_those_behind_it() -> None:
+    broker = Held()
+    broker.gate.clear()
+    broker.limit_next()
+    sender = sender_of(broker, per_minute=6000, connections=1)
+    orders = [wanted() for _ in range(3)]
+    sending = [started(sender.submit(order, allowed)) for order in orders]
+    await until(lambda: sender.waiting == 2)
+    broker.gate.set()
+    outcomes = await asyncio.gather(*sending)
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 3
+    ids = [order.client_order_id for order in orders]
+    assert broker.sent == [ids[0], *ids]
+
+
+async def test_a_rate_limited_order_that_cannot_go_again_in_time_is_refused() -> None:
+    broker = FakeBroker()
+    broker.limit_next(reset_s=30)
+    sender = sender_of(broker, longest_wait_s=0.05)
+    refused = await sender.submit(wanted(), allowed)
+    assert isinstance(refused, Refused)
+    assert refused.reason.code == "rate_budget"
+    assert len(broker.sent) == 1
+    # The limit is the account's: cancels go on, orders wait for the broker's own reset.
+    assert sender.bucket.wait_ns("order", CLOCK.monotonic_ns()) > 20 * 1_000_000_000
+    assert (await sender.ask(broker.account)).equity == 100_000
+
+
+async def test_a_doubt_and_a_refusal_are_returned_and_nothing_is_sent_again() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker)
+    broker.lose_next()
+    assert isinstance(await sender.submit(wanted(), allowed), Unknown)
+    broker.refuse_next("40310000", "insufficient buying power")
+    refused = await sender.submit(wanted(), allowed)
+    assert isinstance(refused, Refused)
+    assert refused.reason.code == "broker_40310000"
+    halted = Reason(code="halted", message="everything is halted")
+    assert await sender.submit(wanted(), lambda: halted) == Refused("oms", halted)
+    assert len(broker.sent) == 2
+
+
+async def test_a_replace_takes_the_place_of_the_order_that_it_names() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker)
+    old_terms = terms("3", type="limit", limit_price=Decimal(50))
+    old = await sender.submit(approved(old_terms), allowed)
+    assert isinstance(old, Accepted)
+    new_terms = terms("2", type="limit", limit_price=Decimal(50))
+    new = await sender.submit(approved_replace(old.order, old_terms, new_terms, 2), allowed)
+    assert isinstance(new, Accepted)
+    assert new.order.replaces == old.order.id
+    assert broker.orders[old.order.client_order_id].replaced_by == new.order.id
+
+
+class Deaf(FakeBroker):
+    """A broker that fails so many cancels and questions before it answers."""
+
+    def __init__(self, *failures: BrokerError) -> None:
+        super().__init__()
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def cancel(self, broker_order_id: str) -> None:
+        """Fail, or do it."""
+        del broker_order_id
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.fixture
+def quick_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancels that are repeated after milliseconds."""
+    monkeypatch.setattr("oms.sender.CANCEL_WAITS_S", (0.001, 0.002, 0.003))
+
+
+@pytest.mark.usefixtures("quick_cancels")
+async def test_a_cancel_is_repeated_until_it_is_answered() -> None:
+    broker = Deaf(OutcomeUnknown("no answer"), RateLimited("too many"), BrokerUnreachable("no connection"))
+    sender = sender_of(broker)
+    await sender.cancel("an-order")
+    assert broker.asked == 4
+
+
+@pytest.mark.usefixtures("quick_cancels")
+async def test_a_cancel_that_nobody_answers_raises_the_last_error() -> None:
+    broker = Deaf(*(OutcomeUnknown(f"no answer {number}") for number in range(5)))
+    with pytest.raises(OutcomeUnknown, match="no answer 3"):
+        await sender_of(broker).cancel("an-order")
+    assert broker.asked == 4
+
+
+@pytest.mark.usefixtures("quick_cancels")
+async def test_a_refused_cancel_is_not_repeated() -> None:
+    broker = Deaf(BrokerRefused("42210000", "order is already filled"))
+    with pytest.raises(BrokerRefused):
+        await sender_of(broker).cancel("an-order")
+    assert broker.asked == 1
+
+
+async def test_a_question_is_asked_once_and_raises_what_the_broker_raises() -> None:
+    broker = Deaf(RateLimited("too many"), OutcomeUnknown("no answer"))
+    sender = sender_of(broker)
+    with pytest.raises(RateLimited):
+        await sender.ask(lambda: broker.cancel("one"))
+    assert sender.bucket.wait_ns("cancel", CLOCK.monotonic_ns()) > 0
+    with pytest.raises(OutcomeUnknown):
+        await sender.ask(lambda: broker.cancel("one"))
+    assert broker.asked == 2
+
+
+class Paged(FakeBroker):
+    """A broker that lists the given pages, each following the one before; the last names itself."""
+
+    def __init__(self, *pages: str) -> None:
+        super().__init__()
+        self.pages = pages
+        self.asked: list[int | None] = []
+
+    async def orders_page(self, query: OrdersQuery) -> OrdersPage:
+        """The page that the query's time numbers."""
+        self.asked.append(query.after_ns)
+        number = query.after_ns or 0
+        orders = []
+        for letter in self.pages[number]:
+            outcome = await self.submit(approved(terms(), f"{letter}{number}"), allowed)
+            assert isinstance(outcome, Accepted)
+            orders.append(replace(outcome.order, id=letter))
+        following = min(number + 1, len(self.pages) - 1)
+        return OrdersPage(tuple(orders), OrdersQuery(query.status, following))
+
+
+async def test_orders_are_listed_page_by_page_each_once_and_as_the_later_page_has_it() -> None:
+    broker = Paged("abc", "bcd", "de", "e")
+    listed = await sender_of(broker).orders(OrdersQuery("all", 0))
+    assert [order.id for order in listed] == ["a", "b", "c", "d", "e"]
+    assert listed[1].client_order_id == approved(terms(), "b1").client_order_id
+    # The page that brought nothing new was the last.
+    assert broker.asked == [0, 1, 2, 3]
+
+
+async def test_it_tells_what_is_left_to_do() -> None:
+    broker = Held()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=1)
+    await sender.idle()
+    assert not sender.busy
+    sending = [started(sender.submit(wanted(), allowed)) for _ in range(2)]
+    ends = [started(sender.idle()), started(sender.orders_done())]
+    await until(lambda: sender.waiting == 1)
+    assert sender.busy
+    assert "1 orders and 0 cancels and questions waiting, 1 under way" in repr(sender)
+    assert not any(end.done() for end in ends)
+    broker.gate.set()
+    await asyncio.gather(*sending, *ends)
+    assert not sender.busy
+
+
+@pytest.mark.usefixtures("quick_cancels")
+async def test_orders_are_done_although_a_question_is_still_asked() -> None:
+    answered = asyncio.Event()
+    sender = sender_of(FakeBroker())
+    question = started(sender.ask(answered.wait))
+    await until(lambda: sender.busy)
+    await sender.submit(wanted(), allowed)
+    await sender.orders_done()
+    assert sender.busy
+    answered.set()
+    await question
+    await sender.idle()
+
+
+async def test_a_canceled_task_gives_its_turn_to_the_next_wherever_it_was() -> None:
+    broker = Held()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=1)
+    under_way, waiting, last = wanted(), wanted(), wanted()
+    sending = [started(sender.submit(order, allowed)) for order in (under_way, waiting, last)]
+    await until(lambda: sender.waiting == 2)
+    sending[1].cancel()
+    sending[0].cancel()
+    await until(lambda: broker.under_way == [last.client_order_id])
+    broker.gate.set()
+    assert isinstance(await sending[2], Accepted)
+    assert broker.sent == [last.client_order_id]
+    await asyncio.gather(*sending, return_exceptions=True)
+    assert not sender.busy
+    assert "0 under way" in repr(sender)
+
+
+class Ending(Held):
+    """A broker that does something at the end of its next order."""
+
+    at_end: Callable[[], object] | None = None
+
+    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+        """Take the order, and do it."""
+        outcome = await super().submit(approved, may_send)
+        if self.at_end is not None:
+            self.at_end()
+            self.at_end = None
+        return outcome
+
+
+@pytest.mark.parametrize("when", ["before its turn is granted", "after"])
+async def test_a_task_that_is_canceled_in_the_moment_of_its_turn_does_not_keep_it(when: str) -> None:
+    broker = Ending()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=1)
+    sending = [started(sender.submit(wanted(), allowed)) for _ in range(3)]
+    await until(lambda: sender.waiting == 2)
+    cancel = sending[1].cancel
+    # The turn is granted as the first order ends; the loop's next callback runs after that.
+    broker.at_end = cancel if when != "after" else lambda: asyncio.get_running_loop().call_soon(cancel)
+    broker.gate.set()
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    assert isinstance(outcomes[1], asyncio.CancelledError)
+    assert isinstance(outcomes[2], Accepted)
+    assert not sender.busy
+    assert "0 under way" in repr(sender)
+
+
+async def test_a_defect_in_a_broker_is_raised_and_holds_no_turn() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, connections=1)
+
+    def defect() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await sender.submit(wanted(), defect)
+    assert isinstance(await sender.submit(wanted(), allowed), Accepted)
+    assert not sender.busy

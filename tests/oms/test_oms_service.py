@@ -1,0 +1,325 @@
+"""The OMS between real servers and a broker in memory: requests, outcomes, facts."""
+
+import json
+import time
+from decimal import Decimal
+
+import pytest
+from fake_broker import FakeBroker
+from oms_run import (
+    ACCOUNT,
+    REQUEST_CODEC,
+    Trader,
+    frame,
+    limit_order,
+    limits_with,
+    market_order,
+    running,
+    trading,
+)
+from waiting import until
+
+from bus import streams
+from bus.order_messages import ShutdownAcknowledged
+
+pytestmark = pytest.mark.integration
+
+
+async def test_an_order_is_approved_sent_and_filled(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, market_order("10"))
+        sent = await algo.told(order_id, "OrderSent")
+        assert sent.broker_order_id == f"broker-{order_id}"
+        assert oms.broker.sent == [order_id]
+        await oms.fill(order_id, "10", "100.5", "e1")
+        filled = await algo.told(order_id, "OrderFilled")
+        assert (str(filled.quantity), str(filled.price), filled.status) == ("10", "100.5", "filled")
+        assert oms.book.position("AAPL", "alpha") == 10
+        kinds = [type(event).__name__ for event in await algo.events(order_id)]
+        assert kinds == ["OrderApproved", "OrderSent", "OrderFilled"]
+        assert [type(event).__name__ for event in await oms.journal()] == [
+            "LimitsChanged",
+            "HaltsRead",
+            "Registered",
+            *kinds,
+        ]
+
+
+async def test_a_refusal_says_every_reason(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, limit_order("120", "5000"))
+        refused = await algo.told(order_id, "OrderRefused")
+        codes = {reason.code for reason in refused.reasons}
+        assert codes == {
+            "order_quantity",
+            "order_value",
+            "position_quantity",
+            "position_value",
+            "price_collar",
+        }
+        assert oms.broker.sent == []
+
+
+async def test_without_a_fresh_price_an_order_is_refused(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url, limits=limits_with()) as oms, trading(orders_url) as algo:
+        await oms.price("MSFT", "300", age_s=60)
+        await oms.price("SPY", "500")
+        stale = await algo.told(await algo.order(1, market_order("1", symbol="MSFT")), "OrderRefused")
+        missing = await algo.told(await algo.order(2, market_order("1", symbol="TSLA")), "OrderRefused")
+        await algo.told(await algo.order(3, market_order("1", symbol="SPY")), "OrderSent")
+        assert [reason.code for reason in stale.reasons] == ["stale_price"]
+        assert [reason.code for reason in missing.reasons] == ["no_price"]
+
+
+async def test_the_same_request_twice_is_one_order(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        request = algo.request(1, market_order("10"))
+        for _ in range(3):
+            await algo.send(request)
+        last = await algo.order(2, market_order("1"))
+        await algo.told(last, "OrderSent")
+        assert oms.broker.sent.count(request.client_order_id) == 1
+        kinds = [type(event).__name__ for event in await algo.events(request.client_order_id)]
+        assert kinds == ["OrderApproved", "OrderSent"]
+        pending = await oms.client.xpending(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
+        assert pending["pending"] == 0
+
+
+async def test_a_lost_group_brings_no_request_back(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        requests = oms.oms.requests
+        for number in range(5):
+            await algo.told(await algo.order(number, limit_order("99")), "OrderSent")
+        await until(lambda: not requests.unsent, "the last acknowledgement")
+        await oms.client.xgroup_destroy(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
+        await until(lambda: requests.recreated == 1, "the group to be made again")
+        await algo.told(await algo.order(5, limit_order("99")), "OrderSent")
+        assert oms.counts["duplicates"] == 0
+        assert oms.counts["requests"] == 6
+
+
+async def test_the_same_id_with_other_terms_is_a_conflict(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, market_order("10"))
+        await algo.told(order_id, "OrderSent")
+        await algo.order(1, market_order("11"))
+        refused = await algo.told(order_id, "OrderRefused")
+        assert refused.reasons[0].code == "id_conflict"
+        assert oms.broker.sent == [order_id]
+        assert oms.book.orders[order_id].open
+
+
+async def test_a_request_of_anyone_but_the_leader_is_refused(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        forged = algo.request(1, market_order("10"), lease="99:somebody")
+        stream = streams.requests(ACCOUNT, "alpha")
+        kind, version, data = REQUEST_CODEC.encode(forged)
+        await oms.client.xadd(stream, {"type": kind, "version": version, "data": data})
+        refused = await algo.told(forged.client_order_id, "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["not_leader"]
+        # The leader's own order under the same id is another matter.
+        order_id = await algo.order(1, market_order("10"))
+        await algo.told(order_id, "OrderSent")
+        assert oms.broker.sent == [order_id]
+
+
+async def test_an_algorithm_cannot_order_in_anothers_name(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        name = "bb-beta-" + "0" * 32
+        await algo.order(1, market_order("10"), client_order_id=name)
+        refused = await algo.told(name, "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["bad_client_order_id"]
+        assert oms.broker.sent == []
+
+
+async def test_after_its_shutdown_nothing_of_an_algorithm_is_taken(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await algo.send(ShutdownAcknowledged(lease=algo.lease.value, at_ns=time.time_ns()))
+        refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["shut_down"]
+        assert oms.broker.sent == []
+
+
+async def test_an_unreadable_request_is_kept_and_stops_nothing(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        stream = streams.requests(ACCOUNT, "alpha")
+        await oms.client.xadd(
+            stream, {"type": "OrderRequest", "version": "1", "data": '{"quantity": "lots"}'}
+        )
+        await algo.told(await algo.order(1, market_order("10")), "OrderSent")
+        ((_, fields),) = await oms.client.xrange(streams.orders_dead(ACCOUNT))
+        assert fields[b"stream"] == stream.encode()
+        assert json.loads(fields[b"payload"])["data"] == '{"quantity": "lots"}'
+        assert (await oms.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0
+        assert oms.oms.halts.state.scopes == {}
+
+
+async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await oms.fact(b'{"stream": "trade_updates", "data": {"event": "fill"}}')
+        await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
+        refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
+        assert "halted" in [reason.code for reason in refused.reasons]
+        assert any(type(event).__name__ == "EntryDeadLettered" for event in await oms.journal())
+
+
+async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(
+    md_url: str, orders_url: str
+) -> None:
+    async with running(md_url, orders_url) as oms:
+        fields = {"type": "TradeUpdate", "version": "1", "data": b"{}", "r": "soon"}
+        await oms.client.xadd(streams.account(ACCOUNT), fields)
+        await until(lambda: oms.counts["dead"] == 1, "the fact to be kept")
+        await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
+
+
+async def test_a_brokers_refusal_reaches_the_algorithm(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        oms.broker.refuse_next("40310000", "insufficient buying power")
+        refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
+        assert (refused.by, refused.reasons[0].code) == ("broker", "broker_40310000")
+        assert refused.reasons[0].message == "insufficient buying power"
+        assert oms.book.open_count() == 0
+
+
+async def test_a_rate_limited_order_goes_out_later(md_url: str, orders_url: str) -> None:
+    async with (
+        running(md_url, orders_url, oms_requests_per_minute=60_000) as oms,
+        trading(orders_url) as algo,
+    ):
+        oms.broker.limit_next()
+        order_id = await algo.order(1, market_order("10"))
+        await algo.told(order_id, "OrderSent")
+        assert oms.broker.sent == [order_id, order_id]
+
+
+async def test_an_order_that_waits_too_long_for_the_budget_is_not_sent_late(
+    md_url: str, orders_url: str
+) -> None:
+    # Four requests at once, three a minute after that, one of them kept for cancels.
+    slow = {"oms_requests_per_minute": 40, "oms_longest_wait_s": 0.3}
+    async with running(md_url, orders_url, **slow) as oms, trading(orders_url) as algo:
+        ids = [await algo.order(number, market_order("1")) for number in range(12)]
+        refused = await algo.told(ids[-1], "OrderRefused")
+        assert (refused.by, refused.reasons[0].code) == ("oms", "rate_budget")
+        assert ids[-1] not in oms.broker.sent
+        first = ids[0]
+        await algo.cancel(first)
+        await until(lambda: oms.broker.cancelled == [f"broker-{first}"], "the cancel, which goes first")
+
+
+async def test_a_cancel_reaches_the_broker(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, limit_order("99"))
+        await algo.told(order_id, "OrderSent")
+        await algo.cancel(order_id)
+        await until(lambda: oms.broker.cancelled == [f"broker-{order_id}"], "the cancel at the broker")
+        await oms.fact(frame(oms.broker.orders[order_id], "canceled"))
+        updated = await algo.told(order_id, "OrderUpdated")
+        assert updated.status == "canceled"
+        await algo.cancel(order_id)
+        refused = await algo.told(order_id, "CancelRefused")
+        assert refused.reason.code == "not_open"
+        stream = streams.requests(ACCOUNT, "alpha")
+
+        async def all_acknowledged() -> bool:
+            return bool((await oms.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0)
+
+        await until(all_acknowledged, "every request to be acknowledged")
+
+
+async def test_cancels_of_what_cannot_be_cancelled_are_refused(md_url: str, orders_url: str) -> None:
+    async with (
+        running(md_url, orders_url) as oms,
+        trading(orders_url) as algo,
+        trading(orders_url, "beta") as other,
+    ):
+        order_id = await algo.order(1, limit_order("99"))
+        await algo.told(order_id, "OrderSent")
+        await other.cancel(order_id)
+        assert (await other.told(order_id, "CancelRefused")).reason.code == "unknown_order"
+        oms.broker.change(order_id, "filled")
+        await algo.cancel(order_id)
+        assert (await algo.told(order_id, "CancelRefused")).reason.code == "broker_42210000"
+        assert oms.broker.cancelled == []
+
+
+async def test_a_cancel_overtakes_an_order_that_still_waits(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker, oms_connections=1) as oms, trading(orders_url) as algo:
+        broker.gate.clear()
+        first = await algo.order(1, limit_order("99"))
+        second = await algo.order(2, limit_order("99"))
+        await until(lambda: oms.oms.sender.waiting == 1, "the second order to wait its turn")
+        await algo.cancel(second)
+        refused = await algo.told(second, "OrderRefused")
+        assert (refused.by, refused.reasons[0].code) == ("oms", "canceled")
+        await algo.cancel(first)
+        broker.gate.set()
+        await until(lambda: broker.cancelled == [f"broker-{first}"], "the first to be canceled once sent")
+        assert broker.sent == [first]
+
+
+async def test_a_replace_takes_the_place_of_its_order(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        old = await algo.order(1, limit_order("99", "10"))
+        await algo.told(old, "OrderSent")
+        new = await algo.replace(old, 2, limit_order("98", "4"))
+        assert (await algo.told(new, "OrderApproved")).replaces == old
+        await algo.told(new, "OrderSent")
+        await oms.fact(frame(oms.broker.orders[old], "replaced"))
+        await algo.told(old, "OrderUpdated")
+        assert oms.book.pending("AAPL", "buy") == Decimal(4)
+        wrong = await algo.replace(old, 3, limit_order("98", "4"))
+        refused = await algo.told(wrong, "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["not_replaceable"]
+
+
+async def test_updates_may_come_twice_late_and_before_the_answer(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, market_order("10"))
+        await algo.told(order_id, "OrderSent")
+        first, second = broker.fill(order_id, "4", "100"), broker.fill(order_id, "6", "101")
+        late = frame(first, "partial_fill", execution_id="e1", qty="4", price="100")
+        early = frame(second, "fill", execution_id="e2", qty="6", price="101")
+        for data in (early, early, late, late, frame(second, "new")):
+            await oms.fact(data)
+        await until(lambda: oms.book.position("AAPL") == 10, "both fills")
+        await oms.fill(await _sent(algo, 2), "1", "102", "e3")
+        await until(lambda: oms.book.position("AAPL") == 11, "the last fill")
+        assert oms.book.cash("alpha") == -(4 * 100 + 6 * 101 + 102)
+        assert oms.book.orders[order_id].status == "filled"
+        fills = [event for event in await algo.events(order_id) if type(event).__name__ == "OrderFilled"]
+        assert sorted(fill.execution_id for fill in fills) == ["e1", "e2"]
+
+
+async def _sent(algo: Trader, number: int) -> str:
+    order_id = await algo.order(number, market_order("1"))
+    await algo.told(order_id, "OrderSent")
+    return order_id
+
+
+async def test_trades_made_elsewhere_are_external(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await algo.told(await algo.order(1, market_order("10")), "OrderSent")
+        order = oms.broker.orders[next(iter(oms.broker.orders))]
+        from dataclasses import replace
+
+        by_hand = replace(
+            order, id="hand", client_order_id="3f0c", status="filled", filled_quantity=Decimal(7)
+        )
+        await oms.fact(frame(by_hand, "fill", execution_id="h1", qty="7", price="100"))
+        await until(lambda: oms.book.position("AAPL", "external") == 7, "the trade made by hand")
+        assert oms.book.position("AAPL") == 7
+        assert await oms.client.exists(streams.events(ACCOUNT, "external")) == 0
+
+
+async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url):
+        await oms.client.set(streams.wants("paper", "alpha"), b'{"bars": ["MSFT", "*"], "quotes": ["SPY"]}')
+
+        async def wanted() -> bool:
+            return await oms.client.get(streams.wants("paper", "oms")) == b'{"trades":["MSFT","SPY"]}'
+
+        await until(wanted, "the OMS's wants")

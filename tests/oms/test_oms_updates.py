@@ -1,0 +1,176 @@
+"""Trade updates as received, in every state of the book, with words nobody knows, and broken."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from risk_day import NOW_NS, Day, limit_terms, name, request
+
+from bus.errors import Unreadable
+from bus.order_messages import OrderFilled, OrderSent
+from oms.alpaca_orders import position_symbol, time_ns
+from oms.book import Book
+from oms.updates import translate
+
+
+def frame(
+    event: str, status: str, filled: str = "0", order: dict[str, Any] | None = None, **fields: Any
+) -> bytes:
+    """A frame of the trade updates stream."""
+    shown = {
+        "id": "b1",
+        "client_order_id": name(1),
+        "symbol": "AAPL",
+        "side": "buy",
+        "type": "limit",
+        "time_in_force": "day",
+        "qty": "10",
+        "limit_price": "99",
+        "status": status,
+        "filled_qty": filled,
+        **(order or {}),
+    }
+    data = {"event": event, "timestamp": "2026-01-02T15:04:05.123456789Z", "order": shown, **fields}
+    return json.dumps({"stream": "trade_updates", "data": data}).encode()
+
+
+def working() -> Book:
+    """A book with one order that the broker has."""
+    day = Day()
+    day.approve(request(limit_terms("99"), 1))
+    sent = OrderSent(
+        algorithm="alpha",
+        client_order_id=name(1),
+        broker_order_id="b1",
+        approved_ns=NOW_NS,
+        sent_ns=NOW_NS,
+        acknowledged_ns=NOW_NS,
+    )
+    day.book.apply(sent)
+    return day.book
+
+
+def taken(book: Book, data: bytes) -> list[str]:
+    """Translate a frame and apply it; returns the kinds of events."""
+    events = translate(data, book, NOW_NS).events
+    for event in events:
+        book.apply(event)
+    return [type(event).__name__ for event in events]
+
+
+def test_a_fill_keeps_its_exact_numbers_and_time() -> None:
+    data = frame("fill", "filled", "10", execution_id="e", qty="10", price="99.123456789", position_qty="10")
+    (event,) = translate(data, working(), NOW_NS).events
+    assert isinstance(event, OrderFilled)
+    assert event.price == Decimal("99.123456789")
+    assert event.at_ns == time_ns("2026-01-02T15:04:05.123456789Z")
+    assert event.at_ns % 1_000_000_000 == 123_456_789
+
+
+def test_control_frames_say_nothing() -> None:
+    for stream in ("authorization", "listening"):
+        data = json.dumps({"stream": stream, "data": {"status": "authorized"}}).encode()
+        assert translate(data, Book(), NOW_NS).events == []
+
+
+def test_an_update_that_says_nothing_new_is_dropped() -> None:
+    book = working()
+    assert taken(book, frame("new", "new")) == ["OrderUpdated"]
+    assert taken(book, frame("new", "new")) == []
+    assert taken(book, frame("pending_new", "pending_new")) == []
+    assert taken(book, frame("canceled", "canceled")) == ["OrderUpdated"]
+    assert taken(book, frame("new", "new")) == []
+    assert book.orders[name(1)].status == "canceled"
+
+
+def test_a_fill_counts_even_after_the_end() -> None:
+    book = working()
+    taken(book, frame("canceled", "canceled"))
+    fill = frame("partial_fill", "partially_filled", "4", execution_id="e", qty="4", price="99")
+    assert taken(book, fill) == ["OrderFilled"]
+    assert book.position("AAPL", "alpha") == 4
+    assert not book.orders[name(1)].open
+
+
+def test_a_status_nobody_knows_is_an_open_order() -> None:
+    book = working()
+    assert taken(book, frame("under_observation", "under_observation")) == ["OrderUpdated"]
+    assert book.orders[name(1)].open
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [("canceled", "canceled"), ("expired", "expired"), ("rejected", "rejected"), ("replaced", "replaced")],
+)
+def test_an_end_in_a_status_nobody_knows_is_the_end_that_its_event_names(event: str, status: str) -> None:
+    book = working()
+    assert taken(book, frame(event, "under_observation")) == ["OrderUpdated"]
+    assert book.orders[name(1)].status == status
+
+
+def test_a_whole_fill_ends_an_order_whatever_its_status_is_called() -> None:
+    book = working()
+    part = frame("partial_fill", "under_observation", "4", execution_id="e1", qty="4", price="99")
+    assert taken(book, part) == ["OrderFilled"]
+    assert book.orders[name(1)].open
+    rest = frame("fill", "under_observation", "10", execution_id="e2", qty="6", price="99")
+    assert taken(book, rest) == ["OrderFilled"]
+    assert book.orders[name(1)].status == "filled"
+
+
+def test_a_rejected_cancel_is_told() -> None:
+    assert taken(working(), frame("order_cancel_rejected", "sent")) == ["OrderUpdated", "CancelRefused"]
+
+
+def test_an_unknown_order_with_our_id_is_adopted_and_another_is_external() -> None:
+    book = Book()
+    assert taken(book, frame("new", "new")) == ["OrderApproved", "OrderSent", "OrderUpdated"]
+    assert book.pending("AAPL", "buy", "alpha") == 10
+    other = {"id": "b2", "client_order_id": "a-person"}
+    fill = frame("fill", "filled", "3", order=other, execution_id="e", qty="3", price="99")
+    assert taken(book, fill) == ["OrderFilled"]
+    assert book.position("AAPL", "external") == 3
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"stream": "trade_updates"}',
+        b'{"stream": "trade_updates", "data": []}',
+        b'{"stream": "something_new", "data": {}}',
+        frame("fill", "filled", "10", execution_id="e", price="99"),
+        frame("fill", "filled", "10", execution_id="e", qty="10"),
+        frame("fill", "filled", "10", execution_id="e", qty="-1", price="99"),
+        frame("fill", "filled", "10", execution_id="e", qty="10", price="NaN"),
+        frame("fill", "filled", "10", order={"side": "sideways"}, execution_id="e", qty="10", price="99"),
+        frame("new", "new", order={"id": 7}),
+        frame("new", "new", timestamp="yesterday"),
+        frame("new", "new", timestamp="2026-13-45T25:00:00Z"),
+        frame("new", "new", "NaN"),
+        frame("fill", "filled", "sNaN", execution_id="e", qty="10", price="99"),
+        frame("fill", "filled", "10", execution_id="e", qty="10", price="1e999999"),
+        b'{"stream": "trade_updates", "data": ' + b"[" * 100_000,
+    ],
+)
+def test_what_may_hide_a_fact_is_unreadable(broken: bytes) -> None:
+    with pytest.raises(Unreadable):
+        translate(broken, working(), NOW_NS)
+
+
+@pytest.mark.parametrize(
+    ("listed", "asset_class", "meant"),
+    [
+        ("BTCUSD", "crypto", "BTC/USD"),
+        ("ETHUSDT", "crypto", "ETH/USDT"),
+        ("ETHBTC", "crypto", "ETH/BTC"),
+        ("BTC/USD", "crypto", "BTC/USD"),
+        ("AAPL", "us_equity", "AAPL"),
+        ("XUSD", "us_equity", "XUSD"),
+    ],
+)
+def test_a_position_in_a_pair_has_the_symbol_of_its_orders(listed: str, asset_class: str, meant: str) -> None:
+    assert position_symbol(listed, asset_class) == meant

@@ -1,0 +1,150 @@
+"""An engine with everything around it written by hand: its journal as entries, and the broker's answers."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+
+from risk_day import LEASE, LIMITS, NOW_NS
+
+from bus.codec import Message, MessageCodec
+from bus.delivery import Delivery
+from bus.halt_state import HaltState
+from bus.order_messages import EVENTS, Request
+from oms.broker import Accepted, BrokerOrder
+from oms.effects import Effects
+from oms.engine import Engine
+from oms.inputs import (
+    AccountListed,
+    Answered,
+    BrokerMessageRead,
+    BrokerMessagesRead,
+    HaltStateRead,
+    Input,
+    LeasesRead,
+    LimitsRead,
+    ListAccount,
+    OrderAnswered,
+    PricesRead,
+    RequestRead,
+    RequestsRead,
+    Started,
+    Tick,
+)
+from oms.limits import parse
+from oms.preconditions import Price
+from oms.risk import Approved
+
+ACCOUNT = "paper"
+SECOND_NS = 1_000_000_000
+LONGEST_SEND_NS = 10 * SECOND_NS
+CODEC = MessageCodec(EVENTS)
+
+
+class EngineRun:
+    """Drives an engine; `journal` holds its events as they are written, `sent` every approval to be sent."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(ACCOUNT, longest_send_ns=LONGEST_SEND_NS)
+        self.journal: list[tuple[bytes, bytes, bytes]] = []
+        self.sent: list[Approved] = []
+        self.now_ns = NOW_NS
+        self.monotonic_ns = 0
+        self.entries = 0
+
+    def take(self, taken: Input) -> Effects:
+        """Have the engine take an input; its events go into the journal."""
+        effects = self.engine.take(taken, self.now_ns)
+        self.journal += [CODEC.encode(event) for event in effects.events]
+        self.sent += effects.send
+        return effects
+
+    def begin(self, limits: str = LIMITS) -> None:
+        """Take what a start takes, on an empty account, up to being ready."""
+        self.take(HaltStateRead(HaltState(known=True)))
+        self.take(LimitsRead(parse(limits, "limits"), "limits.toml", "a test"))
+        self.take(LeasesRead({"alpha": LEASE, "beta": "1:beta"}))
+        self.take(PricesRead({"AAPL": Price(Decimal(100), self.now_ns, self.now_ns)}))
+        self.tick(0)
+        (question,) = self.take(Started(None, None)).ask
+        assert isinstance(question, ListAccount)
+        self.take(Answered(question, AccountListed((), ()), 0))
+        assert self.engine.not_ready is None
+
+    def read(self, message: Request, algorithm: str = "alpha", *, control_fresh: bool = True) -> Effects:
+        """Have a request read."""
+        self.entries += 1
+        read = RequestRead(Delivery(f"requests:{algorithm}", f"{self.entries}-0", {}), algorithm, message)
+        return self.take(RequestsRead([read], control_fresh))
+
+    def told(self, data: bytes, kind: str = "TradeUpdate") -> Effects:
+        """Have an entry of the account stream read."""
+        self.entries += 1
+        fields = {b"type": kind.encode(), b"data": data, b"r": str(self.now_ns).encode()}
+        return self.take(
+            BrokerMessagesRead([BrokerMessageRead(Delivery("account", f"{self.entries}-0", fields))])
+        )
+
+    def accepted(self, approved: Approved, status: str = "new") -> Effects:
+        """The broker takes an order."""
+        order = at_broker(approved, status)
+        return self.take(OrderAnswered(approved.client_order_id, Accepted(order, self.now_ns, self.now_ns)))
+
+    def tick(self, nanoseconds: int) -> Effects:
+        """Let time pass."""
+        self.now_ns += nanoseconds
+        self.monotonic_ns += nanoseconds
+        return self.take(Tick(self.monotonic_ns))
+
+    def folded(self) -> Engine:
+        """A new engine, fed from the journal as it is written."""
+        engine = Engine(ACCOUNT, longest_send_ns=LONGEST_SEND_NS)
+        for event in self.read_journal():
+            engine.apply(event)
+        return engine
+
+    def read_journal(self) -> Sequence[Message]:
+        """The journal's events, read back."""
+        return [
+            CODEC.decode(dict(zip((b"type", b"version", b"data"), entry, strict=True)))
+            for entry in self.journal
+        ]
+
+
+def at_broker(approved: Approved, status: str = "new", filled: str = "0") -> BrokerOrder:
+    """An approved order as the broker has it."""
+    terms = approved.terms
+    return BrokerOrder(
+        id=f"broker-{approved.client_order_id}",
+        client_order_id=approved.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        type=terms.type,
+        time_in_force=terms.time_in_force,
+        status=status,
+        quantity=terms.quantity,
+        notional=terms.notional,
+        limit_price=terms.limit_price,
+        stop_price=terms.stop_price,
+        filled_quantity=Decimal(filled),
+        filled_average_price=Decimal(100) if Decimal(filled) else None,
+        replaces=approved.replaces_broker_id,
+    )
+
+
+def frame(order: BrokerOrder, event: str, **fields: str) -> bytes:
+    """A trade update as Alpaca sends it."""
+    shown = {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.type,
+        "time_in_force": order.time_in_force,
+        "status": order.status,
+        "qty": None if order.quantity is None else str(order.quantity),
+        "limit_price": None if order.limit_price is None else str(order.limit_price),
+        "filled_qty": str(order.filled_quantity),
+        "filled_avg_price": None,
+    }
+    data = {"event": event, "timestamp": "2026-01-02T15:04:05.123456789Z", "order": shown, **fields}
+    return json.dumps({"stream": "trade_updates", "data": data}).encode()

@@ -1,0 +1,263 @@
+"""What the golden entries of a release mean to today's code, and how entries for new messages are added.
+
+`tests/bus/golden/messages-<version>.jsonl` holds entries as that release wrote them. They are never changed:
+a later version that cannot read them as they are needs an upcast. Run this file to append an entry for each
+message that has none yet; the values below are what it must then be read as.
+"""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bus.codec import Message, MessageCodec, market_message
+from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
+from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.order_messages import (
+    EVENTS,
+    REQUESTS,
+    Basis,
+    CancelRefused,
+    CancelRequest,
+    EntryDeadLettered,
+    FillAbsorbed,
+    HaltsRead,
+    LeaseRetired,
+    LimitsChanged,
+    OrderApproved,
+    OrderFilled,
+    OrderRefused,
+    OrderRequest,
+    OrderSent,
+    OrderTerms,
+    OrderUncertain,
+    OrderUpdated,
+    Reason,
+    Registered,
+    ReplaceRequest,
+    ShutdownAcknowledged,
+)
+
+GOLDEN = Path(__file__).parents[1] / "bus" / "golden" / "messages-0.1.0.jsonl"
+
+FAMILIES: dict[str, tuple[type[Message], ...]] = {
+    "requests": REQUESTS,
+    "events": EVENTS,
+    "control": CONTROL_MESSAGES,
+}
+
+_AT_NS = 1_700_000_000_123_456_789
+_LIMIT = OrderTerms(
+    symbol="AAPL",
+    side="buy",
+    type="limit",
+    time_in_force="gtc",
+    quantity=Decimal("10"),
+    limit_price=Decimal("187.12"),
+    extended_hours=True,
+)
+_NOTIONAL = OrderTerms(symbol="BTC/USD", side="sell", notional=Decimal("0.000000001"))
+_BASIS = Basis(
+    price=Decimal("187.00"),
+    price_at_ns=_AT_NS - 1000,
+    price_received_ns=_AT_NS - 900,
+    limits_version=3,
+    halt="reduce_only",
+    control_fresh=True,
+    not_ready="catching_up",
+    lease="7:algo-ma-cross",
+    reserve_price=Decimal("187.12"),
+)
+_REASON = Reason(code="order_notional", message="too large an order", limit="10000", value="18712.00")
+
+# One message of each class, every field set to something that is not its default where it has one.
+MESSAGES: tuple[Message, ...] = (
+    OrderRequest(
+        client_order_id="bb-ma-cross-1",
+        terms=_LIMIT,
+        lease="7:algo-ma-cross-1",
+        trigger="md:AAPL:trades 1700000000123-0",
+        received_ns=_AT_NS,
+        requested_ns=_AT_NS + 1,
+    ),
+    CancelRequest(client_order_id="bb-ma-cross-1", lease="7:algo-ma-cross-1", requested_ns=_AT_NS),
+    ReplaceRequest(
+        client_order_id="bb-ma-cross-2",
+        replaces="bb-ma-cross-1",
+        terms=_NOTIONAL,
+        lease="7:algo-ma-cross-1",
+        trigger="timer close 1700000000000000000",
+        received_ns=_AT_NS,
+        requested_ns=_AT_NS + 1,
+    ),
+    ShutdownAcknowledged(lease="7:algo-ma-cross-1", at_ns=_AT_NS),
+    Registered(algorithm="ma-cross", at_ns=_AT_NS),
+    OrderApproved(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-2",
+        terms=_LIMIT,
+        reserve_price=Decimal("187.12"),
+        trigger="md:AAPL:trades 1700000000123-0",
+        received_ns=_AT_NS,
+        requested_ns=_AT_NS + 1,
+        approved_ns=_AT_NS + 2,
+        replaces="bb-ma-cross-1",
+        basis=_BASIS,
+    ),
+    OrderRefused(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-1",
+        by="risk",
+        reasons=(_REASON, Reason(code="halted", message="halted by alice: lunch")),
+        at_ns=_AT_NS,
+        terms=_LIMIT,
+        basis=_BASIS,
+    ),
+    OrderSent(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-1",
+        broker_order_id="61e69015-8549-4bfd-b9c3-01e75843f47d",
+        approved_ns=_AT_NS,
+        sent_ns=_AT_NS + 1,
+        acknowledged_ns=_AT_NS + 2,
+    ),
+    OrderUncertain(algorithm="ma-cross", client_order_id="bb-ma-cross-1", why="no answer", at_ns=_AT_NS),
+    OrderUpdated(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-1",
+        broker_order_id="61e69015-8549-4bfd-b9c3-01e75843f47d",
+        symbol="AAPL",
+        event="replaced",
+        status="replaced",
+        filled_quantity=Decimal("2.5"),
+        at_ns=_AT_NS,
+        replaced_by="bb-ma-cross-2",
+    ),
+    OrderFilled(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-1",
+        broker_order_id="61e69015-8549-4bfd-b9c3-01e75843f47d",
+        execution_id="e-1",
+        symbol="AAPL",
+        side="buy",
+        quantity=Decimal("2.5"),
+        price=Decimal("187.1199"),
+        filled_quantity=Decimal("5"),
+        status="partially_filled",
+        at_ns=_AT_NS,
+    ),
+    CancelRefused(algorithm="ma-cross", client_order_id="bb-ma-cross-1", reason=_REASON, at_ns=_AT_NS),
+    FillAbsorbed(
+        algorithm="ma-cross",
+        client_order_id="bb-ma-cross-1",
+        execution_id="e-2",
+        quantity=Decimal("2.5"),
+        filled_quantity=Decimal("7.5"),
+        at_ns=_AT_NS,
+    ),
+    LeaseRetired(algorithm="ma-cross", lease="7:algo-ma-cross", at_ns=_AT_NS),
+    LimitsChanged(
+        limits_version=3,
+        limits={"account": {"order_quantity": "1000", "restricted": ["GME"]}, "symbol": {}},
+        source="limits.toml",
+        by="alice",
+        at_ns=_AT_NS,
+    ),
+    HaltsRead(
+        known=True,
+        scopes={"all": Halt(scope="all", reason="lunch", by="alice", at_ns=_AT_NS)},
+        at_ns=_AT_NS,
+    ),
+    EntryDeadLettered(
+        stream="account:{paper}",
+        entry_id="1700000000123-0",
+        error="not JSON",
+        payload="data=\\xff",
+        at_ns=_AT_NS,
+    ),
+    Halt(scope="all", reason="lunch", by="alice", at_ns=_AT_NS),
+    ReduceOnly(scope="symbol:BTC/USD", reason="spread", by="alice", at_ns=_AT_NS),
+    Resume(scope="algorithm:ma-cross", reason="back", by="bob", at_ns=_AT_NS),
+    Shutdown(scope="account:paper", reason="over", by="bob", at_ns=_AT_NS),
+)
+
+# Market entries by their name in the file: a channel, or a gap marker.
+MARKET: dict[str, Any] = {
+    "trades": Trade(
+        symbol="AAPL",
+        price=Decimal("187.120000001"),
+        size=Decimal("100"),
+        at_ns=_AT_NS,
+        id=52983525029461,
+        exchange="V",
+    ),
+    "quotes": Quote(
+        symbol="BTC/USD",
+        bid_price=Decimal("36000.1"),
+        bid_size=Decimal("0.25"),
+        ask_price=Decimal("36000.2"),
+        ask_size=Decimal("1"),
+        at_ns=_AT_NS,
+    ),
+    "bars": Bar(
+        symbol="AAPL",
+        open=Decimal("187"),
+        high=Decimal("187.5"),
+        low=Decimal("186.99"),
+        close=Decimal("187.12"),
+        volume=Decimal("12345"),
+        at_ns=_AT_NS,
+    ),
+    "GapOpened": GapOpened(feed="iex", since_ns=_AT_NS, reason="connection lost"),
+    "GapClosed": GapClosed(feed="iex", since_ns=_AT_NS, until_ns=_AT_NS + 1),
+}
+
+
+def golden_entries(path: Path = GOLDEN) -> list[dict[str, str]]:
+    """The entries of a release: family, type, version and data of each; `md` ones as in their stream."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def read(entry: dict[str, str]) -> Any:
+    """What today's code makes of a golden entry."""
+    fields = {name.encode(): text.encode() for name, text in entry.items() if name not in ("family", "name")}
+    if entry["family"] == "md":
+        return market_message(entry["name"], fields)
+    return MessageCodec(FAMILIES[entry["family"]]).decode(fields)
+
+
+def expected(entry: dict[str, str]) -> Any:
+    """What a golden entry is to be read as; None where the tables above do not say."""
+    if entry["family"] == "md":
+        return MARKET.get(entry["name"])
+    family = FAMILIES[entry["family"]]
+    return next((one for one in MESSAGES if type(one) in family and one.wire == entry["type"]), None)
+
+
+def without_entry(entries: list[dict[str, str]]) -> list[str]:
+    """A sentence for each message of a family that has no golden entry, or no value to compare one with."""
+    there = {(entry["family"], entry["type"]) for entry in entries if entry["family"] != "md"}
+    made = {type(message) for message in MESSAGES}
+    return [
+        f"{cls.wire} ({family}) has no golden entry: add a value to MESSAGES in "
+        "tests/support/golden_messages.py, then run that file"
+        for family, classes in FAMILIES.items()
+        for cls in classes
+        if (family, cls.wire) not in there or cls not in made
+    ]
+
+
+def _append_missing() -> None:
+    there = {(entry["family"], entry["type"]) for entry in golden_entries() if entry["family"] != "md"}
+    with GOLDEN.open("a") as file:
+        for family, classes in FAMILIES.items():
+            codec = MessageCodec(classes)
+            for message in MESSAGES:
+                if type(message) in classes and (family, message.wire) not in there:
+                    kind, version, data = (part.decode() for part in codec.encode(message))
+                    entry = {"family": family, "type": kind, "version": version, "data": data}
+                    file.write(json.dumps(entry) + "\n")
+
+
+if __name__ == "__main__":
+    _append_missing()

@@ -1,0 +1,63 @@
+"""An OMS as a process of its own that kills itself at a named point: `python oms_child.py POINT COUNT`.
+
+Points: `never`, `before_journal` (an approval was decided, nothing is written), `before_send` (the approval
+is durable, the broker has heard nothing), `after_send` (the broker has the order, its answer is not written).
+It dies when the point is reached for the COUNTth time.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from bus.codec import Message
+from bus.delivery import Delivery
+from bus.order_messages import OrderApproved
+from oms.__main__ import alpaca, start
+from oms.broker import Broker, MaySend, Outcome
+from oms.journal import Journal
+from oms.risk import Approved
+from oms.settings import OmsSettings
+
+POINTS = ("never", "before_journal", "before_send", "after_send")
+
+_point, _left = sys.argv[1], int(sys.argv[2])
+
+
+def _reached(point: str) -> None:
+    global _left
+    if point == _point:
+        _left -= 1
+        if _left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingJournal(Journal):
+    """Dies before it writes an approval."""
+
+    def commit(
+        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+    ) -> "asyncio.Future[None]":
+        """As the journal does, unless it dies first."""
+        if any(isinstance(event, OrderApproved) for event in events):
+            _reached("before_journal")
+        return super().commit(events, acknowledged)
+
+
+def _dying(settings: OmsSettings) -> Broker:
+    broker = alpaca(settings)
+    send = broker.submit
+
+    async def submit(approved: Approved, may_send: MaySend) -> Outcome:
+        _reached("before_send")
+        outcome = await send(approved, may_send)
+        _reached("after_send")
+        return outcome
+
+    broker.submit = submit  # type: ignore[method-assign]
+    return broker
+
+
+if __name__ == "__main__":
+    sys.exit(start(None, _dying, DyingJournal))

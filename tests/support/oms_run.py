@@ -1,0 +1,275 @@
+"""Runs an OMS inside a test, with algorithms, prices and broker facts written by hand."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any
+
+from engine_run import frame
+from fake_broker import FakeBroker
+from waiting import until
+
+from bus import halt, streams
+from bus.codec import Message, MessageCodec
+from bus.connection import connect
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.lease import Lease
+from bus.order_messages import EVENTS, REQUESTS, CancelRequest, OrderRequest, OrderTerms, ReplaceRequest
+from bus.publish import Publisher
+from bus.service import Service
+from bus.settings import load
+from oms import startup
+from oms.broker import Broker
+from oms.journal import Journal
+from oms.limits import Limits, parse
+from oms.service import Oms
+from oms.settings import DEFAULT_LIMITS, OmsSettings
+
+ACCOUNT = "paper"
+EVENT_CODEC = MessageCodec(EVENTS)
+REQUEST_CODEC = MessageCodec(REQUESTS)
+
+
+def limits_text(**changes: object) -> str:
+    """The default limits file with some numbers changed, wherever they stand."""
+    lines = []
+    for line in DEFAULT_LIMITS.read_text().splitlines():
+        name = line.split(" = ")[0]
+        lines.append(f"{name} = {changes[name]}" if name in changes else line)
+    return "\n".join(lines)
+
+
+def limits_with(**changes: object) -> Limits:
+    """The default limits with some numbers changed."""
+    return parse(limits_text(**changes), "limits")
+
+
+def client_order_id(algorithm: str, number: int | str) -> str:
+    """An id of the form that algorithms make."""
+    return f"bb-{algorithm}-{hashlib.sha256(str(number).encode()).hexdigest()[:32]}"
+
+
+def market_order(quantity: str = "10", side: str = "buy", symbol: str = "AAPL") -> OrderTerms:
+    """A market order."""
+    return OrderTerms(symbol=symbol, side="buy" if side == "buy" else "sell", quantity=Decimal(quantity))
+
+
+def limit_order(price: str, quantity: str = "10", side: str = "buy", symbol: str = "AAPL") -> OrderTerms:
+    """A limit order."""
+    return OrderTerms(
+        symbol=symbol,
+        side="buy" if side == "buy" else "sell",
+        type="limit",
+        quantity=Decimal(quantity),
+        limit_price=Decimal(price),
+    )
+
+
+class Trader:
+    """An algorithm's side: its lease, its requests, the events it was told."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
+        self.client = connect(url, name=f"algo-{name}")
+        self.lease = Lease(self.client, streams.algorithm_lease(ACCOUNT, name), f"algo-{name}", ttl_ms=60_000)
+        self.publisher = Publisher(url, self.lease, name=f"algo-{name}")
+
+    async def open(self) -> None:
+        """Register and lead."""
+        await self.client.hset(streams.algorithms(ACCOUNT), self.name, json.dumps({"lineage": "00"}))
+        assert await self.lease.acquire()
+        await until(lambda: self._told("Registered"), f"{self.name} to be registered")
+
+    async def order(self, number: int | str, terms: OrderTerms, **changes: Any) -> str:
+        """Ask for an order; returns its client id."""
+        request = self.request(number, terms, **changes)
+        await self.send(request)
+        return request.client_order_id
+
+    def request(self, number: int | str, terms: OrderTerms, **changes: Any) -> OrderRequest:
+        """A request, not yet sent."""
+        now_ns = time.time_ns()
+        values: dict[str, Any] = {
+            "client_order_id": client_order_id(self.name, number),
+            "terms": terms,
+            "lease": self.lease.value,
+            "trigger": str(number),
+            "received_ns": now_ns,
+            "requested_ns": now_ns,
+        }
+        return OrderRequest(**(values | changes))
+
+    async def cancel(self, order_id: str) -> None:
+        """Ask for a cancel."""
+        await self.send(
+            CancelRequest(client_order_id=order_id, lease=self.lease.value, requested_ns=time.time_ns())
+        )
+
+    async def replace(self, order_id: str, number: int | str, terms: OrderTerms) -> str:
+        """Ask for a replace; returns the new client id."""
+        new_id = client_order_id(self.name, number)
+        now_ns = time.time_ns()
+        await self.send(
+            ReplaceRequest(
+                client_order_id=new_id,
+                replaces=order_id,
+                terms=terms,
+                lease=self.lease.value,
+                trigger=str(number),
+                received_ns=now_ns,
+                requested_ns=now_ns,
+            )
+        )
+        return new_id
+
+    async def send(self, message: Message) -> None:
+        """Append a request."""
+        entry = (streams.requests(ACCOUNT, self.name), REQUEST_CODEC.encode(message))
+        await self.publisher.append([entry])
+
+    async def events(self, order_id: str | None = None) -> list[Any]:
+        """What it was told so far; of one order where one is named."""
+        found = await self.client.xrange(streams.events(ACCOUNT, self.name))
+        messages = [EVENT_CODEC.decode(fields) for _, fields in found]
+        if order_id is None:
+            return messages
+        return [message for message in messages if getattr(message, "client_order_id", None) == order_id]
+
+    async def told(self, order_id: str, kind: str) -> Any:
+        """The first event of this kind about an order, once it is there."""
+
+        async def there() -> bool:
+            return any(type(event).__name__ == kind for event in await self.events(order_id))
+
+        await until(there, f"{kind} of {order_id}")
+        return next(event for event in await self.events(order_id) if type(event).__name__ == kind)
+
+    async def _told(self, kind: str) -> bool:
+        return any(type(event).__name__ == kind for event in await self.events())
+
+    async def close(self) -> None:
+        """Give the lease back and close the connections."""
+        await self.lease.release()
+        await self.publisher.close()
+        await self.client.aclose()
+
+
+class Running:
+    """An OMS at work, and what a test does around it."""
+
+    def __init__(self, oms: Oms, broker: Any, task: "asyncio.Task[None]", client: Any, market: Any) -> None:
+        self.oms = oms
+        self.broker = broker
+        self.task = task
+        self.client = client
+        self.market = market
+
+    @property
+    def book(self) -> Any:
+        """The book in memory."""
+        return self.oms.engine.state.book
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often what happened."""
+        return self.oms.counts.events + self.oms.engine.observed.counts
+
+    async def ready(self) -> None:
+        """Wait until orders are taken."""
+        await until(lambda: self.task.done() or self.oms.service.state == "ready", "the OMS to be ready")
+        if self.task.done():
+            self.task.result()
+
+    async def price(self, symbol: str, price: str, age_s: float = 0.0) -> None:
+        """A trade on the tape."""
+        data = {"S": symbol, "p": float(price), "s": 100, "t": time.time_ns()}
+        received_ns = time.time_ns() - int(age_s * 1e9)
+        await self.market.xadd(
+            streams.market(symbol, "trades"), {"d": json.dumps(data), "r": str(received_ns)}
+        )
+
+    async def fact(self, data: bytes, kind: str = "TradeUpdate") -> None:
+        """An entry of the account stream, as ingest writes it."""
+        fields = {"type": kind, "version": "1", "data": data, "r": str(time.time_ns())}
+        await self.client.xadd(streams.account(ACCOUNT), fields)
+
+    async def fill(self, order_id: str, quantity: str, price: str, execution: str) -> None:
+        """A fill at the broker, and the update that tells of it."""
+        order = self.broker.fill(order_id, quantity, price)
+        event = "fill" if order.status == "filled" else "partial_fill"
+        await self.fact(frame(order, event, execution_id=execution, qty=quantity, price=price))
+
+    async def halt(self, scope: str = "all", mode: type[Halt] | type[ReduceOnly] = Halt) -> None:
+        """Halt a scope, and wait until the OMS has seen it."""
+        await halt.change(self.client, mode(scope=scope, reason="a test", by="tester", at_ns=time.time_ns()))
+        await until(lambda: scope in self.oms.halts.state.scopes, "the halt to be seen")
+
+    async def resume(self, scope: str = "all") -> None:
+        """Lift a halt, and wait until the OMS has seen it."""
+        await halt.change(
+            self.client, Resume(scope=scope, reason="a test", by="tester", at_ns=time.time_ns())
+        )
+        await until(lambda: scope not in self.oms.halts.state.scopes, "the resume to be seen")
+
+    async def account_acknowledged(self) -> bool:
+        """Whether every entry of the account stream was read and is acknowledged."""
+        (group,) = await self.client.xinfo_groups(streams.account(ACCOUNT))
+        return bool(group["pending"] == 0 and group["lag"] == 0)
+
+    async def journal(self) -> list[Any]:
+        """Every event in the journal."""
+        found = await self.client.xrange(streams.journal(ACCOUNT))
+        return [EVENT_CODEC.decode(fields) for _, fields in found]
+
+    async def stop(self) -> None:
+        """Ask it to stop, and wait until it has."""
+        self.oms.service.stop("the test is over")
+        await asyncio.wait_for(self.task, 20)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    md_url: str,
+    orders_url: str,
+    broker: Broker | None = None,
+    *,
+    limits: Limits | None = None,
+    make_journal: Callable[..., Journal] = Journal,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """An OMS that is ready, with a price of AAPL at 100; stopped at the end."""
+    client, market = connect(orders_url, name="test"), connect(md_url, name="test")
+    used = FakeBroker() if broker is None else broker
+    values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
+    found = load(OmsSettings, **values)
+    service = Service("oms", found.account)
+    oms = Oms(service, found, limits or limits_with(price_age_seconds=3600), used, make_journal)
+    task = asyncio.create_task(startup.live(oms))
+    run = Running(oms, used, task, client, market)
+    try:
+        await run.price("AAPL", "100")
+        await run.ready()
+        yield run
+        if not task.done():
+            await run.stop()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.aclose()
+        await market.aclose()
+
+
+@contextlib.asynccontextmanager
+async def trading(url: str, name: str = "alpha") -> AsyncIterator[Trader]:
+    """An algorithm that leads."""
+    trader = Trader(url, name)
+    try:
+        await trader.open()
+        yield trader
+    finally:
+        await trader.close()
