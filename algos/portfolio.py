@@ -101,11 +101,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return Position(quantity=held, cash=self.cash - signed * price, cost=cost)
 
     @property
-    def realised_profit(self) -> Decimal:
+    def realized_profit(self) -> Decimal:
         """What closed quantities earned."""
         return self.cash + self.cost
 
-    def unrealised_profit(self, last_price: Decimal) -> Decimal:
+    def unrealized_profit(self, last_price: Decimal) -> Decimal:
         """What the quantity held would earn, closed at this price."""
         return self.quantity * last_price - self.cost
 
@@ -139,15 +139,15 @@ class Portfolio:
             symbol: position.quantity for symbol, position in self._positions.items() if position.quantity
         }
 
-    def realised_profit(self) -> Decimal:
+    def realized_profit(self) -> Decimal:
         """What closed quantities of all symbols earned."""
-        return sum((position.realised_profit for position in self._positions.values()), ZERO)
+        return sum((position.realized_profit for position in self._positions.values()), ZERO)
 
-    def unrealised_profit(self, last_prices: Mapping[str, Decimal]) -> Decimal:
+    def unrealized_profit(self, last_prices: Mapping[str, Decimal]) -> Decimal:
         """What open quantities would earn at these prices; a symbol without a price counts as nothing."""
         return sum(
             (
-                position.unrealised_profit(last_prices[symbol])
+                position.unrealized_profit(last_prices[symbol])
                 for symbol, position in self._positions.items()
                 if symbol in last_prices
             ),

@@ -47,7 +47,7 @@ class Report:
         """Put what is known now into the heartbeat."""
         session, connections = self._session, self._connections
         portfolio = session.portfolio
-        profit = portfolio.realised_profit() + portfolio.unrealised_profit(session.last_prices)
+        profit = portfolio.realized_profit() + portfolio.unrealized_profit(session.last_prices)
         if not self._service.stopping.is_set():
             self._service.tell(*shown_state(session.state, self.waiting_for, session.failure))
         self._service.details = AlgorithmDetails(

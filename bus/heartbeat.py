@@ -83,7 +83,7 @@ class OmsCounters(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: int = 0
     updates: int = 0
     fills: int = 0
-    strays: int = 0
+    found_after_given_up: int = 0
     dead: int = 0
 
 

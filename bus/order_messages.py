@@ -42,7 +42,7 @@ class OrderRequest(Message, frozen=True, kw_only=True):
 
 
 class CancelRequest(Message, frozen=True, kw_only=True):
-    """An algorithm asks that one of its orders be cancelled."""
+    """An algorithm asks that one of its orders be canceled."""
 
     wire: ClassVar[str] = "CancelRequest"
     client_order_id: str

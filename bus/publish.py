@@ -214,7 +214,7 @@ class Publisher:
         """Append each entry's (type, version, data) or (type, version, data, received ns) to its stream.
 
         All entries have the same number of values. Returns their ids. Two entries never carry the same
-        values: after a lost reply the batch is recognised by them. Raises Fenced or ServerRefused.
+        values: after a lost reply the batch is recognized by them. Raises Fenced or ServerRefused.
         """
         if not entries:
             return []

@@ -86,7 +86,7 @@ class AccountFeed:
             await self._buffer.room()
 
     def update(self, raw: bytes) -> None:
-        """Anything that is not an answer to us is kept as it came; whoever reads it judges it."""
+        """Anything that is not an answer to us is kept as it came; whoever reads it decides."""
         self._stream._data_received = True
         self._keep(b"TradeUpdate", raw)
 
@@ -130,7 +130,7 @@ class AccountFeed:
         log.warning("trade updates broke", error=reason)
 
     def _keep(self, kind: bytes, data: bytes) -> None:
-        # No two alike: a batch whose reply was lost is recognised by its receive times.
+        # No two alike: a batch whose reply was lost is recognized by its receive times.
         self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
         self._buffer.add((kind, _VERSION, data, str(self._last_ns).encode()), len(data))
 

@@ -17,10 +17,10 @@ from bus.streams import market_lease
 from ingest import gaps
 from ingest.alpaca_market import Item, MarketFeed
 from ingest.buffer import Buffer
-from ingest.pump import MarketPump
-from ingest.seam import last_received_ns
+from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, Subscription
+from ingest.writing import FrameWriter
 
 ACKNOWLEDGE_S = 0.25
 
@@ -44,7 +44,7 @@ class LeasedFeed:
         self.kind = kind
         self.name = CRYPTO if kind == CRYPTO else settings.feed
         self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
-        self.pump = MarketPump(round(settings.ingest_bar_seconds * 1_000_000_000))
+        self.writing = FrameWriter(round(settings.ingest_bar_seconds * 1_000_000_000))
         self._settings = settings
         self._client = client
         self._clock = clock
@@ -84,7 +84,7 @@ class LeasedFeed:
         if self.waits is not None:
             return
         if wanted and not self._is_marked:
-            self._is_marked = await self._mark_seam(wanted)
+            self._is_marked = await self._mark_interruption(wanted)
             if not self._is_marked:
                 return
         self.feed.want(wanted)
@@ -106,19 +106,21 @@ class LeasedFeed:
         self.waits = StateReason("lease_held", sentence)
 
     async def _serve(self, stopping: asyncio.Event) -> None:
-        pump = asyncio.create_task(self.pump.run(self.frames, self._writer, self._keeper), name=self.name)
+        writing = asyncio.create_task(
+            self.writing.run(self.frames, self._writer, self._keeper), name=self.name
+        )
         try:
-            await run_together(run_until(stopping, _done(pump)), self.feed.run(), self._acknowledge())
-            await self._flush(pump)
+            await run_together(run_until(stopping, _done(writing)), self.feed.run(), self._acknowledge())
+            await self._flush(writing)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
-    async def _flush(self, pump: "asyncio.Task[None]") -> None:
+    async def _flush(self, writing: "asyncio.Task[None]") -> None:
         """Give what was received a bounded time to be written."""
         self.frames.add(None, 0)
         deadline = time.monotonic() + FLUSH_S
-        while not self.frames.idle and not pump.done():
+        while not self.frames.idle and not writing.done():
             if time.monotonic() > deadline:
                 log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
                 return
@@ -131,7 +133,7 @@ class LeasedFeed:
                 self.frames.add(None, 0)
             await asyncio.sleep(ACKNOWLEDGE_S)
 
-    async def _mark_seam(self, wanted: Subscription) -> bool:
+    async def _mark_interruption(self, wanted: Subscription) -> bool:
         """Streams that an earlier ingest left off in the middle get a gap, before anything new is written.
 
         False where the server could not be asked.

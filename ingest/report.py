@@ -40,8 +40,8 @@ class Report:
     def refresh(self, service: Service) -> None:
         """Put the present figures into the heartbeat."""
         for leased in self._feeds.values():
-            self._prices |= last_prices(leased.pump.recent)
-        pumps = [leased.pump for leased in self._feeds.values()]
+            self._prices |= last_prices(leased.writing.recent)
+        writers = [leased.writing for leased in self._feeds.values()]
         frames = [leased.frames for leased in self._feeds.values()]
         feeds = self._feed_details()
         if not service.stopping.is_set():
@@ -55,14 +55,14 @@ class Report:
             counters=IngestCounters(
                 messages_in=self._messages_in(),
                 gaps=sum(leased.feed.gaps for leased in self._feeds.values()),
-                unreadable=sum(pump.unreadable for pump in pumps),
+                unreadable=sum(writing.unreadable for writing in writers),
                 stalls=sum(buffer.stalls for buffer in frames),
                 buffered_frames=sum(map(len, frames)),
             ),
         )
 
     def _messages_in(self) -> int:
-        return sum(leased.pump.messages_in for leased in self._feeds.values())
+        return sum(leased.writing.messages_in for leased in self._feeds.values())
 
     def _rate(self) -> float:
         self._history.append((self._clock.monotonic_ns(), self._messages_in()))

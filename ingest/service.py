@@ -23,10 +23,10 @@ from ingest.alpaca_account import AccountFeed, Fact
 from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import FLUSH_S, LeasedFeed
-from ingest.pump import AccountPump
 from ingest.report import Report
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, STOCKS, united
+from ingest.writing import UpdateWriter
 
 WANTS_S = 0.5
 
@@ -70,7 +70,9 @@ class Ingest:
             Lease(orders, account_lease(settings.account), holder), regain="at_once", other="another ingest"
         )
         self._publisher = Publisher(settings.orders_redis_url, self.account.lease, name=f"{holder}-account")
-        self.account_pump = AccountPump(account(settings.account), self.facts, self._publisher, self.account)
+        self.update_writer = UpdateWriter(
+            account(settings.account), self.facts, self._publisher, self.account
+        )
         self.updates = AccountFeed(settings.updates_url, key, secret, self.facts, clock)
         self.report = Report(self.feeds, self.updates, clock)
         self._refused: tuple[str, ...] = ()
@@ -105,18 +107,18 @@ class Ingest:
         self.report.account_waits = StateReason("lease_held", sentence)
 
     async def _listen(self) -> None:
-        pump = asyncio.create_task(self.account_pump.run(), name="trade updates")
+        writing = asyncio.create_task(self.update_writer.run(), name="trade updates")
         try:
-            await run_until(self.service.stopping, run_together(_done(pump), self.updates.run()))
-            await self._flush(pump)
+            await run_until(self.service.stopping, run_together(_done(writing), self.updates.run()))
+            await self._flush(writing)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
-    async def _flush(self, pump: "asyncio.Task[None]") -> None:
+    async def _flush(self, writing: "asyncio.Task[None]") -> None:
         """Give the facts that were received a bounded time to be written."""
         deadline = time.monotonic() + FLUSH_S
-        while not self.facts.idle and not pump.done():
+        while not self.facts.idle and not writing.done():
             if time.monotonic() > deadline:
                 log.error("not every broker fact received was written", facts=len(self.facts))
                 return
@@ -151,7 +153,7 @@ class Ingest:
         """Refresh what the heartbeat says, and keep what could not be understood."""
         self.report.refresh(self.service)
         for feed in self.feeds.values():
-            await self._keep(feed.pump.kept)
+            await self._keep(feed.writing.kept)
 
     async def _keep(self, unreadable: deque[tuple[str, int, Kept]]) -> None:
         for _ in range(min(len(unreadable), KEPT_AT_ONCE)):

@@ -1,4 +1,4 @@
-"""Requests for a cancel: judged, passed on once the broker has the order, answered with its word. Pure."""
+"""Requests for a cancel: checked, passed on once the broker has the order, answered with its word. Pure."""
 
 from bus.delivery import Delivery
 from bus.order_messages import CancelRefused, CancelRequest, Reason
@@ -14,7 +14,7 @@ CANCELED_UNSENT = "canceled"
 
 
 def take_request(step: Step, read: Delivery, request: CancelRequest, context: Context) -> None:
-    """Judge a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
+    """Check a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
 
     The request is acknowledged with a refusal, or once the broker has answered.
     """
@@ -50,7 +50,7 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
 
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
     """Cancel an order that was given up as never sent and has appeared at the broker."""
-    step.observed.counts["strays"] += 1
+    step.observed.counts["found_after_given_up"] += 1
     step.error("order given up as never sent is at the broker", client_order_id=order.client_order_id)
     if order.client_order_id not in step.observed.cancels_under_way:
         _send(step, order, broker_order_id, [])

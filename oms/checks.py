@@ -17,7 +17,7 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(slots=True)
 class Subject:
-    """An order under judgement, with what several checks need worked out once.
+    """The order that is checked, with what several checks need worked out once.
 
     `price` is the reference price where there is a fresh one. `quantity` is what is reserved: for a notional
     order the most shares that it may become. `freed` is the open quantity of the order being replaced.

@@ -42,7 +42,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
 
 
 def _decide(step: Step, request: OrderRequest | ReplaceRequest, context: Context) -> None:
-    """Judge an order or a replace.
+    """Decide on an order or a replace.
 
     The same client id with the same terms was answered before: nothing is decided again. With other terms it
     is a conflict, refused and never taken for a duplicate.

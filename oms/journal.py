@@ -31,7 +31,7 @@ EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 # (0: none); count of dead letters; for each the number of its stream in KEYS, the count of its names and
 # values, these; then for each acknowledged stream its number in KEYS, the count of ids, the ids; last the
 # group.
-# A batch that was carried out already is recognised by where the journal ends: it is never written twice.
+# A batch that was carried out already is recognized by where the journal ends: it is never written twice.
 _COMMIT = Script(
     FENCE
     + """\

@@ -44,7 +44,7 @@ class Scope:
 class Effective:
     """What holds for one algorithm in one symbol.
 
-    `account` is judged against what the whole account has in the symbol, `own` against what the algorithm
+    `account` is held against what the whole account has in the symbol, `own` against what the algorithm
     has. The limits of a single order are in `account` too, already the tightest of all scopes.
     """
 

@@ -20,7 +20,7 @@ from oms.preconditions import Price
 KEEP_S = 0.02
 KEPT_FOR_NS = 5_000_000_000
 
-# A price read this recently is not read again for a decision: its age is judged by when it was received, not
+# A price read this recently is not read again for a decision: what counts is when it was received, not
 # by when it was read.
 CACHE_NS = 40_000_000
 

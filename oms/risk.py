@@ -1,4 +1,4 @@
-"""The one way to an order: a request is judged, and comes out Approved or Refused with every reason."""
+"""The one way to an order: a request is checked, and comes out Approved or Refused with every reason."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -64,7 +64,7 @@ def check(
     prices: Mapping[str, Price],
     context: Context,
 ) -> Approved | Refused:
-    """Judge a request whose client id the book does not know yet (`decisions.py` sorts out the others).
+    """Check a request whose client id the book does not know yet (`decisions.py` sorts out the others).
 
     Every check that can be made is made, and all their reasons are returned.
     """

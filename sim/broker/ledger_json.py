@@ -29,7 +29,7 @@ def ledger_json(brokerage: Brokerage, ledger: Ledger, since: int = 0) -> dict[st
         "next": len(entries),
         "cash": plain(ledger.cash),
         "positions": {s: plain(one.position) for s, one in sorted(ledger.sums.items()) if one.position},
-        "realised_profit": plain(ledger.realized),
+        "realized_profit": plain(ledger.realized),
         "symbols": {symbol: _sum_json(one) for symbol, one in sorted(ledger.sums.items())},
         "reservations": [_reservation_json(order) for order in brokerage.open_orders()],
         "margin_reserved": plain(summary.held_margin),
@@ -97,7 +97,7 @@ def _entry_json(number: int, entry: Entry) -> dict[str, Any]:
         "at": rfc3339(fill.at_ns),
         "cash_after": plain(entry.cash),
         "position_after": plain(entry.position),
-        "realised_profit": plain(entry.realized),
+        "realized_profit": plain(entry.realized),
     }
 
 
@@ -110,7 +110,7 @@ def _sum_json(one: SymbolSum) -> dict[str, Any]:
         "sold_value": plain(one.sold_value),
         "position": plain(one.position),
         "cost_basis": plain(one.cost_basis),
-        "realised_profit": plain(one.realized),
+        "realized_profit": plain(one.realized),
     }
 
 

@@ -136,7 +136,7 @@ def test_each_execution_moves_the_position_once_and_money_is_conserved(history: 
         assert position.quantity == sum(signed)
         paid = sum(amount * fill.price for amount, fill in zip(signed, fills, strict=True))
         last = Decimal(7)
-        profit = position.realised_profit + position.unrealised_profit(last)
+        profit = position.realized_profit + position.unrealized_profit(last)
         assert abs(profit - (position.quantity * last - paid)) < Decimal("1E-12")
 
 

@@ -237,15 +237,15 @@ def test_profit_is_what_was_earned_and_what_closing_would_earn() -> None:
     portfolio = Portfolio()
     portfolio.apply(filled("e1", 10, "100", 10))
     portfolio.apply(filled("e2", 4, "103", 14, side="sell"))
-    assert portfolio.realised_profit() == 12
-    assert portfolio.unrealised_profit({"AAPL": Decimal(101)}) == 6
-    assert portfolio.unrealised_profit({}) == 0
+    assert portfolio.realized_profit() == 12
+    assert portfolio.unrealized_profit({"AAPL": Decimal(101)}) == 6
+    assert portfolio.unrealized_profit({}) == 0
 
 
 def test_a_position_that_flips_starts_a_new_cost() -> None:
     position = Position().after("buy", Decimal(2), Decimal(10)).after("sell", Decimal(5), Decimal(12))
-    assert (position.quantity, position.realised_profit) == (-3, 4)
-    assert position.unrealised_profit(Decimal(11)) == 3
+    assert (position.quantity, position.realized_profit) == (-3, 4)
+    assert position.unrealized_profit(Decimal(11)) == 3
 
 
 def test_closed_orders_do_not_pile_up() -> None:

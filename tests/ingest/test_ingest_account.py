@@ -56,7 +56,7 @@ async def test_trade_updates_are_kept_as_they_came(simulator, md_url, orders_url
 async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders_url):
     settings = settings_for(simulator, md_url, orders_url)
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await until(lambda: run.ingest.updates.live and run.stocks.pump.messages_in > 0)
+        await until(lambda: run.ingest.updates.live and run.stocks.writing.messages_in > 0)
         simulator.fault("disconnect", stream="trade_updates")
         await until(lambda: run.ingest.updates.connects == 2, "the second connection")
         simulator.trade("AAPL", "buy", "1")
@@ -96,14 +96,14 @@ async def test_a_second_ingest_waits_and_takes_over(simulator, md_url, orders_ur
         first.wanting("reader", trades=["AAPL"]),
     ):
         leader, waiter = first, second
-        await until(lambda: first.stocks.pump.messages_in + second.stocks.pump.messages_in > 0)
-        if second.stocks.pump.messages_in:
+        await until(lambda: first.stocks.writing.messages_in + second.stocks.writing.messages_in > 0)
+        if second.stocks.writing.messages_in:
             leader, waiter = second, first
         await until(lambda: "another ingest holds it" in waiter.ingest.service.why)
         clients = simulator.state()["clients"]
         assert (clients["stocks"], clients["crypto"], clients["trade_updates"]) == (1, 0, 1)
         await leader.stop()
-        await until(lambda: waiter.stocks.pump.messages_in > 0, "the other one's turn")
+        await until(lambda: waiter.stocks.writing.messages_in > 0, "the other one's turn")
 
 
 async def test_a_feed_that_another_takes_over_stops_alone_and_waits_for_its_turn(
@@ -113,16 +113,16 @@ async def test_a_feed_that_another_takes_over_stops_alone_and_waits_for_its_turn
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL", "BTC/USD"]),
     ):
-        await until(lambda: run.stocks.pump.messages_in > 0 and run.crypto.pump.messages_in > 0)
+        await until(lambda: run.stocks.writing.messages_in > 0 and run.crypto.writing.messages_in > 0)
         await run.market.set(market_lease("iex"), "99:usurper", px=3000)
         await until(lambda: run.stocks.waits is not None, "the loss to be seen")
         last = await run.market.xrevrange("md:AAPL:trades", count=1)
         await until(lambda: not simulator.state()["clients"]["stocks"], "the stock stream to be left")
-        coins, facts = run.crypto.pump.messages_in, len(await run.facts())
+        coins, facts = run.crypto.writing.messages_in, len(await run.facts())
         assert await run.market.get(market_lease("iex")) == b"99:usurper"
         assert await run.market.xrevrange("md:AAPL:trades", count=1) == last, "nothing is written without it"
         simulator.trade("AAPL", "buy", "1")
-        await until(lambda: run.crypto.pump.messages_in > coins + 5, "coins to go on")
+        await until(lambda: run.crypto.writing.messages_in > coins + 5, "coins to go on")
         await until(lambda: _more_facts(run, facts), "trade updates to go on")
         assert run.crypto.feed.connects == run.ingest.updates.connects == 1
         # The other one is gone: its lease runs out.
@@ -152,7 +152,7 @@ async def test_a_feed_that_is_lost_is_said_with_its_reason(simulator, md_url, or
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.stocks.pump.messages_in > 0)
+        await until(lambda: run.stocks.writing.messages_in > 0)
         await run.market.set(market_lease("iex"), "99:usurper")
         await until(lambda: _state(run, "stocks") == "waiting", "the state to be told")
         await until(lambda: "another ingest holds it" in run.ingest.service.why, "the reason")
@@ -165,7 +165,7 @@ async def test_another_accounts_ingest_takes_its_account_while_the_feeds_are_ser
 ):
     settings = settings_for(simulator, md_url, orders_url)
     async with running(settings) as first, first.wanting("reader", trades=["AAPL"]):
-        await until(lambda: first.stocks.pump.messages_in > 0)
+        await until(lambda: first.stocks.writing.messages_in > 0)
         async with running(settings_for(simulator, md_url, orders_url, account="second")) as second:
             # Its keys are those of the first, whose connection is the only one that Alpaca grants.
             await until(lambda: second.ingest.updates.trouble is not None, "an attempt at trade updates")
@@ -192,7 +192,7 @@ async def test_an_outage_of_the_market_server_loses_and_duplicates_nothing(
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.stocks.pump.messages_in > 20)
+        await until(lambda: run.stocks.writing.messages_in > 20)
         server = servers[0].process
         server.send_signal(signal.SIGSTOP)
         try:
@@ -204,13 +204,13 @@ async def test_an_outage_of_the_market_server_loses_and_duplicates_nothing(
             assert len(run.stocks.frames) > 0, "frames wait"
         finally:
             server.send_signal(signal.SIGCONT)
-        seen = run.stocks.pump.messages_in
-        await until(lambda: run.stocks.pump.messages_in > seen + 50, "what came afterwards")
+        seen = run.stocks.writing.messages_in
+        await until(lambda: run.stocks.writing.messages_in > seen + 50, "what came afterwards")
         await run.stop()
         messages = await run.messages("md:AAPL:trades")
         ids = [message["i"] for message in messages]
         assert ids == list(range(ids[0], ids[0] + len(ids)))
-        assert len(ids) == run.stocks.pump.messages_in
+        assert len(ids) == run.stocks.writing.messages_in
         assert await run.markers("md:AAPL:trades") == []
 
 
@@ -220,13 +220,13 @@ async def test_a_killed_market_server_that_comes_back_gets_what_waited(simulator
     try:
         settings = settings_for(simulator, server.tcp_url, orders_url)
         async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-            await until(lambda: run.stocks.pump.messages_in > 20)
+            await until(lambda: run.stocks.writing.messages_in > 20)
             server.process.kill()
             server.process.wait()
             await until(lambda: len(run.stocks.frames) > 10, "frames wait")
             server = embedded.start("market", directory, server.port)
-            seen = run.stocks.pump.messages_in
-            await until(lambda: run.stocks.pump.messages_in > seen + 50, "what came afterwards")
+            seen = run.stocks.writing.messages_in
+            await until(lambda: run.stocks.writing.messages_in > seen + 50, "what came afterwards")
             await run.stop()
             # Only what the server had not yet on disk when it was killed may be missing.
             ids = [message["i"] for message in await run.messages("md:AAPL:trades")]

@@ -156,9 +156,9 @@ async def test_a_restart_is_a_gap_too(simulator, md_url, orders_url):
     settings = settings_for(simulator, md_url, orders_url)
     for _ in range(2):
         async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-            await until(lambda run=run: run.stocks.pump.messages_in > 5)
+            await until(lambda run=run: run.stocks.writing.messages_in > 5)
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await until(lambda: run.stocks.pump.messages_in > 5)
+        await until(lambda: run.stocks.writing.messages_in > 5)
         await run.stop()
         markers = await run.markers("md:AAPL:trades")
         assert [kind for kind, _ in markers] == ["GapOpened", "GapClosed"] * 2
@@ -190,7 +190,7 @@ async def test_a_burst_of_thousands_a_second_loses_none(md_url, orders_url, fram
             running(settings_for(simulator, md_url, orders_url)) as run,
             run.wanting("reader", trades=["AAPL", "MSFT"], quotes=["AAPL", "MSFT"]),
         ):
-            await until(lambda: run.stocks.pump.messages_in > 12_000, "12,000 messages")
+            await until(lambda: run.stocks.writing.messages_in > 12_000, "12,000 messages")
             await run.stop()
             written = 0
             for symbol in ("AAPL", "MSFT"):
@@ -199,7 +199,7 @@ async def test_a_burst_of_thousands_a_second_loses_none(md_url, orders_url, fram
                 consecutive(trades)
                 assert [quote["t"] for quote in quotes] == sorted(quote["t"] for quote in quotes)
                 written += len(trades) + len(quotes)
-            assert written == run.stocks.pump.messages_in
+            assert written == run.stocks.writing.messages_in
             assert run.stocks.frames.stalls == 0
 
 
@@ -263,7 +263,7 @@ async def test_pings_find_a_peer_that_is_gone_without_a_word(simulator, md_url, 
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.stocks.pump.messages_in > 5 and run.ingest.updates.live)
+        await until(lambda: run.stocks.writing.messages_in > 5 and run.ingest.updates.live)
         simulator.process.send_signal(signal.SIGSTOP)
         try:
             await until(lambda: run.stocks.feed.gaps == 1, "the market stream's break")
@@ -284,10 +284,10 @@ async def test_what_cannot_be_understood_is_kept_in_dead(simulator, md_url, orde
         running(settings_for(simulator, md_url, orders_url)) as run,
         run.wanting("reader", trades=["AAPL"]),
     ):
-        await until(lambda: run.stocks.pump.messages_in > 5)
+        await until(lambda: run.stocks.writing.messages_in > 5)
         run.stocks.feed.data(b"\x91\xc1 garbage")
-        before = run.stocks.pump.messages_in
-        await until(lambda: run.stocks.pump.messages_in > before, "what came after it")
+        before = run.stocks.writing.messages_in
+        await until(lambda: run.stocks.writing.messages_in > before, "what came after it")
 
         async def kept():
             return bool(await run.orders.xlen("dead"))

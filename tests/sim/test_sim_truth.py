@@ -53,7 +53,7 @@ def compare_account(client: Client, ledger: dict[str, Any]) -> None:
         assert abs(Decimal(one["qty_available"])) <= abs(Decimal(one["qty"]))
         cost += Decimal(total["cost_basis"])
     # What was paid in is cash, what positions cost, or lost for good.
-    explained = Decimal(ledger["cash"]) + cost - Decimal(ledger["realised_profit"])
+    explained = Decimal(ledger["cash"]) + cost - Decimal(ledger["realized_profit"])
     assert abs(explained - OPENING) < Decimal("1e-12")
     worth = sum((Decimal(one["market_value"]) for one in shown), Decimal(0))
     assert abs(Decimal(account["equity"]) - client.books.cash - worth) <= Decimal("0.02")

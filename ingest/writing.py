@@ -27,7 +27,7 @@ FACTS_AT_ONCE = 100
 log = structlog.get_logger()
 
 
-class MarketPump:
+class FrameWriter:
     """Writes what one market feed received, a script for each frame; its counts go on from turn to turn."""
 
     def __init__(self, bar_ns: int) -> None:
@@ -73,7 +73,7 @@ class MarketPump:
         log.error("market messages not understood", feed=feed, count=len(kept), reason=kept[0].reason)
 
 
-class AccountPump:
+class UpdateWriter:
     """Appends broker facts to the account's stream, in order, each once, none dropped."""
 
     def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, keeper: LeaseKeeper) -> None:
