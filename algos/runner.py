@@ -168,7 +168,9 @@ class Runner:
         while True:
             now_ns = self._clock.now_ns()
             next_ns = next_due_ns(self._session.timers, now_ns)
-            await asyncio.sleep(TIMERS_S if next_ns is None else min(TIMERS_S, (next_ns - now_ns) / 1e9))
+            # uvloop rounds to whole milliseconds: less than half of one is none, and the loop would spin.
+            wait_s = TIMERS_S if next_ns is None else max(0.001, (next_ns - now_ns) / 1e9)
+            await asyncio.sleep(min(TIMERS_S, wait_s))
             now_ns = self._clock.now_ns()
             for timer in due(self._session.timers, since_ns, now_ns):
                 self._driver.take(TimerDue(timer))
