@@ -24,6 +24,10 @@ FROM ${PYTHON_IMAGE}
 # A fixed number, so that files given from outside can be made readable to it. It owns nothing in the image.
 RUN echo 'backbone:x:10001:10001:backbone:/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'backbone:x:10001:' >> /etc/group
+# Slim images bring the standard library uncompiled, and nothing can be written at run time: without this every start
+# of Python, and each look at health is one, compiles it again.
+RUN python3 -m compileall -q -x '/(site-packages|dist-packages|test|tests|idlelib|lib2to3)/' \
+        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/backbone /opt/backbone
 LABEL org.opencontainers.image.title=alpaca-backbone org.opencontainers.image.licenses=Apache-2.0
 ENV PATH=/opt/backbone/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
