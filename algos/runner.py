@@ -125,10 +125,10 @@ class Runner:
     async def _take_lease(self) -> bool:
         """Follow until the lease is ours; False when the process is to stop first."""
 
-        def follow(trouble: str) -> None:
+        def follow(reason: StateReason) -> None:
             if self._session.state is State.BOOTSTRAP:
                 self._become(State.FOLLOWER)
-            self._report.waiting_for = StateReason("lease_held", trouble)
+            self._report.waiting_for = reason
 
         taken = await self._connections.lease.take(
             stopping=self._service.stopping,

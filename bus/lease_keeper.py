@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 
 from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.retry import pause, until_answered
 
@@ -47,28 +48,32 @@ class LeaseKeeper:
         self,
         *,
         stopping: asyncio.Event,
-        tell: Callable[[str], None],
+        tell: Callable[[StateReason], None],
         willing: Callable[[], bool] = lambda: True,
     ) -> bool:
         """Wait until the lease is ours; False where `stopping` was set first.
 
-        `tell` gets the reason, as a sentence, when it has to wait and whenever the reason changes. The lease
-        is not asked for while `willing` says no.
+        `tell` gets the reason when it has to wait and whenever the reason changes: `lease_held` or
+        `server_away`. The lease is not asked for while `willing` says no.
         """
-        told = ""
+        told: StateReason | None = None
 
-        def tell_once(reason: str) -> None:
+        def tell_once(reason: StateReason) -> None:
             nonlocal told
             if reason != told:
                 told = reason
                 tell(reason)
 
+        def away(trouble: str) -> None:
+            tell_once(StateReason("server_away", f"waiting for the server of {self.lease.key}: {trouble}"))
+
         while not stopping.is_set():
             if willing():
-                if await until_answered(self.lease.acquire, stopping=stopping, tell=tell_once, away=_AWAY):
+                if await until_answered(self.lease.acquire, stopping=stopping, tell=away, away=_AWAY):
                     self._token = self.lease.token
                     return True
-                tell_once(f"waiting for {self.lease.key}: {self._other} holds it")
+                held = f"waiting for {self.lease.key}: {self._other} holds it"
+                tell_once(StateReason("lease_held", held))
             await pause(ASK_S, stopping)
         return False
 

@@ -102,8 +102,8 @@ class LeasedFeed:
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
 
-    def _wait(self, sentence: str) -> None:
-        self.waits = StateReason("lease_held", sentence)
+    def _wait(self, reason: StateReason) -> None:
+        self.waits = reason
 
     async def _serve(self, stopping: asyncio.Event) -> None:
         writing = asyncio.create_task(

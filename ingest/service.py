@@ -103,8 +103,8 @@ class Ingest:
             await self._publisher.close()
             await self.account.give_back()
 
-    def _account_waits(self, sentence: str) -> None:
-        self.report.account_waits = StateReason("lease_held", sentence)
+    def _account_waits(self, reason: StateReason) -> None:
+        self.report.account_waits = reason
 
     async def _listen(self) -> None:
         writing = asyncio.create_task(self.update_writer.run(), name="trade updates")

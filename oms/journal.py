@@ -31,7 +31,7 @@ EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 # (0: none); count of dead letters; for each the number of its stream in KEYS, the count of its names and
 # values, these; then for each acknowledged stream its number in KEYS, the count of ids, the ids; last the
 # group.
-# A batch that was carried out already is recognized by where the journal ends: it is never written twice.
+# A batch that was carried out already is recognized by the journal's last entry: it is never written twice.
 _COMMIT = Script(
     FENCE
     + """\
@@ -39,7 +39,8 @@ local count, last, a = tonumber(ARGV[3]), ARGV[2], 4
 if count > 0 then
   local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local found = tail and tail[1] or '0-0'
-  if found == ARGV[4 + 5 * (count - 1)] then return found end
+  local a = 4 + 5 * (count - 1)
+  if found == ARGV[a] and tail[2][2] == ARGV[a + 1] and tail[2][6] == ARGV[a + 3] then return found end
   if found ~= last then
     return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
   end
@@ -90,6 +91,15 @@ class _Batch:
     arguments: list[str | bytes | int] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     sent: Sent | None = None
+
+    def ends_with(self, id_: bytes, fields: list[bytes]) -> bool:
+        """Whether this entry is the batch's last: its id alone might be another writer's."""
+        count = self.arguments[2]
+        assert isinstance(count, int), "packed so"
+        if not count:
+            return False
+        last = self.arguments[3 + 5 * (count - 1) : 3 + 5 * count]
+        return id_.decode() == last[0] and (fields[1], fields[5]) == (last[1], last[3])
 
     def number(self, stream: str) -> int:
         """The place of a stream in KEYS, counted from 1."""
@@ -313,7 +323,7 @@ class Journal:
                 tail = await wire.call("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
             except (ReplyLost, ServerUnreachable):
                 continue
-            return bool(tail) and batch.arguments[2] != 0 and tail[0][0].decode() == batch.last_id
+            return bool(tail) and batch.ends_with(tail[0][0], tail[0][1])
 
 
 def _dead_letter(event: EntryDeadLettered) -> dict[str, bytes]:

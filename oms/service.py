@@ -315,9 +315,9 @@ class Oms:
 
     # Tell.
 
-    def wait_for(self, reason: str) -> None:
-        """Say, before the engine works, why it does not; "" once it does."""
-        self.waiting_for = StateReason("waiting", reason) if reason else None
+    def wait_for(self, reason: StateReason | None) -> None:
+        """Say, before the engine works, why it does not; None once it does."""
+        self.waiting_for = reason
         self.tell()
 
     def tell(self) -> None:

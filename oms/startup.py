@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from bus.errors import InvalidInput
+from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
 from oms.broker import BrokerError, KeysRefused
@@ -25,7 +26,7 @@ async def live(oms: Oms) -> None:
     stopping = oms.service.stopping
     try:
         if await _keys_work(oms) and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
-            oms.wait_for("")
+            oms.wait_for(None)
             await run_together(
                 oms.journal.run(),
                 oms.halts.run(),
@@ -53,9 +54,10 @@ async def _keys_work(oms: Oms) -> bool:
             ) from error
         return True
 
-    return bool(
-        await until_answered(let_in, stopping=oms.service.stopping, tell=oms.wait_for, away=(BrokerError,))
-    )
+    def away(trouble: str) -> None:
+        oms.wait_for(StateReason("broker_unreachable", f"the broker does not answer: {trouble}"))
+
+    return bool(await until_answered(let_in, stopping=oms.service.stopping, tell=away, away=(BrokerError,)))
 
 
 async def _work(oms: Oms) -> None:

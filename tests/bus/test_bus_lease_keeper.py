@@ -10,6 +10,7 @@ from waiting import until
 
 from bus.connection import connect
 from bus.errors import Fenced
+from bus.heartbeat import StateReason
 from bus.lease import Lease, current
 from bus.lease_keeper import LeaseKeeper
 
@@ -32,7 +33,7 @@ async def taken(keeper: LeaseKeeper) -> bool:
 async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
     holder = Lease(client, KEY, "holder")
     assert await holder.acquire()
-    told: list[str] = []
+    told: list[StateReason] = []
     willing = [False]
     keeper = LeaseKeeper(Lease(client, KEY, "follower"), other="another ingest")
     waiting = asyncio.ensure_future(
@@ -41,7 +42,7 @@ async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
     await asyncio.sleep(0)
     assert told == []
     willing[0] = True
-    await until(lambda: told == [f"waiting for {KEY}: another ingest holds it"])
+    await until(lambda: told == [StateReason("lease_held", f"waiting for {KEY}: another ingest holds it")])
     await holder.release()
     await until(waiting.done)
     assert waiting.result() is True
@@ -54,7 +55,7 @@ async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
 async def test_a_stop_ends_the_waiting(client: Any) -> None:
     await Lease(client, KEY, "holder").acquire()
     stopping = asyncio.Event()
-    told: list[str] = []
+    told: list[StateReason] = []
     keeper = LeaseKeeper(Lease(client, KEY, "follower"))
     waiting = asyncio.ensure_future(keeper.take(stopping=stopping, tell=told.append))
     await until(lambda: bool(told))
@@ -68,10 +69,10 @@ async def test_it_waits_for_a_server_that_is_away_and_tells_why() -> None:
     with own_server() as server:
         server.kill()
         client = connect(server.url, name="test")
-        told: list[str] = []
+        told: list[StateReason] = []
         keeper = LeaseKeeper(Lease(client, KEY, "holder"))
         waiting = asyncio.ensure_future(keeper.take(stopping=asyncio.Event(), tell=told.append))
-        await until(lambda: len(told) == 1)
+        await until(lambda: [reason.code for reason in told] == ["server_away"])
         server.start_again()
         await until(waiting.done)
         assert waiting.result() is True

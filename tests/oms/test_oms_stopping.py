@@ -11,6 +11,7 @@ from waiting import until
 
 from bus import halt
 from bus.errors import ServerUnreachable
+from bus.heartbeat import State
 from bus.service import Service
 from bus.settings import load
 from oms import startup
@@ -50,7 +51,7 @@ async def test_what_was_approved_before_a_stop_is_sent(md_url: str, orders_url: 
             ids.append(await algo.order(number, limit_order("99", "1")))
             await until(lambda: ids[-1] in oms.book.orders, "the order to be approved")
         oms.oms.service.stop("the test")
-        await until(lambda: "stopping" in oms.oms.service.state, "the stop to be heard")
+        await until(lambda: oms.oms.service.state is State.STOPPING, "the stop to be heard")
         journal.moving.set()
         await asyncio.wait_for(oms.task, 20)
         assert sorted(broker.sent) == sorted(ids)
@@ -69,7 +70,7 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
         with monkeypatch.context() as patched:
             patched.setattr(halt, "change", fail)
             await oms.fact(b"garbage")
-            await until(lambda: "is being halted" in oms.oms.service.state, "orders to be refused")
+            await until(lambda: "is being halted" in oms.oms.service.why, "orders to be refused")
             async with trading(orders_url) as algo:
                 refused = await algo.told(await algo.order(1, limit_order("99", "1")), "OrderRefused")
                 assert refused.basis.not_ready == "halting"
