@@ -1,0 +1,103 @@
+"""Every code that a heartbeat gives as a reason for its state: who says it, its meaning, what to do. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCode:
+    """One code of a StateReason; `said_by` are the processes that give it."""
+
+    code: str
+    said_by: tuple[str, ...]
+    meaning: str
+    do_now: str
+
+
+STATE_REASONS: tuple[ReasonCode, ...] = (
+    ReasonCode("starting", ("ingest",), "a feed has not begun yet", "wait"),
+    ReasonCode(
+        "waiting",
+        ("oms",),
+        "the OMS waits for its lease or for the broker's first answer; the sentence says which",
+        "nothing where another OMS leads; otherwise see `backbone doctor`",
+    ),
+    ReasonCode(
+        "stopping",
+        ("every process",),
+        "the process ends by itself; the sentence says on whose word",
+        "nothing, or start it again",
+    ),
+    ReasonCode(
+        "lease_held",
+        ("ingest", "algorithm"),
+        "another instance holds the lease; this one takes over when it ends",
+        "nothing: this is a standby",
+    ),
+    ReasonCode(
+        "lease_lost",
+        ("ingest",),
+        "the feed's lease ran out or went to another ingest, and the feed was given up",
+        "see why this machine or the orders server was held up; it waits for its turn",
+    ),
+    ReasonCode(
+        "not_connected",
+        ("ingest",),
+        "a stream of Alpaca's cannot be connected to; it is tried again with growing waits",
+        "see the network and the `..._STREAM_URL` settings",
+    ),
+    ReasonCode(
+        "connection_broke",
+        ("ingest",),
+        "the connection to a stream broke; readers are told of the gap",
+        "nothing: it connects again",
+    ),
+    ReasonCode(
+        "keys_refused",
+        ("ingest",),
+        "Alpaca does not accept the keys",
+        "check `ALPACA_API_KEY` and `ALPACA_SECRET_KEY`, and that they are of `BACKBONE_TRADING`",
+    ),
+    ReasonCode(
+        "not_entitled",
+        ("ingest",),
+        "the plan of these keys does not include the feed",
+        "set `BACKBONE_FEED=iex`, or change the plan",
+    ),
+    ReasonCode(
+        "connection_limit",
+        ("ingest",),
+        "Alpaca allows one connection, and another program holds it",
+        "stop the other program; an old connection of ours ends by itself",
+    ),
+    ReasonCode(
+        "symbol_limit",
+        ("ingest",),
+        "the plan allows fewer symbols than are wanted; the sentence names those left out",
+        "want fewer symbols, or change the plan",
+    ),
+    ReasonCode(
+        "stream_error",
+        ("ingest",),
+        "Alpaca's stream answered with another error, which the sentence gives",
+        "act on its words",
+    ),
+    ReasonCode(
+        "not_registered",
+        ("algorithm",),
+        "the OMS does not read this algorithm's requests yet",
+        "start the OMS, or see why it is not ready",
+    ),
+    ReasonCode(
+        "handler_failed",
+        ("algorithm",),
+        "a handler raised an exception, and the algorithm trades no more; the sentence says where",
+        "mend the algorithm, then start it again",
+    ),
+    ReasonCode("run_over", ("supervisor",), "the demo or the run came to its end", "nothing"),
+    ReasonCode(
+        "unreadable",
+        ("status",),
+        "a heartbeat is there and cannot be read, such as one of another version",
+        "run the same version everywhere",
+    ),
+)

@@ -1,0 +1,284 @@
+"""Every code with which an order or a cancel is refused: its meaning, what decides it, what to do. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+_FILE = "the limits file"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One code: who says it (`by`), of what, its meaning, what decides it and what to do now."""
+
+    code: str
+    by: tuple[Literal["risk", "oms", "broker"], ...]
+    meaning: str
+    decided_by: str
+    do_now: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """One code for why the OMS takes no orders, and what to do now."""
+
+    code: str
+    meaning: str
+    do_now: str
+
+
+def _limit(code: str, name: str, meaning: str, do_now: str) -> Refusal:
+    """Describe the code of a limit that stands in the limits file."""
+    return Refusal(code, ("risk",), meaning, f"`{name}` of {_FILE}", do_now)
+
+
+_STATE_OF_OMS = (
+    Refusal(
+        "not_ready",
+        ("risk",),
+        "the OMS takes no orders now; the reason's `value` is one of the codes under *not ready* below",
+        "the state of the OMS, in its heartbeat",
+        "see `backbone status`; most pass by themselves, and the algorithm may ask again then",
+    ),
+    Refusal(
+        "no_limits",
+        ("risk",),
+        "no limits are in force, and nothing trades without them",
+        "`BACKBONE_OMS_LIMITS`",
+        "start the OMS with a limits file",
+    ),
+    Refusal(
+        "halted",
+        ("risk", "oms"),
+        "a halt covers the account, the algorithm or the symbol; from `oms`: it came before sending",
+        "the halt state, `backbone halt`",
+        "look at the reason and at who halted, then `backbone resume --reason ...` for that scope",
+    ),
+    Refusal(
+        "halt_unknown",
+        ("risk", "oms"),
+        "the halt state is missing or cannot be read, so nobody knows whether trading was halted",
+        "the key `halt:{control}` on the orders server",
+        "look at the account, then `backbone resume --reason ...`",
+    ),
+    Refusal(
+        "reduce_only",
+        ("risk", "oms"),
+        "the scope may only reduce positions, and this order with those pending could do more than that",
+        "the halt state, `backbone halt --reduce-only`",
+        "order at most `limit`, or `backbone resume --reason ...` for that scope",
+    ),
+    Refusal(
+        "control_unread",
+        ("risk", "oms"),
+        "the control stream was not read within 500 ms, so a halt might have been missed",
+        "fixed: 500 ms",
+        "see whether the orders server answers (`backbone doctor`); it passes once it does",
+    ),
+    Refusal(
+        "lease_lost",
+        ("oms",),
+        "this OMS lost its lease between approval and sending; the order was not sent",
+        "the key `orders:{a}:lease:oms`",
+        "see with `backbone status` which OMS leads; the algorithm may ask again",
+    ),
+)
+
+_WHO_ASKS = (
+    Refusal(
+        "not_leader",
+        ("risk", "oms"),
+        "the request was written under a lease that is not in force: another instance leads, or none does",
+        "the key `orders:{a}:lease:<algorithm>`",
+        "nothing where a standby took over; otherwise see why the instance lost its lease",
+    ),
+    Refusal(
+        "shut_down",
+        ("risk",),
+        "the algorithm acknowledged its shutdown under this lease and asked afterwards",
+        "the journal's `LeaseRetired`",
+        "start the algorithm again; ask for orders before the shutdown is acknowledged",
+    ),
+    Refusal(
+        "bad_client_order_id",
+        ("risk",),
+        "the client order id does not begin with `bb-<algorithm>-` or has more than 128 characters",
+        "fixed",
+        "let the runner make the ids; whoever writes requests by hand keeps to this form",
+    ),
+    Refusal(
+        "id_conflict",
+        ("risk", "broker"),
+        "the client order id stands for another order already, here or (`broker`) at the broker",
+        "the journal, or the broker's orders",
+        "look at both orders; run no second program that makes ids of this form on the account",
+    ),
+)
+
+_TERMS = (
+    Refusal(
+        "bad_terms",
+        ("risk",),
+        "the terms make no order: an amount not above zero, a price missing or too many, a wrong symbol",
+        "fixed",
+        "correct the algorithm by what the message says",
+    ),
+    Refusal(
+        "not_replaceable",
+        ("risk",),
+        "the order to be replaced is not open at the broker, not this algorithm's, or of another kind",
+        "fixed",
+        "cancel and order anew, or leave it where it is done already",
+    ),
+)
+
+_LIMITS = (
+    _limit(
+        "order_quantity", "order_quantity", "one order's quantity is above the limit", "order less at once"
+    ),
+    _limit(
+        "order_value", "order_value", "one order's value in dollars is above the limit", "order less at once"
+    ),
+    _limit(
+        "position_quantity",
+        "position_quantity",
+        "the position that this order and all open ones on its side may lead to is above the limit",
+        "cancel open orders or reduce the position",
+    ),
+    _limit(
+        "position_value",
+        "position_value",
+        "the same position at the reference price, in dollars, is above the limit",
+        "cancel open orders or reduce the position",
+    ),
+    _limit(
+        "open_orders",
+        "open_orders",
+        "more orders than the limit would be open at once",
+        "cancel orders that are not needed any more",
+    ),
+    _limit(
+        "order_rate",
+        "orders_per_second",
+        "more orders than the limit would be approved within one second",
+        "ask less often; see whether the algorithm asks in a loop",
+    ),
+    _limit(
+        "price_collar",
+        "price_collar_percent",
+        "the limit price reaches too far beyond the reference price: too high a purchase, too low a sale",
+        "correct the price; `limit` is the furthest that is let through",
+    ),
+    _limit("restricted", "restricted", "the symbol is on the restricted list", "trade another symbol"),
+    _limit(
+        "stale_price",
+        "price_age_seconds",
+        "the last reference price of the symbol is too old to decide on",
+        "see with `backbone status` whether ingest is connected and the symbol trades now",
+    ),
+    Refusal(
+        "no_price",
+        ("risk",),
+        "no reference price of the symbol is known",
+        "the streams of trades, quotes and bars of the symbol",
+        "see whether ingest runs, serves the symbol, and the market is open",
+    ),
+)
+
+_SENDING = (
+    Refusal(
+        "rate_budget",
+        ("oms",),
+        "the order waited too long for the request budget, and was not sent late on old prices",
+        "`BACKBONE_OMS_LONGEST_WAIT_S`, `BACKBONE_OMS_REQUESTS_PER_MINUTE`, `BACKBONE_OMS_CONNECTIONS`",
+        "ask for fewer orders, or raise the budget to what the broker allows the account",
+    ),
+    Refusal(
+        "canceled",
+        ("oms",),
+        "the algorithm canceled the order before it was sent",
+        "the algorithm's CancelRequest",
+        "nothing",
+    ),
+    Refusal(
+        "broker_unreachable",
+        ("oms",),
+        "no connection to the broker could be made; nothing was sent",
+        "`BACKBONE_TRADING_URL`, the network, the broker",
+        "see `backbone doctor`; the algorithm may ask again",
+    ),
+    Refusal(
+        "never_sent",
+        ("oms",),
+        "the answer was lost, and the broker was asked twice, late enough, and does not have the order",
+        "`BACKBONE_OMS_DOUBT_S`",
+        "the algorithm may ask again; the order is canceled should it turn up within a day",
+    ),
+)
+
+_CANCELS = (
+    Refusal(
+        "unknown_order",
+        ("oms",),
+        "there is no such order of this algorithm, so there is nothing to cancel",
+        "the journal",
+        "correct the client order id",
+    ),
+    Refusal(
+        "not_open",
+        ("oms",),
+        "the order is done already; `value` is its status",
+        "the journal",
+        "nothing: the order ended before the cancel",
+    ),
+    Refusal(
+        "unanswered",
+        ("oms",),
+        "the broker did not answer the cancel, nor its repetitions; the order may still be open",
+        "the broker, `BACKBONE_OMS_SEND_TIMEOUT_S`",
+        "cancel again; where the broker stays away, cancel in its own application",
+    ),
+    Refusal(
+        "broker",
+        ("broker",),
+        "the broker took the cancel and rejected it later; `value` is the order's status",
+        "the broker",
+        "look at the order: it stands as it was",
+    ),
+)
+
+REFUSALS: tuple[Refusal, ...] = (
+    *_STATE_OF_OMS,
+    *_WHO_ASKS,
+    *_TERMS,
+    *_LIMITS,
+    *_SENDING,
+    *_CANCELS,
+    Refusal(
+        "broker_<code>",
+        ("broker",),
+        "the broker refused the order or the cancel: `<code>` is the code of its answer, such as "
+        "`broker_40310000`, or the HTTP status where it gave none, such as `broker_422`",
+        "the broker",
+        "act on the message, which is the broker's own",
+    ),
+)
+
+NOT_READY: tuple[NotReady, ...] = (
+    NotReady("starting", "the OMS reads its journal and asks the broker for orders", "wait"),
+    NotReady("stopping", "the OMS is told to end", "start it again, or let another instance take over"),
+    NotReady(
+        "catching_up",
+        "trade updates may have been missed, and the broker is asked for what happened",
+        "wait; where it stays, look at the OMS's log",
+    ),
+    NotReady(
+        "halting",
+        "the broker said what cannot be read, and the account is being halted",
+        "see `backbone dead` for the entry, look at the account, then `backbone resume --reason ...`",
+    ),
+    NotReady(
+        "broker_unreachable",
+        "the broker does not say which orders it has",
+        "see `backbone doctor`; it passes once the broker answers",
+    ),
+)
