@@ -17,6 +17,7 @@ from bus.logs import set_up
 from bus.service import Service, live, run
 from bus.settings import load
 from bus.streams import checked_name
+from bus.variables import help_text
 
 EXAMPLE = """\
 example:
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="backbone algo",
         description="Run one algorithm.",
-        epilog=EXAMPLE,
+        epilog=f"{help_text(AlgoSettings, 'algo')}\n\n{EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("target", metavar="FILE:CLASS", help="path/to/file.py:Class or package.module:Class")

@@ -8,7 +8,13 @@ from bus.settings import BusSettings
 class AlgoSettings(BusSettings):
     """How old a trigger may be, and how long a shutdown may take."""
 
-    # An order answers the market of its trigger; older than this it answers one that is gone.
-    algo_trigger_max_age_s: float = Field(default=10.0, gt=0)
-    # How long an algorithm has to acknowledge a shutdown before its process ends anyway.
-    algo_shutdown_grace_s: float = Field(default=15.0, gt=0)
+    algo_trigger_max_age_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds after which an order is not asked for any more: its market is gone",
+    )
+    algo_shutdown_grace_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds that an algorithm has to acknowledge a shutdown before its process ends anyway",
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bus.errors import InvalidInput
@@ -26,6 +27,11 @@ _SECTIONS = ("BACKBONE_INGEST_", "BACKBONE_OMS_", "BACKBONE_ALGO_", "BACKBONE_OP
 SettingsType = TypeVar("SettingsType", bound="BusSettings")
 
 
+def _read_by(*processes: str) -> JsonDict:
+    """Name the processes that use a setting, where not all do that accept it."""
+    return {"read_by": list(processes)}
+
+
 class BusSettings(BaseSettings):
     """What every process needs: the two servers and the account."""
 
@@ -39,12 +45,27 @@ class BusSettings(BaseSettings):
         populate_by_name=True,
     )
 
-    md_redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="MD_REDIS_URL", repr=False)
-    orders_redis_url: str = Field(
-        default="redis://127.0.0.1:6380/0", validation_alias="ORDERS_REDIS_URL", repr=False
+    md_redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias="MD_REDIS_URL",
+        repr=False,
+        description="the address of the market-data server",
     )
-    account: str = "paper"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    orders_redis_url: str = Field(
+        default="redis://127.0.0.1:6380/0",
+        validation_alias="ORDERS_REDIS_URL",
+        repr=False,
+        description="the address of the orders server",
+    )
+    account: str = Field(
+        default="paper",
+        description="the account's name in streams and keys: 1 to 32 of a-z, 0-9 and '-'",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="the lowest level of log lines that are written",
+        json_schema_extra=_read_by("ingest", "oms", "algo"),
+    )
 
     @field_validator("account")
     @classmethod
@@ -70,15 +91,45 @@ class BusSettings(BaseSettings):
 class AlpacaSettings(BusSettings):
     """How to reach Alpaca. Paper unless BACKBONE_TRADING=live; None means Alpaca's own address."""
 
-    alpaca_api_key: SecretStr | None = Field(default=None, validation_alias="ALPACA_API_KEY")
-    alpaca_secret_key: SecretStr | None = Field(default=None, validation_alias="ALPACA_SECRET_KEY")
-    trading: Literal["paper", "live"] = "paper"
-    trading_url: str | None = None
-    trading_stream_url: str | None = None
-    data_url: str | None = None
-    stocks_stream_url: str | None = None
-    crypto_stream_url: str | None = None
-    feed: Literal["iex", "sip", "delayed_sip", "test"] = "iex"
+    alpaca_api_key: SecretStr | None = Field(
+        default=None, validation_alias="ALPACA_API_KEY", description="the id of the API key"
+    )
+    alpaca_secret_key: SecretStr | None = Field(
+        default=None, validation_alias="ALPACA_SECRET_KEY", description="the secret of the API key"
+    )
+    trading: Literal["paper", "live"] = Field(
+        default="paper", description="which account the keys are of; live trades with real money"
+    )
+    trading_url: str | None = Field(
+        default=None,
+        description="the address of the trading API; without it Alpaca's own, of paper or live",
+        json_schema_extra=_read_by("oms", "ops"),
+    )
+    trading_stream_url: str | None = Field(
+        default=None,
+        description="the address of the trade updates; without it Alpaca's own, of paper or live",
+        json_schema_extra=_read_by("ingest"),
+    )
+    data_url: str | None = Field(
+        default=None,
+        description="the address of the market-data API, which nothing asks in this release",
+        json_schema_extra=_read_by(),
+    )
+    stocks_stream_url: str | None = Field(
+        default=None,
+        description="the address of the stock stream; without it Alpaca's own, of the feed",
+        json_schema_extra=_read_by("ingest"),
+    )
+    crypto_stream_url: str | None = Field(
+        default=None,
+        description="the address of the crypto stream; without it Alpaca's own",
+        json_schema_extra=_read_by("ingest"),
+    )
+    feed: Literal["iex", "sip", "delayed_sip", "test"] = Field(
+        default="iex",
+        description="the stock feed; which ones the keys may read is a matter of their plan",
+        json_schema_extra=_read_by("ingest"),
+    )
 
     def keys(self) -> tuple[str, str]:
         """The API key and the secret key. Raises InvalidInput where one is missing."""
@@ -102,12 +153,12 @@ def load(cls: type[SettingsType], **given: Any) -> SettingsType:
         return cls(**values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        variable = _variable(cls, str(first["loc"][0]))
+        variable = variable_name(cls, str(first["loc"][0]))
         raise InvalidInput(f"{variable}: {first['msg']}") from None
 
 
-def _variable(cls: type[BusSettings], field: str) -> str:
-    """The environment variable of a field; errors name a field by its alias where it has one."""
+def variable_name(cls: type[BusSettings], field: str) -> str:
+    """Return the environment variable of a field; errors name a field by its alias where it has one."""
     info = cls.model_fields.get(field)
     alias = info.validation_alias if info is not None else field
     return str(alias) if alias else PREFIX + field.upper()
@@ -117,7 +168,7 @@ def _from_files(cls: type[BusSettings]) -> dict[str, str]:
     """Fields whose variable is given as NAME_FILE, with the content of that file."""
     values = {}
     for field in cls.model_fields:
-        variable = _variable(cls, field)
+        variable = variable_name(cls, field)
         path = os.environ.get(f"{variable}_FILE")
         if path is None:
             continue
@@ -135,8 +186,8 @@ def _from_files(cls: type[BusSettings]) -> dict[str, str]:
 
 
 def _refuse_unknown(cls: type[BusSettings]) -> None:
-    own = {_variable(cls, field) for field in cls.model_fields}
-    known = own | {_variable(AlpacaSettings, field) for field in AlpacaSettings.model_fields} | _OTHERS
+    own = {variable_name(cls, field) for field in cls.model_fields}
+    known = own | {variable_name(AlpacaSettings, field) for field in AlpacaSettings.model_fields} | _OTHERS
     for name in os.environ:
         if not name.startswith(PREFIX) or name.removesuffix("_FILE") in known:
             continue

@@ -8,19 +8,11 @@ from bus.errors import InvalidInput
 from bus.logs import set_up
 from bus.service import BAD_INPUT, run
 from bus.settings import load
+from bus.variables import help_text
 from ingest.service import serve
 from ingest.settings import IngestSettings
 
-_EPILOG = """\
-environment:
-  ALPACA_API_KEY, ALPACA_SECRET_KEY       keys (or ..._FILE: files that hold them)
-  MD_REDIS_URL, ORDERS_REDIS_URL          the two servers
-  BACKBONE_FEED                           iex (default), sip, delayed_sip or test
-  BACKBONE_STOCKS_STREAM_URL, BACKBONE_CRYPTO_STREAM_URL, BACKBONE_TRADING_STREAM_URL
-                                          other addresses than Alpaca's own, such as a simulator's
-  BACKBONE_INGEST_BAR_SECONDS             how long a bar lasts; 60 at Alpaca
-  BACKBONE_INGEST_BUFFER_MB               memory for frames while a server is away
-
+_EXAMPLE = """\
 example:
   MD_REDIS_URL=redis://127.0.0.1:6379/0 ORDERS_REDIS_URL=redis://127.0.0.1:6380/0 backbone ingest --feed iex
 
@@ -34,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="backbone ingest",
         description="Listen to Alpaca's market data and trade updates; write them to Redis Streams.",
-        epilog=_EPILOG,
+        epilog=f"{help_text(IngestSettings, 'ingest')}\n\n{_EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--feed", help="the stock feed: iex, sip, delayed_sip or test")

@@ -8,11 +8,20 @@ from bus.settings import AlpacaSettings
 class IngestSettings(AlpacaSettings):
     """Alpaca's streams, and what is ingest's own (variables BACKBONE_INGEST_...)."""
 
-    # Alpaca's bars are minutes; a simulator may play shorter ones.
-    ingest_bar_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    ingest_bar_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="seconds that a bar lasts: 60 at Alpaca; a simulator may play shorter ones",
+    )
 
-    # While the market-data server is away: at 100 bytes a message, ten minutes of a thousand a second.
-    ingest_buffer_mb: int = Field(default=64, ge=1, le=4096)
+    # At 100 bytes a message, ten minutes of a thousand a second.
+    ingest_buffer_mb: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="megabytes of frames that each feed keeps in memory while the market-data server is away",
+    )
 
     @property
     def stocks_url(self) -> str:

@@ -11,6 +11,7 @@ from bus.connection import require_servers
 from bus.errors import InvalidInput
 from bus.service import Service, live, run
 from bus.settings import load
+from bus.variables import help_text
 from oms import startup
 from oms.alpaca_broker import AlpacaBroker
 from oms.broker import Broker
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="backbone oms",
         description="Check each order request against limits and halts, journal it, send what is approved.",
-        epilog=_EXAMPLE,
+        epilog=f"{help_text(OmsSettings, 'oms')}\n\n{_EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -36,8 +36,9 @@ def demo(
 
     Two servers, the simulator, ingest, the OMS and two algorithms, each a process of its own.
 
-    It needs no keys and no servers. With MD_REDIS_URL and ORDERS_REDIS_URL set it uses those servers and
-    leaves the streams in them. At the end the OMS's book, the algorithms' positions and the simulator's
+    It needs no keys and no servers: it starts $BACKBONE_SERVER_BIN, or redis-server or valkey-server on PATH,
+    or the one that was installed with it. With MD_REDIS_URL and ORDERS_REDIS_URL set it uses those servers
+    and leaves the streams in them. At the end the OMS's book, the algorithms' positions and the simulator's
     ledger are compared; the exit code is 1 where they do not agree.
 
     Example: backbone demo --symbols AAPL,ETH/USD --seconds 30 --json

@@ -29,7 +29,8 @@ def up(
     It needs ALPACA_API_KEY and ALPACA_SECRET_KEY (or ..._FILE: files that hold them).
 
     Servers of our own keep their data under $BACKBONE_HOME (~/.backbone), unless MD_REDIS_URL and
-    ORDERS_REDIS_URL name others. Paper is the default; BACKBONE_TRADING=live trades with real money.
+    ORDERS_REDIS_URL name others; BACKBONE_SERVER_BIN is the program that they run. Paper is the default;
+    BACKBONE_TRADING=live trades with real money.
 
     Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
     """
