@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 OLDER_SDK := 0.43.5
 OLDER_READY := $(VENV)/sdk/$(OLDER_SDK)/.ready
 
-.PHONY: demo test check bench conformance conformance-paper lock clean
+.PHONY: demo test check bench conformance conformance-paper reference lock clean
 
 demo: $(READY)
 	@$(VENV)/bin/backbone demo $(ARGS)
@@ -34,6 +34,10 @@ conformance: $(READY) $(OLDER_READY)
 conformance-paper: $(READY)
 	@$(VENV)/bin/python -m pytest tests/conformance --conformance-target paper --timeout 900 \
 		--record-to tests/conformance/golden $(ARGS)
+
+# docs/reference, generated from the settings, the tables of codes and the messages; a test says when it is stale.
+reference: $(READY)
+	@$(VENV)/bin/python -m reference_pages
 
 # The lock is made by hand, when a dependency changes: no target depends on it. What is locked stays as it is;
 # `make lock ARGS=--upgrade` takes the newest of everything.

@@ -25,7 +25,8 @@ LONGEST_LINE = 110
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}
 
 OURS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-EVERY = [*OURS, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+OTHERS = ("tests", "benchmarks", "reference_pages")
+EVERY = [*OURS, *(path for folder in OTHERS for path in sorted((ROOT / folder).rglob("*.py")))]
 
 # What a module that decides may not call: the clock, chance, and numbers that are not exact.
 CLOCKS_AND_CHANCE = re.compile(

@@ -1,0 +1,155 @@
+"""The page of messages: requests, events of the journal, control messages and market data, with examples."""
+
+import inspect
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from bus.codec import Message
+from bus.control_messages import CONTROL_MESSAGES
+from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.order_messages import EVENTS, REQUESTS, Basis, OrderTerms, Reason
+from reference_pages.field_meanings import meaning
+from reference_pages.markdown import block, code, page, table
+from reference_pages.type_words import words
+
+# Entries as this release writes them; the tests read them back.
+EXAMPLES = Path(__file__).parents[1] / "tests" / "golden" / "messages-0.1.0.jsonl"
+
+# Parts that several messages have.
+PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis)
+
+# Market entries by their name among the examples: a channel, or the marker of a gap.
+MARKET: dict[str, type[msgspec.Struct]] = {
+    "trades": Trade,
+    "quotes": Quote,
+    "bars": Bar,
+    "GapOpened": GapOpened,
+    "GapClosed": GapClosed,
+}
+
+_INTRO = """
+Every entry outside `md` has three fields: `type` (the wire name, which stays when code is renamed),
+`version`, and `data`, the message as JSON. Decimals are exact, with nine places at most, and written as
+text; times are integer nanoseconds since 1970-01-01 UTC. A field with a default may be missing from
+entries of earlier releases. An entry of a version that is not known is kept, and shown as it is.
+
+Which stream holds what, who writes it and who reads it: [architecture](../architecture.md). To see
+entries: `backbone tail`, or `redis-cli -p 6380 XREVRANGE 'orders:{paper}:journal' + - COUNT 10`. The
+examples are entries as release 0.1.0 writes them, field by field. Their values, codes included, are made
+up so that every field has one. What a sentence calls None is `null` in an entry.
+"""
+
+_REQUESTS = "What an algorithm asks for, in `orders:{a}:requests:<algorithm>`."
+
+_EVENTS = """
+What happened, in `orders:{a}:journal`, in order; what concerns an algorithm is in
+`orders:{a}:events:<algorithm>` too. An entry of the journal also has `batch`, the write that it came
+with.
+"""
+
+_CONTROL = "What an operator, or the OMS, says to everyone, in `control:{control}`."
+
+_PARTS = "Objects within the messages above."
+
+_MARKET = """
+An entry of `md:<symbol>:<channel>` or `md-all:<channel>:<nn>` has `d`, Alpaca's message as JSON with
+Alpaca's own short names and the time `t` in nanoseconds, and `r`, when ingest received it (nanoseconds
+since 1970-01-01 UTC, as text); where they apply, `type` (the marker of a gap) and `feed`. Its id is the
+millisecond at which the market could know it. Numbers stay as Alpaca wrote them. `d` keeps every field
+that Alpaca sent; the tables name those that an algorithm is given. `updatedBars` and `dailyBars` hold
+bars. `statuses`, `lulds`, `corrections`, `cancelErrors` and `orderbooks` hold Alpaca's messages as they
+came, for which algorithms have no type.
+"""
+
+
+_ACCOUNT = """
+What ingest hears of the account, in `account:{a}`. An entry also has `r`, when ingest received it
+(nanoseconds since 1970-01-01 UTC, as text; no two alike). The OMS reads it and journals what it means.
+"""
+
+ACCOUNT: dict[str, str] = {
+    "TradeUpdate": "Alpaca's message as it came, byte for byte",
+    "Connected": '`{"epoch": 7000001}`: Alpaca sends from here on; the epoch grows with each connection',
+    "Disconnected": '`{"reason": "..."}`: the connection broke; what happens until Connected is asked for',
+}
+
+
+def content() -> str:
+    """Return the page."""
+    examples = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
+    return page(
+        "Requests, events and control messages",
+        _INTRO,
+        "## Requests",
+        _REQUESTS,
+        *_messages("requests", REQUESTS, examples),
+        "## Events of the journal",
+        _EVENTS,
+        *_messages("events", EVENTS, examples),
+        "## Control messages",
+        _CONTROL,
+        *_messages("control", CONTROL_MESSAGES, examples),
+        "## The account stream",
+        _ACCOUNT,
+        table(("type", "data"), ((code(name), data) for name, data in ACCOUNT.items())),
+        "## Parts",
+        _PARTS,
+        *(part for cls in PARTS for part in (f"### {cls.__name__}", _sentences(cls), _fields(cls))),
+        "## Market data",
+        _MARKET,
+        *_market(examples),
+    )
+
+
+def _messages(family: str, classes: Iterable[type[Message]], examples: list[dict[str, str]]) -> Iterable[str]:
+    for cls in classes:
+        entry = next(one for one in examples if one["family"] == family and one["type"] == cls.wire)
+        yield f"### {cls.wire}"
+        yield _sentences(cls)
+        yield f"Version {cls.version}."
+        yield _fields(cls)
+        yield _example(entry, "data")
+
+
+def _market(examples: list[dict[str, str]]) -> Iterable[str]:
+    for name, cls in MARKET.items():
+        entry = next(one for one in examples if one["family"] == "md" and one["name"] == name)
+        yield f"### {name}"
+        yield _sentences(cls)
+        yield _fields(cls)
+        yield _example(entry, "d")
+
+
+def _sentences(cls: type[msgspec.Struct]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _fields(cls: type[msgspec.Struct]) -> str:
+    hints = get_type_hints(cls)
+    shown = [
+        (
+            code(field.encode_name)
+            if field.encode_name == field.name
+            else f"`{field.encode_name}` ({field.name})",
+            words(hints[field.name]),
+            _default(field),
+            meaning(cls.__name__, field.name),
+        )
+        for field in msgspec.structs.fields(cls)
+    ]
+    return table(("field", "type", "default", "meaning"), shown)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    return "" if field.required else code(json.dumps(field.default))
+
+
+def _example(entry: dict[str, str], body: str) -> str:
+    """Show an entry as a server does, its JSON laid out for people."""
+    lines = [f"{name}: {value}" for name, value in entry.items() if name not in ("family", "name", body)]
+    data: Any = json.loads(entry[body])
+    return block("\n".join((*lines, f"{body}: {json.dumps(data, indent=2)}")), "yaml")
