@@ -16,10 +16,16 @@ class ReasonCode:
 STATE_REASONS: tuple[ReasonCode, ...] = (
     ReasonCode("starting", ("ingest",), "a feed has not begun yet", "wait"),
     ReasonCode(
-        "waiting",
+        "server_away",
+        ("every process",),
+        "the server with the lease that the process waits for does not answer",
+        "start that server, or correct its address: see `backbone doctor`",
+    ),
+    ReasonCode(
+        "broker_unreachable",
         ("oms",),
-        "the OMS waits for its lease or for the broker's first answer; the sentence says which",
-        "nothing where another OMS leads; otherwise see `backbone doctor`",
+        "the broker has not let the OMS in yet: it does not answer",
+        "see `backbone doctor`; it passes once the broker answers",
     ),
     ReasonCode(
         "stopping",

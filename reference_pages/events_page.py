@@ -17,7 +17,7 @@ from reference_pages.markdown import block, code, page, table
 from reference_pages.type_words import words
 
 # Entries as this release writes them; the tests read them back.
-EXAMPLES = Path(__file__).parents[1] / "tests" / "golden" / "messages-0.1.0.jsonl"
+EXAMPLES = Path(__file__).parents[1] / "tests" / "bus" / "golden" / "messages-0.1.0.jsonl"
 
 # Parts that several messages have.
 PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bus.state_reasons import STATE_REASONS
 from oms.refusals import NOT_READY, REFUSALS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("bus", "ingest", "algos", "oms", "ops")
 
 # Where the reasons are made for which no orders are taken at all.
