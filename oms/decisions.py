@@ -12,6 +12,7 @@ from bus.order_messages import (
 from oms import cancels
 from oms.inputs import RequestsRead
 from oms.preconditions import Context, unmet
+from oms.readiness import not_ready
 from oms.risk import Approved, Refused, basis_without_price, check
 from oms.step import Step
 
@@ -92,7 +93,7 @@ def _context(step: Step, algorithm: str, control_fresh: bool) -> Context:
         now_ns=step.now_ns,
         halts=step.state.halts,
         control_fresh=control_fresh,
-        not_ready=step.observed.not_ready,
+        not_ready=not_ready(step.state, step.observed),
         lease=step.observed.leases.get(algorithm, ""),
         retired_lease=step.state.retired.get(algorithm, ""),
     )

@@ -33,6 +33,7 @@ from oms.inputs import (
 )
 from oms.observed import Observed
 from oms.permission import objection
+from oms.readiness import not_ready
 from oms.risk import Approved
 from oms.state import State
 from oms.step import Step
@@ -68,13 +69,13 @@ class Engine:
         }
 
     def __repr__(self) -> str:
-        why = self.observed.not_ready
+        why = self.not_ready
         return f"<engine of {self.account}: {'ready' if why is None else why.message}; {self.state}>"
 
     @property
     def not_ready(self) -> Reason | None:
         """Why no orders are taken; None while they are."""
-        return self.observed.not_ready
+        return not_ready(self.state, self.observed)
 
     def apply(self, event: Message) -> None:
         """Take in one event of the journal: what `take` does with each event that it returns."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bus.delivery import Delivery
-from bus.order_messages import Reason
 from oms.inputs import BrokerMessageRead, Question
 from oms.preconditions import Price
 
@@ -68,30 +67,3 @@ class Observed:
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def not_ready(self) -> Reason | None:
-        """Why no orders are taken; None while they are."""
-        if self.stopping:
-            return STOPPING
-        if self.unreadable:
-            return HALTING
-        if self.trouble and (self.behind or not self.started):
-            return Reason(
-                code="broker_unreachable",
-                message=f"orders are not taken: the broker's orders are not known: {self.trouble}",
-            )
-        if not self.started:
-            return STARTING
-        return CATCHING_UP if self.behind else None
-
-
-STARTING = Reason(code="starting", message="orders are not taken yet: the OMS is starting")
-STOPPING = Reason(code="stopping", message="orders are not taken any more: the OMS is stopping")
-HALTING = Reason(
-    code="halting",
-    message="orders are not taken: the broker said what cannot be read, and the account is being halted",
-)
-CATCHING_UP = Reason(
-    code="catching_up", message="orders are not taken: the OMS is catching up with the broker"
-)

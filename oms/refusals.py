@@ -281,4 +281,9 @@ NOT_READY: tuple[NotReady, ...] = (
         "the broker does not say which orders it has",
         "see `backbone doctor`; it passes once the broker answers",
     ),
+    NotReady(
+        "newer_journal",
+        "the journal holds events that this version does not know, which may be fills or halts",
+        "start the version that wrote them; cancels and the halt work meanwhile",
+    ),
 )

@@ -1,8 +1,10 @@
 """The OMS's durable state: at every moment the fold of its journal. Pure."""
 
+from collections import Counter
+
 import msgspec
 
-from bus.codec import Message
+from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
 from bus.order_messages import (
     EntryDeadLettered,
@@ -20,7 +22,8 @@ class State:
 
     Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
     `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
-    algorithms; `dead_letters`, how many entries could not be read.
+    algorithms; `dead_letters`, how many entries could not be read; `unknown`, how many events of a newer
+    version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -30,6 +33,7 @@ class State:
         self.retired: dict[str, str] = {}
         self.registered: set[str] = set()
         self.dead_letters = 0
+        self.unknown: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         version = "no limits" if self.limits is None else f"limits of version {self.limits.version}"
@@ -48,6 +52,8 @@ class State:
                 self.registered.add(event.algorithm)
             case EntryDeadLettered():
                 self.dead_letters += 1
+            case UnknownMessage():
+                self.unknown[f"{event.wire} {event.version}"] += 1
             case _:
                 self.book.apply(event)
 
@@ -60,4 +66,5 @@ class State:
             sorted(self.retired.items()),
             sorted(self.registered),
             self.dead_letters,
+            sorted(self.unknown.items()),
         ]

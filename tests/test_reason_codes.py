@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("bus", "ingest", "algos", "oms", "ops")
 
 # Where the reasons are made for which no orders are taken at all.
-NOT_READY_MODULE = ROOT / "oms" / "observed.py"
+NOT_READY_MODULE = ROOT / "oms" / "readiness.py"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -1,12 +1,13 @@
 """What was answered before is not answered again, an id stands for one order, each decision is told."""
 
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker
-from risk_day import LEASE, LIMITS, NOW_NS, halted, limit_terms, name, replace_request, request, terms
+from risk_day import LEASE, LIMITS, NOW_NS, fill, halted, limit_terms, name, replace_request, request, terms
 
+from bus.codec import UnknownMessage
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import (
@@ -14,10 +15,11 @@ from bus.order_messages import (
     CancelRequest,
     OrderRefused,
     OrderRequest,
+    Reason,
     ShutdownAcknowledged,
 )
 from oms.broker import Refused, Unknown
-from oms.inputs import HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
+from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 from oms.limits import parse
 from oms.orders import REFUSED
 
@@ -117,6 +119,18 @@ def test_nothing_under_a_lease_that_was_given_up_is_accepted_not_even_after_a_re
     assert "shut_down" in codes
 
 
+def test_with_a_journal_of_a_newer_version_nothing_is_ordered_and_cancels_pass(run: EngineRun) -> None:
+    (approved,) = run.read(request(number=1)).send
+    run.accepted(approved)
+    run.engine.apply(UnknownMessage(wire="OrderShipped", version=2, data=b"{}"))
+    effects = run.read(request(number=2))
+    (refused,) = effects.events
+    assert isinstance(refused, OrderRefused)
+    assert refused.reasons[0].value == "newer_journal"
+    assert "OrderShipped 2" in refused.reasons[0].message
+    assert len(run.read(cancel()).cancel) == 1
+
+
 def test_a_cancel_needs_neither_prices_nor_limits_nor_a_resume(run: EngineRun) -> None:
     (approved,) = run.read(request(number=1)).send
     run.accepted(approved)
@@ -169,10 +183,6 @@ def test_an_order_of_another_under_our_id_is_a_conflict_not_ours(run: EngineRun)
     (approved,) = run.read(request(limit_terms("99", "10"), 1)).send
     (question,) = run.take(OrderAnswered(name(1), Unknown("client_order_id must be unique"))).ask
     other = at_broker(approved)
-    from dataclasses import replace
-
-    from oms.inputs import Answered
-
     effects = run.take(Answered(question, replace(other, quantity=Decimal(3)), 0))
     (refused,) = effects.events
     assert isinstance(refused, OrderRefused)
@@ -194,20 +204,12 @@ def test_permission_ends_where_a_scope_may_only_reduce(run: EngineRun) -> None:
 
 
 def test_a_replace_of_what_reduces_may_still_go_out(run: EngineRun) -> None:
-    run.engine.state.book.apply(_held("10"))
+    run.engine.state.book.apply(fill("held", Decimal(10), "alpha"))
     (sell,) = run.read(request(limit_terms("101", "10", "sell"), 1)).send
     run.accepted(sell)
     (again,) = run.read(replace_request(name(1), limit_terms("102", "10", "sell"), 2)).send
     assert run.engine.objection(again, halted(ReduceOnly)) is None
 
 
-def _held(quantity: str) -> Any:
-    from judging import fill
-
-    return fill("held", Decimal(quantity), "alpha")
-
-
-def _reason(code: str) -> Any:
-    from bus.order_messages import Reason
-
+def _reason(code: str) -> Reason:
     return Reason(code=code, message="a test")
