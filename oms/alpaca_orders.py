@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderTerms
+from bus.order_messages import OrderTerms, Side
 from oms.amounts import ZERO, text
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition
 
@@ -206,3 +206,12 @@ def written_time(at_ns: int) -> str:
     """RFC 3339 of a time, exact to the nanosecond."""
     seconds, fraction_ns = divmod(at_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
+
+
+def side_of(word: str) -> Side:
+    """Buy or sell. Raises Unreadable for any other word."""
+    if word.startswith("buy"):
+        return "buy"
+    if word.startswith("sell"):
+        return "sell"
+    raise Unreadable(f"side {word!r} of an order: known here are buy and sell")

@@ -32,9 +32,8 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.observed import Observed
-from oms.permission import objection
 from oms.readiness import not_ready
-from oms.risk import Approved
+from oms.risk import Approved, objection
 from oms.state import State
 from oms.step import Step
 

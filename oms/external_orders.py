@@ -3,10 +3,9 @@
 import re
 
 from bus.codec import Message
-from bus.errors import Unreadable
-from bus.order_messages import OrderApproved, OrderFilled, OrderSent, OrderUpdated, Side
+from bus.order_messages import OrderApproved, OrderFilled, OrderSent, OrderUpdated
 from bus.streams import EXTERNAL
-from oms.alpaca_orders import terms_of
+from oms.alpaca_orders import side_of, terms_of
 from oms.amounts import ZERO, minus, ratio, times
 from oms.broker import BrokerOrder
 from oms.orders import Order, advances, assumed_execution_id
@@ -100,12 +99,3 @@ def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Messa
             )
         )
     return events
-
-
-def side_of(word: str) -> Side:
-    """Buy or sell. Raises Unreadable for any other word."""
-    if word.startswith("buy"):
-        return "buy"
-    if word.startswith("sell"):
-        return "sell"
-    raise Unreadable(f"side {word!r} of an order: known here are buy and sell")

@@ -1,7 +1,5 @@
 """What the OMS says of itself in its heartbeat. Pure."""
 
-from collections import Counter
-
 from bus.codec import Message
 from bus.heartbeat import OmsCounters, OmsDetails, State, StateReason
 from bus.order_messages import (
@@ -27,22 +25,6 @@ _COUNTED: dict[type[Message], str] = {
 }
 
 
-class Counts:
-    """How often what happened since the process started. Mutable: the two counters."""
-
-    def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-
-    def count(self, event: Message) -> None:
-        """Count one event, and the codes of a refusal."""
-        name = _COUNTED.get(type(event))
-        if name is not None:
-            self.events[name] += 1
-        if isinstance(event, OrderRefused):
-            self.refused.update(reason.code for reason in event.reasons)
-
-
 def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
     """The heartbeat's state, and why it is not `ready`."""
     why = engine.not_ready
@@ -55,7 +37,7 @@ def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
 
 
 def details(
-    engine: Engine, counts: Counts, *, ready: bool, leads: bool, budget: int, commits: int, digest_at: str
+    engine: Engine, *, ready: bool, leads: bool, budget: int, commits: int, digest_at: str
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
@@ -74,11 +56,14 @@ def details(
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         budget=budget,
-        refused=dict(counts.refused),
+        refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,
         digest=engine.digest(),
         digest_at=digest_at,
         limits_version=0 if state.limits is None else state.limits.version,
-        counters=OmsCounters(**counts.events, **observed.counts),
+        counters=OmsCounters(
+            **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
+            **observed.counts,
+        ),
     )

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import Request
+from bus.order_messages import REQUESTS, Request
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome
 from oms.limits import Limits
 from oms.preconditions import Price
@@ -24,6 +25,18 @@ class RequestRead(msgspec.Struct, frozen=True, gc=False):
     delivery: Delivery
     algorithm: str
     message: Request | Unreadable
+
+
+_REQUESTS = MessageCodec(REQUESTS)
+
+
+def read_request(delivery: Delivery, prefix: str) -> RequestRead:
+    """A request, or why it cannot be read; what follows `prefix` in the stream's name is its algorithm."""
+    try:
+        message = _REQUESTS.decode(delivery.fields)
+    except Unreadable as error:
+        return RequestRead(delivery, delivery.stream[len(prefix) :], error)
+    return RequestRead(delivery, delivery.stream[len(prefix) :], message)  # type: ignore[arg-type]
 
 
 class BrokerMessageRead(msgspec.Struct, frozen=True, gc=False):

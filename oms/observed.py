@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bus.codec import Message
 from bus.delivery import Delivery
 from oms.inputs import BrokerMessageRead, Question
 from oms.preconditions import Price
@@ -66,4 +67,7 @@ class Observed:
     cancels_under_way: dict[str, list[Delivery]] = field(default_factory=dict)
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
+    # How often what happened since the process started: requests by kind, events, refusals by code.
     counts: Counter[str] = field(default_factory=Counter)
+    events: Counter[type[Message]] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)

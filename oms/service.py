@@ -20,7 +20,7 @@ from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from bus.service import Service
-from oms import heartbeat, questions, requests
+from oms import heartbeat, questions
 from oms.account_stream import AccountStream
 from oms.broker import Broker, BrokerError
 from oms.budget import Bucket
@@ -39,6 +39,7 @@ from oms.inputs import (
     RequestsRead,
     Tick,
     Unanswered,
+    read_request,
 )
 from oms.journal import Journal
 from oms.limits import Limits
@@ -112,7 +113,6 @@ class Oms:
             url, (), streams.GROUP_OMS, start="0", block_ms=BLOCK_MS, name="oms-requests"
         )
         self.account_stream = AccountStream(url, account, self.client)
-        self.counts = heartbeat.Counts()
         self.waiting_for: StateReason | None = None
         self._requests_prefix = streams.requests(account, "")
         self.halt_state_awaited = False
@@ -135,7 +135,7 @@ class Oms:
 
     async def take_requests(self, deliveries: Sequence[Delivery]) -> None:
         """Take requests that were read together, with the leases and prices that they need."""
-        read = [requests.read(delivery, self._requests_prefix) for delivery in deliveries]
+        read = [read_request(delivery, self._requests_prefix) for delivery in deliveries]
         if any(self._is_of_unknown_lease(one) for one in read):
             await self.read_leases()
         symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
@@ -166,13 +166,10 @@ class Oms:
         if halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
         effects = self.engine.take(taken, self.clock.now_ns())
-        for event in effects.events:
-            self.counts.count(event)
         for note in effects.notes:
             getattr(log, note.level)(note.text, **note.about)
         durable = self.journal.commit(effects.events, effects.acknowledge)
         durable.add_done_callback(partial(self._carry_out, effects))
-        self._show()
         return durable
 
     async def _handed_to_journal(self, durable: "asyncio.Future[None]") -> None:
@@ -325,7 +322,6 @@ class Oms:
         self._show()
         self.service.details = heartbeat.details(
             self.engine,
-            self.counts,
             ready=self.service.state is State.READY,
             leads=self.lease.lease.held,
             budget=int(self.sender.bucket.tokens),

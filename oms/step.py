@@ -5,7 +5,7 @@ from bus.control_messages import Halt
 from bus.dead_letter import payload_text
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_messages import EntryDeadLettered
+from bus.order_messages import EntryDeadLettered, OrderRefused
 from oms.book import Book
 from oms.effects import Effects, Note
 from oms.inputs import Question
@@ -39,6 +39,9 @@ class Step:
         for event in events:
             self.state.apply(event)
             self.effects.events.append(event)
+            self.observed.events[type(event)] += 1
+            if isinstance(event, OrderRefused):
+                self.observed.refused.update(reason.code for reason in event.reasons)
             self.observed.last_ns = self.now_ns
 
     def ask(self, question: Question) -> None:

@@ -21,10 +21,10 @@ from bus.order_messages import (
     Reason,
 )
 from oms import cancels, reconciliation, rules
-from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, time_ns
+from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
-from oms.external_orders import adopted, owner, side_of
+from oms.external_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
 from oms.step import Step
@@ -93,7 +93,8 @@ def take_messages(step: Step, read: BrokerMessagesRead) -> None:
             step.effects.acknowledge.append(message.delivery)
         else:
             _take_message(step, message.delivery, kind)
-    rules.acknowledge_unreadable(step)
+    if step.observed.unreadable:
+        rules.acknowledge_unreadable(step)
 
 
 def _take_message(step: Step, message: Delivery, kind: bytes) -> None:

@@ -169,7 +169,7 @@ async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(
     async with running(md_url, orders_url) as oms:
         fields = {"type": "TradeUpdate", "version": "1", "data": b"{}", "r": "soon"}
         await oms.client.xadd(streams.account(ACCOUNT), fields)
-        await until(lambda: oms.counts["dead"] == 1, "the fact to be kept")
+        await until(lambda: oms.counts["EntryDeadLettered"] == 1, "the fact to be kept")
         await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
 
 

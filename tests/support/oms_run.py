@@ -177,7 +177,8 @@ class Running:
     @property
     def counts(self) -> Counter[str]:
         """How often what happened."""
-        return self.oms.counts.events + self.oms.engine.observed.counts
+        observed = self.oms.engine.observed
+        return observed.counts + Counter({kind.__name__: count for kind, count in observed.events.items()})
 
     async def ready(self) -> None:
         """Wait until orders are taken."""
