@@ -16,6 +16,7 @@ from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.order_messages import REQUESTS
 from bus.replay import read
+from bus.service import until_cancelled
 from bus.streams import DEAD, events, orders_dead, requests
 
 # Orders of one slice leave together. Waiting for the rest of a large batch would cost more than a round trip.
@@ -76,11 +77,12 @@ class Driver:
                 self.session.take(event)
 
     async def read_market(self, reader: GroupReader) -> None:
-        """Take what comes for as long as the session leads."""
+        """Take what comes for as long as the session leads, until cancelled."""
         while self.session.state.runs_handlers:
             self._require_lease()
             await self.handle(reader, await reader.deliveries(), market_input, DEAD)
         await reader.flush()
+        await until_cancelled()
 
     async def read_events(self, reader: GroupReader) -> None:
         """Take what comes; an aborted algorithm's portfolio is kept up to date all the same."""

@@ -16,13 +16,12 @@ from algos.session import Session
 from algos.timers import due, next_due_ns
 from algos.watchdog import Watchdog
 from bus.codec import Message
-from bus.consume import GroupReader
 from bus.control_messages import ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
 from bus.halt_state import concerns
 from bus.heartbeat import StateReason
-from bus.retry import pause
-from bus.service import Service, run_together
+from bus.retry import pause, until_answered
+from bus.service import Service, run_together, until_cancelled
 
 # How often a new algorithm looks whether the OMS reads its requests.
 REGISTERED_S = 0.2
@@ -119,7 +118,7 @@ class Runner:
             driver.read_events(connections.events),
             self._timers(),
             self._shut_down(),
-            *(self._market(reader) for reader in connections.market),
+            *(driver.read_market(reader) for reader in connections.market),
         )
 
     async def _take_lease(self) -> bool:
@@ -153,15 +152,15 @@ class Runner:
             await pause(REGISTERED_S, self._service.stopping)
         return False
 
-    async def _market(self, reader: GroupReader) -> None:
-        await self._driver.read_market(reader)
-        await self._wants.withdraw()
-        await self._until_cancelled()
-
     async def _want(self) -> None:
         """Want market data until the algorithm is aborted; the process stays, for an operator to see why."""
         await self._wants.run(lambda: self._session.state is not State.ABORTED)
-        await self._until_cancelled()
+        await until_answered(
+            self._wants.withdraw,
+            stopping=self._service.stopping,
+            tell=lambda trouble: log.warning("wants not withdrawn", error=trouble),
+        )
+        await until_cancelled()
 
     async def _timers(self) -> None:
         since_ns = self._clock.now_ns()
@@ -216,7 +215,3 @@ class Runner:
         except (TimeoutError, BackboneError) as error:
             log.warning("left without saying goodbye to a server", error=repr(error))
         await self._connections.close()
-
-    @staticmethod
-    async def _until_cancelled() -> None:
-        await asyncio.get_running_loop().create_future()

@@ -197,6 +197,11 @@ async def _run(bodies: Sequence[Coroutine[Any, Any, None]], until: str) -> None:
                 log.error("failed while it was ended", error=repr(error))
 
 
+async def until_cancelled() -> None:
+    """Wait for nothing but the end."""
+    await asyncio.get_running_loop().create_future()
+
+
 async def ended(*tasks: asyncio.Future[Any], again_s: float = CANCEL_AGAIN_S) -> None:
     """Cancel tasks until they have ended, again after each `again_s`.
 

@@ -21,12 +21,13 @@ from bus.order_messages import Reason
 from bus.retry import until_answered
 from bus.service import Service
 from oms import heartbeat, questions
-from oms.account_stream import AccountStream
+from oms.account_stream import heard_before_ns
 from oms.broker import Broker, BrokerError
 from oms.budget import Bucket
 from oms.effects import CancelOrder, Effects
 from oms.engine import Engine
 from oms.inputs import (
+    BrokerMessageRead,
     BrokerMessagesRead,
     CancelAnswered,
     HaltStateRead,
@@ -112,9 +113,11 @@ class Oms:
         self.requests = GroupReader(
             url, (), streams.GROUP_OMS, start="0", block_ms=BLOCK_MS, name="oms-requests"
         )
-        self.account_stream = AccountStream(url, account, self.client)
+        # Made by `open_account_stream`: where it begins is known only then.
+        self.account_reader: GroupReader | None = None
         self.waiting_for: StateReason | None = None
         self._requests_prefix = streams.requests(account, "")
+        self._account_stream = streams.account(account)
         self.halt_state_awaited = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._handed_in: deque[asyncio.Future[None]] = deque()
@@ -148,9 +151,31 @@ class Oms:
         """Take entries of the account stream as they come, until cancelled."""
         while True:
             self._require_lease()
-            messages = await self.account_stream.messages()
-            if messages:
+            if messages := await self.account_messages():
                 await self._handed_to_journal(self.take(BrokerMessagesRead(messages)))
+
+    async def open_account_stream(self, start: str) -> GroupReader:
+        """Begin to read the account stream; a group that is missing is made at `start`."""
+        self.account_reader = GroupReader(
+            self.settings.orders_redis_url,
+            (self._account_stream,),
+            streams.GROUP_OMS,
+            start=start,
+            block_ms=BLOCK_MS,
+            name="oms-account",
+        )
+        await self.account_reader.open()
+        return self.account_reader
+
+    async def account_messages(self) -> list[BrokerMessageRead]:
+        """The next entries of the account stream, oldest first; empty when nothing came for a while."""
+        assert self.account_reader is not None, "it is opened at the start"
+        return [
+            BrokerMessageRead(one, await heard_before_ns(self.client, one))
+            if one.fields.get(b"type") == b"Connected"
+            else BrokerMessageRead(one)
+            for one in await self.account_reader.deliveries()
+        ]
 
     def _require_lease(self) -> None:
         """Asked before each read: an OMS that was paused shares its group's one member with its successor,
@@ -187,10 +212,10 @@ class Oms:
         if durable.cancelled() or durable.exception() is not None:
             return  # Not durable, so not carried out; the journal's task ends the process with the reason.
         for delivery in effects.acknowledge:
-            if delivery.stream == self.account_stream.stream:
-                self.account_stream.acknowledged(delivery)
-            else:
-                self.requests.acknowledged_elsewhere(delivery)
+            account = delivery.stream == self._account_stream
+            reader = self.account_reader if account else self.requests
+            assert reader is not None, "what is acknowledged was read"
+            reader.acknowledged_elsewhere(delivery)
         for client_order_id in effects.withdraw:
             self.sender.withdraw(client_order_id)
         for approved in effects.send:
@@ -337,9 +362,9 @@ class Oms:
 
     async def close(self) -> None:
         """Close every connection."""
+        readers = [self.requests] if self.account_reader is None else [self.requests, self.account_reader]
         await asyncio.gather(
-            self.requests.close(),
-            self.account_stream.close(),
+            *(reader.close() for reader in readers),
             self.journal.close(),
             self.prices.close(),
             self.halts.close(),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from bus.consume import GroupReader
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
@@ -100,9 +101,9 @@ async def _start(oms: Oms) -> bool:
     oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), who))
     new = oms.journal.first_id == "0-0"
     # With a new journal, what the account stream says of the past is in the broker's answers too.
-    await oms.account_stream.open("$" if new else "0")
+    reader = await oms.open_account_stream("$" if new else "0")
     if not new:
-        await _take_backlog(oms)
+        await _take_backlog(oms, reader)
     oms.take(
         Started(None, None) if new else Started(_time_ns(oms.journal.first_id), _time_ns(oms.journal.last_id))
     )
@@ -114,16 +115,15 @@ async def _start(oms: Oms) -> bool:
     return True
 
 
-async def _take_backlog(oms: Oms) -> None:
+async def _take_backlog(oms: Oms, reader: GroupReader) -> None:
     """Take what the account stream kept for us; what told of a new connection stays pending for now."""
     while not oms.service.stopping.is_set():
-        messages = await oms.account_stream.messages()
-        if messages:
+        if messages := await oms.account_messages():
             oms.take(BrokerMessagesRead(messages))
             await oms.journal.flush()
-        elif await oms.account_stream.lag() <= len(oms.engine.observed.breaks) + len(
-            oms.engine.observed.unreadable
-        ):
+            continue
+        held = len(oms.engine.observed.breaks) + len(oms.engine.observed.unreadable)
+        if await reader.lag() <= held:
             # An empty read alone may be that of our own pending entries, with new ones behind it.
             return
 

@@ -181,10 +181,11 @@ async def test_orders_of_a_large_batch_do_not_wait_for_its_end(scene: Scene) -> 
 async def test_past_a_failure_nothing_is_handled_or_acknowledged(scene: Scene) -> None:
     scene.disk.durable.set()
     scene.reader.to_come = [[delivery(1), delivery(2, 13), delivery(3)], [delivery(4)]]
-    await scene.driver.read_market(scene.reader)  # type: ignore[arg-type]
+    reading = asyncio.ensure_future(scene.driver.read_market(scene.reader))  # type: ignore[arg-type]
+    await until(lambda: scene.reader.flushed, "the end of the reading")
+    reading.cancel()
     assert scene.algorithm.seen == ["100", "13"]
     assert scene.reader.ids == ["1-0"]
-    assert scene.reader.flushed
     assert scene.reader.reads == 1
     assert scene.session.state is State.ABORTED
     assert [type(request) for request in scene.disk.requests] == [OrderRequest, CancelRequest]

@@ -202,9 +202,10 @@ async def test_killed_again_and_again_at_any_moment(
                 wanted = round_number * 4
 
                 async def some(wanted: int = wanted) -> bool:
-                    return len(ends(await journal(client))) > wanted
+                    events = await journal(client)
+                    return len(ends(events)) + sum(_is_refused(one) for one in events) > wanted
 
-                await until(some, "some orders to be approved")
+                await until(some, "some orders to be decided on")
                 process.kill()
                 process.wait(10)
                 await client.delete(streams.oms_lease(ACCOUNT))

@@ -1,0 +1,187 @@
+"""Which files a tick touches on its way to a fill: `python -m benchmarks.tick_path`.
+
+Ingest, one algorithm and the OMS run in this process, between two real servers and the simulator; calls are
+traced from a tick to its fill, the second one, so that nothing is connected or worked out for the first time.
+What runs beside it at any time (heartbeats, leases, wants, prices kept warm) is left out by its task.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from algos import Algorithm, Fill, Trade
+from algos.algorithm import session_of
+from algos.connections import connections
+from algos.runner import Runner
+from algos.settings import AlgoSettings
+from algos.watchdog import Watchdog
+from benchmarks.processes import simulator
+from bus import embedded
+from bus.clock import SystemClock
+from bus.connection import connect
+from bus.service import Service
+from bus.settings import load
+from ingest.service import Ingest
+from ingest.settings import IngestSettings
+from oms import startup
+from oms.__main__ import alpaca, read_limits
+from oms.service import Oms
+from oms.settings import OmsSettings
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("algos", "bus", "ingest", "oms")
+SYMBOL = "AAPL"
+LONGEST_S = 30.0
+
+# Tasks that run at any time, tick or not.
+BESIDE = frozenset(
+    (
+        "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
+        "MarketFeed._request", "Oms.follow_registry", "Oms.tick", "Oms.want_prices", "Prices.keep",
+        "Report.run", "Runner._live", "Runner._timers", "Runner._want",
+    )
+)  # fmt: skip
+
+# Values, arithmetic, look-ups and conversions: they decide nothing and hand nothing on.
+SMALL = frozenset(
+    (
+        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "algos/order_id.py", "algos/terms.py",
+        "bus/clock.py", "bus/codec.py", "bus/group_bookkeeping.py", "bus/halt.py", "bus/lease.py",
+        "bus/link.py", "bus/market_batch.py", "bus/streams.py", "ingest/buffer.py", "oms/alpaca_orders.py", "oms/amounts.py",
+        "oms/budget.py", "oms/checks.py", "oms/external_orders.py", "oms/http_connection.py", "oms/inputs.py",
+        "oms/limits.py", "oms/preconditions.py", "oms/prices.py", "oms/readiness.py", "oms/state.py",
+        "oms/step.py", "oms/turns.py",
+    )
+)  # fmt: skip
+
+
+class OneOrder(Algorithm):
+    """Buys one share each time it is told to, on the next trade."""
+
+    symbols = (SYMBOL,)
+
+    def prepare(self) -> None:
+        """Nothing is wanted yet."""
+        self.wanted = 0
+        self.filled = 0
+
+    def on_trade(self, trade: Trade) -> None:
+        """Buy what is wanted."""
+        if self.wanted:
+            self.wanted -= 1
+            self.buy(trade.symbol, 1)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Count it."""
+        del fill
+        self.filled += 1
+
+
+class Trace:
+    """Functions of ours that are called while `on`, by the coroutine that their task began with."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.calls: dict[str, set[tuple[str, str]]] = defaultdict(set)
+
+    def profile(self, frame: FrameType, event: str, argument: object) -> None:
+        """Called by the interpreter at each call."""
+        del argument
+        if event != "call" or not self.on:
+            return
+        path = Path(frame.f_code.co_filename)
+        if not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in PACKAGES:
+            return
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        coroutine: Any = None if task is None else task.get_coro()
+        beginning = "" if coroutine is None else coroutine.__qualname__
+        self.calls[beginning].add((str(path.relative_to(ROOT)), frame.f_code.co_name))
+
+    def files(self) -> dict[str, set[str]]:
+        """The files on the way, each with the functions that were called."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for beginning, called in self.calls.items():
+            if beginning not in BESIDE:
+                for path, function in called:
+                    found[path].add(function)
+        return dict(sorted(found.items()))
+
+
+async def trace(environment: dict[str, str]) -> Trace:
+    """Run the three services until a second order is filled, and trace that one."""
+    algorithm, traced = OneOrder(symbols=(SYMBOL,)), Trace()
+    settings = load(AlgoSettings)
+    limits = load(OmsSettings)
+    market, orders = (
+        connect(settings.md_redis_url, name="trace"),
+        connect(settings.orders_redis_url, name="trace"),
+    )
+    services = [Service(name, settings.account) for name in ("ingest", "oms", "algo-one")]
+    # It listens to signals, of which there are none here.
+    Watchdog.start = lambda self: None  # type: ignore[method-assign]
+    runner = Runner(
+        session_of(algorithm, "one"),
+        connections(settings, "one", [f"md:{SYMBOL}:trades"], SystemClock()),
+        services[2],
+        account=settings.account,
+        subscriptions={"trades": (SYMBOL,)},
+        trigger_max_age_s=settings.algo_trigger_max_age_s,
+        shutdown_grace_s=settings.algo_shutdown_grace_s,
+    )
+    oms = Oms(services[1], limits, read_limits(limits.oms_limits), alpaca(limits))
+    ingest = Ingest(services[0], load(IngestSettings), market, orders)
+    running = [asyncio.create_task(body) for body in (ingest.run(), startup.live(oms), runner.run())]
+    async with asyncio.timeout(LONGEST_S):
+        for number in (1, 2):
+            while not algorithm.is_leader:
+                await asyncio.sleep(0.05)
+            if number == 2:
+                sys.setprofile(traced.profile)
+                traced.on = True
+            algorithm.wanted = 1
+            while algorithm.filled < number:
+                await asyncio.sleep(0.02)
+    traced.on = False
+    sys.setprofile(None)
+    for service in services:
+        service.stop("traced")
+    await asyncio.gather(*running)
+    await market.aclose()
+    await orders.aclose()
+    return traced
+
+
+def main() -> int:
+    """Print each file with what was called in it, and how many there are; `--json` for machines."""
+    with tempfile.TemporaryDirectory(prefix="bb-") as name:
+        directory = Path(name)
+        market = embedded.start("market", directory / "md")
+        orders = embedded.start("orders", directory / "orders")
+        try:
+            with simulator(directory, "--symbols", SYMBOL, "--rate", "3") as (_, environment):
+                os.environ.update(environment, MD_REDIS_URL=market.url, ORDERS_REDIS_URL=orders.url)
+                files = asyncio.run(trace(environment)).files()
+        finally:
+            market.stop()
+            orders.stop()
+    way = [path for path in files if path not in SMALL]
+    if "--json" in sys.argv:
+        print(json.dumps({"files": len(files), "without_small_helpers": len(way), "names": list(files)}))
+        return 0
+    for path, functions in files.items():
+        print(f"{'  ' if path in SMALL else '> '}{path:28} {', '.join(sorted(functions))}"[:150])
+    print(f"{len(files)} files, {len(way)} without small helpers (marked >)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
