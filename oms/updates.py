@@ -34,6 +34,9 @@ _FILLS = ("fill", "partial_fill")
 # Events that mean something although the order's state stays as it was.
 _TELLING = ("order_cancel_rejected", "order_replace_rejected", "restated")
 
+# Events with which the broker takes back, or changes, an execution that it told before.
+_REVISIONS = ("trade_bust", "trade_correct")
+
 # Events after which nothing more is filled, and the status that each leaves behind.
 _ENDS = {
     "fill": "filled",
@@ -133,7 +136,8 @@ def _keep(step: Step, message: Delivery, error: Unreadable) -> None:
 def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     """What a frame of the trade updates stream means to this book.
 
-    Raises Unreadable where it is not a trade update that can be understood: then a fact may be missing.
+    Raises Unreadable where it is not a trade update that can be understood, and where it revises an
+    execution: then the book may be wrong.
     """
     try:
         envelope = _read_frame(frame)
@@ -146,6 +150,11 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
         raise Unreadable(f"a trade update: {error}") from error
     order = update.order
     check_numbers(order)
+    if update.event in _REVISIONS:
+        raise Unreadable(
+            f"a {update.event} of order {order.id}: the broker revised an execution that is booked as it was "
+            "first told; compare the position with the broker's"
+        )
     at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
     known = book.orders.get(order.client_order_id)
     translation = Translation(order=known)

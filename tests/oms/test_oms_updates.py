@@ -1,14 +1,17 @@
 """Trade updates as received, in every state of the book, with words nobody knows, and broken."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from engine_run import EngineRun, at_broker
+from engine_run import frame as order_frame
 from risk_day import NOW_NS, Day, limit_terms, name, request
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderFilled, OrderSent
+from bus.order_messages import EntryDeadLettered, OrderFilled, OrderSent
 from oms.alpaca_orders import position_symbol, time_ns
 from oms.book import Book
 from oms.updates import translate
@@ -72,6 +75,24 @@ def test_control_frames_say_nothing() -> None:
     for stream in ("authorization", "listening"):
         data = json.dumps({"stream": stream, "data": {"status": "authorized"}}).encode()
         assert translate(data, Book(), NOW_NS).events == []
+
+
+@pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
+def test_an_execution_that_the_broker_revises_is_kept_and_halts_the_account(event: str) -> None:
+    """A busted trade arrives in an order whose status is no news: it must not be dropped as such."""
+    run = EngineRun()
+    run.begin()
+    run.read(request(limit_terms("99"), 1))
+    order = replace(at_broker(run.sent[0], "partially_filled", "4"), id="b1")
+    run.told(order_frame(order, "partial_fill", execution_id="e1", qty="4", price="99"))
+    run.told(order_frame(order, "new"))
+    taken_back = replace(order, filled_quantity=Decimal(0))
+    effects = run.told(order_frame(taken_back, event, execution_id="e2", previous_execution_id="e1", qty="4"))
+    assert effects.halt is not None
+    assert f"a {event} of order b1" in effects.halt.reason
+    assert [type(one) for one in effects.events] == [EntryDeadLettered]
+    assert effects.acknowledge == []
+    assert run.engine.not_ready is not None
 
 
 def test_an_update_that_says_nothing_new_is_dropped() -> None:
