@@ -51,6 +51,9 @@ PAGE = 500
 # Alpaca's code for a client id that is in use; the message tells it from other uses of the code.
 _ID_IN_USE = "40010001"
 
+# Alpaca's code for what it has looked for and does not have.
+_NOT_FOUND = "40410000"
+
 # Statuses that do not say whether the request was carried out: whoever answered gave up waiting.
 _DOUBTFUL = (408, 425, 499)
 
@@ -139,8 +142,9 @@ class AlpacaBroker:
         try:
             return await self._ask(f"/v2/orders:by_client_order_id?{query}", read_order)
         except BrokerRefused as error:
-            if error.code in ("404", "40410000"):
+            if error.code == _NOT_FOUND:
                 return None
+            # Without Alpaca's code a 404 is that of a gateway before it: nobody has looked for the order.
             raise
 
     async def orders_page(self, query: OrdersQuery) -> OrdersPage:

@@ -33,6 +33,7 @@ from bus.order_messages import Reason
 from oms.alpaca_broker import AlpacaBroker
 from oms.broker import (
     Accepted,
+    BrokerError,
     BrokerOrder,
     BrokerPosition,
     KeysRefused,
@@ -351,6 +352,16 @@ async def test_questions_say_what_was_wrong_with_an_answer() -> None:
         # Only the broker itself can say that it has no such order.
         with pytest.raises(OutcomeUnknown):
             await broker.find("one")
+
+
+@pytest.mark.parametrize("message", ["no Route matched with those values", "Not Found"])
+async def test_a_404_without_alpacas_code_does_not_say_that_there_is_no_order(message: str) -> None:
+    """A gateway's 404 would have an order that is at the broker given up as never sent."""
+    async with serving(answering(404, {"message": message})) as (_, broker):
+        with pytest.raises(BrokerError, match=message):
+            await broker.find("bb-alpha-1")
+    async with serving(answering(404, {"code": 40410000, "message": "order not found"})) as (_, broker):
+        assert await broker.find("bb-alpha-1") is None
 
 
 async def test_positions_are_signed_and_named_as_orders_name_them() -> None:
