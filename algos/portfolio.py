@@ -117,7 +117,8 @@ class Portfolio:
         self._open: dict[str, Order] = {}
         self._closed: dict[str, Order] = {}
         self._positions: dict[str, Position] = {}
-        self._executions: set[str] = set()
+        # By order and execution: no broker promises that one id is not told of two orders.
+        self._executions: set[tuple[str, str]] = set()
 
     def order(self, client_order_id: str) -> Order | None:
         """The order of this id: open, or closed not long ago."""
@@ -216,8 +217,9 @@ class Portfolio:
         return self._advance(event.client_order_id, "refused", reasons=event.reasons)
 
     def _filled(self, event: OrderFilled) -> Order | None:
-        if event.execution_id not in self._executions:
-            self._executions.add(event.execution_id)
+        execution = event.client_order_id, event.execution_id
+        if execution not in self._executions:
+            self._executions.add(execution)
             self._positions[event.symbol] = self.position(event.symbol).after(
                 event.side, event.quantity, event.price
             )

@@ -20,6 +20,7 @@ from bus.order_messages import (
     Reason,
     Side,
 )
+from oms.book import Book
 
 pytestmark = pytest.mark.property
 
@@ -65,7 +66,7 @@ def events(draw: st.DrawFn) -> Event:
     return OrderFilled(
         **common,
         broker_order_id="b",
-        execution_id=str(draw(st.integers(0, 5))) + order_id,
+        execution_id=str(draw(st.integers(0, 5))),  # not unique over orders
         symbol=SYMBOLS[order_id],
         side=SIDES[order_id],  # type: ignore[arg-type]
         quantity=draw(AMOUNTS),
@@ -125,10 +126,10 @@ def test_any_part_of_the_history_again_changes_nothing(history: list[Event], sta
 @given(HISTORIES)
 def test_each_execution_moves_the_position_once_and_money_is_conserved(history: list[Event]) -> None:
     portfolio = folded(history + history)
-    executions: dict[str, OrderFilled] = {}
+    executions: dict[tuple[str, str], OrderFilled] = {}
     for event in history:
         if isinstance(event, OrderFilled):
-            executions.setdefault(event.execution_id, event)
+            executions.setdefault((event.client_order_id, event.execution_id), event)
     for symbol in ("AAPL", "MSFT"):
         fills = [fill for fill in executions.values() if fill.symbol == symbol]
         signed = [fill.quantity if fill.side == "buy" else -fill.quantity for fill in fills]
@@ -138,6 +139,16 @@ def test_each_execution_moves_the_position_once_and_money_is_conserved(history: 
         last = Decimal(7)
         profit = position.realized_profit + position.unrealized_profit(last)
         assert abs(profit - (position.quantity * last - paid)) < Decimal("1E-12")
+
+
+@settings(max_examples=150)
+@given(HISTORIES)
+def test_an_algorithm_holds_what_the_oms_has_booked_for_it(history: list[Event]) -> None:
+    portfolio, book = folded([*APPROVALS, *history]), Book()
+    for event in (*APPROVALS, *history):
+        book.apply(event)
+    for symbol in ("AAPL", "MSFT"):
+        assert portfolio.position(symbol).quantity == book.position(symbol, "x")
 
 
 @settings(max_examples=150)
