@@ -3,6 +3,10 @@
 import time
 from typing import Protocol
 
+# Linux's CLOCK_MONOTONIC, which time.monotonic reads, stands still while the machine is suspended: a lease
+# that ran out meanwhile would still be held, and a halt state of before be fresh. Elsewhere it goes on.
+_COUNTS_SUSPENSION: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """What logic may know of time; it is always passed in."""
@@ -12,7 +16,10 @@ class Clock(Protocol):
         ...
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds of a clock that never steps back; only differences mean anything."""
+        """Nanoseconds of a clock that never steps back, nor stands still while the machine is suspended.
+
+        Only differences mean anything.
+        """
         ...
 
 
@@ -24,8 +31,8 @@ class SystemClock:
         return time.time_ns()
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds of a clock that never steps back."""
-        return time.monotonic_ns()
+        """Nanoseconds of a clock that never steps back, nor stands still while the machine is suspended."""
+        return time.clock_gettime_ns(_COUNTS_SUSPENSION)
 
 
 class ManualClock:

@@ -115,6 +115,7 @@ class AlpacaBroker:
                 "Accept": "application/json",
                 "Content-Type": "application/json",
             },
+            clock,
             timeout_s=timeout_s,
         )
 

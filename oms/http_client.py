@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import h11
 
+from bus.clock import Clock
 from bus.errors import InvalidInput
 from oms.broker import BrokerUnreachable, OutcomeUnknown
 from oms.http_connection import Answer, Connection, ConnectionBroke
@@ -31,6 +32,7 @@ class HttpClient:
         self,
         url: str,
         headers: Mapping[str, str],
+        clock: Clock,
         *,
         timeout_s: float,
         reuse_within_s: float = REUSE_WITHIN_S,
@@ -45,9 +47,10 @@ class HttpClient:
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
         self._headers = [("Host", parts.netloc.rpartition("@")[2]), ("User-Agent", "alpaca-backbone")]
         self._headers += headers.items()
+        self._clock = clock
         self._timeout_s = timeout_s
-        self._reuse_within_s = reuse_within_s
-        self._idle: deque[tuple[float, Connection]] = deque()
+        self._reuse_within_ns = int(reuse_within_s * 1_000_000_000)
+        self._idle: deque[tuple[int, Connection]] = deque()
         self._open: set[Connection] = set()
         self._is_closed = False
 
@@ -125,8 +128,8 @@ class HttpClient:
 
     def _reusable(self) -> Connection | None:
         """The fresh connection that was used last; those that are not fresh are closed."""
-        used_since_s = asyncio.get_running_loop().time() - self._reuse_within_s
-        while self._idle and self._idle[0][0] < used_since_s:
+        used_since_ns = self._clock.monotonic_ns() - self._reuse_within_ns
+        while self._idle and self._idle[0][0] < used_since_ns:
             self._idle.popleft()[1].abort()
         while self._idle:
             _, connection = self._idle.pop()
@@ -137,6 +140,6 @@ class HttpClient:
 
     def _keep(self, connection: Connection) -> None:
         if connection.is_fresh:
-            self._idle.append((asyncio.get_running_loop().time(), connection))
+            self._idle.append((self._clock.monotonic_ns(), connection))
         else:
             connection.abort()

@@ -28,7 +28,7 @@ from raw_server import (
 from risk_day import approved, terms
 from waiting import until
 
-from bus.clock import SystemClock
+from bus.clock import ManualClock, SystemClock
 from bus.order_messages import Reason
 from oms.alpaca_broker import AlpacaBroker
 from oms.broker import (
@@ -242,11 +242,13 @@ async def test_a_close_that_the_loop_has_not_read_yet_is_seen_before_an_order_is
 
 async def test_no_request_goes_out_on_a_connection_that_was_idle_for_long() -> None:
     async with RawServer(answering(200, {})) as server:
-        client = HttpClient(server.url, {}, timeout_s=TIMEOUT_S, reuse_within_s=0.2)
+        clock = ManualClock()
+        client = HttpClient(server.url, {}, clock, timeout_s=TIMEOUT_S, reuse_within_s=0.2)
         await client.request("GET", "/")
+        clock.advance(200_000_000)
         await client.request("GET", "/")
         assert server.connections == 1
-        await asyncio.sleep(0.25)
+        clock.advance(200_000_001)
         await client.request("GET", "/")
         assert server.connections == 2
         await client.close()
