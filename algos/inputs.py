@@ -207,7 +207,7 @@ class Delivered(Protocol):
 
 
 def token_of(lease: str) -> int:
-    """The fencing token of a lease's value, `<token>:<holder>`; 0 for one that was never held."""
+    """The fencing token of a lease's value, `<token>:<holder>:<mark>`; 0 for one that was never held."""
     return int(lease.partition(":")[0]) if lease else 0
 
 

@@ -1,5 +1,7 @@
 """Leases: one holder at a time, and a fencing token that every guarded write checks in its own script."""
 
+import secrets
+
 import structlog
 
 from bus.clock import Clock, SystemClock
@@ -14,9 +16,15 @@ FENCE = """\
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('FENCED not the holder') end
 """
 
-# Tokens come from a counter that outlives every holder, so that they only grow.
+# Tokens come from a counter that outlives every holder, so that they only grow. A lease that we have already,
+# because the reply that said so was lost, is ours and not another's.
 _ACQUIRE = """\
-if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local held = redis.call('GET', KEYS[1])
+if held then
+  if string.match(held, ':(.*)') ~= ARGV[1] then return false end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return held
+end
 local token = redis.call('INCR', KEYS[2])
 local value = token .. ':' .. ARGV[1]
 redis.call('SET', KEYS[1], value, 'PX', ARGV[2])
@@ -25,14 +33,17 @@ return value
 _RENEW = FENCE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
+_MARK_BYTES = 4
+
 log = structlog.get_logger()
 
 
 class Lease:
     """The right to write somewhere, held by one process at a time.
 
-    `value` ("<token>:<holder>") is what scripts compare. `held` is the local view: true only while the
-    lease cannot have run out, counted from before the last renewal was sent.
+    `value` ("<token>:<holder>:<mark>") is what scripts compare; the mark is this object's own, however others
+    are called. `held` is the local view: true only while the lease cannot have run out, counted from before
+    the last renewal was sent.
     """
 
     def __init__(
@@ -48,7 +59,7 @@ class Lease:
         self.value = ""
         self.ttl_ms = ttl_ms
         self._client = client
-        self._holder = holder
+        self._holder = f"{holder}:{secrets.token_hex(_MARK_BYTES)}"
         self._clock = clock or SystemClock()
         self._valid_until_ns = 0
 
@@ -71,7 +82,10 @@ class Lease:
         return self.ttl_ms / 3000
 
     async def acquire(self) -> bool:
-        """Take the lease where it is free; False where somebody holds it."""
+        """Take the lease where it is free; False where somebody else holds it.
+
+        Asked again after a lost reply, it returns what that question brought.
+        """
         asked_ns = self._clock.monotonic_ns()
         value = await self._client.eval(_ACQUIRE, 2, self.key, f"{self.key}:token", self._holder, self.ttl_ms)
         if value is None:

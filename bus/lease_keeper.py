@@ -110,7 +110,7 @@ class LeaseKeeper:
             if self.lease.held and self.lease.value not in ("", fenced):
                 return
             taken = await until_answered(self.lease.acquire, stopping=None, tell=self._not_yet, away=_AWAY)
-            if taken and self.lease.token == self._token + 1:
+            if taken and self.lease.token in (self._token, self._token + 1):
                 self._token = self.lease.token
                 log.warning("lease regained after it had run out", lease=self.lease.key)
                 return

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from own_server import own_server
+from proxy import Proxy
 from waiting import until
 
 from bus.connection import connect
-from bus.errors import Fenced
+from bus.errors import Fenced, ReplyLost
 from bus.heartbeat import StateReason
 from bus.lease import Lease, current
 from bus.lease_keeper import LeaseKeeper
@@ -132,6 +133,34 @@ async def test_regained_at_once_only_where_nobody_used_the_outage(client: Any, u
     assert not keeping.done()
     keeping.cancel()
     await until(keeping.done)
+
+
+async def test_regained_though_the_reply_that_said_so_was_lost(client: Any, orders_url: str) -> None:
+    """An outage that costs a lease costs replies too: our own lease must not be taken for another's."""
+    async with Proxy(orders_url) as proxy:
+        through = connect(proxy.url, name="through")
+        keeper = LeaseKeeper(Lease(through, KEY, "holder"), regain="at_once", other="another ingest")
+        assert await taken(keeper)
+        fenced = keeper.lease.value
+        await client.delete(KEY)
+        proxy.lose_reply(b"INCR")
+        await keeper.regain(fenced)
+        assert keeper.lease.token == 2
+        assert await current(client, KEY) == keeper.lease.value
+        await through.aclose()
+
+
+async def test_two_of_one_name_do_not_share_a_lease_after_a_lost_reply(client: Any, orders_url: str) -> None:
+    async with Proxy(orders_url) as proxy:
+        through = connect(proxy.url, name="through")
+        first, second = Lease(through, KEY, "oms-a"), Lease(client, KEY, "oms-a")
+        proxy.lose_reply(b"INCR")
+        with pytest.raises(ReplyLost):
+            await first.acquire()
+        assert not await second.acquire()
+        assert await first.acquire()
+        assert (first.token, await current(client, KEY)) == (1, first.value)
+        await through.aclose()
 
 
 async def test_regained_by_the_writer_alone(client: Any) -> None:
