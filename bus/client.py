@@ -17,10 +17,11 @@ from redis.exceptions import (
 
 from bus.errors import (
     BackboneError,
+    RefusedForNow,
     ReplyLost,
     ServerUnreachable,
 )
-from bus.refusals import refusal
+from bus.refusals import refusal, says_replica
 
 Result = TypeVar("Result")
 
@@ -36,13 +37,27 @@ class ConnectionPool(redis.asyncio.ConnectionPool):
         connecting = super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
         return await mapped(connecting, lost=ServerUnreachable)
 
+    async def leave_replica(self) -> None:
+        """Close the idle connections, to a server that is a replica now.
+
+        A failover may leave them open: only new ones find who takes writes now.
+        """
+        await mapped(self.disconnect(inuse_connections=False), lost=ServerUnreachable)
+
 
 class Commands(Pipeline):
     """A pipeline: commands that are sent together."""
 
+    connection_pool: ConnectionPool
+
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send them and return their replies; raises as the client does."""
-        return await mapped(super().execute(raise_on_error), lost=ReplyLost)
+        try:
+            return await mapped(super().execute(raise_on_error), lost=ReplyLost)
+        except RefusedForNow as error:
+            if says_replica(str(error)):
+                await self.connection_pool.leave_replica()
+            raise
 
     def annotate_exception(self, *_: object) -> None:
         """Leave an error as the server wrote it: redis-py would put the command, with its data, before it."""
@@ -54,10 +69,17 @@ class RedisClient(redis.asyncio.Redis):
     Each command is sent once. `except ServerAway` is what to write where waiting is the cure.
     """
 
+    connection_pool: ConnectionPool
+
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         """Send a command and return its reply; every other method goes through this one."""
         answered = super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
-        return await mapped(answered, lost=ReplyLost)
+        try:
+            return await mapped(answered, lost=ReplyLost)
+        except RefusedForNow as error:
+            if says_replica(str(error)):
+                await self.connection_pool.leave_replica()
+            raise
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Commands:
         """Collect commands, to be sent together by `execute`."""

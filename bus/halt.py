@@ -16,7 +16,7 @@ from bus.clock import Clock
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume
-from bus.errors import ServerAway, ServerRefused, Unreadable
+from bus.errors import RefusedForNow, ServerAway, ServerRefused, Unreadable
 from bus.halt_state import HaltState
 from bus.streams import CONTROL, HALT
 
@@ -45,8 +45,17 @@ log = structlog.get_logger()
 
 
 async def read(client: Client) -> HaltState:
-    """The state now."""
-    fields = await client.hgetall(HALT)
+    """The state now, from a server that takes writes: on a replica a halt may not have arrived.
+
+    Raises RefusedForNow for a replica, and leaves it: the next question goes where the address leads by then.
+    """
+    together = client.pipeline(transaction=False)
+    together.hgetall(HALT)
+    together.role()
+    fields, role = await together.execute()
+    if role[0] != b"master":
+        await client.connection_pool.leave_replica()
+        raise RefusedForNow("READONLY the server is a replica, where a halt may not have arrived")
     return _state({name.decode(errors="replace"): value for name, value in fields.items()})
 
 

@@ -14,6 +14,11 @@ _NO_ACCESS = frozenset(("WRONGPASS", "NOAUTH", "NOPERM"))
 _BAD_PASSWORD = ("ERR invalid password", "ERR AUTH <password> called without any password")
 
 
+def says_replica(text: str) -> bool:
+    """Whether an answer says that its server is a replica: its address may lead to another one by now."""
+    return text.startswith("READONLY")
+
+
 def refusal(text: str) -> ServerRefused | Fenced:
     """Return the error to raise for an error answer; its text is the answer's."""
     word = text.partition(" ")[0]

@@ -15,7 +15,7 @@ import hiredis
 
 from bus.connection import shown
 from bus.errors import InvalidInput, RefusedForNow, ReplyLost, ServerRefused, ServerUnreachable
-from bus.refusals import refusal
+from bus.refusals import refusal, says_replica
 
 Reply = Any
 
@@ -227,6 +227,7 @@ class Wire(asyncio.Protocol):
         """Give each reply to whoever sent the command."""
         reader, waiting = self._reader, self._waiting
         self._silent_watches = 0
+        is_replica = False
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
@@ -234,10 +235,15 @@ class Wire(asyncio.Protocol):
                     # A server that is full says so unasked, then closes.
                     self._give_up(f"said {str(reply)[:200]!r} unasked")
                     return
+                if type(reply) is hiredis.ReplyError and says_replica(str(reply)):
+                    is_replica = True
                 if waiting[0].take(reply):
                     waiting.popleft()
         except hiredis.ProtocolError as error:
             self._give_up(f"does not speak the server's protocol: {error}")
+        if is_replica:
+            # A failover may leave this connection open: only a new one finds who takes writes now.
+            self._give_up("is a replica now")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail every unanswered command: its outcome is unknown."""

@@ -69,6 +69,10 @@ class Proxy:
         """The next such request never reaches the server, and the connection is cut."""
         self._faults.append(_Fault(pattern, times, after_the_server=False))
 
+    def lead_to(self, upstream: str) -> None:
+        """Let new connections go to another server; those that are open stay, as after a failover."""
+        self._upstream = urlsplit(upstream).path
+
     def cut(self) -> None:
         """Cut every connection now."""
         for pair in self._pairs:
