@@ -11,6 +11,7 @@ import h11
 from bus.clock import Clock
 from bus.errors import InvalidInput
 from oms.broker import BrokerUnreachable, OutcomeUnknown
+from oms.connect import connect
 from oms.http_connection import Answer, Connection, ConnectionBroke
 
 # A connection that was idle longer is closed, not used: load balancers close idle connections after seconds
@@ -114,9 +115,7 @@ class HttpClient:
         if self._is_closed:
             raise BrokerUnreachable("the connections to the broker are closed; nothing was sent")
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                Connection, self._host, self._port, ssl=self._ssl
-            )
+            connection = await connect(self._host, self._port, self._ssl)
         except OSError as error:
             raise BrokerUnreachable(f"no connection to the broker; nothing was sent ({error})") from error
         if self._is_closed:
