@@ -238,6 +238,25 @@ async def test_lag_counts_what_is_not_delivered_and_what_is_not_acknowledged(
     assert await reader.lag() == 6
 
 
+@pytest.mark.parametrize("unread", ["trimmed", "deleted", "deleted to the end"])
+async def test_lag_counts_no_entries_that_are_gone_unread(client: Any, opened: Open, unread: str) -> None:
+    """The server counts some of them for ever; whoever waits for none to be left would never go on."""
+    await add(client, "s", *range(1, 6))
+    reader = await opened("s", count=1)
+    await take(reader, 1)
+    left = [5]
+    if unread == "trimmed":
+        await client.xtrim("s", maxlen=1, approximate=False)
+    elif unread == "deleted":
+        await client.xdel("s", "2-0", "3-0", "4-0")
+    else:
+        left = []
+        await client.xdel("s", "2-0", "3-0", "4-0", "5-0")
+    assert (await reader.lag() > 1) == bool(left)
+    await take(reader, len(left))
+    assert await reader.lag() == 1 + len(left)
+
+
 async def test_lag_of_a_stream_that_was_deleted_is_none_at_all(client: Any, opened: Open) -> None:
     reader = await opened("s")
     await client.delete("s")

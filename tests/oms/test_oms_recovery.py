@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 from fake_broker import FakeBroker
-from oms_run import client_order_id, frame, limit_order, market_order, running, trading
+from oms_run import ACCOUNT, client_order_id, frame, limit_order, market_order, running, trading
 from risk_day import approved, terms
 from waiting import until
 
+from bus import streams
 from oms.book import Book
 from oms.broker import Accepted, BrokerOrder, OrdersPage, OrdersQuery
 from oms.risk import Approved
@@ -88,6 +89,23 @@ async def test_updates_kept_by_the_account_stream_come_before_the_brokers_list(
     async with running(md_url, orders_url, broker) as oms:
         executions = [event.execution_id for event in await oms.journal() if hasattr(event, "execution_id")]
         assert executions == ["real-id"]
+
+
+async def test_an_account_stream_that_was_trimmed_meanwhile_holds_up_no_start(
+    md_url: str, orders_url: str
+) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, limit_order("99", "10"))
+        await algo.told(order_id, "OrderSent")
+        await oms.fill(order_id, "1", "98", "e1")
+        await until(lambda: oms.book.position("AAPL") == 1, "the first fill")
+        await oms.stop()
+        for number in range(2, 6):
+            await oms.fill(order_id, "1", "98", f"e{number}")
+        await oms.client.xtrim(streams.account(ACCOUNT), maxlen=1, approximate=False)
+    async with running(md_url, orders_url, broker) as oms:
+        assert oms.book.position("AAPL", "alpha") == 5
 
 
 async def test_an_order_of_ours_that_the_journal_lacks_is_adopted(md_url: str, orders_url: str) -> None:
