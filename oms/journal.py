@@ -60,9 +60,12 @@ for _ = 1, count do
   a = a + 2 + size
 end
 while a < #ARGV do
-  local ids = tonumber(ARGV[a + 1])
-  redis.call('XACK', KEYS[tonumber(ARGV[a])], ARGV[#ARGV], unpack(ARGV, a + 2, a + 1 + ids))
-  a = a + 2 + ids
+  local stream, last_id = KEYS[tonumber(ARGV[a])], a + 1 + tonumber(ARGV[a + 1])
+  -- Lua unpacks 8,000 values at the most, and a failure here would leave the batch written in part.
+  for first = a + 2, last_id, 1000 do
+    redis.call('XACK', stream, ARGV[#ARGV], unpack(ARGV, first, math.min(first + 999, last_id)))
+  end
+  a = last_id + 1
 end
 return last
 """

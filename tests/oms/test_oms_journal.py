@@ -93,6 +93,28 @@ async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> Non
     await client.aclose()
 
 
+@pytest.mark.parametrize("count", [1000, 1001, 8500])
+async def test_entries_that_waited_in_great_number_are_acknowledged_at_once(
+    orders_url: str, count: int
+) -> None:
+    """As after a day of updates that cannot be read: all of them wait for one halt."""
+    client = connect(orders_url, name="test")
+    stream = streams.account(ACCOUNT)
+    await client.xgroup_create(stream, streams.GROUP_OMS, "0", mkstream=True)
+    adding = client.pipeline(transaction=False)
+    for number in range(1, count + 2):
+        adding.xadd(stream, {"n": number}, id=f"{number}-0")
+    await adding.execute()
+    await client.xreadgroup(streams.GROUP_OMS, streams.MEMBER, {stream: ">"}, count=count + 1)
+    waited = [Delivery(stream, f"{number}-0", {}) for number in range(1, count + 1)]
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        await journal.commit([registered(1)], waited)
+        assert await written(orders_url) == [1]
+        left = await client.xpending_range(stream, streams.GROUP_OMS, "-", "+", 10)
+        assert [entry["message_id"] for entry in left] == [f"{count + 1}-0".encode()]
+    await client.aclose()
+
+
 async def test_without_the_lease_nothing_is_written(orders_url: str) -> None:
     async with writing(orders_url, orders_url) as (journal, lease, task):
         await journal.commit([registered(1)])
