@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import structlog
 
-# Under its former name too, as much imports it from here.
-from bus.delivery import Delivery as Delivery
+from bus.delivery import Delivery
 from bus.entry_position import entry_position
 from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
 from bus.group_bookkeeping import GroupBookkeeping
@@ -32,7 +31,7 @@ class GroupReader:
     stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it, and
     `trimmed` the pending entries whose content was gone.
 
-    What changes besides the counts: the connection, the read under way, and the bookkeeping.
+    Mutable: the counts, the connection, the read under way, and the bookkeeping.
     """
 
     def __init__(
@@ -99,11 +98,6 @@ class GroupReader:
         """Note that a script has acknowledged this entry: nothing is sent for it."""
         self._book.acknowledged({delivery.stream: (delivery.id,)})
 
-    @property
-    def unsent(self) -> int:
-        """How many entries are marked as handled and not acknowledged yet; they go with the next read."""
-        return sum(len(ids) for ids in self._book.marked.values())
-
     async def flush(self) -> None:
         """Acknowledge now what is marked, without reading; waits for a server that is away."""
         while marked := self._book.take_marked():
@@ -131,10 +125,6 @@ class GroupReader:
                     continue
                 break
             self._book.add(stream)
-
-    async def remove(self, streams: Iterable[str]) -> None:
-        """Stop reading these streams; their group stays."""
-        self._book.remove(streams)
 
     async def lag(self) -> int:
         """Entries behind over all streams: not yet delivered, and delivered but not acknowledged.
@@ -246,16 +236,13 @@ class GroupReader:
             return None
 
     async def _ask(self) -> bool:
-        """Send acknowledgements and the next read in one write; False where there is neither."""
+        """Send acknowledgements and the next read in one write; False where there is nothing to read yet."""
         wire = await self._connected()
         await wire.drained()
-        packed, replies = self._packed_acknowledgements(self._book.marked)
-        if self._book.streams:
-            packed += self._packed_read()
-            replies += 1
-        if not replies:
+        if not self._book.streams:
             return False
-        self._read = wire.send(packed, replies)
+        packed, acknowledgements = self._packed_acknowledgements(self._book.marked)
+        self._read = wire.send(packed + self._packed_read(), acknowledgements + 1)
         self._book.send_marked()
         return True
 
@@ -272,13 +259,10 @@ class GroupReader:
 
     async def _understood(self, replies: list[Reply]) -> list[Delivery]:
         acknowledged = self._book.take_sent()
-        count = len(acknowledged)
-        for reply in replies[:count]:
-            checked(reply)
+        *acknowledgements, reply = replies
+        for one in acknowledgements:
+            checked(one)
         self._book.acknowledged(acknowledged)
-        if len(replies) == count:
-            return []
-        reply = replies[-1]
         if isinstance(reply, Exception) and str(reply).startswith(("NOGROUP", "UNBLOCKED")):
             await self._make_groups(await self._connected())
             return []
@@ -292,7 +276,7 @@ class GroupReader:
         self._book.delivered({stream: [one.id for one in got] for stream, got in by_stream.items()})
         if len(by_stream) > 1:
             # The server answers in the order of keys; what happened first comes first.
-            found.sort(key=order)
+            found.sort(key=lambda one: entry_position(one.id))
         return found
 
     def _delivery(self, stream: str, entry: Reply, redelivered: bool) -> Delivery:
@@ -301,12 +285,3 @@ class GroupReader:
             self.trimmed += 1
             return Delivery(stream, id_.decode(), {}, redelivered, trimmed=True)
         return Delivery(stream, id_.decode(), dict(zip(values[::2], values[1::2], strict=True)), redelivered)
-
-
-def order(delivery: Delivery) -> tuple[int, int]:
-    """The place of a delivery among others, by its entry's id."""
-    return entry_position(delivery.id)
-
-
-# The former name.
-numbers = entry_position

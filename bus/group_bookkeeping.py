@@ -8,7 +8,7 @@ from bus.entry_position import entry_position
 class GroupBookkeeping:
     """Positions, pending entries and acknowledgements of one member; no reading and no writing.
 
-    What changes, each by stream:
+    Mutable, each by stream:
 
     - `streams`: what is read, in order.
     - `pending_from`: where our own pending entries are still to be read, the id read up to.
@@ -39,15 +39,6 @@ class GroupBookkeeping:
             self.streams.append(stream)
             self.pending_from[stream] = "0"
 
-    def remove(self, streams: Iterable[str]) -> None:
-        """Forget these streams; what is marked of them is still acknowledged."""
-        gone = set(streams)
-        self.streams = [stream for stream in self.streams if stream not in gone]
-        for stream in gone:
-            for known in (self.pending_from, self.position, self.outstanding):
-                known.pop(stream, None)
-            self.lost.discard(stream)
-
     def connected(self) -> None:
         """On a new connection what is pending comes first, on every stream."""
         self.pending_from = dict.fromkeys(self.streams, "0")
@@ -66,13 +57,13 @@ class GroupBookkeeping:
     def delivered(self, ids_by_stream: Mapping[str, Sequence[str]]) -> None:
         """Note what the read brought; pending entries are read on until none come."""
         for stream, ids in ids_by_stream.items():
-            if ids and stream in self.streams:
+            if ids:
                 self.outstanding.setdefault(stream, {}).update(dict.fromkeys(ids))
                 if not self.reading:
                     self.position[stream] = ids[-1]
         for stream, began in self.reading.items():
             if self.pending_from.get(stream) != began:
-                continue  # Removed since the read was sent, or read again from the start.
+                continue  # Since the read was sent, it begins anew on another connection.
             if found := ids_by_stream.get(stream):
                 self.pending_from[stream] = found[-1]
             else:

@@ -43,7 +43,7 @@ class Lease:
 
     `value` ("<token>:<holder>:<mark>") is what scripts compare; the mark is this object's own, however others
     are called. `held` is the local view: true only while the lease cannot have run out, counted from before
-    the last renewal was sent.
+    the last renewal was sent. Mutable: both.
     """
 
     def __init__(
@@ -112,9 +112,3 @@ class Lease:
 
     def _extend(self, asked_ns: int) -> None:
         self._valid_until_ns = asked_ns + self.ttl_ms * 1_000_000
-
-
-async def current(client: Client, key: str) -> str:
-    """The value of the present holder; empty when the lease is free."""
-    value: bytes | None = await client.get(key)
-    return value.decode() if value else ""

@@ -35,7 +35,6 @@ class Link:
     def __init__(self, url: str, *, name: str, scripts: Sequence[Script] = ()) -> None:
         self.url = url
         self.name = name
-        self.breaks = 0
         self._scripts = scripts
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
@@ -87,10 +86,9 @@ class Link:
             await self._wire.close()
 
     def _say_away(self, trouble: str) -> None:
-        """Count and log an outage once, however its errors are worded."""
+        """Log an outage once, however its errors are worded."""
         if not self._away:
             self._away = True
-            self.breaks += 1
             log.warning("server away", link=self.name, server=shown(self.url), error=trouble)
 
     async def _open(self) -> Wire:

@@ -107,11 +107,6 @@ def algorithms(account_name: str) -> str:
     return f"orders:{{{account_name}}}:algos"
 
 
-def limits(account_name: str) -> str:
-    """The limits in force, as JSON."""
-    return f"orders:{{{account_name}}}:limits"
-
-
 def alive(account_name: str, process: str, instance: str) -> str:
     """The heartbeat of one instance of a process; "*" for process or instance makes a pattern for SCAN."""
     return f"alive:{{{account_name}}}:{process}:{instance}"

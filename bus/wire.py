@@ -134,11 +134,6 @@ class Wire(asyncio.Protocol):
         """Whether commands can be sent."""
         return self._transport is not None and not self._closed.done()
 
-    @property
-    def unanswered(self) -> int:
-        """Commands (or batches) that were sent and have no reply yet."""
-        return len(self._waiting)
-
     def send(self, packed: bytes, replies: int = 1) -> Sent:
         """Send packed commands; await what it returns for all their replies.
 

@@ -77,7 +77,6 @@ class UpdateWriter:
     """Appends broker facts to the account's stream, in order, each once, none dropped."""
 
     def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, keeper: LeaseKeeper) -> None:
-        self.written = 0
         self._stream = stream
         self._buffer = buffer
         self._publisher = publisher
@@ -96,7 +95,6 @@ class UpdateWriter:
                     break
                 except Fenced:
                     await self._keeper.regain(value)
-            self.written += len(facts)
 
 
 async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:

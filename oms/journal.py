@@ -116,13 +116,12 @@ class _Batch:
 class Journal:
     """Writes batches in the order in which they were handed in, under the OMS's lease.
 
-    Mutable: `commits` and `entries` count; `last_id` is where the journal durably ends, `assigned_id` where
-    it will end once everything handed in is durable.
+    Mutable: `commits` counts; `first_id` and `last_id` are where the journal durably begins and ends,
+    `assigned_id` where it will end once everything handed in is durable.
     """
 
     def __init__(self, url: str, lease: Lease, account: str, clock: Clock) -> None:
         self.commits = 0
-        self.entries = 0
         self.first_id = self.last_id = "0-0"
         self._account = account
         self._stream = journal(account)
@@ -305,7 +304,6 @@ class Journal:
         if by_stream:
             arguments.append(GROUP_OMS)
         self.commits += 1
-        self.entries += count
         return batch
 
     def _beside(self, event: Message) -> str:

@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 class Sender:
     """Calls the broker when budget and a connection are free: cancels and questions first, orders in turn.
 
-    An order waits at most `longest_wait_s`. What changes in it: its turns, and the calls that are not done.
+    An order waits at most `longest_wait_s`. Mutable: its turns, and the count of calls that are not done.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Sender:
             limit=f"{longest_wait_s:g}",
         )
         self._turns = Turns(bucket, clock, connections, too_late)
-        self._calls: dict[Lane, int] = {"cancel": 0, "order": 0}
+        self._calls = 0
         self._done = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -77,17 +77,11 @@ class Sender:
     @property
     def busy(self) -> bool:
         """Whether any call is not done: it waits, is under way, or is about to be repeated."""
-        return any(self._calls.values())
+        return self._calls > 0
 
     async def idle(self) -> None:
         """Return once no call is left."""
-        while self.busy:
-            self._done.clear()
-            await self._done.wait()
-
-    async def orders_done(self) -> None:
-        """Return once no order waits or is under way; cancels and questions may."""
-        while self._calls["order"]:
+        while self._calls:
             self._done.clear()
             await self._done.wait()
 
@@ -99,7 +93,7 @@ class Sender:
         send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
         until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
         first = False
-        self._calls["order"] += 1
+        self._calls += 1
         try:
             while True:
                 refused = await self._turns.take(
@@ -116,7 +110,7 @@ class Sender:
                 finally:
                     self._turns.give_back("order")
         finally:
-            self._ended("order")
+            self._ended()
 
     def withdraw(self, client_order_id: str) -> bool:
         """Take back an order that still waits; False where it is under way or done."""
@@ -124,7 +118,7 @@ class Sender:
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal."""
-        self._calls["cancel"] += 1
+        self._calls += 1
         try:
             for wait_s in (*CANCEL_WAITS_S, None):
                 try:
@@ -136,11 +130,11 @@ class Sender:
                         raise
                     await asyncio.sleep(wait_s)
         finally:
-            self._ended("cancel")
+            self._ended()
 
     async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         """Make one request that is no order, before all orders that wait; raises what the broker raises."""
-        self._calls["cancel"] += 1
+        self._calls += 1
         try:
             await self._turns.take("cancel")
             try:
@@ -151,7 +145,7 @@ class Sender:
             finally:
                 self._turns.give_back("cancel")
         finally:
-            self._ended("cancel")
+            self._ended()
 
     async def orders(self, query: OrdersQuery) -> list[BrokerOrder]:
         """List orders by time of submission, page by page, each page a request of its own.
@@ -172,6 +166,6 @@ class Sender:
         reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
         self.bucket.limited(lane, self._clock.monotonic_ns(), reset_ns)
 
-    def _ended(self, lane: Lane) -> None:
-        self._calls[lane] -= 1
+    def _ended(self) -> None:
+        self._calls -= 1
         self._done.set()

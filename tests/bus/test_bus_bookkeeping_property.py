@@ -183,14 +183,6 @@ class BookkeepingMachine(RuleBasedStateMachine):
             self._join(name)
         self.book.add(name)
 
-    @precondition(lambda self: self.reply is None and len(self.book.streams) > 1)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(self.book.streams))
-        self.book.remove([name])
-        self.positions.pop(name, None)
-        self.to_come_again = {one for one in self.to_come_again if one[0] != name}
-
     @precondition(lambda self: self.reply is None)
     @rule(name=st.sampled_from(STREAMS))
     def lose_group(self, name: str) -> None:
@@ -257,6 +249,3 @@ def test_a_stream_that_changes_during_a_read_is_read_from_where_it_now_stands() 
     book.connected()
     book.delivered({"a": ["5-0"]})
     assert book.begin_read() == {"a": "0"}
-    book.remove(["a"])
-    book.delivered({"a": ["3-0"]})
-    assert (book.begin_read(), book.outstanding) == ({}, {})

@@ -171,7 +171,7 @@ async def test_several_streams_come_in_the_order_of_their_ids(client: Any, opene
     assert seen(await take(again, 7)) == expected
 
 
-async def test_streams_are_added_and_removed_while_it_reads(client: Any, opened: Open) -> None:
+async def test_streams_are_added_while_it_reads(client: Any, opened: Open) -> None:
     reader = await opened("a")
     reading = asyncio.create_task(take(reader, 2))
     await reader.add(["b", "a"])
@@ -179,11 +179,6 @@ async def test_streams_are_added_and_removed_while_it_reads(client: Any, opened:
     await add(client, "a", 2)
     assert sorted(seen(await reading)) == [("a", 2), ("b", 1)]
     assert reader.recreated == 0
-    await reader.remove(["a", "unknown"])
-    await reader.deliveries()
-    await add(client, "a", 3)
-    await add(client, "b", 4)
-    assert seen(await take(reader, 1)) == [("b", 4)]
     await nothing_more(reader)
 
 
@@ -211,16 +206,6 @@ async def test_a_reader_without_streams_waits_for_some(client: Any, opened: Open
     await reader.add(["s"])
     assert seen(await take(reader, 1)) == [("s", 1)]
     assert await reader.lag() == 1
-
-
-async def test_acknowledgements_go_out_when_the_last_stream_was_removed(client: Any, opened: Open) -> None:
-    await add(client, "s", 1)
-    reader = await opened("s")
-    (one,) = await take(reader, 1)
-    reader.acknowledge(one)
-    await reader.remove(["s"])
-    await reader.deliveries()
-    assert await pending(client, "s") == 0
 
 
 async def test_lag_counts_what_is_not_delivered_and_what_is_not_acknowledged(

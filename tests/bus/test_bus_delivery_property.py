@@ -125,16 +125,6 @@ class DeliveryMachine(RuleBasedStateMachine):
 
         self.runner.run(lose())
 
-    @rule(stream=st.sampled_from((0, 1)))
-    def leave_and_join(self, stream: int) -> None:
-        async def again() -> None:
-            await self.reader.flush()
-            await self.reader.remove([self.streams[stream]])
-            await self._read()
-            await self.reader.add([self.streams[stream]])
-
-        self.runner.run(again())
-
     @rule()
     def change_reader(self) -> None:
         async def change() -> None:

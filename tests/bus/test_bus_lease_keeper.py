@@ -12,7 +12,7 @@ from waiting import until
 from bus.connection import connect
 from bus.errors import Fenced, ReplyLost
 from bus.heartbeat import StateReason
-from bus.lease import Lease, current
+from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 
 pytestmark = pytest.mark.integration
@@ -50,7 +50,7 @@ async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
     assert keeper.lease.held
     assert len(told) == 1
     await keeper.give_back()
-    assert await current(client, KEY) == ""
+    assert await client.get(KEY) is None
 
 
 async def test_a_stop_ends_the_waiting(client: Any) -> None:
@@ -88,7 +88,7 @@ async def test_it_renews_until_it_is_cancelled(client: Any) -> None:
     renewed = asyncio.get_running_loop().time() + 0.4
     await until(lambda: asyncio.get_running_loop().time() > renewed)
     assert not keeping.done()
-    assert await current(client, KEY) == value
+    assert await client.get(KEY) == value.encode()
     keeping.cancel()
     await until(keeping.done)
     assert keeping.cancelled()
@@ -126,7 +126,7 @@ async def test_regained_at_once_only_where_nobody_used_the_outage(client: Any, u
         await between.release()
         with pytest.raises(Fenced, match="went to another ingest"):
             await keeper.keep()
-        assert await current(client, KEY) == ""
+        assert await client.get(KEY) is None
         return
     keeping = asyncio.ensure_future(keeper.keep())
     await until(lambda: keeper.lease.token == token + 1)
@@ -170,10 +170,10 @@ async def test_regained_by_the_writer_alone(client: Any) -> None:
     await client.delete(KEY)
     keeping = asyncio.ensure_future(keeper.keep())
     await until(lambda: keeper.lease.value == "")
-    assert await current(client, KEY) == ""
+    assert await client.get(KEY) is None
     await asyncio.gather(keeper.regain(fenced), keeper.regain(fenced))
     assert keeper.lease.token == 2
-    assert await current(client, KEY) == keeper.lease.value
+    assert await client.get(KEY) == keeper.lease.value.encode()
     keeping.cancel()
     await until(keeping.done)
     assert keeping.cancelled()

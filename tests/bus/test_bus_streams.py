@@ -18,7 +18,6 @@ def test_names_are_those_of_the_design() -> None:
     assert streams.algorithm_lease("paper", "ma-cross") == "orders:{paper}:lease:ma-cross"
     assert streams.orders_dead("paper") == "orders:{paper}:dead"
     assert streams.algorithms("paper") == "orders:{paper}:algos"
-    assert streams.limits("paper") == "orders:{paper}:limits"
     assert (streams.CONTROL, streams.HALT, streams.DEAD) == ("control:{control}", "halt:{control}", "dead")
     assert streams.alive("paper", "oms", "1f3a") == "alive:{paper}:oms:1f3a"
     assert streams.market_lease("iex") == "lease:market:iex"

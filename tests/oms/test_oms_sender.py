@@ -314,24 +314,23 @@ async def test_it_tells_what_is_left_to_do() -> None:
     await sender.idle()
     assert not sender.busy
     sending = [started(sender.submit(wanted(), allowed)) for _ in range(2)]
-    ends = [started(sender.idle()), started(sender.orders_done())]
+    idle = started(sender.idle())
     await until(lambda: sender.waiting == 1)
     assert sender.busy
     assert "1 orders and 0 cancels and questions waiting, 1 under way" in repr(sender)
-    assert not any(end.done() for end in ends)
+    assert not idle.done()
     broker.gate.set()
-    await asyncio.gather(*sending, *ends)
+    await asyncio.gather(*sending, idle)
     assert not sender.busy
 
 
 @pytest.mark.usefixtures("quick_cancels")
-async def test_orders_are_done_although_a_question_is_still_asked() -> None:
+async def test_it_is_busy_while_a_question_is_still_asked() -> None:
     answered = asyncio.Event()
     sender = sender_of(FakeBroker())
     question = started(sender.ask(answered.wait))
     await until(lambda: sender.busy)
     await sender.submit(wanted(), allowed)
-    await sender.orders_done()
     assert sender.busy
     answered.set()
     await question

@@ -90,7 +90,12 @@ async def test_a_lost_group_brings_no_request_back(md_url: str, orders_url: str)
         requests = oms.oms.requests
         for number in range(5):
             await algo.told(await algo.order(number, limit_order("99")), "OrderSent")
-        await until(lambda: not requests.unsent, "the last acknowledgement")
+
+        async def nothing_is_pending() -> bool:
+            found = await oms.client.xpending(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
+            return found["pending"] == 0
+
+        await until(nothing_is_pending, "the last acknowledgement")
         await oms.client.xgroup_destroy(streams.requests(ACCOUNT, "alpha"), streams.GROUP_OMS)
         await until(lambda: requests.recreated == 1, "the group to be made again")
         await algo.told(await algo.order(5, limit_order("99")), "OrderSent")
