@@ -1,5 +1,7 @@
 """What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
 
+from collections.abc import Mapping
+
 from bus.order_messages import (
     CancelRequest,
     LeaseRetired,
@@ -11,7 +13,7 @@ from bus.order_messages import (
 )
 from oms import cancels
 from oms.inputs import RequestsRead
-from oms.preconditions import Context, unmet
+from oms.preconditions import Context, Price, unmet
 from oms.readiness import not_ready
 from oms.risk import Approved, Refused, basis_without_price, check
 from oms.step import Step
@@ -28,7 +30,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
             context = contexts[name] = _context(step, name, read.control_fresh)
         if isinstance(message, OrderRequest | ReplaceRequest):
             counts["requests"] += 1
-            _decide(step, message, context)
+            _decide(step, message, read.prices, context)
         elif isinstance(message, CancelRequest):
             counts["cancel_requests"] += 1
             cancels.take_request(step, request.delivery, message, context)
@@ -42,7 +44,9 @@ def take_requests(step: Step, read: RequestsRead) -> None:
         step.effects.acknowledge.append(request.delivery)
 
 
-def _decide(step: Step, request: OrderRequest | ReplaceRequest, context: Context) -> None:
+def _decide(
+    step: Step, request: OrderRequest | ReplaceRequest, prices: Mapping[str, Price], context: Context
+) -> None:
     """Decide on an order or a replace.
 
     The same client id with the same terms was answered before: nothing is decided again. With other terms it
@@ -50,7 +54,7 @@ def _decide(step: Step, request: OrderRequest | ReplaceRequest, context: Context
     """
     known = step.order(request.client_order_id)
     if known is None:
-        verdict = check(request, step.book, step.state.limits, step.observed.prices, context)
+        verdict = check(request, step.book, step.state.limits, prices, context)
         if isinstance(verdict, Approved):
             step.record(verdict.event)
             step.effects.send.append(verdict)

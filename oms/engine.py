@@ -24,7 +24,6 @@ from oms.inputs import (
     LimitsRead,
     ListOpenOrders,
     OrderAnswered,
-    PricesRead,
     RequestsRead,
     Started,
     Stopping,
@@ -60,7 +59,6 @@ class Engine:
             Unanswered: reconciliation.take_unanswered,
             HaltStateRead: rules.take_halts,
             LimitsRead: rules.take_limits,
-            PricesRead: self._prices,
             LeasesRead: rules.take_leases,
             Started: reconciliation.take_started,
             Stopping: self._stopping,
@@ -110,10 +108,6 @@ class Engine:
             sent_orders.take_open_orders(step, answered)
         else:
             reconciliation.take_answer(step, answered)
-
-    def _prices(self, step: Step, read: PricesRead) -> None:
-        del step
-        self.observed.prices = read.prices
 
     def _stopping(self, step: Step, stopping: Stopping) -> None:
         del step, stopping

@@ -51,10 +51,15 @@ class BrokerMessageRead(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class RequestsRead:
-    """Requests that were read together, in order; `control_fresh`: the halt state was read just now."""
+    """Requests that were read together, in order, with what was observed for them.
+
+    `control_fresh`: the halt state was read just now. `prices` are the reference prices of their symbols, as
+    last read; a symbol of which none was heard is missing.
+    """
 
     requests: Sequence[RequestRead]
     control_fresh: bool
+    prices: Mapping[str, Price]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +140,6 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
-class PricesRead:
-    """Reference prices as last read, by symbol."""
-
-    prices: Mapping[str, Price]
-
-
-@dataclass(frozen=True, slots=True)
 class HaltStateRead:
     """The halt state as last read."""
 
@@ -194,7 +192,6 @@ Input = (
     | CancelAnswered
     | Answered
     | Unanswered
-    | PricesRead
     | HaltStateRead
     | LimitsRead
     | LeasesRead

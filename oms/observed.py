@@ -1,4 +1,4 @@
-"""What an OMS has observed and need not know after a restart: prices, leases, what is under way. Pure."""
+"""What an OMS has observed and need not know after a restart: leases, what is under way, doubts. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from bus.codec import Message
 from bus.delivery import Delivery
 from oms.inputs import BrokerMessageRead, Question
-from oms.preconditions import Price
 
 
 @dataclass(slots=True)
@@ -41,7 +40,6 @@ class CatchingUp:
 class Observed:
     """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
 
-    prices: Mapping[str, Price] = field(default_factory=dict)
     leases: Mapping[str, str] = field(default_factory=dict)
     monotonic_ns: int = 0
     first_ns: int | None = None

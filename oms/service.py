@@ -34,7 +34,6 @@ from oms.inputs import (
     Input,
     LeasesRead,
     OrderAnswered,
-    PricesRead,
     Question,
     RequestRead,
     RequestsRead,
@@ -144,8 +143,8 @@ class Oms:
         symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
         if due := self.prices.due(symbols):
             await self.prices.refresh(due)
-        self.take(PricesRead(self.prices.known))
-        await self._handed_to_journal(self.take(RequestsRead(read, self.halts.fresh())))
+        prices = {symbol: known for symbol in symbols if (known := self.prices.known.get(symbol))}
+        await self._handed_to_journal(self.take(RequestsRead(read, self.halts.fresh(), prices)))
 
     async def read_account(self) -> None:
         """Take entries of the account stream as they come, until cancelled."""

@@ -37,7 +37,6 @@ from oms.inputs import (
     LimitsRead,
     ListAccount,
     OrderAnswered,
-    PricesRead,
     Question,
     RequestRead,
     RequestsRead,
@@ -46,7 +45,6 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.limits import parse
-from oms.preconditions import Price
 
 pytestmark = pytest.mark.property
 
@@ -150,7 +148,7 @@ class EngineMachine(RuleBasedStateMachine):
     def unreadable_request(self, algorithm: str) -> None:
         """A request that cannot be read."""
         read = RequestRead(Delivery("requests", "1-0", {b"data": b"\xff"}), algorithm, Unreadable("no"))
-        assert self.take(RequestsRead([read], True)).acknowledge == [read.delivery]
+        assert self.take(RequestsRead([read], True, self.run.prices)).acknowledge == [read.delivery]
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), kind=st.sampled_from(["accepted", "refused", "unreachable", "canceled", "unknown"]))
@@ -237,7 +235,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(price=st.sampled_from(["100", "0.01", "140"]))
     def prices(self, price: str) -> None:
         """Prices are read."""
-        self.take(PricesRead({"AAPL": Price(Decimal(price), self.run.now_ns, self.run.now_ns)}))
+        self.run.price(price)
 
     @rule(seconds=st.sampled_from([0, 1, 40]))
     def time(self, seconds: int) -> None:

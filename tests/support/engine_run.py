@@ -24,7 +24,6 @@ from oms.inputs import (
     LimitsRead,
     ListAccount,
     OrderAnswered,
-    PricesRead,
     RequestRead,
     RequestsRead,
     Started,
@@ -50,6 +49,7 @@ class EngineRun:
         self.now_ns = NOW_NS
         self.monotonic_ns = 0
         self.entries = 0
+        self.prices: dict[str, Price] = {}
 
     def take(self, taken: Input) -> Effects:
         """Have the engine take an input; its events go into the journal."""
@@ -63,18 +63,22 @@ class EngineRun:
         self.take(HaltStateRead(HaltState(known=True)))
         self.take(LimitsRead(parse(limits, "limits"), "limits.toml", "a test"))
         self.take(LeasesRead({"alpha": LEASE, "beta": "1:beta"}))
-        self.take(PricesRead({"AAPL": Price(Decimal(100), self.now_ns, self.now_ns)}))
+        self.price("100")
         self.tick(0)
         (question,) = self.take(Started(None, None)).ask
         assert isinstance(question, ListAccount)
         self.take(Answered(question, AccountListed((), ()), 0))
         assert self.engine.not_ready is None
 
+    def price(self, price: str) -> None:
+        """Have later requests read with this price of AAPL, which is heard now."""
+        self.prices = {"AAPL": Price(Decimal(price), self.now_ns, self.now_ns)}
+
     def read(self, message: Request, algorithm: str = "alpha", *, control_fresh: bool = True) -> Effects:
         """Have a request read."""
         self.entries += 1
         read = RequestRead(Delivery(f"requests:{algorithm}", f"{self.entries}-0", {}), algorithm, message)
-        return self.take(RequestsRead([read], control_fresh))
+        return self.take(RequestsRead([read], control_fresh, self.prices))
 
     def told(self, data: bytes, kind: str = "TradeUpdate") -> Effects:
         """Have an entry of the account stream read."""
