@@ -15,6 +15,7 @@ from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from bus.codec import MessageCodec, market_message
 from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.entry_position import entry_position
 from bus.errors import Unreadable
 from bus.market_messages import GapClosed, GapOpened, MarketMessage
 from bus.order_messages import EVENTS, Event
@@ -209,12 +210,6 @@ class Delivered(Protocol):
 def token_of(lease: str) -> int:
     """The fencing token of a lease's value, `<token>:<holder>:<mark>`; 0 for one that was never held."""
     return int(lease.partition(":")[0]) if lease else 0
-
-
-def entry_position(entry_id: str) -> tuple[int, int]:
-    """An entry id as numbers, which compare as entries follow each other."""
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence)
 
 
 def market_input(delivery: Delivered, now_ns: int) -> MarketEntry | GapEntry | TrimmedEntry:

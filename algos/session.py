@@ -22,11 +22,11 @@ from algos.inputs import (
     TimerDue,
     TrimmedEntry,
     UnreadableEntry,
-    entry_position,
 )
 from algos.lifecycle import State, moved
 from algos.order_id import client_order_id
 from algos.portfolio import Portfolio
+from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_messages import (
     CancelRequest,

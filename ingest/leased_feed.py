@@ -1,7 +1,6 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
-import time
 
 import structlog
 
@@ -20,12 +19,9 @@ from ingest.buffer import Buffer
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, Subscription
-from ingest.writing import FrameWriter
+from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
 ACKNOWLEDGE_S = 0.25
-
-# How long the end waits for what is buffered to be written.
-FLUSH_S = 5.0
 
 log = structlog.get_logger()
 
@@ -110,7 +106,7 @@ class LeasedFeed:
             self.writing.run(self.frames, self._writer, self._keeper), name=self.name
         )
         try:
-            await run_together(run_until(stopping, _done(writing)), self.feed.run(), self._acknowledge())
+            await run_together(run_until(stopping, until_done(writing)), self.feed.run(), self._acknowledge())
             await self._flush(writing)
         finally:
             writing.cancel()
@@ -119,15 +115,11 @@ class LeasedFeed:
     async def _flush(self, writing: "asyncio.Task[None]") -> None:
         """Give what was received a bounded time to be written."""
         self.frames.add(None, 0)
-        deadline = time.monotonic() + FLUSH_S
-        while not self.frames.idle and not writing.done():
-            if time.monotonic() > deadline:
-                log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
-                return
-            await asyncio.sleep(0.01)
+        if not await flushed(self.frames, writing):
+            log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
 
     async def _acknowledge(self) -> None:
-        """A quiet feed must not leave its last frames without a reply that anybody looked at."""
+        """Have the replies to the last frames looked at where no further frame comes to cause it."""
         while True:
             if not len(self.frames):
                 self.frames.add(None, 0)
@@ -153,8 +145,3 @@ class LeasedFeed:
         except (TimeoutError, Fenced) as error:
             reason = f"{error or 'no server answers'}"
             log.error("the last frames may not be written", feed=self.name, error=reason)
-
-
-async def _done(task: "asyncio.Task[None]") -> None:
-    await asyncio.wait({task})
-    task.result()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -22,11 +21,11 @@ from bus.streams import wants as wants_key
 from ingest.alpaca_account import AccountFeed, Fact
 from ingest.buffer import Buffer
 from ingest.frames import Kept
-from ingest.leased_feed import FLUSH_S, LeasedFeed
+from ingest.leased_feed import LeasedFeed
 from ingest.report import Report
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, STOCKS, united
-from ingest.writing import UpdateWriter
+from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
 
@@ -109,20 +108,12 @@ class Ingest:
     async def _listen(self) -> None:
         writing = asyncio.create_task(self.update_writer.run(), name="trade updates")
         try:
-            await run_until(self.service.stopping, run_together(_done(writing), self.updates.run()))
-            await self._flush(writing)
+            await run_until(self.service.stopping, run_together(until_done(writing), self.updates.run()))
+            if not await flushed(self.facts, writing):
+                log.error("not every broker fact received was written", facts=len(self.facts))
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
-
-    async def _flush(self, writing: "asyncio.Task[None]") -> None:
-        """Give the facts that were received a bounded time to be written."""
-        deadline = time.monotonic() + FLUSH_S
-        while not self.facts.idle and not writing.done():
-            if time.monotonic() > deadline:
-                log.error("not every broker fact received was written", facts=len(self.facts))
-                return
-            await asyncio.sleep(0.01)
 
     async def _every(self, seconds: float, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -173,8 +164,3 @@ class Ingest:
                 return
             with contextlib.suppress(IndexError):
                 unreadable.popleft()
-
-
-async def _done(task: "asyncio.Task[None]") -> None:
-    await asyncio.wait({task})
-    task.result()

@@ -1,6 +1,9 @@
 """From the buffers to the servers: market frames split and written, broker facts appended, in order."""
 
+import asyncio
+import time
 from collections import deque
+from typing import Any
 
 import structlog
 
@@ -20,6 +23,9 @@ MOST_KEPT = 1000
 # cheap because most batches are not kept.
 RECENT = 64
 SAMPLE_NS = 5_000_000
+
+# How long the end waits for what is buffered to be written.
+FLUSH_S = 5.0
 
 # One script for so many broker facts at most.
 FACTS_AT_ONCE = 100
@@ -95,6 +101,22 @@ class UpdateWriter:
                     break
                 except Fenced:
                     await self._keeper.regain(value)
+
+
+async def until_done(writing: "asyncio.Task[None]") -> None:
+    """Raise what ends a task that writes; a wait that is cancelled leaves it at work."""
+    await asyncio.wait({writing})
+    writing.result()
+
+
+async def flushed(buffer: Buffer[Any], writing: "asyncio.Task[None]") -> bool:
+    """Give what is buffered FLUSH_S to be written; False where that was not enough."""
+    deadline = time.monotonic() + FLUSH_S
+    while not buffer.idle and not writing.done():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True
 
 
 async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:
