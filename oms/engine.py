@@ -102,12 +102,13 @@ class Engine:
     def _answered(self, step: Step, answered: Answered) -> None:
         question = answered.question
         self.observed.asked.discard(question)
+        if isinstance(question, ListOpenOrders):
+            sent_orders.take_open_orders(step, answered)
+            return
+        # One question may have been asked for both: the order was in doubt, and has been heard of since.
         if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:
             sent_orders.take_found(step, answered)
-        elif isinstance(question, ListOpenOrders):
-            sent_orders.take_open_orders(step, answered)
-        else:
-            reconciliation.take_answer(step, answered)
+        reconciliation.take_answer(step, answered)
 
     def _stopping(self, step: Step, stopping: Stopping) -> None:
         del step, stopping

@@ -27,13 +27,15 @@ class CatchingUp:
     """Bringing the book level with the broker: after a start, or after its stream was interrupted.
 
     `breaks` are the new connections, by entry id, before which something may have been missed; `awaited` are
-    orders that are asked for one by one.
+    orders that are asked for one by one; `asked_before` are those among them whose question was under way
+    already: its answer may be older than what was missed.
     """
 
     at_start: bool
     breaks: dict[str, BrokerMessageRead]
     listed: bool = False
     awaited: set[str] = field(default_factory=set)
+    asked_before: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)

@@ -67,9 +67,7 @@ def take_answer(step: Step, answered: Answered) -> None:
     if catching_up is None:
         return
     if isinstance(answered.question, FindOrder):
-        catching_up.awaited.discard(answered.question.client_order_id)
-        assert isinstance(answered.answer, BrokerOrder | None)
-        _take_single(step, answered.question.client_order_id, answered.answer)
+        _take_found(step, catching_up, answered)
     else:
         assert isinstance(answered.answer, list | tuple)
         _take_list(step, catching_up, answered.answer)
@@ -131,8 +129,26 @@ def _take_list(step: Step, catching_up: CatchingUp, orders: Sequence[BrokerOrder
             _compare(step, order)
     for known in list(step.book.open_orders()):
         if known.client_order_id not in found_ids and (catching_up.at_start or known.answered):
+            question = FindOrder(known.client_order_id)
             catching_up.awaited.add(known.client_order_id)
-            step.ask(FindOrder(known.client_order_id))
+            if question in step.observed.asked:
+                catching_up.asked_before.add(known.client_order_id)
+            step.ask(question)
+
+
+def _take_found(step: Step, catching_up: CatchingUp, answered: Answered) -> None:
+    """Take the answer to a question after one order, where it is awaited and not older than the break."""
+    question = answered.question
+    assert isinstance(question, FindOrder)
+    assert isinstance(answered.answer, BrokerOrder | None)
+    if question.client_order_id not in catching_up.awaited:
+        return
+    if question.client_order_id in catching_up.asked_before:
+        catching_up.asked_before.discard(question.client_order_id)
+        step.ask(question)
+        return
+    catching_up.awaited.discard(question.client_order_id)
+    _take_single(step, question.client_order_id, answered.answer)
 
 
 def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None) -> None:

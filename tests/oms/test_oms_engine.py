@@ -9,7 +9,7 @@ from engine_run import EngineRun, at_broker, frame
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from risk_day import LEASE, LIMITS, halted, limit_terms, name, terms
+from risk_day import LEASE, LIMITS, halted, limit_terms, name, request, terms
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.delivery import Delivery
@@ -293,3 +293,20 @@ class EngineMachine(RuleBasedStateMachine):
 
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_question_that_was_under_way_before_a_break_is_asked_again_after_it() -> None:
+    """An order in doubt is heard of, the stream breaks, and the broker's list does not show it yet."""
+    run = EngineRun()
+    run.begin()
+    (approved,) = run.read(request(limit_terms("99"))).send
+    (find,) = run.take(OrderAnswered(approved.client_order_id, Unknown("the answer was lost"))).ask
+    run.told(frame(at_broker(approved), "new"))
+    (list_orders,) = run.told(b"{}", "Connected").ask
+    assert not run.take(Answered(list_orders, [], 0)).ask
+    # Answered before the break, perhaps: an order that was filled since would be missed.
+    assert run.take(Answered(find, at_broker(approved), 0)).ask == [find]
+    effects = run.take(Answered(find, at_broker(approved, "filled", "10"), 0))
+    assert run.engine.not_ready is None
+    assert len(effects.acknowledge) == 1
+    assert run.engine.state.book.position("AAPL") == 10
