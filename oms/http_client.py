@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+import certifi
 import h11
 
 from bus.clock import Clock
@@ -45,7 +46,7 @@ class HttpClient:
         self._host, self._port = parts.hostname, parts.port or _PORTS[parts.scheme]
         self._path = parts.path.rstrip("/")
         # Made once: reading the certificates takes tens of milliseconds of CPU.
-        self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
+        self._ssl = _trusting() if parts.scheme == "https" else None
         self._headers = [("Host", parts.netloc.rpartition("@")[2]), ("User-Agent", "alpaca-backbone")]
         self._headers += headers.items()
         self._clock = clock
@@ -142,3 +143,10 @@ class HttpClient:
             self._idle.append((self._clock.monotonic_ns(), connection))
         else:
             connection.abort()
+
+
+def _trusting() -> ssl.SSLContext:
+    """Trust in the system's certificates and in certifi's: some installations of Python find no system's."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    return context
