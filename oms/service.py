@@ -72,7 +72,9 @@ class Oms:
     """The parts of one OMS, and one event's way through them.
 
     Must be made inside the event loop. Mutable: the engine and the parts; `tasks`, what is being carried out;
-    `waiting_for`, why the engine does not work yet; `halt_state_awaited`, set once a first one is written.
+    `waiting_for`, why the engine does not work yet; `halt_state_awaited`, set once a first one is written;
+    `rules_taken`, set once halts and limits may be journalled. In a new journal nothing stands before what
+    the account held: a start that ends earlier must find it new again.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Oms:
         self._requests_prefix = streams.requests(account, "")
         self._account_stream = streams.account(account)
         self.halt_state_awaited = False
+        self.rules_taken = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._handed_in: deque[asyncio.Future[None]] = deque()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -153,8 +156,13 @@ class Oms:
             if messages := await self.account_messages():
                 await self._handed_to_journal(self.take(BrokerMessagesRead(messages)))
 
-    async def open_account_stream(self, start: str) -> GroupReader:
-        """Begin to read the account stream; a group that is missing is made at `start`."""
+    async def open_account_stream(self, start: str, *, anew: bool = False) -> GroupReader:
+        """Begin to read the account stream; a group that is missing is made at `start`.
+
+        `anew`: also where there is one, whatever it had not read.
+        """
+        if anew and await self.client.exists(self._account_stream):
+            await self.client.xgroup_destroy(self._account_stream, streams.GROUP_OMS)
         self.account_reader = GroupReader(
             self.settings.orders_redis_url,
             (self._account_stream,),
@@ -187,7 +195,7 @@ class Oms:
     def take(self, taken: Input) -> "asyncio.Future[None]":
         """Have the engine take an input, and its effects journalled and then carried out."""
         halts = self.halts.state
-        if halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
+        if self.rules_taken and halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
         effects = self.engine.take(taken, self.clock.now_ns())
         for note in effects.notes:

@@ -96,23 +96,31 @@ async def _start(oms: Oms) -> bool:
     async for event in oms.journal.fold():
         oms.engine.apply(event)
     oms.take(Tick(oms.clock.monotonic_ns()))
-    oms.take(HaltStateRead(oms.halts.state))
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-    oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), who))
-    new = oms.journal.first_id == "0-0"
-    # With a new journal, what the account stream says of the past is in the broker's answers too.
-    reader = await oms.open_account_stream("$" if new else "0")
-    if not new:
-        await _take_backlog(oms, reader)
-    oms.take(
-        Started(None, None) if new else Started(_time_ns(oms.journal.first_id), _time_ns(oms.journal.last_id))
-    )
+    if oms.journal.first_id == "0-0":
+        # What the account stream says of the past is in the broker's answers too.
+        await oms.open_account_stream("$", anew=True)
+        started = Started(None, None)
+    else:
+        _take_rules(oms)
+        await _take_backlog(oms, await oms.open_account_stream("0"))
+        started = Started(_time_ns(oms.journal.first_id), _time_ns(oms.journal.last_id))
+    oms.take(started)
     if not await _until(oms, lambda: oms.engine.observed.started):
         return False
     if not await _until(oms, lambda: not oms.halt_state_awaited or oms.halts.state.known):
         return False
+    if not oms.rules_taken:
+        _take_rules(oms)
     await oms.registry.look(oms.requests)
     return True
+
+
+def _take_rules(oms: Oms) -> None:
+    """Take limits and halts, and from now on halts as they change."""
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), who))
+    oms.rules_taken = True
+    oms.take(HaltStateRead(oms.halts.state))
 
 
 async def _take_backlog(oms: Oms, reader: GroupReader) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from fake_broker import FakeBroker
-from oms_run import ACCOUNT, client_order_id, frame, limit_order, market_order, running, trading
+from oms_run import ACCOUNT, client_order_id, frame, limit_order, market_order, running, starting, trading
 from risk_day import approved, terms
 from waiting import until
 
@@ -164,6 +164,25 @@ async def test_trades_from_before_the_first_start_are_counted_once(md_url: str, 
         await oms.fact(b'{"epoch": 2}', "Connected")
         await until(oms.account_acknowledged, "the break to be caught up with")
         assert oms.book.position("AAPL", "external") == 70
+
+
+async def test_a_first_start_that_was_cut_short_begins_anew(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    earlier = await taken(broker, approved(terms("50"), "earlier"))
+    broker.orders = {"by-hand": replace(earlier, client_order_id="by-hand")}
+    broker.held["AAPL"] = Decimal(20)
+    broker.positions_away = True
+    async with starting(md_url, orders_url, broker) as oms:
+        await oms.halt("symbol:GME")
+        await until(lambda: bool(oms.oms.engine.observed.trouble), "the broker to be asked")
+        # Nobody reads of this fill; it stands in the position that the second start takes over.
+        filled = broker.fill("by-hand", "50", "90")
+        broker.held["AAPL"] = Decimal(70)
+        await oms.fact(frame(filled, "fill", execution_id="e1", qty="50", price="90"))
+    broker.positions_away = False
+    async with running(md_url, orders_url, broker) as oms:
+        assert oms.book.position("AAPL", "external") == 70
+        assert "symbol:GME" in oms.oms.engine.state.halts.scopes
 
 
 async def test_history_of_a_flat_account_stays_history(md_url: str, orders_url: str) -> None:

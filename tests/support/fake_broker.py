@@ -38,6 +38,7 @@ class FakeBroker:
         self.cancelled: list[str] = []
         self.keys_accepted = True
         self.away = False
+        self.positions_away = False
         # Cleared, it holds orders back before they ask whether they may be sent.
         self.gate = asyncio.Event()
         self.gate.set()
@@ -162,6 +163,8 @@ class FakeBroker:
     async def positions(self) -> list[BrokerPosition]:
         """What was put into `held`."""
         self._reachable()
+        if self.positions_away:
+            raise _Away("positions are not listed")
         return [BrokerPosition(symbol, size, Decimal(100)) for symbol, size in self.held.items()]
 
     async def account(self) -> BrokerAccount:

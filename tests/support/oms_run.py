@@ -234,7 +234,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def starting(
     md_url: str,
     orders_url: str,
     broker: Broker | None = None,
@@ -243,7 +243,7 @@ async def running(
     make_journal: Callable[..., Journal] = Journal,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """An OMS that is ready, with a price of AAPL at 100; stopped at the end."""
+    """An OMS that starts, with a price of AAPL at 100; stopped at the end."""
     client, market = connect(orders_url, name="test"), connect(md_url, name="test")
     used = FakeBroker() if broker is None else broker
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
@@ -254,7 +254,6 @@ async def running(
     run = Running(oms, used, task, client, market)
     try:
         await run.price("AAPL", "100")
-        await run.ready()
         yield run
         if not task.done():
             await run.stop()
@@ -263,6 +262,16 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
         await client.aclose()
         await market.aclose()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    md_url: str, orders_url: str, broker: Broker | None = None, **settings: Any
+) -> AsyncIterator[Running]:
+    """The same once it is ready."""
+    async with starting(md_url, orders_url, broker, **settings) as run:
+        await run.ready()
+        yield run
 
 
 @contextlib.asynccontextmanager
