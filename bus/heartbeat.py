@@ -91,8 +91,9 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     """How orders stand. Amounts are decimals as text; positions are by algorithm, then by symbol.
 
     `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
-    `budget`: requests that may go to the broker at once. `refused`: refusals by code. `commits`: batches
-    made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
+    `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
+    the broker at once. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the
+    engine's state after the journal's entry `digest_at`.
     """
 
     ready: bool
@@ -100,6 +101,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     open_orders: int = 0
     positions: dict[str, dict[str, str]] = {}
     cash: str = "0"
+    reserved: str = "0"
     halts: dict[str, str] = {}
     halts_known: bool = False
     budget: int = 0

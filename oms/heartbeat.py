@@ -53,6 +53,7 @@ def details(
             for name, held in state.book.positions().items()
         },
         cash=text(state.book.cash()),
+        reserved=text(state.book.reserved()),
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         budget=budget,

@@ -47,6 +47,21 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
+class OmsStatus(msgspec.Struct, frozen=True):
+    """The account's book, by the heartbeat of the OMS that leads; amounts are decimals as text.
+
+    `uncertain`: orders of which nobody knows yet whether the broker has them. `digest` is that of the state
+    after the journal's entry `digest_at`: two processes with the same digest hold the same.
+    """
+
+    cash: str
+    reserved: str
+    uncertain: int
+    limits_version: int
+    digest: str
+    digest_at: str
+
+
 class Feed(msgspec.Struct, frozen=True):
     """What ingest says of market data, all its instances together; `feeds` are by kind."""
 
@@ -73,6 +88,8 @@ class Status(msgspec.Struct, frozen=True):
     open_orders: int
     latency_us: dict[str, dict[str, float | None]]
     streams: dict[str, int]
+    # None where no OMS says anything.
+    oms: OmsStatus | None = None
     # Where faults can be made, when the simulator stands in for Alpaca; empty otherwise.
     simulator: str = ""
     recent: tuple[tuple[int, Message], ...] = ()

@@ -19,7 +19,7 @@ from bus.order_messages import EVENTS
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import Found, leading_algorithms, leading_oms, telling
 from ops.status.latencies import Latencies
-from ops.status.model import AlgorithmStatus, Feed, Status, shown_halts
+from ops.status.model import AlgorithmStatus, Feed, OmsStatus, Status, shown_halts
 from ops.status.processes import processes_of
 from ops.stream_sizes import stream_sizes
 
@@ -55,6 +55,7 @@ async def snapshot(
         open_orders=oms[1].open_orders if oms is not None and oms[1] is not None else 0,
         latency_us=_latencies(recent),
         streams=dict(sorted(sizes.items())),
+        oms=_oms(oms[1]) if oms is not None and oms[1] is not None else None,
         simulator=next((details.simulator for _, details in telling(found, SupervisorDetails)), ""),
         recent=tuple(recent),
     )
@@ -72,6 +73,17 @@ def _algorithms(found: Sequence[Found]) -> dict[str, AlgorithmStatus]:
         )
         for name, (heartbeat, details) in leading_algorithms(found).items()
     }
+
+
+def _oms(details: OmsDetails) -> OmsStatus:
+    return OmsStatus(
+        cash=details.cash,
+        reserved=details.reserved,
+        uncertain=details.uncertain_now,
+        limits_version=details.limits_version,
+        digest=details.digest,
+        digest_at=details.digest_at,
+    )
 
 
 def _last_prices(found: Sequence[Found]) -> dict[str, str]:

@@ -31,9 +31,22 @@ def still(status: Status) -> RenderableType:
         processes,
         *reasons(status),
         algorithms_table(status),
+        *_book(status),
         latency,
         streams,
     ]
     if status.simulator:
         parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
     return Group(*parts)
+
+
+def _book(status: Status) -> list[RenderableType]:
+    if status.oms is None:
+        return []
+    oms = status.oms
+    lines = (
+        f"book: cash {oms.cash}, reserved {oms.reserved}, uncertain orders {oms.uncertain}, "
+        f"limits version {oms.limits_version}",
+        f"digest {oms.digest} at journal entry {oms.digest_at}",
+    )
+    return [Text("\n".join(lines), style="dim")]

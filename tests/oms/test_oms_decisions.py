@@ -19,6 +19,7 @@ from bus.order_messages import (
     ShutdownAcknowledged,
 )
 from oms.broker import Refused, Unknown
+from oms.heartbeat import Counts, details
 from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 from oms.limits import parse
 from oms.orders import REFUSED
@@ -213,3 +214,10 @@ def test_a_replace_of_what_reduces_may_still_go_out(run: EngineRun) -> None:
 
 def _reason(code: str) -> Reason:
     return Reason(code=code, message="a test")
+
+
+def test_the_heartbeat_tells_what_is_reserved_and_the_digest_where_it_stands(run: EngineRun) -> None:
+    decided(run, request(limit_terms("95", "10"), 1))
+    found = details(run.engine, Counts(), ready=True, leads=True, budget=1, commits=1, digest_at="7-0")
+    assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
+    assert (found.digest, found.digest_at) == (run.folded().digest(), "7-0")

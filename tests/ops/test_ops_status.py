@@ -27,6 +27,7 @@ from bus.heartbeat import (
 )
 from bus.order_messages import EVENTS, REQUESTS, OrderApproved, OrderFilled, OrderRequest, OrderTerms
 from ops.run.reader import RunReader
+from ops.status.model import OmsStatus
 from ops.status.snapshot import snapshot
 
 pytestmark = pytest.mark.integration
@@ -110,7 +111,12 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(market: Clie
         ChildDetails("algo-a", 9, "failed", 5),
     )
     await beat(orders, "supervisor", SupervisorDetails(children=children), pid=6)
-    await beat(orders, "oms", OmsDetails(ready=True, leads=True, open_orders=3), pid=8)
+    await beat(
+        orders,
+        "oms",
+        OmsDetails(ready=True, leads=True, open_orders=3, reserved="50", digest="1f", digest_at="7-0"),
+        pid=8,
+    )
     await beat(orders, "ingest", IngestDetails(last_prices={"AAPL": "5.10"}, ticks_per_second=12.5), pid=10)
     held = AlgorithmDetails(algorithm="a", lag=4, positions={"AAPL": "10"}, profit="1")
     await beat(orders, "algo-a", held, pid=9, state=State.LEADER)
@@ -127,6 +133,7 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(market: Clie
     assert status.algorithms["a"].positions == {"AAPL": "10"}
     assert status.symbols == {"AAPL": "5.10"}
     assert status.open_orders == 3
+    assert status.oms == OmsStatus("0", "50", 0, 0, "1f", "7-0")
     assert status.latency_us["tick_to_approved"]["p50"] == 2.0
     assert status.streams["md:AAPL:trades"] == 1
     assert status.streams[streams.journal(ACCOUNT)] == 2

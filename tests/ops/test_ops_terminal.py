@@ -12,7 +12,7 @@ from bus.market_messages import GapClosed, Quote
 from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
 from ops.message_lines import _LINES, message_line, number
 from ops.running import Servers
-from ops.status.model import AlgorithmStatus, Feed, HaltedScope, Process, Status
+from ops.status.model import AlgorithmStatus, Feed, HaltedScope, OmsStatus, Process, Status
 from ops.status.still import still
 from ops.status.totals import RunTotals
 from ops.terminal.live import LiveView, sparkline
@@ -88,6 +88,16 @@ def test_the_live_view_shows_what_matters(width: int) -> None:
 def test_an_algorithm_that_failed_says_why() -> None:
     failed = AlgorithmStatus("aborted", failure="RuntimeError: boom at entry 5-0")
     assert "cross: RuntimeError: boom at entry 5-0" in drawn(status(algorithms={"cross": failed}), 120)
+
+
+def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
+    held = OmsStatus("-2301.2", "500", 1, 3, "1f" * 16, "1700000000000-0")
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(still(status(oms=held)))
+    text = capture.get()
+    assert "cash -2301.2, reserved 500, uncertain orders 1, limits version 3" in text
+    assert f"digest {held.digest} at journal entry 1700000000000-0" in text
 
 
 def test_a_wide_view_names_the_processes() -> None:
