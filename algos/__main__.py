@@ -78,7 +78,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         trigger_max_age_s=settings.algo_trigger_max_age_s,
         shutdown_grace_s=settings.algo_shutdown_grace_s,
     )
-    # The runner ends in time by itself and says who was late; two seconds more are for its own goodbye.
+    # The runner ends in time by itself and says who was late; two seconds more are for closing.
     await live(service, settings.orders_redis_url, runner.run, grace_s=settings.algo_shutdown_grace_s + 2)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from algos.handlers import Handlers, KillSwitch
 from algos.lifecycle import State
@@ -27,9 +27,6 @@ class Algorithm(Handlers):
 
     # The symbols it trades when none are given at start; `("*",)` is every symbol that anybody subscribes to.
     symbols: tuple[str, ...] = ()
-
-    # What becomes of its open orders when one of its handlers raises.
-    on_abort: ClassVar[Literal["cancel", "keep"]] = "cancel"
 
     def __init__(self, *, symbols: Iterable[str] = (), **parameters: Any) -> None:
         known = declared(type(self))
@@ -163,12 +160,12 @@ class Algorithm(Handlers):
 
     @property
     def is_leader(self) -> bool:
-        """Do orders leave?"""
+        """Whether orders leave."""
         return self._own_session.state is State.LEADER
 
     @property
     def is_bootstrap(self) -> bool:
-        """Is the past being read?"""
+        """Whether the past is being read."""
         return self._own_session.state is State.BOOTSTRAP
 
     @property
@@ -186,7 +183,7 @@ class Algorithm(Handlers):
         return self._own_session.portfolio.open_orders
 
     def has_open_order(self, symbol: str, side: Side | None = None) -> bool:
-        """Is an order in this symbol (on this side) still open?"""
+        """Whether an order in this symbol (on this side) is still open."""
         return any(
             order.symbol == symbol and side in (None, order.side)
             for order in self._own_session.portfolio.open_orders

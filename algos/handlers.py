@@ -13,8 +13,9 @@ KillSwitch = Halt | ReduceOnly | Resume
 
 
 class Handlers:
-    """What a session calls, one at a time; `on_abort` says what becomes of open orders when one raises."""
+    """What a session calls, one at a time."""
 
+    # What becomes of the algorithm's open orders when one of its handlers raises.
     on_abort: ClassVar[Literal["cancel", "keep"]] = "cancel"
 
     def prepare(self) -> None:

@@ -75,7 +75,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """May this order still be filled?"""
+        """Whether this order may still be filled."""
         return self.status in _OPEN
 
 
@@ -111,7 +111,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Portfolio:
-    """Orders and positions of one algorithm; `apply` is the only way in for what really happened."""
+    """Orders and positions of one algorithm.
+
+    Mutable: what happened comes in by `apply`; what was asked for, by `requested` and `dropped`.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Order] = {}

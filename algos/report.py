@@ -18,7 +18,11 @@ log = structlog.get_logger()
 
 
 class Report:
-    """Keeps the heartbeat's details up to date."""
+    """Keeps the heartbeat's details up to date.
+
+    Mutable: the lag as last measured; `waiting_for`, what has to come before the algorithm may lead, None
+    where nothing is missing.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,6 @@ class Report:
         self._connections = connections
         self._subscriptions = subscriptions
         self._lag: int | None = None
-        # What has to come before the algorithm may lead; None where nothing is missing.
         self.waiting_for: StateReason | None = None
 
     async def run(self) -> None:

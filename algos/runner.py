@@ -213,5 +213,5 @@ class Runner:
                 await self._wants.withdraw()
                 await self._connections.lease.give_back()
         except (TimeoutError, BackboneError) as error:
-            log.warning("left without saying goodbye to a server", error=repr(error))
+            log.warning("wants and lease not given back", error=repr(error))
         await self._connections.close()

@@ -36,7 +36,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is told otherwise."""
+    """A clock that stands still until it is told otherwise. Mutable: both times, by `advance`."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self._now_ns = now_ns

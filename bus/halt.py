@@ -88,7 +88,10 @@ def _state(fields: Mapping[str, bytes]) -> HaltState:
 
 
 class HaltWatch:
-    """Follows the halt state over a connection of its own; `state` is what the last read said."""
+    """Follows the halt state over a connection of its own.
+
+    Mutable: `state`, which is what the last read said, when that was, and how far control was followed.
+    """
 
     def __init__(self, url: str, clock: Clock, *, name: str = "halt-watch") -> None:
         self.state = HaltState(known=False)

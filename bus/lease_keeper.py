@@ -31,7 +31,7 @@ class LeaseKeeper:
     - `by_writer`: `keep` leaves that to whoever writes under it, by `regain`. A writer with several batches
       under way must not have an early one refused and a later one accepted.
 
-    `other` names, in sentences, who else may hold it. What changes: the lease, and the token it last had.
+    `other` names, in sentences, who else may hold it. Mutable: the lease, and the token it last had.
     """
 
     def __init__(self, lease: Lease, *, regain: Regain = "never", other: str = "another process") -> None:

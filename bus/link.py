@@ -30,7 +30,7 @@ class Script:
 
 
 class Link:
-    """One wire to one server, opened on demand and again after each break."""
+    """One wire to one server, opened on demand and again after each break. Mutable: which wire."""
 
     def __init__(self, url: str, *, name: str, scripts: Sequence[Script] = ()) -> None:
         self.url = url

@@ -67,7 +67,10 @@ return ids
 
 
 class MarketWriter:
-    """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease."""
+    """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
+
+    Mutable: the frames under way, and `written`, the entries that are confirmed.
+    """
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
         self._link = Link(url, name=name, scripts=(MARKET_SCRIPT,))

@@ -49,7 +49,8 @@ class Service:
     """What a running process says of itself, and the event that asks it to stop.
 
     `instance` tells two processes of one name and account apart, such as a leader and its standby; without
-    one given, each start has a new one.
+    one given, each start has a new one. Mutable: state, reasons and details, by `tell` and by the process;
+    the reason of a stop, by `stop`.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ async def live(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, service.stop, f"signal {number.name}")
     async with asyncio.TaskGroup() as tasks:
-        heart = tasks.create_task(_beat(service, orders_url))
+        heartbeat = tasks.create_task(_beat(service, orders_url))
         work = asyncio.ensure_future(body())
         stopping = asyncio.ensure_future(service.stopping.wait())
         try:
@@ -136,9 +137,9 @@ async def live(
                 work.result()
         finally:
             stopping.cancel()
-            await ended(heart)
+            await ended(heartbeat)
             if not work.done():
-                # The heart failed, or we are cancelled: what body does on its way out still belongs to us.
+                # The heartbeat failed, or we are cancelled: its last steps still belong to us.
                 work.cancel()
                 await asyncio.wait({work})
 

@@ -40,7 +40,7 @@ class Sent:
 
     Raises ReplyLost when the connection breaks first. A cancelled wait loses nothing: the replies are kept,
     and the same object can be awaited again. (A future would be cancelled with its waiter, and shielding it
-    costs every read another turn of the event loop.)
+    costs every read another turn of the event loop.) Mutable: the replies so far, and who waits.
     """
 
     __slots__ = ("_error", "_loop", "_replies", "_waiter", "_wanted")
@@ -84,7 +84,10 @@ class Sent:
 
 
 class Wire(asyncio.Protocol):
-    """One connection to one server, TCP (`redis://`), TLS (`rediss://`) or `unix://`."""
+    """One connection to one server, TCP (`redis://`), TLS (`rediss://`) or `unix://`.
+
+    Mutable: the transport, what leaves with the next write, and the commands that wait for replies.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url

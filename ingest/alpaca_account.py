@@ -39,7 +39,7 @@ class AccountFeed:
 
     The buffer gets a TradeUpdate for each frame as it came, Connected with an epoch that only grows each
     time Alpaca starts to send, and Disconnected when the connection breaks: Alpaca replays nothing, so what
-    happened in between has to be asked for.
+    happened in between has to be asked for. Mutable: how the connection stands, and since when.
     """
 
     def __init__(self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock) -> None:
@@ -53,7 +53,7 @@ class AccountFeed:
         self._buffer = buffer
         self._clock = clock
         self._last_ns = 0
-        self._hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stream = _Updates(
             key, secret, raw_data=True, url_override=url, websocket_params=WEBSOCKET_PARAMS
         )
@@ -70,10 +70,10 @@ class AccountFeed:
         forever = self._stream._run_forever()  # type: ignore[no-untyped-call]
         stream = asyncio.create_task(forever, name="trade updates")
         try:
-            ends: set[asyncio.Future[Any]] = {stream, self._hopeless}
+            ends: set[asyncio.Future[Any]] = {stream, self._fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._hopeless.done():
-                raise InvalidInput(self._hopeless.result())
+            if self._fatal.done():
+                raise InvalidInput(self._fatal.result())
             stream.result()
         finally:
             await end(self._stream, stream)
@@ -100,8 +100,8 @@ class AccountFeed:
         )
         self.trouble = StateReason("keys_refused", sentence)
         log.error("trade updates refused", error=sentence)
-        if not self.connects and not self._hopeless.done():
-            self._hopeless.set_result(sentence)
+        if not self.connects and not self._fatal.done():
+            self._fatal.set_result(sentence)
 
     def listening(self) -> None:
         """Alpaca sends trade updates from here on."""

@@ -34,7 +34,7 @@ WEBSOCKET_PARAMS: dict[str, Any] = {
     "compression": None,
 }
 
-# Alpaca takes a while to notice that a crashed client is gone: so long a second connection may be our own.
+# For this long the connection that Alpaca counts may be our own, of before a crash.
 CLAIM_NS = 60_000_000_000
 
 WRONG_KEYS, SYMBOL_LIMIT, CONNECTION_LIMIT, NOT_ENTITLED = 402, 405, 406, 409
@@ -49,7 +49,8 @@ Item = tuple["MarketFeed", int, bytes] | MarketBatch | None
 class MarketFeed:
     """One upstream connection: `kind` is stocks or crypto, `name` is what entries call the feed.
 
-    Frames and gap markers go to the buffer in the order in which they happened.
+    Frames and gap markers go to the buffer in the order in which they happened. Mutable: the subscription,
+    how the connection stands, and the gap that is open.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class MarketFeed:
         self._gap: dict[str, int] | None = None
         self._claimed_ns = 0
         self._changed = asyncio.Event()
-        self._hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         cls = _CryptoStream if kind == CRYPTO else _StockStream
         self._stream = cls(
             api_key=key,
@@ -118,10 +119,10 @@ class MarketFeed:
         stream = asyncio.create_task(self._stream._run_forever(), name=f"{self.name} stream")
         requests = asyncio.create_task(self._request(), name=f"{self.name} subscriptions")
         try:
-            ends: set[asyncio.Future[Any]] = {stream, requests, self._hopeless}
+            ends: set[asyncio.Future[Any]] = {stream, requests, self._fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._hopeless.done():
-                raise InvalidInput(self._hopeless.result())
+            if self._fatal.done():
+                raise InvalidInput(self._fatal.result())
             for task in (stream, requests):
                 if task.done():
                     task.result()
@@ -220,14 +221,14 @@ class MarketFeed:
             self._changed.set()
             return
         self.trouble = _reason(code, text, self.url)
-        if self.connects or self._hopeless.done():
+        if self.connects or self._fatal.done():
             return
         if code == CONNECTION_LIMIT:
             self._claimed_ns = self._claimed_ns or self._now_ns()
         if code in (WRONG_KEYS, NOT_ENTITLED) or (
             code == CONNECTION_LIMIT and self._now_ns() - self._claimed_ns > CLAIM_NS
         ):
-            self._hopeless.set_result(self.trouble.sentence)
+            self._fatal.set_result(self.trouble.sentence)
 
     def _refused(self) -> StateReason | None:
         names = ", ".join(f"{channel} of {symbol}" for channel, symbol in sorted(self.subscription.refused))

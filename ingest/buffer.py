@@ -11,7 +11,7 @@ class Buffer(Generic[T]):
     """A queue from one receiver to one writer. A full buffer asks the receiver to stop reading.
 
     The bound is soft by one item: whoever sees `full` as false may add once more, so that nothing that was
-    read is ever dropped here.
+    read is ever dropped here. Mutable: the items, their size, whether it is full, and how often it was.
     """
 
     def __init__(self, bound_bytes: int) -> None:

@@ -32,6 +32,7 @@ class LeasedFeed:
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
     alone. `feed`, `frames` and the writer are made anew each time the lease is waited for: nothing that was
     under way under a lost lease is written later. `waits` says why the feed is not served; None while it is.
+    Mutable: these four, and whether an interruption is marked.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class Report:
     """Collects counters and details; looks at messages only when asked, never as they pass.
 
     `refused` holds a sentence for each want that no feed can carry; `account_waits` is why trade updates are
-    not served now, None while they are.
+    not served now, None while they are. Mutable: these two, prices, and the counts that a rate is made of.
     """
 
     def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:

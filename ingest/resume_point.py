@@ -20,8 +20,8 @@ _gap_opened = msgspec.json.Decoder(GapOpened).decode
 async def last_received_ns(client: Client, streams: Sequence[str], feed: str) -> dict[str, int]:
     """Stream to the time (ns) until which it is known to be whole; streams without entries are left out.
 
-    What another feed wrote into a stream of all symbols says nothing of this one. Raises redis-py's errors
-    when the server is away.
+    What another feed wrote into a stream of all symbols says nothing of this one. Raises ServerAway or
+    ServerRefused.
     """
     found: dict[str, int] = {}
     for start in range(0, len(streams), _AT_ONCE):

@@ -54,7 +54,10 @@ async def serve(settings: IngestSettings, name: str = "ingest") -> None:
 
 
 class Ingest:
-    """The parts of a running ingest, wired: market feeds and trade updates, each under its own lease."""
+    """The parts of a running ingest, wired: market feeds and trade updates, each under its own lease.
+
+    Mutable: the parts, and which wants were refused last.
+    """
 
     def __init__(self, service: Service, settings: IngestSettings, market: Client, orders: Client) -> None:
         self.service = service

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ingest.wants import SENT_WITH_TRADES, Subscription, difference
 
 # An acknowledgement that takes longer is not waited for: the next request carries what is missing.
-PATIENCE_NS = 10_000_000_000
+ANSWER_WITHIN_NS = 10_000_000_000
 
 _UNLIMITED = 1 << 30
 
@@ -32,7 +32,7 @@ class Request:
 
 
 class SubscriptionState:
-    """Wanted, acknowledged and refused, for one feed."""
+    """Wanted, acknowledged and refused, for one feed. Mutable: these, and the request under way."""
 
     def __init__(self) -> None:
         self.wanted: Subscription = {}
@@ -74,7 +74,7 @@ class SubscriptionState:
 
     def next_request(self, now_ns: int) -> Request | None:
         """What to send now; None while an answer is awaited or when nothing is missing."""
-        if self._under_way is not None and now_ns - self._asked_ns < PATIENCE_NS:
+        if self._under_way is not None and now_ns - self._asked_ns < ANSWER_WITHIN_NS:
             return None
         change = difference(self.allowed, self.acknowledged)
         # Room is made before it is taken.

@@ -57,6 +57,7 @@ class TapProtocol(WebSocketClientProtocol):
     reading costs more than everything else that is done for a frame. Any other frame goes to the library,
     which answers pings and closes, and tells us messages in `read_message`. A server that sends fragments or
     compresses gets all its frames read by the library from then on, so that none overtakes another.
+    Mutable: how far the bytes are sorted, and in whose hands frames are.
     """
 
     def __init__(self, *arguments: Any, sink: Sink, **options: Any) -> None:

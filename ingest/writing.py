@@ -34,7 +34,10 @@ log = structlog.get_logger()
 
 
 class FrameWriter:
-    """Writes what one market feed received, a script for each frame; its counts go on from turn to turn."""
+    """Writes what one market feed received, a script for each frame.
+
+    Mutable: the counts, which go on from turn to turn; the messages kept aside; a sample of what was written.
+    """
 
     def __init__(self, bar_ns: int) -> None:
         self.messages_in = 0

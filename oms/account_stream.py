@@ -16,6 +16,6 @@ async def heard_before_ns(client: Client, connected: Delivery) -> int:
         if not found:
             return 0
         before = found[0][0].decode()
-        # It may have been deaf long before it broke.
+        # It may have heard nothing for long before it broke.
         if found[0][1].get(b"type") != b"Disconnected":
             return entry_position(before)[0] * 1_000_000

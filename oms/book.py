@@ -26,7 +26,7 @@ _NOTHING: dict[str, Decimal] = {}
 
 
 class Book:
-    """Every event of the journal, applied in its order, gives the same book.
+    """Every event of the journal, applied in its order, gives the same book. Mutable: all of it, by `apply`.
 
     Sums are kept as orders change, so that every question a check asks is a look-up.
     """

@@ -23,7 +23,7 @@ _LONGEST_RESET_NS = 60 * 1_000_000_000
 
 
 class Bucket:
-    """Tokens for requests. Times are monotonic nanoseconds, passed in."""
+    """Tokens for requests. Times are monotonic nanoseconds, passed in. Mutable: tokens and flow."""
 
     def __init__(self, now_ns: int, per_minute: float = PER_MINUTE) -> None:
         self._size = max(1.0, per_minute * _BURST_SHARE)

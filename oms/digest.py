@@ -12,6 +12,7 @@ _MODULUS = 1 << (8 * _SIZE_BYTES)
 class Digest:
     """Follows one state; what did not change since the last call costs nothing.
 
+    Mutable: the orders' hashes and their sum, and the state's note of which orders changed.
     The orders' hashes are added up, which gives the same sum in whatever order they changed.
     """
 

@@ -29,12 +29,13 @@ class Note:
 
 @dataclass(slots=True)
 class Effects:
-    """Carried out in this order, the rest only once `events` and `acknowledge` are durable.
+    """What one step came to. `events` and `acknowledge` are made durable together, then the rest carried out.
 
     `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
-    read again. `send` may go to the broker; `withdraw` names orders, by client id, that should not where they
-    still wait. `cancel` and `ask` go before orders. `halt` is to be put into force; `first_halt_state`: write
-    the halt state of a new account, on which nobody can have halted anything.
+    read again. `withdraw` names orders, by client id, that are not to be sent where they still wait. `send`
+    may go to the broker; `cancel` and `ask` go before orders that wait. `halt` is to be put into force;
+    `first_halt_state`: write the halt state of a new account, on which nobody can have halted anything.
+    `notes` are logged at once.
     """
 
     events: list[Message] = field(default_factory=list)

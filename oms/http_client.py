@@ -26,8 +26,8 @@ _PORTS = {"http": 80, "https": 443}
 class HttpClient:
     """Requests to one server over HTTP/1.1 with keep-alive; as many connections as there are requests.
 
-    `headers` go with every request and are never shown. Raises InvalidInput for a `url` that is none. What
-    changes in it: which connections are open, which of them are idle since when, and that it was closed.
+    `headers` go with every request and are never shown. Raises InvalidInput for a `url` that is none.
+    Mutable: which connections are open, which of them are idle since when, and whether it was closed.
     """
 
     def __init__(

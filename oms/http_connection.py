@@ -23,7 +23,7 @@ class ConnectionBroke(Exception):
 
 
 class _Exchange:
-    """One request and what has come of its answer so far."""
+    """One request. Mutable: what has come of its answer so far."""
 
     def __init__(self, head: h11.Request, body: bytes) -> None:
         self._http = h11.Connection(our_role=h11.CLIENT)
@@ -70,7 +70,7 @@ class _Exchange:
 class Connection(asyncio.Protocol):
     """An open connection, for one request at a time.
 
-    What changes in it: the exchange under way, and whether another request may follow.
+    Mutable: the exchange under way, and whether another request may follow.
     """
 
     def __init__(self) -> None:

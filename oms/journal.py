@@ -86,7 +86,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Batch:
-    """One script's worth; `sent` is None while it is not on its way."""
+    """One script's worth. Mutable: while it is packed; `sent` is None while it is not on its way."""
 
     pending: list[_Pending]
     keys: list[str]

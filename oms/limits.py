@@ -57,7 +57,7 @@ class Effective:
 
 @dataclass(slots=True)
 class Limits:
-    """All limits of a file. Immutable in meaning: the dictionary only remembers what was worked out.
+    """All limits of a file. Mutable: only the memory of what was worked out, and `version`, once.
 
     `version` counts the limits that were ever in force on the account; 0 before they are.
     """

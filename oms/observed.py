@@ -11,7 +11,7 @@ from oms.inputs import BrokerMessageRead, Question
 
 @dataclass(slots=True)
 class Doubt:
-    """An order of which nobody knows whether the broker has it.
+    """An order of which nobody knows whether the broker has it. Mutable: every field.
 
     A "not found" counts from `counts_from_monotonic_ns` on; None until the next tick tells the time.
     """
@@ -28,7 +28,7 @@ class CatchingUp:
 
     `breaks` are the new connections, by entry id, before which something may have been missed; `awaited` are
     orders that are asked for one by one; `asked_before` are those among them whose question was under way
-    already: its answer may be older than what was missed.
+    already: its answer may be older than what was missed. Mutable: all but `at_start` and `breaks`.
     """
 
     at_start: bool

@@ -41,7 +41,12 @@ _FURTHEST = 5
 
 @dataclass(slots=True)
 class Order:
-    """What is known of one order. `filled` is what executions were booked for, at `paid` in all."""
+    """What is known of one order. Mutable: the functions below change it, and the book its `held_…`.
+
+    `filled` is what executions were booked for, at `paid` in all; `reported` is the broker's own cumulative
+    quantity. `assumed` was booked from the broker's order up to its quantity `assumed_up_to`, in place of
+    executions not heard of yet. `held_…` is what the book's sums contain of it.
+    """
 
     algorithm: str
     client_order_id: str

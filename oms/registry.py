@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Registry:
-    """Follows the registered algorithms; `leases` is the lease value of each as last read."""
+    """Follows the registered algorithms. Mutable: `leases`, the lease value of each as last read."""
 
     def __init__(self, client: Client, account: str) -> None:
         self.leases: dict[str, str] = {}

@@ -27,8 +27,8 @@ class Turn:
 class Turns:
     """Grants turns in order of asking within a lane; each is to be given back once its request has ended.
 
-    At most `connections` orders are under way at once, and one request more that is no order. What changes
-    in it: the two queues, the counts of turns under way, and one timer for what waits for the budget or too
+    At most `connections` orders are under way at once, and one request more that is no order. Mutable:
+    the two queues, the counts of turns under way, and one timer for what waits for the budget or too
     long. `too_late` is what an order hears that waited longer than it may.
     """
 

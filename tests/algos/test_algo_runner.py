@@ -39,7 +39,7 @@ async def test_an_algorithm_that_fails_while_it_gets_ready_gives_the_lease_back(
 
     client, lease, reader, nothing = EmptyStreams(), Lease(), Reader(), None
     given: Any = (client, LeaseKeeper(lease), nothing, nothing, [], reader)
-    service = Service("algo-a", ManualClock(1))
+    service = Service("algo-a", "paper", ManualClock(1))
     runner = Runner(
         session,
         Connections(*given),

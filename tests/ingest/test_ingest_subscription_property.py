@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from ingest.subscription import PATIENCE_NS, SubscriptionState
+from ingest.subscription import ANSWER_WITHIN_NS, SubscriptionState
 
 pytestmark = pytest.mark.property
 
@@ -56,7 +56,7 @@ class Upstream(RuleBasedStateMachine):
     @rule()
     def lose_the_answer(self):
         self.request = None
-        self.now_ns += PATIENCE_NS
+        self.now_ns += ANSWER_WITHIN_NS
 
     @precondition(lambda self: self.connected)
     @rule()
