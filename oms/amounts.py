@@ -57,12 +57,12 @@ def ceiling(value: Decimal) -> Decimal:
     return value.quantize(NINTH_PLACE, rounding=ROUND_CEILING, context=_EXACT)
 
 
-def ratio(left: Decimal, right: Decimal) -> Decimal:
+def quotient_nearest(left: Decimal, right: Decimal) -> Decimal:
     """The quotient, rounded to the nearest nine places. Raises DivisionByZero."""
     return _EXACT.divide(left, right).quantize(NINTH_PLACE, rounding=ROUND_HALF_EVEN, context=_EXACT)
 
 
-def quotient(left: Decimal, right: Decimal) -> Decimal:
+def quotient_up(left: Decimal, right: Decimal) -> Decimal:
     """The quotient, rounded up to nine places. Raises DivisionByZero."""
     return ceiling(_EXACT.divide(left, right))
 

@@ -63,7 +63,7 @@ class Book:
             self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
             apply(event)
 
-    def facts(self) -> list[object]:
+    def comparable(self) -> list[object]:
         """Everything but the orders that tells two books apart, in an order of its own."""
         return [
             sorted((name, sorted(held.items())) for name, held in self.positions().items()),

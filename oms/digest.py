@@ -31,7 +31,7 @@ class Digest:
                 self._sum = (self._sum - self._hashes.get(order_id, 0) + hashed) % _MODULUS
                 self._hashes[order_id] = hashed
         book.changed.clear()
-        return _hashed((self._sum, book.facts(), self._state.facts())).hex()
+        return _hashed((self._sum, book.comparable(), self._state.comparable())).hex()
 
 
 def _told(order: Order) -> tuple[object, ...]:

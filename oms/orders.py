@@ -13,7 +13,7 @@ from bus.order_messages import (
     OrderUpdated,
     Side,
 )
-from oms.amounts import ZERO, minus, plus, quotient, times
+from oms.amounts import ZERO, minus, plus, quotient_up, times
 
 # What the OMS itself knows of an order before the broker has said anything.
 APPROVED = "approved"
@@ -88,7 +88,7 @@ class Order:
             return self.terms.quantity
         if self.terms.notional is None or not self.reserve_price:
             return ZERO
-        return quotient(self.terms.notional, self.reserve_price)
+        return quotient_up(self.terms.notional, self.reserve_price)
 
     def leaves(self) -> Decimal:
         """The quantity that may still be filled."""

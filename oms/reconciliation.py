@@ -8,7 +8,7 @@ from bus.streams import EXTERNAL
 from oms import sent_orders
 from oms.amounts import minus
 from oms.broker import BrokerOrder
-from oms.external_orders import adopted, caught_up, found
+from oms.broker_orders import adopted, caught_up, found
 from oms.inputs import (
     AccountListed,
     Answered,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import Basis, OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, ceiling, quotient, times
+from oms.amounts import ZERO, ceiling, quotient_up, times
 from oms.book import Book
 from oms.checks import CHECKS, Subject, beyond_reduction
 from oms.limits import Effective, Limits
@@ -183,7 +183,7 @@ def _subject(
     quantity = terms.quantity if terms.quantity is not None else ZERO
     if terms.notional is not None:
         value = terms.notional
-        quantity = quotient(terms.notional, reserve) if reserve else ZERO
+        quantity = quotient_up(terms.notional, reserve) if reserve else ZERO
     elif terms.limit_price is not None:
         value = times(
             quantity, terms.limit_price if terms.side == "buy" else max(terms.limit_price, reference)

@@ -5,7 +5,7 @@ from bus.errors import Unreadable
 from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
 from oms import cancels
 from oms.broker import Accepted, BrokerOrder, Refused, same_order
-from oms.external_orders import caught_up, found
+from oms.broker_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.observed import Doubt
 from oms.orders import Order

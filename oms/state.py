@@ -57,7 +57,7 @@ class State:
             case _:
                 self.book.apply(event)
 
-    def facts(self) -> list[object]:
+    def comparable(self) -> list[object]:
         """Everything but the book that tells two states apart, in an order of its own."""
         return [
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),

@@ -24,7 +24,7 @@ from oms import cancels, reconciliation, rules
 from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
-from oms.external_orders import adopted, owner
+from oms.broker_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
 from oms.step import Step

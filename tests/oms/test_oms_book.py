@@ -19,7 +19,7 @@ from bus.order_messages import (
     OrderUpdated,
     Reason,
 )
-from oms.amounts import ZERO, quotient, times
+from oms.amounts import ZERO, quotient_up, times
 from oms.book import ACCOUNT, Book
 from oms.orders import TERMINAL
 
@@ -270,7 +270,7 @@ def may_fill(order: Any) -> Decimal:
     """What an order may still fill, from its terms."""
     wanted = order.terms.quantity
     if wanted is None:
-        wanted = quotient(order.terms.notional, order.reserve_price)
+        wanted = quotient_up(order.terms.notional, order.reserve_price)
     return max(ZERO, wanted - max(order.filled, order.reported))
 
 

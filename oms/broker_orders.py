@@ -1,4 +1,4 @@
-"""Whose an order at the broker is, and how one that the journal lacks gets into the book. Pure."""
+"""What an order at the broker tells the book: whose it is, and the events that bring the book level. Pure."""
 
 import re
 
@@ -6,7 +6,7 @@ from bus.codec import Message
 from bus.order_messages import OrderApproved, OrderFilled, OrderSent, OrderUpdated
 from bus.streams import EXTERNAL
 from oms.alpaca_orders import side_of, terms_of
-from oms.amounts import ZERO, minus, ratio, times
+from oms.amounts import ZERO, minus, quotient_nearest, times
 from oms.broker import BrokerOrder
 from oms.orders import Order, advances, assumed_execution_id
 
@@ -68,7 +68,7 @@ def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Messa
     missed = minus(order.filled_quantity, filled)
     if missed > 0:
         average = order.filled_average_price or ZERO
-        price = ratio(minus(times(average, order.filled_quantity), paid), missed)
+        price = quotient_nearest(minus(times(average, order.filled_quantity), paid), missed)
         events.append(
             OrderFilled(
                 algorithm=algorithm,
