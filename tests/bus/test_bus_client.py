@@ -1,5 +1,6 @@
 """The client's errors, from real servers that are away, full, locked or another's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -49,6 +50,25 @@ async def test_a_reply_that_did_not_come_leaves_the_outcome_open(orders_url: str
         assert await client.xlen("s") == 1
         assert await through.xlen("s") == 1
         await through.aclose()
+
+
+async def test_the_reply_to_a_canceled_command_is_nobody_elses(orders_url: str) -> None:
+    """A pool that took such a connection back would answer each command with the reply to the one before."""
+    async with Proxy(orders_url) as proxy:
+        client = connect(proxy.url, name="test", max_connections=1)
+        await client.set("first", "1")
+        await client.set("second", "2")
+        for turns in range(20):
+            proxy.stall()
+            canceled = asyncio.create_task(client.get("first"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            canceled.cancel()
+            proxy.flow()
+            await asyncio.wait({canceled})
+            assert canceled.cancelled()
+            assert await client.get("second") == b"2"
+        await client.aclose()
 
 
 async def test_a_server_that_went_away_between_two_commands_comes_back() -> None:
