@@ -19,7 +19,7 @@ from bus.order_messages import (
     ShutdownAcknowledged,
 )
 from oms.broker import Refused, Unknown
-from oms.heartbeat import Counts, details
+from oms.heartbeat import details
 from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 from oms.limits import parse
 from oms.orders import REFUSED
@@ -218,6 +218,6 @@ def _reason(code: str) -> Reason:
 
 def test_the_heartbeat_tells_what_is_reserved_and_the_digest_where_it_stands(run: EngineRun) -> None:
     decided(run, request(limit_terms("95", "10"), 1))
-    found = details(run.engine, Counts(), ready=True, leads=True, budget=1, commits=1, digest_at="7-0")
+    found = details(run.engine, ready=True, leads=True, budget=1, commits=1, digest_at="7-0")
     assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
     assert (found.digest, found.digest_at) == (run.folded().digest(), "7-0")
