@@ -199,7 +199,7 @@ async def _run(bodies: Sequence[Coroutine[Any, Any, None]], until: str) -> None:
 
 
 async def until_cancelled() -> None:
-    """Wait for nothing but the end."""
+    """Wait until cancelled."""
     await asyncio.get_running_loop().create_future()
 
 

@@ -21,11 +21,11 @@ from bus.order_messages import Reason
 from bus.retry import until_answered
 from bus.service import Service
 from oms import heartbeat, questions
-from oms.account_stream import heard_before_ns
 from oms.broker import Broker, BrokerError
 from oms.budget import Bucket
 from oms.effects import CancelOrder, Effects
 from oms.engine import Engine
+from oms.heard_before import heard_before_ns
 from oms.inputs import (
     BrokerMessageRead,
     BrokerMessagesRead,

@@ -290,6 +290,17 @@ def test_the_readme_begins_with_two_commands() -> None:
             assert shlex.split(line)[1] in targets, line
 
 
+def test_documents_name_files_that_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named_files = {
+        (str(page.relative_to(ROOT)), name)
+        for page in pages
+        for name in re.findall(rf"`((?:{'|'.join((*PACKAGES, *OTHERS))})/[\w/]+\.\w+)", page.read_text())
+    }
+    assert len(named_files) > 30
+    assert not sorted(one for one in named_files if not (ROOT / one[1]).exists())
+
+
 def command_lines() -> list[list[str]]:
     """The words after `backbone` of each such line."""
     lines = [shlex.split(line, comments=True) for line in code_lines()]
