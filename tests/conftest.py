@@ -2,14 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
 from bus import embedded
+from bus.connection import connect
 
 # A busy machine is no failure, nor is a fresh clone, where Hypothesis first makes its table of Unicode.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,3 +47,19 @@ def md_url(servers: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]) -> 
 def orders_url(servers: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]) -> str:
     """The address of an empty orders server."""
     return _emptied(servers[1])
+
+
+@pytest.fixture
+async def orders_client(orders_url: str) -> AsyncIterator[Any]:
+    """A client of the empty orders server."""
+    client = connect(orders_url, name="test")
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def market_client(md_url: str) -> AsyncIterator[Any]:
+    """A client of the empty market-data server."""
+    client = connect(md_url, name="test")
+    yield client
+    await client.aclose()

@@ -1,7 +1,6 @@
 """The client's errors, from real servers that are away, full, locked or another's."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ from bus.lease import FENCE
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
-
-
 async def test_a_server_that_is_not_there_was_sent_nothing() -> None:
     client = connect("unix:///nowhere/at-all.sock", name="test")
     with pytest.raises(ServerUnreachable):
@@ -41,13 +33,13 @@ async def test_a_server_that_is_not_there_was_sent_nothing() -> None:
     await client.aclose()
 
 
-async def test_a_reply_that_did_not_come_leaves_the_outcome_open(orders_url: str, client: Any) -> None:
+async def test_a_reply_that_did_not_come_leaves_the_outcome_open(orders_url: str, orders_client: Any) -> None:
     async with Proxy(orders_url) as proxy:
         through = connect(proxy.url, name="test")
         proxy.lose_reply(b"XADD")
         with pytest.raises(ReplyLost):
             await through.xadd("s", {"n": 1})
-        assert await client.xlen("s") == 1
+        assert await orders_client.xlen("s") == 1
         assert await through.xlen("s") == 1
         await through.aclose()
 
@@ -83,27 +75,27 @@ async def test_a_server_that_went_away_between_two_commands_comes_back() -> None
         await client.aclose()
 
 
-async def test_what_the_server_says_no_to_is_told_apart(client: Any) -> None:
-    await client.set("text", "x")
+async def test_what_the_server_says_no_to_is_told_apart(orders_client: Any) -> None:
+    await orders_client.set("text", "x")
     with pytest.raises(ServerRefused, match=r"^WRONGTYPE"):
-        await client.xadd("text", {"a": 1})
+        await orders_client.xadd("text", {"a": 1})
     with pytest.raises(ServerRefused, match=r"^WRONGTYPE"):
-        await client.pipeline(transaction=False).xadd("text", {"a": 1}).execute()
+        await orders_client.pipeline(transaction=False).xadd("text", {"a": 1}).execute()
     with pytest.raises(Fenced, match="not the holder"):
-        await client.eval(FENCE, 1, "lease:x", "1:me")
-    await client.config_set("maxmemory", 1)
+        await orders_client.eval(FENCE, 1, "lease:x", "1:me")
+    await orders_client.config_set("maxmemory", 1)
     try:
-        for refused in (client.set("y", 1), client.pipeline().set("y", 1).execute()):
+        for refused in (orders_client.set("y", 1), orders_client.pipeline().set("y", 1).execute()):
             with pytest.raises(RefusedForNow, match=r"^OOM"):
                 await refused
     finally:
-        await client.config_set("maxmemory", 0)
+        await orders_client.config_set("maxmemory", 0)
 
 
 async def test_a_wrong_password_and_a_missing_right_are_told_apart_from_a_server_that_is_away(
-    orders_url: str, client: Any
+    orders_url: str, orders_client: Any
 ) -> None:
-    await client.execute_command(
+    await orders_client.execute_command(
         "ACL", "SETUSER", "reader", "on", ">secret-word", "~*", "+@read", "+@connection"
     )
     try:
@@ -118,4 +110,4 @@ async def test_a_wrong_password_and_a_missing_right_are_told_apart_from_a_server
             await reader.set("x", 1)
         await reader.aclose()
     finally:
-        await client.execute_command("ACL", "DELUSER", "reader")
+        await orders_client.execute_command("ACL", "DELUSER", "reader")

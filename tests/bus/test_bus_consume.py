@@ -22,13 +22,6 @@ Open = Callable[..., Awaitable[GroupReader]]
 
 
 @pytest.fixture
-async def client(md_url: str) -> AsyncIterator[Any]:
-    client = connect(md_url, name="test")
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 async def proxy(md_url: str) -> AsyncIterator[Proxy]:
     async with Proxy(md_url) as proxy:
         yield proxy
@@ -52,9 +45,9 @@ async def opened(md_url: str) -> AsyncIterator[Open]:
         await reader.close()
 
 
-async def add(client: Any, stream: str, *numbers: int) -> None:
+async def add(market_client: Any, stream: str, *numbers: int) -> None:
     for number in numbers:
-        await client.xadd(stream, {"n": number}, id=f"{number}-0")
+        await market_client.xadd(stream, {"n": number}, id=f"{number}-0")
 
 
 def seen(deliveries: list[Delivery]) -> list[tuple[str, int]]:
@@ -80,52 +73,54 @@ async def nothing_more(reader: GroupReader) -> None:
         assert await reader.deliveries() == []
 
 
-async def pending(client: Any, stream: str) -> int:
-    return int((await client.xpending(stream, GROUP))["pending"])
+async def pending(market_client: Any, stream: str) -> int:
+    return int((await market_client.xpending(stream, GROUP))["pending"])
 
 
-async def test_entries_come_in_order_with_their_fields(client: Any, opened: Open) -> None:
-    await client.xadd("s", {"a": b"\x00\xff", "b": "2"}, id="1-1")
+async def test_entries_come_in_order_with_their_fields(market_client: Any, opened: Open) -> None:
+    await market_client.xadd("s", {"a": b"\x00\xff", "b": "2"}, id="1-1")
     reader = await opened("s")
     (one,) = await take(reader, 1)
     assert one == Delivery("s", "1-1", {b"a": b"\x00\xff", b"b": b"2"})
     assert repr(one) == "s 1-1"
 
 
-async def test_a_reader_from_now_on_gets_nothing_older(client: Any, opened: Open) -> None:
-    await add(client, "s", 1, 2)
+async def test_a_reader_from_now_on_gets_nothing_older(market_client: Any, opened: Open) -> None:
+    await add(market_client, "s", 1, 2)
     reader = await opened("s", start="$")
     await nothing_more(reader)
-    await add(client, "s", 3)
+    await add(market_client, "s", 3)
     assert seen(await take(reader, 1)) == [("s", 3)]
 
 
-async def test_a_group_that_exists_goes_on_where_it_stood(client: Any, opened: Open) -> None:
-    await add(client, "s", 1, 2)
+async def test_a_group_that_exists_goes_on_where_it_stood(market_client: Any, opened: Open) -> None:
+    await add(market_client, "s", 1, 2)
     first = await opened("s")
     for one in await take(first, 2):
         first.acknowledge(one)
     await first.close()
-    await add(client, "s", 3)
+    await add(market_client, "s", 3)
     second = await opened("s", start="$")
     assert seen(await take(second, 1)) == [("s", 3)]
 
 
-async def test_an_acknowledgement_goes_out_with_the_next_read(client: Any, opened: Open) -> None:
-    await add(client, "s", 1, 2)
+async def test_an_acknowledgement_goes_out_with_the_next_read(market_client: Any, opened: Open) -> None:
+    await add(market_client, "s", 1, 2)
     reader = await opened("s")
     one, two = await take(reader, 2)
     reader.acknowledge(one)
-    assert await pending(client, "s") == 2
+    assert await pending(market_client, "s") == 2
     await reader.deliveries()
-    assert await pending(client, "s") == 1
+    assert await pending(market_client, "s") == 1
     reader.acknowledge(two)
     await reader.flush()
-    assert await pending(client, "s") == 0
+    assert await pending(market_client, "s") == 0
 
 
-async def test_acknowledgement_and_read_travel_in_one_write(proxy: Proxy, client: Any, opened: Open) -> None:
-    await add(client, "s", 1)
+async def test_acknowledgement_and_read_travel_in_one_write(
+    proxy: Proxy, market_client: Any, opened: Open
+) -> None:
+    await add(market_client, "s", 1)
     reader = await opened("s", url=proxy.url)
     (one,) = await take(reader, 1)
     reader.acknowledge(one)
@@ -134,14 +129,16 @@ async def test_acknowledgement_and_read_travel_in_one_write(proxy: Proxy, client
     assert b"XREADGROUP" in write
 
 
-async def test_what_was_not_acknowledged_comes_first_to_the_next_reader(client: Any, opened: Open) -> None:
-    await add(client, "s", 1, 2, 3)
+async def test_what_was_not_acknowledged_comes_first_to_the_next_reader(
+    market_client: Any, opened: Open
+) -> None:
+    await add(market_client, "s", 1, 2, 3)
     first = await opened("s")
     one, _, three = await take(first, 3)
     first.acknowledge(one)
     first.acknowledge(three)
     await first.close()
-    await add(client, "s", 4)
+    await add(market_client, "s", 4)
     second = await opened("s")
     two, four = await take(second, 2)
     assert (two.fields[b"n"], two.redelivered) == (b"2", True)
@@ -149,8 +146,8 @@ async def test_what_was_not_acknowledged_comes_first_to_the_next_reader(client: 
     assert (four.fields[b"n"], four.redelivered) == (b"4", False)
 
 
-async def test_more_pending_than_one_read_takes_come_page_by_page(client: Any, opened: Open) -> None:
-    await add(client, "s", *range(1, 26))
+async def test_more_pending_than_one_read_takes_come_page_by_page(market_client: Any, opened: Open) -> None:
+    await add(market_client, "s", *range(1, 26))
     first = await opened("s")
     await take(first, 25)
     await first.close()
@@ -159,10 +156,10 @@ async def test_more_pending_than_one_read_takes_come_page_by_page(client: Any, o
     await nothing_more(second)
 
 
-async def test_several_streams_come_in_the_order_of_their_ids(client: Any, opened: Open) -> None:
-    await add(client, "b", 2, 3, 20)
-    await add(client, "a", 1, 4, 100)
-    await add(client, "c", 10)
+async def test_several_streams_come_in_the_order_of_their_ids(market_client: Any, opened: Open) -> None:
+    await add(market_client, "b", 2, 3, 20)
+    await add(market_client, "a", 1, 4, 100)
+    await add(market_client, "c", 10)
     reader = await opened("b", "a", "c")
     expected = [("a", 1), ("b", 2), ("b", 3), ("a", 4), ("c", 10), ("b", 20), ("a", 100)]
     assert seen(await take(reader, 7)) == expected
@@ -171,21 +168,21 @@ async def test_several_streams_come_in_the_order_of_their_ids(client: Any, opene
     assert seen(await take(again, 7)) == expected
 
 
-async def test_streams_are_added_while_it_reads(client: Any, opened: Open) -> None:
+async def test_streams_are_added_while_it_reads(market_client: Any, opened: Open) -> None:
     reader = await opened("a")
     reading = asyncio.create_task(take(reader, 2))
     await reader.add(["b", "a"])
-    await add(client, "b", 1)
-    await add(client, "a", 2)
+    await add(market_client, "b", 1)
+    await add(market_client, "a", 2)
     assert sorted(seen(await reading)) == [("a", 2), ("b", 1)]
     assert reader.recreated == 0
     await nothing_more(reader)
 
 
 async def test_an_added_streams_own_pending_entries_come_though_a_read_was_under_way(
-    client: Any, opened: Open
+    market_client: Any, opened: Open
 ) -> None:
-    await add(client, "b", 1)
+    await add(market_client, "b", 1)
     earlier = await opened("b")
     await take(earlier, 1)
     await earlier.close()
@@ -194,25 +191,25 @@ async def test_an_added_streams_own_pending_entries_come_though_a_read_was_under
     blocked = asyncio.create_task(reader.deliveries())
     await asyncio.sleep(0)
     await reader.add(["b"])
-    await add(client, "a", 5)
+    await add(market_client, "a", 5)
     assert [(d.stream, d.redelivered) for d in await blocked] == [("a", False)]
     assert [(d.stream, d.redelivered) for d in await take(reader, 1)] == [("b", True)]
 
 
-async def test_a_reader_without_streams_waits_for_some(client: Any, opened: Open) -> None:
+async def test_a_reader_without_streams_waits_for_some(market_client: Any, opened: Open) -> None:
     reader = await opened()
     assert await reader.deliveries() == []
-    await add(client, "s", 1)
+    await add(market_client, "s", 1)
     await reader.add(["s"])
     assert seen(await take(reader, 1)) == [("s", 1)]
     assert await reader.lag() == 1
 
 
 async def test_lag_counts_what_is_not_delivered_and_what_is_not_acknowledged(
-    client: Any, opened: Open
+    market_client: Any, opened: Open
 ) -> None:
-    await add(client, "a", *range(1, 11))
-    await add(client, "b", *range(1, 4))
+    await add(market_client, "a", *range(1, 11))
+    await add(market_client, "b", *range(1, 4))
     reader = await opened("a", "b", count=4)
     assert await reader.lag() == 13
     found = await take(reader, 7)
@@ -224,34 +221,36 @@ async def test_lag_counts_what_is_not_delivered_and_what_is_not_acknowledged(
 
 
 @pytest.mark.parametrize("unread", ["trimmed", "deleted", "deleted to the end"])
-async def test_lag_counts_no_entries_that_are_gone_unread(client: Any, opened: Open, unread: str) -> None:
+async def test_lag_counts_no_entries_that_are_gone_unread(
+    market_client: Any, opened: Open, unread: str
+) -> None:
     """The server counts some of them for ever; whoever waits for none to be left would never go on."""
-    await add(client, "s", *range(1, 6))
+    await add(market_client, "s", *range(1, 6))
     reader = await opened("s", count=1)
     await take(reader, 1)
     left = [5]
     if unread == "trimmed":
-        await client.xtrim("s", maxlen=1, approximate=False)
+        await market_client.xtrim("s", maxlen=1, approximate=False)
     elif unread == "deleted":
-        await client.xdel("s", "2-0", "3-0", "4-0")
+        await market_client.xdel("s", "2-0", "3-0", "4-0")
     else:
         left = []
-        await client.xdel("s", "2-0", "3-0", "4-0", "5-0")
+        await market_client.xdel("s", "2-0", "3-0", "4-0", "5-0")
     assert (await reader.lag() > 1) == bool(left)
     await take(reader, len(left))
     assert await reader.lag() == 1 + len(left)
 
 
-async def test_lag_of_a_stream_that_was_deleted_is_none_at_all(client: Any, opened: Open) -> None:
+async def test_lag_of_a_stream_that_was_deleted_is_none_at_all(market_client: Any, opened: Open) -> None:
     reader = await opened("s")
-    await client.delete("s")
+    await market_client.delete("s")
     assert await reader.lag() == 0
 
 
 async def test_acknowledging_while_a_flush_is_under_way_is_not_forgotten(
-    proxy: Proxy, client: Any, opened: Open
+    proxy: Proxy, market_client: Any, opened: Open
 ) -> None:
-    await add(client, "s", 1, 2)
+    await add(market_client, "s", 1, 2)
     reader = await opened("s", url=proxy.url)
     one, two = await take(reader, 2)
     await reader.lag()  # The second connection is open.
@@ -262,11 +261,11 @@ async def test_acknowledging_while_a_flush_is_under_way_is_not_forgotten(
     reader.acknowledge(two)
     proxy.flow()
     await flushing
-    assert await pending(client, "s") == 0
+    assert await pending(market_client, "s") == 0
 
 
-async def test_a_cancelled_flush_forgets_nothing(proxy: Proxy, client: Any, opened: Open) -> None:
-    await add(client, "s", 1)
+async def test_a_cancelled_flush_forgets_nothing(proxy: Proxy, market_client: Any, opened: Open) -> None:
+    await add(market_client, "s", 1)
     reader = await opened("s", url=proxy.url)
     (one,) = await take(reader, 1)
     reader.acknowledge(one)
@@ -278,14 +277,16 @@ async def test_a_cancelled_flush_forgets_nothing(proxy: Proxy, client: Any, open
         await flushing
     proxy.refuse(False)
     await reader.flush()
-    assert await pending(client, "s") == 0
+    assert await pending(market_client, "s") == 0
 
 
 @pytest.mark.parametrize("lost", ["reply", "request"])
-async def test_a_read_that_is_lost_comes_again(proxy: Proxy, client: Any, opened: Open, lost: str) -> None:
+async def test_a_read_that_is_lost_comes_again(
+    proxy: Proxy, market_client: Any, opened: Open, lost: str
+) -> None:
     reader = await opened("s", url=proxy.url)
     await reader.deliveries()
-    await add(client, "s", 1, 2)
+    await add(market_client, "s", 1, 2)
     (proxy.lose_reply if lost == "reply" else proxy.lose_request)(b"XREADGROUP")
     found = await take(reader, 2)
     assert seen(found) == [("s", 1), ("s", 2)]
@@ -293,20 +294,20 @@ async def test_a_read_that_is_lost_comes_again(proxy: Proxy, client: Any, opened
 
 @pytest.mark.parametrize("lost", ["reply", "request"])
 async def test_an_acknowledgement_that_is_lost_is_sent_again(
-    proxy: Proxy, client: Any, opened: Open, lost: str
+    proxy: Proxy, market_client: Any, opened: Open, lost: str
 ) -> None:
-    await add(client, "s", 1, 2, 3)
+    await add(market_client, "s", 1, 2, 3)
     reader = await opened("s", url=proxy.url)
     one, _, three = await take(reader, 3)
     reader.acknowledge(one)
     reader.acknowledge(three)
     (proxy.lose_reply if lost == "reply" else proxy.lose_request)(b"XACK")
     assert seen(await take(reader, 1)) == [("s", 2)]
-    assert await pending(client, "s") == 1
+    assert await pending(market_client, "s") == 1
 
 
 async def test_a_break_that_the_server_does_not_notice_strands_nothing(
-    proxy: Proxy, client: Any, opened: Open
+    proxy: Proxy, market_client: Any, opened: Open
 ) -> None:
     """The server still blocks for the dead connection: an entry given to it would reach nobody."""
     reader = await opened("s", url=proxy.url, block_ms=2000)
@@ -318,7 +319,7 @@ async def test_a_break_that_the_server_does_not_notice_strands_nothing(
     reading = asyncio.create_task(take(reader, 1))
     await until(lambda: proxy.accepted == 2)
     await until(lambda: sum(b"BLOCK" in data for data in proxy.requests) == 2)
-    await add(client, "s", 1)
+    await add(market_client, "s", 1)
     assert seen(await asyncio.wait_for(reading, 1)) == [("s", 1)]
 
 
@@ -345,15 +346,15 @@ async def test_it_waits_for_a_server_that_restarts_and_goes_on(opened: Open) -> 
 
 
 async def test_closing_does_not_wait_for_a_server_that_is_away(
-    proxy: Proxy, client: Any, opened: Open, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, market_client: Any, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus.consume, "CLOSE_TIMEOUT_S", 0.05)
-    await add(client, "s", 1)
+    await add(market_client, "s", 1)
     reader = await opened("s", url=proxy.url)
     reader.acknowledge((await take(reader, 1))[0])
     proxy.refuse()
     await asyncio.wait_for(reader.close(), 2)
-    assert await pending(client, "s") == 1
+    assert await pending(market_client, "s") == 1
     proxy.refuse(False)
     await reader.flush()
 

@@ -20,13 +20,6 @@ ORDERS = "orders:{paper}:dead"
 
 
 @pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 async def reader(orders_url: str) -> AsyncIterator[GroupReader]:
     reader = GroupReader(orders_url, ["s"], GROUP, start="0", block_ms=10)
     await reader.open()
@@ -37,51 +30,51 @@ async def reader(orders_url: str) -> AsyncIterator[GroupReader]:
 
 
 async def test_b3_what_was_kept_is_put_back_byte_for_byte_and_comes_again(
-    client: Any, reader: GroupReader
+    orders_client: Any, reader: GroupReader
 ) -> None:
     fields = {b"v": POISON, b"\xf0name": b"\x00"}
-    await client.xadd("s", fields)
+    await orders_client.xadd("s", fields)
     (delivery,) = await reader.deliveries()
-    await write_dead_letter(client, delivery, RuntimeError("it does not go down"), by="eater")
+    await write_dead_letter(orders_client, delivery, RuntimeError("it does not go down"), by="eater")
     reader.acknowledge(delivery)
-    (letter,) = await dead_letters(client)
-    assert letter == await dead_letter(client, letter.id)
+    (letter,) = await dead_letters(orders_client)
+    assert letter == await dead_letter(orders_client, letter.id)
     assert (letter.stream, letter.entry_id, letter.by) == ("s", delivery.id, "eater")
     assert letter.error == "RuntimeError: it does not go down"
     assert letter.payload == {"v": "\\xff\\xfe poison", "\\xf0name": "\x00"}
-    new_id = await put_back(client, letter.id)
-    assert await dead_letters(client) == []
-    assert await client.xrange("s", new_id, new_id) == [(new_id.encode(), fields)]
+    new_id = await put_back(orders_client, letter.id)
+    assert await dead_letters(orders_client) == []
+    assert await orders_client.xrange("s", new_id, new_id) == [(new_id.encode(), fields)]
     (again,) = await reader.deliveries()
     assert again.fields == fields
     assert not again.redelivered
 
 
-async def test_b3_where_dead_cannot_be_written_that_is_raised(client: Any) -> None:
-    await client.set("dead", "in the way")
+async def test_b3_where_dead_cannot_be_written_that_is_raised(orders_client: Any) -> None:
+    await orders_client.set("dead", "in the way")
     with pytest.raises(ServerRefused, match="WRONGTYPE"):
-        await write_dead_letter(client, Delivery("s", "1-1", {b"v": b"1"}), "odd", by="eater")
+        await write_dead_letter(orders_client, Delivery("s", "1-1", {b"v": b"1"}), "odd", by="eater")
 
 
 async def test_b3_a_trimmed_entry_is_kept_and_cannot_be_put_back(
-    client: Any, orders_url: str, reader: GroupReader
+    orders_client: Any, orders_url: str, reader: GroupReader
 ) -> None:
-    await client.xadd("s", {"v": b"a"})
+    await orders_client.xadd("s", {"v": b"a"})
     await reader.deliveries()
     await reader.close()
-    await client.xtrim("s", maxlen=0)
+    await orders_client.xtrim("s", maxlen=0)
     again = GroupReader(orders_url, ["s"], GROUP, start="0", block_ms=10)
     await again.open()
     (delivery,) = await again.deliveries()
     assert delivery.trimmed
-    await write_dead_letter(client, delivery, "trimmed", by="eater")
-    (letter,) = await dead_letters(client)
+    await write_dead_letter(orders_client, delivery, "trimmed", by="eater")
+    (letter,) = await dead_letters(orders_client)
     with pytest.raises(InvalidInput, match=f"{letter.id} cannot be put back: its content was trimmed"):
-        await put_back(client, letter.id)
+        await put_back(orders_client, letter.id)
     await again.close()
 
 
-async def test_b3_what_never_was_an_entry_is_put_nowhere(client: Any) -> None:
+async def test_b3_what_never_was_an_entry_is_put_nowhere(orders_client: Any) -> None:
     fields = dead_letter_fields(
         stream="feed:iex",
         entry_id="1700000000000000000",
@@ -90,49 +83,49 @@ async def test_b3_what_never_was_an_entry_is_put_nowhere(client: Any) -> None:
         by="ingest",
         why_not_put_back=NEVER_AN_ENTRY,
     )
-    id_ = (await client.xadd("dead", fields)).decode()
+    id_ = (await orders_client.xadd("dead", fields)).decode()
     with pytest.raises(InvalidInput, match="cannot be put back: it never was an entry of a stream"):
-        await put_back(client, id_)
-    assert await client.exists("feed:iex") == 0
-    assert await client.xlen("dead") == 1
+        await put_back(orders_client, id_)
+    assert await orders_client.exists("feed:iex") == 0
+    assert await orders_client.xlen("dead") == 1
 
 
-async def test_b3_putting_back_what_is_not_there_names_it(client: Any) -> None:
+async def test_b3_putting_back_what_is_not_there_names_it(orders_client: Any) -> None:
     with pytest.raises(InvalidInput, match="dead has no entry 1-1"):
-        await put_back(client, "1-1")
+        await put_back(orders_client, "1-1")
     with pytest.raises(InvalidInput, match="dead has no entry 1-1"):
-        await dead_letter(client, "1-1")
+        await dead_letter(orders_client, "1-1")
 
 
 async def test_b3_a_stream_of_the_other_server_is_put_back_there(
-    client: Any, orders_url: str, md_url: str
+    orders_client: Any, orders_url: str, md_url: str
 ) -> None:
     market = connect(md_url, name="market")
     delivery = Delivery("md:AAPL:trades", "1-1", {b"d": b"{}", b"r": b"1"})
-    await write_dead_letter(client, delivery, ValueError("no trade"), by="algo-a")
-    (letter,) = await dead_letters(client)
-    await put_back(client, letter.id, server=market)
+    await write_dead_letter(orders_client, delivery, ValueError("no trade"), by="algo-a")
+    (letter,) = await dead_letters(orders_client)
+    await put_back(orders_client, letter.id, server=market)
     assert [fields for _, fields in await market.xrange("md:AAPL:trades")] == [delivery.fields]
-    assert await client.exists("md:AAPL:trades") == 0
-    assert await dead_letters(client) == []
+    assert await orders_client.exists("md:AAPL:trades") == 0
+    assert await dead_letters(orders_client) == []
     await market.aclose()
 
 
-async def test_b3_order_traffic_has_a_place_of_its_own(client: Any) -> None:
+async def test_b3_order_traffic_has_a_place_of_its_own(orders_client: Any) -> None:
     await write_dead_letter(
-        client, Delivery("s", "1-1", {b"v": b"1"}), ValueError("x"), by="oms", into=ORDERS
+        orders_client, Delivery("s", "1-1", {b"v": b"1"}), ValueError("x"), by="oms", into=ORDERS
     )
-    assert await dead_letters(client) == []
-    (letter,) = await dead_letters(client, kept_in=ORDERS)
-    await put_back(client, letter.id, kept_in=ORDERS)
-    assert await dead_letters(client, kept_in=ORDERS) == []
-    assert await client.xlen("s") == 1
+    assert await dead_letters(orders_client) == []
+    (letter,) = await dead_letters(orders_client, kept_in=ORDERS)
+    await put_back(orders_client, letter.id, kept_in=ORDERS)
+    assert await dead_letters(orders_client, kept_in=ORDERS) == []
+    assert await orders_client.xlen("s") == 1
 
 
-async def test_b3_an_entry_of_another_shape_is_shown_and_named_not_crashed_on(client: Any) -> None:
-    id_ = (await client.xadd("dead", {"stream": "s", "payload": b"\xff"})).decode()
-    (letter,) = await dead_letters(client)
+async def test_b3_an_entry_of_another_shape_is_shown_and_named_not_crashed_on(orders_client: Any) -> None:
+    id_ = (await orders_client.xadd("dead", {"stream": "s", "payload": b"\xff"})).decode()
+    (letter,) = await dead_letters(orders_client)
     assert letter.payload == {"stream": "s", "payload": "\\xff"}
     with pytest.raises(InvalidInput, match=f"dead entry {id_} cannot be put back: it is not written as"):
-        await put_back(client, id_)
-    assert await client.xlen("dead") == 1
+        await put_back(orders_client, id_)
+    assert await orders_client.xlen("dead") == 1

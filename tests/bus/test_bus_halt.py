@@ -1,7 +1,6 @@
 """The halt state: scopes, latching without an OMS, unknown when lost, believed only while fresh."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,20 +10,12 @@ from waiting import until
 from bus import halt
 from bus.clock import ManualClock, SystemClock
 from bus.codec import Message, MessageCodec
-from bus.connection import connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
 from bus.errors import InvalidInput, ReplyLost
 from bus.halt_state import HaltState, concerns, scope_of
 from bus.streams import CONTROL, HALT
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
 
 
 def halted(scope: str) -> Halt:
@@ -58,81 +49,83 @@ ORDERS = [
     ],
 )
 async def test_a_scope_stops_exactly_what_is_in_it(
-    client: Any, scope: str, concerned: Any, change: Any
+    orders_client: Any, scope: str, concerned: Any, change: Any
 ) -> None:
-    await halt.initialise(client, 1)
-    state = await halt.change(client, change(scope))
+    await halt.initialise(orders_client, 1)
+    state = await halt.change(orders_client, change(scope))
     for order in ORDERS:
         assert state.mode_for(*order) == (change(scope) if concerned(*order) else None)
-    state = await halt.change(client, resumed(scope))
+    state = await halt.change(orders_client, resumed(scope))
     assert state.known
     assert [state.mode_for(*order) for order in ORDERS] == [None] * len(ORDERS)
 
 
-async def test_the_strictest_holds_and_scopes_are_lifted_one_by_one(client: Any) -> None:
-    await halt.initialise(client, 1)
-    await halt.change(client, reduced("all"))
-    await halt.change(client, halted("symbol:AAPL"))
-    state = await halt.change(client, halted("algorithm:ma-cross"))
+async def test_the_strictest_holds_and_scopes_are_lifted_one_by_one(orders_client: Any) -> None:
+    await halt.initialise(orders_client, 1)
+    await halt.change(orders_client, reduced("all"))
+    await halt.change(orders_client, halted("symbol:AAPL"))
+    state = await halt.change(orders_client, halted("algorithm:ma-cross"))
     assert isinstance(state.mode_for("paper", "reversion", "AAPL"), Halt)
     assert isinstance(state.mode_for("paper", "reversion", "MSFT"), ReduceOnly)
-    state = await halt.change(client, resumed("symbol:AAPL"))
+    state = await halt.change(orders_client, resumed("symbol:AAPL"))
     assert isinstance(state.mode_for("paper", "reversion", "AAPL"), ReduceOnly)
     assert isinstance(state.mode_for("paper", "ma-cross", "AAPL"), Halt)
-    state = await halt.change(client, resumed("all"))
+    state = await halt.change(orders_client, resumed("all"))
     assert state.scopes == {}
     assert state.known
 
 
-async def test_it_latches_with_nobody_listening_and_says_who_and_why(client: Any) -> None:
-    await halt.initialise(client, 1)
-    await halt.change(client, halted("all"))
-    assert await halt.read(client) == HaltState(known=True, scopes={"all": halted("all")})
+async def test_it_latches_with_nobody_listening_and_says_who_and_why(orders_client: Any) -> None:
+    await halt.initialise(orders_client, 1)
+    await halt.change(orders_client, halted("all"))
+    assert await halt.read(orders_client) == HaltState(known=True, scopes={"all": halted("all")})
 
 
-async def test_the_key_and_the_control_entry_change_together(client: Any) -> None:
+async def test_the_key_and_the_control_entry_change_together(orders_client: Any) -> None:
     """Where the entry cannot be written, the key stays as it was, and the other way round."""
-    await halt.initialise(client, 1)
+    await halt.initialise(orders_client, 1)
     codec = MessageCodec(CONTROL_MESSAGES)
     for message in (halted("all"), reduced("symbol:AAPL"), resumed("all")):
-        await halt.change(client, message)
-    told = [codec.decode(fields) for _, fields in await client.xrange(CONTROL)]
+        await halt.change(orders_client, message)
+    told = [codec.decode(fields) for _, fields in await orders_client.xrange(CONTROL)]
     assert told == [halted("all"), reduced("symbol:AAPL"), resumed("all")]
-    await client.delete(HALT)
-    await client.set(HALT, "not a hash")
+    await orders_client.delete(HALT)
+    await orders_client.set(HALT, "not a hash")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        await halt.change(client, halted("all"))
-    assert await client.xlen(CONTROL) == 3
+        await halt.change(orders_client, halted("all"))
+    assert await orders_client.xlen(CONTROL) == 3
 
 
-async def test_a_missing_key_is_unknown_until_initialised(client: Any) -> None:
-    assert not (await halt.read(client)).known
-    await halt.initialise(client, 1)
-    assert (await halt.read(client)) == HaltState(known=True)
+async def test_a_missing_key_is_unknown_until_initialised(orders_client: Any) -> None:
+    assert not (await halt.read(orders_client)).known
+    await halt.initialise(orders_client, 1)
+    assert (await halt.read(orders_client)) == HaltState(known=True)
 
 
-async def test_initialising_again_lifts_nothing(client: Any) -> None:
-    await halt.initialise(client, 1)
-    await halt.change(client, halted("all"))
-    await halt.initialise(client, 2)
-    assert (await halt.read(client)).scopes == {"all": halted("all")}
+async def test_initialising_again_lifts_nothing(orders_client: Any) -> None:
+    await halt.initialise(orders_client, 1)
+    await halt.change(orders_client, halted("all"))
+    await halt.initialise(orders_client, 2)
+    assert (await halt.read(orders_client)).scopes == {"all": halted("all")}
 
 
-async def test_after_a_loss_neither_a_halt_nor_its_resume_makes_the_rest_known(client: Any) -> None:
+async def test_after_a_loss_neither_a_halt_nor_its_resume_makes_the_rest_known(orders_client: Any) -> None:
     """What else was halted before the key was lost, nobody knows: orders stay refused."""
-    state = await halt.change(client, halted("symbol:AAPL"))
+    state = await halt.change(orders_client, halted("symbol:AAPL"))
     assert not state.known
     assert isinstance(state.mode_for("paper", "a", "AAPL"), Halt)
-    assert not (await halt.change(client, resumed("symbol:AAPL"))).known
-    assert (await halt.change(client, resumed("all"))).known
+    assert not (await halt.change(orders_client, resumed("symbol:AAPL"))).known
+    assert (await halt.change(orders_client, resumed("all"))).known
 
 
 @pytest.mark.parametrize("value", ["1", "{}", "\xff", '{"type":"Resume"}'])
-async def test_what_somebody_wrote_by_hand_is_unknown_and_nothing_crashes(client: Any, value: str) -> None:
-    await halt.initialise(client, 1)
-    await halt.change(client, halted("symbol:AAPL"))
-    await client.hset(HALT, "all", value.encode("latin-1"))
-    state = await halt.read(client)
+async def test_what_somebody_wrote_by_hand_is_unknown_and_nothing_crashes(
+    orders_client: Any, value: str
+) -> None:
+    await halt.initialise(orders_client, 1)
+    await halt.change(orders_client, halted("symbol:AAPL"))
+    await orders_client.hset(HALT, "all", value.encode("latin-1"))
+    state = await halt.read(orders_client)
     assert not state.known
     assert list(state.scopes) == ["symbol:AAPL"]
 
@@ -171,9 +164,11 @@ async def end(watch: halt.HaltWatch, task: asyncio.Task[None]) -> None:
     await watch.close()
 
 
-async def test_a_watch_sees_each_message_once_the_state_includes_it(client: Any, orders_url: str) -> None:
-    await halt.initialise(client, 1)
-    await halt.change(client, halted("symbol:OLD"))
+async def test_a_watch_sees_each_message_once_the_state_includes_it(
+    orders_client: Any, orders_url: str
+) -> None:
+    await halt.initialise(orders_client, 1)
+    await halt.change(orders_client, halted("symbol:OLD"))
     watch = halt.HaltWatch(orders_url, SystemClock())
     assert not watch.fresh()
     assert not watch.state.known
@@ -189,24 +184,26 @@ async def test_a_watch_sees_each_message_once_the_state_includes_it(client: Any,
     task = asyncio.create_task(watch.run(note))
     await until(watch.fresh)
     assert list(watch.state.scopes) == ["symbol:OLD"]
-    await halt.change(client, halted("all"))
+    await halt.change(orders_client, halted("all"))
     await until(lambda: len(told) == 1)
     shutdown = Shutdown(scope="all", reason="over", by="me", at_ns=4)
     kind, version, data = MessageCodec(CONTROL_MESSAGES).encode(shutdown)
-    await client.xadd(CONTROL, {"type": kind, "version": version, "data": data})
-    await client.xadd(CONTROL, {"type": "Nonsense"})
-    await halt.change(client, resumed("all"))
+    await orders_client.xadd(CONTROL, {"type": kind, "version": version, "data": data})
+    await orders_client.xadd(CONTROL, {"type": "Nonsense"})
+    await halt.change(orders_client, resumed("all"))
     await until(lambda: len(told) == 3)
     assert told == [halted("all"), shutdown, resumed("all")]
     assert states[0]
     assert watch.state.scopes == {}
-    halted_id, shutdown_id, _, resumed_id = [id_.decode() for id_, _ in (await client.xrange(CONTROL))[1:]]
+    halted_id, shutdown_id, _, resumed_id = [
+        id_.decode() for id_, _ in (await orders_client.xrange(CONTROL))[1:]
+    ]
     assert entry_ids == [halted_id, shutdown_id, resumed_id]
     await end(watch, task)
 
 
-async def test_a_watch_on_a_quiet_stream_stays_fresh(client: Any, orders_url: str) -> None:
-    await halt.initialise(client, 1)
+async def test_a_watch_on_a_quiet_stream_stays_fresh(orders_client: Any, orders_url: str) -> None:
+    await halt.initialise(orders_client, 1)
     watch = halt.HaltWatch(orders_url, SystemClock())
     task = await watched(watch)
     first = watch._read_ns
@@ -214,7 +211,7 @@ async def test_a_watch_on_a_quiet_stream_stays_fresh(client: Any, orders_url: st
     await end(watch, task)
 
 
-async def test_a_state_older_than_the_bound_is_not_fresh(client: Any, orders_url: str) -> None:
+async def test_a_state_older_than_the_bound_is_not_fresh(orders_client: Any, orders_url: str) -> None:
     clock = ManualClock()
     watch = halt.HaltWatch(orders_url, clock)
     task = await watched(watch)
@@ -228,14 +225,16 @@ async def test_a_state_older_than_the_bound_is_not_fresh(client: Any, orders_url
     await watch.close()
 
 
-async def test_a_watch_that_cannot_read_goes_stale_and_comes_back(client: Any, orders_url: str) -> None:
-    await halt.initialise(client, 1)
+async def test_a_watch_that_cannot_read_goes_stale_and_comes_back(
+    orders_client: Any, orders_url: str
+) -> None:
+    await halt.initialise(orders_client, 1)
     async with Proxy(orders_url) as proxy:
         told: list[Message] = []
         watch = halt.HaltWatch(proxy.url, SystemClock())
         task = await watched(watch, told)
         proxy.refuse()
-        await halt.change(client, halted("all"))
+        await halt.change(orders_client, halted("all"))
         await until(lambda: not watch.fresh(), "the state to grow old")
         proxy.refuse(False)
         await until(watch.fresh)
@@ -245,9 +244,9 @@ async def test_a_watch_that_cannot_read_goes_stale_and_comes_back(client: Any, o
 
 
 async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_it(
-    client: Any, orders_url: str, monkeypatch: pytest.MonkeyPatch
+    orders_client: Any, orders_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await halt.initialise(client, 1)
+    await halt.initialise(orders_client, 1)
     told: list[Message] = []
     watch = halt.HaltWatch(orders_url, SystemClock())
     task = await watched(watch, told)
@@ -256,13 +255,13 @@ async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_
     async def breaks_once(asked: Any) -> HaltState:
         # The watch's connection breaks between the entry and the state, once.
         state = await read(asked)
-        if asked is not client and "all" in state.scopes and not broken:
+        if asked is not orders_client and "all" in state.scopes and not broken:
             broken.append(True)
             raise ReplyLost("broken")
         return state
 
     monkeypatch.setattr(halt, "read", breaks_once)
-    await halt.change(client, halted("all"))
+    await halt.change(orders_client, halted("all"))
     try:
         await until(lambda: told == [halted("all")], "the halt to be told")
     finally:
@@ -270,11 +269,11 @@ async def test_a_message_is_told_though_the_state_could_not_be_read_right_after_
     assert broken
 
 
-async def test_a_watch_sees_that_the_key_was_lost(client: Any, orders_url: str) -> None:
-    await halt.initialise(client, 1)
+async def test_a_watch_sees_that_the_key_was_lost(orders_client: Any, orders_url: str) -> None:
+    await halt.initialise(orders_client, 1)
     watch = halt.HaltWatch(orders_url, SystemClock())
     task = await watched(watch)
     assert watch.state.known
-    await client.flushdb()
+    await orders_client.flushdb()
     await until(lambda: not watch.state.known)
     await end(watch, task)

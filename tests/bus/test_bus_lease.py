@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +21,31 @@ pytestmark = pytest.mark.integration
 KEY = "lease:test"
 
 
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
-
-
-async def test_two_want_it_and_one_has_it(client: Any) -> None:
-    first, second = Lease(client, KEY, "first"), Lease(client, KEY, "second")
+async def test_two_want_it_and_one_has_it(orders_client: Any) -> None:
+    first, second = Lease(orders_client, KEY, "first"), Lease(orders_client, KEY, "second")
     outcomes = await asyncio.gather(first.acquire(), second.acquire())
     assert sorted(outcomes) == [False, True]
     holder, other = (first, second) if outcomes[0] else (second, first)
     assert holder.held
     assert not other.held
     assert other.value == ""
-    assert await client.get(KEY) == holder.value.encode()
+    assert await orders_client.get(KEY) == holder.value.encode()
 
 
-async def test_a_lease_given_back_is_free_and_the_next_token_is_greater(client: Any) -> None:
+async def test_a_lease_given_back_is_free_and_the_next_token_is_greater(orders_client: Any) -> None:
     tokens = []
     for name in ("a", "b", "c"):
-        lease = Lease(client, KEY, name)
+        lease = Lease(orders_client, KEY, name)
         assert await lease.acquire()
         tokens.append(lease.token)
         await lease.release()
         assert not lease.held
-        assert await client.get(KEY) is None
+        assert await orders_client.get(KEY) is None
     assert tokens == sorted(set(tokens))
 
 
-async def test_an_expired_lease_can_be_taken_and_its_old_holder_is_told(client: Any) -> None:
-    old, new = Lease(client, KEY, "old", ttl_ms=60), Lease(client, KEY, "new")
+async def test_an_expired_lease_can_be_taken_and_its_old_holder_is_told(orders_client: Any) -> None:
+    old, new = Lease(orders_client, KEY, "old", ttl_ms=60), Lease(orders_client, KEY, "new")
     assert await old.acquire()
     assert not await new.acquire()
     await until(new.acquire, "the lease to expire")
@@ -62,35 +54,35 @@ async def test_an_expired_lease_can_be_taken_and_its_old_holder_is_told(client: 
     with pytest.raises(Fenced, match="not ours any more"):
         await old.renew()
     await old.release()
-    assert await client.get(KEY) == new.value.encode()
+    assert await orders_client.get(KEY) == new.value.encode()
 
 
-async def test_a_release_by_a_late_holder_leaves_the_new_one_alone(client: Any) -> None:
-    old, new = Lease(client, KEY, "old", ttl_ms=30), Lease(client, KEY, "new")
+async def test_a_release_by_a_late_holder_leaves_the_new_one_alone(orders_client: Any) -> None:
+    old, new = Lease(orders_client, KEY, "old", ttl_ms=30), Lease(orders_client, KEY, "new")
     await old.acquire()
     await until(new.acquire)
     await old.release()
-    assert await client.get(KEY) == new.value.encode()
+    assert await orders_client.get(KEY) == new.value.encode()
     await new.renew()
 
 
-async def test_renewing_extends_it(client: Any) -> None:
-    lease = Lease(client, KEY, "holder", ttl_ms=100)
+async def test_renewing_extends_it(orders_client: Any) -> None:
+    lease = Lease(orders_client, KEY, "holder", ttl_ms=100)
     await lease.acquire()
-    before_ms = await client.pttl(KEY)
-    await until(lambda: _shrunk(client, before_ms))
-    longer = await client.pttl(KEY)
+    before_ms = await orders_client.pttl(KEY)
+    await until(lambda: _shrunk(orders_client, before_ms))
+    longer = await orders_client.pttl(KEY)
     await lease.renew()
-    assert await client.pttl(KEY) > longer
+    assert await orders_client.pttl(KEY) > longer
 
 
-async def _shrunk(client: Any, before_ms: int) -> bool:
-    return bool(await client.pttl(KEY) < before_ms - 20)
+async def _shrunk(orders_client: Any, before_ms: int) -> bool:
+    return bool(await orders_client.pttl(KEY) < before_ms - 20)
 
 
-async def test_held_is_counted_from_before_the_question_was_asked(client: Any) -> None:
+async def test_held_is_counted_from_before_the_question_was_asked(orders_client: Any) -> None:
     clock = ManualClock()
-    lease = Lease(client, KEY, "holder", ttl_ms=5000, clock=clock)
+    lease = Lease(orders_client, KEY, "holder", ttl_ms=5000, clock=clock)
     await lease.acquire()
     clock.advance(4_999_999_999)
     assert lease.held
@@ -100,13 +92,13 @@ async def test_held_is_counted_from_before_the_question_was_asked(client: Any) -
     assert lease.held
 
 
-async def test_one_never_acquired_is_fenced(client: Any) -> None:
-    lease = Lease(client, KEY, "nobody")
+async def test_one_never_acquired_is_fenced(orders_client: Any) -> None:
+    lease = Lease(orders_client, KEY, "nobody")
     assert lease.token == 0
     with pytest.raises(Fenced):
         await lease.renew()
     await lease.release()
-    assert await client.exists(KEY) == 0
+    assert await orders_client.exists(KEY) == 0
 
 
 async def test_tokens_grow_over_a_restart_of_the_server() -> None:
@@ -124,7 +116,7 @@ async def test_tokens_grow_over_a_restart_of_the_server() -> None:
         await client.aclose()
 
 
-async def test_b5_a_paused_holder_wakes_and_its_write_is_refused(orders_url: str, client: Any) -> None:
+async def test_b5_a_paused_holder_wakes_and_its_write_is_refused(orders_url: str, orders_client: Any) -> None:
     script = Path(__file__).parents[1] / "support" / "lease_holder.py"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -143,14 +135,14 @@ async def test_b5_a_paused_holder_wakes_and_its_write_is_refused(orders_url: str
         process.stdin.write(b"while held\n")
         assert (await process.stdout.readline()).startswith(b"written")
         process.send_signal(signal.SIGSTOP)
-        taker = Lease(client, KEY, "taker")
+        taker = Lease(orders_client, KEY, "taker")
         await until(taker.acquire, "the paused holder's lease to expire")
         publisher = Publisher(orders_url, taker)
         await publisher.append([("log", (b"Line", b"1", b"of the new holder"))])
         process.stdin.write(b"too late\n")
         process.send_signal(signal.SIGCONT)
         assert await process.stdout.readline() == b"fenced held=False\n"
-        written = [fields[b"data"] for _, fields in await client.xrange("log")]
+        written = [fields[b"data"] for _, fields in await orders_client.xrange("log")]
         assert written == [b"while held", b"of the new holder"]
         await publisher.close()
     finally:

@@ -1,7 +1,6 @@
 """A lease is waited for, renewed, taken again after an outage that nobody used, lost for good otherwise."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,23 +19,16 @@ pytestmark = pytest.mark.integration
 KEY = "lease:test"
 
 
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
-
-
 async def taken(keeper: LeaseKeeper) -> bool:
     return await keeper.take(stopping=asyncio.Event(), tell=pytest.fail)
 
 
-async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
-    holder = Lease(client, KEY, "holder")
+async def test_it_waits_for_the_holder_and_says_so_once(orders_client: Any) -> None:
+    holder = Lease(orders_client, KEY, "holder")
     assert await holder.acquire()
     told: list[StateReason] = []
     willing = [False]
-    keeper = LeaseKeeper(Lease(client, KEY, "follower"), other="another ingest")
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "follower"), other="another ingest")
     waiting = asyncio.ensure_future(
         keeper.take(stopping=asyncio.Event(), tell=told.append, willing=lambda: willing[0])
     )
@@ -50,14 +42,14 @@ async def test_it_waits_for_the_holder_and_says_so_once(client: Any) -> None:
     assert keeper.lease.held
     assert len(told) == 1
     await keeper.give_back()
-    assert await client.get(KEY) is None
+    assert await orders_client.get(KEY) is None
 
 
-async def test_a_stop_ends_the_waiting(client: Any) -> None:
-    await Lease(client, KEY, "holder").acquire()
+async def test_a_stop_ends_the_waiting(orders_client: Any) -> None:
+    await Lease(orders_client, KEY, "holder").acquire()
     stopping = asyncio.Event()
     told: list[StateReason] = []
-    keeper = LeaseKeeper(Lease(client, KEY, "follower"))
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "follower"))
     waiting = asyncio.ensure_future(keeper.take(stopping=stopping, tell=told.append))
     await until(lambda: bool(told))
     stopping.set()
@@ -80,24 +72,24 @@ async def test_it_waits_for_a_server_that_is_away_and_tells_why() -> None:
         await client.aclose()
 
 
-async def test_it_renews_until_it_is_cancelled(client: Any) -> None:
-    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90))
+async def test_it_renews_until_it_is_cancelled(orders_client: Any) -> None:
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "holder", ttl_ms=90))
     assert await taken(keeper)
     value = keeper.lease.value
     keeping = asyncio.ensure_future(keeper.keep())
     renewed = asyncio.get_running_loop().time() + 0.4
     await until(lambda: asyncio.get_running_loop().time() > renewed)
     assert not keeping.done()
-    assert await client.get(KEY) == value.encode()
+    assert await orders_client.get(KEY) == value.encode()
     keeping.cancel()
     await until(keeping.done)
     assert keeping.cancelled()
 
 
-async def test_never_regained_it_is_fenced_when_another_has_it(client: Any) -> None:
-    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90))
+async def test_never_regained_it_is_fenced_when_another_has_it(orders_client: Any) -> None:
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "holder", ttl_ms=90))
     assert await taken(keeper)
-    await client.set(KEY, "2:another")
+    await orders_client.set(KEY, "2:another")
     with pytest.raises(Fenced, match="not ours any more"):
         await keeper.keep()
 
@@ -115,18 +107,20 @@ async def test_never_regained_it_is_fenced_once_it_may_have_run_out_unseen() -> 
 
 
 @pytest.mark.parametrize("used", [False, True])
-async def test_regained_at_once_only_where_nobody_used_the_outage(client: Any, used: bool) -> None:
-    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90), regain="at_once", other="another ingest")
+async def test_regained_at_once_only_where_nobody_used_the_outage(orders_client: Any, used: bool) -> None:
+    keeper = LeaseKeeper(
+        Lease(orders_client, KEY, "holder", ttl_ms=90), regain="at_once", other="another ingest"
+    )
     assert await taken(keeper)
     token = keeper.lease.token
-    await client.delete(KEY)
+    await orders_client.delete(KEY)
     if used:
-        between = Lease(client, KEY, "another")
+        between = Lease(orders_client, KEY, "another")
         assert await between.acquire()
         await between.release()
         with pytest.raises(Fenced, match="went to another ingest"):
             await keeper.keep()
-        assert await client.get(KEY) is None
+        assert await orders_client.get(KEY) is None
         return
     keeping = asyncio.ensure_future(keeper.keep())
     await until(lambda: keeper.lease.token == token + 1)
@@ -135,45 +129,47 @@ async def test_regained_at_once_only_where_nobody_used_the_outage(client: Any, u
     await until(keeping.done)
 
 
-async def test_regained_though_the_reply_that_said_so_was_lost(client: Any, orders_url: str) -> None:
+async def test_regained_though_the_reply_that_said_so_was_lost(orders_client: Any, orders_url: str) -> None:
     """An outage that costs a lease costs replies too: our own lease must not be taken for another's."""
     async with Proxy(orders_url) as proxy:
         through = connect(proxy.url, name="through")
         keeper = LeaseKeeper(Lease(through, KEY, "holder"), regain="at_once", other="another ingest")
         assert await taken(keeper)
         fenced = keeper.lease.value
-        await client.delete(KEY)
+        await orders_client.delete(KEY)
         proxy.lose_reply(b"INCR")
         await keeper.regain(fenced)
         assert keeper.lease.token == 2
-        assert (await client.get(KEY)).decode() == keeper.lease.value
+        assert (await orders_client.get(KEY)).decode() == keeper.lease.value
         await through.aclose()
 
 
-async def test_two_of_one_name_do_not_share_a_lease_after_a_lost_reply(client: Any, orders_url: str) -> None:
+async def test_two_of_one_name_do_not_share_a_lease_after_a_lost_reply(
+    orders_client: Any, orders_url: str
+) -> None:
     async with Proxy(orders_url) as proxy:
         through = connect(proxy.url, name="through")
-        first, second = Lease(through, KEY, "oms-a"), Lease(client, KEY, "oms-a")
+        first, second = Lease(through, KEY, "oms-a"), Lease(orders_client, KEY, "oms-a")
         proxy.lose_reply(b"INCR")
         with pytest.raises(ReplyLost):
             await first.acquire()
         assert not await second.acquire()
         assert await first.acquire()
-        assert (first.token, (await client.get(KEY)).decode()) == (1, first.value)
+        assert (first.token, (await orders_client.get(KEY)).decode()) == (1, first.value)
         await through.aclose()
 
 
-async def test_regained_by_the_writer_alone(client: Any) -> None:
-    keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=90), regain="by_writer")
+async def test_regained_by_the_writer_alone(orders_client: Any) -> None:
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "holder", ttl_ms=90), regain="by_writer")
     assert await taken(keeper)
     fenced = keeper.lease.value
-    await client.delete(KEY)
+    await orders_client.delete(KEY)
     keeping = asyncio.ensure_future(keeper.keep())
     await until(lambda: keeper.lease.value == "")
-    assert await client.get(KEY) is None
+    assert await orders_client.get(KEY) is None
     await asyncio.gather(keeper.regain(fenced), keeper.regain(fenced))
     assert keeper.lease.token == 2
-    assert await client.get(KEY) == keeper.lease.value.encode()
+    assert await orders_client.get(KEY) == keeper.lease.value.encode()
     keeping.cancel()
     await until(keeping.done)
     assert keeping.cancelled()

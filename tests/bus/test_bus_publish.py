@@ -23,15 +23,8 @@ STREAM = "md:AAPL:trades"
 
 
 @pytest.fixture
-async def client(md_url: str) -> AsyncIterator[Any]:
-    client = connect(md_url, name="test")
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def lease(client: Any) -> Lease:
-    lease = Lease(client, KEY, "writer", ttl_ms=60_000)
+async def lease(market_client: Any) -> Lease:
+    lease = Lease(market_client, KEY, "writer", ttl_ms=60_000)
     assert await lease.acquire()
     return lease
 
@@ -50,19 +43,19 @@ def batch(number: int, *, ms: int = 1000, streams: tuple[str, ...] = (STREAM,)) 
     return MarketBatch(list(streams), values, received_ns=number + 1)
 
 
-async def numbers(client: Any, stream: str = STREAM) -> list[int]:
+async def numbers(market_client: Any, stream: str = STREAM) -> list[int]:
     """What the stream holds, in its order."""
-    return [int(fields[b"d"][5:-1]) for _, fields in await client.xrange(stream)]
+    return [int(fields[b"d"][5:-1]) for _, fields in await market_client.xrange(stream)]
 
 
 async def test_an_id_is_the_entrys_millisecond_or_the_last_ids_where_that_is_later(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(md_url, lease)
     for number, ms in enumerate((5000, 5000, 4000, 1, 5001, 5000)):
         await writer.write(batch(number, ms=ms))
     await writer.drain()
-    entries = await client.xrange(STREAM)
+    entries = await market_client.xrange(STREAM)
     assert [id_.decode() for id_, _ in entries] == [
         "5000-0",
         "5000-1",
@@ -71,25 +64,25 @@ async def test_an_id_is_the_entrys_millisecond_or_the_last_ids_where_that_is_lat
         "5001-0",
         "5001-1",
     ]
-    assert await numbers(client) == [0, 1, 2, 3, 4, 5]
+    assert await numbers(market_client) == [0, 1, 2, 3, 4, 5]
     assert writer.written == 6
     await writer.close()
 
 
 async def test_older_entries_go_on_where_the_stream_stood_after_it_was_trimmed_empty(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(md_url, lease)
     await writer.write(batch(0, ms=5000))
     await writer.drain()
-    await client.xtrim(STREAM, maxlen=0)
+    await market_client.xtrim(STREAM, maxlen=0)
     await writer.write(batch(1, ms=10))
     await writer.close()
-    assert [id_.decode() for id_, _ in await client.xrange(STREAM)] == ["5000-1"]
+    assert [id_.decode() for id_, _ in await market_client.xrange(STREAM)] == ["5000-1"]
 
 
 async def test_fields_are_message_receive_time_feed_and_marker(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(md_url, lease)
     await writer.write(MarketBatch([STREAM], [1, b"{}"], 7))
@@ -97,7 +90,7 @@ async def test_fields_are_message_receive_time_feed_and_marker(
     await writer.write(MarketBatch([STREAM], [3, b"{}"], 9, feed="iex", marker="GapOpened"))
     await writer.write(MarketBatch([STREAM], [4, b"{}"], 10, marker="GapClosed"))
     await writer.close()
-    assert [fields for _, fields in await client.xrange(STREAM)] == [
+    assert [fields for _, fields in await market_client.xrange(STREAM)] == [
         {b"d": b"{}", b"r": b"7"},
         {b"d": b"{}", b"r": b"8", b"feed": b"iex"},
         {b"d": b"{}", b"r": b"9", b"feed": b"iex", b"type": b"GapOpened"},
@@ -105,16 +98,16 @@ async def test_fields_are_message_receive_time_feed_and_marker(
     ]
 
 
-async def test_a_frame_without_entries_writes_nothing(md_url: str, client: Any, lease: Lease) -> None:
+async def test_a_frame_without_entries_writes_nothing(md_url: str, market_client: Any, lease: Lease) -> None:
     writer = MarketWriter(md_url, lease)
     await writer.write(MarketBatch([], [], 1))
     await writer.close()
-    assert await client.dbsize() == 2  # The lease and its counter.
+    assert await market_client.dbsize() == 2  # The lease and its counter.
 
 
 @pytest.mark.parametrize("lost", ["reply", "request"])
 async def test_a_market_frame_whose_reply_or_request_is_lost_is_there_once(
-    proxy: Proxy, client: Any, lease: Lease, lost: str
+    proxy: Proxy, market_client: Any, lease: Lease, lost: str
 ) -> None:
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
@@ -124,14 +117,14 @@ async def test_a_market_frame_whose_reply_or_request_is_lost_is_there_once(
         lose(b'"n":%d}' % number)
         await writer.write(batch(number, streams=(STREAM, "md-all:trades:00")))
         await writer.drain()
-    assert await numbers(client) == [0, 1, 2, 3, 4, 5]
-    assert await numbers(client, "md-all:trades:00") == [1, 2, 3, 4, 5]
+    assert await numbers(market_client) == [0, 1, 2, 3, 4, 5]
+    assert await numbers(market_client, "md-all:trades:00") == [1, 2, 3, 4, 5]
     assert writer.written == 11
     await writer.close()
 
 
 async def test_large_frames_that_are_lost_are_found_however_far_back(
-    proxy: Proxy, client: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, market_client: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus.publish, "READ_BACK", 7)
     writer = MarketWriter(proxy.url, lease)
@@ -142,12 +135,12 @@ async def test_large_frames_that_are_lost_are_found_however_far_back(
         for number in range(1, 5):
             await writer.write(batch(4 * round_ + number, streams=(STREAM,) * 10))
         await writer.drain()
-    assert await numbers(client) == [0, *(number for number in range(1, 13) for _ in range(10))]
+    assert await numbers(market_client) == [0, *(number for number in range(1, 13) for _ in range(10))]
     await writer.close()
 
 
 async def test_several_frames_in_flight_are_there_once_and_in_order_after_a_cut(
-    proxy: Proxy, client: Any, lease: Lease
+    proxy: Proxy, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(proxy.url, lease)
     for number in range(400):
@@ -157,7 +150,7 @@ async def test_several_frames_in_flight_are_there_once_and_in_order_after_a_cut(
         elif number % 40 == 19:
             proxy.lose_reply(b"EVALSHA")
     await writer.drain()
-    assert await numbers(client) == list(range(400))
+    assert await numbers(market_client) == list(range(400))
     assert proxy.accepted > 10
     await writer.close()
 
@@ -188,69 +181,69 @@ async def test_frames_survive_a_killed_and_restarted_server_in_order() -> None:
 
 
 async def test_scripts_that_the_server_forgot_are_loaded_again(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer, publisher = MarketWriter(md_url, lease), Publisher(md_url, lease)
     for number in range(8):
         await writer.write(batch(number))
-        await client.script_flush()
+        await market_client.script_flush()
         await publisher.append([("slow", (b"Type", b"1", b"%d" % number))])
-        await client.script_flush()
+        await market_client.script_flush()
     await writer.drain()
-    assert await numbers(client) == list(range(8))
-    assert await client.xlen("slow") == 8
+    assert await numbers(market_client) == list(range(8))
+    assert await market_client.xlen("slow") == 8
     await writer.close()
     await publisher.close()
 
 
 async def test_frames_of_which_only_the_first_met_a_forgotten_script_are_there_once(
-    proxy: Proxy, client: Any, lease: Lease
+    proxy: Proxy, market_client: Any, lease: Lease
 ) -> None:
-    """Another client loads the same script between two frames that are under way."""
+    """Another market_client loads the same script between two frames that are under way."""
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
     await writer.drain()
-    await client.script_flush()
+    await market_client.script_flush()
     proxy.stall()
     await writer.write(batch(1))
     await until(lambda: any(b'"n":1}' in data for data in proxy.requests))
-    await client.script_load(MARKET_SCRIPT.text)
+    await market_client.script_load(MARKET_SCRIPT.text)
     await writer.write(batch(2))
-    await until(lambda: _holds(client, 2))
+    await until(lambda: _holds(market_client, 2))
     proxy.flow()
     await writer.drain()
-    assert sorted(await numbers(client)) == [0, 1, 2]
+    assert sorted(await numbers(market_client)) == [0, 1, 2]
     await writer.close()
 
 
-async def _holds(client: Any, number: int) -> bool:
-    return number in await numbers(client)
+async def _holds(market_client: Any, number: int) -> bool:
+    return number in await numbers(market_client)
 
 
 async def test_a_stale_writer_is_fenced_and_goes_on_with_a_new_lease(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(md_url, lease)
     await writer.write(batch(0))
     await writer.drain()
-    await client.set(KEY, "99:thief")
+    await market_client.set(KEY, "99:thief")
     for number in range(1, 4):
         await writer.write(batch(number))
     with pytest.raises(Fenced):
         await writer.drain()
     with pytest.raises(Fenced):
         await writer.drain()
-    assert await numbers(client) == [0]
-    await client.delete(KEY)
+    assert await numbers(market_client) == [0]
+    await market_client.delete(KEY)
     await lease.acquire()
     await writer.resume()
     await writer.drain()
-    assert await numbers(client) == [0, 1, 2, 3]
+    assert await numbers(market_client) == [0, 1, 2, 3]
     await writer.close()
 
 
 async def test_a_frame_the_server_cannot_take_goes_first_once_it_can(
-    client: Any, md_url: str, lease: Lease
+    market_client: Any, md_url: str, lease: Lease
 ) -> None:
     with own_server("market") as server:
         own = connect(server.url, name="test")
@@ -274,10 +267,13 @@ async def test_a_frame_the_server_cannot_take_goes_first_once_it_can(
 
 @pytest.mark.parametrize("other_r", [1, 2, 3])
 async def test_a_lost_reply_is_looked_for_among_the_entries_of_its_own_feed(
-    proxy: Proxy, md_url: str, client: Any, lease: Lease, other_r: int
+    proxy: Proxy, md_url: str, market_client: Any, lease: Lease, other_r: int
 ) -> None:
     """Feeds share the streams of all symbols: what one received earlier, or at once, may stand behind."""
-    shared, other_lease = "md-all:trades:00", Lease(client, "lease:market:crypto", "other", ttl_ms=60_000)
+    shared, other_lease = (
+        "md-all:trades:00",
+        Lease(market_client, "lease:market:crypto", "other", ttl_ms=60_000),
+    )
     await other_lease.acquire()
     writer, other = MarketWriter(proxy.url, lease), MarketWriter(md_url, other_lease)
     await writer.write(MarketBatch([shared], [1000, b'{"n":0}'], 1, feed="iex"))
@@ -286,21 +282,24 @@ async def test_a_lost_reply_is_looked_for_among_the_entries_of_its_own_feed(
     await writer.write(MarketBatch([shared], [1000, b'{"n":1}'], 2, feed="iex"))
 
     async def written() -> bool:
-        return len(await numbers(client, shared)) == 2
+        return len(await numbers(market_client, shared)) == 2
 
     await until(written, "the frame whose reply is lost")
     await other.write(MarketBatch([shared], [1000, b'{"n":7}'], other_r, feed="crypto"))
     await other.drain()
     await writer.drain()
-    assert await numbers(client, shared) == [0, 1, 7]
+    assert await numbers(market_client, shared) == [0, 1, 7]
     await writer.close()
     await other.close()
 
 
 async def test_a_lost_request_is_not_taken_for_another_feeds_entry(
-    proxy: Proxy, md_url: str, client: Any, lease: Lease
+    proxy: Proxy, md_url: str, market_client: Any, lease: Lease
 ) -> None:
-    shared, other_lease = "md-all:trades:00", Lease(client, "lease:market:crypto", "other", ttl_ms=60_000)
+    shared, other_lease = (
+        "md-all:trades:00",
+        Lease(market_client, "lease:market:crypto", "other", ttl_ms=60_000),
+    )
     await other_lease.acquire()
     writer, other = MarketWriter(proxy.url, lease), MarketWriter(md_url, other_lease)
     await other.write(MarketBatch([shared], [1000, b'{"n":7}'], 2, feed="crypto"))
@@ -310,13 +309,13 @@ async def test_a_lost_request_is_not_taken_for_another_feeds_entry(
     proxy.lose_request(b'"n":1}')
     await writer.write(MarketBatch([shared], [1000, b'{"n":1}'], 2, feed="iex"))
     await writer.drain()
-    assert await numbers(client, shared) == [7, 0, 1]
+    assert await numbers(market_client, shared) == [7, 0, 1]
     await writer.close()
     await other.close()
 
 
 async def test_a_cancelled_write_loses_nothing_that_was_under_way(
-    proxy: Proxy, client: Any, lease: Lease
+    proxy: Proxy, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
@@ -332,16 +331,16 @@ async def test_a_cancelled_write_loses_nothing_that_was_under_way(
     proxy.flow()
     await writer.write(batch(WINDOW + 2))
     await writer.close()
-    assert await numbers(client) == [*range(WINDOW + 1), WINDOW + 2]
+    assert await numbers(market_client) == [*range(WINDOW + 1), WINDOW + 2]
 
 
 async def test_a_writer_whose_lease_is_gone_closes_its_connection_all_the_same(
-    proxy: Proxy, client: Any, lease: Lease
+    proxy: Proxy, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
     await writer.drain()
-    await client.delete(KEY)
+    await market_client.delete(KEY)
     await writer.write(batch(1))
     with pytest.raises(Fenced):
         await writer.close()
@@ -350,7 +349,7 @@ async def test_a_writer_whose_lease_is_gone_closes_its_connection_all_the_same(
 
 @pytest.mark.parametrize("lost", ["reply", "request"])
 async def test_a_message_whose_reply_or_request_is_lost_is_there_once(
-    proxy: Proxy, client: Any, lease: Lease, lost: str
+    proxy: Proxy, market_client: Any, lease: Lease, lost: str
 ) -> None:
     publisher = Publisher(proxy.url, lease)
     lose = proxy.lose_reply if lost == "reply" else proxy.lose_request
@@ -365,14 +364,14 @@ async def test_a_message_whose_reply_or_request_is_lost_is_there_once(
             ]
         )
     for stream, expected in (("requests", ids[::2]), ("other", ids[1::2])):
-        entries = await client.xrange(stream)
+        entries = await market_client.xrange(stream)
         assert [fields[b"data"] for _, fields in entries] == [b"message %d" % n for n in range(6)]
         assert [id_.decode() for id_, _ in entries] == expected
     await publisher.close()
 
 
 async def test_a_reply_and_the_look_after_it_may_both_be_lost(
-    proxy: Proxy, client: Any, lease: Lease
+    proxy: Proxy, market_client: Any, lease: Lease
 ) -> None:
     publisher = Publisher(proxy.url, lease)
     await publisher.append([("requests", (b"Order", b"1", b"first"))])
@@ -380,17 +379,17 @@ async def test_a_reply_and_the_look_after_it_may_both_be_lost(
     proxy.lose_reply(b"XREVRANGE", times=3)
     proxy.lose_reply(b"SCRIPT")
     await publisher.append([("requests", (b"Order", b"1", b"second"))])
-    assert [fields[b"data"] for _, fields in await client.xrange("requests")] == [b"first", b"second"]
+    assert [fields[b"data"] for _, fields in await market_client.xrange("requests")] == [b"first", b"second"]
     await publisher.close()
 
 
 async def test_a_message_with_a_receive_time_has_a_field_for_it(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     publisher = Publisher(md_url, lease)
     assert await publisher.append([]) == []
     (id_,) = await publisher.append([("account", (b"TradeUpdate", b"1", b"\x00raw", b"123"))])
-    assert await client.xrange("account") == [
+    assert await market_client.xrange("account") == [
         (
             id_.encode(),
             {b"type": b"TradeUpdate", b"version": b"1", b"data": b"\x00raw", b"r": b"123"},
@@ -399,17 +398,19 @@ async def test_a_message_with_a_receive_time_has_a_field_for_it(
     await publisher.close()
 
 
-async def test_a_stale_publisher_writes_nothing_of_its_batch(md_url: str, client: Any, lease: Lease) -> None:
+async def test_a_stale_publisher_writes_nothing_of_its_batch(
+    md_url: str, market_client: Any, lease: Lease
+) -> None:
     publisher = Publisher(md_url, lease)
-    await client.set(KEY, "99:thief")
+    await market_client.set(KEY, "99:thief")
     with pytest.raises(Fenced):
         await publisher.append([("requests", (b"Order", b"1", b"a")), ("other", (b"Order", b"1", b"a"))])
-    assert await client.exists("requests", "other") == 0
+    assert await market_client.exists("requests", "other") == 0
     await publisher.close()
 
 
 async def test_appends_of_several_tasks_keep_each_batch_together(
-    md_url: str, client: Any, lease: Lease
+    md_url: str, market_client: Any, lease: Lease
 ) -> None:
     publisher = Publisher(md_url, lease)
     await asyncio.gather(
@@ -418,7 +419,7 @@ async def test_appends_of_several_tasks_keep_each_batch_together(
             for task in range(20)
         )
     )
-    found = [fields[b"data"] for _, fields in await client.xrange("requests")]
+    found = [fields[b"data"] for _, fields in await market_client.xrange("requests")]
     assert found == [b"%d.%d" % (int(found[5 * k].split(b".")[0]), n) for k in range(20) for n in range(5)]
     assert len(set(found)) == 100
     await publisher.close()

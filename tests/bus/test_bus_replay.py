@@ -2,14 +2,12 @@
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator
 from typing import Any
 
 import hiredis
 import pytest
 
 from bus import replay
-from bus.connection import connect
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter
@@ -18,56 +16,51 @@ from bus.streams import market
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-async def client(md_url: str) -> AsyncIterator[Any]:
-    client = connect(md_url, name="test")
-    yield client
-    await client.aclose()
+async def ids(market_client: Any, streams: list[str], **bounds: str) -> list[tuple[str, str]]:
+    return [(one.stream, one.id) async for one in replay.read(market_client, streams, **bounds)]
 
 
-async def ids(client: Any, streams: list[str], **bounds: str) -> list[tuple[str, str]]:
-    return [(one.stream, one.id) async for one in replay.read(client, streams, **bounds)]
-
-
-async def test_b2_a_range_by_time_includes_both_its_ends(client: Any) -> None:
+async def test_b2_a_range_by_time_includes_both_its_ends(market_client: Any) -> None:
     for id_ in ("999-5", "1000-0", "1000-7", "1500-0", "2000-0", "2000-9", "2001-0"):
-        await client.xadd("a", {"n": id_}, id=id_)
-    found = [one.id async for one in replay.read(client, ["a"], start="1000", end="2000")]
+        await market_client.xadd("a", {"n": id_}, id=id_)
+    found = [one.id async for one in replay.read(market_client, ["a"], start="1000", end="2000")]
     assert found == ["1000-0", "1000-7", "1500-0", "2000-0", "2000-9"]
-    assert [one async for one in replay.read(client, ["a"], start="5000")] == []
-    assert len(await ids(client, ["a"])) == 7
+    assert [one async for one in replay.read(market_client, ["a"], start="5000")] == []
+    assert len(await ids(market_client, ["a"])) == 7
 
 
-async def test_b2_several_streams_are_merged_by_time_and_ties_go_by_the_order_asked_for(client: Any) -> None:
+async def test_b2_several_streams_are_merged_by_time_and_ties_go_by_the_order_asked_for(
+    market_client: Any,
+) -> None:
     for id_ in ("1-0", "3-0", "10-0"):
-        await client.xadd("a", {"x": 1}, id=id_)
+        await market_client.xadd("a", {"x": 1}, id=id_)
     for id_ in ("2-0", "3-0", "9-0"):
-        await client.xadd("b", {"x": 1}, id=id_)
+        await market_client.xadd("b", {"x": 1}, id=id_)
     expected = [("a", "1-0"), ("b", "2-0"), ("b", "3-0"), ("a", "3-0"), ("b", "9-0"), ("a", "10-0")]
-    assert await ids(client, ["b", "missing", "a"]) == expected
-    assert await ids(client, []) == []
+    assert await ids(market_client, ["b", "missing", "a"]) == expected
+    assert await ids(market_client, []) == []
 
 
 async def test_b2_a_range_larger_than_a_page_comes_whole_and_once(
-    client: Any, monkeypatch: pytest.MonkeyPatch
+    market_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "PAGE", 7)
     for number in range(50):
-        await client.xadd("ab"[number % 2], {"n": number}, id=f"{1 + number // 4}-{number}")
-    found = [int(one.fields[b"n"]) async for one in replay.read(client, ["a", "b"])]
+        await market_client.xadd("ab"[number % 2], {"n": number}, id=f"{1 + number // 4}-{number}")
+    found = [int(one.fields[b"n"]) async for one in replay.read(market_client, ["a", "b"])]
     assert found == list(range(50))
 
 
 async def test_b2_what_arrives_while_reading_does_not_disturb_what_was_asked_for(
-    client: Any, monkeypatch: pytest.MonkeyPatch
+    market_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "PAGE", 2)
     for number in range(1, 6):
-        await client.xadd("a", {"n": number}, id=f"{number}-0")
+        await market_client.xadd("a", {"n": number}, id=f"{number}-0")
     found = []
-    async for one in replay.read(client, ["a"], end="5"):
+    async for one in replay.read(market_client, ["a"], end="5"):
         found.append(one.id)
-        await client.xadd("a", {"n": 0}, id=f"{100 + len(found)}-0")
+        await market_client.xadd("a", {"n": 0}, id=f"{100 + len(found)}-0")
     assert found == [f"{number}-0" for number in range(1, 6)]
 
 
@@ -86,8 +79,8 @@ async def session(url: str, *lines: str) -> list[Any]:
     return replies
 
 
-async def test_b1_a_documented_session_shows_a_minute_of_trades(client: Any, md_url: str) -> None:
-    lease = Lease(client, "lease:market:iex", "ingest", ttl_ms=60_000)
+async def test_b1_a_documented_session_shows_a_minute_of_trades(market_client: Any, md_url: str) -> None:
+    lease = Lease(market_client, "lease:market:iex", "ingest", ttl_ms=60_000)
     await lease.acquire()
     writer = MarketWriter(md_url, lease)
     stream = market("AAPL", "trades")

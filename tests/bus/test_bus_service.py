@@ -12,7 +12,6 @@ import pytest
 from waiting import until
 
 import bus.service
-from bus.connection import connect
 from bus.errors import BackboneError, InvalidInput
 from bus.heartbeat import AlgorithmDetails, Heartbeat, State, StateReason, decode
 from bus.service import Service, live, run_together
@@ -22,13 +21,6 @@ pytestmark = pytest.mark.integration
 
 SCRIPT = Path(__file__).parents[1] / "support" / "service_child.py"
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
-
-
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
@@ -62,10 +54,10 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, list[s
     return process.returncode, out.decode().splitlines(), errors.decode()
 
 
-async def heartbeats(client: Any) -> list[Heartbeat]:
+async def heartbeats(orders_client: Any) -> list[Heartbeat]:
     """Those of every living process."""
-    keys = [key.decode() async for key in client.scan_iter(match=alive("paper", "living", "*"))]
-    values = await client.mget(keys) if keys else []
+    keys = [key.decode() async for key in orders_client.scan_iter(match=alive("paper", "living", "*"))]
+    values = await orders_client.mget(keys) if keys else []
     found = [
         decode(*heartbeat_names(key)[1:], value)
         for key, value in zip(keys, values, strict=True)
@@ -77,42 +69,42 @@ async def heartbeats(client: Any) -> list[Heartbeat]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 async def test_a_signal_is_a_clean_stop_and_the_heartbeat_goes(
-    start: Start, client: Any, number: signal.Signals
+    start: Start, orders_client: Any, number: signal.Signals
 ) -> None:
     process = await start("waits")
-    await until(lambda: _beats(client, State.READY, 1), "the heartbeat")
-    [beat] = await heartbeats(client)
+    await until(lambda: _beats(orders_client, State.READY, 1), "the heartbeat")
+    [beat] = await heartbeats(orders_client)
     assert (beat.process, beat.account, beat.pid) == ("living", "paper", process.pid)
     assert beat.details == AlgorithmDetails(algorithm="living", open_orders=3)
     assert beat.version == version("alpaca-backbone")
-    assert 0 < await client.pttl(alive("paper", "living", beat.instance)) <= 3000
+    assert 0 < await orders_client.pttl(alive("paper", "living", beat.instance)) <= 3000
     process.send_signal(number)
     code, lines, errors = await ended(process)
     assert (code, lines) == (0, ["running", f"stopping: signal {number.name}", "ended"])
     assert "Traceback" not in errors
-    assert await heartbeats(client) == []
+    assert await heartbeats(orders_client) == []
 
 
 async def test_two_of_one_name_stand_side_by_side_and_the_leaver_takes_only_its_own(
-    start: Start, client: Any
+    start: Start, orders_client: Any
 ) -> None:
     leader, standby = await start("waits"), await start("waits")
-    await until(lambda: _beats(client, State.READY, 2), "both heartbeats")
-    assert {beat.pid for beat in await heartbeats(client)} == {leader.pid, standby.pid}
+    await until(lambda: _beats(orders_client, State.READY, 2), "both heartbeats")
+    assert {beat.pid for beat in await heartbeats(orders_client)} == {leader.pid, standby.pid}
     standby.send_signal(signal.SIGTERM)
     await ended(standby)
-    [left] = await heartbeats(client)
+    [left] = await heartbeats(orders_client)
     assert left.pid == leader.pid
     leader.send_signal(signal.SIGTERM)
     await ended(leader)
-    assert await heartbeats(client) == []
+    assert await heartbeats(orders_client) == []
 
 
-async def _beats(client: Any, state: State, count: int) -> bool:
-    return [beat.state for beat in await heartbeats(client)] == [state] * count
+async def _beats(orders_client: Any, state: State, count: int) -> bool:
+    return [beat.state for beat in await heartbeats(orders_client)] == [state] * count
 
 
-async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, client: Any) -> None:
+async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, orders_client: Any) -> None:
     process = await start("hung")
     assert process.stdout is not None
     assert await process.stdout.readline() == b"running\n"
@@ -121,7 +113,7 @@ async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, clie
     assert lines == ["cancelled", "ended"]
     assert "did not stop in time" in errors
     assert code == 0
-    assert await heartbeats(client) == []
+    assert await heartbeats(orders_client) == []
 
 
 @pytest.mark.parametrize(
@@ -133,20 +125,20 @@ async def test_a_body_that_hangs_is_cancelled_after_its_grace(start: Start, clie
     ],
 )
 async def test_an_end_is_an_exit_code_and_at_most_one_sentence(
-    start: Start, client: Any, mode: str, code: int, said: str
+    start: Start, orders_client: Any, mode: str, code: int, said: str
 ) -> None:
     outcome, lines, errors = await ended(await start(mode))
     assert (outcome, lines) == (code, ["running", "ended"])
     assert errors.strip() == said
-    assert await heartbeats(client) == []
+    assert await heartbeats(orders_client) == []
 
 
-async def test_a_defect_shows_its_traceback(start: Start, client: Any) -> None:
+async def test_a_defect_shows_its_traceback(start: Start, orders_client: Any) -> None:
     code, _, errors = await ended(await start("defect"))
     assert code == 1
     assert "Traceback" in errors
     assert "ZeroDivisionError: a defect" in errors
-    assert await heartbeats(client) == []
+    assert await heartbeats(orders_client) == []
 
 
 async def test_two_known_failures_at_once_are_a_sentence_each_at_most(start: Start) -> None:

@@ -5,25 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 from simulator import Simulator
 from waiting import until
 
 from bus import health
-from bus.connection import Client, connect
+from bus.connection import Client
 from bus.heartbeat import Heartbeat, OmsDetails, State
 from ops.status.heartbeat_reader import read_heartbeats
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-async def orders(orders_url: str) -> AsyncIterator[Client]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
 
 
 def started(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -31,15 +23,15 @@ def started(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "oms"], env=environment, stderr=subprocess.DEVNULL)
 
 
-async def beats(orders: Client) -> dict[int, Heartbeat]:
+async def beats(orders_client: Client) -> dict[int, Heartbeat]:
     """The heartbeats of OMS processes, by pid."""
-    found = await read_heartbeats(orders, "paper")
+    found = await read_heartbeats(orders_client, "paper")
     assert all(isinstance(one, Heartbeat) and one.process == "oms" for one in found)
     return {one.pid: one for one in found if isinstance(one, Heartbeat)}
 
 
 async def test_a_standby_that_leaves_takes_only_its_own_heartbeat(
-    md_url: str, orders_url: str, orders: Client, monkeypatch: pytest.MonkeyPatch
+    md_url: str, orders_url: str, orders_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERS_REDIS_URL", orders_url)
     with Simulator.start("--symbols", "AAPL") as simulator:
@@ -53,11 +45,11 @@ async def test_a_standby_that_leaves_takes_only_its_own_heartbeat(
         try:
 
             async def both() -> bool:
-                states = [beat.state for beat in (await beats(orders)).values()]
+                states = [beat.state for beat in (await beats(orders_client)).values()]
                 return sorted(states) == [State.READY, State.WAITING]
 
             await until(both, "one OMS that leads and one that waits")
-            found = await beats(orders)
+            found = await beats(orders_client)
             assert set(found) == {leader.pid, standby.pid}
             if found[leader.pid].state is State.WAITING:
                 leader, standby = standby, leader
@@ -66,13 +58,13 @@ async def test_a_standby_that_leaves_takes_only_its_own_heartbeat(
             assert await asyncio.to_thread(health.main, ["oms"]) == 0, "one at work is enough"
 
             async def led() -> bool:
-                details = (await beats(orders))[leader.pid].details
+                details = (await beats(orders_client))[leader.pid].details
                 return isinstance(details, OmsDetails) and details.leads and details.ready
 
             await until(led, "the leader's details")
             standby.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(standby.wait, 20) == 0
-            assert set(await beats(orders)) == {leader.pid}
+            assert set(await beats(orders_client)) == {leader.pid}
             assert await asyncio.to_thread(health.main, ["oms"]) == 0
         finally:
             for process in (leader, standby):

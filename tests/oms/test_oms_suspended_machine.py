@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ from raw_server import RawServer, Request, answer_bytes
 from waiting import until
 
 from bus.clock import SystemClock
-from bus.connection import connect
 from bus.halt import HaltWatch
 from bus.lease import Lease
 from oms.http_client import HttpClient
@@ -36,16 +35,11 @@ def suspend(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return suspended
 
 
-@pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[Any]:
-    client = connect(orders_url, name="test")
-    yield client
-    await client.aclose()
-
-
-async def test_a_lease_that_ran_out_meanwhile_is_not_held(client: Any, suspend: Callable[[], None]) -> None:
+async def test_a_lease_that_ran_out_meanwhile_is_not_held(
+    orders_client: Any, suspend: Callable[[], None]
+) -> None:
     """The server has given it to another by now, and an order to the broker is fenced by nothing else."""
-    lease = Lease(client, "lease:test", "holder", clock=SystemClock())
+    lease = Lease(orders_client, "lease:test", "holder", clock=SystemClock())
     assert await lease.acquire()
     assert lease.held
     suspend()
