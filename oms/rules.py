@@ -1,5 +1,6 @@
 """The rules under which orders are taken: halts, limits and leases, as they are read. Pure."""
 
+from bus.control_messages import Halt
 from bus.order_messages import HaltsRead, LimitsChanged, Registered
 from oms.inputs import HaltStateRead, LeasesRead, LimitsRead
 from oms.step import Step
@@ -14,12 +15,13 @@ def take_halts(step: Step, read: HaltStateRead) -> None:
 
 
 def acknowledge_unreadable(step: Step) -> None:
-    """Acknowledge what could not be read once the account is halted for it.
+    """Acknowledge what could not be read once the account is halted for it; one that may reduce is not.
 
     Not before: a crash in between must not leave the account open.
     """
     scopes = step.state.halts.scopes
-    if step.observed.unreadable and (f"account:{step.account}" in scopes or "all" in scopes):
+    halted = any(isinstance(scopes.get(scope), Halt) for scope in (f"account:{step.account}", "all"))
+    if step.observed.unreadable and halted:
         step.effects.acknowledge += step.observed.unreadable
         step.observed.unreadable = []
 

@@ -310,3 +310,15 @@ def test_a_question_that_was_under_way_before_a_break_is_asked_again_after_it() 
     assert run.engine.not_ready is None
     assert len(effects.acknowledge) == 1
     assert run.engine.state.book.position("AAPL") == 10
+
+
+def test_what_cannot_be_read_is_let_go_only_once_the_account_is_halted() -> None:
+    """To reduce only is no halt: a crash before the halt is written must bring the entry back."""
+    run = EngineRun()
+    run.begin()
+    run.take(HaltStateRead(halted(ReduceOnly, "account:paper")))
+    effects = run.told(b"{")
+    assert effects.halt is not None
+    assert effects.acknowledge == []
+    assert run.engine.not_ready is not None
+    assert len(run.take(HaltStateRead(halted(Halt, "account:paper"))).acknowledge) == 1
