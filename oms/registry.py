@@ -53,7 +53,7 @@ class Registry:
             return
         values = await self._client.mget([algorithm_lease(self._account, name) for name in names])
         for name, value in zip(names, values, strict=True):
-            self.leases[name] = value.decode() if value else ""
+            self.leases[name] = value.decode(errors="replace") if value else ""
 
     async def want_prices(self, needed: set[str]) -> None:
         """Want trades of these symbols, and of all that somebody on this account wants in any channel."""
@@ -62,7 +62,7 @@ class Registry:
         keys = [
             key
             async for key in self._client.scan_iter(match=wants(self._account, "*"), count=200)
-            if key.decode() != own
+            if key != own.encode()
         ]
         for value in await self._client.mget(keys) if keys else ():
             try:

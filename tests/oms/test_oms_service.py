@@ -128,6 +128,17 @@ async def test_a_request_of_anyone_but_the_leader_is_refused(md_url: str, orders
         assert oms.broker.sent == [order_id]
 
 
+async def test_a_lease_that_somebody_wrote_by_hand_ends_nothing(md_url: str, orders_url: str) -> None:
+    async with (
+        running(md_url, orders_url) as oms,
+        trading(orders_url),
+        trading(orders_url, "beta") as other,
+    ):
+        await oms.client.set(streams.algorithm_lease(ACCOUNT, "alpha"), b"\xff")
+        await until(lambda: oms.oms.registry.leases["alpha"] == "\ufffd", "the lease to be read")
+        await other.told(await other.order(1, market_order("10")), "OrderSent")
+
+
 async def test_an_algorithm_cannot_order_in_anothers_name(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         name = "bb-beta-" + "0" * 32
