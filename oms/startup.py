@@ -1,12 +1,11 @@
 """An OMS's life: start in an order that cannot deadlock, work, and stop without leaving a doubt."""
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Callable
 
 import structlog
 
+from bus.acting_user import acting_user
 from bus.consume import GroupReader
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
@@ -117,8 +116,7 @@ async def _start(oms: Oms) -> bool:
 
 def _take_rules(oms: Oms) -> None:
     """Take limits and halts, and from now on halts as they change."""
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-    oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), who))
+    oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), acting_user()))
     oms.rules_taken = True
     oms.take(HaltStateRead(oms.halts.state))
 

@@ -1,13 +1,12 @@
 """`backbone halt` and `backbone resume`: they need the orders server and nobody else."""
 
 import asyncio
-import getpass
-import os
-import socket
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bus.acting_user import acting_user
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def halt(
 
     scope = scope_of(algorithm=algo, symbol=symbol, account=account)
     kind = ReduceOnly if reduce_only else Halt
-    message = kind(scope=scope, reason=_given(reason), by=_who(), at_ns=time.time_ns())
+    message = kind(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
     asyncio.run(_change(message, as_json))
 
 
@@ -71,7 +70,9 @@ def resume(
     from bus.halt_state import scope_of
 
     scope = scope_of(algorithm=algo, symbol=symbol, account=account)
-    asyncio.run(_change(Resume(scope=scope, reason=_given(reason), by=_who(), at_ns=time.time_ns()), as_json))
+    asyncio.run(
+        _change(Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns()), as_json)
+    )
 
 
 def _given(reason: str) -> str:
@@ -80,15 +81,6 @@ def _given(reason: str) -> str:
     if not reason.strip():
         raise InvalidInput("--reason is empty: say why, for those who find trading halted or resumed")
     return reason.strip()
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # A container's user need not have a name.
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 async def _change(message: Any, as_json: bool) -> None:
