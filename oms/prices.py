@@ -1,19 +1,17 @@
 """Reference prices on demand: the last trade, quote or bar of a symbol, and when it was received."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable
 
 import structlog
 
 from bus.clock import Clock
-from bus.codec import market_message
-from bus.errors import ServerAway, Unreadable
+from bus.errors import ServerAway
 from bus.link import Link
-from bus.market_messages import Bar, Quote, Trade
 from bus.streams import market
 from bus.wire import pack
 from oms.preconditions import Price
+from oms.reference_price import choose, read_price
 
 # Prices of symbols that were asked for lately are read anew this often, while nobody waits for them: a
 # decision then only looks.
@@ -23,12 +21,6 @@ KEPT_FOR_NS = 5_000_000_000
 # A price read this recently is not read again for a decision: what counts is when it was received, not
 # by when it was read.
 CACHE_NS = 40_000_000
-
-# A trade this recent is the price; an older one gives way to a newer quote's middle.
-TRADE_FRESH_NS = 1_000_000_000
-
-# A bar's close may be a minute old when it arrives: it counts only where nothing else came for so long.
-BAR_AFTER_NS = 60_000_000_000
 
 # Prices must not hold up decisions: without an answer the last known price stays, and ages.
 ANSWER_TIMEOUT_S = 0.25
@@ -110,33 +102,3 @@ class Prices:
             )
             if chosen is not None:
                 self.known[symbol] = chosen
-
-
-def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:
-    """The price of an entry: a trade's, the middle of a two-sided quote, a bar's close; else None."""
-    try:
-        message = market_message(channel, fields)
-        received_ns = int(fields[b"r"])
-    except (Unreadable, KeyError, ValueError):
-        return None
-    if isinstance(message, Trade) and message.price > 0:
-        return Price(message.price, message.at_ns, received_ns)
-    if isinstance(message, Quote) and message.bid_price > 0 and message.ask_price > 0:
-        middle: Decimal = (message.bid_price + message.ask_price) / 2
-        return Price(middle, message.at_ns, received_ns)
-    if isinstance(message, Bar) and message.close > 0:
-        return Price(message.close, message.at_ns, received_ns)
-    return None
-
-
-def choose(trade: Price | None, quote: Price | None, bar: Price | None, now_ns: int) -> Price | None:
-    """The trade while it is fresh, otherwise the newer of trade and quote; a bar's close long after both."""
-    if trade is None or quote is None:
-        heard = trade or quote
-    elif now_ns - trade.received_ns <= TRADE_FRESH_NS or trade.received_ns >= quote.received_ns:
-        heard = trade
-    else:
-        heard = quote
-    if heard is None or (bar is not None and bar.received_ns - heard.received_ns >= BAR_AFTER_NS):
-        return bar
-    return heard
