@@ -8,11 +8,15 @@ import structlog
 
 from bus.connection import shown
 from bus.errors import RefusedForNow, ServerUnreachable
-from bus.retry import until_answered
+from bus.retry import until_answered, waits_s
 from bus.wire import Reply, Wire, checked, pack
 
 # Doubling up to a second: a server that restarts is back within one.
 FIRST_WAIT_S = 0.01
+
+# A connection that broke within this time proves nothing: the server may end each one at its first command.
+_SHORT_LIFE_S = 1.0
+_LONGEST_WAIT_AFTER_IT_S = 0.1
 
 log = structlog.get_logger()
 
@@ -39,6 +43,9 @@ class Link:
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
         self._away = False
+        # When the last connection was opened, and the waits before the next where it lived too shortly.
+        self._opened_at = float("-inf")
+        self._waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_AFTER_IT_S)
         # The server's run and the number it gave to our last connection.
         self._last: tuple[bytes, int] | None = None
 
@@ -59,10 +66,12 @@ class Link:
             return self._wire
         async with self._opening:
             if self._wire is None or not self._wire.connected:
+                await self._pause_after_a_short_life()
                 self._away = False
                 self._wire = await until_answered(
                     self._open, stopping=None, tell=self._say_away, first_wait_s=FIRST_WAIT_S
                 )
+                self._opened_at = asyncio.get_running_loop().time()
         assert self._wire is not None
         return self._wire
 
@@ -84,6 +93,12 @@ class Link:
         """Close the wire."""
         if self._wire is not None:
             await self._wire.close()
+
+    async def _pause_after_a_short_life(self) -> None:
+        if asyncio.get_running_loop().time() - self._opened_at < _SHORT_LIFE_S:
+            await asyncio.sleep(next(self._waits_s))
+        else:
+            self._waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_AFTER_IT_S)
 
     def _say_away(self, trouble: str) -> None:
         """Log an outage once, however its errors are worded."""

@@ -313,6 +313,38 @@ async def test_a_link_opens_again_and_ends_what_the_old_connection_left(
     await link.close()
 
 
+async def test_a_server_that_ends_each_connection_is_not_called_in_a_loop() -> None:
+    """It lets us in and breaks at the first command: each caller asks again at once."""
+    opened = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        while (data := await reader.read(65536)) and b"XLEN" not in data:
+            writer.write(b"+OK\r\n")
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    link = Link(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0", name="test")
+
+    async def ask_for_ever() -> None:
+        while True:
+            try:
+                await (await link.opened()).call("XLEN", "s")
+            except ReplyLost:
+                continue
+
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask_for_ever(), 2)
+        # 10, 20, ... 100 ms, each shortened by up to a half, so 50 ms is the shortest of the long ones.
+        assert 4 <= opened <= 4 + 2 / 0.05
+    finally:
+        await link.close()
+        listener.close()
+        await listener.wait_closed()
+
+
 async def test_a_link_does_not_end_others_after_a_restart_of_the_server() -> None:
     """Connections are numbered anew in each run: the old number may be somebody else's now."""
     with own_server() as server:
