@@ -2,43 +2,37 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
 
 import structlog
 
 from bus import halt, streams
 from bus.connection import connect
 from bus.consume import GroupReader
-from bus.control_messages import Halt
 from bus.delivery import Delivery
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import Reason
-from bus.retry import until_answered
 from bus.service import Service
-from oms import heartbeat, questions
-from oms.broker import Broker, BrokerError
+from oms import heartbeat
+from oms.actions import Actions
+from oms.broker import Broker
 from oms.budget import Bucket
-from oms.effects import CancelOrder, Effects
+from oms.effects import Effects
 from oms.engine import Engine
 from oms.heard_before import heard_before_ns
 from oms.inputs import (
     BrokerMessageRead,
     BrokerMessagesRead,
-    CancelAnswered,
     HaltStateRead,
     Input,
     LeasesRead,
-    OrderAnswered,
-    Question,
     RequestRead,
     RequestsRead,
     Tick,
-    Unanswered,
     read_request,
 )
 from oms.journal import Journal
@@ -59,9 +53,6 @@ _MOST_BATCHES = 4
 # How often the engine is told that time passes.
 TICK_S = 0.25
 
-# A question that the broker did not answer is asked again after this long at the most.
-_ASK_AGAIN_S = 1.0
-
 _LEASE_LOST = Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
 _CONTROL_UNREAD = Reason(code="control_unread", message="the control stream is not readable: not sent")
 
@@ -71,10 +62,10 @@ log = structlog.get_logger()
 class Oms:
     """The parts of one OMS, and one event's way through them.
 
-    Must be made inside the event loop. Mutable: the engine and the parts; `tasks`, what is being carried out;
-    `waiting_for`, why the engine does not work yet; `halt_state_awaited`, set once a first one is written;
-    `rules_taken`, set once halts and limits may be journalled. In a new journal nothing stands before what
-    the account held: a start that ends earlier must find it new again.
+    Must be made inside the event loop. Mutable: the engine and the parts; `waiting_for`, why the engine does
+    not work yet; `halt_state_awaited`, set once a first one is written; `rules_taken`, set once halts and
+    limits may be journalled. In a new journal nothing stands before what the account held: a start that
+    ends earlier must find it new again.
     """
 
     def __init__(
@@ -109,6 +100,7 @@ class Oms:
             connections=settings.oms_connections,
             longest_wait_s=settings.oms_longest_wait_s,
         )
+        self.actions = Actions(broker, self.sender, self.client, clock, self.take, self._objection)
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
         self.requests = GroupReader(
@@ -121,9 +113,7 @@ class Oms:
         self._account_stream = streams.account(account)
         self.halt_state_awaited = False
         self.rules_taken = False
-        self.tasks: set[asyncio.Task[None]] = set()
         self._handed_in: deque[asyncio.Future[None]] = deque()
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
         return f"<OMS of {self.account}: {self.waiting_for or self.engine!r}>"
@@ -223,23 +213,9 @@ class Oms:
             reader = self.account_reader if account else self.requests
             assert reader is not None, "what is acknowledged was read"
             reader.acknowledged_elsewhere(delivery)
-        for client_order_id in effects.withdraw:
-            self.sender.withdraw(client_order_id)
-        for approved in effects.send:
-            self._start(self._send(approved))
-        for order in effects.cancel:
-            self._start(self._cancel(order))
-        for question in effects.ask:
-            self._start(self._ask(question))
-        if effects.halt is not None:
-            self._start(self._halt(effects.halt))
         if effects.first_halt_state:
             self.halt_state_awaited = True
-            self._start(self._write_first_halt_state())
-
-    async def _send(self, approved: Approved) -> None:
-        outcome = await self.sender.submit(approved, partial(self._objection, approved))
-        self.take(OrderAnswered(approved.client_order_id, outcome))
+        self.actions.start(effects)
 
     def _objection(self, approved: Approved) -> Reason | None:
         """What stands against an approved order directly before its first byte leaves."""
@@ -248,52 +224,6 @@ class Oms:
         if not self.halts.fresh():
             return _CONTROL_UNREAD
         return self.engine.objection(approved, self.halts.state)
-
-    async def _cancel(self, order: CancelOrder) -> None:
-        error: BrokerError | None = None
-        try:
-            await self.sender.cancel(order.broker_order_id)
-        except BrokerError as raised:
-            error = raised
-        self.take(CancelAnswered(order.client_order_id, error))
-
-    async def _ask(self, question: Question) -> None:
-        answered = await until_answered(
-            partial(questions.answer, question, self.broker, self.sender, self.clock),
-            stopping=None,
-            tell=lambda trouble: self._unanswered(question, trouble),
-            away=(BrokerError,),
-            longest_wait_s=_ASK_AGAIN_S,
-        )
-        assert answered is not None, "without a stop it ends with an answer"
-        self.take(answered)
-
-    def _unanswered(self, question: Question, trouble: str) -> None:
-        log.warning("the broker did not answer", question=repr(question), error=trouble)
-        self.take(Unanswered(question, trouble))
-
-    async def _halt(self, message: Halt) -> None:
-        log.error("account halted", reason=message.reason)
-        await self._until_written(lambda: halt.change(self.client, message))
-
-    async def _write_first_halt_state(self) -> None:
-        await self._until_written(lambda: halt.initialise(self.client, self.clock.now_ns()))
-
-    async def _until_written(self, write: Callable[[], Awaitable[object]]) -> None:
-        await until_answered(
-            write, stopping=None, tell=lambda trouble: log.warning("orders server away", error=trouble)
-        )
-
-    def _start(self, body: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(body)
-        self.tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._failed.done():
-            self._failed.set_exception(error)
 
     # Observe.
 
@@ -311,11 +241,6 @@ class Oms:
             self.take(Tick(self.clock.monotonic_ns()))
             self.tell()
             await asyncio.sleep(TICK_S)
-
-    async def failed(self) -> None:
-        """Raise what failed while it was carried out, once something has."""
-        await asyncio.wait({self._failed})
-        self._failed.result()
 
     async def repeat(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again, until cancelled; a server that is away is said and tried again."""

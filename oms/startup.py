@@ -32,7 +32,7 @@ async def live(oms: Oms) -> None:
                 oms.halts.run(),
                 oms.lease.keep(),
                 oms.prices.keep(),
-                oms.failed(),
+                oms.actions.failed(),
                 _work(oms),
             )
             # Not while it is renewed: a lease that was just given back would be missed.
@@ -81,7 +81,7 @@ async def _work(oms: Oms) -> None:
         await _last_answers(oms)
         await oms.journal.flush()
     finally:
-        await ended(stop, reading, *workers, *oms.tasks)
+        await ended(stop, reading, *workers, *oms.actions.under_way)
     await oms.registry.leave()
 
 
@@ -140,7 +140,7 @@ async def _last_answers(oms: Oms) -> None:
         async with asyncio.timeout(_LAST_ANSWERS_S):
             await oms.sender.idle()
             # Their answers are taken by the tasks that asked.
-            while sending := [task for task in oms.tasks if not task.done()]:
+            while sending := [task for task in oms.actions.under_way if not task.done()]:
                 await asyncio.wait(sending)
     except TimeoutError:
         log.warning("requests to the broker still under way", sender=repr(oms.sender))

@@ -45,7 +45,7 @@ async def test_cancels_of_one_order_share_one_request(md_url: str, orders_url: s
 
         await until(acknowledged, "every cancel to be answered")
         assert broker.asked == 1
-        assert len(broker.cancelled) == 1
+        assert len(broker.canceled) == 1
         # What is asked for after the answer is asked of the broker anew.
         await algo.cancel(order_id)
         refused = await algo.told(order_id, "CancelRefused")

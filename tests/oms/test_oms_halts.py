@@ -30,7 +30,7 @@ async def test_a_halt_refuses_orders_and_replaces_and_lets_cancels_through(
             assert [reason.code for reason in refused.reasons] == ["halted"]
             assert "a test" in refused.reasons[0].message
         await algo.cancel(working)
-        await until(lambda: oms.broker.cancelled == [f"broker-{working}"], "the cancel at the broker")
+        await until(lambda: oms.broker.canceled == [f"broker-{working}"], "the cancel at the broker")
         await oms.resume(scope)
         await algo.told(await algo.order(4, market_order("10")), "OrderSent")
 

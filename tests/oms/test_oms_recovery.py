@@ -50,7 +50,7 @@ async def test_an_order_that_never_arrived_is_given_up_and_watched(md_url: str, 
         late = await taken(broker, approved(terms("10", type="limit", limit_price=Decimal(99)), 1))
         broker.orders[order_id] = late
         await oms.fact(frame(late, "new").replace(late.client_order_id.encode(), order_id.encode()))
-        await until(lambda: broker.cancelled == [late.id], "it to be canceled")
+        await until(lambda: broker.canceled == [late.id], "it to be canceled")
         assert (await algo.told(order_id, "OrderUpdated")).status == "new"
         assert not oms.book.orders[order_id].open
 

@@ -99,7 +99,7 @@ async def test_a_cancel_and_a_question_pass_orders_that_hold_every_connection() 
     await until(lambda: sender.waiting == 2)
     await sender.cancel(first.order.id)
     assert (await sender.ask(broker.account)).equity == 100_000
-    assert broker.cancelled == [first.order.id]
+    assert broker.canceled == [first.order.id]
     assert len(broker.sent) == 1
     broker.gate.set()
     await asyncio.gather(*sending)
@@ -142,7 +142,7 @@ async def test_cancels_are_served_before_orders_that_waited_longer() -> None:
     sending = started(sender.submit(wanted(), allowed))
     await until(lambda: sender.waiting == 1)
     await sender.cancel(first.order.id)
-    assert broker.cancelled == [first.order.id]
+    assert broker.canceled == [first.order.id]
     assert (len(broker.sent), sender.waiting) == (1, 1)
     sending.cancel()
 

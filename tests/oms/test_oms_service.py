@@ -221,7 +221,7 @@ async def test_an_order_that_waits_too_long_for_the_budget_is_not_sent_late(
         assert ids[-1] not in oms.broker.sent
         first = ids[0]
         await algo.cancel(first)
-        await until(lambda: oms.broker.cancelled == [f"broker-{first}"], "the cancel, which goes first")
+        await until(lambda: oms.broker.canceled == [f"broker-{first}"], "the cancel, which goes first")
 
 
 async def test_a_cancel_reaches_the_broker(md_url: str, orders_url: str) -> None:
@@ -229,7 +229,7 @@ async def test_a_cancel_reaches_the_broker(md_url: str, orders_url: str) -> None
         order_id = await algo.order(1, limit_order("99"))
         await algo.told(order_id, "OrderSent")
         await algo.cancel(order_id)
-        await until(lambda: oms.broker.cancelled == [f"broker-{order_id}"], "the cancel at the broker")
+        await until(lambda: oms.broker.canceled == [f"broker-{order_id}"], "the cancel at the broker")
         await oms.fact(frame(oms.broker.orders[order_id], "canceled"))
         updated = await algo.told(order_id, "OrderUpdated")
         assert updated.status == "canceled"
@@ -244,7 +244,7 @@ async def test_a_cancel_reaches_the_broker(md_url: str, orders_url: str) -> None
         await until(all_acknowledged, "every request to be acknowledged")
 
 
-async def test_cancels_of_what_cannot_be_cancelled_are_refused(md_url: str, orders_url: str) -> None:
+async def test_cancels_of_what_cannot_be_canceled_are_refused(md_url: str, orders_url: str) -> None:
     async with (
         running(md_url, orders_url) as oms,
         trading(orders_url) as algo,
@@ -257,7 +257,7 @@ async def test_cancels_of_what_cannot_be_cancelled_are_refused(md_url: str, orde
         oms.broker.change(order_id, "filled")
         await algo.cancel(order_id)
         assert (await algo.told(order_id, "CancelRefused")).reason.code == "broker_42210000"
-        assert oms.broker.cancelled == []
+        assert oms.broker.canceled == []
 
 
 async def test_a_cancel_overtakes_an_order_that_still_waits(md_url: str, orders_url: str) -> None:
@@ -272,7 +272,7 @@ async def test_a_cancel_overtakes_an_order_that_still_waits(md_url: str, orders_
         assert (refused.by, refused.reasons[0].code) == ("oms", "canceled")
         await algo.cancel(first)
         broker.gate.set()
-        await until(lambda: broker.cancelled == [f"broker-{first}"], "the first to be canceled once sent")
+        await until(lambda: broker.canceled == [f"broker-{first}"], "the first to be canceled once sent")
         assert broker.sent == [first]
 
 

@@ -117,7 +117,7 @@ def test_an_algorithm_that_missed_a_fill_differs_from_the_book() -> None:
     assert "order a of cross is open for cross itself alone" in found
 
 
-def test_a_cancelled_order_that_the_book_holds_open_differs() -> None:
+def test_a_canceled_order_that_the_book_holds_open_differs() -> None:
     book, portfolios = told(approved("a"), sent("a"))
     found = differences(book, portfolios, Ledger((their_order("a", "canceled", 0),), ()))
     assert found == ["order a (buy AAPL): canceled at the broker, sent in the book"]

@@ -35,7 +35,7 @@ class FakeBroker:
         self.orders: dict[str, BrokerOrder] = {}
         self.held: dict[str, Decimal] = {}
         self.sent: list[str] = []
-        self.cancelled: list[str] = []
+        self.canceled: list[str] = []
         self.keys_accepted = True
         self.away = False
         self.positions_away = False
@@ -143,7 +143,7 @@ class FakeBroker:
                 if order.status in TERMINAL:
                     raise BrokerRefused("42210000", f"order is already {order.status}")
                 self.orders[order.client_order_id] = replace(order, status="canceled")
-                self.cancelled.append(broker_order_id)
+                self.canceled.append(broker_order_id)
                 return
         raise BrokerRefused("40410000", f"order not found for {broker_order_id}")
 

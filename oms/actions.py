@@ -1,0 +1,115 @@
+"""What the engine wants done outside: requests to the broker, and halts. Each answer is an input again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import structlog
+
+from bus import halt
+from bus.clock import Clock
+from bus.connection import Client
+from bus.control_messages import Halt
+from bus.order_messages import Reason
+from bus.retry import until_answered
+from oms import questions
+from oms.broker import Broker, BrokerError
+from oms.effects import CancelOrder, Effects
+from oms.inputs import CancelAnswered, Input, OrderAnswered, Question, Unanswered
+from oms.risk import Approved
+from oms.sender import Sender
+
+# A question that the broker did not answer is asked again after this long at the most.
+_ASK_AGAIN_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Actions:
+    """Carries out effects, each in a task of its own, and has the engine take what came of them.
+
+    `objection` says what stands against an approved order directly before its first byte leaves. Must be
+    made inside the event loop. Mutable: `under_way`, the tasks.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        sender: Sender,
+        client: Client,
+        clock: Clock,
+        take: Callable[[Input], object],
+        objection: Callable[[Approved], Reason | None],
+    ) -> None:
+        self._broker, self._sender, self._client, self._clock = broker, sender, client, clock
+        self._take, self._objection = take, objection
+        self.under_way: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self, effects: Effects) -> None:
+        """Begin what these effects ask for. They must be durable."""
+        for client_order_id in effects.withdraw:
+            self._sender.withdraw(client_order_id)
+        for approved in effects.send:
+            self._start(self._send(approved))
+        for order in effects.cancel:
+            self._start(self._cancel(order))
+        for question in effects.ask:
+            self._start(self._ask(question))
+        if effects.halt is not None:
+            self._start(self._halt(effects.halt))
+        if effects.first_halt_state:
+            self._start(self._until_written(lambda: halt.initialise(self._client, self._clock.now_ns())))
+
+    async def failed(self) -> None:
+        """Raise what failed while it was carried out, once something has."""
+        await asyncio.wait({self._failed})
+        self._failed.result()
+
+    async def _send(self, approved: Approved) -> None:
+        outcome = await self._sender.submit(approved, partial(self._objection, approved))
+        self._take(OrderAnswered(approved.client_order_id, outcome))
+
+    async def _cancel(self, order: CancelOrder) -> None:
+        error: BrokerError | None = None
+        try:
+            await self._sender.cancel(order.broker_order_id)
+        except BrokerError as raised:
+            error = raised
+        self._take(CancelAnswered(order.client_order_id, error))
+
+    async def _ask(self, question: Question) -> None:
+        answered = await until_answered(
+            partial(questions.answer, question, self._broker, self._sender, self._clock),
+            stopping=None,
+            tell=lambda trouble: self._unanswered(question, trouble),
+            away=(BrokerError,),
+            longest_wait_s=_ASK_AGAIN_S,
+        )
+        assert answered is not None, "without a stop it ends with an answer"
+        self._take(answered)
+
+    def _unanswered(self, question: Question, trouble: str) -> None:
+        log.warning("the broker did not answer", question=repr(question), error=trouble)
+        self._take(Unanswered(question, trouble))
+
+    async def _halt(self, message: Halt) -> None:
+        log.error("account halted", reason=message.reason)
+        await self._until_written(lambda: halt.change(self._client, message))
+
+    async def _until_written(self, write: Callable[[], Awaitable[object]]) -> None:
+        await until_answered(
+            write, stopping=None, tell=lambda trouble: log.warning("orders server away", error=trouble)
+        )
+
+    def _start(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(body)
+        self.under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.under_way.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._failed.done():
+            self._failed.set_exception(error)
