@@ -98,7 +98,12 @@ class Algorithm(Handlers):
         return self._own_session.order(terms)
 
     def cancel(self, client_order_id: str) -> None:
-        """Ask to cancel an order; nothing happens where it is closed already."""
+        """Ask to cancel an order; nothing happens where it is closed already.
+
+        Raises ValueError for what is no client order id: the OMS could not even refuse that.
+        """
+        if not isinstance(client_order_id, str) or not client_order_id.isprintable():
+            raise ValueError(f"cannot cancel {client_order_id!r}: give an id that buy or sell returned")
         self._own_session.cancel(client_order_id)
 
     def replace(

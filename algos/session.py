@@ -46,7 +46,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     handler: str
     trigger: str
-    error: Exception
+    error: BaseException
 
     def __str__(self) -> str:
         said = f"{type(self.error).__name__}: {self.error}"
@@ -263,7 +263,9 @@ class Session:
         self.running = name
         try:
             handler(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever an author's handler raises aborts the session
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever else a handler raises aborts the session
             self._abandon(waiting)
             self._abort(Failure(name, input.trigger, error))
         else:

@@ -9,6 +9,9 @@ from bus.order_messages import OrderTerms, OrderType, Side, TimeInForce
 # What Alpaca can tell apart.
 _FINEST = -9
 
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(OrderTerms).decode
+
 
 def exact(what: str, value: object) -> Decimal:
     """A quantity or price as an exact decimal, taken as it prints.
@@ -40,11 +43,14 @@ def order_terms(
 ) -> OrderTerms:
     """A market order, unless a limit or stop price (or both) makes it another.
 
-    Without a time in force it is `day`; `gtc` for crypto, which has no day. Raises ValueError.
+    Without a time in force it is `day`; `gtc` for crypto, which has no day. Raises ValueError for whatever
+    is no order.
     """
+    if not isinstance(symbol, str):
+        raise ValueError(f"{side} {symbol!r}: a symbol is text, such as AAPL")
     if (quantity is None) == (notional is None):
         raise ValueError(f"{side} {symbol}: give either a quantity or a notional")
-    return OrderTerms(
+    terms = OrderTerms(
         symbol=symbol,
         side=side,
         type=_order_type(limit_price is not None, stop_price is not None),
@@ -55,6 +61,7 @@ def order_terms(
         stop_price=_exact_or_none("stop_price", stop_price),
         extended_hours=extended_hours,
     )
+    return _readable(terms)
 
 
 def changed_terms(
@@ -80,7 +87,15 @@ def changed_terms(
         changes["time_in_force"] = time_in_force
     if not changes:
         raise ValueError("a replacement changes something: give a quantity, a price or a time in force")
-    return msgspec.structs.replace(terms, **changes)
+    return _readable(msgspec.structs.replace(terms, **changes))
+
+
+def _readable(terms: OrderTerms) -> OrderTerms:
+    """The same terms, read back as the OMS reads them: nobody hears of a request that it cannot read."""
+    try:
+        return _decode(_encode(terms))
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise ValueError(f"{terms.side} {terms.symbol!r} is no order: {error}") from None
 
 
 def _order_type(limit: bool, stop: bool) -> OrderType:

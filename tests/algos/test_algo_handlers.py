@@ -1,6 +1,8 @@
 """An author's class in its session: handlers are called with what they handle, what they ask for leaves."""
 
+import asyncio
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -300,6 +302,28 @@ def test_the_past_is_folded_without_a_handler_and_told_again_to_the_leader() -> 
     session.take(StateChanged(State.LEADER, "7:me", 0))
     session.take(msgspec.structs.replace(happened("2-0", approved("id")), redelivered=True))
     assert algorithm.given[-1] == "approved"
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), asyncio.CancelledError(), GeneratorExit()])
+def test_a_handler_that_ends_the_process_or_its_task_aborts_as_any_other(error: BaseException) -> None:
+    algorithm, session = led()
+
+    def end() -> None:
+        raise error
+
+    algorithm.plan = end
+    session.take(tick("9-0"))
+    assert session.state is State.ABORTED
+    assert session.failures[0].error is error
+
+
+@pytest.mark.parametrize("order_id", [None, b"bb", "\ud800"])
+def test_a_cancel_that_the_oms_could_not_read_fails_where_it_is_asked_for(order_id: Any) -> None:
+    algorithm, session = led()
+    algorithm.plan = lambda: algorithm.cancel(order_id)
+    session.take(tick("9-0"))
+    assert "cannot cancel" in session.failure
+    assert leaving(session) == []
 
 
 def test_an_entry_that_comes_again_to_the_same_session_is_not_handled_again() -> None:

@@ -1,6 +1,7 @@
 """What an author writes becomes the terms of an order."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,24 @@ def test_a_replacement_cannot_make_another_type_of_order_or_nothing() -> None:
         changed_terms(market_order, limit_price=10)
     with pytest.raises(ValueError, match="changes something"):
         changed_terms(market_order)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "changes"),
+    [
+        (None, {}),
+        ("\ud800", {}),
+        ("AAPL", {"time_in_force": "forever"}),
+        ("AAPL", {"extended_hours": "yes"}),
+    ],
+)
+def test_what_the_oms_could_not_read_is_refused_where_it_is_asked_for(
+    symbol: Any, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"^buy "):
+        order_terms(symbol, "buy", 1, **changes)
+
+
+def test_a_replacement_in_words_that_nobody_knows_is_refused_where_it_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="time_in_force"):
+        changed_terms(order_terms("AAPL", "buy", 1, limit_price=1), time_in_force="forever")  # type: ignore[arg-type]
