@@ -152,6 +152,11 @@ def _check_handlers(algorithm: type[Algorithm], place: str) -> None:
                 f"{algorithm.__name__}.{name} in {place} is not a handler: it would never be called; "
                 f"the handlers are {', '.join(known)}"
             )
+        if inspect.isgeneratorfunction(member):
+            raise InvalidInput(
+                f"{algorithm.__name__}.{name} in {place} yields: nothing in it would ever run; "
+                "handlers are plain functions"
+            )
         if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
             raise InvalidInput(
                 f"{algorithm.__name__}.{name} in {place} is async: handlers are plain functions; "

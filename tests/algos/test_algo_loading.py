@@ -61,6 +61,7 @@ def test_a_module_of_a_package_is_loaded() -> None:
         ("class Good: ...\n", "Good", r"Good in .* is not a subclass of algos.Algorithm"),
         ("from algos import Algorithm\n", "Algorithm", r"is not a subclass"),
         (GOOD.replace("def on_trade", "async def on_trade"), "Good", r"Good\.on_trade .* is async"),
+        (GOOD + "        yield\n", "Good", r"Good\.on_trade .* yields"),
         (GOOD.replace("on_trade", "on_trades"), "Good", r"on_trades .* is not a handler: .* on_trade"),
     ],
 )
