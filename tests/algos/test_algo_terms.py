@@ -77,5 +77,6 @@ def test_what_the_oms_could_not_read_is_refused_where_it_is_asked_for(
 
 
 def test_a_replacement_in_words_that_nobody_knows_is_refused_where_it_is_asked_for() -> None:
+    forever: Any = "forever"
     with pytest.raises(ValueError, match="time_in_force"):
-        changed_terms(order_terms("AAPL", "buy", 1, limit_price=1), time_in_force="forever")  # type: ignore[arg-type]
+        changed_terms(order_terms("AAPL", "buy", 1, limit_price=1), time_in_force=forever)
