@@ -1,7 +1,8 @@
 """The least that a tick's way to its approval costs: two hops, an XADD and a script, and nothing checked.
 
-The processes are those of the real way: a player, two algorithms (`python -m benchmarks.raw_chain algorithm
-MARKET_URL ORDERS_URL REQUESTS NTH`) and an OMS (`python -m benchmarks.raw_chain oms ORDERS_URL REQUESTS...`).
+The processes are those of the real way: one that plays ticks, two algorithms
+(`python -m benchmarks.raw_chain algorithm MARKET_URL ORDERS_URL REQUESTS NTH`) and an OMS
+(`python -m benchmarks.raw_chain oms ORDERS_URL REQUESTS...`).
 """
 
 import asyncio

@@ -63,7 +63,7 @@ _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?")
 
 
 def account(name: str) -> str:
-    """Broker facts as received, raw."""
+    """Broker messages as received, raw."""
     return f"account:{{{name}}}"
 
 
@@ -83,7 +83,7 @@ def events(account_name: str, algorithm: str) -> str:
 
 
 def journal(account_name: str) -> str:
-    """Every decision and every broker fact, in order."""
+    """Every decision and every broker message, in order."""
     return f"orders:{{{account_name}}}:journal"
 
 

@@ -18,7 +18,7 @@ from ingest.buffer import Buffer
 from ingest.tap import end
 
 # What the account stream takes: type, version, data and the receive time (ns), as entry fields.
-Fact = tuple[bytes, bytes, bytes, bytes]
+BrokerMessage = tuple[bytes, bytes, bytes, bytes]
 
 _VERSION = b"1"
 
@@ -42,7 +42,7 @@ class AccountFeed:
     happened in between has to be asked for. Mutable: how the connection stands, and since when.
     """
 
-    def __init__(self, url: str, key: str, secret: str, buffer: Buffer[Fact], clock: Clock) -> None:
+    def __init__(self, url: str, key: str, secret: str, buffer: Buffer[BrokerMessage], clock: Clock) -> None:
         self.name = "trade_updates"
         self.url = url
         self.live = False

@@ -18,7 +18,7 @@ from bus.publish import Publisher
 from bus.service import Service, live, run_all, run_together, run_until
 from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
-from ingest.alpaca_account import AccountFeed, Fact
+from ingest.alpaca_account import AccountFeed, BrokerMessage
 from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
@@ -67,15 +67,15 @@ class Ingest:
         self.feeds = {
             kind: LeasedFeed(kind, settings, market, clock, holder=holder) for kind in (STOCKS, CRYPTO)
         }
-        self.facts: Buffer[Fact] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
+        self.messages: Buffer[BrokerMessage] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.account = LeaseKeeper(
             Lease(orders, account_lease(settings.account), holder), regain="at_once", other="another ingest"
         )
         self._publisher = Publisher(settings.orders_redis_url, self.account.lease, name=f"{holder}-account")
         self.update_writer = UpdateWriter(
-            account(settings.account), self.facts, self._publisher, self.account
+            account(settings.account), self.messages, self._publisher, self.account
         )
-        self.updates = AccountFeed(settings.updates_url, key, secret, self.facts, clock)
+        self.updates = AccountFeed(settings.updates_url, key, secret, self.messages, clock)
         self.report = Report(self.feeds, self.updates, clock)
         self._refused: tuple[str, ...] = ()
 
@@ -83,7 +83,7 @@ class Ingest:
         """Serve every feed whose lease is ours until asked to stop, write what is buffered, give leases back.
 
         A market feed that another ingest takes over waits for its turn again. Raises Fenced where another
-        ingest writes the account's facts, InvalidInput for keys or entitlements that cannot work.
+        ingest writes the account's messages, InvalidInput for keys or entitlements that cannot work.
         """
         stopping = self.service.stopping
         tending = run_together(
@@ -112,8 +112,8 @@ class Ingest:
         writing = asyncio.create_task(self.update_writer.run(), name="trade updates")
         try:
             await run_until(self.service.stopping, run_together(until_done(writing), self.updates.run()))
-            if not await flushed(self.facts, writing):
-                log.error("not every broker fact received was written", facts=len(self.facts))
+            if not await flushed(self.messages, writing):
+                log.error("not every broker message received was written", messages=len(self.messages))
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)

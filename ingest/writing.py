@@ -1,4 +1,4 @@
-"""From the buffers to the servers: market frames split and written, broker facts appended, in order."""
+"""From the buffers to the servers: market frames split and written, broker messages appended, in order."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from bus.errors import Fenced
 from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter, Publisher
-from ingest.alpaca_account import Fact
+from ingest.alpaca_account import BrokerMessage
 from ingest.alpaca_market import Item
 from ingest.buffer import Buffer
 from ingest.frames import Kept, split
@@ -27,8 +27,8 @@ SAMPLE_NS = 5_000_000
 # How long the end waits for what is buffered to be written.
 FLUSH_S = 5.0
 
-# One script for so many broker facts at most.
-FACTS_AT_ONCE = 100
+# One script for so many broker messages at most.
+MESSAGES_AT_ONCE = 100
 
 log = structlog.get_logger()
 
@@ -83,9 +83,11 @@ class FrameWriter:
 
 
 class UpdateWriter:
-    """Appends broker facts to the account's stream, in order, each once, none dropped."""
+    """Appends broker messages to the account's stream, in order, each once, none dropped."""
 
-    def __init__(self, stream: str, buffer: Buffer[Fact], publisher: Publisher, keeper: LeaseKeeper) -> None:
+    def __init__(
+        self, stream: str, buffer: Buffer[BrokerMessage], publisher: Publisher, keeper: LeaseKeeper
+    ) -> None:
         self._stream = stream
         self._buffer = buffer
         self._publisher = publisher
@@ -94,13 +96,13 @@ class UpdateWriter:
     async def run(self) -> None:
         """Append until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
         while True:
-            facts = [await self._buffer.take()]
-            while len(self._buffer) and len(facts) < FACTS_AT_ONCE:
-                facts.append(await self._buffer.take())
+            messages = [await self._buffer.take()]
+            while len(self._buffer) and len(messages) < MESSAGES_AT_ONCE:
+                messages.append(await self._buffer.take())
             while True:
                 value = self._keeper.lease.value
                 try:
-                    await self._publisher.append([(self._stream, fact) for fact in facts])
+                    await self._publisher.append([(self._stream, message) for message in messages])
                     break
                 except Fenced:
                     await self._keeper.regain(value)

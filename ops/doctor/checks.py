@@ -148,7 +148,10 @@ def _text(value: bytes | str) -> str:
 
 async def _trading(client: Client, account: str) -> list[Finding]:
     state = await halt.read(client)
-    journal, facts = await client.xlen(streams.journal(account)), await client.xlen(streams.account(account))
+    journal, messages = (
+        await client.xlen(streams.journal(account)),
+        await client.xlen(streams.account(account)),
+    )
     names = sorted(name.decode() for name in await client.hkeys(streams.algorithms(account)))
     keys = [
         streams.oms_lease(account),
@@ -159,7 +162,7 @@ async def _trading(client: Client, account: str) -> list[Finding]:
     holders = {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
     beats = await read_heartbeats(client, account)
     return [
-        rules.halts(state.known, shown_halts(state), empty=not journal and not facts),
+        rules.halts(state.known, shown_halts(state), empty=not journal and not messages),
         rules.leases(holders, beats),
         rules.heartbeats(beats),
     ]

@@ -36,7 +36,7 @@ def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
         return message_line(_CODEC.decode(fields))
     except Unreadable:
         if fields.get(b"type") == b"TradeUpdate":
-            return _broker_fact(_parsed(fields.get(b"data", b"")))
+            return _broker_message(_parsed(fields.get(b"data", b"")))
         # Channels without a type of ours are shown as they are.
         return "  ".join(
             f"{name.decode(errors='replace')}={value.decode(errors='replace')}"
@@ -44,7 +44,7 @@ def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
         )
 
 
-def _broker_fact(frame: Any) -> str:
+def _broker_message(frame: Any) -> str:
     """A trade update as Alpaca sent it, in short; `--json` shows all of it."""
     try:
         update = frame["data"]

@@ -25,7 +25,7 @@ Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
 @pytest.fixture
 async def start(orders_url: str) -> AsyncIterator[Start]:
-    """Starts the living process in a mode."""
+    """Starts the child in a mode."""
     started = []
 
     async def one(mode: str, url: str = orders_url) -> asyncio.subprocess.Process:
@@ -55,8 +55,8 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, list[s
 
 
 async def heartbeats(orders_client: Any) -> list[Heartbeat]:
-    """Those of every living process."""
-    keys = [key.decode() async for key in orders_client.scan_iter(match=alive("paper", "living", "*"))]
+    """Those of every child."""
+    keys = [key.decode() async for key in orders_client.scan_iter(match=alive("paper", "child", "*"))]
     values = await orders_client.mget(keys) if keys else []
     found = [
         decode(*heartbeat_names(key)[1:], value)
@@ -74,10 +74,10 @@ async def test_a_signal_is_a_clean_stop_and_the_heartbeat_goes(
     process = await start("waits")
     await until(lambda: _beats(orders_client, State.READY, 1), "the heartbeat")
     [beat] = await heartbeats(orders_client)
-    assert (beat.process, beat.account, beat.pid) == ("living", "paper", process.pid)
-    assert beat.details == AlgorithmDetails(algorithm="living", open_orders=3)
+    assert (beat.process, beat.account, beat.pid) == ("child", "paper", process.pid)
+    assert beat.details == AlgorithmDetails(algorithm="child", open_orders=3)
     assert beat.version == version("alpaca-backbone")
-    assert 0 < await orders_client.pttl(alive("paper", "living", beat.instance)) <= 3000
+    assert 0 < await orders_client.pttl(alive("paper", "child", beat.instance)) <= 3000
     process.send_signal(number)
     code, lines, errors = await ended(process)
     assert (code, lines) == (0, ["running", f"stopping: signal {number.name}", "ended"])

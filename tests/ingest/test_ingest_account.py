@@ -37,10 +37,12 @@ async def test_trade_updates_are_kept_as_they_came(simulator, md_url, orders_url
         order = simulator.trade("AAPL", "buy", "3", "230.50")
 
         async def filled():
-            return any(data.get("data", {}).get("event") == "fill" for _, data in await run.facts())
+            return any(
+                data.get("data", {}).get("event") == "fill" for _, data in await run.account_messages()
+            )
 
         await until(filled, "the fill")
-        kinds = [kind for kind, _ in await run.facts()]
+        kinds = [kind for kind, _ in await run.account_messages()]
         assert kinds[0] == "Connected"
         assert set(kinds[1:]) == {"TradeUpdate"}
         entries = await run.orders.xrange("account:{paper}")
@@ -62,7 +64,7 @@ async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders
         simulator.trade("AAPL", "buy", "1")
 
         async def told():
-            return [kind for kind, _ in await run.facts()][:4] == [
+            return [kind for kind, _ in await run.account_messages()][:4] == [
                 "Connected",
                 "Disconnected",
                 "Connected",
@@ -70,7 +72,7 @@ async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders
             ]
 
         await until(told, "the break and the update after it")
-        first, _, second = (data for _, data in (await run.facts())[:3])
+        first, _, second = (data for _, data in (await run.account_messages())[:3])
         assert second["epoch"] > first["epoch"]
         assert run.stocks.feed.connects == 1
         assert run.stocks.feed.gaps == 0
@@ -78,7 +80,7 @@ async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders
         await until(lambda: run.ingest.updates.live)
 
         async def third():
-            return [data["epoch"] for kind, data in await run.facts() if kind == "Connected"][2:]
+            return [data["epoch"] for kind, data in await run.account_messages() if kind == "Connected"][2:]
 
         await until(lambda: _truth(third()))
         assert (await third())[0] > second["epoch"], "epochs grow across restarts"
@@ -118,12 +120,12 @@ async def test_a_feed_that_another_takes_over_stops_alone_and_waits_for_its_turn
         await until(lambda: run.stocks.waits is not None, "the loss to be seen")
         last = await run.market.xrevrange("md:AAPL:trades", count=1)
         await until(lambda: not simulator.state()["clients"]["stocks"], "the stock stream to be left")
-        coins, facts = run.crypto.writing.messages_in, len(await run.facts())
+        coins, messages = run.crypto.writing.messages_in, len(await run.account_messages())
         assert await run.market.get(market_lease("iex")) == b"99:usurper"
         assert await run.market.xrevrange("md:AAPL:trades", count=1) == last, "nothing is written without it"
         simulator.trade("AAPL", "buy", "1")
         await until(lambda: run.crypto.writing.messages_in > coins + 5, "coins to go on")
-        await until(lambda: _more_facts(run, facts), "trade updates to go on")
+        await until(lambda: _more_messages(run, messages), "trade updates to go on")
         assert run.crypto.feed.connects == run.ingest.updates.connects == 1
         # The other one is gone: its lease runs out.
         await until(lambda: run.stocks.waits is None and run.stocks.feed.live, "its turn again")
@@ -137,8 +139,8 @@ def _state(run, kind):
     return run.details.feeds[kind].state if kind in run.details.feeds else None
 
 
-async def _more_facts(run, before):
-    return len(await run.facts()) > before
+async def _more_messages(run, before):
+    return len(await run.account_messages()) > before
 
 
 async def _goes_on(run, last):

@@ -182,7 +182,7 @@ async def test_until_the_broker_answers_nothing_is_taken(md_url: str, orders_url
     broker = FakeBroker()
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         broker.away = True
-        await oms.fact(b'{"epoch": 2}', "Connected")
+        await oms.broker_message(b'{"epoch": 2}', "Connected")
         await until(lambda: "broker" in oms.oms.service.why, "the OMS to fall behind")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert [reason.code for reason in refused.reasons] == ["not_ready"]

@@ -49,7 +49,7 @@ async def test_an_order_that_never_arrived_is_given_up_and_watched(md_url: str, 
         # It appears after all: it is canceled, and the algorithm hears of it.
         late = await taken(broker, approved(terms("10", type="limit", limit_price=Decimal(99)), 1))
         broker.orders[order_id] = late
-        await oms.fact(frame(late, "new").replace(late.client_order_id.encode(), order_id.encode()))
+        await oms.broker_message(frame(late, "new").replace(late.client_order_id.encode(), order_id.encode()))
         await until(lambda: broker.canceled == [late.id], "it to be canceled")
         assert (await algo.told(order_id, "OrderUpdated")).status == "new"
         assert not oms.book.orders[order_id].open
@@ -67,11 +67,11 @@ async def test_fills_that_were_missed_are_booked_once(md_url: str, orders_url: s
         assert oms.book.cash("alpha") == -(4 * 98 + 6 * 99)
         assert oms.book.orders[order_id].status == "filled"
         # The updates themselves arrive late, and out of order: they are known already.
-        await oms.fact(frame(whole, "fill", execution_id="e2", qty="6", price="99"))
-        await oms.fact(frame(partly, "partial_fill", execution_id="e1", qty="4", price="98"))
+        await oms.broker_message(frame(whole, "fill", execution_id="e2", qty="6", price="99"))
+        await oms.broker_message(frame(partly, "partial_fill", execution_id="e1", qty="4", price="98"))
         other = await taken(broker, approved(terms("1"), 9))
         filled = broker.fill(other.client_order_id, "1", "100")
-        await oms.fact(frame(filled, "fill", execution_id="e3", qty="1", price="100"))
+        await oms.broker_message(frame(filled, "fill", execution_id="e3", qty="1", price="100"))
         await until(lambda: oms.book.position("AAPL") == 11, "the last update to be read")
         assert oms.book.position("AAPL", "alpha") == 11
         assert oms.book.cash("alpha") == -(4 * 98 + 6 * 99 + 100)
@@ -161,7 +161,7 @@ async def test_trades_from_before_the_first_start_are_counted_once(md_url: str, 
     broker.held["AAPL"] = Decimal(70)
     async with running(md_url, orders_url, broker) as oms:
         assert oms.book.position("AAPL", "external") == 70
-        await oms.fact(b'{"epoch": 2}', "Connected")
+        await oms.broker_message(b'{"epoch": 2}', "Connected")
         await until(oms.account_acknowledged, "the break to be caught up with")
         assert oms.book.position("AAPL", "external") == 70
 
@@ -178,7 +178,7 @@ async def test_a_first_start_that_was_cut_short_begins_anew(md_url: str, orders_
         # Nobody reads of this fill; it stands in the position that the second start takes over.
         filled = broker.fill("by-hand", "50", "90")
         broker.held["AAPL"] = Decimal(70)
-        await oms.fact(frame(filled, "fill", execution_id="e1", qty="50", price="90"))
+        await oms.broker_message(frame(filled, "fill", execution_id="e1", qty="50", price="90"))
     broker.positions_away = False
     async with running(md_url, orders_url, broker) as oms:
         assert oms.book.position("AAPL", "external") == 70
@@ -197,7 +197,7 @@ async def test_history_of_a_flat_account_stays_history(md_url: str, orders_url: 
             return await page(query)
 
         broker.orders_page = orders_page  # type: ignore[method-assign]
-        await oms.fact(b'{"epoch": 2}', "Connected")
+        await oms.broker_message(b'{"epoch": 2}', "Connected")
         await until(lambda: bool(asked), "the broker to be asked")
         await oms.ready()
         assert time.time_ns() - asked[0] < 300 * 10**9

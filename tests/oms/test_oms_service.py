@@ -1,4 +1,4 @@
-"""The OMS between real servers and a broker in memory: requests, outcomes, facts."""
+"""The OMS between real servers and a broker in memory: requests, outcomes, broker messages."""
 
 import json
 import time
@@ -172,7 +172,7 @@ async def test_an_unreadable_request_is_kept_and_stops_nothing(md_url: str, orde
 
 async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
-        await oms.fact(b'{"stream": "trade_updates", "data": {"event": "fill"}}')
+        await oms.broker_message(b'{"stream": "trade_updates", "data": {"event": "fill"}}')
         await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
         refused = await algo.told(await algo.order(1, market_order("10")), "OrderRefused")
         assert "halted" in [reason.code for reason in refused.reasons]
@@ -185,7 +185,7 @@ async def test_a_fact_with_a_broken_receive_time_is_kept_and_ends_nothing(
     async with running(md_url, orders_url) as oms:
         fields = {"type": "TradeUpdate", "version": "1", "data": b"{}", "r": "soon"}
         await oms.client.xadd(streams.account(ACCOUNT), fields)
-        await until(lambda: oms.counts["EntryDeadLettered"] == 1, "the fact to be kept")
+        await until(lambda: oms.counts["EntryDeadLettered"] == 1, "the broker message to be kept")
         await until(lambda: f"account:{ACCOUNT}" in oms.oms.halts.state.scopes, "the account's halt")
 
 
@@ -230,7 +230,7 @@ async def test_a_cancel_reaches_the_broker(md_url: str, orders_url: str) -> None
         await algo.told(order_id, "OrderSent")
         await algo.cancel(order_id)
         await until(lambda: oms.broker.canceled == [f"broker-{order_id}"], "the cancel at the broker")
-        await oms.fact(frame(oms.broker.orders[order_id], "canceled"))
+        await oms.broker_message(frame(oms.broker.orders[order_id], "canceled"))
         updated = await algo.told(order_id, "OrderUpdated")
         assert updated.status == "canceled"
         await algo.cancel(order_id)
@@ -283,7 +283,7 @@ async def test_a_replace_takes_the_place_of_its_order(md_url: str, orders_url: s
         new = await algo.replace(old, 2, limit_order("98", "4"))
         assert (await algo.told(new, "OrderApproved")).replaces == old
         await algo.told(new, "OrderSent")
-        await oms.fact(frame(oms.broker.orders[old], "replaced"))
+        await oms.broker_message(frame(oms.broker.orders[old], "replaced"))
         await algo.told(old, "OrderUpdated")
         assert oms.book.pending("AAPL", "buy") == Decimal(4)
         wrong = await algo.replace(old, 3, limit_order("98", "4"))
@@ -300,7 +300,7 @@ async def test_updates_may_come_twice_late_and_before_the_answer(md_url: str, or
         late = frame(first, "partial_fill", execution_id="e1", qty="4", price="100")
         early = frame(second, "fill", execution_id="e2", qty="6", price="101")
         for data in (early, early, late, late, frame(second, "new")):
-            await oms.fact(data)
+            await oms.broker_message(data)
         await until(lambda: oms.book.position("AAPL") == 10, "both fills")
         await oms.fill(await _sent(algo, 2), "1", "102", "e3")
         await until(lambda: oms.book.position("AAPL") == 11, "the last fill")
@@ -325,7 +325,7 @@ async def test_trades_made_elsewhere_are_external(md_url: str, orders_url: str) 
         by_hand = replace(
             order, id="hand", client_order_id="3f0c", status="filled", filled_quantity=Decimal(7)
         )
-        await oms.fact(frame(by_hand, "fill", execution_id="h1", qty="7", price="100"))
+        await oms.broker_message(frame(by_hand, "fill", execution_id="h1", qty="7", price="100"))
         await until(lambda: oms.book.position("AAPL", "external") == 7, "the trade made by hand")
         assert oms.book.position("AAPL") == 7
         assert await oms.client.exists(streams.events(ACCOUNT, "external")) == 0

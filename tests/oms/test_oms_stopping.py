@@ -69,7 +69,7 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
 
         with monkeypatch.context() as patched:
             patched.setattr(halt, "change", fail)
-            await oms.fact(b"garbage")
+            await oms.broker_message(b"garbage")
             await until(lambda: "is being halted" in oms.oms.service.why, "orders to be refused")
             async with trading(orders_url) as algo:
                 refused = await algo.told(await algo.order(1, limit_order("99", "1")), "OrderRefused")
@@ -78,7 +78,7 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
             await asyncio.gather(oms.task, return_exceptions=True)
     async with running(md_url, orders_url) as again:
         await until(lambda: f"account:{ACCOUNT}" in again.oms.halts.state.scopes, "the account's halt")
-        await until(again.account_acknowledged, "the fact to be acknowledged")
+        await until(again.account_acknowledged, "the broker message to be acknowledged")
 
 
 async def test_one_that_waits_for_the_lease_outlives_its_servers_absence(md_url: str) -> None:

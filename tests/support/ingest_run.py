@@ -108,7 +108,7 @@ class Running:
             if b"type" in fields
         ]
 
-    async def facts(self, account: str = "paper") -> list[tuple[str, dict[str, Any]]]:
+    async def account_messages(self, account: str = "paper") -> list[tuple[str, dict[str, Any]]]:
         """Type and data of every entry in the account's stream."""
         return [
             (fields[b"type"].decode(), json.loads(fields[b"data"]))

@@ -1,4 +1,4 @@
-"""Runs an OMS inside a test, with algorithms, prices and broker facts written by hand."""
+"""Runs an OMS inside a test, with algorithms, prices and broker messages written by hand."""
 
 import asyncio
 import contextlib
@@ -194,7 +194,7 @@ class Running:
             streams.market(symbol, "trades"), {"d": json.dumps(data), "r": str(received_ns)}
         )
 
-    async def fact(self, data: bytes, kind: str = "TradeUpdate") -> None:
+    async def broker_message(self, data: bytes, kind: str = "TradeUpdate") -> None:
         """An entry of the account stream, as ingest writes it."""
         fields = {"type": kind, "version": "1", "data": data, "r": str(time.time_ns())}
         await self.client.xadd(streams.account(ACCOUNT), fields)
@@ -203,7 +203,7 @@ class Running:
         """A fill at the broker, and the update that tells of it."""
         order = self.broker.fill(order_id, quantity, price)
         event = "fill" if order.status == "filled" else "partial_fill"
-        await self.fact(frame(order, event, execution_id=execution, qty=quantity, price=price))
+        await self.broker_message(frame(order, event, execution_id=execution, qty=quantity, price=price))
 
     async def halt(self, scope: str = "all", mode: type[Halt] | type[ReduceOnly] = Halt) -> None:
         """Halt a scope, and wait until the OMS has seen it."""

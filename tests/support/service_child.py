@@ -1,4 +1,4 @@
-"""A process that lives as services do: run as `python living.py URL MODE`; each step is a line on stdout."""
+"""A process that lives as services do: `python service_child.py URL MODE`; each step is a line on stdout."""
 
 import asyncio
 import sys
@@ -18,8 +18,8 @@ def say(word: str) -> None:
 
 async def main() -> None:
     url, mode = sys.argv[1:]
-    service = Service("living", "paper")
-    service.details = AlgorithmDetails(algorithm="living", open_orders=3)
+    service = Service("child", "paper")
+    service.details = AlgorithmDetails(algorithm="child", open_orders=3)
 
     async def body() -> None:
         service.tell(State.READY)
@@ -52,5 +52,5 @@ async def fail(error: Exception) -> None:
     raise error
 
 
-logs.set_up("living", level="error")
+logs.set_up("child", level="error")
 sys.exit(run(main))
