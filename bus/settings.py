@@ -8,6 +8,7 @@ BACKBONE_OMS_LIMITS), so that one environment serves several processes while eac
 import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.config import JsonDict
@@ -131,6 +132,16 @@ class AlpacaSettings(BusSettings):
         json_schema_extra=_read_by("ingest"),
     )
 
+    @field_validator("trading_url", "data_url")
+    @classmethod
+    def _http_address(cls, value: str | None) -> str | None:
+        return _checked_address(value, ("http", "https"))
+
+    @field_validator("trading_stream_url", "stocks_stream_url", "crypto_stream_url")
+    @classmethod
+    def _stream_address(cls, value: str | None) -> str | None:
+        return _checked_address(value, ("ws", "wss"))
+
     def keys(self) -> tuple[str, str]:
         """The API key and the secret key. Raises InvalidInput where one is missing."""
         if self.alpaca_api_key is None or self.alpaca_secret_key is None:
@@ -139,6 +150,21 @@ class AlpacaSettings(BusSettings):
                 "or ALPACA_API_KEY_FILE and ALPACA_SECRET_KEY_FILE"
             )
         return self.alpaca_api_key.get_secret_value(), self.alpaca_secret_key.get_secret_value()
+
+
+def _checked_address(value: str | None, schemes: tuple[str, ...]) -> str | None:
+    """The same address. Raises ValueError, which does not show it: a password may be in it."""
+    if value is None:
+        return None
+    allowed = f"it is no address: use {' or '.join(f'{one}://host:port' for one in schemes)}"
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not known or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError(allowed)
+    return value
 
 
 def load(cls: type[SettingsType], **given: Any) -> SettingsType:

@@ -31,13 +31,18 @@ class OmsSettings(AlpacaSettings):
     oms_longest_wait_s: float = Field(
         default=LONGEST_WAIT_S,
         gt=0,
+        le=86_400,
         description="seconds after which an order that still waits for the request budget is refused",
     )
     oms_send_timeout_s: float = Field(
-        default=SEND_TIMEOUT_S, gt=0, description="seconds that one call to the broker may take as a whole"
+        default=SEND_TIMEOUT_S,
+        gt=0,
+        le=86_400,
+        description="seconds that one call to the broker may take as a whole",
     )
     oms_doubt_s: float = Field(
         default=DOUBT_S,
         gt=0,
+        le=86_400,
         description="seconds for which an order may still turn up at the broker after its last request ended",
     )

@@ -121,6 +121,10 @@ def test_what_belongs_to_other_processes_is_passed_by(monkeypatch: pytest.Monkey
         ("BACKBONE_ACCOUNT", "My Account", "use 1 to 32 of a-z"),
         ("BACKBONE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("BACKBONE_OMS_MOST", "many", "integer"),
+        ("BACKBONE_TRADING_URL", "rub bish", "use http://host:port or https://host:port"),
+        ("BACKBONE_TRADING_STREAM_URL", "https://here", "use ws://host:port or wss://host:port"),
+        ("BACKBONE_STOCKS_STREAM_URL", "ws://here:ten", "use ws://host:port"),
+        ("BACKBONE_CRYPTO_STREAM_URL", "ws://", "use ws://host:port"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_is_allowed(
@@ -145,9 +149,13 @@ def test_no_secret_is_shown_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         assert SECRET not in text
 
 
-def test_no_secret_is_shown_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BACKBONE_TRADING", SECRET), ("BACKBONE_TRADING_STREAM_URL", f"wss://user:{SECRET}")],
+)
+def test_no_secret_is_shown_in_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv("ALPACA_API_KEY", SECRET)
-    monkeypatch.setenv("BACKBONE_TRADING", SECRET)
+    monkeypatch.setenv(name, value)
     with pytest.raises(InvalidInput) as raised:
         load(AlpacaSettings)
     assert SECRET not in str(raised.value)

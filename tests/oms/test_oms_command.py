@@ -41,6 +41,8 @@ def test_help_shows_an_example() -> None:
         ({**KEYS, **NOWHERE}, "ORDERS_REDIS_URL"),
         ({**KEYS, "BACKBONE_OMS_LIMTIS": "x"}, "BACKBONE_OMS_LIMTIS"),
         ({**KEYS, "BACKBONE_OMS_THREADS": "many"}, "BACKBONE_OMS_THREADS"),
+        ({**KEYS, "BACKBONE_OMS_DOUBT_S": "inf"}, "BACKBONE_OMS_DOUBT_S"),
+        ({**KEYS, "BACKBONE_OMS_LONGEST_WAIT_S": "1e400"}, "BACKBONE_OMS_LONGEST_WAIT_S"),
     ],
 )
 def test_bad_settings_are_one_sentence_and_exit_code_2(environment: dict[str, str], named: str) -> None:
