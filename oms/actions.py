@@ -15,6 +15,7 @@ from bus.order_messages import Reason
 from bus.retry import until_answered
 from oms import questions
 from oms.broker import Broker, BrokerError
+from oms.cancels import CANCELED_UNSENT
 from oms.effects import CancelOrder, Effects
 from oms.inputs import CancelAnswered, Input, OrderAnswered, Question, Unanswered
 from oms.risk import Approved
@@ -50,7 +51,7 @@ class Actions:
     def start(self, effects: Effects) -> None:
         """Begin what these effects ask for. They must be durable."""
         for client_order_id in effects.withdraw:
-            self._sender.withdraw(client_order_id)
+            self._sender.withdraw(client_order_id, CANCELED_UNSENT)
         for approved in effects.send:
             self._start(self._send(approved))
         for order in effects.cancel:

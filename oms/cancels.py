@@ -5,12 +5,13 @@ from bus.order_messages import CancelRefused, CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered
+from oms.observed import Observed
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.step import Step
 
 # Why an order is refused whose cancel came before it was sent.
-CANCELED_UNSENT = "canceled"
+CANCELED_UNSENT = Reason(code="canceled", message="canceled before it was sent")
 
 
 def take_request(step: Step, read: Delivery, request: CancelRequest, context: Context) -> None:
@@ -48,6 +49,11 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
         step.effects.withdraw.append(order.client_order_id)
 
 
+def objection(observed: Observed, client_order_id: str) -> Reason | None:
+    """What a cancel has against an order about to be sent: it may have come in the order's own batch."""
+    return CANCELED_UNSENT if client_order_id in observed.cancels_waiting else None
+
+
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
     """Cancel an order that was given up as never sent and has appeared at the broker."""
     step.observed.counts["found_after_given_up"] += 1
@@ -66,7 +72,7 @@ def go_on(step: Step) -> None:
         reads = waiting.pop(client_order_id)
         if order.open:
             _send(step, order, order.broker_order_id, reads)
-        elif order.refusal == CANCELED_UNSENT:
+        elif order.refusal == CANCELED_UNSENT.code:
             step.effects.acknowledge += reads
         else:
             _refuse(step, order, _not_open(order))

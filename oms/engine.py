@@ -10,7 +10,7 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import cancels, decisions, reconciliation, rules, sent_orders, updates
+from oms import cancels, decisions, reconciliation, risk, rules, sent_orders, updates
 from oms.digest import Digest
 from oms.effects import Effects
 from oms.inputs import (
@@ -32,7 +32,7 @@ from oms.inputs import (
 )
 from oms.observed import Observed
 from oms.readiness import not_ready
-from oms.risk import Approved, objection
+from oms.risk import Approved
 from oms.state import State
 from oms.step import Step
 
@@ -92,8 +92,9 @@ class Engine:
         return step.effects
 
     def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
-        """What the present halt state has against an approved order that is about to be sent, if anything."""
-        return objection(approved, self.state.book, halts, self.account)
+        """What has come up since against an approved order that is about to be sent, if anything."""
+        against = cancels.objection(self.observed, approved.client_order_id)
+        return against or risk.objection(approved, self.state.book, halts, self.account)
 
     def digest(self) -> str:
         """A digest of the durable state: equal where two engines hold the same."""

@@ -157,6 +157,8 @@ def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None
         _compare(step, at_broker)
     elif not order.answered:
         sent_orders.doubt(step, order, "approved before a restart; the broker does not know it yet")
+    else:
+        step.error("the broker does not know an order that it had taken", client_order_id=client_order_id)
 
 
 def _compare(step: Step, order: BrokerOrder) -> None:

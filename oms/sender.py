@@ -33,8 +33,6 @@ CANCEL_WAITS_S = (0.25, 1.0, 2.0)
 
 _NS = 1_000_000_000
 
-_WITHDRAWN = Reason(code="canceled", message="canceled before it was sent")
-
 Answer = TypeVar("Answer")
 
 
@@ -88,7 +86,7 @@ class Sender:
     async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Send an approved order, or a replace, once; its approval must be durable.
 
-        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn (`canceled`).
+        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn.
         """
         send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
         until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
@@ -112,9 +110,9 @@ class Sender:
         finally:
             self._ended()
 
-    def withdraw(self, client_order_id: str) -> bool:
+    def withdraw(self, client_order_id: str, why: Reason) -> bool:
         """Take back an order that still waits; False where it is under way or done."""
-        return self._turns.withdraw(client_order_id, _WITHDRAWN)
+        return self._turns.withdraw(client_order_id, why)
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal."""

@@ -162,6 +162,15 @@ def test_a_cancel_before_the_order_left_takes_it_back(run: EngineRun) -> None:
     assert run.engine.state.book.orders[name(1)].status == REFUSED
 
 
+def test_a_cancel_that_came_with_its_order_keeps_it_from_leaving(run: EngineRun) -> None:
+    (approved,) = run.read(request(number=1)).send
+    assert run.engine.objection(approved, HaltState(known=True)) is None
+    run.read(cancel())
+    reason = run.engine.objection(approved, HaltState(known=True))
+    assert reason is not None
+    assert reason.code == "canceled"
+
+
 def test_a_cancel_waits_for_an_order_on_its_way(run: EngineRun) -> None:
     (approved,) = run.read(request(number=1)).send
     run.read(cancel())

@@ -30,6 +30,7 @@ from oms.broker import (
     Unknown,
 )
 from oms.budget import Bucket
+from oms.cancels import CANCELED_UNSENT
 from oms.risk import Approved
 from oms.sender import Sender
 
@@ -154,9 +155,9 @@ async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -
     going, waiting = wanted(), wanted()
     sending = [started(sender.submit(order, allowed)) for order in (going, waiting)]
     await until(lambda: sender.waiting == 1)
-    assert not sender.withdraw(going.client_order_id)
-    assert sender.withdraw(waiting.client_order_id)
-    assert not sender.withdraw(waiting.client_order_id)
+    assert not sender.withdraw(going.client_order_id, CANCELED_UNSENT)
+    assert sender.withdraw(waiting.client_order_id, CANCELED_UNSENT)
+    assert not sender.withdraw(waiting.client_order_id, CANCELED_UNSENT)
     refused = await sending[1]
     assert isinstance(refused, Refused)
     assert (refused.by, refused.reason.code) == ("oms", "canceled")

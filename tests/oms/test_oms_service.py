@@ -20,7 +20,7 @@ from oms_run import (
 from waiting import until
 
 from bus import streams
-from bus.order_messages import ShutdownAcknowledged
+from bus.order_messages import CancelRequest, ShutdownAcknowledged
 
 pytestmark = pytest.mark.integration
 
@@ -260,20 +260,46 @@ async def test_cancels_of_what_cannot_be_canceled_are_refused(md_url: str, order
         assert oms.broker.canceled == []
 
 
-async def test_a_cancel_overtakes_an_order_that_still_waits(md_url: str, orders_url: str) -> None:
+async def test_a_cancel_takes_back_whatever_has_not_left(md_url: str, orders_url: str) -> None:
     broker = FakeBroker()
     async with running(md_url, orders_url, broker, oms_connections=1) as oms, trading(orders_url) as algo:
         broker.gate.clear()
-        first = await algo.order(1, limit_order("99"))
-        second = await algo.order(2, limit_order("99"))
+        connected = await algo.order(1, limit_order("99"))
+        waiting = await algo.order(2, limit_order("99"))
         await until(lambda: oms.oms.sender.waiting == 1, "the second order to wait its turn")
-        await algo.cancel(second)
-        refused = await algo.told(second, "OrderRefused")
+        await algo.cancel(waiting)
+        refused = await algo.told(waiting, "OrderRefused")
         assert (refused.by, refused.reasons[0].code) == ("oms", "canceled")
-        await algo.cancel(first)
+        # The first has a connection in hand, and no byte of it has left.
+        await algo.cancel(connected)
+        await until(lambda: connected in oms.oms.engine.observed.cancels_waiting, "the cancel to be taken")
         broker.gate.set()
-        await until(lambda: broker.canceled == [f"broker-{first}"], "the first to be canceled once sent")
-        assert broker.sent == [first]
+        assert (await algo.told(connected, "OrderRefused")).reasons[0].code == "canceled"
+        assert broker.sent == []
+
+
+async def test_a_cancel_of_an_order_that_has_left_follows_it(md_url: str, orders_url: str) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        broker.answering.clear()
+        order_id = await algo.order(1, limit_order("99"))
+        await until(lambda: broker.sent == [order_id], "the order to leave")
+        await algo.cancel(order_id)
+        await until(lambda: order_id in oms.oms.engine.observed.cancels_waiting, "the cancel to be taken")
+        broker.answering.set()
+        await until(lambda: broker.canceled == [f"broker-{order_id}"], "it to be canceled once taken")
+
+
+async def test_an_order_that_is_canceled_in_its_own_batch_is_not_sent(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        order = algo.request(1, limit_order("99"))
+        cancel = CancelRequest(
+            client_order_id=order.client_order_id, lease=algo.lease.value, requested_ns=time.time_ns()
+        )
+        await algo.send(order, cancel)
+        refused = await algo.told(order.client_order_id, "OrderRefused")
+        assert (refused.by, refused.reasons[0].code) == ("oms", "canceled")
+        assert oms.broker.sent == []
 
 
 async def test_a_replace_takes_the_place_of_its_order(md_url: str, orders_url: str) -> None:

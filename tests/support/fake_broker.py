@@ -42,6 +42,9 @@ class FakeBroker:
         # Cleared, it holds orders back before they ask whether they may be sent.
         self.gate = asyncio.Event()
         self.gate.set()
+        # Cleared, it holds back the answers to orders that it has taken.
+        self.answering = asyncio.Event()
+        self.answering.set()
         self._troubles: deque[Callable[[BrokerOrder], Outcome]] = deque()
 
     # What can go wrong with the next order.
@@ -122,6 +125,7 @@ class FakeBroker:
         if order.client_order_id in self.orders:
             return Unknown("client_order_id must be unique")
         self.orders[order.client_order_id] = order
+        await self.answering.wait()
         return Accepted(order, sent_ns, time.time_ns())
 
     async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
@@ -177,6 +181,7 @@ class FakeBroker:
     async def close(self) -> None:
         """Let go of what waits."""
         self.gate.set()
+        self.answering.set()
 
     def _reachable(self) -> None:
         if self.away:

@@ -127,10 +127,10 @@ class Trader:
         )
         return new_id
 
-    async def send(self, message: Message) -> None:
-        """Append a request."""
-        entry = (streams.requests(ACCOUNT, self.name), REQUEST_CODEC.encode(message))
-        await self.publisher.append([entry])
+    async def send(self, *messages: Message) -> None:
+        """Append requests, several of them at once."""
+        stream = streams.requests(ACCOUNT, self.name)
+        await self.publisher.append([(stream, REQUEST_CODEC.encode(message)) for message in messages])
 
     async def events(self, order_id: str | None = None) -> list[Any]:
         """What it was told so far; of one order where one is named."""
