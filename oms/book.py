@@ -68,7 +68,8 @@ class Book:
         return [
             sorted((name, sorted(held.items())) for name, held in self.positions().items()),
             sorted((name, cash) for name, cash in self._cash.items()),
-            sorted((name, list(times_ns)) for name, times_ns in self._approvals.items()),
+            # Each time is in its order too: how many they are, and from when to when, tells the rest.
+            sorted((name, len(times), times[0], times[-1]) for name, times in self._approvals.items()),
         ]
 
     # Questions.

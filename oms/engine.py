@@ -100,6 +100,10 @@ class Engine:
         """A digest of the durable state: equal where two engines hold the same."""
         return self._digest.now()
 
+    def digest_within(self, most_orders: int) -> str | None:
+        """The digest, or None where more orders than that have changed since: then ask again, and again."""
+        return self._digest.now() if self._digest.take_note(most_orders) else None
+
     def _answered(self, step: Step, answered: Answered) -> None:
         question = answered.question
         self.observed.asked.discard(question)

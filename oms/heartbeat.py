@@ -37,11 +37,11 @@ def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
 
 
 def details(
-    engine: Engine, *, ready: bool, leads: bool, budget: int, commits: int, digest_at: str
+    engine: Engine, *, ready: bool, leads: bool, budget: int, commits: int, digest: str, digest_at: str
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
-    `digest_at` is the journal's id at which the state stands, and so its digest.
+    `digest_at` is the journal's id at which the state had this digest.
     """
     state, observed = engine.state, engine.observed
     return OmsDetails(
@@ -60,7 +60,7 @@ def details(
         refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,
-        digest=engine.digest(),
+        digest=digest,
         digest_at=digest_at,
         limits_version=0 if state.limits is None else state.limits.version,
         counters=OmsCounters(

@@ -53,6 +53,9 @@ _MOST_BATCHES = 4
 # How often the engine is told that time passes.
 TICK_S = 0.25
 
+# Orders hashed for the digest at each tick: some milliseconds. In a burst the heartbeat shows an older one.
+_MOST_HASHED = 250
+
 _LEASE_LOST = Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
 _CONTROL_UNREAD = Reason(code="control_unread", message="the control stream is not readable: not sent")
 
@@ -111,6 +114,8 @@ class Oms:
         self.waiting_for: StateReason | None = None
         self._requests_prefix = streams.requests(account, "")
         self._account_stream = streams.account(account)
+        # And the journal's id at which the state had it.
+        self._digest = "", "0-0"
         self.halt_state_awaited = False
         self.rules_taken = False
         self._handed_in: deque[asyncio.Future[None]] = deque()
@@ -277,13 +282,17 @@ class Oms:
     def tell(self) -> None:
         """Bring the heartbeat up to date."""
         self._show()
+        digest = self.engine.digest_within(_MOST_HASHED)
+        if digest is not None:
+            self._digest = digest, self.journal.assigned_id
         self.service.details = heartbeat.details(
             self.engine,
             ready=self.service.state is State.READY,
             leads=self.lease.lease.held,
             budget=int(self.sender.bucket.tokens),
             commits=self.journal.commits,
-            digest_at=self.journal.assigned_id,
+            digest=self._digest[0],
+            digest_at=self._digest[1],
         )
 
     def _show(self) -> None:

@@ -225,8 +225,18 @@ def _reason(code: str) -> Reason:
     return Reason(code=code, message="a test")
 
 
-def test_the_heartbeat_tells_what_is_reserved_and_the_digest_where_it_stands(run: EngineRun) -> None:
+def test_the_heartbeat_tells_what_is_reserved(run: EngineRun) -> None:
     decided(run, request(limit_terms("95", "10"), 1))
-    found = details(run.engine, ready=True, leads=True, budget=1, commits=1, digest_at="7-0")
+    found = details(run.engine, ready=True, leads=True, budget=1, commits=1, digest="1f", digest_at="7-0")
     assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
-    assert (found.digest, found.digest_at) == (run.folded().digest(), "7-0")
+    assert (found.digest, found.digest_at) == ("1f", "7-0")
+
+
+def test_the_digest_of_a_burst_is_worked_out_piece_by_piece(run: EngineRun) -> None:
+    for number in range(1, 6):
+        decided(run, request(limit_terms("95", "1"), number))
+    assert run.engine.digest_within(2) is None
+    # What changes meanwhile is not forgotten.
+    decided(run, request(limit_terms("95", "1"), 6))
+    assert run.engine.digest_within(2) is None
+    assert run.engine.digest_within(2) == run.folded().digest()
