@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import takewhile
 
 from bus.codec import Message
 from bus.order_messages import (
@@ -119,10 +120,11 @@ class Book:
         times_ns = self._approvals.get(algorithm)
         if times_ns is None:
             return 0
-        until_ns = since_ns + 2 * _SECOND_NS
-        if not times_ns or (since_ns < times_ns[0] and times_ns[-1] <= until_ns):
-            return len(times_ns)
-        return sum(since_ns < at_ns <= until_ns for at_ns in times_ns)
+        # They never fall, so only those at both ends need a look.
+        count, until_ns = len(times_ns), since_ns + 2 * _SECOND_NS
+        count -= sum(1 for _ in takewhile(lambda at_ns: at_ns <= since_ns, times_ns))
+        count -= sum(1 for _ in takewhile(lambda at_ns: at_ns > until_ns, reversed(times_ns)))
+        return count
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
