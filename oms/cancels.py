@@ -5,7 +5,6 @@ from bus.order_messages import CancelRefused, CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered
-from oms.observed import Observed
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.step import Step
@@ -47,11 +46,6 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
     else:
         step.observed.cancels_waiting.setdefault(order.client_order_id, []).append(read)
         step.effects.withdraw.append(order.client_order_id)
-
-
-def objection(observed: Observed, client_order_id: str) -> Reason | None:
-    """What a cancel has against an order about to be sent: it may have come in the order's own batch."""
-    return CANCELED_UNSENT if client_order_id in observed.cancels_waiting else None
 
 
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:

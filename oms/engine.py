@@ -93,8 +93,10 @@ class Engine:
 
     def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
         """What has come up since against an approved order that is about to be sent, if anything."""
-        against = cancels.objection(self.observed, approved.client_order_id)
-        return against or risk.objection(approved, self.state.book, halts, self.account)
+        if approved.client_order_id in self.observed.cancels_waiting:
+            # It may have come in the order's own batch: then there was nothing to withdraw yet.
+            return cancels.CANCELED_UNSENT
+        return risk.objection(approved, self.state.book, halts, self.account)
 
     def digest(self) -> str:
         """A digest of the durable state: equal where two engines hold the same."""
