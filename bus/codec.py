@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, get_args
 
 import msgspec
 
@@ -125,13 +126,26 @@ def _is_version(version: bytes) -> bool:
 
 def _not_finite(message: Message) -> str | None:
     """Return the first field that is Infinity or NaN: the decoder takes them, and no limit stops them."""
-    for name in message.__struct_fields__:
+    for name in _numeric_fields(type(message)):
         value = getattr(message, name)
         if isinstance(value, Decimal) and not value.is_finite():
             return name
         if isinstance(value, Message) and (inner := _not_finite(value)):
             return f"{name}.{inner}"
     return None
+
+
+@cache
+def _numeric_fields(cls: type[Message]) -> tuple[str, ...]:
+    """The fields that may hold a decimal, or a message that may."""
+    return tuple(
+        field.name
+        for field in msgspec.structs.fields(cls)
+        if any(
+            isinstance(kind, type) and issubclass(kind, Decimal | Message)
+            for kind in (field.type, *get_args(field.type))
+        )
+    )
 
 
 _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {

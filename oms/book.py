@@ -3,7 +3,6 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from itertools import takewhile
 
 from bus.codec import Message
 from bus.order_messages import (
@@ -57,12 +56,14 @@ class Book:
     def __repr__(self) -> str:
         return f"<book of {len(self.orders)} orders, {len(self._open)} open>"
 
-    def apply(self, event: Message) -> None:
-        """Take one event in. Events that change no order (such as Registered) are passed over."""
+    def apply(self, event: Message) -> bool:
+        """Take one event in. False for those that change no order (such as Registered): nothing was done."""
         apply = self._appliers.get(type(event))
-        if apply is not None:
-            self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
-            apply(event)
+        if apply is None:
+            return False
+        self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
+        apply(event)
+        return True
 
     def comparable(self) -> list[object]:
         """Everything but the orders that tells two books apart, in an order of its own."""
@@ -122,8 +123,14 @@ class Book:
             return 0
         # They never fall, so only those at both ends need a look.
         count, until_ns = len(times_ns), since_ns + 2 * _SECOND_NS
-        count -= sum(1 for _ in takewhile(lambda at_ns: at_ns <= since_ns, times_ns))
-        count -= sum(1 for _ in takewhile(lambda at_ns: at_ns > until_ns, reversed(times_ns)))
+        for at_ns in times_ns:
+            if at_ns > since_ns:
+                break
+            count -= 1
+        for at_ns in reversed(times_ns):
+            if at_ns <= until_ns:
+                break
+            count -= 1
         return count
 
     def symbols(self) -> set[str]:

@@ -12,6 +12,8 @@ from oms.step import Step
 # Why an order is refused whose cancel came before it was sent.
 CANCELED_UNSENT = Reason(code="canceled", message="canceled before it was sent")
 
+_UNKNOWN_ORDER = Reason(code="unknown_order", message="there is no such order of this algorithm")
+
 
 def take_request(step: Step, read: Delivery, request: CancelRequest, context: Context) -> None:
     """Check a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
@@ -23,20 +25,21 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
     if not context.lease or request.lease != context.lease:
         reason = Reason(code="not_leader", message="only the leader of an algorithm may cancel its orders")
     elif order is None or order.algorithm != context.algorithm:
-        reason = Reason(code="unknown_order", message="there is no such order of this algorithm")
+        reason = _UNKNOWN_ORDER
     elif not order.open:
         reason = _not_open(order)
-    if reason is not None or order is None:
+    if reason is not None:
         step.effects.acknowledge.append(read)
         step.record(
             CancelRefused(
                 algorithm=context.algorithm,
                 client_order_id=request.client_order_id,
-                reason=reason or _NOT_KNOWN,
+                reason=reason,
                 at_ns=step.now_ns,
             )
         )
         return
+    assert order is not None, "refused above"
     under_way = step.observed.cancels_under_way.get(order.client_order_id)
     if under_way is not None:
         # One that asks again and again must not spend the requests of all the others.
@@ -85,9 +88,6 @@ def take_answer(step: Step, answered: CancelAnswered) -> None:
     else:
         why = f"the broker did not answer the cancel: {answered.error}"
         _refuse(step, order, Reason(code="unanswered", message=why))
-
-
-_NOT_KNOWN = Reason(code="unknown_order", message="there is no such order of this algorithm")
 
 
 def _not_open(order: Order) -> Reason:

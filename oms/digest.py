@@ -2,8 +2,12 @@
 
 from hashlib import blake2b
 
+import msgspec
+
 from oms.orders import Order
 from oms.state import State
+
+_encode = msgspec.msgpack.Encoder().encode
 
 _SIZE_BYTES = 16
 _MODULUS = 1 << (8 * _SIZE_BYTES)
@@ -24,7 +28,8 @@ class Digest:
     def now(self) -> str:
         """The digest of the state as it is, 32 hexadecimal digits."""
         self.take_note(len(self._state.book.changed))
-        return _hashed((self._sum, self._state.book.comparable(), self._state.comparable())).hex()
+        # More than the 64 bits that a number may have.
+        return _hashed((f"{self._sum:x}", self._state.book.comparable(), self._state.comparable())).hex()
 
     def take_note(self, most: int) -> bool:
         """Hash so many changed orders at the most; returns whether none is left, and `now` costs little."""
@@ -64,4 +69,4 @@ def _told(order: Order) -> tuple[object, ...]:
 
 
 def _hashed(told: object) -> bytes:
-    return blake2b(repr(told).encode(), digest_size=_SIZE_BYTES).digest()
+    return blake2b(_encode(told), digest_size=_SIZE_BYTES).digest()

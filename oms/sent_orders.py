@@ -1,6 +1,5 @@
 """What comes of sending an order: sent, refused, or uncertain and looked for until it is known. Pure."""
 
-from bus.codec import Message
 from bus.errors import Unreadable
 from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
 from oms import cancels
@@ -138,8 +137,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
         step.error("client id in use for another order", client_order_id=order.client_order_id)
         _refuse(step, order, Refused("broker", Reason(code="id_conflict", message=message)))
     else:
-        events: list[Message] = [found(order.algorithm, at_broker, order.approved_ns, step.now_ns)]
-        step.record(*events)
+        step.record(found(order.algorithm, at_broker, order.approved_ns, step.now_ns))
         try:
             step.record(*caught_up(order, at_broker, step.now_ns))
         except Unreadable as error:

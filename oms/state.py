@@ -41,6 +41,8 @@ class State:
 
     def apply(self, event: Message) -> None:
         """Take in one event of the journal."""
+        if self.book.apply(event):
+            return
         match event:
             case LimitsChanged():
                 self.limits = from_dict(event.limits, event.source, event.limits_version)
@@ -54,8 +56,6 @@ class State:
                 self.dead_letters += 1
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
-            case _:
-                self.book.apply(event)
 
     def comparable(self) -> list[object]:
         """Everything but the book that tells two states apart, in an order of its own."""

@@ -66,7 +66,9 @@ class Turns:
             turns.appendleft(turn)
         else:
             turns.append(turn)
-        self._grant()
+        # Behind others it changes nothing: a turn that is given back, or the timer, grants in their order.
+        if turns[0] is turn:
+            self._grant()
         try:
             return await turn.granted
         except asyncio.CancelledError:
@@ -109,11 +111,9 @@ class Turns:
                 if turns[0].granted.done():
                     turns.popleft()  # Its task was cancelled and has not run since.
                     continue
-                wait_ns = self._bucket.wait_ns(lane, now_ns)
-                if wait_ns:
-                    waits_ns.append(wait_ns)
+                if not self._bucket.take(lane, now_ns):
+                    waits_ns.append(self._bucket.wait_ns(lane, now_ns))
                     break
-                self._bucket.take(lane, now_ns)
                 self._under_way[lane] += 1
                 turns.popleft().granted.set_result(None)
         orders = self._waiting["order"]
