@@ -10,7 +10,8 @@ from oms.amounts import ZERO, text, times
 from oms.book import ACCOUNT, Book
 from oms.limits import Effective
 from oms.orders import Order
-from oms.preconditions import Context, Price
+from oms.preconditions import Context
+from oms.reference_price import Price
 
 _SECOND_NS = 1_000_000_000
 

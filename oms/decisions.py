@@ -13,8 +13,9 @@ from bus.order_messages import (
 )
 from oms import cancels
 from oms.inputs import RequestsRead
-from oms.preconditions import Context, Price, unmet
+from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
+from oms.reference_price import Price
 from oms.risk import Approved, Refused, basis_without_price, check
 from oms.step import Step
 

@@ -16,7 +16,7 @@ from bus.halt_state import HaltState
 from bus.order_messages import REQUESTS, Request
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome
 from oms.limits import Limits
-from oms.preconditions import Price
+from oms.reference_price import Price
 
 
 class RequestRead(msgspec.Struct, frozen=True, gc=False):

@@ -12,15 +12,6 @@ from oms.amounts import is_amount
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """A reference price: `at_ns` is the market's time of it, `received_ns` when we received it."""
-
-    price: Decimal
-    at_ns: int
-    received_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Context:
     """What a decision depends on besides the request, the book, limits and prices.
 

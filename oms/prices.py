@@ -10,8 +10,7 @@ from bus.errors import ServerAway
 from bus.link import Link
 from bus.streams import market
 from bus.wire import pack
-from oms.preconditions import Price
-from oms.reference_price import choose, read_price
+from oms.reference_price import Price, choose, read_price
 
 # Prices of symbols that were asked for lately are read anew this often, while nobody waits for them: a
 # decision then only looks.

@@ -1,18 +1,27 @@
 """What the market's last entries make of a symbol's reference price. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from bus.codec import market_message
 from bus.errors import Unreadable
 from bus.market_messages import Bar, Quote, Trade
-from oms.preconditions import Price
 
 # A trade this recent is the price; an older one gives way to a newer quote's middle.
 TRADE_FRESH_NS = 1_000_000_000
 
 # A bar's close may be a minute old when it arrives: it counts only where nothing else came for so long.
 BAR_AFTER_NS = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A reference price: `at_ns` is the market's time of it, `received_ns` when we received it."""
+
+    price: Decimal
+    at_ns: int
+    received_ns: int
 
 
 def read_price(channel: str, fields: Mapping[bytes, bytes]) -> Price | None:

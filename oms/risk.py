@@ -10,7 +10,8 @@ from oms.amounts import ZERO, ceiling, quotient_up, times
 from oms.book import Book
 from oms.checks import CHECKS, Subject, beyond_reduction
 from oms.limits import Effective, Limits
-from oms.preconditions import Context, Price, malformed, unmet
+from oms.preconditions import Context, malformed, unmet
+from oms.reference_price import Price
 
 _PERMISSION = object()
 

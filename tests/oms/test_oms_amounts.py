@@ -13,7 +13,7 @@ from oms.alpaca_orders import new_order
 from oms.amounts import NINTH_PLACE, is_amount, text, times
 from oms.checks import CHECKS
 from oms.limits import parse
-from oms.preconditions import Price
+from oms.reference_price import Price
 from oms.risk import Approved, reserve_price
 
 pytestmark = pytest.mark.property

@@ -10,8 +10,8 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import OrderSent, OrderTerms
 from oms.limits import parse
-from oms.preconditions import Price
 from oms.readiness import STARTING
+from oms.reference_price import Price
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000

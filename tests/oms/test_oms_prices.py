@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from oms.preconditions import Price
-from oms.reference_price import BAR_AFTER_NS, TRADE_FRESH_NS, choose, read_price
+from oms.reference_price import BAR_AFTER_NS, TRADE_FRESH_NS, Price, choose, read_price
 
 NOW_NS = 1_700_000_000_000_000_000
 TRADE = Price(Decimal("100.00"), NOW_NS, NOW_NS)

@@ -30,7 +30,7 @@ from oms.inputs import (
     Tick,
 )
 from oms.limits import parse
-from oms.preconditions import Price
+from oms.reference_price import Price
 from oms.risk import Approved
 
 ACCOUNT = "paper"

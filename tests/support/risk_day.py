@@ -12,7 +12,8 @@ from bus.order_messages import OrderFilled, OrderRequest, OrderSent, OrderTerms,
 from oms.book import Book
 from oms.broker import BrokerOrder
 from oms.limits import Limits, parse
-from oms.preconditions import Context, Price
+from oms.preconditions import Context
+from oms.reference_price import Price
 from oms.risk import Approved, Refused, check
 
 NOW_NS = 1_700_000_000_000_000_000
