@@ -24,8 +24,9 @@ def exact(what: str, value: object) -> Decimal:
         raise ValueError(f"{what} {value!r} is not a number") from None
     if not amount.is_finite() or amount <= 0:
         raise ValueError(f"{what} {value!r}: it must be a number above zero")
-    exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < _FINEST and amount != round(amount, -_FINEST):
+    _, digits, exponent = amount.as_tuple()
+    # By its digits: a calculation would round to the context's precision.
+    if isinstance(exponent, int) and exponent < _FINEST and any(digits[exponent - _FINEST :]):
         raise ValueError(f"{what} {value!r} has more than nine decimal places: round it")
     return amount
 
@@ -94,7 +95,7 @@ def _readable(terms: OrderTerms) -> OrderTerms:
     """The same terms, read back as the OMS reads them: nobody hears of a request that it cannot read."""
     try:
         return _decode(_encode(terms))
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+    except (msgspec.ValidationError, UnicodeEncodeError, TypeError) as error:
         raise ValueError(f"{terms.side} {terms.symbol!r} is no order: {error}") from None
 
 

@@ -7,7 +7,8 @@ import msgspec
 from oms.orders import Order
 from oms.state import State
 
-_encode = msgspec.msgpack.Encoder().encode
+# JSON, for a number may have any size there: what somebody wrote into the journal must not end the OMS.
+_encode = msgspec.json.Encoder().encode
 
 _SIZE_BYTES = 16
 _MODULUS = 1 << (8 * _SIZE_BYTES)
@@ -28,8 +29,7 @@ class Digest:
     def now(self) -> str:
         """The digest of the state as it is, 32 hexadecimal digits."""
         self.take_note(len(self._state.book.changed))
-        # More than the 64 bits that a number may have.
-        return _hashed((f"{self._sum:x}", self._state.book.comparable(), self._state.comparable())).hex()
+        return _hashed((self._sum, self._state.book.comparable(), self._state.comparable())).hex()
 
     def take_note(self, most: int) -> bool:
         """Hash so many changed orders at the most; returns whether none is left, and `now` costs little."""

@@ -90,13 +90,10 @@ class Sender:
         """
         send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
         until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
-        first = False
         self._calls += 1
         try:
             while True:
-                refused = await self._turns.take(
-                    "order", name=approved.client_order_id, until_ns=until_ns, first=first
-                )
+                refused = await self._turns.take("order", name=approved.client_order_id, until_ns=until_ns)
                 if refused is not None:
                     return Refused("oms", refused)
                 try:
@@ -104,7 +101,6 @@ class Sender:
                 except RateLimited as error:
                     # Certainly not carried out, so the same order may go again, while its time lasts.
                     self._limited("order", error)
-                    first = True
                 finally:
                     self._turns.give_back("order")
         finally:

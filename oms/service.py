@@ -54,7 +54,7 @@ _MOST_BATCHES = 4
 TICK_S = 0.25
 
 # Orders hashed for the digest at each tick: some milliseconds. In a burst the heartbeat shows an older one.
-_MOST_HASHED = 250
+MOST_HASHED = 250
 
 _LEASE_LOST = Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
 _CONTROL_UNREAD = Reason(code="control_unread", message="the control stream is not readable: not sent")
@@ -282,7 +282,7 @@ class Oms:
     def tell(self) -> None:
         """Bring the heartbeat up to date."""
         self._show()
-        digest = self.engine.digest_within(_MOST_HASHED)
+        digest = self.engine.digest_within(MOST_HASHED)
         if digest is not None:
             self._digest = digest, self.journal.assigned_id
         self.service.details = heartbeat.details(

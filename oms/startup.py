@@ -13,7 +13,7 @@ from bus.retry import pause, until_answered
 from bus.service import ended, run_together
 from oms.broker import BrokerError, KeysRefused
 from oms.inputs import BrokerMessagesRead, HaltStateRead, LimitsRead, Started, Stopping, Tick
-from oms.service import Oms
+from oms.service import MOST_HASHED, Oms
 
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0
@@ -94,6 +94,8 @@ async def _start(oms: Oms) -> bool:
         return False
     async for event in oms.journal.fold():
         oms.engine.apply(event)
+    if not await _until(oms, lambda: oms.engine.digest_within(MOST_HASHED) is not None):
+        return False
     oms.take(Tick(oms.clock.monotonic_ns()))
     if oms.journal.first_id == "0-0":
         # What the account stream says of the past is in the broker's answers too.

@@ -1,6 +1,7 @@
 """Who may send next: two lanes, the rate budget and so many requests at once; cancels before orders."""
 
 import asyncio
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass
 
@@ -25,7 +26,9 @@ class Turn:
 
 
 class Turns:
-    """Grants turns in order of asking within a lane; each is to be given back once its request has ended.
+    """Grants turns within a lane in the order in which their time ends, or else of asking.
+
+    Each is to be given back once its request has ended.
 
     At most `connections` orders are under way at once, and one request more that is no order. Mutable:
     the two queues, the counts of turns under way, and one timer for what waits for the budget or too
@@ -51,10 +54,8 @@ class Turns:
         """How many requests of a lane wait."""
         return len(self._waiting[lane])
 
-    async def take(
-        self, lane: Lane, *, name: str = "", until_ns: int | None = None, first: bool = False
-    ) -> Reason | None:
-        """Wait for a turn; None once it is granted, or why there will be none. `first`: before all others."""
+    async def take(self, lane: Lane, *, name: str = "", until_ns: int | None = None) -> Reason | None:
+        """Wait for a turn; None once it is granted, or why there will be none."""
         turns = self._waiting[lane]
         if not turns and self._free(lane):
             now_ns = self._clock.monotonic_ns()
@@ -62,8 +63,9 @@ class Turns:
                 self._under_way[lane] += 1
                 return None
         turn = Turn(lane, asyncio.get_running_loop().create_future(), name, until_ns)
-        if first:
-            turns.appendleft(turn)
+        if until_ns is not None and turns and _end_ns(turns[-1]) > until_ns:
+            # One that goes again: those whose time ends first stay first.
+            insort(turns, turn, key=_end_ns)
         else:
             turns.append(turn)
         # Behind others it changes nothing: a turn that is given back, or the timer, grants in their order.
@@ -142,3 +144,7 @@ class Turns:
             turn = orders.popleft()
             if not turn.granted.done():
                 turn.granted.set_result(self._too_late)
+
+
+def _end_ns(turn: Turn) -> float:
+    return float("inf") if turn.until_ns is None else turn.until_ns

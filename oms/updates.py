@@ -29,6 +29,9 @@ from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable
 from oms.step import Step
 
+# Times from here on, of the year 2262, are no times: they need more than 63 bits.
+_NO_TIME_NS = 1 << 63
+
 _FILLS = ("fill", "partial_fill")
 
 # Events that mean something although the order's state stays as it was.
@@ -117,9 +120,12 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
 
 def _received_ns(fields: Mapping[bytes, bytes]) -> int:
     try:
-        return int(fields.get(b"r", b"0"))
+        received_ns = int(fields.get(b"r", b"0"))
     except ValueError as error:
         raise Unreadable("its receive time r is not a number") from error
+    if not 0 <= received_ns < _NO_TIME_NS:
+        raise Unreadable("its receive time r is not a time")
+    return received_ns
 
 
 def _keep(step: Step, message: Delivery, error: Unreadable) -> None:

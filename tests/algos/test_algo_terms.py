@@ -31,9 +31,13 @@ def test_numbers_are_taken_as_they_print() -> None:
     assert exact("quantity", 0.1) == Decimal("0.1")
     assert exact("quantity", "0.000000001") == Decimal("1E-9")
     assert exact("quantity", Decimal("1.0000000000")) == 1
+    long = Decimal("123456789012345678901234567890.000000000000")
+    assert exact("quantity", long) == long
 
 
-@pytest.mark.parametrize("value", [0, -1, "nan", "inf", "many", Decimal("1E-10")])
+@pytest.mark.parametrize(
+    "value", [0, -1, "nan", "inf", "many", Decimal("1E-10"), Decimal("1" * 40 + ".1234567891")]
+)
 def test_impossible_amounts_are_refused_by_name(value: object) -> None:
     with pytest.raises(ValueError, match="limit_price"):
         order_terms("AAPL", "buy", 1, limit_price=value)
@@ -67,6 +71,8 @@ def test_a_replacement_cannot_make_another_type_of_order_or_nothing() -> None:
         ("\ud800", {}),
         ("AAPL", {"time_in_force": "forever"}),
         ("AAPL", {"extended_hours": "yes"}),
+        ("AAPL", {"extended_hours": object()}),
+        (type("Text", (str,), {})("AAPL"), {}),
     ],
 )
 def test_what_the_oms_could_not_read_is_refused_where_it_is_asked_for(

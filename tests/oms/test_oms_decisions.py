@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker
 from risk_day import LEASE, LIMITS, NOW_NS, fill, halted, limit_terms, name, replace_request, request, terms
@@ -240,3 +241,9 @@ def test_the_digest_of_a_burst_is_worked_out_piece_by_piece(run: EngineRun) -> N
     decided(run, request(limit_terms("95", "1"), 6))
     assert run.engine.digest_within(2) is None
     assert run.engine.digest_within(2) == run.folded().digest()
+
+
+def test_a_number_of_any_size_in_the_journal_has_a_digest(run: EngineRun) -> None:
+    (approved,) = run.read(request(limit_terms("95", "1"), 1)).send
+    run.engine.apply(msgspec.structs.replace(approved.event, approved_ns=10**20))
+    assert len(run.engine.digest()) == 32

@@ -33,6 +33,7 @@ from oms.budget import Bucket
 from oms.cancels import CANCELED_UNSENT
 from oms.risk import Approved
 from oms.sender import Sender
+from oms.turns import Turns
 
 CLOCK = SystemClock()
 
@@ -399,3 +400,20 @@ async def test_a_defect_in_a_broker_is_raised_and_holds_no_turn() -> None:
         await sender.submit(wanted(), defect)
     assert isinstance(await sender.submit(wanted(), allowed), Accepted)
     assert not sender.busy
+
+
+async def test_who_goes_again_waits_where_its_time_puts_it_and_hears_in_time() -> None:
+    now_ns = CLOCK.monotonic_ns()
+    bucket = Bucket(now_ns, 200)
+    bucket.limited("order", now_ns, 60_000_000_000)
+    late = Reason(code="rate_budget", message="too late")
+    turns = Turns(bucket, CLOCK, 2, late)
+    later, sooner = (
+        started(turns.take("order", name=name, until_ns=now_ns + int(seconds * 1e9)))
+        for name, seconds in (("later", 600), ("sooner", 0.05))
+    )
+    await until(lambda: sooner.done(), "the one whose time ends first to hear it")
+    assert sooner.result() == late
+    assert not later.done()
+    assert turns.withdraw("later", CANCELED_UNSENT)
+    assert await later == CANCELED_UNSENT

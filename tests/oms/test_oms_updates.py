@@ -195,3 +195,11 @@ def test_what_may_hide_a_fact_is_unreadable(broken: bytes) -> None:
 )
 def test_a_position_in_a_pair_has_the_symbol_of_its_orders(listed: str, asset_class: str, meant: str) -> None:
     assert position_symbol(listed, asset_class) == meant
+
+
+@pytest.mark.parametrize("received", ["soon", "-1", "100000000000000000000"])
+def test_a_receive_time_that_is_none_makes_the_entry_unreadable(received: str) -> None:
+    run = EngineRun()
+    run.begin()
+    effects = run.told(frame("new", "new"), received=received)
+    assert [type(event) for event in effects.events] == [EntryDeadLettered]

@@ -80,10 +80,11 @@ class EngineRun:
         read = RequestRead(Delivery(f"requests:{algorithm}", f"{self.entries}-0", {}), algorithm, message)
         return self.take(RequestsRead([read], control_fresh, self.prices))
 
-    def told(self, data: bytes, kind: str = "TradeUpdate") -> Effects:
-        """Have an entry of the account stream read."""
+    def told(self, data: bytes, kind: str = "TradeUpdate", *, received: str | None = None) -> Effects:
+        """Have an entry of the account stream read, received now unless something else is said."""
         self.entries += 1
-        fields = {b"type": kind.encode(), b"data": data, b"r": str(self.now_ns).encode()}
+        received = str(self.now_ns) if received is None else received
+        fields = {b"type": kind.encode(), b"data": data, b"r": received.encode()}
         return self.take(
             BrokerMessagesRead([BrokerMessageRead(Delivery("account", f"{self.entries}-0", fields))])
         )
