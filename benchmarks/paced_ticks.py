@@ -13,20 +13,34 @@ SYMBOLS = ("AAPL", "MSFT")
 TICKS_PER_SECOND = 1000
 # An algorithm orders on every nth tick. Two algorithms with such numbers seldom order on the same one.
 NTH = (47, 53)
-SECONDS = 10.0
+# Two ways are measured in turn, a window each, so that a machine that is slower for a while is so for both.
+WINDOWS = 6
+WINDOW_S = 2.0
 # uvloop rounds a sleep to whole milliseconds: half of one is none, and a loop that keeps a core busy.
 WAKE_S = 0.001
-# Orders of the first second warm the processes up and do not count.
-WARM_UP_ORDERS = 40
+# Orders at the start of a window warm the processes up and do not count.
+WARM_UP_ORDERS = 10
 
 # A symbol, the time in nanoseconds, and the trade as JSON.
 Tick = tuple[str, int, bytes]
 
+Write = Callable[[Sequence[Tick]], Awaitable[None]]
 
-async def play(write: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
-    """Make one trade a millisecond, the symbols in turn, until cancelled; `write` gets those that are due."""
+
+async def window_ns(write: Write, url: str, journal: str) -> list[int]:
+    """Play ticks for one window; return how long after its tick each approval was read, in nanoseconds."""
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_play(write, enough))
+        times = await _approval_times_ns(url, journal)
+        enough.set()
+    return times
+
+
+async def _play(write: Write, enough: asyncio.Event) -> None:
+    """Make one trade a millisecond, the symbols in turn, until it is enough; `write` gets those that are due."""
     started, sent = time.perf_counter(), 0
-    while True:
+    while not enough.is_set():
         owed = int((time.perf_counter() - started) * TICKS_PER_SECOND) - sent
         due: list[Tick] = []
         for number in range(sent, sent + owed):
@@ -39,15 +53,15 @@ async def play(write: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
         await asyncio.sleep(WAKE_S)
 
 
-async def approval_times_ns(url: str, journal: str) -> list[int]:
-    """Read a journal for `SECONDS`; return how long after its tick each approval was read, in nanoseconds.
+async def _approval_times_ns(url: str, journal: str) -> list[int]:
+    """Read a journal for a window; return how long after its tick each approval was read, in nanoseconds.
 
     The reading, as any reader of the journal would do it, is part of the time. Warm-up orders are left out.
     """
     connection = await RawConnection.open(url)
     times: list[int] = []
     position: bytes | str = "$"
-    until = time.perf_counter() + SECONDS
+    until = time.perf_counter() + WINDOW_S
     while time.perf_counter() < until:
         reply = await connection.call("XREAD", "BLOCK", 1000, "COUNT", 100, "STREAMS", journal, position)
         now_ns = time.time_ns()
@@ -60,5 +74,5 @@ async def approval_times_ns(url: str, journal: str) -> list[int]:
                 raise SystemExit(f"an order was refused: {entry[b'data']!r}")
     connection.close()
     if len(times) <= 2 * WARM_UP_ORDERS:
-        raise SystemExit(f"only {len(times)} orders were approved in {SECONDS:.0f} s")
+        raise SystemExit(f"only {len(times)} orders were approved in {WINDOW_S:.0f} s")
     return times[WARM_UP_ORDERS:]

@@ -8,14 +8,14 @@ The processes are those of the real way: one that plays ticks, two algorithms
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 
 import uvloop
 
 from benchmarks.decisions import BARE
 from benchmarks.limit import RawConnection, packed
-from benchmarks.paced_ticks import NTH, SYMBOLS, Tick, approval_times_ns, play
+from benchmarks.paced_ticks import NTH, SYMBOLS, Tick
 from benchmarks.processes import process
 from bus.embedded import EmbeddedServer
 from bus.link import Script
@@ -27,8 +27,9 @@ TICKS = {symbol: f"raw:ticks:{symbol}" for symbol in SYMBOLS}
 FILLER = "x" * 450
 
 
-def measure(market: EmbeddedServer, orders: EmbeddedServer, directory: Path) -> list[int]:
-    """The times from tick to journal on these servers, in nanoseconds."""
+@contextlib.contextmanager
+def running(market: EmbeddedServer, orders: EmbeddedServer, directory: Path) -> Iterator[None]:
+    """The raw processes on these servers, waiting for ticks, until the block ends."""
     module = "benchmarks.raw_chain"
     with contextlib.ExitStack() as stack:
         started = [
@@ -45,23 +46,13 @@ def measure(market: EmbeddedServer, orders: EmbeddedServer, directory: Path) -> 
             assert one.stdout is not None
             if one.stdout.readline() != b"ready\n":
                 sys.exit("a process of the raw chain did not start")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_played(market.url, orders.url))
+        yield
 
 
-async def _played(market_url: str, orders_url: str) -> list[int]:
-    connection = await RawConnection.open(market_url)
-
-    async def write(ticks: Sequence[Tick]) -> None:
-        commands = [packed("XADD", TICKS[symbol], "*", "d", trade, "r", at) for symbol, at, trade in ticks]
-        await connection.send(b"".join(commands), len(commands))
-
-    async with asyncio.TaskGroup() as tasks:
-        playing = tasks.create_task(play(write))
-        times = await approval_times_ns(orders_url, JOURNAL)
-        playing.cancel()
-    connection.close()
-    return times
+async def write(connection: RawConnection, ticks: Sequence[Tick]) -> None:
+    """Write ticks for the raw algorithms."""
+    commands = [packed("XADD", TICKS[symbol], "*", "d", trade, "r", at) for symbol, at, trade in ticks]
+    await connection.send(b"".join(commands), len(commands))
 
 
 async def _algorithm(market_url: str, orders_url: str, requests: str, nth: str) -> None:

@@ -3,14 +3,15 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from benchmarks import raw_chain
 from benchmarks.decisions import LIMITS, unhurried
-from benchmarks.limit import percentile
-from benchmarks.paced_ticks import NTH, SYMBOLS, Tick, approval_times_ns, play
+from benchmarks.limit import RawConnection, percentile
+from benchmarks.paced_ticks import NTH, SYMBOLS, WINDOWS, Tick, window_ns
 from benchmarks.processes import process
 from benchmarks.row import Row
 from bus import embedded
@@ -26,7 +27,7 @@ ALGORITHM = str(Path(__file__).with_name("every_nth.py")) + ":EveryNth"
 
 
 def measure(directory: Path) -> Row:
-    """The median over some 350 orders, against the same chain of raw processes on the same servers."""
+    """The median over some 400 orders, against the same chain of raw processes on the same servers."""
     md = embedded.start("market", directory / "md")
     orders = embedded.start("orders", directory / "orders")
     environment = unhurried(md, orders)
@@ -37,10 +38,10 @@ def measure(directory: Path) -> Row:
             process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment),
             process(*algorithm, NAMES[0], *every[0], directory=directory, environment=environment),
             process(*algorithm, NAMES[1], *every[1], directory=directory, environment=environment),
+            raw_chain.running(md, orders, directory),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            times = runner.run(_orders(md.url, orders.url))
-        floor = raw_chain.measure(md, orders, directory)
+            times, floor = runner.run(_in_turn(md.url, orders.url))
     finally:
         md.stop()
         orders.stop()
@@ -49,18 +50,18 @@ def measure(directory: Path) -> Row:
         value=percentile(times, 50) / 1000,
         unit="us p50",
         limit=percentile(floor, 50) / 1000,
-        limit_is="the same processes raw: two hops, an XADD and a script, each with its fsync",
+        limit_is="the same chain raw, in turn: two hops, an XADD and a script, each with its fsync",
         bar=1.6,
         rule="at_most",
     )
 
 
-async def _orders(md_url: str, orders_url: str) -> list[int]:
-    """Play ticks, and once both algorithms lead measure; the times from tick to journal, in nanoseconds."""
+async def _in_turn(md_url: str, orders_url: str) -> tuple[list[int], list[int]]:
+    """The times from tick to journal, in nanoseconds: by our processes, and by the raw ones."""
     client, market_client = connect(orders_url, name="bench"), connect(md_url, name="bench")
     lease = Lease(market_client, market_lease("bench"), "bench", ttl_ms=600_000)
     await lease.acquire()
-    writer = MarketWriter(md_url, lease)
+    writer, raw = MarketWriter(md_url, lease), await RawConnection.open(md_url)
 
     async def write(ticks: Sequence[Tick]) -> None:
         for symbol, now_ns, trade in ticks:
@@ -68,17 +69,19 @@ async def _orders(md_url: str, orders_url: str) -> list[int]:
             await writer.write(batch)
         await writer.drain()
 
-    async with asyncio.TaskGroup() as tasks:
-        playing = tasks.create_task(play(write))
-        async with asyncio.timeout(START_S):
-            while not all([await _leads(client, name) for name in NAMES]):
-                await asyncio.sleep(0.1)
-        times = await approval_times_ns(orders_url, journal("paper"))
-        playing.cancel()
+    async with asyncio.timeout(START_S):
+        while not all([await _leads(client, name) for name in NAMES]):
+            await asyncio.sleep(0.1)
+    times: list[int] = []
+    floor: list[int] = []
+    for _ in range(WINDOWS):
+        times += await window_ns(write, orders_url, journal("paper"))
+        floor += await window_ns(partial(raw_chain.write, raw), orders_url, raw_chain.JOURNAL)
+    raw.close()
     await writer.close()
     await client.aclose()
     await market_client.aclose()
-    return times
+    return times, floor
 
 
 async def _leads(client: Client, name: str) -> bool:
