@@ -38,7 +38,7 @@ async def window_ns(write: Write, url: str, journal: str) -> list[int]:
 
 
 async def _play(write: Write, enough: asyncio.Event) -> None:
-    """Make one trade a millisecond, the symbols in turn, until it is enough; `write` gets those that are due."""
+    """Make one trade a millisecond, the symbols in turn, until enough; `write` gets those that are due."""
     started, sent = time.perf_counter(), 0
     while not enough.is_set():
         owed = int((time.perf_counter() - started) * TICKS_PER_SECOND) - sent

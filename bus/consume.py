@@ -94,9 +94,15 @@ class GroupReader:
         """Mark an entry as handled; it goes out with the next read."""
         self._book.mark(delivery.stream, delivery.id)
 
-    def acknowledged_elsewhere(self, delivery: Delivery) -> None:
-        """Note that a script has acknowledged this entry: nothing is sent for it."""
-        self._book.acknowledged({delivery.stream: (delivery.id,)})
+    def acknowledged_elsewhere(self, deliveries: Iterable[Delivery]) -> None:
+        """Note that a script has acknowledged these entries: nothing is sent for them.
+
+        Those of streams that are read elsewhere may be among them.
+        """
+        by_stream: dict[str, list[str]] = {}
+        for delivery in deliveries:
+            by_stream.setdefault(delivery.stream, []).append(delivery.id)
+        self._book.acknowledged(by_stream)
 
     async def flush(self) -> None:
         """Acknowledge now what is marked, without reading; waits for a server that is away."""

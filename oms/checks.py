@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, text, times
+from oms.amounts import ZERO, minus, plus, text, times
 from oms.book import ACCOUNT, Book
-from oms.limits import Effective
+from oms.limits import Effective, Scope
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.reference_price import Price
@@ -56,47 +56,41 @@ def order_value(subject: Subject, book: Book, context: Context) -> Reason | None
 
 def position_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The position that this order and all open ones on its side may lead to."""
-    return _position(subject, book, context, "position_quantity", Decimal(1))
+    for whose, scope in _scopes(subject, context):
+        limit = scope.position_quantity
+        if limit is not None and (reached := _reached(subject, book, whose)) > limit:
+            return _above("position_quantity", _position_of(whose, subject), limit, reached)
+    return None
 
 
 def position_value(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The same position at the reference price."""
     if subject.price is None:
         return None
-    return _position(subject, book, context, "position_value", subject.price.price)
-
-
-def _position(subject: Subject, book: Book, context: Context, name: str, unit: Decimal) -> Reason | None:
-    side, symbol = subject.terms.side, subject.terms.symbol
-    for whose, scope, what in (
-        (context.algorithm, subject.effective.own, f"the position of {context.algorithm} in {symbol}"),
-        (ACCOUNT, subject.effective.account, f"the account's position in {symbol}"),
-    ):
-        limit: Decimal | None = getattr(scope, name)
+    for whose, scope in _scopes(subject, context):
+        limit = scope.position_value
         if limit is None:
             continue
-        held = book.position(symbol, whose)
-        towards = held if side == "buy" else -held
-        reached = times(towards + book.pending(symbol, side, whose) - subject.freed + subject.quantity, unit)
+        reached = times(_reached(subject, book, whose), subject.price.price)
         if reached > limit:
-            return _above(name, what, limit, reached)
+            return _above("position_value", _position_of(whose, subject), limit, reached)
     return None
 
 
 def open_orders(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders open at once, this one included."""
     more = 0 if subject.replaced is not None else 1
-    for whose, scope in ((context.algorithm, subject.effective.own), (ACCOUNT, subject.effective.account)):
-        if scope.open_orders is not None and book.open_count(whose) + more > scope.open_orders:
-            count = Decimal(book.open_count(whose) + more)
-            return _above("open_orders", f"orders open in {whose or 'the account'}", scope.open_orders, count)
+    for whose, scope in _scopes(subject, context):
+        limit = scope.open_orders
+        if limit is not None and (count := book.open_count(whose) + more) > limit:
+            return _above("open_orders", f"orders open in {whose or 'the account'}", limit, Decimal(count))
     return None
 
 
 def order_rate(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders approved within the last second, this one included."""
     since_ns = context.now_ns - _SECOND_NS
-    for whose, scope in ((context.algorithm, subject.effective.own), (ACCOUNT, subject.effective.account)):
+    for whose, scope in _scopes(subject, context):
         limit = scope.orders_per_second
         if limit is not None and (count := book.approvals_since(since_ns, whose) + 1) > limit:
             return _above("order_rate", f"orders a second in {whose or 'the account'}", limit, Decimal(count))
@@ -193,6 +187,24 @@ def replaceable(subject: Subject, book: Book, context: Context) -> Reason | None
     if why is None:
         return None
     return Reason(code="not_replaceable", message=f"{request.replaces} cannot be replaced: {why}")
+
+
+def _scopes(subject: Subject, context: Context) -> tuple[tuple[str, Scope], tuple[str, Scope]]:
+    """Whose orders and positions count, and the limits that they are held against."""
+    return (context.algorithm, subject.effective.own), (ACCOUNT, subject.effective.account)
+
+
+def _reached(subject: Subject, book: Book, whose: str) -> Decimal:
+    """The position that this order and all open ones on its side may lead to: counted up."""
+    side, symbol = subject.terms.side, subject.terms.symbol
+    held = book.position(symbol, whose)
+    towards = held if side == "buy" else -held
+    return plus(minus(plus(towards, book.pending(symbol, side, whose)), subject.freed), subject.quantity)
+
+
+def _position_of(whose: str, subject: Subject) -> str:
+    symbol = subject.terms.symbol
+    return f"the position of {whose} in {symbol}" if whose else f"the account's position in {symbol}"
 
 
 def _above(code: str, what: str, limit: Decimal | None, value: Decimal) -> Reason | None:

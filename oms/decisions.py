@@ -29,19 +29,20 @@ def take_requests(step: Step, read: RequestsRead) -> None:
         context = contexts.get(name)
         if context is None:
             context = contexts[name] = _context(step, name, read.control_fresh)
-        if isinstance(message, OrderRequest | ReplaceRequest):
-            counts["requests"] += 1
-            _decide(step, message, read.prices, context)
-        elif isinstance(message, CancelRequest):
-            counts["cancel_requests"] += 1
-            cancels.take_request(step, request.delivery, message, context)
-            continue
-        elif isinstance(message, ShutdownAcknowledged):
-            if step.state.retired.get(name) != message.lease:
-                step.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=step.now_ns))
-            contexts.pop(name)
-        else:
-            step.keep(request.delivery, message)
+        match message:
+            case OrderRequest() | ReplaceRequest():
+                counts["requests"] += 1
+                _decide(step, message, read.prices, context)
+            case CancelRequest():
+                counts["cancel_requests"] += 1
+                cancels.take_request(step, request.delivery, message, context)
+                continue
+            case ShutdownAcknowledged():
+                if step.state.retired.get(name) != message.lease:
+                    step.record(LeaseRetired(algorithm=name, lease=message.lease, at_ns=step.now_ns))
+                contexts.pop(name)
+            case _:
+                step.keep(request.delivery, message)
         step.effects.acknowledge.append(request.delivery)
 
 

@@ -185,6 +185,9 @@ class Oms:
         if not self.lease.lease.held:
             raise Fenced("the lease of the OMS ran out: another may have taken over")
 
+    def _readers(self) -> list[GroupReader]:
+        return [self.requests] if self.account_reader is None else [self.requests, self.account_reader]
+
     # Take and journal.
 
     def take(self, taken: Input) -> "asyncio.Future[None]":
@@ -213,11 +216,8 @@ class Oms:
     def _carry_out(self, effects: Effects, durable: "asyncio.Future[None]") -> None:
         if durable.cancelled() or durable.exception() is not None:
             return  # Not durable, so not carried out; the journal's task ends the process with the reason.
-        for delivery in effects.acknowledge:
-            account = delivery.stream == self._account_stream
-            reader = self.account_reader if account else self.requests
-            assert reader is not None, "what is acknowledged was read"
-            reader.acknowledged_elsewhere(delivery)
+        for reader in self._readers():
+            reader.acknowledged_elsewhere(effects.acknowledge)
         if effects.first_halt_state:
             self.halt_state_awaited = True
         self.actions.start(effects)
@@ -303,9 +303,8 @@ class Oms:
 
     async def close(self) -> None:
         """Close every connection."""
-        readers = [self.requests] if self.account_reader is None else [self.requests, self.account_reader]
         await asyncio.gather(
-            *(reader.close() for reader in readers),
+            *(reader.close() for reader in self._readers()),
             self.journal.close(),
             self.prices.close(),
             self.halts.close(),
