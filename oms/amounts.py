@@ -17,24 +17,15 @@ NINTH_PLACE = Decimal("0.000000001")
 # product, the rest is room for sums. The default context of 28 digits would round.
 _EXACT = Context(prec=72, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _MAXIMUM_EXPONENT = 14
-_MINIMUM_EXPONENT = -9
 
 
 def is_amount(value: Decimal) -> bool:
     """Whether this is a finite number with at most nine places and fifteen digits before the point."""
-    if not value.is_finite():
-        return False
     if not value:
         return True
-    if value.adjusted() > _MAXIMUM_EXPONENT:
+    if not value.is_finite() or value.adjusted() > _MAXIMUM_EXPONENT:
         return False
-    # Nearly all are short already; only the others pay for taking off their trailing zeros.
-    return _places_fit(value) or _places_fit(value.normalize(_EXACT))
-
-
-def _places_fit(value: Decimal) -> bool:
-    exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= _MINIMUM_EXPONENT
+    return not _EXACT.remainder(value, NINTH_PLACE)
 
 
 def times(left: Decimal, right: Decimal) -> Decimal:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, minus, plus, text, times
+from oms.amounts import ZERO, text, times
 from oms.book import ACCOUNT, Book
 from oms.limits import Effective, Scope
 from oms.orders import Order
@@ -21,7 +21,9 @@ class Subject:
     """The order that is checked, with what several checks need worked out once.
 
     `price` is the reference price where there is a fresh one. `quantity` is what is reserved: for a notional
-    order the most shares that it may become. `freed` is the open quantity of the order being replaced.
+    order the most shares that it may become. `reached` is the position that it and all open orders on its
+    side may lead to, of the algorithm and of the account, counted upwards on the way that they go. `freed` is
+    the open quantity of the order being replaced.
     `reserve_price` is None where there is no reference price.
     """
 
@@ -31,6 +33,7 @@ class Subject:
     price: Price | None
     fresh: bool
     quantity: Decimal
+    reached: tuple[Decimal, Decimal]
     value: Decimal
     replaced: Order | None
     freed: Decimal
@@ -56,24 +59,23 @@ def order_value(subject: Subject, book: Book, context: Context) -> Reason | None
 
 def position_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The position that this order and all open ones on its side may lead to."""
-    for whose, scope in _scopes(subject, context):
+    del book
+    for (whose, scope), reached in zip(_scopes(subject, context), subject.reached, strict=True):
         limit = scope.position_quantity
-        if limit is not None and (reached := _reached(subject, book, whose)) > limit:
+        if limit is not None and reached > limit:
             return _above("position_quantity", _position_of(whose, subject), limit, reached)
     return None
 
 
 def position_value(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The same position at the reference price."""
+    del book
     if subject.price is None:
         return None
-    for whose, scope in _scopes(subject, context):
+    for (whose, scope), reached in zip(_scopes(subject, context), subject.reached, strict=True):
         limit = scope.position_value
-        if limit is None:
-            continue
-        reached = times(_reached(subject, book, whose), subject.price.price)
-        if reached > limit:
-            return _above("position_value", _position_of(whose, subject), limit, reached)
+        if limit is not None and (value := times(reached, subject.price.price)) > limit:
+            return _above("position_value", _position_of(whose, subject), limit, value)
     return None
 
 
@@ -192,14 +194,6 @@ def replaceable(subject: Subject, book: Book, context: Context) -> Reason | None
 def _scopes(subject: Subject, context: Context) -> tuple[tuple[str, Scope], tuple[str, Scope]]:
     """Whose orders and positions count, and the limits that they are held against."""
     return (context.algorithm, subject.effective.own), (ACCOUNT, subject.effective.account)
-
-
-def _reached(subject: Subject, book: Book, whose: str) -> Decimal:
-    """The position that this order and all open ones on its side may lead to: counted up."""
-    side, symbol = subject.terms.side, subject.terms.symbol
-    held = book.position(symbol, whose)
-    towards = held if side == "buy" else -held
-    return plus(minus(plus(towards, book.pending(symbol, side, whose)), subject.freed), subject.quantity)
 
 
 def _position_of(whose: str, subject: Subject) -> str:

@@ -6,8 +6,8 @@ from decimal import Decimal
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import Basis, OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, ceiling, quotient_up, times
-from oms.book import Book
+from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
+from oms.book import ACCOUNT, Book
 from oms.checks import CHECKS, Subject, beyond_reduction
 from oms.limits import Effective, Limits
 from oms.preconditions import Context, malformed, unmet
@@ -80,9 +80,7 @@ def check(
         reasons.append(wrong)
     if limits is None or wrong is not None:
         return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
-    subject = _subject(
-        request, book, limits.effective(context.algorithm, terms.symbol), price, context.now_ns
-    )
+    subject = _subject(request, book, limits.effective(context.algorithm, terms.symbol), price, context)
     for find in CHECKS:
         reason = find(subject, book, context)
         if reason is not None:
@@ -175,7 +173,11 @@ def reserve_price(terms: OrderTerms, reference: Decimal, collar: Decimal) -> Dec
 
 
 def _subject(
-    request: OrderRequest | ReplaceRequest, book: Book, effective: Effective, price: Price | None, now_ns: int
+    request: OrderRequest | ReplaceRequest,
+    book: Book,
+    effective: Effective,
+    price: Price | None,
+    context: Context,
 ) -> Subject:
     terms = request.terms
     replaced = book.orders.get(request.replaces) if isinstance(request, ReplaceRequest) else None
@@ -191,16 +193,25 @@ def _subject(
         )
     else:
         value = times(quantity, reference if terms.stop_price is None else terms.stop_price)
+    freed = ZERO if replaced is None else replaced.held_quantity
+    more = minus(quantity, freed)
     return Subject(
         request=request,
         terms=terms,
         effective=effective,
         price=price,
         # A price from the future is one of before a clock was set back: nobody knows its age.
-        fresh=price is not None and abs(now_ns - price.received_ns) <= effective.price_age_ns,
+        fresh=price is not None and abs(context.now_ns - price.received_ns) <= effective.price_age_ns,
         quantity=quantity,
+        reached=(_reached(terms, more, book, context.algorithm), _reached(terms, more, book, ACCOUNT)),
         value=value,
         replaced=replaced,
-        freed=ZERO if replaced is None else replaced.held_quantity,
+        freed=freed,
         reserve_price=reserve,
     )
+
+
+def _reached(terms: OrderTerms, more: Decimal, book: Book, whose: str) -> Decimal:
+    held = book.position(terms.symbol, whose)
+    towards = held if terms.side == "buy" else -held
+    return plus(plus(towards, book.pending(terms.symbol, terms.side, whose)), more)
