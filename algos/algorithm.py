@@ -10,7 +10,7 @@ from algos.parameters import declared
 from algos.portfolio import Order
 from algos.session import Session
 from algos.terms import changed_terms, order_terms
-from bus.order_messages import Side, TimeInForce
+from bus.order_messages import Change, Side, TimeInForce
 
 __all__ = ["Algorithm", "Amount", "KillSwitch", "session_of"]
 
@@ -117,20 +117,22 @@ class Algorithm(Handlers):
     ) -> str:
         """Ask to change a working order; returns the client order id of the order that takes its place.
 
-        Raises ValueError for an order that is unknown or closed.
+        What is not given stays as the broker has it. A quantity counts what this order has filled; the order
+        that takes its place has what is left. Raises ValueError for an order that is unknown or closed.
         """
         order = self.order(client_order_id)
         if order is None or not order.is_open:
             status = "not known" if order is None else order.status
             raise ValueError(f"order {client_order_id} is {status} and cannot be replaced")
-        terms = changed_terms(
-            order.terms,
-            quantity=quantity,
-            limit_price=limit_price,
-            stop_price=stop_price,
-            time_in_force=time_in_force,
-        )
-        return self._own_session.order(terms, replaces=client_order_id)
+        given: dict[Change, object] = {
+            "quantity": quantity,
+            "limit_price": limit_price,
+            "stop_price": stop_price,
+            "time_in_force": time_in_force,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        terms = changed_terms(order.terms, changes)
+        return self._own_session.order(terms, client_order_id, tuple(changes))
 
     def every(self, seconds: Amount, name: str) -> None:
         """Have `on_timer` called each `seconds`, at whole multiples since 1970; a missed one is skipped.

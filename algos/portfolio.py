@@ -52,7 +52,10 @@ ZERO = Decimal(0)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order of this algorithm, as far as its events say."""
+    """One order of this algorithm, as far as its events say.
+
+    `terms` are what was asked for; quantity and prices are those of the broker, once it has said them.
+    """
 
     client_order_id: str
     terms: OrderTerms
@@ -62,6 +65,22 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     replaces: str | None = None
     replaced_by: str | None = None
     reasons: tuple[Reason, ...] = ()
+    working: OrderTerms | None = None
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """The quantity of this order at the broker; of a replacement what was left. None by notional."""
+        return (self.working or self.terms).quantity
+
+    @property
+    def limit_price(self) -> Decimal | None:
+        """The limit at which it works, where it has one."""
+        return (self.working or self.terms).limit_price
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        """The price at which it is triggered, where it has one."""
+        return (self.working or self.terms).stop_price
 
     @property
     def symbol(self) -> str:
@@ -179,7 +198,12 @@ class Portfolio:
             case OrderRefused():
                 return self._refused(event)
             case OrderSent():
-                return self._advance(event.client_order_id, "working", broker_order_id=event.broker_order_id)
+                return self._advance(
+                    event.client_order_id,
+                    "working",
+                    broker_order_id=event.broker_order_id,
+                    working=self._told(event),
+                )
             case OrderUncertain():
                 return self._advance(event.client_order_id, "uncertain")
             case OrderUpdated():
@@ -189,6 +213,7 @@ class Portfolio:
                     broker_order_id=event.broker_order_id,
                     filled_quantity=event.filled_quantity,
                     replaced_by=event.replaced_by,
+                    working=self._told(event),
                 )
             case OrderFilled():
                 return self._filled(event)
@@ -208,7 +233,21 @@ class Portfolio:
         elif order.terms != event.terms:
             # Ours was a conflict: the order that stands under this id is the one that was approved.
             self._keep(msgspec.structs.replace(order, terms=event.terms))
-        return self._advance(event.client_order_id, "approved")
+        return self._advance(event.client_order_id, "approved", working=event.working)
+
+    def _told(self, event: OrderSent | OrderUpdated) -> OrderTerms | None:
+        """The order's terms with quantity and prices as the broker says them."""
+        order = self.order(event.client_order_id)
+        if order is None:
+            return None
+        # Of an order that was heard of already, the answer to sending it is old.
+        late = isinstance(event, OrderSent) and order.broker_order_id
+        told = {
+            name: value
+            for name in ("quantity", "limit_price", "stop_price")
+            if (value := getattr(event, name)) is not None and not late
+        }
+        return msgspec.structs.replace(order.working or order.terms, **told)
 
     def _refused(self, event: OrderRefused) -> Order | None:
         order = self.order(event.client_order_id)
@@ -243,6 +282,7 @@ class Portfolio:
         filled_quantity: Decimal = ZERO,
         replaced_by: str | None = None,
         reasons: tuple[Reason, ...] = (),
+        working: OrderTerms | None = None,
     ) -> Order | None:
         """An order only moves forward: events that come late or twice take nothing back."""
         order = self.order(client_order_id)
@@ -257,6 +297,7 @@ class Portfolio:
             filled_quantity=max(order.filled_quantity, filled_quantity),
             replaced_by=order.replaced_by or replaced_by,
             reasons=reasons or order.reasons,
+            working=working or order.working,
         )
         self._keep(order)
         return order

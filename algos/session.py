@@ -30,6 +30,7 @@ from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_messages import (
     CancelRequest,
+    Change,
     OrderFilled,
     OrderRequest,
     OrderTerms,
@@ -170,8 +171,10 @@ class Session:
 
     # What the handlers ask for.
 
-    def order(self, terms: OrderTerms, replaces: str | None = None) -> str:
-        """Ask for an order; returns its client order id.
+    def order(
+        self, terms: OrderTerms, replaces: str | None = None, changes: tuple[Change, ...] | None = None
+    ) -> str:
+        """Ask for an order, or for one that changes so much of another; returns its client order id.
 
         An order that is known already, because its input was delivered again, is not asked for twice.
         """
@@ -193,7 +196,7 @@ class Session:
             received_ns=received_ns,
             requested_ns=0,
         )
-        self.outbox.append(request if replaces is None else _replacing(request, replaces))
+        self.outbox.append(request if replaces is None else self._replacing(request, replaces, changes))
         return new_id
 
     def cancel(self, order_id: str) -> None:
@@ -295,6 +298,13 @@ class Session:
                 self._cancel_requested.add(order.client_order_id)
                 self.cancel(order.client_order_id)
 
-
-def _replacing(request: OrderRequest, replaces: str) -> ReplaceRequest:
-    return ReplaceRequest(replaces=replaces, **msgspec.structs.asdict(request))
+    def _replacing(
+        self, request: OrderRequest, replaces: str, changes: tuple[Change, ...] | None
+    ) -> ReplaceRequest:
+        old = self.portfolio.order(replaces)
+        return ReplaceRequest(
+            replaces=replaces,
+            changes=changes,
+            seen_quantity=None if old is None else old.quantity,
+            **msgspec.structs.asdict(request),
+        )

@@ -1,10 +1,11 @@
 """The terms of an order from what an author writes: exact numbers, the order type inferred."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from bus.order_messages import OrderTerms, OrderType, Side, TimeInForce
+from bus.order_messages import Change, OrderTerms, OrderType, Side, TimeInForce
 
 # What Alpaca can tell apart.
 _FINEST = -9
@@ -65,30 +66,17 @@ def order_terms(
     return _readable(terms)
 
 
-def changed_terms(
-    terms: OrderTerms,
-    *,
-    quantity: object | None = None,
-    limit_price: object | None = None,
-    stop_price: object | None = None,
-    time_in_force: TimeInForce | None = None,
-) -> OrderTerms:
+def changed_terms(terms: OrderTerms, changes: Mapping[Change, object]) -> OrderTerms:
     """The same terms with what is given changed; raises ValueError for a price that the order type lacks."""
-    for what, new, old in (
-        ("limit_price", limit_price, terms.limit_price),
-        ("stop_price", stop_price, terms.stop_price),
-    ):
-        if new is not None and old is None:
-            raise ValueError(f"a {terms.type} order has no {what}: cancel it and place another")
-    given = {"quantity": quantity, "limit_price": limit_price, "stop_price": stop_price}
-    changes: dict[str, object] = {
-        what: exact(what, value) for what, value in given.items() if value is not None
-    }
-    if time_in_force is not None:
-        changes["time_in_force"] = time_in_force
     if not changes:
         raise ValueError("a replacement changes something: give a quantity, a price or a time in force")
-    return _readable(msgspec.structs.replace(terms, **changes))
+    for name in changes:
+        if name in ("limit_price", "stop_price") and getattr(terms, name) is None:
+            raise ValueError(f"a {terms.type} order has no {name}: cancel it and place another")
+    changed = {
+        name: value if name == "time_in_force" else exact(name, value) for name, value in changes.items()
+    }
+    return _readable(msgspec.structs.replace(terms, **changed))
 
 
 def _readable(terms: OrderTerms) -> OrderTerms:

@@ -50,8 +50,17 @@ class CancelRequest(Message, frozen=True, kw_only=True):
     requested_ns: int
 
 
+Change = Literal["quantity", "limit_price", "stop_price", "time_in_force"]
+
+
 class ReplaceRequest(Message, frozen=True, kw_only=True):
-    """An algorithm asks that a working order be replaced by one with other terms and a new client id."""
+    """An algorithm asks that a working order be replaced by one with other terms and a new client id.
+
+    `changes` names the terms that are to change; all others stay as the broker has them, whatever `terms`
+    says of them. None: those that differ from what was asked of the order before. A quantity counts what the
+    order that is replaced has filled; `seen_quantity` is the quantity that it had as far as the algorithm
+    knew when it asked, None where it does not say.
+    """
 
     wire: ClassVar[str] = "ReplaceRequest"
     client_order_id: str
@@ -61,6 +70,8 @@ class ReplaceRequest(Message, frozen=True, kw_only=True):
     trigger: str
     received_ns: int
     requested_ns: int
+    changes: tuple[Change, ...] | None = None
+    seen_quantity: Decimal | None = None
 
 
 class ShutdownAcknowledged(Message, frozen=True, kw_only=True):
@@ -112,8 +123,10 @@ class Basis(Message, frozen=True, kw_only=True):
 class OrderApproved(Message, frozen=True, kw_only=True):
     """Risk let an order through. The broker hears of it only after this is in the journal.
 
-    `replaces` names the client id of the order that this one takes the place of. `reserve_price` is the price
-    at which the order's value is reserved. `basis` is None for an order that was adopted, not decided on.
+    `replaces` names the client id of the order that this one takes the place of, and `working` says of such
+    an order what is to stand at the broker: what is left of the old one, with what was asked to change.
+    `terms` are those of the request. `reserve_price` is the price at which the order's value is reserved.
+    `basis` is None for an order that was adopted, not decided on.
     """
 
     wire: ClassVar[str] = "OrderApproved"
@@ -127,6 +140,7 @@ class OrderApproved(Message, frozen=True, kw_only=True):
     approved_ns: int
     replaces: str | None = None
     basis: Basis | None = None
+    working: OrderTerms | None = None
 
 
 class OrderRefused(Message, frozen=True, kw_only=True):
@@ -146,7 +160,10 @@ class OrderRefused(Message, frozen=True, kw_only=True):
 
 
 class OrderSent(Message, frozen=True, kw_only=True):
-    """The broker has the order. `sent_ns`: the request left; `acknowledged_ns`: the answer came."""
+    """The broker has the order. `sent_ns`: the request left; `acknowledged_ns`: the answer came.
+
+    Quantity and prices are the order's as the broker has it; None where it has none, or did not say.
+    """
 
     wire: ClassVar[str] = "OrderSent"
     algorithm: str
@@ -155,6 +172,9 @@ class OrderSent(Message, frozen=True, kw_only=True):
     approved_ns: int
     sent_ns: int
     acknowledged_ns: int
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 class OrderUncertain(Message, frozen=True, kw_only=True):
@@ -168,7 +188,10 @@ class OrderUncertain(Message, frozen=True, kw_only=True):
 
 
 class OrderUpdated(Message, frozen=True, kw_only=True):
-    """The broker said something of an order that is not a fill. `event` and `status` are Alpaca's words."""
+    """The broker said something of an order that is not a fill. `event` and `status` are Alpaca's words.
+
+    Quantity and prices are the order's as the broker has it; None where it has none, or did not say.
+    """
 
     wire: ClassVar[str] = "OrderUpdated"
     algorithm: str
@@ -180,6 +203,9 @@ class OrderUpdated(Message, frozen=True, kw_only=True):
     filled_quantity: Decimal
     at_ns: int
     replaced_by: str | None = None
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 class OrderFilled(Message, frozen=True, kw_only=True):

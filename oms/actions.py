@@ -1,7 +1,7 @@
 """What the engine wants done outside: requests to the broker, and halts. Each answer is an input again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from bus import halt
 from bus.clock import Clock
 from bus.connection import Client
 from bus.control_messages import Halt
+from bus.delivery import Delivery
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from oms import questions
@@ -41,10 +42,11 @@ class Actions:
         client: Client,
         clock: Clock,
         take: Callable[[Input], object],
+        read_again: Callable[[Sequence[Delivery]], Coroutine[Any, Any, None]],
         objection: Callable[[Approved], Reason | None],
     ) -> None:
         self._broker, self._sender, self._client, self._clock = broker, sender, client, clock
-        self._take, self._objection = take, objection
+        self._take, self._read_again, self._objection = take, read_again, objection
         self.under_way: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -58,6 +60,8 @@ class Actions:
             self._start(self._cancel(order))
         for question in effects.ask:
             self._start(self._ask(question))
+        if effects.read_again:
+            self._start(self._read_again(effects.read_again))
         if effects.halt is not None:
             self._start(self._halt(effects.halt))
         if effects.first_halt_state:

@@ -129,7 +129,7 @@ class AlpacaBroker:
 
     async def replace(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Send a replace; the new order has the new client id."""
-        body = replacement(approved.terms, approved.client_order_id)
+        body = replacement(approved.terms, approved.changes, approved.client_order_id)
         target = _order_target(approved.replaces_broker_id or "")
         return await self._order("PATCH", target, body, may_send)
 

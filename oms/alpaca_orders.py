@@ -1,6 +1,7 @@
 """Alpaca's objects and ours: read tolerantly, written exactly. Pure."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderTerms, Side
+from bus.order_messages import Change, OrderTerms, Side
 from oms.amounts import ZERO, text
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition
 
@@ -49,6 +50,9 @@ class _Account(msgspec.Struct, frozen=True):
     equity: Decimal
     buying_power: Decimal
 
+
+# Names of ours that are others in the body of a request.
+_BODY_NAMES = {"quantity": "qty"}
 
 # No quantity and no price of a real order has more digits before the point, or places behind it, than this.
 _MOST_DIGITS = 30
@@ -160,11 +164,11 @@ def new_order(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
     return body
 
 
-def replacement(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
-    """The body of a replace: what may change of a working order, and the new client id."""
+def replacement(terms: OrderTerms, changes: Sequence[Change], client_order_id: str) -> dict[str, Any]:
+    """The body of a replace: nothing but what changes of a working order, and the new client id."""
     body = new_order(terms, client_order_id)
-    changeable = ("qty", "time_in_force", "limit_price", "stop_price", "client_order_id")
-    return {name: body[name] for name in changeable if name in body}
+    names = [_BODY_NAMES.get(name, name) for name in changes]
+    return {name: body[name] for name in (*names, "client_order_id")}
 
 
 def terms_of(order: BrokerOrder) -> OrderTerms:

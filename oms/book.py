@@ -35,6 +35,8 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.by_broker_id: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
+        # By the client id of the order that is replaced.
+        self._replacements: dict[str, Order] = {}
         self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
         self._cash: dict[str, Decimal] = defaultdict(Decimal)
         self._open_count: dict[str, int] = defaultdict(int)
@@ -83,6 +85,14 @@ class Book:
     def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
         return (order for order in tuple(self._open.values()) if not order.answered)
+
+    def replaced(self, order: Order) -> Order | None:
+        """The order whose place this one takes, or is to take."""
+        return None if order.replaces is None else self.orders.get(order.replaces)
+
+    def replacement(self, order: Order) -> Order | None:
+        """The order that was last approved to take the place of this one, whatever became of it."""
+        return self._replacements.get(order.client_order_id)
 
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
@@ -149,10 +159,16 @@ class Book:
             symbol=event.terms.symbol,
             side=event.terms.side,
             terms=event.terms,
+            working=event.working or event.terms,
             reserve_price=event.reserve_price,
             approved_ns=event.approved_ns,
             replaces=event.replaces,
         )
+        old = self.replaced(order)
+        if old is not None:
+            self._replacements[old.client_order_id] = order
+            quantity = order.working.quantity if order.working is not None else None
+            order.most = None if quantity is None else plus(old.filled, quantity)
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
             _note_time(self._approvals[name], event.approved_ns)
@@ -217,25 +233,48 @@ class Book:
         self._hold(order)
 
     def _hold(self, order: Order) -> None:
-        """Bring the sums in line with what this order may still do."""
+        """Bring the sums in line with what this order, and those that are to take its place, may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        is_open = order.open
-        quantity = order.leaves()
-        value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
-        if quantity == order.held_quantity and is_open == order.held_open:
+        if order.open:
+            self._open.setdefault(order.client_order_id, order)
+        else:
+            self._open.pop(order.client_order_id, None)
+        self._reserve(order)
+        replacement = self.replacement(order)
+        while replacement is not None and replacement.open:
+            self._reserve(replacement)
+            replacement = self.replacement(replacement)
+
+    def _reserve(self, order: Order) -> None:
+        """Of an order and the one that takes its place only one is filled further.
+
+        Until the old one has ended the new one adds what it may do beyond the old, and they count as one.
+        """
+        quantity, value = _fillable(order)
+        counts, old = order.open, self.replaced(order)
+        most, most_worth = ZERO, ZERO
+        while old is not None and old.open:
+            of_old, worth_of_old = _fillable(old)
+            most, most_worth, counts = max(most, of_old), max(most_worth, worth_of_old), False
+            old = self.replaced(old)
+        if not counts:
+            quantity, value = max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth))
+        if (quantity, value, counts) == (order.held_quantity, order.held_value, order.held_open):
             return
         more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
-        count = is_open - order.held_open
+        count = counts - order.held_open
         for name in (ACCOUNT, order.algorithm):
             self._pending[name, order.symbol, order.side] += more
             self._reserved[name] = plus(self._reserved[name], worth)
             self._open_count[name] += count
-        if is_open:
-            self._open.setdefault(order.client_order_id, order)
-        else:
-            self._open.pop(order.client_order_id, None)
-        order.held_quantity, order.held_value, order.held_open = quantity, value, is_open
+        order.held_quantity, order.held_value, order.held_open = quantity, value, counts
+
+
+def _fillable(order: Order) -> tuple[Decimal, Decimal]:
+    """The quantity that may still be filled; of a purchase its value too, at its reserve price."""
+    quantity = order.leaves()
+    return quantity, times(quantity, order.reserve_price) if order.side == "buy" else ZERO
 
 
 def _note_time(times_ns: deque[int], at_ns: int) -> None:

@@ -8,7 +8,7 @@ from bus.streams import EXTERNAL
 from oms.alpaca_orders import side_of, terms_of
 from oms.amounts import ZERO, minus, quotient_nearest, times
 from oms.broker import BrokerOrder
-from oms.orders import Order, advances, assumed_execution_id
+from oms.orders import Order, advances, assumed_execution_id, differs
 
 ADOPTED = "adopted"
 
@@ -54,6 +54,9 @@ def found(algorithm: str, order: BrokerOrder, approved_ns: int, at_ns: int) -> O
         approved_ns=approved_ns,
         sent_ns=at_ns,
         acknowledged_ns=at_ns,
+        quantity=order.quantity,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
     )
 
 
@@ -84,7 +87,8 @@ def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Messa
                 at_ns=at_ns,
             )
         )
-    elif known is None or advances(known, order.status):
+    is_news = known is None or advances(known, order.status)
+    if (missed <= 0 and is_news) or (known is not None and _differs(known, order)):
         events.append(
             OrderUpdated(
                 algorithm=algorithm,
@@ -96,6 +100,13 @@ def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Messa
                 filled_quantity=order.filled_quantity,
                 at_ns=at_ns,
                 replaced_by=order.replaced_by,
+                quantity=order.quantity,
+                limit_price=order.limit_price,
+                stop_price=order.stop_price,
             )
         )
     return events
+
+
+def _differs(known: Order, order: BrokerOrder) -> bool:
+    return differs(known, order.quantity, order.limit_price, order.stop_price)

@@ -5,7 +5,7 @@ from bus.order_messages import CancelRefused, CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered
-from oms.orders import Order
+from oms.orders import REFUSED, Order
 from oms.preconditions import Context
 from oms.step import Step
 
@@ -18,9 +18,10 @@ _UNKNOWN_ORDER = Reason(code="unknown_order", message="there is no such order of
 def take_request(step: Step, read: Delivery, request: CancelRequest, context: Context) -> None:
     """Check a cancel. Halts do not matter to it, nor prices, nor limits: it needs only the broker.
 
-    The request is acknowledged with a refusal, or once the broker has answered.
+    The request is acknowledged with a refusal, or once the broker has answered. An order that was replaced,
+    or is about to be, is canceled by canceling what takes its place: whoever is first, nothing works on.
     """
-    order = step.order(request.client_order_id)
+    order = _newest(step, request.client_order_id)
     reason = None
     if not context.lease or request.lease != context.lease:
         reason = Reason(code="not_leader", message="only the leader of an algorithm may cancel its orders")
@@ -40,40 +41,48 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
         )
         return
     assert order is not None, "refused above"
-    under_way = step.observed.cancels_under_way.get(order.client_order_id)
-    if under_way is not None:
-        # One that asks again and again must not spend the requests of all the others.
-        under_way.append(read)
-    elif order.broker_order_id:
-        _send(step, order, order.broker_order_id, [read])
-    else:
-        step.observed.cancels_waiting.setdefault(order.client_order_id, []).append(read)
-        step.effects.withdraw.append(order.client_order_id)
+    _pass_on(step, order, [read])
 
 
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
-    """Cancel an order that was given up as never sent and has appeared at the broker."""
-    step.observed.counts["found_after_given_up"] += 1
-    step.error("order given up as never sent is at the broker", client_order_id=order.client_order_id)
+    """Cancel an order that nobody asked to cancel and that must not stand, once."""
     if order.client_order_id not in step.observed.cancels_under_way:
         _send(step, order, broker_order_id, [])
 
 
 def go_on(step: Step) -> None:
-    """Pass on cancels that waited for the broker's word on their order, where it has come."""
+    """Pass on cancels that waited for the broker's word on their order, where it has come.
+
+    A replacement that came to nothing leaves the order in whose place it was to stand: that is canceled.
+    """
     waiting = step.observed.cancels_waiting
     for client_order_id in list(waiting):
         order = step.book.orders[client_order_id]
         if not order.answered:
             continue
         reads = waiting.pop(client_order_id)
+        old = step.book.replaced(order)
         if order.open:
-            _send(step, order, order.broker_order_id, reads)
-        elif order.refusal == CANCELED_UNSENT.code:
-            step.effects.acknowledge += reads
+            _pass_on(step, order, reads)
+        elif order.status == REFUSED and old is not None and old.open:
+            _pass_on(step, old, reads)
         else:
-            _refuse(step, order, _not_open(order))
+            if order.refusal != CANCELED_UNSENT.code:
+                _refuse(step, order, _not_open(order))
             step.effects.acknowledge += reads
+
+
+def _pass_on(step: Step, order: Order, reads: list[Delivery]) -> None:
+    """Have an open order canceled as soon as the broker has it; before it leaves, it does not leave."""
+    under_way = step.observed.cancels_under_way.get(order.client_order_id)
+    if under_way is not None:
+        # One that asks again and again must not spend the requests of all the others.
+        under_way += reads
+    elif order.broker_order_id:
+        _send(step, order, order.broker_order_id, reads)
+    else:
+        step.observed.cancels_waiting.setdefault(order.client_order_id, []).extend(reads)
+        step.effects.withdraw.append(order.client_order_id)
 
 
 def take_answer(step: Step, answered: CancelAnswered) -> None:
@@ -88,6 +97,16 @@ def take_answer(step: Step, answered: CancelAnswered) -> None:
     else:
         why = f"the broker did not answer the cancel: {answered.error}"
         _refuse(step, order, Reason(code="unanswered", message=why))
+
+
+def _newest(step: Step, client_order_id: str) -> Order | None:
+    """The order, or the one that stands in its place or is about to."""
+    order = step.order(client_order_id)
+    while order is not None and (replacement := step.book.replacement(order)) is not None:
+        if replacement.status == REFUSED:
+            break
+        order = replacement
+    return order
 
 
 def _not_open(order: Order) -> Reason:

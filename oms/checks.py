@@ -12,6 +12,7 @@ from oms.limits import Effective, Scope
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.reference_price import Price
+from oms.replacements import why_not
 
 _SECOND_NS = 1_000_000_000
 
@@ -171,21 +172,10 @@ def beyond_reduction(
 
 def replaceable(subject: Subject, book: Book, context: Context) -> Reason | None:
     """A replace of an order that is not open at the broker, not this algorithm's, or of another kind."""
-    del book
-    request, old = subject.request, subject.replaced
+    request = subject.request
     if not isinstance(request, ReplaceRequest):
         return None
-    why = None
-    if old is None or old.algorithm != context.algorithm:
-        why = "there is no such order of this algorithm"
-    elif not old.open or not old.broker_order_id:
-        why = f"it is {old.status}, not open at the broker"
-    elif (old.symbol, old.side) != (subject.terms.symbol, subject.terms.side):
-        why = f"it is to {old.side} {old.symbol}: symbol and side cannot change"
-    elif old.terms is None or old.terms.type != subject.terms.type or subject.terms.type == "market":
-        why = "its type cannot change, and a market order has nothing to replace"
-    elif subject.terms.notional is not None or old.terms.notional is not None:
-        why = "a notional order cannot be replaced"
+    why = why_not(request, subject.replaced, context.algorithm, book)
     if why is None:
         return None
     return Reason(code="not_replaceable", message=f"{request.replaces} cannot be replaced: {why}")

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from bus.order_messages import (
     CancelRequest,
     LeaseRetired,
@@ -30,11 +32,16 @@ def take_requests(step: Step, read: RequestsRead) -> None:
         if context is None:
             context = contexts[name] = _context(step, name, read.control_fresh)
         match message:
+            case ReplaceRequest() if _must_wait(step, message, name):
+                # Its order is on its way to the broker, and can be replaced once that has answered.
+                step.observed.replaces_waiting.setdefault(message.replaces, []).append(request)
+                continue
             case OrderRequest() | ReplaceRequest():
                 counts["requests"] += 1
                 _decide(step, message, read.prices, context)
             case CancelRequest():
                 counts["cancel_requests"] += 1
+                message = _of_what_stands(step, message, context)
                 cancels.take_request(step, request.delivery, message, context)
                 continue
             case ShutdownAcknowledged():
@@ -44,6 +51,14 @@ def take_requests(step: Step, read: RequestsRead) -> None:
             case _:
                 step.keep(request.delivery, message)
         step.effects.acknowledge.append(request.delivery)
+
+
+def read_waiting_again(step: Step) -> None:
+    """Have replaces read again whose order the broker has answered."""
+    waiting = step.observed.replaces_waiting
+    for client_order_id in list(waiting):
+        if step.book.orders[client_order_id].answered:
+            step.effects.read_again += [request.delivery for request in waiting.pop(client_order_id)]
 
 
 def _decide(
@@ -75,6 +90,30 @@ def _decide(
     )
     basis = basis_without_price(request, step.state.limits, context)
     step.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis), context))
+
+
+def _must_wait(step: Step, request: ReplaceRequest, algorithm: str) -> bool:
+    old = step.order(request.replaces)
+    is_known = request.client_order_id in step.book.orders
+    return old is not None and old.algorithm == algorithm and not old.answered and not is_known
+
+
+def _of_what_stands(step: Step, cancel: CancelRequest, context: Context) -> CancelRequest:
+    """The cancel of a replacement that still waits is one of the order that it was to replace."""
+    for replaced_id, waiting in step.observed.replaces_waiting.items():
+        for request in waiting:
+            message = request.message
+            if not isinstance(message, ReplaceRequest) or message.client_order_id != cancel.client_order_id:
+                continue
+            if request.algorithm != context.algorithm or cancel.lease != context.lease:
+                return cancel
+            waiting.remove(request)
+            step.effects.acknowledge.append(request.delivery)
+            basis = basis_without_price(message, step.state.limits, context)
+            refused = Refused((cancels.CANCELED_UNSENT,), basis)
+            step.record(_refusal(message, refused, context))
+            return msgspec.structs.replace(cancel, client_order_id=replaced_id)
+    return cancel
 
 
 def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: Context) -> OrderRefused:

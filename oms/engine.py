@@ -87,6 +87,8 @@ class Engine:
         self._takers[type(taken)](step, taken)
         if self.observed.cancels_waiting:
             cancels.go_on(step)
+        if self.observed.replaces_waiting:
+            decisions.read_waiting_again(step)
         if self.observed.behind:
             reconciliation.go_on(step)
         return step.effects

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bus.codec import Message
 from bus.delivery import Delivery
-from oms.inputs import BrokerMessageRead, Question
+from oms.inputs import BrokerMessageRead, Question, RequestRead
 
 
 @dataclass(slots=True)
@@ -65,6 +65,8 @@ class Observed:
     # Requests for a cancel by the order's client id: until the broker has it, and until it has answered.
     cancels_waiting: dict[str, list[Delivery]] = field(default_factory=dict)
     cancels_under_way: dict[str, list[Delivery]] = field(default_factory=dict)
+    # Replaces by the client id of the order that they replace, until the broker has answered that one.
+    replaces_waiting: dict[str, list[RequestRead]] = field(default_factory=dict)
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
     # How often what happened since the process started: requests by kind, events, refusals by code.

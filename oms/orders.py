@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from bus.order_messages import (
     FillAbsorbed,
     OrderFilled,
@@ -43,6 +45,9 @@ _FURTHEST = 5
 class Order:
     """What is known of one order. Mutable: the functions below change it, and the book its `held_…`.
 
+    `terms` are those of its request; `working` is what stands at the broker: as it was approved until the
+    broker has said something of it (`told`), then as the broker has it. `most` is what the order that it
+    replaces and it may fill together; None where it replaces none, or goes by notional.
     `filled` is what executions were booked for, at `paid` in all; `reported` is the broker's own cumulative
     quantity. `assumed` was booked from the broker's order up to its quantity `assumed_up_to`, in place of
     executions not heard of yet. `held_…` is what the book's sums contain of it.
@@ -53,6 +58,9 @@ class Order:
     symbol: str
     side: Side
     terms: OrderTerms | None = None
+    working: OrderTerms | None = None
+    told: bool = False
+    most: Decimal | None = None
     reserve_price: Decimal = ZERO
     approved_ns: int = 0
     replaces: str | None = None
@@ -82,13 +90,13 @@ class Order:
 
     def wanted(self) -> Decimal:
         """The quantity ordered; for a notional order the most that its reserve price can buy."""
-        if self.terms is None:
+        if self.working is None:
             return ZERO
-        if self.terms.quantity is not None:
-            return self.terms.quantity
-        if self.terms.notional is None or not self.reserve_price:
+        if self.working.quantity is not None:
+            return self.working.quantity
+        if self.working.notional is None or not self.reserve_price:
             return ZERO
-        return quotient_up(self.terms.notional, self.reserve_price)
+        return quotient_up(self.working.notional, self.reserve_price)
 
     def leaves(self) -> Decimal:
         """The quantity that may still be filled."""
@@ -147,6 +155,9 @@ def fill(order: Order, event: OrderFilled) -> bool:
 def sent(order: Order, event: OrderSent) -> None:
     """The broker has it."""
     order.broker_order_id = order.broker_order_id or event.broker_order_id
+    if not order.told:
+        # The answer to sending it is the oldest that the broker says, however late it comes.
+        _stands(order, event)
     _advance(order, SENT)
 
 
@@ -161,7 +172,38 @@ def updated(order: Order, event: OrderUpdated) -> None:
     order.broker_order_id = order.broker_order_id or event.broker_order_id
     order.replaced_by = event.replaced_by or order.replaced_by
     order.reported = max(order.reported, event.filled_quantity)
+    _stands(order, event)
     _advance(order, event.status)
+
+
+def differs(
+    order: Order, quantity: Decimal | None, limit_price: Decimal | None, stop_price: Decimal | None
+) -> bool:
+    """Whether quantity or prices, as the broker has them, are news; what it does not say is none."""
+    working = order.working
+    if working is None:
+        return False
+    return any(
+        new is not None and new != old
+        for new, old in (
+            (quantity, working.quantity),
+            (limit_price, working.limit_price),
+            (stop_price, working.stop_price),
+        )
+    )
+
+
+def _stands(order: Order, event: OrderSent | OrderUpdated) -> None:
+    """Quantity and prices are what the broker says."""
+    told = {
+        name: value
+        for name in ("quantity", "limit_price", "stop_price")
+        if (value := getattr(event, name)) is not None
+    }
+    if order.working is not None and told:
+        order.told = True
+        if differs(order, event.quantity, event.limit_price, event.stop_price):
+            order.working = replace(order.working, **told)
 
 
 def refused(order: Order, event: OrderRefused) -> None:

@@ -5,13 +5,23 @@ from decimal import Decimal
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
-from bus.order_messages import Basis, OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
+from bus.order_messages import (
+    Basis,
+    Change,
+    OrderApproved,
+    OrderRequest,
+    OrderTerms,
+    Reason,
+    ReplaceRequest,
+)
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import ACCOUNT, Book
 from oms.checks import CHECKS, Subject, beyond_reduction
 from oms.limits import Effective, Limits
+from oms.orders import Order
 from oms.preconditions import Context, malformed, unmet
 from oms.reference_price import Price
+from oms.replacements import Replacement, worked_out
 
 _PERMISSION = object()
 
@@ -19,13 +29,20 @@ _PERMISSION = object()
 class Approved:
     """Permission to send one order. Only `check` can make one, and the broker takes nothing else."""
 
-    __slots__ = ("event", "replaces_broker_id")
+    __slots__ = ("changes", "event", "replaces_broker_id")
 
-    def __init__(self, permission: object, event: OrderApproved, replaces_broker_id: str | None) -> None:
+    def __init__(
+        self,
+        permission: object,
+        event: OrderApproved,
+        replaces_broker_id: str | None,
+        changes: tuple[Change, ...] = (),
+    ) -> None:
         if permission is not _PERMISSION:
             raise TypeError("an order is approved by risk.check and nowhere else")
         self.event = event
         self.replaces_broker_id = replaces_broker_id
+        self.changes = changes
 
     def __repr__(self) -> str:
         terms = self.event.terms
@@ -73,6 +90,7 @@ def check(
     reasons = unmet(request, context)
     terms = request.terms
     price = prices.get(terms.symbol)
+    replaced, replacement = _replacement(request, book)
     if limits is None:
         reasons.append(_NO_LIMITS)
     wrong = malformed(terms)
@@ -80,7 +98,15 @@ def check(
         reasons.append(wrong)
     if limits is None or wrong is not None:
         return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
-    subject = _subject(request, book, limits.effective(context.algorithm, terms.symbol), price, context)
+    subject = _subject(
+        request,
+        terms if replacement is None else replacement.working,
+        replaced,
+        book,
+        limits.effective(context.algorithm, terms.symbol),
+        price,
+        context,
+    )
     for find in CHECKS:
         reason = find(subject, book, context)
         if reason is not None:
@@ -88,7 +114,6 @@ def check(
     basis = _basis(limits, price, context, terms.symbol, subject.reserve_price)
     if reasons or subject.reserve_price is None:
         return Refused(tuple(reasons), basis)
-    replaced = subject.replaced
     event = OrderApproved(
         algorithm=context.algorithm,
         client_order_id=request.client_order_id,
@@ -100,8 +125,14 @@ def check(
         approved_ns=context.now_ns,
         replaces=None if replaced is None else replaced.client_order_id,
         basis=basis,
+        working=None if replacement is None else replacement.working,
     )
-    return Approved(_PERMISSION, event, None if replaced is None else replaced.broker_order_id)
+    return Approved(
+        _PERMISSION,
+        event,
+        None if replaced is None else replaced.broker_order_id,
+        () if replacement is None else replacement.changes,
+    )
 
 
 def basis_without_price(
@@ -151,9 +182,10 @@ def objection(approved: Approved, book: Book, halts: HaltState, account: str) ->
         return Reason(
             code="halted", message=f"{mode.scope} was halted by {mode.by} before it was sent: {mode.reason}"
         )
-    # The order itself is among what is pending; the one that it replaces would be freed.
-    replaced = book.orders.get(event.replaces) if event.replaces is not None else None
-    freed = ZERO if replaced is None else replaced.held_quantity
+    # The order itself is among what is pending, and so is what the one that it replaces has beyond it.
+    order = book.orders[event.client_order_id]
+    replaced = book.replaced(order)
+    freed = ZERO if replaced is None else max(ZERO, minus(replaced.leaves(), order.leaves()))
     return beyond_reduction(mode, book, event.algorithm, event.terms, -freed)
 
 
@@ -172,15 +204,25 @@ def reserve_price(terms: OrderTerms, reference: Decimal, collar: Decimal) -> Dec
     return ceiling(times(anchor, 1 + collar)) if terms.side == "buy" else anchor
 
 
+def _replacement(
+    request: OrderRequest | ReplaceRequest, book: Book
+) -> tuple[Order | None, Replacement | None]:
+    """The order that is to be replaced, and what is to stand in its place; None where there is none."""
+    if not isinstance(request, ReplaceRequest):
+        return None, None
+    replaced = book.orders.get(request.replaces)
+    return replaced, None if replaced is None else worked_out(request, replaced)
+
+
 def _subject(
     request: OrderRequest | ReplaceRequest,
+    terms: OrderTerms,
+    replaced: Order | None,
     book: Book,
     effective: Effective,
     price: Price | None,
     context: Context,
 ) -> Subject:
-    terms = request.terms
-    replaced = book.orders.get(request.replaces) if isinstance(request, ReplaceRequest) else None
     reference = ZERO if price is None else price.price
     reserve = None if price is None else reserve_price(terms, reference, effective.collar)
     quantity = terms.quantity if terms.quantity is not None else ZERO
@@ -193,7 +235,7 @@ def _subject(
         )
     else:
         value = times(quantity, reference if terms.stop_price is None else terms.stop_price)
-    freed = ZERO if replaced is None else replaced.held_quantity
+    freed = ZERO if replaced is None else replaced.leaves()
     more = minus(quantity, freed)
     return Subject(
         request=request,

@@ -2,7 +2,7 @@
 
 from bus.errors import Unreadable
 from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
-from oms import cancels
+from oms import cancels, excess
 from oms.broker import Accepted, BrokerOrder, Refused, same_order
 from oms.broker_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
@@ -41,8 +41,12 @@ def take_outcome(step: Step, answered: OrderAnswered) -> None:
                 approved_ns=order.approved_ns,
                 sent_ns=outcome.sent_ns,
                 acknowledged_ns=outcome.acknowledged_ns,
+                quantity=outcome.order.quantity,
+                limit_price=outcome.order.limit_price,
+                stop_price=outcome.order.stop_price,
             )
         )
+        excess.cancel_excess(step, order)
     elif order.broker_order_id:
         return  # The broker's own update came first and says that it has the order.
     elif isinstance(outcome, Refused):
@@ -128,7 +132,14 @@ def take_open_orders(step: Step, answered: Answered) -> None:
             step.record(*caught_up(order, at_broker, step.now_ns))
         except Unreadable as error:
             step.error("order at the broker not understood", order=at_broker.id, error=str(error))
-        cancels.cancel_unasked(step, order, at_broker.id)
+        cancel_given_up(step, order, at_broker.id)
+
+
+def cancel_given_up(step: Step, order: Order, broker_order_id: str) -> None:
+    """Cancel an order that was given up as never sent and has appeared at the broker."""
+    step.observed.counts["found_after_given_up"] += 1
+    step.error("order given up as never sent is at the broker", client_order_id=order.client_order_id)
+    cancels.cancel_unasked(step, order, broker_order_id)
 
 
 def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:

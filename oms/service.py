@@ -103,7 +103,9 @@ class Oms:
             connections=settings.oms_connections,
             longest_wait_s=settings.oms_longest_wait_s,
         )
-        self.actions = Actions(broker, self.sender, self.client, clock, self.take, self._objection)
+        self.actions = Actions(
+            broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
+        )
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
         self.requests = GroupReader(

@@ -20,13 +20,13 @@ from bus.order_messages import (
     OrderUpdated,
     Reason,
 )
-from oms import cancels, reconciliation, rules
+from oms import excess, reconciliation, rules, sent_orders
 from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
 from oms.broker_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
-from oms.orders import REFUSED, TERMINAL, Order, advances, countable
+from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs
 from oms.step import Step
 
 # Times from here on, of the year 2262, are no times: they need more than 63 bits.
@@ -114,8 +114,12 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
         return
     step.effects.acknowledge.append(message)
     step.record(*translation.events)
-    if translation.given_up is not None and translation.order is not None:
-        cancels.cancel_unasked(step, translation.order, translation.given_up)
+    order = translation.order
+    if order is None:
+        return
+    if translation.given_up is not None:
+        sent_orders.cancel_given_up(step, order, translation.given_up)
+    excess.cancel_excess(step, order)
 
 
 def _received_ns(fields: Mapping[bytes, bytes]) -> int:
@@ -208,7 +212,10 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
                 at_ns=at_ns,
             )
         )
-    elif known is not None and advances(known, order.status):
+    if known is not None and (
+        differs(known, order.qty, order.limit_price, order.stop_price)
+        or (news <= 0 and advances(known, order.status))
+    ):
         translation.events.append(_updated(update, algorithm, at_ns))
     if known is not None and news != quantity and execution_id not in known.executions:
         translation.events.append(
@@ -233,6 +240,7 @@ def _change(
         or advances(known, order.status)
         or update.event in _TELLING
         or (order.filled_qty or ZERO) > known.reported
+        or differs(known, order.qty, order.limit_price, order.stop_price)
     )
     if news:
         translation.events.append(_updated(update, algorithm, at_ns))
@@ -259,4 +267,7 @@ def _updated(update: _Update, algorithm: str, at_ns: int) -> OrderUpdated:
         filled_quantity=order.filled_qty or ZERO,
         at_ns=at_ns,
         replaced_by=order.replaced_by,
+        quantity=order.qty,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
     )

@@ -52,16 +52,16 @@ def test_quantity_or_notional_but_not_both(amounts: tuple[int | None, int | None
 
 def test_a_replacement_keeps_what_is_not_given() -> None:
     terms = order_terms("AAPL", "sell", 5, limit_price=10)
-    changed = changed_terms(terms, limit_price="10.5")
+    changed = changed_terms(terms, {"limit_price": "10.5"})
     assert (changed.limit_price, changed.quantity, changed.side) == (Decimal("10.5"), 5, "sell")
 
 
 def test_a_replacement_cannot_make_another_type_of_order_or_nothing() -> None:
     market_order = order_terms("AAPL", "buy", 5)
     with pytest.raises(ValueError, match="has no limit_price"):
-        changed_terms(market_order, limit_price=10)
+        changed_terms(market_order, {"limit_price": 10})
     with pytest.raises(ValueError, match="changes something"):
-        changed_terms(market_order)
+        changed_terms(market_order, {})
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_what_the_oms_could_not_read_is_refused_where_it_is_asked_for(
 def test_a_replacement_in_words_that_nobody_knows_is_refused_where_it_is_asked_for() -> None:
     forever: Any = "forever"
     with pytest.raises(ValueError, match="time_in_force"):
-        changed_terms(order_terms("AAPL", "buy", 1, limit_price=1), time_in_force=forever)
+        changed_terms(order_terms("AAPL", "buy", 1, limit_price=1), {"time_in_force": forever})
