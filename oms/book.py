@@ -233,33 +233,36 @@ class Book:
         self._hold(order)
 
     def _hold(self, order: Order) -> None:
-        """Bring the sums in line with what this order, and those that are to take its place, may still do."""
+        """Bring the sums in line with what this order, and those before and behind it, may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
         if order.open:
             self._open.setdefault(order.client_order_id, order)
         else:
             self._open.pop(order.client_order_id, None)
+        old, replacement = self.replaced(order), self.replacement(order)
+        if old is not None and old.open:
+            self._reserve(old)
         self._reserve(order)
-        replacement = self.replacement(order)
         while replacement is not None and replacement.open:
             self._reserve(replacement)
             replacement = self.replacement(replacement)
 
     def _reserve(self, order: Order) -> None:
-        """Of an order and the one that takes its place only one is filled further.
+        """Count what this order may still do.
 
-        Until the old one has ended the new one adds what it may do beyond the old, and they count as one.
+        Until the broker has taken a replacement, either the old order is filled or the new one: the new one
+        adds what it may do beyond the old. Both count as one order until the old one has ended.
         """
-        quantity, value = _fillable(order)
-        counts, old = order.open, self.replaced(order)
-        most, most_worth = ZERO, ZERO
-        while old is not None and old.open:
-            of_old, worth_of_old = _fillable(old)
-            most, most_worth, counts = max(most, of_old), max(most_worth, worth_of_old), False
-            old = self.replaced(old)
-        if not counts:
-            quantity, value = max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth))
+        quantity, value = self._fillable(order)
+        old = self.replaced(order)
+        counts = order.open and (old is None or not old.open)
+        most, most_worth, link = ZERO, ZERO, order
+        while old is not None and old.open and not link.told:
+            of_old, worth_of_old = self._fillable(old)
+            most, most_worth = max(most, of_old), max(most_worth, worth_of_old)
+            link, old = old, self.replaced(old)
+        quantity, value = max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth))
         if (quantity, value, counts) == (order.held_quantity, order.held_value, order.held_open):
             return
         more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
@@ -270,11 +273,19 @@ class Book:
             self._open_count[name] += count
         order.held_quantity, order.held_value, order.held_open = quantity, value, counts
 
+    def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
+        """The quantity that may still be booked as filled; of a purchase its value too, at its reserve price.
 
-def _fillable(order: Order) -> tuple[Decimal, Decimal]:
-    """The quantity that may still be filled; of a purchase its value too, at its reserve price."""
-    quantity = order.leaves()
-    return quantity, times(quantity, order.reserve_price) if order.side == "buy" else ZERO
+        Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
+        then: what is missing of it is still to be heard.
+        """
+        quantity = order.leaves()
+        replacement = self.replacement(order)
+        took_over = replacement is not None and replacement.told and replacement.status != "rejected"
+        if quantity and replacement is not None and took_over and replacement.most is not None:
+            unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
+            quantity = max(ZERO, min(quantity, unheard))
+        return quantity, times(quantity, order.reserve_price) if order.side == "buy" else ZERO
 
 
 def _note_time(times_ns: deque[int], at_ns: int) -> None:

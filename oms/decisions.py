@@ -1,6 +1,7 @@
 """What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -70,6 +71,10 @@ def _decide(
     is a conflict, refused and never taken for a duplicate.
     """
     known = step.order(request.client_order_id)
+    basis = partial(basis_without_price, request, step.state.limits, context)
+    if known is None and isinstance(request, ReplaceRequest) and _is_being_canceled(step, request.replaces):
+        step.record(_refusal(request, Refused((_being_canceled(request),), basis()), context))
+        return
     if known is None:
         verdict = check(request, step.book, step.state.limits, prices, context)
         if isinstance(verdict, Approved):
@@ -88,8 +93,17 @@ def _decide(
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )
-    basis = basis_without_price(request, step.state.limits, context)
-    step.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis), context))
+    step.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis()), context))
+
+
+def _is_being_canceled(step: Step, client_order_id: str) -> bool:
+    observed = step.observed
+    return client_order_id in observed.cancels_waiting or client_order_id in observed.cancels_under_way
+
+
+def _being_canceled(request: ReplaceRequest) -> Reason:
+    message = f"{request.replaces} cannot be replaced: it is being canceled"
+    return Reason(code="not_replaceable", message=message)
 
 
 def _must_wait(step: Step, request: ReplaceRequest, algorithm: str) -> bool:

@@ -174,7 +174,8 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     if update.event in _FILLS:
         _fill(translation, update, known, algorithm, at_ns)
     else:
-        _change(translation, update, known, algorithm, at_ns)
+        replacement = None if known is None else book.replacement(known)
+        _change(translation, update, known, replacement, algorithm, at_ns)
     if known is not None and known.status == REFUSED and order.status not in TERMINAL:
         translation.given_up = order.id
     return translation
@@ -231,7 +232,12 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
 
 
 def _change(
-    translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int
+    translation: Translation,
+    update: _Update,
+    known: Order | None,
+    replacement: Order | None,
+    algorithm: str,
+    at_ns: int,
 ) -> None:
     order = update.order
     news = (
@@ -244,6 +250,8 @@ def _change(
     )
     if news:
         translation.events.append(_updated(update, algorithm, at_ns))
+    if update.event == "order_replace_rejected" and replacement is not None and replacement.open:
+        translation.events.append(_never_came(replacement, at_ns))
     if update.event == "order_cancel_rejected":
         translation.events.append(
             CancelRefused(
@@ -270,4 +278,18 @@ def _updated(update: _Update, algorithm: str, at_ns: int) -> OrderUpdated:
         quantity=order.qty,
         limit_price=order.limit_price,
         stop_price=order.stop_price,
+    )
+
+
+def _never_came(replacement: Order, at_ns: int) -> OrderUpdated:
+    """The end of a replacement that was taken and then rejected: its order works on."""
+    return OrderUpdated(
+        algorithm=replacement.algorithm,
+        client_order_id=replacement.client_order_id,
+        broker_order_id=replacement.broker_order_id,
+        symbol=replacement.symbol,
+        event="order_replace_rejected",
+        status="rejected",
+        filled_quantity=replacement.reported,
+        at_ns=at_ns,
     )
