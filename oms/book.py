@@ -94,6 +94,10 @@ class Book:
         """The order that was last approved to take the place of this one, whatever became of it."""
         return self._replacements.get(order.client_order_id)
 
+    def is_in_chain(self, order: Order) -> bool:
+        """Whether it replaces another order, or another was approved to replace it."""
+        return order.replaces is not None or order.client_order_id in self._replacements
+
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
         return self._positions.get(algorithm, _NOTHING).get(symbol, ZERO)

@@ -13,8 +13,6 @@ def cancel_excess(step: Step, order: Order) -> None:
     A replacement is to have what is left of its order. Alpaca was seen to give it the whole quantity again
     (alpacahq/Alpaca-API#165): whatever filled before would be bought a second time.
     """
-    if order.replaces is None and step.book.replacement(order) is None:
-        return
     end, too_much = order, False
     link: Order | None = order
     while link is not None and link.status != REFUSED:

@@ -46,7 +46,8 @@ def take_outcome(step: Step, answered: OrderAnswered) -> None:
                 stop_price=outcome.order.stop_price,
             )
         )
-        excess.cancel_excess(step, order)
+        if step.book.is_in_chain(order):
+            excess.cancel_excess(step, order)
     elif order.broker_order_id:
         return  # The broker's own update came first and says that it has the order.
     elif isinstance(outcome, Refused):

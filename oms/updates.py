@@ -119,7 +119,8 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
         return
     if translation.given_up is not None:
         sent_orders.cancel_given_up(step, order, translation.given_up)
-    excess.cancel_excess(step, order)
+    if step.book.is_in_chain(order):
+        excess.cancel_excess(step, order)
 
 
 def _received_ns(fields: Mapping[bytes, bytes]) -> int:

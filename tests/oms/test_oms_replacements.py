@@ -1,4 +1,4 @@
-"""Replacing a working order: the broker's word on quantity and price counts, and a chain buys what was asked."""
+"""Replacing an order: what the broker says of it counts, and a chain buys what was asked for."""
 
 from dataclasses import replace
 from decimal import Decimal
