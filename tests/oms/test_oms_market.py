@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from ingest_run import running as ingesting
 from ingest_run import settings_for
@@ -112,3 +113,52 @@ async def test_a_stream_that_breaks_is_caught_up_with(
         await algo.told(order_id, "OrderFilled")
         await until(lambda: oms.book.position("AAPL", "alpha") == 7, "the missed fill")
         assert oms.book.orders[order_id].status == "filled"
+
+
+# Of replaces that were carried out.
+LOST_ANSWERS: dict[str, dict[str, Any]] = {
+    "http_error": {"status": 504, "accepted": True, "on": "replace"},
+    "reset": {"accepted": True, "on": "replace"},
+}
+
+
+@pytest.mark.parametrize(
+    "fault", [None, "http_error", "reset", "out_of_order_updates", "update_before_response"]
+)
+async def test_a_chain_of_replacements_buys_what_was_asked_for(
+    simulator: Simulator, md_url: str, orders_url: str, fault: str | None
+) -> None:
+    """Each replace changes the price alone, of an order that is partly filled: 184 of 100 were bought so."""
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    simulator.fault("partial_fills", chance=1)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        price = int(await _last_price(oms.market, "AAPL")) + 5
+        chain = [await algo.order(0, limit_order(str(price), "100"))]
+        await algo.told(chain[0], "OrderFilled")
+        if fault is not None:
+            simulator.fault(fault, **LOST_ANSWERS.get(fault, {}))
+        for number in range(1, 4):
+            wanted = limit_order(str(price - number % 2), "100")
+            chain.append(await algo.replace(chain[-1], number, wanted))
+            await until(lambda: _answered(algo, chain[-1]), "an answer to the replace")
+        simulator.clear_faults()
+        await until(lambda: held(simulator, "AAPL") == 100, "the chain to be filled")
+        await until(lambda: oms.book.open_count() == 0, "the book to hear it")
+        assert oms.book.position("AAPL", "alpha") == 100
+        assert oms.book.pending("AAPL", "buy") == 0
+        assert held(simulator, "AAPL") == 100
+
+
+async def _answered(algo: Trader, order_id: str) -> bool:
+    return any(type(event).__name__ in ("OrderSent", "OrderRefused") for event in await algo.events(order_id))
+
+
+async def _last_price(market: Any, symbol: str) -> Decimal:
+    ((_, fields),) = await market.xrevrange(streams.market(symbol, "trades"), count=1)
+    return Decimal(str(orjson.loads(fields[b"d"])["p"]))
