@@ -92,8 +92,10 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
 
     `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
-    the broker at once. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the
-    engine's state after the journal's entry `digest_at`.
+    the broker at once. `external_orders`: open orders that were made elsewhere on the account, a line each,
+    the newest few; `not_understood`: why orders at the broker cannot be read, by the broker's id, the last
+    few. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the engine's state
+    after the journal's entry `digest_at`.
     """
 
     ready: bool
@@ -105,6 +107,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     halts: dict[str, str] = {}
     halts_known: bool = False
     budget: int = 0
+    external_orders: tuple[str, ...] = ()
+    not_understood: dict[str, str] = {}
     refused: dict[str, int] = {}
     uncertain_now: int = 0
     commits: int = 0

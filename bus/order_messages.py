@@ -240,6 +240,41 @@ class FillAbsorbed(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class ExternalOrderFound(Message, frozen=True, kw_only=True):
+    """An order that was made elsewhere on the account was heard of: by hand, or by another program.
+
+    Its words are Alpaca's. `reserve_price` is the price at which its value is reserved: its limit or its
+    stop, 0 where it has neither.
+    """
+
+    wire: ClassVar[str] = "ExternalOrderFound"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    type: str
+    time_in_force: str
+    status: str
+    quantity: Decimal | None
+    notional: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    reserve_price: Decimal
+    at_ns: int
+
+
+class OrderNotUnderstood(Message, frozen=True, kw_only=True):
+    """The broker has an order that cannot be read, such as one of several legs: it is in no book."""
+
+    wire: ClassVar[str] = "OrderNotUnderstood"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    error: str
+    at_ns: int
+
+
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
@@ -307,6 +342,8 @@ Event = (
     | OrderUpdated
     | OrderFilled
     | FillAbsorbed
+    | ExternalOrderFound
+    | OrderNotUnderstood
     | CancelRefused
     | EntryDeadLettered
     | LeaseRetired
@@ -322,6 +359,8 @@ EVENTS: tuple[type[Message], ...] = (
     OrderUpdated,
     OrderFilled,
     FillAbsorbed,
+    ExternalOrderFound,
+    OrderNotUnderstood,
     CancelRefused,
     EntryDeadLettered,
     LeaseRetired,

@@ -14,6 +14,7 @@ from bus.order_messages import Reason
 from oms.alpaca_orders import (
     new_order,
     read_account,
+    read_listed,
     read_order,
     read_positions,
     replacement,
@@ -157,7 +158,7 @@ class AlpacaBroker:
         def read(raw: Any) -> OrdersPage:
             if not isinstance(raw, list):
                 raise Unreadable("orders of Alpaca's are no list")
-            orders = tuple(map(read_order, raw))
+            orders = tuple(map(read_listed, raw))
             if len(raw) < self._page:
                 return OrdersPage(orders)
             return OrdersPage(orders, OrdersQuery(query.status, _resumes_ns(raw)))

@@ -11,7 +11,7 @@ import msgspec
 from bus.errors import Unreadable
 from bus.order_messages import Change, OrderTerms, Side
 from oms.amounts import ZERO, text
-from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition
+from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrder
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)")
 
@@ -66,6 +66,16 @@ def read_order(raw: Any) -> BrokerOrder:
         raise Unreadable(f"an order of Alpaca's: {error}") from error
     check_numbers(order)
     return broker_order(order)
+
+
+def read_listed(raw: Any) -> BrokerOrder | UnreadableOrder:
+    """An order of a list: what cannot be read of it must not hide the others."""
+    try:
+        return read_order(raw)
+    except Unreadable as error:
+        ids = raw if isinstance(raw, dict) else {}
+        order_id, client_order_id = (str(ids.get(name) or "")[:128] for name in ("id", "client_order_id"))
+        return UnreadableOrder(order_id, client_order_id, str(error))
 
 
 def read_positions(raw: Any) -> list[BrokerPosition]:

@@ -6,14 +6,17 @@ from decimal import Decimal
 
 from bus.codec import Message
 from bus.order_messages import (
+    ExternalOrderFound,
     FillAbsorbed,
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
+    OrderTerms,
     OrderUncertain,
     OrderUpdated,
 )
+from bus.streams import EXTERNAL
 from oms import orders
 from oms.amounts import ZERO, minus, plus, times
 from oms.orders import Order
@@ -35,6 +38,7 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.by_broker_id: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
+        self._open_elsewhere: dict[str, Order] = {}
         # By the client id of the order that is replaced.
         self._replacements: dict[str, Order] = {}
         self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
@@ -51,6 +55,7 @@ class Book:
             OrderUpdated: self._updated,  # type: ignore[dict-item]
             OrderFilled: self._filled,  # type: ignore[dict-item]
             FillAbsorbed: self._absorbed,  # type: ignore[dict-item]
+            ExternalOrderFound: self._found_elsewhere,  # type: ignore[dict-item]
         }
         # Orders that changed since somebody took note of it (`digest.py`).
         self.changed: set[str] = set()
@@ -81,6 +86,10 @@ class Book:
     def open_orders(self) -> Iterator[Order]:
         """Orders that may still be filled, oldest first."""
         return iter(tuple(self._open.values()))
+
+    def open_elsewhere(self) -> list[Order]:
+        """Open orders that were made elsewhere on the account, oldest first."""
+        return list(self._open_elsewhere.values())
 
     def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
@@ -178,6 +187,33 @@ class Book:
             _note_time(self._approvals[name], event.approved_ns)
         self._hold(order)
 
+    def _found_elsewhere(self, event: ExternalOrderFound) -> None:
+        if event.client_order_id in self.orders:
+            return
+        order = Order(
+            algorithm=event.algorithm,
+            client_order_id=event.client_order_id,
+            symbol=event.symbol,
+            side=event.side,
+            working=OrderTerms(
+                symbol=event.symbol,
+                side=event.side,
+                # Any word of Alpaca's: nothing here depends on what an external order's type is.
+                type=event.type,  # type: ignore[arg-type]
+                time_in_force=event.time_in_force,  # type: ignore[arg-type]
+                quantity=event.quantity,
+                notional=event.notional,
+                limit_price=event.limit_price,
+                stop_price=event.stop_price,
+            ),
+            told=True,
+            reserve_price=event.reserve_price,
+            broker_order_id=event.broker_order_id,
+            status=event.status,
+        )
+        self.orders[event.client_order_id] = order
+        self._hold(order)
+
     def _refused(self, event: OrderRefused) -> None:
         order = self.orders.get(event.client_order_id)
         if order is not None:
@@ -240,10 +276,12 @@ class Book:
         """Bring the sums in line with what this order, and those before and behind it, may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        if order.open:
-            self._open.setdefault(order.client_order_id, order)
-        else:
-            self._open.pop(order.client_order_id, None)
+        indexes = (self._open, self._open_elsewhere) if order.algorithm == EXTERNAL else (self._open,)
+        for index in indexes:
+            if order.open:
+                index.setdefault(order.client_order_id, order)
+            else:
+                index.pop(order.client_order_id, None)
         old, replacement = self.replaced(order), self.replacement(order)
         if old is not None and old.open:
             self._reserve(old)

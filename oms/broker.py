@@ -73,6 +73,15 @@ class BrokerOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableOrder:
+    """An order that the broker lists and that cannot be read, such as one of several legs; "" for no id."""
+
+    id: str
+    client_order_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerPosition:
     """A position as the broker has it: signed quantity and what it cost on average."""
 
@@ -105,7 +114,7 @@ class OrdersPage:
     A following page may repeat orders of this one: those submitted at the moment at which this page ended.
     """
 
-    orders: tuple[BrokerOrder, ...]
+    orders: tuple[BrokerOrder | UnreadableOrder, ...]
     next: OrdersQuery | None = None
 
 

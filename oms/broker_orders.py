@@ -3,33 +3,43 @@
 import re
 
 from bus.codec import Message
-from bus.order_messages import OrderApproved, OrderFilled, OrderSent, OrderUpdated
+from bus.order_messages import ExternalOrderFound, OrderApproved, OrderFilled, OrderSent, OrderUpdated
 from bus.streams import EXTERNAL
 from oms.alpaca_orders import side_of, terms_of
 from oms.amounts import ZERO, minus, quotient_nearest, times
+from oms.book import Book
 from oms.broker import BrokerOrder
-from oms.orders import Order, advances, assumed_execution_id, differs
+from oms.orders import SENT, TERMINAL, Order, advances, assumed_execution_id, differs
 
 ADOPTED = "adopted"
 
 _OURS = re.compile(r"bb-([a-z0-9-]{1,32})-[0-9a-f]{32}")
 
 
-def owner(client_order_id: str) -> str:
-    """The algorithm whose id this is by its form; `external` for any other."""
-    match = _OURS.fullmatch(client_order_id)
-    return match.group(1) if match else EXTERNAL
+def owner(client_order_id: str, replaces: str | None, book: Book) -> str:
+    """Whose order this is: by the form of its id, or as that of the order whose place it takes.
 
-
-def adopted(order: BrokerOrder, at_ns: int) -> list[Message]:
-    """The events that bring an order of ours into a journal that lacks it. None for an external one.
-
-    Raises Unreadable where its terms have no words here.
+    `replaces` is the broker's id of that one: somebody may change an order of ours at the broker's own front
+    end. `external` for any other.
     """
-    algorithm = owner(order.client_order_id)
+    match = _OURS.fullmatch(client_order_id)
+    if match:
+        return match.group(1)
+    replaced = None if replaces is None else book.by_broker_id.get(replaces)
+    return EXTERNAL if replaced is None else replaced.algorithm
+
+
+def adopted(order: BrokerOrder, book: Book, at_ns: int) -> list[Message]:
+    """The events that bring an order into a journal that lacks it.
+
+    There are none for an external one that came to nothing. Raises Unreadable for terms without words here.
+    """
+    algorithm = owner(order.client_order_id, order.replaces, book)
     if algorithm == EXTERNAL:
-        return []
+        came_to_nothing = order.status in TERMINAL and not order.filled_quantity
+        return [] if came_to_nothing else [_found_elsewhere(order, at_ns)]
     price = order.limit_price or order.stop_price or order.filled_average_price or ZERO
+    replaced = None if order.replaces is None else book.by_broker_id.get(order.replaces)
     return [
         OrderApproved(
             algorithm=algorithm,
@@ -40,9 +50,30 @@ def adopted(order: BrokerOrder, at_ns: int) -> list[Message]:
             received_ns=at_ns,
             requested_ns=at_ns,
             approved_ns=at_ns,
+            replaces=None if replaced is None else replaced.client_order_id,
         ),
         found(algorithm, order, at_ns, at_ns),
     ]
+
+
+def _found_elsewhere(order: BrokerOrder, at_ns: int) -> ExternalOrderFound:
+    """An order made elsewhere, as it was before it was filled: its fills are told on their own."""
+    return ExternalOrderFound(
+        algorithm=EXTERNAL,
+        client_order_id=order.client_order_id,
+        broker_order_id=order.id,
+        symbol=order.symbol,
+        side=side_of(order.side),
+        type=order.type,
+        time_in_force=order.time_in_force,
+        status=SENT,
+        quantity=order.quantity,
+        notional=order.notional if order.quantity is None else None,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        reserve_price=order.limit_price or order.stop_price or order.filled_average_price or ZERO,
+        at_ns=at_ns,
+    )
 
 
 def found(algorithm: str, order: BrokerOrder, approved_ns: int, at_ns: int) -> OrderSent:
@@ -60,13 +91,12 @@ def found(algorithm: str, order: BrokerOrder, approved_ns: int, at_ns: int) -> O
     )
 
 
-def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Message]:
+def caught_up(known: Order, order: BrokerOrder, at_ns: int) -> list[Message]:
     """What the broker's order says beyond what the book knows: a missed fill, then a missed change of state.
 
     The missed part gets the price that makes the broker's average come out right.
     """
-    algorithm = known.algorithm if known is not None else owner(order.client_order_id)
-    filled, paid = (ZERO, ZERO) if known is None else (known.filled, known.paid)
+    algorithm, filled, paid = known.algorithm, known.filled, known.paid
     events: list[Message] = []
     missed = minus(order.filled_quantity, filled)
     if missed > 0:
@@ -87,8 +117,7 @@ def caught_up(known: Order | None, order: BrokerOrder, at_ns: int) -> list[Messa
                 at_ns=at_ns,
             )
         )
-    is_news = known is None or advances(known, order.status)
-    if (missed <= 0 and is_news) or (known is not None and _differs(known, order)):
+    if (missed <= 0 and advances(known, order.status)) or _differs(known, order):
         events.append(
             OrderUpdated(
                 algorithm=algorithm,

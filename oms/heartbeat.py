@@ -13,6 +13,7 @@ from bus.order_messages import (
 )
 from oms.amounts import text
 from oms.engine import Engine
+from oms.orders import Order
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
@@ -23,6 +24,10 @@ _COUNTED: dict[type[Message], str] = {
     OrderFilled: "fills",
     EntryDeadLettered: "dead",
 }
+
+
+# A heartbeat is small: it says no more of these than somebody can look at.
+_MOST_SHOWN = 20
 
 
 def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
@@ -57,6 +62,8 @@ def details(
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         budget=budget,
+        external_orders=tuple(_shown(order) for order in state.book.open_elsewhere()[-_MOST_SHOWN:]),
+        not_understood=dict(list(state.not_understood.items())[-_MOST_SHOWN:]),
         refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,
@@ -68,3 +75,14 @@ def details(
             **observed.counts,
         ),
     )
+
+
+def _shown(order: Order) -> str:
+    """One line, such as `buy 10 AAPL limit at 99.5: new, 61e69015-…`."""
+    terms = order.working
+    if terms is None:
+        return f"{order.side} {order.symbol}: {order.status}, {order.broker_order_id}"
+    size = f"${text(terms.notional)}" if terms.notional is not None else text(order.leaves())
+    price = terms.limit_price if terms.limit_price is not None else terms.stop_price
+    at = "" if price is None else f" at {text(price)}"
+    return f"{order.side} {size} {order.symbol} {terms.type}{at}: {order.status}, {order.broker_order_id}"

@@ -14,7 +14,7 @@ from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.order_messages import REQUESTS, Request
-from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome
+from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits
 from oms.reference_price import Price
 
@@ -118,7 +118,7 @@ Question = FindOrder | ListOrders | ListOpenOrders | ListAccount
 class AccountListed:
     """What an account holds: orders and positions that belong together."""
 
-    orders: Sequence[BrokerOrder]
+    orders: Sequence[BrokerOrder | UnreadableOrder]
     positions: Sequence[BrokerPosition]
 
 
@@ -127,7 +127,7 @@ class Answered:
     """The broker's answer: an order or None, orders, or an account, as the question wants."""
 
     question: Question
-    answer: BrokerOrder | Sequence[BrokerOrder] | AccountListed | None
+    answer: BrokerOrder | Sequence[BrokerOrder | UnreadableOrder] | AccountListed | None
     asked_monotonic_ns: int
 
 

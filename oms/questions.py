@@ -1,7 +1,7 @@
 """Asking the broker what the engine wants to know; each question once, without deciding anything."""
 
 from bus.clock import Clock
-from oms.broker import Broker, BrokerOrder, OrdersQuery
+from oms.broker import Broker, BrokerOrder, OrdersQuery, UnreadableOrder
 from oms.inputs import AccountListed, Answered, FindOrder, ListAccount, ListOpenOrders, ListOrders, Question
 from oms.sender import Sender
 
@@ -32,7 +32,7 @@ async def _account(since_ns: int, broker: Broker, sender: Sender) -> AccountList
         orders = again
 
 
-async def _orders(since_ns: int, sender: Sender) -> dict[str, BrokerOrder]:
+async def _orders(since_ns: int, sender: Sender) -> dict[str, BrokerOrder | UnreadableOrder]:
     """Orders submitted since then, and all that are open, by the broker's id."""
     recent = await sender.orders(OrdersQuery("all", since_ns))
     still_open = await sender.orders(OrdersQuery("open"))

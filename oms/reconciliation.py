@@ -1,14 +1,14 @@
 """Bringing the book level with the broker, at start and after each break of its stream. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderFilled
+from bus.order_messages import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
 from oms import sent_orders
 from oms.amounts import minus
-from oms.broker import BrokerOrder
-from oms.broker_orders import adopted, caught_up, found
+from oms.broker import BrokerOrder, UnreadableOrder
+from oms.broker_orders import adopted, caught_up, found, owner
 from oms.inputs import (
     AccountListed,
     Answered,
@@ -70,7 +70,7 @@ def take_answer(step: Step, answered: Answered) -> None:
         _take_found(step, catching_up, answered)
     else:
         assert isinstance(answered.answer, list | tuple)
-        _take_list(step, catching_up, answered.answer)
+        _take_list(step, catching_up, understood(step, answered.answer))
 
 
 def go_on(step: Step) -> None:
@@ -166,19 +166,47 @@ def _compare(step: Step, order: BrokerOrder) -> None:
     known = step.order(order.client_order_id)
     try:
         if known is None:
-            events = adopted(order, step.now_ns)
-            if events:
-                step.warn("order adopted", client_order_id=order.client_order_id)
-                step.record(*events)
-                known = step.book.orders[order.client_order_id]
-            elif not order.filled_quantity and order.status in ("canceled", "expired", "rejected"):
+            events = adopted(order, step.book, step.now_ns)
+            if not events:
                 return
+            step.warn("order adopted", client_order_id=order.client_order_id)
+            step.record(*events)
+            known = step.book.orders[order.client_order_id]
         elif not known.broker_order_id:
             step.record(found(known.algorithm, order, known.approved_ns, step.now_ns))
         step.record(*caught_up(known, order, step.now_ns))
     except Unreadable as error:
-        # An order of a kind that this OMS has no words for was made elsewhere: its fills will be booked.
-        step.error("order at the broker not understood", order=order.id, error=str(error))
+        not_understood(step, UnreadableOrder(order.id, order.client_order_id, str(error)))
+
+
+def understood(step: Step, orders: Iterable[BrokerOrder | UnreadableOrder]) -> list[BrokerOrder]:
+    """Those orders of a list that can be read; the others are named."""
+    found = []
+    for order in orders:
+        if isinstance(order, UnreadableOrder):
+            not_understood(step, order)
+        else:
+            found.append(order)
+    return found
+
+
+def not_understood(step: Step, order: UnreadableOrder) -> None:
+    """Name an order that cannot be read, once. One of ours halts the account: it may have been filled."""
+    if order.id in step.state.not_understood:
+        return
+    algorithm = owner(order.client_order_id, None, step.book)
+    step.error("order at the broker not understood", order=order.id, error=order.why)
+    step.record(
+        OrderNotUnderstood(
+            algorithm=algorithm,
+            client_order_id=order.client_order_id,
+            broker_order_id=order.id,
+            error=order.why,
+            at_ns=step.now_ns,
+        )
+    )
+    if algorithm != EXTERNAL:
+        step.halt_account(f"order {order.client_order_id} of ours cannot be read: {order.why}")
 
 
 def _take_over(step: Step, account: AccountListed) -> None:
@@ -186,7 +214,8 @@ def _take_over(step: Step, account: AccountListed) -> None:
 
     Where it holds nothing, nobody can have halted anything on it.
     """
-    for order in account.orders:
+    orders = understood(step, account.orders)
+    for order in orders:
         _compare(step, order)
     for position in account.positions:
         missing = minus(position.quantity, step.book.position(position.symbol))
@@ -208,7 +237,8 @@ def _take_over(step: Step, account: AccountListed) -> None:
                 at_ns=step.now_ns,
             )
         )
-    still_open = any(order.status not in TERMINAL for order in account.orders)
-    step.effects.first_halt_state = not (still_open or account.positions)
+    unread = len(orders) < len(account.orders)
+    still_open = any(order.status not in TERMINAL for order in orders)
+    step.effects.first_halt_state = not (unread or still_open or account.positions)
     step.observed.started = True
     step.observed.behind = bool(step.observed.breaks)

@@ -17,6 +17,7 @@ from oms.broker import (
     Outcome,
     RateLimited,
     Refused,
+    UnreadableOrder,
 )
 from oms.budget import Bucket, Lane
 from oms.risk import Approved
@@ -141,12 +142,12 @@ class Sender:
         finally:
             self._ended()
 
-    async def orders(self, query: OrdersQuery) -> list[BrokerOrder]:
+    async def orders(self, query: OrdersQuery) -> list[BrokerOrder | UnreadableOrder]:
         """List orders by time of submission, page by page, each page a request of its own.
 
         An order that two pages hold is returned once, as the later page has it.
         """
-        found: dict[str, BrokerOrder] = {}
+        found: dict[str, BrokerOrder | UnreadableOrder] = {}
         following: OrdersQuery | None = query
         while following is not None:
             page = await self.ask(partial(self._broker.orders_page, following))

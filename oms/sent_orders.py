@@ -3,7 +3,7 @@
 from bus.errors import Unreadable
 from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
 from oms import cancels, excess
-from oms.broker import Accepted, BrokerOrder, Refused, same_order
+from oms.broker import Accepted, BrokerOrder, Refused, UnreadableOrder, same_order
 from oms.broker_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.observed import Doubt
@@ -126,6 +126,8 @@ def take_open_orders(step: Step, answered: Answered) -> None:
     """Cancel orders that were given up and stand among the broker's open ones."""
     assert isinstance(answered.answer, list | tuple)
     for at_broker in answered.answer:
+        if isinstance(at_broker, UnreadableOrder):
+            continue
         order = step.order(at_broker.client_order_id)
         if order is None or at_broker.client_order_id not in step.observed.given_up:
             continue

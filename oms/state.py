@@ -11,6 +11,7 @@ from bus.order_messages import (
     HaltsRead,
     LeaseRetired,
     LimitsChanged,
+    OrderNotUnderstood,
     Registered,
 )
 from oms.book import Book
@@ -22,7 +23,8 @@ class State:
 
     Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
     `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
-    algorithms; `dead_letters`, how many entries could not be read; `unknown`, how many events of a newer
+    algorithms; `dead_letters`, how many entries could not be read; `not_understood`, by the broker's id, why
+    orders at the broker cannot be read; `unknown`, how many events of a newer
     version there are, by name and version.
     """
 
@@ -33,6 +35,7 @@ class State:
         self.retired: dict[str, str] = {}
         self.registered: set[str] = set()
         self.dead_letters = 0
+        self.not_understood: dict[str, str] = {}
         self.unknown: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -54,6 +57,8 @@ class State:
                 self.registered.add(event.algorithm)
             case EntryDeadLettered():
                 self.dead_letters += 1
+            case OrderNotUnderstood():
+                self.not_understood[event.broker_order_id] = event.error
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
 
@@ -66,5 +71,6 @@ class State:
             sorted(self.retired.items()),
             sorted(self.registered),
             self.dead_letters,
+            sorted(self.not_understood.items()),
             sorted(self.unknown.items()),
         ]

@@ -20,10 +20,12 @@ from bus.order_messages import (
     OrderUpdated,
     Reason,
 )
+from bus.streams import EXTERNAL
 from oms import excess, reconciliation, rules, sent_orders
 from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
 from oms.amounts import ZERO, is_amount
 from oms.book import Book
+from oms.broker import UnreadableOrder
 from oms.broker_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs
@@ -67,6 +69,16 @@ class _Update(msgspec.Struct, frozen=True):
     qty: Decimal | None = None
 
 
+class _Ids(msgspec.Struct, frozen=True):
+    id: str
+    client_order_id: str
+    replaces: str | None = None
+
+
+class _OrderOfUpdate(msgspec.Struct, frozen=True):
+    order: _Ids
+
+
 class _Frame(msgspec.Struct, frozen=True):
     stream: str
     data: msgspec.Raw = msgspec.Raw(b"{}")
@@ -74,6 +86,7 @@ class _Frame(msgspec.Struct, frozen=True):
 
 _read_frame = msgspec.json.Decoder(_Frame, strict=False).decode
 _read_update = msgspec.json.Decoder(_Update, strict=False).decode
+_read_ids = msgspec.json.Decoder(_OrderOfUpdate, strict=False).decode
 
 
 @dataclass(slots=True)
@@ -110,7 +123,14 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
         received_ns = _received_ns(message.fields) or step.now_ns
         translation = translate(message.fields.get(b"data", b""), step.book, received_ns)
     except Unreadable as error:
-        _keep(step, message, error)
+        other = _made_elsewhere(message.fields.get(b"data", b""), step.book, error)
+        if other is None:
+            _keep(step, message, error)
+        else:
+            step.keep(message, error)
+            step.effects.acknowledge.append(message)
+            if other.id:
+                reconciliation.not_understood(step, other)
         return
     step.effects.acknowledge.append(message)
     step.record(*translation.events)
@@ -144,6 +164,25 @@ def _keep(step: Step, message: Delivery, error: Unreadable) -> None:
     step.observed.behind = True
 
 
+def _made_elsewhere(frame: bytes, book: Book, error: Unreadable) -> UnreadableOrder | None:
+    """What an unreadable frame is about where that is plainly no order of ours; None where it may be one.
+
+    A frame of a stream that nobody asked for is about nothing of ours either: it names no order.
+    """
+    try:
+        envelope = _read_frame(frame)
+        if envelope.stream != "trade_updates":
+            return UnreadableOrder("", "", str(error))
+        ids = _read_ids(envelope.data).order
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    known = book.orders.get(ids.client_order_id) or book.by_broker_id.get(ids.id)
+    algorithm = owner(ids.client_order_id, ids.replaces, book) if known is None else known.algorithm
+    if algorithm != EXTERNAL or known is not None or not ids.id:
+        return None
+    return UnreadableOrder(ids.id, ids.client_order_id, str(error))
+
+
 def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     """What a frame of the trade updates stream means to this book.
 
@@ -170,8 +209,10 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     known = book.orders.get(order.client_order_id)
     translation = Translation(order=known)
     if known is None:
-        translation.events += adopted(broker_order(order), at_ns)
-    algorithm = known.algorithm if known is not None else owner(order.client_order_id)
+        translation.events += adopted(broker_order(order), book, at_ns)
+        if not translation.events:
+            return translation
+    algorithm = known.algorithm if known is not None else owner(order.client_order_id, order.replaces, book)
     if update.event in _FILLS:
         _fill(translation, update, known, algorithm, at_ns)
     else:

@@ -10,12 +10,14 @@ from bus.order_messages import (
     CancelRefused,
     CancelRequest,
     EntryDeadLettered,
+    ExternalOrderFound,
     FillAbsorbed,
     HaltsRead,
     LeaseRetired,
     LimitsChanged,
     OrderApproved,
     OrderFilled,
+    OrderNotUnderstood,
     OrderRefused,
     OrderRequest,
     OrderSent,
@@ -63,6 +65,11 @@ def _filled(event: OrderFilled) -> str:
     return f"{event.algorithm}: {verb} {number(event.quantity)} {event.symbol} at {number(event.price)}{part}"
 
 
+def _found_elsewhere(event: ExternalOrderFound) -> str:
+    amount = number(event.quantity) if event.quantity is not None else f"${number(event.notional)} of"
+    return f"made elsewhere: {event.side} {amount} {event.symbol} {event.type} {event.broker_order_id}"
+
+
 def _halts(message: HaltsRead) -> str:
     if not message.known:
         return "halt state: unknown"
@@ -107,6 +114,8 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     FillAbsorbed: lambda m: (
         f"{m.algorithm}: heard late of {number(m.quantity)} of {short(m.client_order_id)}, booked already"
     ),
+    ExternalOrderFound: _found_elsewhere,
+    OrderNotUnderstood: lambda m: f"{m.algorithm}: order {m.broker_order_id} not understood: {m.error}",
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),

@@ -50,7 +50,9 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
 class OmsStatus(msgspec.Struct, frozen=True):
     """The account's book, by the heartbeat of the OMS that leads; amounts are decimals as text.
 
-    `uncertain`: orders of which nobody knows yet whether the broker has them. `digest` is that of the state
+    `uncertain`: orders of which nobody knows yet whether the broker has them. `external_orders`: open orders
+    that were made elsewhere on the account. `not_understood`: orders at the broker that cannot be read, and
+    why, by the broker's id. `digest` is that of the state
     after the journal's entry `digest_at`: two processes with the same digest hold the same.
     """
 
@@ -60,6 +62,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     limits_version: int
     digest: str
     digest_at: str
+    external_orders: tuple[str, ...] = ()
+    not_understood: dict[str, str] = {}
 
 
 class Feed(msgspec.Struct, frozen=True):

@@ -80,6 +80,8 @@ def _oms(details: OmsDetails) -> OmsStatus:
         cash=details.cash,
         reserved=details.reserved,
         uncertain=details.uncertain_now,
+        external_orders=details.external_orders,
+        not_understood=details.not_understood,
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,

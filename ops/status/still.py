@@ -32,6 +32,7 @@ def still(status: Status) -> RenderableType:
         *reasons(status),
         algorithms_table(status),
         *_book(status),
+        *_made_elsewhere(status),
         latency,
         streams,
     ]
@@ -50,3 +51,12 @@ def _book(status: Status) -> list[RenderableType]:
         f"digest {oms.digest} at journal entry {oms.digest_at}",
     )
     return [Text("\n".join(lines), style="dim")]
+
+
+def _made_elsewhere(status: Status) -> list[RenderableType]:
+    """What others have on the account: their open orders, and what the OMS cannot read."""
+    if status.oms is None:
+        return []
+    lines = [f"made elsewhere: {order}" for order in status.oms.external_orders]
+    lines += [f"not understood: order {order}: {why}" for order, why in status.oms.not_understood.items()]
+    return [Text("\n".join(lines), style="yellow")] if lines else []

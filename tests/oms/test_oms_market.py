@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from alpaca.trading.requests import LimitOrderRequest
 from ingest_run import running as ingesting
 from ingest_run import settings_for
 from oms_run import Trader, limit_order, limits_with, market_order, running, trading
@@ -162,3 +163,34 @@ async def _answered(algo: Trader, order_id: str) -> bool:
 async def _last_price(market: Any, symbol: str) -> Decimal:
     ((_, fields),) = await market.xrevrange(streams.market(symbol, "trades"), count=1)
     return Decimal(str(orjson.loads(fields[b"d"])["p"]))
+
+
+async def test_a_working_order_made_by_hand_counts_beside_ours(
+    simulator: Simulator, md_url: str, orders_url: str
+) -> None:
+    """One was there before the first start, another comes while we trade; both are the account's."""
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    by_hand = simulator.trading_client()
+    by_hand.submit_order(
+        LimitOrderRequest(symbol="AAPL", qty=6, side="buy", time_in_force="gtc", limit_price=1.5)
+    )
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(
+            md_url, orders_url, broker, limits=limits_with(position_quantity=20, price_age_seconds=20)
+        ) as oms,
+        trading(orders_url) as algo,
+    ):
+        assert oms.book.pending("AAPL", "buy", "external") == 6
+        second = by_hand.submit_order(
+            LimitOrderRequest(symbol="AAPL", qty=4, side="buy", time_in_force="day", limit_price=1.25)
+        )
+        await until(lambda: oms.book.pending("AAPL", "buy", "external") == 10, "the second order")
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        refused = await algo.told(await algo.order(1, limit_order("1", "11")), "OrderRefused")
+        assert "position_quantity" in [reason.code for reason in refused.reasons]
+        await algo.told(await algo.order(2, limit_order("1", "10")), "OrderSent")
+        by_hand.cancel_order_by_id(second.id)  # type: ignore[union-attr]
+        await until(lambda: oms.book.pending("AAPL", "buy", "external") == 6, "the cancel")
+        assert (oms.book.pending("AAPL", "buy"), oms.book.open_count()) == (16, 2)

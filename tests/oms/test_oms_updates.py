@@ -150,7 +150,7 @@ def test_an_unknown_order_with_our_id_is_adopted_and_another_is_external() -> No
     assert book.pending("AAPL", "buy", "alpha") == 10
     other = {"id": "b2", "client_order_id": "a-person"}
     fill = frame("fill", "filled", "3", order=other, execution_id="e", qty="3", price="99")
-    assert taken(book, fill) == ["OrderFilled"]
+    assert taken(book, fill) == ["ExternalOrderFound", "OrderFilled"]
     assert book.position("AAPL", "external") == 3
 
 

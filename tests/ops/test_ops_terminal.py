@@ -91,13 +91,24 @@ def test_an_algorithm_that_failed_says_why() -> None:
 
 
 def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
-    held = OmsStatus("-2301.2", "500", 1, 3, "1f" * 16, "1700000000000-0")
+    held = OmsStatus(
+        "-2301.2",
+        "500",
+        1,
+        3,
+        "1f" * 16,
+        "1700000000000-0",
+        ("buy 10 AAPL limit at 99: new, 61e69015",),
+        {"0ddba11": "it has no symbol"},
+    )
     console = Console(file=io.StringIO(), width=80, force_terminal=False)
     with console.capture() as capture:
         console.print(still(status(oms=held)))
     text = capture.get()
     assert "cash -2301.2, reserved 500, uncertain orders 1, limits version 3" in text
     assert f"digest {held.digest} at journal entry 1700000000000-0" in text
+    assert "made elsewhere: buy 10 AAPL limit at 99: new, 61e69015" in text
+    assert "not understood: order 0ddba11: it has no symbol" in text
 
 
 def test_a_wide_view_names_the_processes() -> None:

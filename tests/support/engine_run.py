@@ -148,6 +148,7 @@ def frame(order: BrokerOrder, event: str, **fields: str) -> bytes:
         "status": order.status,
         "qty": None if order.quantity is None else str(order.quantity),
         "limit_price": None if order.limit_price is None else str(order.limit_price),
+        "stop_price": None if order.stop_price is None else str(order.stop_price),
         "filled_qty": str(order.filled_quantity),
         "filled_avg_price": None,
     }
