@@ -183,6 +183,8 @@ async def test_a_working_order_made_by_hand_counts_beside_ours(
         trading(orders_url) as algo,
     ):
         assert oms.book.pending("AAPL", "buy", "external") == 6
+        # An account that holds something may have been halted by somebody.
+        await oms.resume()
         second = by_hand.submit_order(
             LimitOrderRequest(symbol="AAPL", qty=4, side="buy", time_in_force="day", limit_price=1.25)
         )
