@@ -288,7 +288,9 @@ class Portfolio:
         order = self.order(client_order_id)
         if order is None:
             return None
-        if not order.is_open or _OPEN.get(status, _CLOSED) <= _OPEN[order.status]:
+        # The broker has it after all: a refusal was no end.
+        lives = order.status == "refused" and broker_order_id != ""
+        if not lives and (not order.is_open or _OPEN.get(status, _CLOSED) <= _OPEN[order.status]):
             status = order.status
         order = msgspec.structs.replace(
             order,
@@ -304,6 +306,7 @@ class Portfolio:
 
     def _keep(self, order: Order) -> None:
         if order.is_open:
+            self._closed.pop(order.client_order_id, None)
             self._open[order.client_order_id] = order
             return
         self._open.pop(order.client_order_id, None)

@@ -94,8 +94,9 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
     the broker at once. `external_orders`: open orders that were made elsewhere on the account, a line each,
     the newest few; `not_understood`: why orders at the broker cannot be read, by the broker's id, the last
-    few. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the engine's state
-    after the journal's entry `digest_at`.
+    few. `agreed_ns`: when orders and positions were last found the same at the broker, 0 for not since the
+    start; `differences`: positions that are not, by symbol. `refused`: refusals by code. `commits`: batches
+    made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     """
 
     ready: bool
@@ -109,6 +110,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     budget: int = 0
     external_orders: tuple[str, ...] = ()
     not_understood: dict[str, str] = {}
+    agreed_ns: int = 0
+    differences: dict[str, str] = {}
     refused: dict[str, int] = {}
     uncertain_now: int = 0
     commits: int = 0

@@ -275,6 +275,24 @@ class OrderNotUnderstood(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class PositionDiffers(Message, frozen=True, kw_only=True):
+    """The account's position at the broker is not the book's, and has not been for two looks at both."""
+
+    wire: ClassVar[str] = "PositionDiffers"
+    symbol: str
+    booked: Decimal
+    at_broker: Decimal
+    at_ns: int
+
+
+class PositionAgrees(Message, frozen=True, kw_only=True):
+    """A position that differed is the same at the broker and in the book again."""
+
+    wire: ClassVar[str] = "PositionAgrees"
+    symbol: str
+    at_ns: int
+
+
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
@@ -344,6 +362,8 @@ Event = (
     | FillAbsorbed
     | ExternalOrderFound
     | OrderNotUnderstood
+    | PositionDiffers
+    | PositionAgrees
     | CancelRefused
     | EntryDeadLettered
     | LeaseRetired
@@ -361,6 +381,8 @@ EVENTS: tuple[type[Message], ...] = (
     FillAbsorbed,
     ExternalOrderFound,
     OrderNotUnderstood,
+    PositionDiffers,
+    PositionAgrees,
     CancelRefused,
     EntryDeadLettered,
     LeaseRetired,

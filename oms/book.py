@@ -119,6 +119,10 @@ class Book:
             if name != ACCOUNT and (held := {symbol: size for symbol, size in symbols.items() if size})
         }
 
+    def quantities(self) -> dict[str, Decimal]:
+        """What the whole account holds by symbol, without the zeros."""
+        return {symbol: size for symbol, size in self._positions.get(ACCOUNT, _NOTHING).items() if size}
+
     def cash(self, algorithm: str = ACCOUNT) -> Decimal:
         """What sales brought less what purchases cost, since the journal began."""
         return self._cash.get(algorithm, ZERO)

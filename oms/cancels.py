@@ -93,6 +93,8 @@ def take_answer(step: Step, answered: CancelAnswered) -> None:
     if answered.error is None:
         step.observed.counts["cancels"] += bool(reads)
     elif isinstance(answered.error, BrokerRefused):
+        # It has most likely ended, and the update that says so may be lost.
+        step.look_up(order.client_order_id)
         _refuse(step, order, Reason(code=f"broker_{answered.error.code}", message=answered.error.message))
     else:
         why = f"the broker did not answer the cancel: {answered.error}"

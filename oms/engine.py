@@ -10,13 +10,16 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import cancels, decisions, reconciliation, risk, rules, sent_orders, updates
+from oms import cancels, decisions, differences, reconciliation, risk, rules, sent_orders, updates
+from oms.differences import OnDifference
 from oms.digest import Digest
 from oms.effects import Effects
 from oms.inputs import (
+    AccountListed,
     Answered,
     BrokerMessagesRead,
     CancelAnswered,
+    CompareAccount,
     FindOrder,
     HaltStateRead,
     Input,
@@ -36,6 +39,9 @@ from oms.risk import Approved
 from oms.state import State
 from oms.step import Step
 
+# How often book and broker are compared while orders are taken.
+COMPARE_EVERY_NS = 30 * 1_000_000_000
+
 
 class Engine:
     """One account's engine.
@@ -44,11 +50,20 @@ class Engine:
     and changed by `take` alone.
     """
 
-    def __init__(self, account: str, *, longest_send_ns: int) -> None:
+    def __init__(
+        self,
+        account: str,
+        *,
+        longest_send_ns: int,
+        compare_every_ns: int = COMPARE_EVERY_NS,
+        on_difference: OnDifference = "halt_symbol",
+    ) -> None:
         self.account = account
         self.state = State()
         self.observed = Observed()
         self._longest_send_ns = longest_send_ns
+        self._compare_every_ns = compare_every_ns
+        self._on_difference: OnDifference = on_difference
         self._digest = Digest(self.state)
         self._takers: dict[type, Callable[[Step, Any], None]] = {
             RequestsRead: decisions.take_requests,
@@ -114,6 +129,10 @@ class Engine:
         if isinstance(question, ListOpenOrders):
             sent_orders.take_open_orders(step, answered)
             return
+        if isinstance(question, CompareAccount):
+            assert isinstance(answered.answer, AccountListed)
+            differences.take_account(step, answered.answer, self._on_difference)
+            return
         # One question may have been asked for both: the order was in doubt, and has been heard of since.
         if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:
             sent_orders.take_found(step, answered)
@@ -126,3 +145,4 @@ class Engine:
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
         sent_orders.look_after_doubts(step, self._longest_send_ns)
+        differences.look(step, self._compare_every_ns)

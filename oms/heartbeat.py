@@ -64,6 +64,11 @@ def details(
         budget=budget,
         external_orders=tuple(_shown(order) for order in state.book.open_elsewhere()[-_MOST_SHOWN:]),
         not_understood=dict(list(state.not_understood.items())[-_MOST_SHOWN:]),
+        agreed_ns=observed.agreed_ns,
+        differences={
+            symbol: f"{text(booked)} in the book, {text(at_broker)} at the broker"
+            for symbol, (booked, at_broker) in state.differences.items()
+        },
         refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,

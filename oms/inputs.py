@@ -111,15 +111,25 @@ class ListAccount:
     since_ns: int
 
 
-Question = FindOrder | ListOrders | ListOpenOrders | ListAccount
+@dataclass(frozen=True, slots=True)
+class CompareAccount:
+    """A question while orders are taken: the same, asked once; no positions where orders changed."""
+
+    since_ns: int
+
+
+Question = FindOrder | ListOrders | ListOpenOrders | ListAccount | CompareAccount
 
 
 @dataclass(frozen=True, slots=True)
 class AccountListed:
-    """What an account holds: orders and positions that belong together."""
+    """What an account holds: orders and positions that belong together.
+
+    `positions` is None where orders changed between the two answers.
+    """
 
     orders: Sequence[BrokerOrder | UnreadableOrder]
-    positions: Sequence[BrokerPosition]
+    positions: Sequence[BrokerPosition] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from bus.codec import Message
 from bus.delivery import Delivery
@@ -55,6 +56,15 @@ class Observed:
     # The broker may know more than the book, whatever the reason.
     behind: bool = False
     catching_up: CatchingUp | None = None
+    # When book and broker were last compared, by both clocks, and when they last agreed.
+    compared_monotonic_ns: int | None = None
+    compared_ns: int = 0
+    agreed_ns: int = 0
+    # Orders that are asked for although nothing waits for the answer, by client order id.
+    looked_up: set[str] = field(default_factory=set)
+    # What the last comparison found and the next has to find again: by client order id, and by symbol.
+    suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     asked: set[Question] = field(default_factory=set)
     # Approved orders whose outcome is still to come, and those that are in doubt.
     under_way: set[str] = field(default_factory=set)

@@ -23,6 +23,9 @@ SENT = "sent"
 UNCERTAIN = "uncertain"
 REFUSED = "refused"
 
+# Why an order is refused under whose client id there is another.
+ID_CONFLICT = "id_conflict"
+
 TERMINAL = frozenset({REFUSED, "filled", "canceled", "expired", "replaced", "rejected"})
 
 # Of two open states the one further along wins, whichever comes last. Words not listed here count as
@@ -164,7 +167,8 @@ def sent(order: Order, event: OrderSent) -> None:
 def uncertain(order: Order, event: OrderUncertain) -> None:
     """Nobody knows whether the broker has it."""
     del event
-    _advance(order, UNCERTAIN)
+    if order.open:
+        _advance(order, UNCERTAIN)
 
 
 def updated(order: Order, event: OrderUpdated) -> None:
@@ -219,7 +223,12 @@ def refused(order: Order, event: OrderRefused) -> None:
 
 
 def advances(order: Order, status: str) -> bool:
-    """Whether this status would be news: not after the end, not a step back, not the same again."""
+    """Whether this status, the broker's word, would be news: not after the end, not a step back, not again.
+
+    A refusal is no end where the broker has the order after all, unless that is another's under the same id.
+    """
+    if order.status == REFUSED:
+        return order.refusal != ID_CONFLICT
     if order.status in TERMINAL or status == order.status:
         return False
     return status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(order.status, _FURTHEST)

@@ -2,7 +2,16 @@
 
 from bus.clock import Clock
 from oms.broker import Broker, BrokerOrder, OrdersQuery, UnreadableOrder
-from oms.inputs import AccountListed, Answered, FindOrder, ListAccount, ListOpenOrders, ListOrders, Question
+from oms.inputs import (
+    AccountListed,
+    Answered,
+    CompareAccount,
+    FindOrder,
+    ListAccount,
+    ListOpenOrders,
+    ListOrders,
+    Question,
+)
 from oms.sender import Sender
 
 
@@ -19,17 +28,23 @@ async def answer(question: Question, broker: Broker, sender: Sender, clock: Cloc
             return Answered(question, await sender.orders(OrdersQuery("open")), asked_ns)
         case ListAccount(since_ns):
             return Answered(question, await _account(since_ns, broker, sender), asked_ns)
+        case CompareAccount(since_ns):
+            return Answered(question, await _account_once(since_ns, broker, sender), asked_ns)
 
 
 async def _account(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
     """Orders and positions that belong together: nothing was filled between the two answers."""
-    orders = await _orders(since_ns, sender)
     while True:
-        positions = await sender.ask(broker.positions)
-        again = await _orders(since_ns, sender)
-        if again == orders:
-            return AccountListed(list(orders.values()), positions)
-        orders = again
+        listed = await _account_once(since_ns, broker, sender)
+        if listed.positions is not None:
+            return listed
+
+
+async def _account_once(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
+    orders = await _orders(since_ns, sender)
+    positions = await sender.ask(broker.positions)
+    again = await _orders(since_ns, sender)
+    return AccountListed(list(again.values()), positions if again == orders else None)
 
 
 async def _orders(since_ns: int, sender: Sender) -> dict[str, BrokerOrder | UnreadableOrder]:

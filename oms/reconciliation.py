@@ -61,10 +61,11 @@ def take_answer(step: Step, answered: Answered) -> None:
     """Take an answer to what was asked to become level."""
     step.observed.trouble = ""
     if isinstance(answered.answer, AccountListed):
-        _take_over(step, answered.answer)
+        take_over(step, answered.answer)
         return
     catching_up = step.observed.catching_up
     if catching_up is None:
+        _take_found_later(step, answered)
         return
     if isinstance(answered.question, FindOrder):
         _take_found(step, catching_up, answered)
@@ -126,7 +127,7 @@ def _take_list(step: Step, catching_up: CatchingUp, orders: Sequence[BrokerOrder
         found_ids.add(order.client_order_id)
         known = step.order(order.client_order_id)
         if catching_up.at_start or known is None or known.answered:
-            _compare(step, order)
+            compare(step, order)
     for known in list(step.book.open_orders()):
         if known.client_order_id not in found_ids and (catching_up.at_start or known.answered):
             question = FindOrder(known.client_order_id)
@@ -151,17 +152,26 @@ def _take_found(step: Step, catching_up: CatchingUp, answered: Answered) -> None
     _take_single(step, question.client_order_id, answered.answer)
 
 
+def _take_found_later(step: Step, answered: Answered) -> None:
+    """Take the answer to a question that nothing waits for: what it says beyond the book is booked."""
+    question = answered.question
+    if isinstance(question, FindOrder) and question.client_order_id in step.observed.looked_up:
+        assert isinstance(answered.answer, BrokerOrder | None)
+        step.observed.looked_up.discard(question.client_order_id)
+        _take_single(step, question.client_order_id, answered.answer)
+
+
 def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None) -> None:
     order = step.book.orders[client_order_id]
     if at_broker is not None:
-        _compare(step, at_broker)
+        compare(step, at_broker)
     elif not order.answered:
         sent_orders.doubt(step, order, "approved before a restart; the broker does not know it yet")
     else:
         step.error("the broker does not know an order that it had taken", client_order_id=client_order_id)
 
 
-def _compare(step: Step, order: BrokerOrder) -> None:
+def compare(step: Step, order: BrokerOrder) -> None:
     """Book whatever the broker's order says beyond what the book knows."""
     known = step.order(order.client_order_id)
     try:
@@ -209,14 +219,15 @@ def not_understood(step: Step, order: UnreadableOrder) -> None:
         step.halt_account(f"order {order.client_order_id} of ours cannot be read: {order.why}")
 
 
-def _take_over(step: Step, account: AccountListed) -> None:
+def take_over(step: Step, account: AccountListed) -> None:
     """Take over what the account holds: positions of before belong to `external`, orders to whom they name.
 
     Where it holds nothing, nobody can have halted anything on it.
     """
     orders = understood(step, account.orders)
     for order in orders:
-        _compare(step, order)
+        compare(step, order)
+    assert account.positions is not None, "a first start asks until they belong together"
     for position in account.positions:
         missing = minus(position.quantity, step.book.position(position.symbol))
         if not missing:

@@ -95,7 +95,12 @@ class Oms:
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease.lease, account, clock)
         longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
-        self.engine = Engine(account, longest_send_ns=int(longest_send_s * 1e9))
+        self.engine = Engine(
+            account,
+            longest_send_ns=int(longest_send_s * 1e9),
+            compare_every_ns=int(settings.oms_compare_s * 1e9),
+            on_difference=settings.oms_on_difference,
+        )
         self.sender = Sender(
             broker,
             Bucket(clock.monotonic_ns(), settings.oms_requests_per_minute),

@@ -7,6 +7,8 @@ from pydantic import Field
 from bus.settings import AlpacaSettings
 from oms.broker import SEND_TIMEOUT_S
 from oms.budget import PER_MINUTE
+from oms.differences import OnDifference
+from oms.engine import COMPARE_EVERY_NS
 from oms.sender import CONNECTIONS, LONGEST_WAIT_S
 
 DEFAULT_LIMITS = Path(__file__).with_name("default_limits.toml")
@@ -45,4 +47,15 @@ class OmsSettings(AlpacaSettings):
         gt=0,
         le=86_400,
         description="seconds for which an order may still turn up at the broker after its last request ended",
+    )
+    oms_compare_s: float = Field(
+        default=COMPARE_EVERY_NS / 1e9,
+        ge=5,
+        le=86_400,
+        description="seconds between two comparisons of the book with the broker while orders are taken",
+    )
+    oms_on_difference: OnDifference = Field(
+        default="halt_symbol",
+        description="what is done about a position that the broker has otherwise: trading in its symbol is "
+        "halted, on the account, or it is told and nothing more",
     )

@@ -1,6 +1,7 @@
 """The OMS's durable state: at every moment the fold of its journal. Pure."""
 
 from collections import Counter
+from decimal import Decimal
 
 import msgspec
 
@@ -12,6 +13,8 @@ from bus.order_messages import (
     LeaseRetired,
     LimitsChanged,
     OrderNotUnderstood,
+    PositionAgrees,
+    PositionDiffers,
     Registered,
 )
 from oms.book import Book
@@ -24,7 +27,8 @@ class State:
     Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
     `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
     algorithms; `dead_letters`, how many entries could not be read; `not_understood`, by the broker's id, why
-    orders at the broker cannot be read; `unknown`, how many events of a newer
+    orders at the broker cannot be read; `differences`, of symbols whose position at the broker is not the
+    book's, both; `unknown`, how many events of a newer
     version there are, by name and version.
     """
 
@@ -36,6 +40,7 @@ class State:
         self.registered: set[str] = set()
         self.dead_letters = 0
         self.not_understood: dict[str, str] = {}
+        self.differences: dict[str, tuple[Decimal, Decimal]] = {}
         self.unknown: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -59,6 +64,10 @@ class State:
                 self.dead_letters += 1
             case OrderNotUnderstood():
                 self.not_understood[event.broker_order_id] = event.error
+            case PositionDiffers():
+                self.differences[event.symbol] = event.booked, event.at_broker
+            case PositionAgrees():
+                self.differences.pop(event.symbol, None)
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
 
@@ -72,5 +81,6 @@ class State:
             sorted(self.registered),
             self.dead_letters,
             sorted(self.not_understood.items()),
+            sorted(self.differences.items()),
             sorted(self.unknown.items()),
         ]

@@ -8,7 +8,7 @@ from bus.errors import Unreadable
 from bus.order_messages import EntryDeadLettered, OrderRefused
 from oms.book import Book
 from oms.effects import Effects, Note
-from oms.inputs import Question
+from oms.inputs import FindOrder, Question
 from oms.observed import Observed
 from oms.orders import Order
 from oms.state import State
@@ -49,6 +49,11 @@ class Step:
         if question not in self.observed.asked:
             self.observed.asked.add(question)
             self.effects.ask.append(question)
+
+    def look_up(self, client_order_id: str) -> None:
+        """Have an order asked for, and booked what the answer says beyond the book."""
+        self.observed.looked_up.add(client_order_id)
+        self.ask(FindOrder(client_order_id))
 
     def order(self, client_order_id: str) -> Order | None:
         """The order of this client id, if the book knows it."""

@@ -24,6 +24,8 @@ from bus.order_messages import (
     OrderTerms,
     OrderUncertain,
     OrderUpdated,
+    PositionAgrees,
+    PositionDiffers,
     Registered,
     ReplaceRequest,
     ShutdownAcknowledged,
@@ -116,6 +118,10 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ),
     ExternalOrderFound: _found_elsewhere,
     OrderNotUnderstood: lambda m: f"{m.algorithm}: order {m.broker_order_id} not understood: {m.error}",
+    PositionDiffers: lambda m: (
+        f"POSITION DIFFERS in {m.symbol}: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
+    ),
+    PositionAgrees: lambda m: f"position in {m.symbol} agrees again",
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),

@@ -80,6 +80,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "ExternalOrderFound.limit_price": "dollars; null where it has none",
     "ExternalOrderFound.stop_price": "dollars; null where it has none",
     "OrderNotUnderstood.error": "what of it cannot be read",
+    "PositionDiffers.booked": "shares or coins by the book; below zero when sold short",
+    "PositionDiffers.at_broker": "shares or coins at the broker",
     "CancelRefused.reason": "why",
     "EntryDeadLettered.stream": "the stream in which the entry stands",
     "EntryDeadLettered.entry_id": "the entry's id",

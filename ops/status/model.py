@@ -52,8 +52,9 @@ class OmsStatus(msgspec.Struct, frozen=True):
 
     `uncertain`: orders of which nobody knows yet whether the broker has them. `external_orders`: open orders
     that were made elsewhere on the account. `not_understood`: orders at the broker that cannot be read, and
-    why, by the broker's id. `digest` is that of the state
-    after the journal's entry `digest_at`: two processes with the same digest hold the same.
+    why, by the broker's id. `agreed_ns`: when the OMS last found orders and positions the same at the broker,
+    0 for not since its start; `differences`: positions that are not the same, by symbol. `digest` is that of
+    the state after the journal's entry `digest_at`: two processes with the same digest hold the same.
     """
 
     cash: str
@@ -64,6 +65,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     digest_at: str
     external_orders: tuple[str, ...] = ()
     not_understood: dict[str, str] = {}
+    agreed_ns: int = 0
+    differences: dict[str, str] = {}
 
 
 class Feed(msgspec.Struct, frozen=True):

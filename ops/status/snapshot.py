@@ -82,6 +82,8 @@ def _oms(details: OmsDetails) -> OmsStatus:
         uncertain=details.uncertain_now,
         external_orders=details.external_orders,
         not_understood=details.not_understood,
+        agreed_ns=details.agreed_ns,
+        differences=details.differences,
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ops.durations import duration
-from ops.status.model import Status
+from ops.status.model import OmsStatus, Status
 from ops.status.tables import STATE_STYLES, algorithms_table, halt_banner, reasons, table_of
 
 
@@ -49,8 +49,18 @@ def _book(status: Status) -> list[RenderableType]:
         f"book: cash {oms.cash}, reserved {oms.reserved}, uncertain orders {oms.uncertain}, "
         f"limits version {oms.limits_version}",
         f"digest {oms.digest} at journal entry {oms.digest_at}",
+        f"compared with the broker: {_compared(status.at_ns, oms)}",
     )
     return [Text("\n".join(lines), style="dim")]
+
+
+def _compared(now_ns: int, oms: OmsStatus) -> str:
+    """What the OMS found when it last asked the broker, and how long ago that was."""
+    if oms.differences:
+        return "; ".join(f"{symbol} DIFFERS, {what}" for symbol, what in oms.differences.items())
+    if not oms.agreed_ns:
+        return "not yet since the start"
+    return f"orders and positions agreed {(now_ns - oms.agreed_ns) / 1e9:.0f} s ago"
 
 
 def _made_elsewhere(status: Status) -> list[RenderableType]:

@@ -24,12 +24,21 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
-from oms.broker import Accepted, BrokerOrder, BrokerRefused, OutcomeUnknown, Refused, Unknown
+from oms.broker import (
+    Accepted,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerRefused,
+    OutcomeUnknown,
+    Refused,
+    Unknown,
+)
 from oms.effects import Effects
 from oms.inputs import (
     AccountListed,
     Answered,
     CancelAnswered,
+    CompareAccount,
     FindOrder,
     HaltStateRead,
     Input,
@@ -208,6 +217,9 @@ class EngineMachine(RuleBasedStateMachine):
             answer = data.draw(st.sampled_from([None, shown, replace(shown, side="sell")]))
         elif isinstance(question, ListAccount):
             answer = AccountListed(known, ())
+        elif isinstance(question, CompareAccount):
+            held = BrokerPosition("AAPL", Decimal(data.draw(st.integers(-5, 5))), Decimal(100))
+            answer = AccountListed(known, data.draw(st.sampled_from([None, (), (held,)])))
         self.take(Answered(question, answer, self.run.monotonic_ns))
 
     @precondition(lambda self: self.questions)

@@ -196,3 +196,24 @@ async def test_a_working_order_made_by_hand_counts_beside_ours(
         by_hand.cancel_order_by_id(second.id)  # type: ignore[union-attr]
         await until(lambda: oms.book.pending("AAPL", "buy", "external") == 6, "the cancel")
         assert (oms.book.pending("AAPL", "buy"), oms.book.open_count()) == (16, 2)
+
+
+async def test_a_fill_whose_update_is_lost_on_a_live_stream_is_found(
+    simulator: Simulator, md_url: str, orders_url: str
+) -> None:
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20), oms_compare_s=5) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        simulator.fault("lost_updates", count=100)
+        order_id = await algo.order(1, market_order("7"))
+        await algo.told(order_id, "OrderSent")
+        await until(lambda: held(simulator, "AAPL") == 7, "the fill")
+        await algo.told(order_id, "OrderFilled")
+        await until(lambda: oms.book.position("AAPL", "alpha") == 7, "the missed fill")
+        await until(lambda: oms.oms.engine.observed.agreed_ns > 0, "book and broker to agree")
+        assert oms.counts["missed_updates"] == 1

@@ -34,6 +34,8 @@ from bus.order_messages import (
     OrderTerms,
     OrderUncertain,
     OrderUpdated,
+    PositionAgrees,
+    PositionDiffers,
     Reason,
     Registered,
     ReplaceRequest,
@@ -180,6 +182,8 @@ MESSAGES: tuple[Message, ...] = (
         error="an order of Alpaca's: Expected `str`, got `null` - at `$.symbol`",
         at_ns=_AT_NS,
     ),
+    PositionDiffers(symbol="BTC/USD", booked=Decimal("0.5"), at_broker=Decimal("0.49875"), at_ns=_AT_NS),
+    PositionAgrees(symbol="BTC/USD", at_ns=_AT_NS),
     LeaseRetired(algorithm="ma-cross", lease="7:algo-ma-cross", at_ns=_AT_NS),
     LimitsChanged(
         limits_version=3,

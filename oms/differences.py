@@ -1,0 +1,136 @@
+"""Comparing the book with the broker while orders are taken: what was missed is booked, the rest told. Pure.
+
+An update may be on its way while the broker is asked, so one look proves nothing: a difference counts once a
+second look, some seconds later, finds the same.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+from bus.control_messages import Halt
+from bus.order_messages import PositionAgrees, PositionDiffers
+from oms import reconciliation
+from oms.amounts import ZERO, minus, text
+from oms.broker import BrokerOrder, BrokerPosition
+from oms.inputs import AccountListed, CompareAccount
+from oms.orders import TERMINAL, Order, advances
+from oms.step import Step
+
+# What is done about a position that differs: nothing more than telling it, or a halt.
+OnDifference = Literal["halt_symbol", "halt_account", "tell"]
+
+# How long news may be on its way from the broker: a difference is looked at again after this long.
+_LOOK_AGAIN_NS = 2_000_000_000
+
+# Clocks differ, and an order may be stamped before we wrote it down.
+_MARGIN_NS = 60 * 1_000_000_000
+
+# Alpaca takes its fee for a pair out of the coins that were bought, up to 0.25 % of them.
+_MOST_FEE = 400
+
+
+def look(step: Step, every_ns: int) -> None:
+    """Ask for orders and positions where it is time to; not while the book is being brought level anyway."""
+    observed = step.observed
+    if not observed.started or observed.behind or observed.stopping:
+        return
+    wait_ns = _LOOK_AGAIN_NS if observed.suspected or observed.suspected_positions else every_ns
+    now_ns = observed.monotonic_ns
+    if observed.compared_monotonic_ns is None:
+        observed.compared_monotonic_ns, observed.compared_ns = now_ns, step.now_ns
+    if now_ns - observed.compared_monotonic_ns >= wait_ns:
+        step.ask(CompareAccount(max(0, observed.compared_ns - _MARGIN_NS)))
+
+
+def take_account(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
+    """Compare orders, and positions where the orders agree."""
+    observed = step.observed
+    observed.trouble = ""
+    if observed.behind:
+        return  # What was asked before a break is older than what was missed.
+    orders = reconciliation.understood(step, account.orders)
+    suspected = {order.client_order_id: said for order in orders if (said := _news(step, order))}
+    missing = _missing(step, orders)
+    for order in orders:
+        if suspected.get(order.client_order_id) == observed.suspected.get(order.client_order_id, ()):
+            step.warn("missed on the broker's stream", client_order_id=order.client_order_id)
+            step.observed.counts["missed_updates"] += 1
+            reconciliation.compare(step, order)
+            del suspected[order.client_order_id]
+    for known in missing:
+        suspected[known.client_order_id] = ("missing",)
+        if observed.suspected.get(known.client_order_id) == ("missing",):
+            step.look_up(known.client_order_id)
+    observed.suspected = suspected
+    observed.compared_monotonic_ns, observed.compared_ns = observed.monotonic_ns, step.now_ns
+    if account.positions is not None and not suspected and not observed.under_way:
+        _compare_positions(step, account.positions, on_difference)
+        if not observed.suspected_positions and not step.state.differences:
+            observed.agreed_ns = step.now_ns
+
+
+def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
+    """What the broker's order says that the book does not know; nothing of one that is on its way."""
+    known = step.order(order.client_order_id)
+    if known is None:
+        came_to_nothing = order.status in TERMINAL and not order.filled_quantity
+        named = order.id in step.state.not_understood
+        return () if came_to_nothing or named else ("unknown", text(order.filled_quantity), order.status)
+    on_its_way = not known.answered and order.client_order_id in (
+        step.observed.under_way | step.observed.doubts.keys()
+    )
+    if on_its_way or (order.filled_quantity <= known.filled and not advances(known, order.status)):
+        return ()
+    return ("known", text(order.filled_quantity), order.status)
+
+
+def _missing(step: Step, orders: list[BrokerOrder]) -> list[Order]:
+    """Orders that the book has open at the broker, and that are in neither of its lists."""
+    listed = {order.client_order_id for order in orders}
+    return [
+        known
+        for known in step.book.open_orders()
+        if known.broker_order_id and known.client_order_id not in listed
+    ]
+
+
+def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_difference: OnDifference) -> None:
+    """Hold the account's positions against the book's, symbol by symbol."""
+    at_broker = {position.symbol: position.quantity for position in positions}
+    held = step.book.quantities()
+    found = {
+        symbol: (held.get(symbol, ZERO), at_broker.get(symbol, ZERO))
+        for symbol in held.keys() | at_broker.keys()
+        if held.get(symbol, ZERO) != at_broker.get(symbol, ZERO)
+    }
+    known = step.state.differences
+    for symbol in sorted(known.keys() - found.keys()):
+        step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
+    news = {symbol: pair for symbol, pair in found.items() if known.get(symbol) != pair}
+    certain = {
+        symbol: pair for symbol, pair in news.items() if step.observed.suspected_positions.get(symbol) == pair
+    }
+    step.observed.suspected_positions = {
+        symbol: pair for symbol, pair in news.items() if symbol not in certain
+    }
+    for symbol, (booked, broker) in sorted(certain.items()):
+        step.error("position differs", symbol=symbol, book=text(booked), broker=text(broker))
+        step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=broker, at_ns=step.now_ns))
+    _halt(step, [symbol for symbol, pair in certain.items() if not _is_fee(symbol, *pair)], on_difference)
+
+
+def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
+    if not symbols or on_difference == "tell":
+        return
+    reason = f"the broker's position differs from the book's: {', '.join(sorted(symbols))}"
+    if on_difference == "halt_account" or len(symbols) > 1:
+        step.halt_account(reason)
+    else:
+        scope = f"symbol:{symbols[0]}"
+        step.effects.halt = Halt(scope=scope, reason=reason, by="oms", at_ns=step.now_ns)
+
+
+def _is_fee(symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
+    """Whether no more is missing of a pair than the fees of having bought it."""
+    return "/" in symbol and ZERO <= minus(booked, at_broker) * _MOST_FEE <= booked
