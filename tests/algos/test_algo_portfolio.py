@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from algos.portfolio import Portfolio, Position
@@ -166,6 +167,33 @@ def test_a_refusal_closes_and_keeps_the_reasons() -> None:
     order = portfolio.apply(refused("risk"))
     assert order is not None
     assert (order.status, order.reasons) == ("refused", (WHY,))
+
+
+def test_an_order_that_was_refused_and_lives_at_the_broker_works() -> None:
+    portfolio = Portfolio()
+    for event in (approved(), refused("oms"), updated("new")):
+        portfolio.apply(event)
+    assert status(portfolio) == "working"
+    assert [order.client_order_id for order in portfolio.open_orders] == [ID]
+    portfolio.apply(updated("canceled"))
+    assert (status(portfolio), portfolio.open_orders) == ("canceled", ())
+
+
+def test_quantity_and_price_are_those_of_the_broker_once_it_has_said_them() -> None:
+    portfolio = Portfolio()
+    portfolio.apply(approved())
+    asked = portfolio.order(ID)
+    assert asked is not None
+    portfolio.apply(msgspec.structs.replace(sent(), quantity=Decimal(4), limit_price=Decimal("99.5")))
+    known = portfolio.order(ID)
+    assert known is not None
+    assert (known.quantity, known.limit_price, known.terms) == (4, Decimal("99.5"), asked.terms)
+    # The answer to sending it says nothing new of an order that was heard of already.
+    portfolio.apply(msgspec.structs.replace(updated("new"), quantity=Decimal(3)))
+    portfolio.apply(msgspec.structs.replace(sent(), quantity=Decimal(4)))
+    known = portfolio.order(ID)
+    assert known is not None
+    assert known.quantity == 3
 
 
 def test_a_refusal_of_a_second_request_leaves_the_first_one_working() -> None:
