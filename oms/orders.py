@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from bus.order_messages import (
     FillAbsorbed,
     OrderFilled,
@@ -13,6 +15,7 @@ from bus.order_messages import (
     OrderUpdated,
     Side,
 )
+from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_up, times
 
 # What the OMS itself knows of an order before the broker has said anything.
@@ -69,6 +72,12 @@ class Order:
     held_quantity: Decimal = ZERO
     held_value: Decimal = ZERO
     held_open: bool = False
+
+    def __post_init__(self) -> None:
+        """Older journals have pairs in both spellings; in a book there is one, so that they meet."""
+        self.symbol = canonical_symbol(self.symbol)
+        if self.terms is not None and self.terms.symbol != self.symbol:
+            self.terms = replace(self.terms, symbol=self.symbol)
 
     @property
     def open(self) -> bool:
