@@ -11,7 +11,7 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
-from oms import cancels
+from oms import cancels, unreadable
 from oms.inputs import RequestsRead
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
@@ -43,6 +43,9 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 contexts.pop(name)
             case _:
                 step.keep(request.delivery, message)
+                answer = unreadable.answer(request, message, step.book.orders.__contains__, step.now_ns)
+                if answer is not None:
+                    step.record(answer)
         step.effects.acknowledge.append(request.delivery)
 
 
