@@ -1,7 +1,7 @@
 """The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
 from bus.codec import Message
@@ -14,6 +14,7 @@ from bus.order_messages import (
     OrderUncertain,
     OrderUpdated,
 )
+from bus.symbols import canonical_symbol
 from oms import orders
 from oms.amounts import ZERO, minus, plus, times
 from oms.orders import Order
@@ -23,6 +24,7 @@ ACCOUNT = ""
 
 _SECOND_NS = 1_000_000_000
 _NOTHING: dict[str, Decimal] = {}
+_NO_ORDERS: dict[str, Order] = {}
 
 
 class Book:
@@ -35,6 +37,7 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.by_broker_id: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
+        self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
         self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
         self._cash: dict[str, Decimal] = defaultdict(Decimal)
         self._open_count: dict[str, int] = defaultdict(int)
@@ -79,6 +82,10 @@ class Book:
     def open_orders(self) -> Iterator[Order]:
         """Orders that may still be filled, oldest first."""
         return iter(tuple(self._open.values()))
+
+    def open_on(self, symbol: str, side: str) -> Collection[Order]:
+        """Those of them in this symbol and on this side, oldest first; not to be kept."""
+        return self._open_on.get((symbol, side), _NO_ORDERS).values()
 
     def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
@@ -211,8 +218,8 @@ class Book:
         signed = event.quantity if event.side == "buy" else -event.quantity
         paid = times(signed, event.price)
         for name in (ACCOUNT, order.algorithm):
-            held = self._positions[name]
-            held[event.symbol] = plus(held.get(event.symbol, ZERO), signed)
+            held, symbol = self._positions[name], canonical_symbol(event.symbol)
+            held[symbol] = plus(held.get(symbol, ZERO), signed)
             self._cash[name] = minus(self._cash[name], paid)
         self._hold(order)
 
@@ -231,10 +238,11 @@ class Book:
             self._pending[name, order.symbol, order.side] += more
             self._reserved[name] = plus(self._reserved[name], worth)
             self._open_count[name] += count
-        if is_open:
-            self._open.setdefault(order.client_order_id, order)
-        else:
-            self._open.pop(order.client_order_id, None)
+        for found in (self._open, self._open_on[order.symbol, order.side]):
+            if is_open:
+                found.setdefault(order.client_order_id, order)
+            else:
+                found.pop(order.client_order_id, None)
         order.held_quantity, order.held_value, order.held_open = quantity, value, is_open
 
 

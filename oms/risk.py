@@ -8,8 +8,9 @@ from bus.halt_state import HaltState
 from bus.order_messages import Basis, OrderApproved, OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import ACCOUNT, Book
-from oms.checks import CHECKS, Subject, beyond_reduction
+from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
 from oms.limits import Effective, Limits
+from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.preconditions import Context, malformed, unmet
 from oms.reference_price import Price
 
@@ -56,6 +57,9 @@ class Refused:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
 
 
+_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS)
+_TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS)
+
 _NO_LIMITS = Reason(code="no_limits", message="no limits are loaded: nothing trades without them")
 
 
@@ -81,7 +85,7 @@ def check(
     if limits is None or wrong is not None:
         return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
     subject = _subject(request, book, limits.effective(context.algorithm, terms.symbol), price, context)
-    for find in CHECKS:
+    for find in _TO_REDUCE if subject.reduces else _TO_RISK_MORE:
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)
