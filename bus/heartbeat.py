@@ -93,7 +93,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
     the broker at once. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the
-    engine's state after the journal's entry `digest_at`.
+    engine's state after the journal's entry `digest_at`. `limits_unmatched`: a sentence for each name in the
+    limits that binds nothing.
     """
 
     ready: bool
@@ -111,6 +112,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     digest: str = ""
     digest_at: str = ""
     limits_version: int = 0
+    limits_unmatched: tuple[str, ...] = ()
     counters: OmsCounters = OmsCounters()
 
 
