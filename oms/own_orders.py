@@ -14,9 +14,6 @@ from oms.checks import Check, Subject
 from oms.orders import Order
 from oms.preconditions import Context
 
-# Orders that trade at whatever price there is.
-_AT_ANY_PRICE = ("market", "stop")
-
 # So many orders are named in a sentence.
 _MOST_NAMED = 3
 
@@ -28,10 +25,10 @@ def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | Non
         return None
     terms = subject.terms
     held, asked = _closable(terms, book), _asked(subject)
-    is_pair = "/" in terms.symbol
-    if asked <= held or (not held and not (is_pair and terms.side == "sell")):
+    sells_coins = terms.side == "sell" and "/" in terms.symbol
+    if asked <= held or not (held or sells_coins):
         return None
-    if is_pair and terms.side == "sell":
+    if sells_coins:
         do_now = f"sell at most {text(held)}" if held else "buy before you sell"
         why = f"crypto cannot be sold short: {do_now}"
     else:
@@ -40,7 +37,7 @@ def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | Non
     return Reason(
         code="crosses_zero",
         message=f"{terms.side} {text(asked)} {terms.symbol} while the account "
-        f"{'holds' if terms.side == 'sell' else 'is short of'} {text(held)}: {why}",
+        f"{'holds' if terms.side == 'sell' else 'is short of'} {text(held)}, and {why}",
         limit=text(held),
         value=text(asked),
     )
@@ -58,10 +55,11 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
     if asked > held or asked <= free:
         return None
     others = [order for order in book.open_on(terms.symbol, terms.side) if order is not subject.replaced]
+    or_less = f", or {terms.side} at most {text(free)}" if free else ""
     return Reason(
         code="held_for_orders",
         message=f"{text(taken)} of the account's {text(held)} {terms.symbol} are held for open orders "
-        f"({_named(others)}): cancel there first, or {terms.side} at most {text(free)}",
+        f"({_named(others)}): cancel there first{or_less}",
         limit=text(free),
         value=text(asked),
     )
@@ -70,18 +68,18 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
 def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order that could trade with one of the account's own, whoever's it is.
 
-    Two limits do where they cross; what goes at any price, a market or a stop order, with any on the other
-    side (Alpaca, User Protection, Preventing Wash Trades).
+    Two limits do where they cross; what has none, a market or a stop order, does with any on the other side
+    (Alpaca, User Protection, Preventing Wash Trades).
     """
     del context
     terms = subject.terms
     buys = terms.side == "buy"
-    price = None if terms.type in _AT_ANY_PRICE else terms.limit_price
+    price = terms.limit_price
     for order in book.open_on(terms.symbol, "sell" if buys else "buy"):
         other = order.terms
         if other is None or order is subject.replaced:
             continue
-        if price is not None and other.limit_price is not None and other.type not in _AT_ANY_PRICE:
+        if price is not None and other.limit_price is not None:
             if price < other.limit_price if buys else price > other.limit_price:
                 continue
             do_now = f"or ask for a price {'below' if buys else 'above'} {text(other.limit_price)}"

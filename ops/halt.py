@@ -111,11 +111,10 @@ async def _doubt(client: "Client", message: Any) -> str:
         return ""
     try:
         async with asyncio.timeout(_LOOK_S):
-            found = doubt(message.scope, await read_known_names(client))
+            return doubt(message.scope, await read_known_names(client))
     except (ServerAway, ServerRefused, TimeoutError) as error:
         why = str(error) or "no answer in time"
         return f"whether anything is called so could not be found out ({why}); it holds all the same"
-    return f"{found}; it holds for whatever comes under this name, and stops nothing else" if found else ""
 
 
 def _not_halted(message: Any, before: "HaltState") -> str:

@@ -65,7 +65,8 @@ def _doubt(what: str, names: Collection[str], known: Collection[str]) -> str:
         return ""
     near = sorted({one for name in names for one in get_close_matches(name, known, n=3)})
     did_you_mean = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"{what}: {f'known are {listed(known)}' if known else 'none is known yet'}{did_you_mean}"
+    there = f"known are {listed(known)}" if known else "none is known"
+    return f"{what}, so this stops nothing yet; {there}{did_you_mean}"
 
 
 def _wanted(value: bytes | None) -> set[str]:

@@ -150,7 +150,9 @@ def test_a_replace_frees_what_the_old_order_held() -> None:
     assert codes(day.judge(replace_request(old, limit_terms("104", "10", "sell")))) == []
     open_order(day, limit_terms("105", "1", "sell"), 3, "beta")
     assert codes(day.judge(replace_request(old, limit_terms("104", "9", "sell")))) == []
-    assert codes(day.judge(replace_request(old, limit_terms("104", "10", "sell")))) == ["held_for_orders"]
+    refused = reasons(day.judge(replace_request(old, limit_terms("104", "10", "sell"))))
+    assert list(refused) == ["held_for_orders"]
+    assert refused["held_for_orders"].limit == "9"
 
 
 def test_many_orders_are_named_by_a_few() -> None:

@@ -100,7 +100,9 @@ def test_halt_and_resume_need_nobody_but_the_orders_server(orders_url: str, with
     assert "cancels still pass" in every.stdout
     unknown = backbone("halt", "--algo", "nobody", "--reason", "x", within=within)
     assert "halted: algorithm:nobody, x" in unknown.stdout
-    assert "WARNING: no algorithm is called nobody: none is known yet" in unknown.stdout
+    assert (
+        "WARNING: no algorithm is called nobody, so this stops nothing yet; none is known" in unknown.stdout
+    )
     with redis.Redis.from_url(orders_url) as client:
         kinds = [fields[b"type"] for _, fields in client.xrange("control:{control}")]
     assert kinds == [b"Halt", b"ReduceOnly", b"Halt"]
@@ -140,7 +142,7 @@ def test_a_pair_is_halted_and_resumed_in_either_spelling(orders_url: str, within
     within |= {"ORDERS_REDIS_URL": orders_url}
     with redis.Redis.from_url(orders_url) as client:
         client.hset("halt:{control}", "initialised", "1")
-        client.set("wants:paper:oms", json.dumps({"trades": ["BTC/USD"]}))
+        client.set("wants:paper:of-an-older-version", json.dumps({"trades": ["BTCUSD"]}))
     for halted, resumed in (("BTCUSD", "BTC/USD"), ("BTC/USD", "BTCUSD")):
         one = backbone("halt", "--symbol", halted, "--reason", "x", within=within)
         assert "halted: symbol:BTC/USD, x" in one.stdout
