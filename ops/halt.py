@@ -52,7 +52,7 @@ def halt(
     from bus.control_messages import Halt, ReduceOnly
     from bus.halt_state import scope_of
 
-    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     kind = ReduceOnly if reduce_only else Halt
     message = kind(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
     asyncio.run(_change(message, as_json))
@@ -75,7 +75,7 @@ def resume(
     from bus.control_messages import Resume
     from bus.halt_state import scope_of
 
-    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     asyncio.run(
         _change(Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns()), as_json)
     )

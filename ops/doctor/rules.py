@@ -113,7 +113,7 @@ def limits(unmatched: Sequence[str], checked_by: str) -> Finding:
     if unmatched:
         sentence = f"names in {checked_by} that bind nothing: {'; '.join(unmatched)}"
         return Finding("limits", "warning", f"{sentence}; correct them, or leave them for what comes later")
-    return Finding("limits", "ok", f"{checked_by} can be read, and no name in them is unknown")
+    return Finding("limits", "ok", f"{checked_by}: no name in them is known to bind nothing")
 
 
 def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:

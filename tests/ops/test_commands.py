@@ -143,7 +143,7 @@ def test_a_pair_is_halted_and_resumed_in_either_spelling(orders_url: str, within
     with redis.Redis.from_url(orders_url) as client:
         client.hset("halt:{control}", "initialised", "1")
         client.set("wants:paper:of-an-older-version", json.dumps({"trades": ["BTCUSD"]}))
-    for halted, resumed in (("BTCUSD", "BTC/USD"), ("BTC/USD", "BTCUSD")):
+    for halted, resumed in (("BTCUSD", "BTC/USD"), ("BTC/USD", "btcusd"), ("btc/usd", "BTCUSD")):
         one = backbone("halt", "--symbol", halted, "--reason", "x", within=within)
         assert "halted: symbol:BTC/USD, x" in one.stdout
         assert "WARNING" not in one.stdout
