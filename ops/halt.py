@@ -18,12 +18,12 @@ _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
 _ACCOUNT = Annotated[str | None, typer.Option(help="only this account")]
 _REASON = Annotated[str, typer.Option(help="why; everyone is told, and it stays on record")]
 _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-# How long what is known is looked for, once the halt holds.
-_LOOK_S = 2.0
-
 _REDUCE = Annotated[
     bool, typer.Option("--reduce-only", help="let orders through that bring a position closer to zero")
 ]
+
+# How long it is looked for what is known, once the halt holds.
+_LOOK_S = 2.0
 
 
 def add_to(app: typer.Typer) -> None:
