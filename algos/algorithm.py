@@ -11,6 +11,7 @@ from algos.portfolio import Order
 from algos.session import Session
 from algos.terms import changed_terms, order_terms
 from bus.order_messages import Change, Side, TimeInForce
+from bus.symbols import canonical_symbol
 
 __all__ = ["Algorithm", "Amount", "KillSwitch", "session_of"]
 
@@ -34,7 +35,7 @@ class Algorithm(Handlers):
             if name not in known:
                 raise TypeError(f"{type(self).__name__} has no parameter {name}; it has {', '.join(known)}")
             setattr(self, name, value)
-        self.symbols = tuple(symbols) or type(self).symbols
+        self.symbols = tuple(canonical_symbol(one) for one in tuple(symbols) or type(self).symbols)
         # Named so that an author who keeps a `_session` does not overwrite ours.
         self._own_session = Session(self, type(self).__name__.lower())
         self.prepare()
@@ -182,7 +183,7 @@ class Algorithm(Handlers):
 
     def position(self, symbol: str) -> Decimal:
         """What you hold of this symbol."""
-        return self._own_session.portfolio.position(symbol).quantity
+        return self._own_session.portfolio.position(canonical_symbol(symbol)).quantity
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
@@ -191,6 +192,7 @@ class Algorithm(Handlers):
 
     def has_open_order(self, symbol: str, side: Side | None = None) -> bool:
         """Whether an order in this symbol (on this side) is still open."""
+        symbol = canonical_symbol(symbol)
         return any(
             order.symbol == symbol and side in (None, order.side)
             for order in self._own_session.portfolio.open_orders

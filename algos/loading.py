@@ -15,7 +15,8 @@ from algos.algorithm import Algorithm
 from algos.inputs import ALL_SYMBOLS
 from algos.subscription import channels_of
 from bus.errors import InvalidInput
-from bus.streams import checked_name, checked_symbol
+from bus.streams import checked_name
+from bus.symbols import checked_symbol
 
 
 def load_class(target: str) -> type[Algorithm]:
@@ -40,10 +41,10 @@ def load_class(target: str) -> type[Algorithm]:
 
 def make(algorithm: type[Algorithm], symbols: Sequence[str], parameters: Mapping[str, Any]) -> Algorithm:
     """An algorithm with these symbols (or its own) and parameters; InvalidInput where it cannot be made."""
-    chosen = tuple(symbols) or algorithm.symbols
-    for symbol in chosen:
-        if symbol != ALL_SYMBOLS:
-            checked_symbol(symbol)
+    chosen = tuple(
+        symbol if symbol == ALL_SYMBOLS else checked_symbol(symbol)
+        for symbol in tuple(symbols) or algorithm.symbols
+    )
     if not chosen and channels_of(algorithm):
         raise InvalidInput(
             f"{algorithm.__name__} has no symbols: give some, such as --symbols AAPL,MSFT, "

@@ -47,6 +47,9 @@ _ENDED: dict[str, OrderStatus] = {
 }
 # Closed orders are kept for as many as a handler could still ask about, not for ever.
 _CLOSED_KEPT = 1000
+# Refusals that leave the id free: one answered a leader before us, who asked for the same order and died, the
+# other a request that nobody could read, which was mended and came again.
+_OF_ANOTHER_REQUEST = frozenset({"not_leader", "unreadable_request"})
 _NINE_PLACES = Decimal("1E-9")
 ZERO = Decimal(0)
 
@@ -224,8 +227,7 @@ class Portfolio:
 
     def _approved(self, event: OrderApproved) -> Order | None:
         order = self.order(event.client_order_id)
-        if order is not None and any(reason.code == "not_leader" for reason in order.reasons):
-            # That refusal answered a leader before us, who asked for the same order and died.
+        if order is not None and any(reason.code in _OF_ANOTHER_REQUEST for reason in order.reasons):
             self._closed.pop(event.client_order_id, None)
             order = None
         if order is None:

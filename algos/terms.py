@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from bus.order_messages import Change, OrderTerms, OrderType, Side, TimeInForce
+from bus.symbols import canonical_symbol
 
 # What Alpaca can tell apart.
 _FINEST = -9
@@ -52,6 +53,7 @@ def order_terms(
         raise ValueError(f"{side} {symbol!r}: a symbol is text, such as AAPL")
     if (quantity is None) == (notional is None):
         raise ValueError(f"{side} {symbol}: give either a quantity or a notional")
+    symbol = canonical_symbol(symbol)
     terms = OrderTerms(
         symbol=symbol,
         side=side,

@@ -77,6 +77,10 @@ class YesBroker:
         """Money enough."""
         return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
 
+    async def knows(self, symbol: str) -> bool:
+        """Every symbol is listed."""
+        return True
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -30,7 +30,8 @@ from bus.settings import load
 from ingest.service import Ingest
 from ingest.settings import IngestSettings
 from oms import startup
-from oms.__main__ import alpaca, read_limits
+from oms.__main__ import alpaca
+from oms.limits_file import read_limits
 from oms.service import Oms
 from oms.settings import OmsSettings
 

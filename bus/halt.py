@@ -17,7 +17,7 @@ from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume
 from bus.errors import RefusedForNow, ServerAway, ServerRefused, Unreadable
-from bus.halt_state import HaltState
+from bus.halt_state import HaltState, same_scopes
 from bus.streams import CONTROL, HALT
 
 # The state is believed for this long after it was last read.
@@ -29,7 +29,9 @@ _BLOCK_MS = 100
 # Kept in the hash so that a key without halts still exists, and one that was lost is not taken for whole.
 _MARKER = "initialised"
 
+# A scope that is written in two ways has one state: the other spelling, of an older version, goes.
 _CHANGE = """\
+for i = 7, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
 if ARGV[1] == 'set' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[5])
 elseif ARGV[2] == 'all' then
   redis.call('DEL', KEYS[1])
@@ -63,7 +65,9 @@ async def change(client: Client, message: Halt | ReduceOnly | Resume) -> HaltSta
     """Change the state and tell everyone, in one script; returns the state afterwards."""
     name, version, data = _CODEC.encode(message)
     action = "clear" if isinstance(message, Resume) else "set"
-    await client.eval(_CHANGE, 2, HALT, CONTROL, action, message.scope, name, version, data, message.at_ns)
+    scope, at_ns = message.scope, message.at_ns
+    others = [other for other in same_scopes(scope) if other != scope]
+    await client.eval(_CHANGE, 2, HALT, CONTROL, action, scope, name, version, data, at_ns, *others)
     return await read(client)
 
 

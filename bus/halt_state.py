@@ -7,7 +7,8 @@ import msgspec
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.errors import InvalidInput
-from bus.streams import checked_name, checked_symbol
+from bus.streams import checked_name
+from bus.symbols import checked_symbol, spellings
 
 
 class HaltState(msgspec.Struct, frozen=True):
@@ -21,7 +22,8 @@ class HaltState(msgspec.Struct, frozen=True):
 
     def mode_for(self, account: str, algorithm: str, symbol: str) -> Halt | ReduceOnly | None:
         """The strictest that applies to an order of this algorithm in this symbol; None: trade."""
-        names = ("all", f"account:{account}", f"algorithm:{algorithm}", f"symbol:{symbol}")
+        symbols = [f"symbol:{spelling}" for spelling in spellings(symbol)]
+        names = ("all", f"account:{account}", f"algorithm:{algorithm}", *symbols)
         found = [self.scopes[name] for name in names if name in self.scopes]
         return next((mode for mode in found if isinstance(mode, Halt)), found[0] if found else None)
 
@@ -29,6 +31,12 @@ class HaltState(msgspec.Struct, frozen=True):
 def concerns(scope: str, account: str, algorithm: str) -> bool:
     """Whether a control message of this scope is for this algorithm; one for a symbol is for all."""
     return scope in ("all", f"account:{account}", f"algorithm:{algorithm}") or scope.startswith("symbol:")
+
+
+def same_scopes(scope: str) -> tuple[str, ...]:
+    """Every way in which this scope may be written: that of a pair has two."""
+    kind, _, name = scope.partition(":")
+    return tuple(f"symbol:{spelling}" for spelling in spellings(name)) if kind == "symbol" else (scope,)
 
 
 def scope_of(*, algorithm: str | None = None, symbol: str | None = None, account: str | None = None) -> str:

@@ -146,7 +146,7 @@ class OrderApproved(Message, frozen=True, kw_only=True):
 class OrderRefused(Message, frozen=True, kw_only=True):
     """An order will not happen: refused by risk, by the broker, or never sent (`by` says whose no it was).
 
-    `basis` is what risk saw; None where the no is not risk's.
+    `basis` is what risk saw; None where the no is not risk's, or the request could not be read.
     """
 
     wire: ClassVar[str] = "OrderRefused"

@@ -59,7 +59,6 @@ EXTERNAL = "external"
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _HEARTBEAT = re.compile(r"alive:\{([^{}:]+)\}:([^:]+):([^:]+)")
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?")
 
 
 def account(name: str) -> str:
@@ -147,10 +146,3 @@ def checked_name(name: str, what: str = "name") -> str:
     if name in (EXTERNAL, GROUP_OMS):
         raise InvalidInput(f"{what} {name!r} is taken by the backbone itself: choose another")
     return name
-
-
-def checked_symbol(symbol: str) -> str:
-    """A symbol as Alpaca writes it (AAPL, BRK.B, BTC/USD), or InvalidInput."""
-    if not _SYMBOL.fullmatch(symbol):
-        raise InvalidInput(f"symbol {symbol!r}: write it as Alpaca does, such as AAPL, BRK.B or BTC/USD")
-    return symbol

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from bus.errors import InvalidInput
-from bus.streams import checked_symbol
+from bus.symbols import checked_symbol
 
 STOCKS = "stocks"
 CRYPTO = "crypto"
@@ -105,7 +105,7 @@ def _pairs(reader: str, text: bytes, refused: list[str]) -> list[tuple[str, str]
         for symbol in symbols:
             try:
                 if symbol not in (ALL_STOCKS, ALL_CRYPTO):
-                    checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
+                    symbol = checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
                 pairs.append((channel, symbol))
             except InvalidInput as error:
                 refused.append(f"{reader} wants {channel!r} of {error}")

@@ -8,7 +8,6 @@ from pathlib import Path
 from bus import logs
 from bus.clock import SystemClock
 from bus.connection import require_servers
-from bus.errors import InvalidInput
 from bus.service import Service, live, run
 from bus.settings import load
 from bus.variables import help_text
@@ -16,7 +15,7 @@ from oms import startup
 from oms.alpaca_broker import AlpacaBroker
 from oms.broker import Broker
 from oms.journal import Journal
-from oms.limits import Limits, parse
+from oms.limits_file import read_limits
 from oms.service import Oms
 from oms.settings import DEFAULT_LIMITS, OmsSettings
 
@@ -76,15 +75,6 @@ def alpaca(settings: OmsSettings) -> Broker:
         url=settings.trading_url,
         timeout_s=settings.oms_send_timeout_s,
     )
-
-
-def read_limits(path: Path) -> Limits:
-    """The limits of a file. Raises InvalidInput that names it."""
-    try:
-        content = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"limits file {path}: {error}") from error
-    return parse(content, str(path))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bus.order_messages import Reason
 from oms.alpaca_orders import (
     new_order,
     read_account,
+    read_asset,
     read_listed,
     read_order,
     read_positions,
@@ -172,6 +173,16 @@ class AlpacaBroker:
     async def account(self) -> BrokerAccount:
         """Return the account's money."""
         return await self._ask("/v2/account", read_account)
+
+    async def knows(self, symbol: str) -> bool:
+        """Return whether there is an asset of this symbol."""
+        try:
+            await self._ask(f"/v2/assets/{quote(symbol)}", read_asset)
+        except BrokerRefused as error:
+            if error.code == _NOT_FOUND:
+                return False
+            raise
+        return True
 
     async def close(self) -> None:
         """Close the connections; requests under way end with an unknown outcome."""

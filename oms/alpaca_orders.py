@@ -10,6 +10,7 @@ import msgspec
 
 from bus.errors import Unreadable
 from bus.order_messages import Change, OrderTerms, Side
+from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrder
 
@@ -49,6 +50,10 @@ class _Account(msgspec.Struct, frozen=True):
     cash: Decimal
     equity: Decimal
     buying_power: Decimal
+
+
+class _Asset(msgspec.Struct, frozen=True):
+    symbol: str
 
 
 # Names of ours that are others in the body of a request.
@@ -106,6 +111,14 @@ def read_account(raw: Any) -> BrokerAccount:
     return BrokerAccount(cash=account.cash, equity=account.equity, buying_power=account.buying_power)
 
 
+def read_asset(raw: Any) -> str:
+    """The symbol of an asset of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        return msgspec.convert(raw, _Asset, strict=False).symbol
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"an asset of Alpaca's: {error}") from error
+
+
 def check_numbers(order: AlpacaOrder) -> None:
     """Raises Unreadable for a number that sums cannot hold: NaN, Infinity, or one of absurd size."""
     for name in ("qty", "notional", "limit_price", "stop_price", "filled_qty", "filled_avg_price"):
@@ -122,12 +135,7 @@ def is_countable(value: Decimal) -> bool:
 
 def position_symbol(symbol: str, asset_class: str) -> str:
     """The symbol of a position as orders write it: Alpaca lists a pair such as BTC/USD as BTCUSD."""
-    if asset_class != "crypto" or "/" in symbol:
-        return symbol
-    for quoted_in in ("USDT", "USDC", "USD", "BTC"):
-        if symbol.endswith(quoted_in) and symbol != quoted_in:
-            return f"{symbol.removesuffix(quoted_in)}/{quoted_in}"
-    return symbol
+    return pair_symbol(symbol) if asset_class == "crypto" else symbol
 
 
 def broker_order(order: AlpacaOrder) -> BrokerOrder:

@@ -1,7 +1,7 @@
 """The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
 from bus.codec import Message
@@ -17,6 +17,7 @@ from bus.order_messages import (
     OrderUpdated,
 )
 from bus.streams import EXTERNAL
+from bus.symbols import canonical_symbol
 from oms import orders
 from oms.amounts import ZERO, minus, plus, times
 from oms.orders import Order
@@ -26,6 +27,7 @@ ACCOUNT = ""
 
 _SECOND_NS = 1_000_000_000
 _NOTHING: dict[str, Decimal] = {}
+_NO_ORDERS: dict[str, Order] = {}
 
 
 class Book:
@@ -41,6 +43,7 @@ class Book:
         self._open_elsewhere: dict[str, Order] = {}
         # By the client id of the order that is replaced.
         self._replacements: dict[str, Order] = {}
+        self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
         self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
         self._cash: dict[str, Decimal] = defaultdict(Decimal)
         self._open_count: dict[str, int] = defaultdict(int)
@@ -90,6 +93,10 @@ class Book:
     def open_elsewhere(self) -> list[Order]:
         """Open orders that were made elsewhere on the account, oldest first."""
         return list(self._open_elsewhere.values())
+
+    def open_on(self, symbol: str, side: str) -> Collection[Order]:
+        """Those of them in this symbol and on this side, oldest first; not to be kept."""
+        return self._open_on.get((symbol, side), _NO_ORDERS).values()
 
     def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
@@ -271,8 +278,8 @@ class Book:
         signed = event.quantity if event.side == "buy" else -event.quantity
         paid = times(signed, event.price)
         for name in (ACCOUNT, order.algorithm):
-            held = self._positions[name]
-            held[event.symbol] = plus(held.get(event.symbol, ZERO), signed)
+            held, symbol = self._positions[name], canonical_symbol(event.symbol)
+            held[symbol] = plus(held.get(symbol, ZERO), signed)
             self._cash[name] = minus(self._cash[name], paid)
         self._hold(order)
 
@@ -280,7 +287,9 @@ class Book:
         """Bring the sums in line with what this order, and those before and behind it, may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        indexes = (self._open, self._open_elsewhere) if order.algorithm == EXTERNAL else (self._open,)
+        indexes = [self._open, self._open_on[order.symbol, order.side]]
+        if order.algorithm == EXTERNAL:
+            indexes.append(self._open_elsewhere)
         for index in indexes:
             if order.open:
                 index.setdefault(order.client_order_id, order)

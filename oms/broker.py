@@ -183,6 +183,10 @@ class Broker(Protocol):
         """Return the account's money."""
         ...
 
+    async def knows(self, symbol: str) -> bool:
+        """Return whether the broker lists this symbol, tradable now or not."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...

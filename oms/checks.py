@@ -40,6 +40,16 @@ class Subject:
     freed: Decimal
     reserve_price: Decimal | None
 
+    @property
+    def account_reached(self) -> Decimal:
+        """The position of the account that it may lead to: zero or less where it closes, and no more."""
+        return self.reached[1]
+
+    @property
+    def reduces(self) -> bool:
+        """Whether, with all that is open on its side, it only reduces the algorithm's and the account's."""
+        return self.quantity > 0 and max(self.reached) <= 0
+
 
 Check = Callable[[Subject, Book, Context], Reason | None]
 
@@ -215,3 +225,10 @@ CHECKS: tuple[Check, ...] = (
     reduce_only,
     replaceable,
 )
+
+# Limits of how much may be at risk. They do not bind an order that only makes that less: one that was lowered
+# below what is held would otherwise keep the holder in. What is left is what its size cannot mend: a wrong
+# price, a loop that orders too often, a symbol not to be touched.
+_OF_SIZE = frozenset({order_quantity, order_value, position_quantity, position_value, open_orders})
+
+CHECKS_OF_A_REDUCTION: tuple[Check, ...] = tuple(check for check in CHECKS if check not in _OF_SIZE)

@@ -14,7 +14,7 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
-from oms import cancels
+from oms import cancels, unreadable
 from oms.inputs import RequestsRead
 from oms.orders import ID_CONFLICT
 from oms.preconditions import Context, unmet
@@ -52,6 +52,9 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 contexts.pop(name)
             case _:
                 step.keep(request.delivery, message)
+                answer = unreadable.answer(request, message, step.book.orders.__contains__, step.now_ns)
+                if answer is not None:
+                    step.record(answer)
         step.effects.acknowledge.append(request.delivery)
 
 

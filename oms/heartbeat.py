@@ -1,5 +1,7 @@
 """What the OMS says of itself in its heartbeat. Pure."""
 
+from collections.abc import Collection
+
 from bus.codec import Message
 from bus.heartbeat import OmsCounters, OmsDetails, State, StateReason
 from bus.order_messages import (
@@ -13,6 +15,7 @@ from bus.order_messages import (
 )
 from oms.amounts import text
 from oms.engine import Engine
+from oms.limit_names import unmatched
 from oms.orders import Order
 
 _COUNTED: dict[type[Message], str] = {
@@ -42,11 +45,20 @@ def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
 
 
 def details(
-    engine: Engine, *, ready: bool, leads: bool, budget: int, commits: int, digest: str, digest_at: str
+    engine: Engine,
+    *,
+    ready: bool,
+    leads: bool,
+    budget: int,
+    commits: int,
+    digest: str,
+    digest_at: str,
+    unknown_symbols: Collection[str] = (),
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
-    `digest_at` is the journal's id at which the state had this digest.
+    `digest_at` is the journal's id at which the state had this digest. `unknown_symbols`: those in the limits
+    that the broker does not know.
     """
     state, observed = engine.state, engine.observed
     return OmsDetails(
@@ -75,6 +87,9 @@ def details(
         digest=digest,
         digest_at=digest_at,
         limits_version=0 if state.limits is None else state.limits.version,
+        limits_unmatched=()
+        if state.limits is None
+        else unmatched(state.limits, state.registered, unknown_symbols),
         counters=OmsCounters(
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
             **observed.counts,

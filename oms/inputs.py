@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import REQUESTS, Request
+from bus.order_messages import REQUESTS, OrderRequest, ReplaceRequest, Request
+from bus.symbols import canonical_symbol
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits
 from oms.reference_price import Price
@@ -31,12 +33,20 @@ _REQUESTS = MessageCodec(REQUESTS)
 
 
 def read_request(delivery: Delivery, prefix: str) -> RequestRead:
-    """A request, or why it cannot be read; what follows `prefix` in the stream's name is its algorithm."""
+    """A request, its symbol in the one spelling, or why it cannot be read.
+
+    What follows `prefix` in the stream's name is its algorithm.
+    """
+    message: Request | Unreadable
     try:
-        message = _REQUESTS.decode(delivery.fields)
+        message = _REQUESTS.decode(delivery.fields)  # type: ignore[assignment]
     except Unreadable as error:
-        return RequestRead(delivery, delivery.stream[len(prefix) :], error)
-    return RequestRead(delivery, delivery.stream[len(prefix) :], message)  # type: ignore[arg-type]
+        message = error
+    if isinstance(message, OrderRequest | ReplaceRequest):
+        symbol = canonical_symbol(message.terms.symbol)
+        if symbol != message.terms.symbol:
+            message = replace(message, terms=replace(message.terms, symbol=symbol))
+    return RequestRead(delivery, delivery.stream[len(prefix) :], message)
 
 
 class BrokerMessageRead(msgspec.Struct, frozen=True, gc=False):

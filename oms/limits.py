@@ -2,11 +2,13 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from bus.errors import InvalidInput
-from bus.streams import checked_name, checked_symbol
+from bus.streams import checked_name
+from bus.symbols import checked_symbol, spellings
 from oms.amounts import is_amount, text
 
 # Each name with what it means, for the sentence that answers a mistake.
@@ -77,9 +79,9 @@ class Limits:
         return found
 
     def _worked_out(self, algorithm: str, symbol: str) -> Effective:
-        none = Scope()
-        whole = (self.account, self.symbols.get(symbol, none))
-        own = (self.each_algorithm, self.algorithms.get(algorithm, none))
+        written = spellings(symbol)
+        whole = (self.account, *(self.symbols[name] for name in written if name in self.symbols))
+        own = (self.each_algorithm, self.algorithms.get(algorithm, Scope()))
         collar = _tightest((*whole, *own), "price_collar_percent") or Decimal(0)
         age = _tightest((*whole, *own), "price_age_seconds") or Decimal(0)
         return Effective(
@@ -91,7 +93,7 @@ class Limits:
             own=_counted(own),
             collar=collar / 100,
             price_age_ns=int(age * 1_000_000_000),
-            restricted=any(symbol in scope.restricted for scope in (*whole, *own)),
+            restricted=any(not scope.restricted.isdisjoint(written) for scope in (*whole, *own)),
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -147,13 +149,23 @@ def checked(raw: Mapping[str, object], source: str) -> Limits:
             )
             for name, table in _table(source, "algorithm", raw.get("algorithm", {})).items()
         },
-        symbols={
-            _checked(source, "symbol", name): _scope(
-                source, f'symbol."{name}"', table, _PER_SYMBOL, lists=False
-            )
-            for name, table in _table(source, "symbol", raw.get("symbol", {})).items()
-        },
+        symbols=_by_symbol(source, _table(source, "symbol", raw.get("symbol", {}))),
     )
+
+
+def _by_symbol(source: str, tables: Mapping[str, object]) -> dict[str, Scope]:
+    """The section of each symbol; of a pair that has two, one for each spelling, the tightest holds."""
+    found: dict[str, Scope] = {}
+    for name, table in tables.items():
+        scope = _scope(source, f'symbol."{name}"', table, _PER_SYMBOL, lists=False)
+        symbol = _checked(source, "symbol", name)
+        if symbol in found:
+            numbers: dict[str, Any] = {
+                limit: _tightest((found[symbol], scope), limit) for limit in _PER_SYMBOL
+            }
+            scope = replace(scope, **numbers)
+        found[symbol] = scope
+    return found
 
 
 def _with_numbers(shown: Mapping[str, object]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from bus.order_messages import (
     OrderUpdated,
     Side,
 )
+from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_up, times
 
 # What the OMS itself knows of an order before the broker has said anything.
@@ -80,6 +81,14 @@ class Order:
     held_quantity: Decimal = ZERO
     held_value: Decimal = ZERO
     held_open: bool = False
+
+    def __post_init__(self) -> None:
+        """Older journals have pairs in both spellings; in a book there is one, so that they meet."""
+        self.symbol = canonical_symbol(self.symbol)
+        if self.terms is not None and self.terms.symbol != self.symbol:
+            self.terms = replace(self.terms, symbol=self.symbol)
+        if self.working is not None and self.working.symbol != self.symbol:
+            self.working = replace(self.working, symbol=self.symbol)
 
     @property
     def open(self) -> bool:

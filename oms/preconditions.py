@@ -7,7 +7,7 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.errors import InvalidInput
 from bus.halt_state import HaltState
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
-from bus.streams import checked_symbol
+from bus.symbols import checked_symbol
 from oms.amounts import is_amount
 
 
@@ -64,7 +64,7 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
     elif request.lease == context.retired_lease:
         reasons.append(_SHUT_DOWN)
     order_id = request.client_order_id
-    if len(order_id) > 128 or not order_id.startswith(f"bb-{context.algorithm}-"):
+    if not is_own_id(order_id, context.algorithm):
         reasons.append(
             Reason(
                 code="bad_client_order_id",
@@ -73,6 +73,11 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
             )
         )
     return reasons
+
+
+def is_own_id(client_order_id: str, algorithm: str) -> bool:
+    """Whether this may be the client id of an order of this algorithm."""
+    return len(client_order_id) <= 128 and client_order_id.startswith(f"bb-{algorithm}-")
 
 
 def malformed(terms: OrderTerms) -> Reason | None:

@@ -123,6 +123,14 @@ _TERMS = (
         "correct the algorithm by what the message says",
     ),
     Refusal(
+        "unreadable_request",
+        ("risk", "oms"),
+        "the entry cannot be read as the request that it says it is; it is kept as a dead letter too, and "
+        "the id that it names stays free",
+        "the messages of requests",
+        "correct what writes the requests by what the message says, and ask again",
+    ),
+    Refusal(
         "not_replaceable",
         ("risk",),
         "the order to be replaced is not open at the broker, not this algorithm's, or of another kind",
@@ -181,6 +189,32 @@ _LIMITS = (
         "no reference price of the symbol is known",
         "the streams of trades, quotes and bars of the symbol",
         "see whether ingest runs, serves the symbol, and the market is open",
+    ),
+)
+
+_OWN_ORDERS = (
+    Refusal(
+        "crosses_zero",
+        ("risk",),
+        "the order would close what the account has and open the other way at once, or sell more of a coin "
+        "than there is; `limit` is what may be closed",
+        "fixed: Alpaca takes no such order",
+        "close first, and open the other way once that is filled",
+    ),
+    Refusal(
+        "held_for_orders",
+        ("risk",),
+        "other open orders of the account, which the message names with whose they are, are to close this "
+        "already; `limit` is what is free",
+        "fixed: Alpaca takes no such order",
+        "order at most `limit`, or cancel the others first",
+    ),
+    Refusal(
+        "wash_trade",
+        ("risk",),
+        "the order could trade with another of the same account, whoever's it is; `value` is its client id",
+        "fixed: Alpaca takes no such order",
+        "cancel the other first, wait until it is done, or ask for a price that does not meet it",
     ),
 )
 
@@ -251,6 +285,7 @@ REFUSALS: tuple[Refusal, ...] = (
     *_WHO_ASKS,
     *_TERMS,
     *_LIMITS,
+    *_OWN_ORDERS,
     *_SENDING,
     *_CANCELS,
     Refusal(

@@ -16,9 +16,10 @@ from bus.order_messages import (
 )
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import ACCOUNT, Book
-from oms.checks import CHECKS, Subject, beyond_reduction
+from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
 from oms.limits import Effective, Limits
 from oms.orders import Order
+from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.preconditions import Context, malformed, unmet
 from oms.reference_price import Price
 from oms.replacements import Replacement, worked_out
@@ -73,6 +74,9 @@ class Refused:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
 
 
+_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS)
+_TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS)
+
 _NO_LIMITS = Reason(code="no_limits", message="no limits are loaded: nothing trades without them")
 
 
@@ -107,7 +111,7 @@ def check(
         price,
         context,
     )
-    for find in CHECKS:
+    for find in _TO_REDUCE if subject.reduces else _TO_RISK_MORE:
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)

@@ -66,9 +66,9 @@ class Oms:
     """The parts of one OMS, and one event's way through them.
 
     Must be made inside the event loop. Mutable: the engine and the parts; `waiting_for`, why the engine does
-    not work yet; `halt_state_awaited`, set once a first one is written; `rules_taken`, set once halts and
-    limits may be journalled. In a new journal nothing stands before what the account held: a start that
-    ends earlier must find it new again.
+    not work yet; `unknown_symbols`, those in the limits that the broker does not know; `halt_state_awaited`,
+    set once a first one is written; `rules_taken`, set once halts and limits may be journalled. In a new
+    journal nothing stands before what the account held: a start that ends earlier must find it new again.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Oms:
         self._account_stream = streams.account(account)
         # And the journal's id at which the state had it.
         self._digest = "", "0-0"
+        self.unknown_symbols: set[str] = set()
         self.halt_state_awaited = False
         self.rules_taken = False
         self._handed_in: deque[asyncio.Future[None]] = deque()
@@ -300,6 +301,7 @@ class Oms:
             commits=self.journal.commits,
             digest=self._digest[0],
             digest_at=self._digest[1],
+            unknown_symbols=self.unknown_symbols,
         )
 
     def _show(self) -> None:

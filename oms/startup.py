@@ -13,7 +13,9 @@ from bus.retry import pause, until_answered
 from bus.service import ended, run_together
 from oms.broker import BrokerError, KeysRefused
 from oms.inputs import BrokerMessagesRead, HaltStateRead, LimitsRead, Started, Stopping, Tick
+from oms.limit_names import named_symbols, unmatched
 from oms.service import MOST_HASHED, Oms
+from oms.symbol_check import look_up
 
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0
@@ -64,11 +66,16 @@ async def _work(oms: Oms) -> None:
     if not await _start(oms):
         return
     log.info("ready", state=repr(oms.engine.state))
+    for sentence in unmatched(oms.limits, oms.engine.state.registered, ()):
+        log.warning("a name in the limits binds nothing", limits=str(oms.settings.oms_limits), name=sentence)
     reading = asyncio.create_task(oms.read_requests())
     workers = [
         asyncio.create_task(worker)
         for worker in (oms.read_account(), oms.follow_registry(), oms.want_prices(), oms.tick())
     ]
+    looking = asyncio.create_task(
+        look_up(named_symbols(oms.limits), oms.broker, oms.sender, oms.unknown_symbols)
+    )
     stop = asyncio.create_task(oms.service.stopping.wait())
     try:
         await asyncio.wait({stop, reading, *workers}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,7 +88,7 @@ async def _work(oms: Oms) -> None:
         await _last_answers(oms)
         await oms.journal.flush()
     finally:
-        await ended(stop, reading, *workers, *oms.actions.under_way)
+        await ended(stop, looking, reading, *workers, *oms.actions.under_way)
     await oms.registry.leave()
 
 

@@ -22,6 +22,9 @@ _REDUCE = Annotated[
     bool, typer.Option("--reduce-only", help="let orders through that bring a position closer to zero")
 ]
 
+# How long it is looked for what is known, once the halt holds.
+_LOOK_S = 2.0
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -41,13 +44,15 @@ def halt(
 
     Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
     A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive.
+    A name under which nothing is known is halted all the same, with a warning that lists what is known.
+    BTC/USD and BTCUSD are one symbol.
 
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
     """
     from bus.control_messages import Halt, ReduceOnly
     from bus.halt_state import scope_of
 
-    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     kind = ReduceOnly if reduce_only else Halt
     message = kind(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
     asyncio.run(_change(message, as_json))
@@ -62,14 +67,15 @@ def resume(
 ) -> None:
     """Lift a halt.
 
-    Of exactly this scope; without --algo, --symbol or --account, every halt.
+    Of exactly this scope; without --algo, --symbol or --account, every halt. Where it was not halted, that is
+    said, with what is.
 
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """
     from bus.control_messages import Resume
     from bus.halt_state import scope_of
 
-    scope = scope_of(algorithm=algo, symbol=symbol, account=account)
+    scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     asyncio.run(
         _change(Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns()), as_json)
     )
@@ -85,32 +91,46 @@ def _given(reason: str) -> str:
 
 async def _change(message: Any, as_json: bool) -> None:
     from bus import halt as halts
+    from bus.control_messages import Resume
     from ops.orders_server import orders_server
 
-    async with orders_server("ops-halt") as (client, account):
-        before = await halts.read(client)
-        notes = await _notes(client, account, message, before)
+    async with orders_server("ops-halt") as (client, _):
+        before = await halts.read(client) if isinstance(message, Resume) else None
         state = await halts.change(client, message)
-    _print(message, state, notes, as_json)
+        # It holds already: a doubt about a name must neither prevent nor delay a halt.
+        warning = await _doubt(client, message) if before is None else _not_halted(message, before)
+    _print(message, state, [warning] if warning else [], as_json)
 
 
-async def _notes(client: "Client", account: str, message: Any, before: "HaltState") -> list[str]:
-    """Return notes on what the operator may have mistyped."""
-    from bus.control_messages import Resume
-    from bus.streams import algorithms
+async def _doubt(client: "Client", message: Any) -> str:
+    """Return what may be wrong with the name of what was halted; empty where nothing is."""
+    from bus.errors import ServerAway, ServerRefused
+    from ops.known_names import doubt, read_known_names
 
-    kind, _, name = message.scope.partition(":")
-    if kind == "algorithm":
-        known = sorted(key.decode() for key in await client.hkeys(algorithms(account)))
-        if name not in known:
-            there = f"known are {', '.join(known)}" if known else "none has registered yet"
-            return [f"no algorithm is called {name}; {there}"]
-    if isinstance(message, Resume) and message.scope not in (*before.scopes, "all"):
-        return [f"{message.scope} was not halted by itself"]
-    return []
+    if message.scope == "all":
+        return ""
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            return doubt(message.scope, await read_known_names(client))
+    except (ServerAway, ServerRefused, TimeoutError) as error:
+        why = str(error) or "no answer in time"
+        return f"whether anything is called so could not be found out ({why}); it holds all the same"
 
 
-def _print(message: Any, state: "HaltState", notes: list[str], as_json: bool) -> None:
+def _not_halted(message: Any, before: "HaltState") -> str:
+    """Return that a resume had nothing to lift, and what is halted; empty where it lifted something."""
+    from bus.halt_state import same_scopes
+    from ops.known_names import listed
+
+    if message.scope == "all":
+        return "" if before.scopes or not before.known else "nothing was halted"
+    if not before.scopes.keys().isdisjoint(same_scopes(message.scope)):
+        return ""
+    there = f"halted are {listed(before.scopes)}" if before.scopes else "nothing is"
+    return f"{message.scope} was not halted by itself: {there}"
+
+
+def _print(message: Any, state: "HaltState", warnings: list[str], as_json: bool) -> None:
     import msgspec
 
     from ops.status.model import shown_halts
@@ -123,17 +143,23 @@ def _print(message: Any, state: "HaltState", notes: list[str], as_json: bool) ->
             "reason": message.reason,
             "by": message.by,
             "halts": shown,
+            "halts_known": state.known,
             "cancels_pass": True,
-            "notes": notes,
+            "warnings": warnings,
         }
         print(msgspec.json.encode(body).decode())
-        return
-    for note in notes:
-        print(f"note: {note}")
-    if not shown:
-        print("Nothing is halted: trading goes on.")
         return
     for scope, halted in shown.items():
         what = "halted" if halted.mode == "halted" else "reduce only"
         print(f"{what}: {scope}, {halted.reason} (by {halted.by})")
-    print("New orders and replaces are refused there; cancels still pass.")
+    if not state.known:
+        print(
+            "What else is halted is not known, so every new order is refused: look at the account, then "
+            "`backbone resume --reason ...`"
+        )
+    elif not shown:
+        print("Nothing is halted: trading goes on.")
+    if shown:
+        print("New orders and replaces are refused there; cancels still pass.")
+    for warning in warnings:
+        print(f"WARNING: {warning}")

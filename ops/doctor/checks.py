@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from bus import halt, streams
@@ -9,10 +10,14 @@ from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.settings import AlpacaSettings, load
+from oms.limit_names import unmatched
+from oms.limits_file import read_limits
+from oms.settings import OmsSettings
 from ops.doctor import rules
 from ops.doctor.rules import Finding
 from ops.running import Servers, given_servers, home, read
 from ops.status.heartbeat_reader import read_heartbeats
+from ops.status.heartbeats import Found, leading_oms
 from ops.status.model import shown_halts
 
 _CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
@@ -133,6 +138,18 @@ async def _server(client: Client, role: str) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+def _limits(beats: Sequence[Found], registered: Sequence[str]) -> Finding:
+    """Check names in the limits in force, or without an OMS in the file that the next one would read."""
+    oms = leading_oms(beats)
+    if oms is not None and oms[1] is not None:
+        return rules.limits(oms[1].limits_unmatched, "the limits in force")
+    try:
+        path = load(OmsSettings).oms_limits
+        return rules.limits(unmatched(read_limits(path), registered, ()), f"the limits of {path}")
+    except InvalidInput as error:
+        return Finding("limits", "problem", str(error))
+
+
 async def _config(client: Client) -> dict[str, str]:
     try:
         raw: dict[Any, Any] = await client.config_get(*_CONFIG)
@@ -163,6 +180,7 @@ async def _trading(client: Client, account: str) -> list[Finding]:
     beats = await read_heartbeats(client, account)
     return [
         rules.halts(state.known, shown_halts(state), empty=not journal and not messages),
+        _limits(beats, names),
         rules.leases(holders, beats),
         rules.heartbeats(beats),
     ]

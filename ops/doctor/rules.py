@@ -108,6 +108,14 @@ def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Findin
     return Finding(check, "ok", "nothing is halted")
 
 
+def limits(unmatched: Sequence[str], checked_by: str) -> Finding:
+    """Warn of names in the limits that bind nothing, each a sentence; `checked_by` says of which limits."""
+    if unmatched:
+        sentence = f"names in {checked_by} that bind nothing: {'; '.join(unmatched)}"
+        return Finding("limits", "warning", f"{sentence}; correct them, or leave them for what comes later")
+    return Finding("limits", "ok", f"{checked_by}: no name in them is known to bind nothing")
+
+
 def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
     """Report who holds which lease, and warn of leases without any heartbeat."""
     if not holders:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.streams import checked_symbol
+from bus.symbols import checked_symbol
 from ops.run.processes import PlannedAlgorithm
 from ops.running import Servers
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from algos.loading import default_name, load_class, make
 from algos.parameters import read_parameters
 from algos.settings import AlgoSettings
-from bus.errors import InvalidInput
 from bus.settings import load
 from ingest.settings import IngestSettings
-from oms.limits import parse
+from oms.limits_file import read_limits
 from oms.settings import OmsSettings
 from ops.run.supervise import Spec, python
 from ops.running import Servers
@@ -90,12 +89,7 @@ def check_settings(limits: Path | None) -> None:
     """Raise InvalidInput for settings or limits with which a service would not start."""
     load(IngestSettings)
     load(AlgoSettings)
-    path = load(OmsSettings, oms_limits=limits).oms_limits
-    try:
-        parse(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidInput(f"limits file {path}: {reason}; give one that can be read") from error
+    read_limits(load(OmsSettings, oms_limits=limits).oms_limits)
 
 
 def limits_variable(path: Path | None) -> dict[str, str]:

@@ -445,3 +445,13 @@ def test_parameters_read_as_their_defaults_until_given() -> None:
     assert Tuned.fast == 5
     with pytest.raises(TypeError, match="Tuned has no parameter slow; it has fast"):
         Tuned(slow=1)
+
+
+def test_a_pair_is_one_symbol_to_an_author_in_both_spellings() -> None:
+    algorithm, session = led()
+    algorithm.plan = lambda: algorithm.buy("BTCUSD", 1)
+    (request,) = session.take(tick())
+    assert isinstance(request, OrderRequest)
+    assert request.terms.symbol == "BTC/USD"
+    assert algorithm.has_open_order("BTCUSD")
+    assert algorithm.has_open_order("BTC/USD", "buy")

@@ -89,6 +89,8 @@ def test_symbols_come_from_the_command_or_the_class() -> None:
 
     assert make(Fixed, [], {}).symbols == ("MSFT",)
     assert make(Fixed, ["*"], {}).symbols == ("*",)
+    assert make(Fixed, ["BTCUSD", "AAPL"], {}).symbols == ("BTC/USD", "AAPL")
+    assert Fixed(symbols=["BTCUSD"]).symbols == ("BTC/USD",)
     with pytest.raises(InvalidInput, match="Tuned has no symbols"):
         make(Tuned, [], {})
     with pytest.raises(InvalidInput, match="symbol 'aapl'"):

@@ -27,6 +27,10 @@ def test_stocks_default_to_the_day_and_crypto_which_has_none_to_until_canceled()
     assert order_terms("BTC/USD", "buy", 1, time_in_force="ioc").time_in_force == "ioc"
 
 
+def test_a_pair_has_one_spelling() -> None:
+    assert order_terms("BTCUSD", "buy", 1) == order_terms("BTC/USD", "buy", 1)
+
+
 def test_numbers_are_taken_as_they_print() -> None:
     assert exact("quantity", 0.1) == Decimal("0.1")
     assert exact("quantity", "0.000000001") == Decimal("1E-9")

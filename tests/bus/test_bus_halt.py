@@ -130,9 +130,31 @@ async def test_what_somebody_wrote_by_hand_is_unknown_and_nothing_crashes(
     assert list(state.scopes) == ["symbol:AAPL"]
 
 
+@pytest.mark.parametrize("written", ["BTCUSD", "BTC/USD"])
+@pytest.mark.parametrize("asked", ["BTCUSD", "BTC/USD"])
+async def test_a_pair_is_one_scope_in_both_spellings(orders_client: Any, written: str, asked: str) -> None:
+    """An older version wrote a scope as it was typed, and its halt still stands."""
+    await halt.initialise(orders_client, 1)
+    state = await halt.change(orders_client, halted(f"symbol:{written}"))
+    assert isinstance(state.mode_for("paper", "a", asked), Halt)
+    assert state.mode_for("paper", "a", "ETH/USD") is None
+    state = await halt.change(orders_client, reduced(f"symbol:{asked}"))
+    assert isinstance(state.mode_for("paper", "a", written), ReduceOnly)
+    assert len(state.scopes) == 1
+    assert (await halt.change(orders_client, resumed(f"symbol:{written}"))).scopes == {}
+
+
+def test_a_halt_of_a_short_pair_meets_it_in_both_spellings() -> None:
+    """OPUSD might be a share: halted is what it may mean."""
+    state = HaltState(known=True, scopes={"symbol:OPUSD": halted("symbol:OPUSD")})
+    assert isinstance(state.mode_for("paper", "a", "OP/USD"), Halt)
+    assert isinstance(state.mode_for("paper", "a", "OPUSD"), Halt)
+
+
 def test_a_scope_is_named_by_one_thing() -> None:
     assert scope_of() == "all"
     assert scope_of(symbol="BTC/USD") == "symbol:BTC/USD"
+    assert scope_of(symbol="BTCUSD") == "symbol:BTC/USD"
     assert scope_of(algorithm="ma-cross") == "algorithm:ma-cross"
     assert scope_of(account="paper") == "account:paper"
     for wrong in ({"symbol": "aapl"}, {"algorithm": "A"}, {"symbol": "A", "account": "paper"}):

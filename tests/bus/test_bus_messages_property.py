@@ -112,7 +112,6 @@ SYMBOLS = st.from_regex(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?", fullmatch=
 
 @given(symbol=SYMBOLS | st.sampled_from(["BTC/USD", "BRK.B"]), channel=st.sampled_from(CHANNELS))
 def test_the_channel_can_be_read_from_every_stream_name(symbol: str, channel: str) -> None:
-    assert streams.checked_symbol(symbol) == symbol
     assert streams.market_channel(streams.market(symbol, channel)) == channel
     partition = streams.market_all(channel, symbol)
     assert streams.market_channel(partition) == channel

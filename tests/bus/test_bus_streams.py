@@ -64,16 +64,3 @@ def test_names_that_are_not(name: str) -> None:
 def test_names_that_the_backbone_uses_itself(name: str) -> None:
     with pytest.raises(InvalidInput, match="taken by the backbone itself"):
         streams.checked_name(name)
-
-
-@pytest.mark.parametrize("symbol", ["A", "AAPL", "BRK.B", "BTC/USD", "1INCH/USDT"])
-def test_symbols_that_are_allowed(symbol: str) -> None:
-    assert streams.checked_symbol(symbol) == symbol
-
-
-@pytest.mark.parametrize(
-    "symbol", ["", "aapl", "AAPL:trades", "/USD", "BTC/", "BTC/USD/X", "A B", "*", "AAPL\n", ".A"]
-)
-def test_symbols_that_are_not(symbol: str) -> None:
-    with pytest.raises(InvalidInput, match="as Alpaca does"):
-        streams.checked_symbol(symbol)

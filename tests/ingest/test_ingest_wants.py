@@ -16,6 +16,11 @@ def test_the_union_is_by_feed_and_channel():
     assert found.refused == ()
 
 
+def test_a_pair_is_one_want_in_both_spellings():
+    found = demand(a={"trades": ["BTCUSD"]}, b={"trades": ["BTC/USD"]})
+    assert (found.stocks, found.crypto) == ({}, {"trades": {"BTC/USD"}})
+
+
 def test_stars_are_of_stocks_and_star_slash_star_of_crypto():
     found = demand(a={"bars": ["*"], "quotes": ["*/*"], "trades": ["*"]})
     assert found.stocks == {"bars": {"*"}, "trades": {"*"}}

@@ -179,6 +179,12 @@ async def test_a_replace_without_permission_changes_nothing(tried: Tried) -> Non
     assert old.id in await tried.open_ids()
 
 
+async def test_it_is_known_which_symbols_there_are(tried: Tried) -> None:
+    assert await tried.broker.knows("AAPL")
+    assert await tried.broker.knows("BTC/USD")
+    assert not await tried.broker.knows("NOSUCH")
+
+
 async def test_the_account_and_its_positions_can_be_read(tried: Tried) -> None:
     assert (await tried.broker.account()).equity > 0
     assert isinstance(await tried.broker.positions(), list)

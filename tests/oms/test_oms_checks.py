@@ -114,9 +114,9 @@ def test_open_orders_on_the_same_side_count_towards_the_position() -> None:
     day = limited(position_quantity=10)
     day.hold("4")
     day.approve(request(limit("99", "3"), 1))
-    day.approve(request(limit("99", "5", "sell"), 2))
-    assert codes(day.judge(request(terms("3"), 3))) == []
-    assert codes(day.judge(request(terms("4"), 3))) == ["position_quantity"]
+    day.approve(request(limit("101", "4", "sell"), 2))
+    assert codes(day.judge(request(limit("99", "3"), 3))) == []
+    assert codes(day.judge(request(limit("99", "4"), 3))) == ["position_quantity"]
 
 
 def test_an_order_that_shrinks_a_position_is_no_position_risk() -> None:
@@ -219,21 +219,21 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "side", "asked", "allowed"),
+    ("held", "side", "asked", "why_not"),
     [
-        ("10", "sell", "10", True),
-        ("10", "sell", "11", False),
-        ("10", "buy", "1", False),
-        ("-10", "buy", "10", True),
-        ("-10", "buy", "11", False),
-        ("-10", "sell", "1", False),
+        ("10", "sell", "10", []),
+        ("10", "sell", "11", ["reduce_only", "crosses_zero"]),
+        ("10", "buy", "1", ["reduce_only"]),
+        ("-10", "buy", "10", []),
+        ("-10", "buy", "11", ["reduce_only", "crosses_zero"]),
+        ("-10", "sell", "1", ["reduce_only"]),
     ],
 )
-def test_reduce_only(held: str, side: str, asked: str, allowed: bool) -> None:
+def test_reduce_only(held: str, side: str, asked: str, why_not: list[str]) -> None:
     day = Day()
     day.hold(held)
     day.halts = halted(ReduceOnly)
-    assert codes(day.judge(request(terms(asked, side=side)))) == ([] if allowed else ["reduce_only"])
+    assert codes(day.judge(request(terms(asked, side=side)))) == why_not
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,20 @@ async def test_a_halt_refuses_orders_and_replaces_and_lets_cancels_through(
         await algo.told(await algo.order(4, market_order("10")), "OrderSent")
 
 
+@pytest.mark.parametrize(("halted", "ordered"), [("BTCUSD", "BTC/USD"), ("BTC/USD", "BTCUSD")])
+async def test_a_halt_meets_a_pair_in_its_other_spelling(
+    md_url: str, orders_url: str, halted: str, ordered: str
+) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await oms.price("BTC/USD", "100")
+        await oms.halt(f"symbol:{halted}")
+        refused = await algo.told(await algo.order(1, market_order("1", symbol=ordered)), "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["halted"]
+        await oms.resume(f"symbol:{halted}")
+        await algo.told(await algo.order(2, market_order("1", symbol=ordered)), "OrderSent")
+        assert [order.symbol for order in oms.broker.orders.values()] == ["BTC/USD"]
+
+
 async def test_a_halt_elsewhere_stops_nobody(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         for scope in ("account:other", "algorithm:beta", "symbol:MSFT"):
@@ -64,7 +78,7 @@ async def test_reduce_only_lets_positions_shrink(md_url: str, orders_url: str) -
         assert [reason.code for reason in more.reasons] == ["reduce_only"]
         await algo.told(await algo.order(3, market_order("6", "sell")), "OrderSent")
         beyond = await algo.told(await algo.order(4, market_order("5", "sell")), "OrderRefused")
-        assert [reason.code for reason in beyond.reasons] == ["reduce_only"]
+        assert [reason.code for reason in beyond.reasons] == ["reduce_only", "held_for_orders"]
         await algo.told(await algo.order(5, market_order("4", "sell")), "OrderSent")
 
 

@@ -3,10 +3,16 @@
 from decimal import Decimal
 
 import pytest
+from fake_broker import FakeBroker
 from risk_day import LIMITS
 
+from bus.clock import SystemClock
 from bus.errors import InvalidInput
-from oms.limits import NUMBERS, parse
+from oms import symbol_check
+from oms.budget import Bucket
+from oms.limit_names import named_symbols, unmatched
+from oms.limits import NUMBERS, from_dict, parse
+from oms.sender import Sender
 from oms.settings import DEFAULT_LIMITS
 
 
@@ -27,6 +33,50 @@ def test_the_tightest_collar_and_age_hold() -> None:
     assert limits.effective("alpha", "AAPL").collar == Decimal("0.025")
     assert limits.effective("beta", "BTC/USD").price_age_ns == 500_000_000
     assert limits.effective("beta", "AAPL").collar == Decimal("0.05")
+
+
+@pytest.mark.parametrize("written", ["BTCUSD", "BTC/USD"])
+@pytest.mark.parametrize("asked", ["BTCUSD", "BTC/USD"])
+def test_a_pair_is_one_symbol_in_both_spellings(written: str, asked: str) -> None:
+    limits = parse(f'{LIMITS}restricted = ["{written}"]\n[symbol."{written}"]\norder_quantity = 2', "limits")
+    found = limits.effective("alpha", asked)
+    assert (found.account.order_quantity, found.restricted) == (2, True)
+    assert not limits.effective("alpha", "ETH/USD").restricted
+    assert limits.as_dict()["symbol"] == {"BTC/USD": {"order_quantity": "2"}}
+    again = from_dict(limits.as_dict(), "journal", 1)
+    assert again.effective("alpha", asked).account.order_quantity == 2
+
+
+def test_two_sections_of_one_pair_are_held_to_the_tightest() -> None:
+    sections = "[symbol.BTCUSD]\norder_quantity = {}\norder_value = 7\n"
+    sections += '[symbol."BTC/USD"]\norder_quantity = {}\nposition_quantity = 9'
+    for one, other in ((2, 3), (3, 2)):
+        found = parse(LIMITS + sections.format(one, other), "limits").effective("alpha", "BTC/USD").account
+        assert (found.order_quantity, found.order_value, found.position_quantity) == (2, 7, 9)
+
+
+def test_a_short_pair_is_restricted_by_the_spelling_that_might_be_a_shares() -> None:
+    limits = parse(LIMITS + 'restricted = ["OPUSD"]', "limits")
+    assert limits.effective("alpha", "OP/USD").restricted
+    assert limits.effective("alpha", "OPUSD").restricted
+
+
+def test_names_in_the_limits_that_bind_nothing_are_told_with_what_is_known() -> None:
+    limits = parse(
+        LIMITS + 'restricted = ["GME", "GMEE"]\n[algorithm.ma-crss]\norder_value = 1\nrestricted = ["XX"]\n'
+        "[algorithm.reversion]\norder_value = 1\n"
+        "[symbol.APPL]\norder_value = 1\n[symbol.AAPL]\norder_value = 1",
+        "limits",
+    )
+    assert named_symbols(limits) == ["AAPL", "APPL", "GME", "GMEE", "XX"]
+    assert unmatched(limits, {"ma-cross", "reversion"}, {"APPL", "GMEE", "MSFT"}) == (
+        "[algorithm.ma-crss]: no algorithm of this name has registered; known are ma-cross, reversion; "
+        "did you mean ma-cross?",
+        '[symbol."APPL"]: the broker knows no such symbol',
+        "restricted GMEE: the broker knows no such symbol",
+    )
+    assert len(unmatched(limits, (), ())) == 2
+    assert unmatched(limits, {"ma-crss", "reversion"}, ()) == ()
 
 
 def test_limits_are_shown_in_the_shape_of_the_file() -> None:
@@ -62,3 +112,17 @@ def test_a_mistake_is_named_with_its_file(content: str, named: str) -> None:
         parse(content, "limits.toml")
     assert "limits.toml" in str(caught.value)
     assert named in str(caught.value)
+
+
+async def test_where_the_broker_does_not_answer_nothing_is_said_of_a_symbol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(symbol_check, "PAUSE_S", 0)
+    clock, broker, unknown = SystemClock(), FakeBroker(), set[str]()
+    sender = Sender(broker, Bucket(clock.monotonic_ns()), clock)
+    broker.away = True
+    await symbol_check.look_up(["NOSUCH", "GME"], broker, sender, unknown)
+    assert unknown == set()
+    broker.away = False
+    await symbol_check.look_up(["GME", "NOSUCH"], broker, sender, unknown)
+    assert unknown == {"NOSUCH"}

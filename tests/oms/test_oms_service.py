@@ -12,6 +12,7 @@ from oms_run import (
     Trader,
     frame,
     limit_order,
+    limits_text,
     limits_with,
     market_order,
     running,
@@ -21,6 +22,7 @@ from waiting import until
 
 from bus import streams
 from bus.order_messages import CancelRequest, ShutdownAcknowledged
+from oms.limits import parse
 
 pytestmark = pytest.mark.integration
 
@@ -168,6 +170,24 @@ async def test_an_unreadable_request_is_kept_and_stops_nothing(md_url: str, orde
         assert json.loads(fields[b"payload"])["data"] == '{"quantity": "lots"}'
         assert (await oms.client.xpending(stream, streams.GROUP_OMS))["pending"] == 0
         assert oms.oms.halts.state.scopes == {}
+
+
+async def test_an_unreadable_request_is_answered_where_its_id_can_be_read(
+    md_url: str, orders_url: str
+) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        request = algo.request(1, market_order("10"))
+        kind, version, data = REQUEST_CODEC.encode(request)
+        wrong = data.replace(b'"day"', b'"GTC"')
+        assert wrong != data
+        await oms.client.xadd(
+            streams.requests(ACCOUNT, "alpha"), {"type": kind, "version": version, "data": wrong}
+        )
+        refused = await algo.told(request.client_order_id, "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["unreadable_request"]
+        assert "terms.time_in_force is one of day, gtc, ioc, fok, opg and cls" in refused.reasons[0].message
+        assert await oms.client.xlen(streams.orders_dead(ACCOUNT)) == 1
+        assert oms.broker.sent == []
 
 
 async def test_an_unreadable_fact_halts_the_account(md_url: str, orders_url: str) -> None:
@@ -365,3 +385,19 @@ async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str
             return await oms.client.get(streams.wants("paper", "oms")) == b'{"trades":["MSFT","SPY"]}'
 
         await until(wanted, "the OMS's wants")
+
+
+async def test_names_in_the_limits_that_bind_nothing_are_told(md_url: str, orders_url: str) -> None:
+    """Until an algorithm of that name registers; a symbol that the broker lists is not mentioned."""
+    limits = parse(
+        limits_text(restricted='["NOSUCH", "GME"]') + "\n[algorithm.alpha]\norder_value = 1", "limits"
+    )
+    async with running(md_url, orders_url, limits=limits) as oms:
+
+        def told() -> list[str]:
+            details = oms.oms.service.details
+            return [one.partition(":")[0] for one in details.limits_unmatched] if details else []
+
+        await until(lambda: told() == ["[algorithm.alpha]", "restricted NOSUCH"], "both to be told")
+        async with trading(orders_url):
+            await until(lambda: told() == ["restricted NOSUCH"], "the algorithm to be known")

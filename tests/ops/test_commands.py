@@ -12,6 +12,7 @@ from bus.connection import connect
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.dead_letters import write_dead_letter
 from bus.delivery import Delivery
+from oms.settings import DEFAULT_LIMITS
 
 pytestmark = pytest.mark.e2e
 
@@ -98,7 +99,10 @@ def test_halt_and_resume_need_nobody_but_the_orders_server(orders_url: str, with
     assert "reduce only: all, stop" in every.stdout
     assert "cancels still pass" in every.stdout
     unknown = backbone("halt", "--algo", "nobody", "--reason", "x", within=within)
-    assert "note: no algorithm is called nobody" in unknown.stdout
+    assert "halted: algorithm:nobody, x" in unknown.stdout
+    assert (
+        "WARNING: no algorithm is called nobody, so this stops nothing yet; none is known" in unknown.stdout
+    )
     with redis.Redis.from_url(orders_url) as client:
         kinds = [fields[b"type"] for _, fields in client.xrange("control:{control}")]
     assert kinds == [b"Halt", b"ReduceOnly", b"Halt"]
@@ -106,6 +110,80 @@ def test_halt_and_resume_need_nobody_but_the_orders_server(orders_url: str, with
     assert "AAPL" not in left.stdout
     assert "reduce only: all" in left.stdout
     assert "Nothing is halted" in backbone("resume", "--reason", "over", within=within).stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "scope", "near"),
+    [
+        ("--algo", "ma-crss", "algorithm:ma-crss", "ma-cross"),
+        ("--symbol", "BTCUS", "symbol:BTCUS", "BTC/USD"),
+        ("--account", "papr", "account:papr", "paper"),
+    ],
+)
+def test_a_halt_of_what_nobody_knows_holds_and_says_so(
+    orders_url: str, within: dict[str, str], option: str, name: str, scope: str, near: str
+) -> None:
+    within |= {"ORDERS_REDIS_URL": orders_url}
+    with redis.Redis.from_url(orders_url) as client:
+        client.hset("orders:{paper}:algos", "ma-cross", "{}")
+        client.set("wants:paper:oms", json.dumps({"trades": ["BTC/USD"], "bars": ["*"]}))
+        client.set("wants:paper:broken", "not json")
+        told = backbone("halt", option, name, "--reason", "x", "--json", within=within)
+        assert told.returncode == 0, told.stderr
+        said = json.loads(told.stdout)
+        assert list(said["halts"]) == [scope]
+        (warning,) = said["warnings"]
+        assert f"known are {near}; did you mean {near}?" in warning
+        right = backbone("halt", option, near, "--reason", "x", "--json", within=within)
+        assert json.loads(right.stdout)["warnings"] == []
+
+
+def test_a_pair_is_halted_and_resumed_in_either_spelling(orders_url: str, within: dict[str, str]) -> None:
+    within |= {"ORDERS_REDIS_URL": orders_url}
+    with redis.Redis.from_url(orders_url) as client:
+        client.hset("halt:{control}", "initialised", "1")
+        client.set("wants:paper:of-an-older-version", json.dumps({"trades": ["BTCUSD"]}))
+    for halted, resumed in (("BTCUSD", "BTC/USD"), ("BTC/USD", "btcusd"), ("btc/usd", "BTCUSD")):
+        one = backbone("halt", "--symbol", halted, "--reason", "x", within=within)
+        assert "halted: symbol:BTC/USD, x" in one.stdout
+        assert "WARNING" not in one.stdout
+        assert backbone("resume", "--symbol", resumed, "--reason", "x", within=within).stdout == (
+            "Nothing is halted: trading goes on.\n"
+        )
+
+
+def test_a_resume_of_what_is_not_halted_says_what_is(orders_url: str, within: dict[str, str]) -> None:
+    within |= {"ORDERS_REDIS_URL": orders_url}
+    backbone("halt", "--algo", "ma-cross", "--reason", "x", within=within)
+    told = backbone("resume", "--algo", "ma-crss", "--reason", "fine", "--json", within=within)
+    said = json.loads(told.stdout)
+    assert said["warnings"] == ["algorithm:ma-crss was not halted by itself: halted are algorithm:ma-cross"]
+    assert list(said["halts"]) == ["algorithm:ma-cross"]
+    assert not said["halts_known"]
+    over = backbone("resume", "--reason", "over", within=within)
+    assert over.stdout == "Nothing is halted: trading goes on.\n"
+    again = backbone("resume", "--reason", "over", within=within)
+    assert "WARNING: nothing was halted" in again.stdout
+
+
+def test_the_doctor_names_what_in_the_limits_binds_nothing(
+    md_url: str, orders_url: str, within: dict[str, str], tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text(DEFAULT_LIMITS.read_text() + "\n[algorithm.ma-crss]\norder_value = 1\n")
+    within |= {
+        "MD_REDIS_URL": md_url,
+        "ORDERS_REDIS_URL": orders_url,
+        "BACKBONE_OMS_LIMITS": str(limits),
+    }
+    with redis.Redis.from_url(orders_url) as client:
+        client.hset("orders:{paper}:algos", "ma-cross", "{}")
+    told = backbone("doctor", within=within)
+    assert "[algorithm.ma-crss]: no algorithm of this name has registered; known are ma-cross" in told.stdout
+    limits.write_text("nonsense")
+    broken = backbone("doctor", within=within)
+    assert broken.returncode == 1
+    assert "not valid TOML" in broken.stdout
 
 
 def test_the_doctor_names_a_shared_server_and_sees_that_it_is_meant(

@@ -77,6 +77,15 @@ def test_a_missing_halt_state_is_a_problem_once_there_is_a_journal(empty: bool, 
     assert rules.halts(False, {}, empty=empty).level == level
 
 
+def test_names_in_the_limits_that_bind_nothing_are_a_warning() -> None:
+    assert rules.limits((), "the limits in force").level == "ok"
+    finding = rules.limits(
+        ("[algorithm.x]: no algorithm of this name has registered",), "the limits in force"
+    )
+    assert finding.level == "warning"
+    assert "[algorithm.x]" in finding.sentence
+
+
 def test_a_lease_without_anybody_alive_is_a_warning() -> None:
     assert rules.leases({"l": "3:oms"}, []).level == "warning"
     assert rules.leases({"l": "3:oms"}, [heartbeat_of("oms")]).level == "ok"

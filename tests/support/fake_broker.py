@@ -34,6 +34,7 @@ class FakeBroker:
     def __init__(self) -> None:
         self.orders: dict[str, BrokerOrder] = {}
         self.held: dict[str, Decimal] = {}
+        self.unlisted = {"NOSUCH"}
         self.sent: list[str] = []
         self.canceled: list[str] = []
         self.keys_accepted = True
@@ -177,6 +178,11 @@ class FakeBroker:
         if not self.keys_accepted:
             raise KeysRefused("401", "it does not accept the keys")
         return BrokerAccount(Decimal(100_000), Decimal(100_000), Decimal(400_000))
+
+    async def knows(self, symbol: str) -> bool:
+        """What was not put into `unlisted`."""
+        self._reachable()
+        return symbol not in self.unlisted
 
     async def close(self) -> None:
         """Let go of what waits."""

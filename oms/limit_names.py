@@ -1,0 +1,42 @@
+"""Names in the limits that nothing answers to: taken, since it may come later, and never silently. Pure."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from oms.limits import Limits
+
+
+def named_symbols(limits: Limits) -> list[str]:
+    """Every symbol that the limits name."""
+    restricted = [scope.restricted for scope in (limits.account, limits.each_algorithm)]
+    restricted += [scope.restricted for scope in limits.algorithms.values()]
+    return sorted(frozenset(limits.symbols).union(*restricted))
+
+
+def unmatched(
+    limits: Limits, registered: Collection[str], unknown_symbols: Collection[str]
+) -> tuple[str, ...]:
+    """A sentence for each name that binds nothing.
+
+    That is an algorithm that never registered, which may be started tomorrow, and a symbol that the broker
+    does not know, which may be listed tomorrow.
+    """
+    found = [
+        f"[algorithm.{name}]: no algorithm of this name has registered; {_known(name, registered)}"
+        for name in limits.algorithms
+        if name not in registered
+    ]
+    for symbol in named_symbols(limits):
+        if symbol in unknown_symbols:
+            where = f'[symbol."{symbol}"]' if symbol in limits.symbols else f"restricted {symbol}"
+            found.append(f"{where}: the broker knows no such symbol")
+    return tuple(found)
+
+
+def _known(name: str, registered: Collection[str]) -> str:
+    if not registered:
+        return "none has yet"
+    near = get_close_matches(name, registered, n=3)
+    return f"known are {', '.join(sorted(registered))}" + (
+        f"; did you mean {' or '.join(near)}?" if near else ""
+    )
