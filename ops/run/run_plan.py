@@ -40,7 +40,7 @@ async def run_plan(plan: Plan, view: View, environment: Mapping[str, str]) -> Su
         # From here on a signal stops what was started in order, and the summary is printed.
         asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
     supervisor = Supervisor(view.say)
-    claim = running.claim()
+    claim = running.claim(plan.account)
     directory = run_directory.make()
     one_run = _Run(plan, view, supervisor, directory, environment)
     try:
