@@ -93,11 +93,14 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
     the broker at once. `refused`: refusals by code. `commits`: batches made durable. `digest` is that of the
-    engine's state after the journal's entry `digest_at`.
+    engine's state after the journal's entry `digest_at`. `account_number` and `trading` are those of the
+    broker account that the journal belongs to, "" before that is known.
     """
 
     ready: bool
     leads: bool
+    account_number: str = ""
+    trading: str = ""
     open_orders: int = 0
     positions: dict[str, dict[str, str]] = {}
     cash: str = "0"

@@ -13,6 +13,7 @@ from bus.control_messages import Halt, ReduceOnly
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
 TimeInForce = Literal["day", "gtc", "ioc", "fok", "opg", "cls"]
+Trading = Literal["paper", "live"]
 
 
 class OrderTerms(Message, frozen=True, kw_only=True):
@@ -244,6 +245,25 @@ class LeaseRetired(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class AccountPinned(Message, frozen=True, kw_only=True):
+    """The journal belongs to this account of Alpaca's alone, and keys of no other may continue it."""
+
+    wire: ClassVar[str] = "AccountPinned"
+    number: str
+    trading: Trading
+    at_ns: int
+
+
+class JournalSetAside(Message, frozen=True, kw_only=True):
+    """The last entry of a journal that was set aside: the account's next start begins a new one."""
+
+    wire: ClassVar[str] = "JournalSetAside"
+    kept_as: str
+    reason: str
+    by: str
+    at_ns: int
+
+
 class LimitsChanged(Message, frozen=True, kw_only=True):
     """Other limits hold from here on: `limits` in the shape of the file, `limits_version` counted up from 1.
 
@@ -284,6 +304,8 @@ Event = (
     | CancelRefused
     | EntryDeadLettered
     | LeaseRetired
+    | AccountPinned
+    | JournalSetAside
     | LimitsChanged
     | HaltsRead
 )
@@ -299,6 +321,8 @@ EVENTS: tuple[type[Message], ...] = (
     CancelRefused,
     EntryDeadLettered,
     LeaseRetired,
+    AccountPinned,
+    JournalSetAside,
     LimitsChanged,
     HaltsRead,
 )

@@ -13,7 +13,7 @@ from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import REQUESTS, Request
+from bus.order_messages import REQUESTS, Request, Trading
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome
 from oms.limits import Limits
 from oms.reference_price import Price
@@ -140,6 +140,14 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRead:
+    """The account of the keys, as the broker told its number."""
+
+    number: str
+    trading: Trading
+
+
+@dataclass(frozen=True, slots=True)
 class HaltStateRead:
     """The halt state as last read."""
 
@@ -192,6 +200,7 @@ Input = (
     | CancelAnswered
     | Answered
     | Unanswered
+    | AccountRead
     | HaltStateRead
     | LimitsRead
     | LeasesRead

@@ -7,6 +7,7 @@ import msgspec
 from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
 from bus.order_messages import (
+    AccountPinned,
     EntryDeadLettered,
     HaltsRead,
     LeaseRetired,
@@ -20,13 +21,16 @@ from oms.limits import Limits, from_dict
 class State:
     """What an OMS must know again after a restart. Only `apply` changes it.
 
-    Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
-    `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
-    algorithms; `dead_letters`, how many entries could not be read; `unknown`, how many events of a newer
-    version there are, by name and version.
+    Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
+    known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
+    `limits` in force, None before any; `halts` as last journalled; `retired`, of each algorithm the last
+    lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
+    entries could not be read; `unknown`, how many events of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
+        self.pinned: AccountPinned | None = None
+        self.is_new = True
         self.book = Book()
         self.limits: Limits | None = None
         self.halts = HaltState(known=False)
@@ -41,6 +45,11 @@ class State:
 
     def apply(self, event: Message) -> None:
         """Take in one event of the journal."""
+        if isinstance(event, AccountPinned):
+            # One that somebody wrote later moves no journal to another account.
+            self.pinned = self.pinned or event
+            return
+        self.is_new = False
         if self.book.apply(event):
             return
         match event:
@@ -60,6 +69,8 @@ class State:
     def comparable(self) -> list[object]:
         """Everything but the book that tells two states apart, in an order of its own."""
         return [
+            None if self.pinned is None else (self.pinned.number, self.pinned.trading),
+            self.is_new,
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),

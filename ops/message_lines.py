@@ -7,11 +7,13 @@ from typing import Any
 from bus.control_messages import Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
+    AccountPinned,
     CancelRefused,
     CancelRequest,
     EntryDeadLettered,
     FillAbsorbed,
     HaltsRead,
+    JournalSetAside,
     LeaseRetired,
     LimitsChanged,
     OrderApproved,
@@ -108,6 +110,8 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
         f"{m.algorithm}: heard late of {number(m.quantity)} of {short(m.client_order_id)}, booked already"
     ),
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
+    AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
+    JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),
     EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",

@@ -16,12 +16,14 @@ from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
     EVENTS,
     REQUESTS,
+    AccountPinned,
     Basis,
     CancelRefused,
     CancelRequest,
     EntryDeadLettered,
     FillAbsorbed,
     HaltsRead,
+    JournalSetAside,
     LeaseRetired,
     LimitsChanged,
     OrderApproved,
@@ -156,6 +158,13 @@ MESSAGES: tuple[Message, ...] = (
         at_ns=_AT_NS,
     ),
     LeaseRetired(algorithm="ma-cross", lease="7:algo-ma-cross", at_ns=_AT_NS),
+    AccountPinned(number="PA3JKX1P5QWE", trading="live", at_ns=_AT_NS),
+    JournalSetAside(
+        kept_as="PA3JKX1P5QWE-20231114T221320Z",
+        reason="the paper account was reset",
+        by="ann@desk",
+        at_ns=_AT_NS,
+    ),
     LimitsChanged(
         limits_version=3,
         limits={"account": {"order_quantity": "1000", "restricted": ["GME"]}, "symbol": {}},
