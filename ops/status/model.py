@@ -51,7 +51,9 @@ class OmsStatus(msgspec.Struct, frozen=True):
     """The account's book, by the heartbeat of the OMS that leads; amounts are decimals as text.
 
     `uncertain`: orders of which nobody knows yet whether the broker has them. `digest` is that of the state
-    after the journal's entry `digest_at`: two processes with the same digest hold the same.
+    after the journal's entry `digest_at`: two processes with the same digest hold the same. The journal
+    belongs to the broker's account `account_number`, which is paper or live as `trading` says; both are ""
+    before that is known.
     """
 
     cash: str
@@ -60,6 +62,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     limits_version: int
     digest: str
     digest_at: str
+    account_number: str
+    trading: str
 
 
 class Feed(msgspec.Struct, frozen=True):
