@@ -7,6 +7,9 @@ import msgspec
 
 from bus.connection import OLDEST_SERVER
 from bus.heartbeat import AT_WORK, Heartbeat, UnreadableHeartbeat
+from bus.order_messages import AccountPinned
+from oms import pinning
+from oms.inputs import AccountRead
 from ops.status.model import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]
@@ -106,6 +109,17 @@ def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Findin
         )
         return Finding(check, "warning", f"halted: {named}; `backbone resume --reason ...` lifts it")
     return Finding(check, "ok", "nothing is halted")
+
+
+def account(name: str, pinned: AccountPinned | None, keys: AccountRead) -> Finding:
+    """Report which broker account the journal belongs to; `keys` whose number is "" are not compared."""
+    check = "account"
+    if refused := pinning.refusal(name, pinned, keys) if keys.number else "":
+        return Finding(check, "problem", refused)
+    if pinned is None:
+        return Finding(check, "ok", f"account {name} has no journal that belongs to one of Alpaca's yet")
+    whose = f"the journal of account {name} belongs to Alpaca's {pinned.trading} account {pinned.number}"
+    return Finding(check, "ok", f"{whose}{', as the keys do' if keys.number else ''}")
 
 
 def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:
