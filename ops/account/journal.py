@@ -9,7 +9,7 @@ from bus import streams
 from bus.codec import MessageCodec
 from bus.connection import Client
 from bus.errors import InvalidInput
-from bus.lease import FENCE, TTL_MS, Lease
+from bus.lease import FENCE, Lease
 from bus.order_messages import EVENTS, AccountPinned, JournalSetAside
 from ops.pinned_account import pinned_account
 from ops.status.heartbeat_reader import read_heartbeats
@@ -35,9 +35,6 @@ end
 return count
 """
 )
-
-# A journal of an earlier release may have to be read to its end first.
-_LEASE_MS = 60_000
 
 # What writes to streams of an account.
 _WRITERS = ("oms", "ingest", "algo-")
@@ -76,10 +73,7 @@ async def require_set_aside_is_possible(client: Client, account: str) -> Account
             f"the journal of account {account} belongs to the live account {found.number}, which nobody "
             "resets: to trade another account, set BACKBONE_ACCOUNT to another name"
         )
-    alive = [one for one in await read_heartbeats(client, account) if one.process.startswith(_WRITERS)]
-    if alive:
-        named = ", ".join(sorted(f"{one.process} ({one.instance})" for one in alive))
-        raise InvalidInput(f"alive on account {account}: {named}; stop them first, then begin anew")
+    await _require_nobody_alive(client, account)
     return found
 
 
@@ -88,14 +82,16 @@ async def set_aside(client: Client, account: str, *, reason: str, by: str) -> Se
 
     Raises InvalidInput as `require_set_aside_is_possible` does, and while the OMS's lease is held.
     """
-    lease = Lease(client, streams.oms_lease(account), f"begin-anew-{by}", ttl_ms=_LEASE_MS)
+    found = await require_set_aside_is_possible(client, account)
+    lease = Lease(client, streams.oms_lease(account), f"begin-anew-{by}")
     if not await lease.acquire():
         raise InvalidInput(
             f"the lease of account {account}'s OMS is held: if that OMS was killed, try again in "
-            f"{TTL_MS // 1000} s"
+            f"{lease.ttl_ms // 1000} s"
         )
     try:
-        found = await require_set_aside_is_possible(client, account)
+        # Somebody may have come while the lease was taken; an OMS that comes now waits for it.
+        await _require_nobody_alive(client, account)
         number, now_ns = "unknown" if found is None else found.number, time.time_ns()
         label = f"{number}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_ns // 1_000_000_000))}"
         names = {key: streams.kept(account, label, key) for key in await _belonging(client, account)}
@@ -105,6 +101,13 @@ async def set_aside(client: Client, account: str, *, reason: str, by: str) -> Se
     finally:
         await lease.release()
     return SetAside(account, number, label, reason, by, names)
+
+
+async def _require_nobody_alive(client: Client, account: str) -> None:
+    alive = [one for one in await read_heartbeats(client, account) if one.process.startswith(_WRITERS)]
+    if alive:
+        named = ", ".join(sorted(f"{one.process} ({one.instance})" for one in alive))
+        raise InvalidInput(f"alive on account {account}: {named}; stop them first, then begin anew")
 
 
 async def _belonging(client: Client, account: str) -> Sequence[str]:
