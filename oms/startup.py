@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import structlog
 
+from bus import streams
 from bus.account_keys import confirm
 from bus.acting_user import acting_user
 from bus.consume import GroupReader
-from bus.errors import InvalidInput, ServerAway, ServerRefused
+from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.heartbeat import StateReason
+from bus.order_messages import AccountPinned
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
 from oms import pinning
@@ -23,6 +25,7 @@ from oms.inputs import (
     Stopping,
     Tick,
 )
+from oms.journal import EVENT_CODEC
 from oms.service import MOST_HASHED, Oms
 
 # How long a stop waits for requests to the broker that are under way.
@@ -36,6 +39,9 @@ async def live(oms: Oms) -> None:
     stopping = oms.service.stopping
     try:
         account = await _account(oms)
+        if account is not None:
+            # A standby that could never take over is no standby.
+            _require_its_own(oms, account, await _pinned_first(oms))
         if account is not None and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
             oms.wait_for(None)
             try:
@@ -76,6 +82,26 @@ async def _account(oms: Oms) -> AccountRead | None:
     return None if account is None else AccountRead(account.number, oms.settings.trading)
 
 
+async def _pinned_first(oms: Oms) -> AccountPinned | None:
+    """What a journal of this release begins with; None where it is new, older, or a stop came first."""
+    entries = await until_answered(
+        lambda: oms.client.xrange(streams.journal(oms.account), count=1),
+        stopping=oms.service.stopping,
+        tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for the journal: {trouble}")),
+    )
+    try:
+        event = EVENT_CODEC.decode(entries[0][1]) if entries else None
+    except Unreadable:
+        # Folding comes upon it too, and says what to do.
+        return None
+    return event if isinstance(event, AccountPinned) else None
+
+
+def _require_its_own(oms: Oms, account: AccountRead, pinned: AccountPinned | None) -> None:
+    if refused := pinning.refusal(oms.account, pinned, account):
+        raise InvalidInput(refused)
+
+
 async def _work(oms: Oms, account: AccountRead) -> None:
     if not await _start(oms, account):
         return
@@ -111,8 +137,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
         return False
     async for event in oms.journal.fold():
         oms.engine.apply(event)
-    if refused := pinning.refusal(oms.account, oms.engine.state.pinned, account):
-        raise InvalidInput(refused)
+    _require_its_own(oms, account, oms.engine.state.pinned)
     oms.take(account)
     await oms.journal.flush()
     oms.tell()

@@ -102,6 +102,11 @@ def claim(account: str) -> Claim | None:
     return Claim(file, path)
 
 
+def of(account: str) -> Running | None:
+    """Read what runs on this machine now for this account; None where nothing does."""
+    return _read(home() / f"running-{account}.json")
+
+
 def read(settings: BusSettings) -> Running | None:
     """Read what runs on this machine now; None where nothing does.
 
@@ -109,7 +114,7 @@ def read(settings: BusSettings) -> Running | None:
     InvalidInput where it names none and several run.
     """
     if _names_an_account():
-        return _read(home() / f"running-{settings.account}.json")
+        return of(settings.account)
     found = [running for path in sorted(home().glob("running-*.json")) if (running := _read(path))]
     if len(found) > 1:
         names = " and ".join(running.servers.account for running in found)

@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from bus import embedded
-from bus.connection import Client, connect
+from bus.connection import Client, connect, require_server
 from bus.errors import InvalidInput
 from bus.settings import BusSettings, load
 from ops import running
-from ops.orders_server import orders_server
 from ops.parent_death import end_with_this_process
 
 
@@ -19,12 +18,16 @@ async def server_of_account(name: str) -> AsyncIterator[tuple[Client, str]]:
     Raises InvalidInput where no server is named, none runs, and none of ours ever kept this account.
     """
     settings = load(BusSettings)
-    if running.are_named() or running.read(settings) is not None:
-        async with orders_server(name) as found:
-            yield found
-        return
     account = settings.account
-    claim, directory = running.claim(account), running.data_directory(account) / "orders"
+    here = running.of(account)
+    known = running.given_servers(settings, orders_only=True) or (here.servers if here is not None else None)
+    if known is not None:
+        async with _client(known.orders, name) as client:
+            await require_server(client, known.orders, "ORDERS_REDIS_URL")
+            yield client, account
+        return
+    directory = running.data_directory(account) / "orders"
+    claim = running.claim(account)
     if claim is None:
         raise InvalidInput(f"`backbone demo` or `backbone up` of account {account} starts just now: stop it")
     try:
@@ -34,11 +37,19 @@ async def server_of_account(name: str) -> AsyncIterator[tuple[Client, str]]:
                 "BACKBONE_HOME or ORDERS_REDIS_URL to where it is"
             )
         server = embedded.start("orders", directory, before_exec=end_with_this_process())
-        client = connect(server.url, name=name)
         try:
-            yield client, account
+            async with _client(server.url, name) as client:
+                yield client, account
         finally:
-            await client.aclose()
             server.stop()
     finally:
         claim.release()
+
+
+@contextlib.asynccontextmanager
+async def _client(url: str, name: str) -> AsyncIterator[Client]:
+    client = connect(url, name=name)
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -191,3 +191,15 @@ async def test_before_the_account_is_known_nothing_is_written(md_url: str, order
         began_ns = time.monotonic_ns()
         await until(lambda: time.monotonic_ns() - began_ns > 300_000_000, "it to be asked again")
         assert await oms.journal() == []
+
+
+@pytest.mark.integration
+async def test_a_standby_with_keys_of_another_account_does_not_wait_for_its_turn(
+    md_url: str, orders_url: str
+) -> None:
+    other = FakeBroker()
+    other.number = "PA999"
+    async with running(md_url, orders_url, FakeBroker()) as oms, trading(orders_url) as algo:
+        assert "PA999" in await refused(md_url, orders_url, other)
+        await algo.told(await algo.order(1, limit_order("99", "1")), "OrderSent")
+        assert oms.oms.lease.lease.held
