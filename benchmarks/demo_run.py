@@ -75,6 +75,6 @@ def demo(directory: Path) -> Iterator[DemoRun]:
 
 def _running(directory: Path) -> Running | None:
     try:
-        return msgspec.json.decode((directory / "running.json").read_bytes(), type=Running)
+        return msgspec.json.decode((directory / "running-paper.json").read_bytes(), type=Running)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

@@ -75,7 +75,7 @@ class YesBroker:
 
     async def account(self) -> BrokerAccount:
         """Money enough."""
-        return BrokerAccount(Decimal(10**9), Decimal(10**9), Decimal(10**9))
+        return BrokerAccount("STUB", Decimal(10**9), Decimal(10**9), Decimal(10**9))
 
     async def knows(self, symbol: str) -> bool:
         """Every symbol is listed."""

@@ -97,11 +97,14 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     few. `agreed_ns`: when orders and positions were last found the same at the broker, 0 for not since the
     start; `differences`: positions that are not, by symbol. `refused`: refusals by code. `commits`: batches
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
-    `limits_unmatched`: a sentence for each name in the limits that binds nothing.
+    `limits_unmatched`: a sentence for each name in the limits that binds nothing. `account_number` and
+    `trading` are those of the broker account that the journal belongs to, "" before that is known.
     """
 
     ready: bool
     leads: bool
+    account_number: str = ""
+    trading: str = ""
     open_orders: int = 0
     positions: dict[str, dict[str, str]] = {}
     cash: str = "0"

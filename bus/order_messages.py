@@ -5,10 +5,17 @@ since 1970-01-01 UTC.
 """
 
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from bus.account_messages import (
+    AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    PositionAgrees,
+    PositionDiffers,
+)
 from bus.codec import Message
-from bus.control_messages import Halt, ReduceOnly
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
@@ -275,24 +282,6 @@ class OrderNotUnderstood(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-class PositionDiffers(Message, frozen=True, kw_only=True):
-    """The account's position at the broker is not the book's, and has not been for two looks at both."""
-
-    wire: ClassVar[str] = "PositionDiffers"
-    symbol: str
-    booked: Decimal
-    at_broker: Decimal
-    at_ns: int
-
-
-class PositionAgrees(Message, frozen=True, kw_only=True):
-    """A position that differed is the same at the broker and in the book again."""
-
-    wire: ClassVar[str] = "PositionAgrees"
-    symbol: str
-    at_ns: int
-
-
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
@@ -323,32 +312,6 @@ class LeaseRetired(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-class LimitsChanged(Message, frozen=True, kw_only=True):
-    """Other limits hold from here on: `limits` in the shape of the file, `limits_version` counted up from 1.
-
-    `source` is where they were read and `by` is who put them into force.
-    """
-
-    wire: ClassVar[str] = "LimitsChanged"
-    limits_version: int
-    limits: dict[str, Any]
-    source: str
-    by: str
-    at_ns: int
-
-
-class HaltsRead(Message, frozen=True, kw_only=True):
-    """The OMS read another halt state than before; the halt key itself is the truth.
-
-    `known` is False where the key is missing or holds what cannot be read.
-    """
-
-    wire: ClassVar[str] = "HaltsRead"
-    known: bool
-    scopes: dict[str, Halt | ReduceOnly]
-    at_ns: int
-
-
 Request = OrderRequest | CancelRequest | ReplaceRequest | ShutdownAcknowledged
 REQUESTS: tuple[type[Message], ...] = (OrderRequest, CancelRequest, ReplaceRequest, ShutdownAcknowledged)
 Event = (
@@ -367,6 +330,8 @@ Event = (
     | CancelRefused
     | EntryDeadLettered
     | LeaseRetired
+    | AccountPinned
+    | JournalSetAside
     | LimitsChanged
     | HaltsRead
 )
@@ -386,6 +351,8 @@ EVENTS: tuple[type[Message], ...] = (
     CancelRefused,
     EntryDeadLettered,
     LeaseRetired,
+    AccountPinned,
+    JournalSetAside,
     LimitsChanged,
     HaltsRead,
 )

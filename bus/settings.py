@@ -58,9 +58,15 @@ class BusSettings(BaseSettings):
         repr=False,
         description="the address of the orders server",
     )
+    trading: Literal["paper", "live"] = Field(
+        default="paper", description="which account the keys are of; live trades with real money"
+    )
+    # Paper and live share no name unless somebody gives them one: a name is a journal, halts and a directory.
     account: str = Field(
-        default="paper",
-        description="the account's name in streams and keys: 1 to 32 of a-z, 0-9 and '-'",
+        default_factory=lambda earlier: str(earlier.get("trading", "paper")),
+        description="the account's name in streams and keys: 1 to 32 of a-z, 0-9 and '-'; where none is "
+        "given, paper or live, as BACKBONE_TRADING says",
+        json_schema_extra={"default_shown": "$BACKBONE_TRADING"},
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
@@ -97,9 +103,6 @@ class AlpacaSettings(BusSettings):
     )
     alpaca_secret_key: SecretStr | None = Field(
         default=None, validation_alias="ALPACA_SECRET_KEY", description="the secret of the API key"
-    )
-    trading: Literal["paper", "live"] = Field(
-        default="paper", description="which account the keys are of; live trades with real money"
     )
     trading_url: str | None = Field(
         default=None,

@@ -88,6 +88,12 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "act on its words",
     ),
     ReasonCode(
+        "account_unconfirmed",
+        ("ingest",),
+        "no OMS has found yet that the keys are of the account: another's trade updates must not get in",
+        "start the OMS with the same keys; it says where they are of another account",
+    ),
+    ReasonCode(
         "not_registered",
         ("algorithm",),
         "the OMS does not read this algorithm's requests yet",

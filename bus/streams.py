@@ -71,6 +71,11 @@ def account_lease(name: str) -> str:
     return f"account:{{{name}}}:lease"
 
 
+def account_keys(name: str) -> str:
+    """A set: the API keys that the OMS has found to be of this account, by their fingerprints."""
+    return f"account:{{{name}}}:keys"
+
+
 def requests(account_name: str, algorithm: str) -> str:
     """What one algorithm asks of the OMS."""
     return f"orders:{{{account_name}}}:requests:{algorithm}"
@@ -89,6 +94,22 @@ def journal(account_name: str) -> str:
 def orders_dead(account_name: str) -> str:
     """Order traffic that could not be handled."""
     return f"orders:{{{account_name}}}:dead"
+
+
+def of_orders(account_name: str) -> str:
+    """A pattern for SCAN that finds every key of an account's orders; see `is_lease`."""
+    return f"orders:{{{account_name}}}:*"
+
+
+def is_lease(key: str) -> bool:
+    """Whether a key of an account's orders is a lease, or counts the tokens of one."""
+    return ":lease:" in key
+
+
+def kept(account_name: str, label: str, key: str) -> str:
+    """What a key of an account is called once it was set aside with the journal, in the same hash slot."""
+    plain = key.replace(f":{{{account_name}}}", "", 1)
+    return f"kept:{{{account_name}}}:{label}:{plain}"
 
 
 def oms_lease(account_name: str) -> str:

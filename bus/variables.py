@@ -62,7 +62,7 @@ def _variable(name: str, info: FieldInfo) -> Variable:
     return Variable(
         name=name,
         allowed=_allowed(kind, info.metadata),
-        default="" if kind is SecretStr else _default(info.default),
+        default="" if kind is SecretStr else _default(info),
         meaning=info.description or "",
         read_by=tuple(map(str, read_by)) if isinstance(read_by, list) else None,
     )
@@ -87,7 +87,11 @@ def _allowed(kind: Any, metadata: list[Any]) -> str:
     return " ".join((_KINDS[kind], ", ".join(bounds))).rstrip()
 
 
-def _default(value: Any) -> str:
+def _default(info: FieldInfo) -> str:
+    extra, value = info.json_schema_extra, info.default
+    if isinstance(extra, dict) and "default_shown" in extra:
+        # It follows from another setting.
+        return str(extra["default_shown"])
     if value is None:
         return ""
     if isinstance(value, Path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.errors import ServerAway, ServerRefused
@@ -15,6 +16,7 @@ from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.publish import Publisher
+from bus.retry import pause, until_answered
 from bus.service import Service, live, run_all, run_together, run_until
 from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
@@ -28,6 +30,16 @@ from ingest.wants import CRYPTO, STOCKS, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
+
+# How often ingest looks whether an OMS has confirmed its keys.
+CONFIRMED_S = 0.1
+
+_AWAY = (ServerAway, ServerRefused)
+
+_UNCONFIRMED = StateReason(
+    "account_unconfirmed",
+    "trade updates wait until an OMS has found that these keys are of the account",
+)
 
 # Connections of one process each count their own; a restart has a new token and so higher epochs.
 EPOCHS_PER_TOKEN = 1_000_000
@@ -64,6 +76,7 @@ class Ingest:
         self._orders = orders
         holder, clock = f"{service.process}-{service.instance}", service.clock
         key, secret = settings.keys()
+        self._key_id = key
         self.feeds = {
             kind: LeasedFeed(kind, settings, market, clock, holder=holder) for kind in (STOCKS, CRYPTO)
         }
@@ -96,6 +109,8 @@ class Ingest:
     async def _serve_account(self) -> None:
         stopping = self.service.stopping
         try:
+            # Before the lease: somebody with the right keys may be waiting for it.
+            await self._until_confirmed()
             if not await self.account.take(stopping=stopping, tell=self._account_waits):
                 return
             self.report.account_waits = None
@@ -104,6 +119,22 @@ class Ingest:
         finally:
             await self._publisher.close()
             await self.account.give_back()
+
+    async def _until_confirmed(self) -> None:
+        """Wait until an OMS has found that our keys are of this account, or until the stop."""
+        stopping = self.service.stopping
+
+        def away(trouble: str) -> None:
+            self._account_waits(StateReason("server_away", f"waiting for the orders server: {trouble}"))
+
+        async def confirmed() -> bool:
+            return await is_confirmed(self._orders, self.service.account, self._key_id)
+
+        while not await until_answered(confirmed, stopping=stopping, tell=away, away=_AWAY):
+            if stopping.is_set():
+                return
+            self._account_waits(_UNCONFIRMED)
+            await pause(CONFIRMED_S, stopping)
 
     def _account_waits(self, reason: StateReason) -> None:
         self.report.account_waits = reason

@@ -171,7 +171,7 @@ class AlpacaBroker:
         return await self._ask("/v2/positions", read_positions)
 
     async def account(self) -> BrokerAccount:
-        """Return the account's money."""
+        """Return the account of the keys."""
         return await self._ask("/v2/account", read_account)
 
     async def knows(self, symbol: str) -> bool:

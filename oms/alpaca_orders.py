@@ -16,6 +16,9 @@ from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrd
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)")
 
+# A number of an account, such as PA3JKX1P5QWE: it becomes part of names, so nothing else is let through.
+_NUMBER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 class AlpacaOrder(msgspec.Struct, frozen=True):
     """The fields of an order that matter here. Words such as status are taken as they come."""
@@ -47,6 +50,7 @@ class _Position(msgspec.Struct, frozen=True):
 
 
 class _Account(msgspec.Struct, frozen=True):
+    account_number: str
     cash: Decimal
     equity: Decimal
     buying_power: Decimal
@@ -108,7 +112,15 @@ def read_account(raw: Any) -> BrokerAccount:
         account = msgspec.convert(raw, _Account, strict=False)
     except msgspec.ValidationError as error:
         raise Unreadable(f"the account at Alpaca: {error}") from error
-    return BrokerAccount(cash=account.cash, equity=account.equity, buying_power=account.buying_power)
+    if not _NUMBER.fullmatch(account.account_number):
+        shown = account.account_number[:64]
+        raise Unreadable(f"the account at Alpaca: account_number {shown!r} is no account's number")
+    return BrokerAccount(
+        number=account.account_number,
+        cash=account.cash,
+        equity=account.equity,
+        buying_power=account.buying_power,
+    )
 
 
 def read_asset(raw: Any) -> str:

@@ -92,8 +92,9 @@ class BrokerPosition:
 
 @dataclass(frozen=True, slots=True)
 class BrokerAccount:
-    """The account's money."""
+    """The account: the broker's number of it, and its money."""
 
+    number: str
     cash: Decimal
     equity: Decimal
     buying_power: Decimal
@@ -180,7 +181,7 @@ class Broker(Protocol):
         ...
 
     async def account(self) -> BrokerAccount:
-        """Return the account's money."""
+        """Return the account of the keys."""
         ...
 
     async def knows(self, symbol: str) -> bool:

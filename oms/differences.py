@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
+from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.control_messages import Halt
-from bus.order_messages import PositionAgrees, PositionDiffers
 from oms import reconciliation
 from oms.amounts import ZERO, minus, text
 from oms.broker import BrokerOrder, BrokerPosition

@@ -10,12 +10,13 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import cancels, decisions, differences, reconciliation, risk, rules, sent_orders, updates
+from oms import cancels, decisions, differences, pinning, reconciliation, risk, rules, sent_orders, updates
 from oms.differences import OnDifference
 from oms.digest import Digest
 from oms.effects import Effects
 from oms.inputs import (
     AccountListed,
+    AccountRead,
     Answered,
     BrokerMessagesRead,
     CancelAnswered,
@@ -72,6 +73,7 @@ class Engine:
             CancelAnswered: cancels.take_answer,
             Answered: self._answered,
             Unanswered: reconciliation.take_unanswered,
+            AccountRead: pinning.take_account,
             HaltStateRead: rules.take_halts,
             LimitsRead: rules.take_limits,
             LeasesRead: rules.take_leases,

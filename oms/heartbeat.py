@@ -64,6 +64,8 @@ def details(
     return OmsDetails(
         ready=ready,
         leads=leads,
+        account_number="" if state.pinned is None else state.pinned.number,
+        trading="" if state.pinned is None else state.pinned.trading,
         open_orders=state.book.open_count(),
         positions={
             name: {symbol: text(size) for symbol, size in held.items()}

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from bus.account_messages import Trading
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import REQUESTS, OrderRequest, ReplaceRequest, Request
+from bus.order_messages import (
+    REQUESTS,
+    OrderRequest,
+    ReplaceRequest,
+    Request,
+)
 from bus.symbols import canonical_symbol
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits
@@ -160,6 +166,14 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRead:
+    """The account of the keys, as the broker told its number."""
+
+    number: str
+    trading: Trading
+
+
+@dataclass(frozen=True, slots=True)
 class HaltStateRead:
     """The halt state as last read."""
 
@@ -212,6 +226,7 @@ Input = (
     | CancelAnswered
     | Answered
     | Unanswered
+    | AccountRead
     | HaltStateRead
     | LimitsRead
     | LeasesRead

@@ -1,7 +1,10 @@
 """The rules under which orders are taken: halts, limits and leases, as they are read. Pure."""
 
+from bus.account_messages import HaltsRead, LimitsChanged
 from bus.control_messages import Halt
-from bus.order_messages import HaltsRead, LimitsChanged, Registered
+from bus.order_messages import (
+    Registered,
+)
 from oms.inputs import HaltStateRead, LeasesRead, LimitsRead
 from oms.step import Step
 

@@ -5,14 +5,27 @@ from collections.abc import Callable
 
 import structlog
 
+from bus import streams
+from bus.account_keys import confirm
+from bus.account_messages import AccountPinned
 from bus.acting_user import acting_user
 from bus.consume import GroupReader
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
-from oms.broker import BrokerError, KeysRefused
-from oms.inputs import BrokerMessagesRead, HaltStateRead, LimitsRead, Started, Stopping, Tick
+from oms import pinning
+from oms.broker import BrokerAccount, BrokerError, KeysRefused
+from oms.inputs import (
+    AccountRead,
+    BrokerMessagesRead,
+    HaltStateRead,
+    LimitsRead,
+    Started,
+    Stopping,
+    Tick,
+)
+from oms.journal import EVENT_CODEC
 from oms.limit_names import named_symbols, unmatched
 from oms.service import MOST_HASHED, Oms
 from oms.symbol_check import look_up
@@ -27,43 +40,72 @@ async def live(oms: Oms) -> None:
     """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved, Unreadable."""
     stopping = oms.service.stopping
     try:
-        if await _keys_work(oms) and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
+        account = await _account(oms)
+        if account is not None:
+            # A standby that could never take over is no standby.
+            _require_its_own(oms, account, await _pinned_first(oms))
+        if account is not None and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
             oms.wait_for(None)
-            await run_together(
-                oms.journal.run(),
-                oms.halts.run(),
-                oms.lease.keep(),
-                oms.prices.keep(),
-                oms.actions.failed(),
-                _work(oms),
-            )
+            try:
+                await run_together(
+                    oms.journal.run(),
+                    oms.halts.run(),
+                    oms.lease.keep(),
+                    oms.prices.keep(),
+                    oms.actions.failed(),
+                    _work(oms, account),
+                )
+            except InvalidInput:
+                # Whoever has the right keys need not wait until the lease runs out.
+                await oms.lease.give_back()
+                raise
             # Not while it is renewed: a lease that was just given back would be missed.
             await oms.lease.give_back()
     finally:
         await oms.close()
 
 
-async def _keys_work(oms: Oms) -> bool:
-    """Whether the broker lets us in; False where a stop came first. Raises InvalidInput for wrong keys."""
+async def _account(oms: Oms) -> AccountRead | None:
+    """The account of the keys; None where a stop came first. Raises InvalidInput for wrong keys."""
 
-    async def let_in() -> bool:
+    async def let_in() -> BrokerAccount:
         try:
-            await oms.sender.ask(oms.broker.account)
+            return await oms.sender.ask(oms.broker.account)
         except KeysRefused as error:
             raise InvalidInput(
                 "Alpaca does not accept the keys: set ALPACA_API_KEY and ALPACA_SECRET_KEY to a pair of "
                 f"{oms.settings.trading} keys"
             ) from error
-        return True
 
     def away(trouble: str) -> None:
         oms.wait_for(StateReason("broker_unreachable", f"the broker does not answer: {trouble}"))
 
-    return bool(await until_answered(let_in, stopping=oms.service.stopping, tell=away, away=(BrokerError,)))
+    account = await until_answered(let_in, stopping=oms.service.stopping, tell=away, away=(BrokerError,))
+    return None if account is None else AccountRead(account.number, oms.settings.trading)
 
 
-async def _work(oms: Oms) -> None:
-    if not await _start(oms):
+async def _pinned_first(oms: Oms) -> AccountPinned | None:
+    """What a journal of this release begins with; None where it is new, older, or a stop came first."""
+    entries = await until_answered(
+        lambda: oms.client.xrange(streams.journal(oms.account), count=1),
+        stopping=oms.service.stopping,
+        tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for the journal: {trouble}")),
+    )
+    try:
+        event = EVENT_CODEC.decode(entries[0][1]) if entries else None
+    except Unreadable:
+        # Folding comes upon it too, and says what to do.
+        return None
+    return event if isinstance(event, AccountPinned) else None
+
+
+def _require_its_own(oms: Oms, account: AccountRead, pinned: AccountPinned | None) -> None:
+    if refused := pinning.refusal(oms.account, pinned, account):
+        raise InvalidInput(refused)
+
+
+async def _work(oms: Oms, account: AccountRead) -> None:
+    if not await _start(oms, account):
         return
     log.info("ready", state=repr(oms.engine.state))
     for sentence in unmatched(oms.limits, oms.engine.state.registered, ()):
@@ -92,19 +134,25 @@ async def _work(oms: Oms) -> None:
     await oms.registry.leave()
 
 
-async def _start(oms: Oms) -> bool:
+async def _start(oms: Oms, account: AccountRead) -> bool:
     """Make the state what journal and broker say; False where a stop came first.
 
-    Raises Unreadable for a journal with an entry that cannot be read.
+    Raises Unreadable for a journal with an entry that cannot be read, InvalidInput for a journal of another
+    account: before that is known nothing is written, asked or read through a group.
     """
     if not await _until(oms, oms.halts.fresh):
         return False
     async for event in oms.journal.fold():
         oms.engine.apply(event)
+    _require_its_own(oms, account, oms.engine.state.pinned)
+    oms.take(account)
+    await oms.journal.flush()
+    oms.tell()
+    await _confirm_keys(oms)
     if not await _until(oms, lambda: oms.engine.digest_within(MOST_HASHED) is not None):
         return False
     oms.take(Tick(oms.clock.monotonic_ns()))
-    if oms.journal.first_id == "0-0":
+    if oms.engine.state.is_new:
         # What the account stream says of the past is in the broker's answers too.
         await oms.open_account_stream("$", anew=True)
         started = Started(None, None)
@@ -121,6 +169,18 @@ async def _start(oms: Oms) -> bool:
         _take_rules(oms)
     await oms.registry.look(oms.requests)
     return True
+
+
+async def _confirm_keys(oms: Oms) -> None:
+    """Let ingest write what it hears of the account with these keys."""
+    key_id = oms.settings.alpaca_api_key
+    if key_id is not None:
+        await until_answered(
+            lambda: confirm(oms.client, oms.account, key_id.get_secret_value()),
+            stopping=oms.service.stopping,
+            tell=lambda trouble: log.warning("keys not confirmed yet", error=trouble),
+            away=(ServerAway, ServerRefused),
+        )
 
 
 def _take_rules(oms: Oms) -> None:

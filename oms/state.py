@@ -5,16 +5,13 @@ from decimal import Decimal
 
 import msgspec
 
+from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
 from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
 from bus.order_messages import (
     EntryDeadLettered,
-    HaltsRead,
     LeaseRetired,
-    LimitsChanged,
     OrderNotUnderstood,
-    PositionAgrees,
-    PositionDiffers,
     Registered,
 )
 from oms.book import Book
@@ -24,15 +21,18 @@ from oms.limits import Limits, from_dict
 class State:
     """What an OMS must know again after a restart. Only `apply` changes it.
 
-    Mutable, all by `apply`: `book`; `limits` in force, None before any; `halts` as last journalled;
-    `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
-    algorithms; `dead_letters`, how many entries could not be read; `not_understood`, by the broker's id, why
-    orders at the broker cannot be read; `differences`, of symbols whose position at the broker is not the
-    book's, both; `unknown`, how many events of a newer
-    version there are, by name and version.
+    Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
+    known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
+    `limits` in force, None before any; `halts` as last journalled; `retired`, of each algorithm the last
+    lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
+    entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
+    `differences`, of symbols whose position at the broker is not the book's, both; `unknown`, how many events
+    of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
+        self.pinned: AccountPinned | None = None
+        self.is_new = True
         self.book = Book()
         self.limits: Limits | None = None
         self.halts = HaltState(known=False)
@@ -49,6 +49,11 @@ class State:
 
     def apply(self, event: Message) -> None:
         """Take in one event of the journal."""
+        if isinstance(event, AccountPinned):
+            # One that somebody wrote later moves no journal to another account.
+            self.pinned = self.pinned or event
+            return
+        self.is_new = False
         if self.book.apply(event):
             return
         match event:
@@ -74,6 +79,8 @@ class State:
     def comparable(self) -> list[object]:
         """Everything but the book that tells two states apart, in an order of its own."""
         return [
+            None if self.pinned is None else (self.pinned.number, self.pinned.trading),
+            self.is_new,
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),

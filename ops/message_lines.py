@@ -4,6 +4,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from bus.account_messages import (
+    AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    PositionAgrees,
+    PositionDiffers,
+)
 from bus.control_messages import Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
@@ -12,9 +20,7 @@ from bus.order_messages import (
     EntryDeadLettered,
     ExternalOrderFound,
     FillAbsorbed,
-    HaltsRead,
     LeaseRetired,
-    LimitsChanged,
     OrderApproved,
     OrderFilled,
     OrderNotUnderstood,
@@ -24,8 +30,6 @@ from bus.order_messages import (
     OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    PositionAgrees,
-    PositionDiffers,
     Registered,
     ReplaceRequest,
     ShutdownAcknowledged,
@@ -123,6 +127,8 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ),
     PositionAgrees: lambda m: f"position in {m.symbol} agrees again",
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
+    AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
+    JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),
     EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",

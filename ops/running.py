@@ -1,6 +1,7 @@
 """Which servers to speak to: those of the environment, or of what runs on this machine.
 
-A file under $BACKBONE_HOME names the latter; whoever runs holds it locked, so that it ends with its holder.
+A file for each account under $BACKBONE_HOME names the latter; whoever runs holds it locked, so that it ends
+with its holder.
 """
 
 import fcntl
@@ -13,11 +14,10 @@ import msgspec
 from bus.errors import InvalidInput
 from bus.settings import BusSettings, load
 
-NOTHING_RUNS = (
-    "nothing is running: start it with `backbone demo` or `backbone up`, or set MD_REDIS_URL and "
-    "ORDERS_REDIS_URL to the servers to speak to"
-)
 _VARIABLES = ("MD_REDIS_URL", "ORDERS_REDIS_URL")
+
+# Each of these names an account: a command is about that one, and about no other that runs here.
+_NAMES_AN_ACCOUNT = ("BACKBONE_ACCOUNT", "BACKBONE_TRADING")
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -74,9 +74,26 @@ def home() -> Path:
     return path
 
 
-def claim() -> Claim | None:
-    """Lock the running file and return it; None while another process on this machine holds it."""
-    path = home() / "running.json"
+def data_directory(account: str) -> Path:
+    """The directory in which servers of our own keep what belongs to this account.
+
+    An earlier release kept every account in one, `data`. It stays that of paper; whether another account is
+    in it nobody can tell from outside, so that InvalidInput asks.
+    """
+    earlier, own = home() / "data", home() / f"data-{account}"
+    if own.exists() or not earlier.exists():
+        return own
+    if account == "paper":
+        return earlier
+    raise InvalidInput(
+        f"{earlier} is of an earlier release, which kept every account in it: if account {account} has a "
+        f"journal there, stop what runs and copy it (cp -a {earlier} {own}); if not, mkdir {own}"
+    )
+
+
+def claim(account: str) -> Claim | None:
+    """Lock the running file of an account and return it; None while another process here holds it."""
+    path = home() / f"running-{account}.json"
     # Addresses may carry passwords: nobody else may read them.
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
     if not _lock(file):
@@ -85,10 +102,29 @@ def claim() -> Claim | None:
     return Claim(file, path)
 
 
-def read() -> Running | None:
-    """Read what runs on this machine now; None where nothing does."""
+def of(account: str) -> Running | None:
+    """Read what runs on this machine now for this account; None where nothing does."""
+    return _read(home() / f"running-{account}.json")
+
+
+def read(settings: BusSettings) -> Running | None:
+    """Read what runs on this machine now; None where nothing does.
+
+    Of the account that the environment names, or of the one that runs where it names none. Raises
+    InvalidInput where it names none and several run.
+    """
+    if _names_an_account():
+        return of(settings.account)
+    found = [running for path in sorted(home().glob("running-*.json")) if (running := _read(path))]
+    if len(found) > 1:
+        names = " and ".join(running.servers.account for running in found)
+        raise InvalidInput(f"accounts {names} run here: set BACKBONE_ACCOUNT to the one that is meant")
+    return found[0] if found else None
+
+
+def _read(path: Path) -> Running | None:
     try:
-        with (home() / "running.json").open("rb") as file:
+        with path.open("rb") as file:
             if _lock(file):
                 return None
             return msgspec.json.decode(file.read(), type=Running)
@@ -105,9 +141,13 @@ def servers(*, orders_only: bool = False) -> Servers:
     given = given_servers(settings, orders_only=orders_only)
     if given is not None:
         return given
-    running = read()
+    running = read(settings)
     if running is None:
-        raise InvalidInput(NOTHING_RUNS)
+        of_account = f" for account {settings.account}" if _names_an_account() else ""
+        raise InvalidInput(
+            f"nothing is running{of_account}: start it with `backbone demo` or `backbone up`, or set "
+            "MD_REDIS_URL and ORDERS_REDIS_URL to the servers to speak to"
+        )
     return running.servers
 
 
@@ -127,7 +167,15 @@ def given_servers(settings: BusSettings, *, orders_only: bool = False) -> Server
 
 def are_named() -> list[str]:
     """Return those of MD_REDIS_URL and ORDERS_REDIS_URL that are set, also where they are given as a file."""
-    return [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    return [name for name in _VARIABLES if _is_set(name)]
+
+
+def _names_an_account() -> bool:
+    return any(map(_is_set, _NAMES_AN_ACCOUNT))
+
+
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def _lock(file: IO[bytes]) -> bool:

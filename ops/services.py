@@ -40,9 +40,10 @@ def _joined() -> dict[str, str]:
 
     Ingest and the OMS hold a broker's keys: they never join servers that nobody named.
     """
+    from bus.settings import BusSettings, load
     from ops import running
 
-    found = None if running.are_named() else running.read()
+    found = None if running.are_named() else running.read(load(BusSettings))
     if found is None:
         return {}
     servers = found.servers

@@ -7,7 +7,7 @@ NOT_SETTINGS: tuple[Variable, ...] = (
         "BACKBONE_HOME",
         "a path",
         "`~/.backbone`",
-        "the directory of our own files: what runs here, and the data of servers of our own",
+        "the directory of our own files: for each account what runs here, and the data of servers of our own",
         ("ops",),
     ),
     Variable(

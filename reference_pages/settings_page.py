@@ -32,7 +32,7 @@ file that holds the value, which is how container secrets arrive (`ALPACA_API_KE
 Both at once are refused.
 
 **Read by.** `ingest`, `oms` and `algo` are the services of these names; `ops` is every other command
-(`demo`, `up`, `status`, `tail`, `halt`, `resume`, `dead`, `doctor`).
+(`demo`, `up`, `status`, `tail`, `halt`, `resume`, `dead`, `account`, `doctor`).
 
 Risk limits are no variables: they stand in the file that `BACKBONE_OMS_LIMITS` names, and each is
 explained in [oms/default_limits.toml](../../oms/default_limits.toml).

@@ -5,16 +5,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from bus import halt, streams
 from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
-from bus.errors import InvalidInput, ServerAway, ServerRefused
+from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.settings import AlpacaSettings, load
+from oms.alpaca_orders import read_account
+from oms.inputs import AccountRead
 from oms.limit_names import unmatched
 from oms.limits_file import read_limits
 from oms.settings import OmsSettings
 from ops.doctor import rules
 from ops.doctor.rules import Finding
+from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import Found, leading_oms
@@ -26,10 +31,11 @@ _CONFIG = ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory")
 async def run_checks(*, shared: bool) -> list[Finding]:
     """Run every check and return what it found. Raises InvalidInput for settings that cannot be read."""
     settings = load(AlpacaSettings)
-    findings = [await _keys(settings), _home(), _binary()]
+    keys, number = await _keys(settings)
+    findings = [keys, _home(), _binary()]
     servers = given_servers(settings)
     if servers is None:
-        running = read()
+        running = read(settings)
         if running is None:
             findings.append(
                 Finding(
@@ -41,20 +47,24 @@ async def run_checks(*, shared: bool) -> list[Finding]:
             )
             return findings
         servers = running.servers
-    return findings + await _servers(servers, shared)
+    # Of what runs under another name nothing follows for these keys.
+    number = number if servers.account == settings.account else ""
+    return findings + await _servers(servers, shared, AccountRead(number, settings.trading))
 
 
-async def _keys(settings: AlpacaSettings) -> Finding:
-    """Check that keys are set, and, where they are, that Alpaca takes them."""
+async def _keys(settings: AlpacaSettings) -> tuple[Finding, str]:
+    """Check that keys are set, and, where they are, that Alpaca takes them.
+
+    The text is the number of their account, "" where that is not known.
+    """
     try:
         key, secret = settings.keys()
     except InvalidInput:
         one = (settings.alpaca_api_key is None) != (settings.alpaca_secret_key is None)
         if one:
-            return Finding(
-                "keys", "problem", "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
-            )
-        return rules.keys(present=False, trading=settings.trading)
+            sentence = "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
+            return Finding("keys", "problem", sentence), ""
+        return rules.keys(present=False, trading=settings.trading), ""
     import aiohttp
 
     host = "api" if settings.trading == "live" else "paper-api"
@@ -66,17 +76,26 @@ async def _keys(settings: AlpacaSettings) -> Finding:
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
             session.get(f"{url}/v2/account") as answer,
         ):
-            code = answer.status
+            code, body = answer.status, await answer.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         why = type(error).__name__
-        return Finding("keys", "problem", f"set, but {url} does not answer ({why}): check the network")
+        return Finding("keys", "problem", f"set, but {url} does not answer ({why}): check the network"), ""
     if code in (401, 403):
-        return Finding(
-            "keys", "problem", f"{url} refuses them: check both, and that they are {settings.trading} keys"
-        )
-    if code != 200:
-        return Finding("keys", "warning", f"set, but {url} answered {code}: try again later")
-    return rules.keys(present=True, trading=settings.trading)
+        sentence = f"{url} refuses them: check both, and that they are {settings.trading} keys"
+        return Finding("keys", "problem", sentence), ""
+    number = _number(body) if code == 200 else ""
+    if not number:
+        sentence = f"set, but {url} answered {code} and no account: try again later"
+        return Finding("keys", "warning", sentence), ""
+    return rules.keys(present=True, trading=settings.trading), number
+
+
+def _number(body: bytes) -> str:
+    """The account's number in Alpaca's answer; "" where it cannot be read."""
+    try:
+        return read_account(orjson.loads(body)).number
+    except (Unreadable, orjson.JSONDecodeError):
+        return ""
 
 
 def _home() -> Finding:
@@ -100,7 +119,7 @@ def _binary() -> Finding:
         return Finding("embedded server", "warning", str(error))
 
 
-async def _servers(servers: Servers, shared: bool) -> list[Finding]:
+async def _servers(servers: Servers, shared: bool, keys: AccountRead) -> list[Finding]:
     findings: list[Finding] = []
     identities: list[str | None] = []
     for role, url in (("market", servers.market), ("orders", servers.orders)):
@@ -112,7 +131,7 @@ async def _servers(servers: Servers, shared: bool) -> list[Finding]:
             findings.append(rules.version(name, str(info["redis_version"])))
             findings += await _server(client, role)
             if role == "orders":
-                findings += await _trading(client, servers.account)
+                findings += await _trading(client, servers.account, keys)
         except (ServerAway, ServerRefused) as error:
             identities.append(None)
             sentence = f"{shown(url)} does not answer ({error}): start it or correct the address"
@@ -163,22 +182,23 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-async def _trading(client: Client, account: str) -> list[Finding]:
+async def _trading(client: Client, account: str, keys: AccountRead) -> list[Finding]:
     state = await halt.read(client)
     journal, messages = (
         await client.xlen(streams.journal(account)),
         await client.xlen(streams.account(account)),
     )
     names = sorted(name.decode() for name in await client.hkeys(streams.algorithms(account)))
-    keys = [
+    leases = [
         streams.oms_lease(account),
         streams.account_lease(account),
         *(streams.algorithm_lease(account, name) for name in names),
     ]
-    values = await client.mget(keys)
-    holders = {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
+    values = await client.mget(leases)
+    holders = {key: value.decode() for key, value in zip(leases, values, strict=True) if value is not None}
     beats = await read_heartbeats(client, account)
     return [
+        rules.account(account, await pinned_account(client, account), keys),
         rules.halts(state.known, shown_halts(state), empty=not journal and not messages),
         _limits(beats, names),
         rules.leases(holders, beats),

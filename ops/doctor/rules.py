@@ -5,8 +5,11 @@ from typing import Literal
 
 import msgspec
 
+from bus.account_messages import AccountPinned
 from bus.connection import OLDEST_SERVER
 from bus.heartbeat import AT_WORK, Heartbeat, UnreadableHeartbeat
+from oms import pinning
+from oms.inputs import AccountRead
 from ops.status.model import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]
@@ -114,6 +117,17 @@ def limits(unmatched: Sequence[str], checked_by: str) -> Finding:
         sentence = f"names in {checked_by} that bind nothing: {'; '.join(unmatched)}"
         return Finding("limits", "warning", f"{sentence}; correct them, or leave them for what comes later")
     return Finding("limits", "ok", f"{checked_by}: no name in them is known to bind nothing")
+
+
+def account(name: str, pinned: AccountPinned | None, keys: AccountRead) -> Finding:
+    """Report which broker account the journal belongs to; `keys` whose number is "" are not compared."""
+    check = "account"
+    if refused := pinning.refusal(name, pinned, keys) if keys.number else "":
+        return Finding(check, "problem", refused)
+    if pinned is None:
+        return Finding(check, "ok", f"account {name} has no journal that belongs to one of Alpaca's yet")
+    whose = f"the journal of account {name} belongs to Alpaca's {pinned.trading} account {pinned.number}"
+    return Finding(check, "ok", f"{whose}{', as the keys do' if keys.number else ''}")
 
 
 def leases(holders: Mapping[str, str], alive: Sequence[Heartbeat | UnreadableHeartbeat]) -> Finding:

@@ -31,7 +31,8 @@ class DemoOptions:
 
 def plan_demo(options: DemoOptions) -> Plan:
     """Make the plan. Raises InvalidInput that names the option, the symbol, the file or the variable."""
-    settings = load(BusSettings)
+    # The simulator is a paper account, whatever is traded elsewhere.
+    settings = load(BusSettings, trading="paper")
     check_settings(None)
     servers = given_servers(settings)
     if options.data is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bus import embedded
 from bus.errors import InvalidInput
-from ops.run.parent_death import end_with_this_process
+from ops.parent_death import end_with_this_process
 from ops.run.supervise import Spec, Supervisor
 from ops.running import Servers
 
@@ -24,7 +24,7 @@ def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Server
     if len(str(directory)) > _LONGEST_DIRECTORY:
         raise InvalidInput(
             f"{directory} is too long a path for the servers' sockets: set BACKBONE_HOME to one of at most "
-            f"{_LONGEST_DIRECTORY - 10} characters"
+            f"{_LONGEST_DIRECTORY - len(directory.name) - 1} characters"
         )
     market = _start(supervisor, MARKET, "market", directory / "md")
     orders = _start(supervisor, ORDERS, "orders", directory / "orders")

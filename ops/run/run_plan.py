@@ -7,11 +7,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from bus.account_keys import is_confirmed
 from bus.clock import SystemClock
 from bus.connection import Client, connect
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
 from bus.service import BAD_INPUT, Service, live, run_together
+from bus.settings import AlpacaSettings, load
+from bus.streams import journal
 from ops import running
 from ops.run import directory as run_directory
 from ops.run import own_servers, processes, simulator
@@ -27,6 +30,7 @@ from ops.terminal.view import View, hints
 # Time for all children to stop one after another, and for the reconciliation.
 GRACE_S = 120.0
 _REPORT_S = 0.2
+_CONFIRMED_S = 0.05
 _DRAIN_WITHIN_S = 10.0
 
 
@@ -40,7 +44,7 @@ async def run_plan(plan: Plan, view: View, environment: Mapping[str, str]) -> Su
         # From here on a signal stops what was started in order, and the summary is printed.
         asyncio.get_running_loop().add_signal_handler(number, service.stop, f"signal {number.name}")
     supervisor = Supervisor(view.say)
-    claim = running.claim()
+    claim = running.claim(plan.account)
     directory = run_directory.make()
     one_run = _Run(plan, view, supervisor, directory, environment)
     try:
@@ -106,7 +110,7 @@ class _Run:
         try:
             await reader.begin()
             with self._view:
-                await self._start(found)
+                await self._start(service, orders, found)
                 began = time.monotonic()
                 service.tell(State.READY)
                 await self._until_the_end(service, market, orders, reader)
@@ -127,23 +131,51 @@ class _Run:
             await market.aclose()
             await orders.aclose()
 
-    async def _start(self, found: Servers) -> None:
+    async def _start(self, service: Service, orders: Client, found: Servers) -> None:
         plan, directory = self._plan, self._directory
         environment = processes.with_servers(found, self._environment)
-        for planned in plan.algorithms:
-            # Started first: they wait for the OMS, and ingest finds their wants when it starts.
-            self._supervisor.start(processes.algorithm_process(planned, plan.symbols, environment, directory))
+        for_algorithms = environment
         arguments: tuple[str, ...] = ()
+        confirmed = not await orders.exists(journal(found.account))
+        if plan.simulator is None:
+            key_id, _ = load(AlpacaSettings).keys()
+            confirmed = confirmed or await is_confirmed(orders, found.account, key_id)
+        if confirmed:
+            # Started first: they wait for the OMS, and ingest finds their wants when it starts.
+            self._start_algorithms(for_algorithms)
         if plan.simulator is not None:
             addresses = await simulator.ready(self._supervisor, directory)
             self._control = simulator.Control(addresses)
-            self._simulator_url = addresses.control_url
+            self._simulator_url, key_id = addresses.control_url, addresses.key
             environment = processes.without_keys(environment) | addresses.environment()
             arguments = ("--bar-seconds", "1")
         self._supervisor.start(
             processes.oms_process(environment | processes.limits_variable(plan.limits), directory)
         )
         self._supervisor.start(processes.ingest_process(environment, directory, *arguments))
+        if not confirmed and await self._confirmed(service, orders, found.account, key_id):
+            self._start_algorithms(for_algorithms)
+
+    def _start_algorithms(self, environment: Mapping[str, str]) -> None:
+        plan = self._plan
+        for planned in plan.algorithms:
+            self._supervisor.start(
+                processes.algorithm_process(planned, plan.symbols, environment, self._directory)
+            )
+
+    async def _confirmed(self, service: Service, orders: Client, account: str, key_id: str) -> bool:
+        """Wait until the OMS has found that the keys are of the journal's account; False where a stop came.
+
+        Algorithms that know the journal would ask for orders at once. Raises ChildFailed where the OMS
+        refuses the keys.
+        """
+        oms = self._supervisor.children["oms"]
+        while not await is_confirmed(orders, account, key_id):
+            if service.stopping.is_set():
+                return False
+            self._supervisor.look_after(oms)
+            await asyncio.sleep(_CONFIRMED_S)
+        return True
 
     async def _until_the_end(
         self, service: Service, market: Client, orders: Client, reader: RunReader

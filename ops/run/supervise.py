@@ -12,7 +12,7 @@ from typing import Literal
 
 from bus.errors import BackboneError
 from bus.service import BAD_INPUT
-from ops.run.parent_death import end_with_this_process
+from ops.parent_death import end_with_this_process
 
 # Five restarts in ten minutes: what still dies has a cause that another start does not remove.
 MOST_RESTARTS = 5

@@ -28,9 +28,11 @@ def up(
 
     It needs ALPACA_API_KEY and ALPACA_SECRET_KEY (or ..._FILE: files that hold them).
 
-    Servers of our own keep their data under $BACKBONE_HOME (~/.backbone), unless MD_REDIS_URL and
-    ORDERS_REDIS_URL name others; BACKBONE_SERVER_BIN is the program that they run. Paper is the default;
-    BACKBONE_TRADING=live trades with real money.
+    Servers of our own keep their data under $BACKBONE_HOME (~/.backbone), a directory for each account,
+    unless MD_REDIS_URL and ORDERS_REDIS_URL name others; BACKBONE_SERVER_BIN is the program that they run.
+    Paper is the default; BACKBONE_TRADING=live trades with real money, under the account name live unless
+    BACKBONE_ACCOUNT names another. A journal belongs to the account of Alpaca's that it began with: keys of
+    another are refused.
 
     Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
     """
@@ -49,7 +51,7 @@ def _planned(
     from bus.settings import AlpacaSettings, load
     from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
     from ops.run.processes import check_settings, planned_algorithms
-    from ops.running import given_servers, home
+    from ops.running import data_directory, given_servers
 
     settings = load(AlpacaSettings)
     # Only to refuse missing keys now: the services read them for themselves.
@@ -63,7 +65,7 @@ def _planned(
         symbols=chosen,
         algorithms=planned_algorithms(targets, chosen),
         servers=servers,
-        data_directory=home() / "data" if servers is None else None,
+        data_directory=data_directory(settings.account) if servers is None else None,
         seconds=seconds,
         limits=limits,
         shared=shared,

@@ -50,11 +50,13 @@ class AlgorithmStatus(msgspec.Struct, frozen=True):
 class OmsStatus(msgspec.Struct, frozen=True):
     """The account's book, by the heartbeat of the OMS that leads; amounts are decimals as text.
 
-    `uncertain`: orders of which nobody knows yet whether the broker has them. `external_orders`: open orders
-    that were made elsewhere on the account. `not_understood`: orders at the broker that cannot be read, and
-    why, by the broker's id. `agreed_ns`: when the OMS last found orders and positions the same at the broker,
-    0 for not since its start; `differences`: positions that are not the same, by symbol. `digest` is that of
-    the state after the journal's entry `digest_at`: two processes with the same digest hold the same.
+    `uncertain`: orders of which nobody knows yet whether the broker has them. `digest` is that of the state
+    after the journal's entry `digest_at`: two processes with the same digest hold the same. The journal
+    belongs to the broker's account `account_number`, which is paper or live as `trading` says; both are ""
+    before that is known. `external_orders`: open orders that were made elsewhere on the account.
+    `not_understood`: orders at the broker that cannot be read, and why, by the broker's id. `agreed_ns`: when
+    the OMS last found orders and positions the same at the broker, 0 for not since its start; `differences`:
+    positions that are not the same, by symbol.
     """
 
     cash: str
@@ -63,6 +65,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     limits_version: int
     digest: str
     digest_at: str
+    account_number: str
+    trading: str
     external_orders: tuple[str, ...] = ()
     not_understood: dict[str, str] = {}
     agreed_ns: int = 0

@@ -87,6 +87,8 @@ def _oms(details: OmsDetails) -> OmsStatus:
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,
+        account_number=details.account_number,
+        trading=details.trading,
     )
 
 

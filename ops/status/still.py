@@ -27,6 +27,7 @@ def still(status: Status) -> RenderableType:
         streams.add_row(name, f"{size:,}")
     parts = [
         word,
+        _account(status),
         *halt_banner(status),
         processes,
         *reasons(status),
@@ -39,6 +40,15 @@ def still(status: Status) -> RenderableType:
     if status.simulator:
         parts.append(Text(f"what can go wrong, to try: curl {status.simulator}/faults", style="dim"))
     return Group(*parts)
+
+
+def _account(status: Status) -> Text:
+    """The account's name, and which of the broker's accounts its journal belongs to."""
+    oms = status.oms
+    if oms is None or not oms.account_number:
+        return Text(f"account {status.account}: which of Alpaca's it is, no OMS says now", style="dim")
+    whose = f"Alpaca's {oms.trading.upper()} account {oms.account_number}"
+    return Text(f"account {status.account}: {whose}", "bold red" if oms.trading == "live" else "")
 
 
 def _book(status: Status) -> list[RenderableType]:

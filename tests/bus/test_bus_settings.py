@@ -43,6 +43,35 @@ def test_the_environment_is_read_once_and_frozen(monkeypatch: pytest.MonkeyPatch
         settings.trading = "paper"  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("trading", "named", "account"),
+    [
+        (None, None, "paper"),
+        ("paper", None, "paper"),
+        ("live", None, "live"),
+        ("live", "", "live"),
+        ("live", "paper", "paper"),
+        ("paper", "live", "live"),
+        (None, "second", "second"),
+        ("live", "second", "second"),
+    ],
+)
+@pytest.mark.parametrize("cls", [BusSettings, AlpacaSettings])
+def test_paper_and_live_have_names_of_their_own_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+    cls: type[BusSettings],
+    trading: str | None,
+    named: str | None,
+    account: str,
+) -> None:
+    for variable, value in (("BACKBONE_TRADING", trading), ("BACKBONE_ACCOUNT", named)):
+        if value is not None:
+            monkeypatch.setenv(variable, value)
+    assert load(cls).account == account
+    # The simulator is paper, whatever else is traded.
+    assert load(cls, trading="paper").account == (named or "paper")
+
+
 def test_what_was_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MD_REDIS_URL", "redis://environment:1/0")
     monkeypatch.setenv("BACKBONE_ACCOUNT", "second")

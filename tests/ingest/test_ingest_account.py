@@ -13,8 +13,9 @@ from simulator import Simulator
 from waiting import until
 
 from bus import embedded
+from bus.account_keys import confirm
 from bus.errors import Fenced
-from bus.streams import account_lease, market_lease
+from bus.streams import account_keys, account_lease, market_lease
 
 pytestmark = pytest.mark.integration
 
@@ -53,6 +54,32 @@ async def test_trade_updates_are_kept_as_they_came(simulator, md_url, orders_url
         assert fill["stream"] == "trade_updates"
         assert fill["data"]["order"]["id"] == order["id"]
         assert fill["data"]["qty"] == "3"
+
+
+async def test_trade_updates_wait_until_an_oms_has_confirmed_the_keys(simulator, md_url, orders_url):
+    """Keys of another account would put its fills into this account's stream."""
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings, confirmed=False) as run, run.wanting("reader", trades=["AAPL"]):
+        await confirm(run.orders, "paper", "PKANOTHER")
+        await confirm(run.orders, "second", simulator.key)
+        await until(lambda: run.stocks.writing.messages_in > 0, "market data, which need no account")
+        await until(lambda: "account_unconfirmed" in [one.code for one in run.ingest.service.reasons])
+        simulator.trade("AAPL", "buy", "1")
+        assert await run.account_messages() == []
+        # Somebody with the right keys need not wait for the lease.
+        assert await run.orders.get(account_lease("paper")) is None
+        await confirm(run.orders, "paper", simulator.key)
+        await until(lambda: run.ingest.updates.live, "the connection")
+        await until(lambda: not run.ingest.service.reasons, "no more trouble")
+        kept = await run.orders.smembers(account_keys("paper"))
+        assert all(simulator.key.encode() not in one for one in kept)
+
+
+async def test_an_ingest_that_waits_for_confirmation_can_be_stopped(simulator, md_url, orders_url):
+    async with running(settings_for(simulator, md_url, orders_url), confirmed=False) as run:
+        await until(lambda: "trade updates wait" in run.ingest.service.why, "it to wait")
+        await run.stop()
+        assert await run.account_messages() == []
 
 
 async def test_a_break_is_told_and_market_data_goes_on(simulator, md_url, orders_url):

@@ -13,6 +13,7 @@ from simulator import ROOT, Simulator
 from waiting import until
 
 from bus import streams
+from bus.account_keys import confirm
 from bus.errors import InvalidInput
 from ingest.alpaca_market import WEBSOCKET_PARAMS
 
@@ -224,7 +225,9 @@ def ingest_process(simulator, md_url, orders_url, **environment):
     )
 
 
-async def test_wrong_and_missing_keys_end_it_with_a_sentence(simulator, md_url, orders_url):
+async def test_wrong_and_missing_keys_end_it_with_a_sentence(simulator, md_url, orders_url, orders_client):
+    # Known to be of the account, and withdrawn since.
+    await confirm(orders_client, "paper", "wrong")
     wrong = {"ALPACA_API_KEY": "wrong", "ALPACA_SECRET_KEY": "hush-hush"}
     ended = await asyncio.to_thread(ingest_process, simulator, md_url, orders_url, **wrong)
     assert ended.returncode == 2

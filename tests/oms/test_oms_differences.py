@@ -8,7 +8,11 @@ import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import limit_terms, name, request
 
-from bus.order_messages import OrderFilled, OrderUpdated, PositionAgrees, PositionDiffers
+from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.order_messages import (
+    OrderFilled,
+    OrderUpdated,
+)
 from oms.broker import BrokerOrder, BrokerPosition, OutcomeUnknown
 from oms.differences import OnDifference
 from oms.effects import Effects

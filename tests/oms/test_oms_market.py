@@ -157,7 +157,10 @@ async def test_a_chain_of_replacements_buys_what_was_asked_for(
 
 
 async def _answered(algo: Trader, order_id: str) -> bool:
-    return any(type(event).__name__ in ("OrderSent", "OrderRefused") for event in await algo.events(order_id))
+    return any(
+        type(event).__name__ in ("OrderSent", "OrderUpdated", "OrderRefused")
+        for event in await algo.events(order_id)
+    )
 
 
 async def _last_price(market: Any, symbol: str) -> Decimal:

@@ -8,6 +8,7 @@ import pytest
 from fake_broker import FakeBroker
 from oms_run import (
     ACCOUNT,
+    FIRST_KINDS,
     REQUEST_CODEC,
     Trader,
     frame,
@@ -40,9 +41,7 @@ async def test_an_order_is_approved_sent_and_filled(md_url: str, orders_url: str
         kinds = [type(event).__name__ for event in await algo.events(order_id)]
         assert kinds == ["OrderApproved", "OrderSent", "OrderFilled"]
         assert [type(event).__name__ for event in await oms.journal()] == [
-            "LimitsChanged",
-            "HaltsRead",
-            "Registered",
+            *FIRST_KINDS,
             *kinds,
         ]
 

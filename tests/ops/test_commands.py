@@ -18,6 +18,7 @@ pytestmark = pytest.mark.e2e
 
 COMMANDS = (
     "demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "dead", "doctor",
+    "account",
 )  # fmt: skip
 BROKEN = "from algos import Algorithm\n\nclass Mine(Algorithm)\n    pass\n"
 
@@ -50,6 +51,9 @@ def test_help_has_an_example(command: str, within: dict[str, str]) -> None:
         (["halt", "--reason", "x", "--algo", "Not A Name"], "Not A Name"),
         (["resume", "--reason", "x"], "nothing is running"),
         (["dead", "put-back", "x"], "ID 'x'"),
+        (["account", "begin-anew", "--yes"], "--reason"),
+        (["account", "begin-anew", "--reason", "reset"], "--yes is missing"),
+        (["account", "begin-anew", "--reason", "reset", "--yes"], "has no journal here"),
         (["algo", "broken.py:Mine"], "broken.py"),
         (["sim", "--rate", "fast"], "--rate"),
         (["oms", "--limits", "missing.toml"], "missing.toml"),

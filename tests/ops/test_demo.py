@@ -104,7 +104,7 @@ def status_names_every_process_with_pid_and_state(run: Run) -> None:
 
 def nothing_is_left_running(run: Run) -> None:
     assert run.left == []
-    assert not (run.home / "running.json").exists()
+    assert not list(run.home.glob("running*"))
     assert status(environment(run.home)) == {}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bus.errors import InvalidInput
+from bus.settings import BusSettings, load
 from ops import running
 from ops.run.demo_plan import DemoOptions, plan_demo
 from ops.run.processes import planned_algorithms, with_servers, without_keys
@@ -99,28 +100,78 @@ def test_a_halt_needs_the_orders_server_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_other_terminals_find_what_runs_and_only_while_it_runs() -> None:
-    with pytest.raises(InvalidInput, match="nothing is running"):
+    with pytest.raises(InvalidInput, match="nothing is running: start"):
         running.servers()
-    claim = running.claim()
+    claim = running.claim("paper")
     assert claim is not None
-    assert running.claim() is None
+    assert running.claim("paper") is None
     found = Servers("unix:///md", "unix:///orders", "paper")
     claim.write(Running(1, "demo", found))
-    path = running.home() / "running.json"
+    path = running.home() / "running-paper.json"
     assert running.servers() == found
     assert path.stat().st_mode & 0o777 == 0o600
     claim.release()
     assert not path.exists()
-    assert running.read() is None
+    assert running.read(load(BusSettings)) is None
+
+
+def test_each_account_runs_by_itself_and_none_is_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper, live = (
+        Servers(f"unix:///{name}/md", f"unix:///{name}/orders", name) for name in ("paper", "live")
+    )
+    claims = {name: running.claim(name) for name in ("paper", "live")}
+    assert None not in claims.values()
+    claims["live"].write(Running(1, "up", live))  # type: ignore[union-attr]
+    # The only one that runs is meant, unless another is named.
+    assert running.servers() == live
+    monkeypatch.setenv("BACKBONE_TRADING", "paper")
+    with pytest.raises(InvalidInput, match="nothing is running for account paper"):
+        running.servers()
+    monkeypatch.delenv("BACKBONE_TRADING")
+    claims["paper"].write(Running(2, "demo", paper))  # type: ignore[union-attr]
+    with pytest.raises(InvalidInput, match="accounts live and paper run here: set BACKBONE_ACCOUNT"):
+        running.servers()
+    monkeypatch.setenv("BACKBONE_TRADING", "live")
+    assert running.servers() == live
+    monkeypatch.setenv("BACKBONE_ACCOUNT", "paper")
+    assert running.servers() == paper
+    for claim in claims.values():
+        claim.release()  # type: ignore[union-attr]
+
+
+def test_each_account_has_a_directory_of_its_own() -> None:
+    assert running.data_directory("paper") == running.home() / "data-paper"
+    assert running.data_directory("live") == running.home() / "data-live"
+
+
+def test_a_home_of_an_earlier_release_stays_that_of_paper_and_asks_for_others() -> None:
+    earlier = running.home() / "data"
+    earlier.mkdir()
+    assert running.data_directory("paper") == earlier
+    for account in ("live", "second"):
+        own = running.home() / f"data-{account}"
+        with pytest.raises(InvalidInput, match=f"cp -a {earlier} {own}"):
+            running.data_directory(account)
+        own.mkdir()
+        assert running.data_directory(account) == own
+    (running.home() / "data-paper").mkdir()
+    assert running.data_directory("paper") == running.home() / "data-paper"
+
+
+def test_the_demo_is_paper_whatever_is_traded_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBONE_TRADING", "live")
+    assert plan_demo(DemoOptions()).account == "paper"
+    monkeypatch.setenv("BACKBONE_ACCOUNT", "second")
+    assert plan_demo(DemoOptions()).account == "second"
 
 
 def test_a_running_file_that_nobody_holds_is_out_of_date() -> None:
-    claim = running.claim()
+    claim = running.claim("paper")
     assert claim is not None
     claim.write(Running(1, "demo", Servers("a", "b", "paper")))
     # As after SIGKILL: the lock goes with the process, the file stays.
     claim._file.close()
-    assert running.read() is None
+    assert running.read(load(BusSettings)) is None
 
 
 def test_an_algorithm_gets_no_keys_in_any_spelling() -> None:
@@ -152,7 +203,7 @@ def test_settings_and_limits_that_a_service_would_refuse_are_named_first(
 
 def test_an_algorithm_joins_what_runs_here_unless_servers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _joined() == {}
-    monkeypatch.setattr(running, "read", lambda: Running(1, "demo", Servers("m", "o", "paper")))
+    monkeypatch.setattr(running, "read", lambda settings: Running(1, "demo", Servers("m", "o", "paper")))
     assert _joined() == {"MD_REDIS_URL": "m", "ORDERS_REDIS_URL": "o", "BACKBONE_ACCOUNT": "paper"}
     monkeypatch.setenv("ORDERS_REDIS_URL", "redis://127.0.0.1:1/0")
     assert _joined() == {}

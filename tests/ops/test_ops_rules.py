@@ -3,7 +3,9 @@
 import pytest
 from heartbeat_of import heartbeat_of
 
+from bus.account_messages import AccountPinned
 from bus.heartbeat import State, StateReason, UnreadableHeartbeat
+from oms.inputs import AccountRead
 from ops.doctor import rules
 from ops.status.model import HaltedScope
 
@@ -106,3 +108,23 @@ def test_processes_that_do_not_work_are_named_with_their_reasons() -> None:
 def test_real_money_is_said() -> None:
     assert "real money" in rules.keys(present=True, trading="live").sentence
     assert rules.keys(present=False, trading="paper").level == "warning"
+
+
+PINNED = AccountPinned(number="PA1", trading="paper", at_ns=1)
+
+
+@pytest.mark.parametrize(
+    ("pinned", "number", "level", "said"),
+    [
+        (PINNED, "PA1", "ok", "belongs to Alpaca's paper account PA1, as the keys do"),
+        (PINNED, "PA2", "problem", "the keys are of the paper account PA2"),
+        (PINNED, "", "ok", "belongs to Alpaca's paper account PA1"),
+        (None, "PA1", "ok", "account paper has no journal that belongs to one of Alpaca's yet"),
+    ],
+)
+def test_keys_of_another_account_are_a_problem(
+    pinned: AccountPinned | None, number: str, level: str, said: str
+) -> None:
+    found = rules.account("paper", pinned, AccountRead(number, "paper"))
+    assert (found.level, said in found.sentence) == (level, True)
+    assert number or "the keys" not in found.sentence

@@ -111,7 +111,16 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(
     await beat(
         orders_client,
         "oms",
-        OmsDetails(ready=True, leads=True, open_orders=3, reserved="50", digest="1f", digest_at="7-0"),
+        OmsDetails(
+            ready=True,
+            leads=True,
+            open_orders=3,
+            reserved="50",
+            digest="1f",
+            digest_at="7-0",
+            account_number="PA1",
+            trading="paper",
+        ),
         pid=8,
     )
     await beat(
@@ -132,7 +141,7 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(
     assert status.algorithms["a"].positions == {"AAPL": "10"}
     assert status.symbols == {"AAPL": "5.10"}
     assert status.open_orders == 3
-    assert status.oms == OmsStatus("0", "50", 0, 0, "1f", "7-0")
+    assert status.oms == OmsStatus("0", "50", 0, 0, "1f", "7-0", "PA1", "paper")
     assert status.latency_us["tick_to_approved"]["p50"] == 2.0
     assert status.streams["md:AAPL:trades"] == 1
     assert status.streams[streams.journal(ACCOUNT)] == 2

@@ -98,6 +98,8 @@ def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
         3,
         "1f" * 16,
         "1700000000000-0",
+        "900123",
+        "live",
         ("buy 10 AAPL limit at 99: new, 61e69015",),
         {"0ddba11": "it has no symbol"},
     )
@@ -109,6 +111,16 @@ def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
     assert f"digest {held.digest} at journal entry 1700000000000-0" in text
     assert "made elsewhere: buy 10 AAPL limit at 99: new, 61e69015" in text
     assert "not understood: order 0ddba11: it has no symbol" in text
+    assert "account paper: Alpaca's LIVE account 900123" in text
+
+
+def test_an_account_is_shown_only_where_an_oms_says_it() -> None:
+    unknown = OmsStatus("0", "0", 0, 0, "", "", "", "")
+    for found in (None, unknown):
+        console = Console(file=io.StringIO(), width=80, force_terminal=False)
+        with console.capture() as capture:
+            console.print(still(status(oms=found)))
+        assert "account paper: which of Alpaca's it is, no OMS says now" in capture.get()
 
 
 def test_a_wide_view_names_the_processes() -> None:

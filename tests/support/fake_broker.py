@@ -37,6 +37,7 @@ class FakeBroker:
         self.unlisted = {"NOSUCH"}
         self.sent: list[str] = []
         self.canceled: list[str] = []
+        self.number = "PA123"
         self.keys_accepted = True
         self.away = False
         self.positions_away = False
@@ -177,7 +178,7 @@ class FakeBroker:
         self._reachable()
         if not self.keys_accepted:
             raise KeysRefused("401", "it does not accept the keys")
-        return BrokerAccount(Decimal(100_000), Decimal(100_000), Decimal(400_000))
+        return BrokerAccount(self.number, Decimal(100_000), Decimal(100_000), Decimal(400_000))
 
     async def knows(self, symbol: str) -> bool:
         """What was not put into `unlisted`."""

@@ -10,6 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bus.account_messages import (
+    AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    PositionAgrees,
+    PositionDiffers,
+)
 from bus.codec import Message, MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
@@ -22,9 +30,7 @@ from bus.order_messages import (
     EntryDeadLettered,
     ExternalOrderFound,
     FillAbsorbed,
-    HaltsRead,
     LeaseRetired,
-    LimitsChanged,
     OrderApproved,
     OrderFilled,
     OrderNotUnderstood,
@@ -34,8 +40,6 @@ from bus.order_messages import (
     OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    PositionAgrees,
-    PositionDiffers,
     Reason,
     Registered,
     ReplaceRequest,
@@ -185,6 +189,13 @@ MESSAGES: tuple[Message, ...] = (
     PositionDiffers(symbol="BTC/USD", booked=Decimal("0.5"), at_broker=Decimal("0.49875"), at_ns=_AT_NS),
     PositionAgrees(symbol="BTC/USD", at_ns=_AT_NS),
     LeaseRetired(algorithm="ma-cross", lease="7:algo-ma-cross", at_ns=_AT_NS),
+    AccountPinned(number="PA3JKX1P5QWE", trading="live", at_ns=_AT_NS),
+    JournalSetAside(
+        kept_as="PA3JKX1P5QWE-20231114T221320Z",
+        reason="the paper account was reset",
+        by="ann@desk",
+        at_ns=_AT_NS,
+    ),
     LimitsChanged(
         limits_version=3,
         limits={"account": {"order_quantity": "1000", "restricted": ["GME"]}, "symbol": {}},

@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 from simulator import Simulator
 
+from bus.account_keys import confirm
 from bus.connection import connect
 from bus.heartbeat import IngestDetails
 from bus.service import Service
@@ -122,12 +123,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: IngestSettings) -> AsyncIterator[Running]:
-    """An ingest, stopped at the end."""
+async def running(settings: IngestSettings, *, confirmed: bool = True) -> AsyncIterator[Running]:
+    """An ingest, stopped at the end; its keys are `confirmed` as by an OMS."""
     market: redis.asyncio.Redis = connect(settings.md_redis_url, name="test")
     orders: redis.asyncio.Redis = connect(settings.orders_redis_url, name="test")
     own_market = connect(settings.md_redis_url, name="ingest")
     own_orders = connect(settings.orders_redis_url, name="ingest")
+    if confirmed:
+        await confirm(orders, settings.account, settings.keys()[0])
     ingest = Ingest(Service("ingest", settings.account), settings, own_market, own_orders)
     task = asyncio.create_task(ingest.run())
     try:

@@ -31,6 +31,9 @@ from oms.service import Oms
 from oms.settings import DEFAULT_LIMITS, OmsSettings
 
 ACCOUNT = "paper"
+# What a journal begins with, where one algorithm comes to an empty account.
+FIRST_KINDS = ("AccountPinned", "LimitsChanged", "HaltsRead", "Registered")
+
 EVENT_CODEC = MessageCodec(EVENTS)
 REQUEST_CODEC = MessageCodec(REQUESTS)
 

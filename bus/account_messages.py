@@ -1,0 +1,75 @@
+"""What happens to an account and its journal, beside its orders: events in the past tense, all frozen.
+
+Times are nanoseconds since 1970-01-01 UTC.
+"""
+
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from bus.codec import Message
+from bus.control_messages import Halt, ReduceOnly
+
+Trading = Literal["paper", "live"]
+
+
+class AccountPinned(Message, frozen=True, kw_only=True):
+    """The journal belongs to this account of Alpaca's alone, and keys of no other may continue it."""
+
+    wire: ClassVar[str] = "AccountPinned"
+    number: str
+    trading: Trading
+    at_ns: int
+
+
+class JournalSetAside(Message, frozen=True, kw_only=True):
+    """The last entry of a journal that was set aside: the account's next start begins a new one."""
+
+    wire: ClassVar[str] = "JournalSetAside"
+    kept_as: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class PositionDiffers(Message, frozen=True, kw_only=True):
+    """The account's position at the broker is not the book's, and has not been for two looks at both."""
+
+    wire: ClassVar[str] = "PositionDiffers"
+    symbol: str
+    booked: Decimal
+    at_broker: Decimal
+    at_ns: int
+
+
+class PositionAgrees(Message, frozen=True, kw_only=True):
+    """A position that differed is the same at the broker and in the book again."""
+
+    wire: ClassVar[str] = "PositionAgrees"
+    symbol: str
+    at_ns: int
+
+
+class LimitsChanged(Message, frozen=True, kw_only=True):
+    """Other limits hold from here on: `limits` in the shape of the file, `limits_version` counted up from 1.
+
+    `source` is where they were read and `by` is who put them into force.
+    """
+
+    wire: ClassVar[str] = "LimitsChanged"
+    limits_version: int
+    limits: dict[str, Any]
+    source: str
+    by: str
+    at_ns: int
+
+
+class HaltsRead(Message, frozen=True, kw_only=True):
+    """The OMS read another halt state than before; the halt key itself is the truth.
+
+    `known` is False where the key is missing or holds what cannot be read.
+    """
+
+    wire: ClassVar[str] = "HaltsRead"
+    known: bool
+    scopes: dict[str, Halt | ReduceOnly]
+    at_ns: int

@@ -1,0 +1,1 @@
+"""`backbone account`: what an operator does with the journal of an account as a whole."""

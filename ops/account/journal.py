@@ -1,0 +1,131 @@
+"""The journal of an account: whose it is, and how it is set aside so that a new one begins."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from bus import streams
+from bus.account_messages import AccountPinned, JournalSetAside
+from bus.codec import MessageCodec
+from bus.connection import Client
+from bus.errors import InvalidInput
+from bus.lease import FENCE, Lease
+from bus.order_messages import (
+    EVENTS,
+)
+from ops.pinned_account import pinned_account
+from ops.status.heartbeat_reader import read_heartbeats
+
+# KEYS: the OMS's lease, then keys of the account, the journal first, then the name that each gets.
+# ARGV: the lease's value, then type, version and data of the journal's last entry.
+# One script, and so all or nothing, also where the server is killed while it runs.
+_SET_ASIDE = (
+    FENCE
+    + """\
+local count = (#KEYS - 1) / 2
+for number = 2, count + 1 do
+  if redis.call('EXISTS', KEYS[count + number]) == 1 then
+    return redis.error_reply('ERR ' .. KEYS[count + number] .. ' is there already')
+  end
+end
+redis.call('XADD', KEYS[2], '*', 'type', ARGV[2], 'version', ARGV[3], 'data', ARGV[4])
+for number = 2, count + 1 do
+  if redis.call('EXISTS', KEYS[number]) == 1 then
+    redis.call('RENAME', KEYS[number], KEYS[count + number])
+  end
+end
+return count
+"""
+)
+
+# What writes to streams of an account.
+_WRITERS = ("oms", "ingest", "algo-")
+
+_EVENTS = MessageCodec(EVENTS)
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """What was set aside: each key's name before, with its name now."""
+
+    account: str
+    number: str
+    label: str
+    reason: str
+    by: str
+    kept: dict[str, str]
+
+    @property
+    def journal(self) -> str:
+        """The name of the journal now."""
+        return self.kept[streams.journal(self.account)]
+
+
+async def require_set_aside_is_possible(client: Client, account: str) -> AccountPinned | None:
+    """The broker account of a journal that may be set aside now; None where it says of none.
+
+    Raises InvalidInput where there is no journal, where it is of real money, or where somebody who writes
+    for the account is alive.
+    """
+    if not await client.exists(streams.journal(account)):
+        before = await _kept(client, account)
+        raise InvalidInput(f"account {account} has no journal: its next start begins one{before}")
+    found = await pinned_account(client, account)
+    if found is not None and found.trading == "live":
+        raise InvalidInput(
+            f"the journal of account {account} belongs to the live account {found.number}, which nobody "
+            "resets: to trade another account, set BACKBONE_ACCOUNT to another name"
+        )
+    await _require_nobody_alive(client, account)
+    return found
+
+
+async def set_aside(client: Client, account: str, *, reason: str, by: str) -> SetAside:
+    """Set the journal aside with all that belongs to it; halts and leases stay as they are.
+
+    Raises InvalidInput as `require_set_aside_is_possible` does, and while the OMS's lease is held.
+    """
+    found = await require_set_aside_is_possible(client, account)
+    lease = Lease(client, streams.oms_lease(account), f"begin-anew-{by}")
+    if not await lease.acquire():
+        raise InvalidInput(
+            f"the lease of account {account}'s OMS is held: if that OMS was killed, try again in "
+            f"{lease.ttl_ms // 1000} s"
+        )
+    try:
+        # Somebody may have come while the lease was taken; an OMS that comes now waits for it.
+        await _require_nobody_alive(client, account)
+        number, now_ns = "unknown" if found is None else found.number, time.time_ns()
+        label = f"{number}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_ns // 1_000_000_000))}"
+        names = {key: streams.kept(account, label, key) for key in await _belonging(client, account)}
+        event = JournalSetAside(kept_as=label, reason=reason, by=by, at_ns=now_ns)
+        keys = (lease.key, *names, *names.values())
+        await client.eval(_SET_ASIDE, len(keys), *keys, lease.value, *_EVENTS.encode(event))
+    finally:
+        await lease.release()
+    return SetAside(account, number, label, reason, by, names)
+
+
+async def _require_nobody_alive(client: Client, account: str) -> None:
+    alive = [one for one in await read_heartbeats(client, account) if one.process.startswith(_WRITERS)]
+    if alive:
+        named = ", ".join(sorted(f"{one.process} ({one.instance})" for one in alive))
+        raise InvalidInput(f"alive on account {account}: {named}; stop them first, then begin anew")
+
+
+async def _belonging(client: Client, account: str) -> Sequence[str]:
+    """Every key that a new journal must not find: the journal first, then streams, the registry, keys."""
+    journal = streams.journal(account)
+    found = [key.decode() async for key in client.scan_iter(match=streams.of_orders(account), count=500)]
+    others = {key for key in found if not streams.is_lease(key)} - {journal}
+    for key in (streams.account(account), streams.account_keys(account)):
+        if await client.exists(key):
+            others.add(key)
+    return [journal, *sorted(others)]
+
+
+async def _kept(client: Client, account: str) -> str:
+    """The journals that were set aside before, for somebody who asks again."""
+    pattern = streams.kept(account, "*", streams.journal(account))
+    found = sorted([key.decode() async for key in client.scan_iter(match=pattern, count=500)])
+    return f"; set aside before: {', '.join(found)}" if found else ""
