@@ -16,7 +16,6 @@ from bus.order_messages import (
 )
 from oms import cancels, unreadable
 from oms.inputs import RequestsRead
-from oms.orders import ID_CONFLICT
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
 from oms.reference_price import Price
@@ -93,7 +92,7 @@ def _decide(
         step.observed.counts["duplicates"] += 1
         return
     conflict = Reason(
-        code=ID_CONFLICT,
+        code="id_conflict",
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )

@@ -7,7 +7,7 @@ from oms.broker import Accepted, BrokerOrder, Refused, UnreadableOrder, same_ord
 from oms.broker_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.observed import Doubt
-from oms.orders import ID_CONFLICT, Order
+from oms.orders import Order
 from oms.step import Step
 
 # Why an order is refused of which the broker knows nothing long after it was, perhaps, sent.
@@ -149,7 +149,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
     if not _is_ours(order, at_broker):
         message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
         step.error("client id in use for another order", client_order_id=order.client_order_id)
-        _refuse(step, order, Refused("broker", Reason(code=ID_CONFLICT, message=message)))
+        _refuse(step, order, Refused("broker", Reason(code="id_conflict", message=message)))
     else:
         step.record(found(order.algorithm, at_broker, order.approved_ns, step.now_ns))
         try:

@@ -31,6 +31,13 @@ def servers() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer
     shutil.rmtree(directory)
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty home for the command, with a path short enough for its servers' sockets."""
+    with tempfile.TemporaryDirectory(prefix="bb-") as name:
+        yield Path(name)
+
+
 def _emptied(server: embedded.EmbeddedServer) -> str:
     with redis.Redis.from_url(server.url) as client:
         client.flushall()

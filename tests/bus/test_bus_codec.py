@@ -87,8 +87,8 @@ def test_every_message_is_in_its_family() -> None:
         (
             EVENTS,
             "Registered OrderApproved OrderRefused OrderSent OrderUncertain OrderUpdated OrderFilled "
-            "FillAbsorbed CancelRefused EntryDeadLettered LeaseRetired AccountPinned JournalSetAside "
-            "LimitsChanged HaltsRead",
+            "FillAbsorbed ExternalOrderFound OrderNotUnderstood PositionDiffers PositionAgrees CancelRefused "
+            "EntryDeadLettered LeaseRetired AccountPinned JournalSetAside LimitsChanged HaltsRead",
         ),
         (CONTROL_MESSAGES, "Halt ReduceOnly Resume Shutdown"),
     ):

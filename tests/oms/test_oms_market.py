@@ -164,8 +164,11 @@ async def _answered(algo: Trader, order_id: str) -> bool:
 
 
 async def _last_price(market: Any, symbol: str) -> Decimal:
-    ((_, fields),) = await market.xrevrange(streams.market(symbol, "trades"), count=1)
-    return Decimal(str(orjson.loads(fields[b"d"])["p"]))
+    entries = await market.xrevrange(streams.market(symbol, "trades"), count=20)
+    # The last entries may tell of a gap.
+    return next(
+        Decimal(str(orjson.loads(fields[b"d"])["p"])) for _, fields in entries if b"type" not in fields
+    )
 
 
 async def test_a_working_order_made_by_hand_counts_beside_ours(

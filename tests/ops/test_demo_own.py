@@ -156,9 +156,8 @@ def alpaca() -> Iterator[dict[str, str]]:
         yield simulator.environment
 
 
-def test_up_trades_with_keys_and_keeps_its_journal(alpaca: dict[str, str], tmp_path: Path) -> None:
+def test_up_trades_with_keys_and_keeps_its_journal(alpaca: dict[str, str], home: Path) -> None:
     """Two runs: the second reads the journal of the first, and neither shows a key anywhere."""
-    home = tmp_path / "h"
     within = environment(home, **alpaca)
     arguments = ("up", "--symbols", "AAPL,MSFT", "--json", "--seconds")
     first = backbone(*arguments, "7", within=within)
@@ -175,8 +174,8 @@ def test_up_trades_with_keys_and_keeps_its_journal(alpaca: dict[str, str], tmp_p
         assert kept == []
 
 
-def test_up_with_wrong_keys_is_one_sentence(alpaca: dict[str, str], tmp_path: Path) -> None:
-    within = environment(tmp_path / "h", **(alpaca | {"ALPACA_SECRET_KEY": "not-the-secret"}))
+def test_up_with_wrong_keys_is_one_sentence(alpaca: dict[str, str], home: Path) -> None:
+    within = environment(home, **(alpaca | {"ALPACA_SECRET_KEY": "not-the-secret"}))
     told = backbone("up", "--symbols", "AAPL", "--seconds", "20", within=within)
     assert told.returncode == 2
     assert "ALPACA_SECRET_KEY" in told.stderr

@@ -192,10 +192,10 @@ def data(within: dict[str, str], account: str = ACCOUNT) -> embedded.EmbeddedSer
 
 
 @pytest.mark.e2e
-def test_the_command_works_where_nothing_runs_and_asks_first(tmp_path: Path) -> None:
+def test_the_command_works_where_nothing_runs_and_asks_first(home: Path) -> None:
     import redis
 
-    within = environment(tmp_path / "h")
+    within = environment(home)
     told = backbone("account", "begin-anew", "--reason", "reset", "--yes", within=within)
     assert (told.returncode, "no journal here" in told.stderr) == (2, True)
     server = data(within)

@@ -53,9 +53,8 @@ def _content(client: Any, key: bytes) -> Any:
 
 
 def test_keys_of_another_account_are_refused_and_paper_and_live_are_apart(
-    broker: Simulator, tmp_path: Path
+    broker: Simulator, home: Path
 ) -> None:
-    home = tmp_path / "h"
     paper, others = environment(home, **keys(broker, 0)), environment(home, **keys(broker, 1))
     first = backbone(*UP, "6", within=paper)
     assert first.returncode == 0, first.stderr
@@ -83,8 +82,7 @@ def test_keys_of_another_account_are_refused_and_paper_and_live_are_apart(
     assert kept(home / "data-paper", "paper") == before
 
 
-def test_a_paper_account_that_was_reset_begins_anew(broker: Simulator, tmp_path: Path) -> None:
-    home = tmp_path / "h"
+def test_a_paper_account_that_was_reset_begins_anew(broker: Simulator, home: Path) -> None:
     before, after = environment(home, **keys(broker, 0)), environment(home, **keys(broker, 1))
     assert backbone(*UP, "4", within=before).returncode == 0
     assert "begin-anew" in backbone(*UP, "30", within=after).stderr
@@ -99,8 +97,7 @@ def test_a_paper_account_that_was_reset_begins_anew(broker: Simulator, tmp_path:
     }
 
 
-def test_a_home_of_an_earlier_release_is_found(broker: Simulator, tmp_path: Path) -> None:
-    home = tmp_path / "h"
+def test_a_home_of_an_earlier_release_is_found(broker: Simulator, home: Path) -> None:
     within = environment(home, **keys(broker, 0))
     assert backbone(*UP, "4", within=within).returncode == 0
     (home / "data-paper").rename(home / "data")
