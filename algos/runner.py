@@ -16,7 +16,7 @@ from algos.session import Session
 from algos.timers import due, next_due_ns
 from algos.watchdog import Watchdog
 from bus.codec import Message
-from bus.control_messages import ControlMessage, Shutdown
+from bus.control_messages import CancelOrders, ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
 from bus.halt_state import concerns
 from bus.heartbeat import StateReason
@@ -179,6 +179,8 @@ class Runner:
         name = self._session.name
         if not isinstance(message, ControlMessage) or not concerns(message.scope, self._account, name):
             return
+        if isinstance(message, CancelOrders):
+            return  # What becomes of its orders, an algorithm hears of each.
         if not isinstance(message, Shutdown):
             self._driver.take(ControlEntry(entry_id, self._clock.now_ns(), message))
         elif not message.scope.startswith("symbol:") and not self._service.stopping.is_set():

@@ -61,6 +61,9 @@ class YesBroker:
     async def cancel(self, broker_order_id: str) -> None:
         """Nothing is ever canceled here."""
 
+    async def cancel_all(self) -> None:
+        """Nothing is ever canceled here."""
+
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Nothing is remembered."""
         return None

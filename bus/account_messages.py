@@ -73,3 +73,18 @@ class HaltsRead(Message, frozen=True, kw_only=True):
     known: bool
     scopes: dict[str, Halt | ReduceOnly]
     at_ns: int
+
+
+class OrdersCanceled(Message, frozen=True, kw_only=True):
+    """An operator had the open orders of a scope canceled: `orders`, by client id, of those that were open.
+
+    What became of each is in what follows. `entry_id` is the id of the entry in control.
+    """
+
+    wire: ClassVar[str] = "OrdersCanceled"
+    entry_id: str
+    scope: str
+    reason: str
+    by: str
+    orders: tuple[str, ...]
+    at_ns: int

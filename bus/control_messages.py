@@ -38,6 +38,16 @@ class Resume(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class CancelOrders(Message, frozen=True, kw_only=True):
+    """Every open order in this scope is canceled, once; it says nothing of orders that come afterwards."""
+
+    wire: ClassVar[str] = "CancelOrders"
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """The algorithms in this scope stop, each after its own `on_shutdown`."""
 
@@ -48,5 +58,5 @@ class Shutdown(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-ControlMessage = Halt | ReduceOnly | Resume | Shutdown
-CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, Shutdown)
+ControlMessage = Halt | ReduceOnly | Resume | CancelOrders | Shutdown
+CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, CancelOrders, Shutdown)

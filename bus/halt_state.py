@@ -28,6 +28,12 @@ class HaltState(msgspec.Struct, frozen=True):
         return next((mode for mode in found if isinstance(mode, Halt)), found[0] if found else None)
 
 
+def covers(scope: str, account: str, algorithm: str, symbol: str) -> bool:
+    """Whether an order of this algorithm in this symbol is in this scope."""
+    symbols = [f"symbol:{spelling}" for spelling in spellings(symbol)]
+    return scope in ("all", f"account:{account}", f"algorithm:{algorithm}", *symbols)
+
+
 def concerns(scope: str, account: str, algorithm: str) -> bool:
     """Whether a control message of this scope is for this algorithm; one for a symbol is for all."""
     return scope in ("all", f"account:{account}", f"algorithm:{algorithm}") or scope.startswith("symbol:")

@@ -12,6 +12,7 @@ from bus.account_messages import (
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
+    OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
 )
@@ -332,6 +333,7 @@ Event = (
     | LeaseRetired
     | AccountPinned
     | JournalSetAside
+    | OrdersCanceled
     | LimitsChanged
     | HaltsRead
 )
@@ -353,6 +355,7 @@ EVENTS: tuple[type[Message], ...] = (
     LeaseRetired,
     AccountPinned,
     JournalSetAside,
+    OrdersCanceled,
     LimitsChanged,
     HaltsRead,
 )

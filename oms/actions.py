@@ -18,7 +18,7 @@ from oms import questions
 from oms.broker import Broker, BrokerError
 from oms.cancels import CANCELED_UNSENT
 from oms.effects import CancelOrder, Effects
-from oms.inputs import CancelAnswered, Input, OrderAnswered, Question, Unanswered
+from oms.inputs import AllCancelsAnswered, CancelAnswered, Input, OrderAnswered, Question, Unanswered
 from oms.risk import Approved
 from oms.sender import Sender
 
@@ -58,6 +58,8 @@ class Actions:
             self._start(self._send(approved))
         for order in effects.cancel:
             self._start(self._cancel(order))
+        if effects.cancel_all:
+            self._start(self._cancel_all())
         for question in effects.ask:
             self._start(self._ask(question))
         if effects.read_again:
@@ -83,6 +85,14 @@ class Actions:
         except BrokerError as raised:
             error = raised
         self._take(CancelAnswered(order.client_order_id, error))
+
+    async def _cancel_all(self) -> None:
+        error: BrokerError | None = None
+        try:
+            await self._sender.cancel_all()
+        except BrokerError as raised:
+            error = raised
+        self._take(AllCancelsAnswered(error))
 
     async def _ask(self, question: Question) -> None:
         answered = await until_answered(

@@ -13,6 +13,7 @@ from bus.errors import InvalidInput, Unreadable
 from bus.order_messages import Reason
 from oms.alpaca_orders import (
     new_order,
+    not_canceled,
     read_account,
     read_asset,
     read_listed,
@@ -138,6 +139,14 @@ class AlpacaBroker:
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel."""
         self._verdict(await self._client.request("DELETE", _order_target(broker_order_id)))
+
+    async def cancel_all(self) -> None:
+        """Ask for a cancel of every order. Raises BrokerRefused where one of them was not taken."""
+        answer = await self._client.request("DELETE", "/v2/orders")
+        self._verdict(answer)
+        refused = _read(answer, not_canceled) if answer.body else []
+        if refused:
+            raise BrokerRefused("207", f"{len(refused)} orders were not canceled: {', '.join(refused[:3])}")
 
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order of this client id, or None."""

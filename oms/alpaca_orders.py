@@ -87,6 +87,13 @@ def read_listed(raw: Any) -> BrokerOrder | UnreadableOrder:
         return UnreadableOrder(order_id, client_order_id, str(error))
 
 
+def not_canceled(raw: Any) -> list[str]:
+    """The ids of those orders that the answer to a cancel of all names as not taken. Raises Unreadable."""
+    if not isinstance(raw, list) or not all(isinstance(line, dict) for line in raw):
+        raise Unreadable("the answer to a cancel of all is no list of orders")
+    return [str(line.get("id"))[:64] for line in raw if line.get("status") != 200]
+
+
 def read_positions(raw: Any) -> list[BrokerPosition]:
     """The positions of a REST answer, signed. Raises Unreadable, naming the field that is wrong."""
     try:

@@ -168,6 +168,10 @@ class Broker(Protocol):
         """Ask for a cancel; that it happened is heard later. Asking twice does no harm."""
         ...
 
+    async def cancel_all(self) -> None:
+        """Ask for a cancel of every open order of the account; that it happened is heard later."""
+        ...
+
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order of this client id, or None where the broker knows none."""
         ...

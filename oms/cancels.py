@@ -44,6 +44,11 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
     _pass_on(step, order, [read])
 
 
+def cancel(step: Step, order: Order) -> None:
+    """Have an open order canceled at the word of an operator, and whatever is to take its place."""
+    _pass_on(step, _newest(step, order.client_order_id) or order, [])
+
+
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
     """Cancel an order that nobody asked to cancel and that must not stand, once."""
     if order.client_order_id not in step.observed.cancels_under_way:

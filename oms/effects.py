@@ -33,7 +33,8 @@ class Effects:
 
     `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
     read again. `withdraw` names orders, by client id, that are not to be sent where they still wait. `send`
-    may go to the broker; `cancel` and `ask` go before orders that wait. `halt` is to be put into force;
+    may go to the broker; `cancel`, `cancel_all` (every order of the account) and
+    `ask` go before orders that wait. `halt` is to be put into force;
     `read_again` names requests that waited for something: they are to be taken anew, with the prices of then.
     `first_halt_state`: write the halt state of a new account, on which nobody can have halted anything.
     `notes` are logged at once.
@@ -45,6 +46,7 @@ class Effects:
     withdraw: list[str] = field(default_factory=list)
     cancel: list[CancelOrder] = field(default_factory=list)
     ask: list[Question] = field(default_factory=list)
+    cancel_all: bool = False
     read_again: list[Delivery] = field(default_factory=list)
     halt: Halt | None = None
     first_halt_state: bool = False

@@ -10,17 +10,30 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import cancels, decisions, differences, pinning, reconciliation, risk, rules, sent_orders, updates
+from oms import (
+    cancel_scope,
+    cancels,
+    decisions,
+    differences,
+    pinning,
+    reconciliation,
+    risk,
+    rules,
+    sent_orders,
+    updates,
+)
 from oms.differences import OnDifference
 from oms.digest import Digest
 from oms.effects import Effects
 from oms.inputs import (
     AccountListed,
     AccountRead,
+    AllCancelsAnswered,
     Answered,
     BrokerMessagesRead,
     CancelAnswered,
     CompareAccount,
+    ControlRead,
     FindOrder,
     HaltStateRead,
     Input,
@@ -71,6 +84,8 @@ class Engine:
             BrokerMessagesRead: updates.take_messages,
             OrderAnswered: sent_orders.take_outcome,
             CancelAnswered: cancels.take_answer,
+            ControlRead: cancel_scope.take,
+            AllCancelsAnswered: cancel_scope.take_answer,
             Answered: self._answered,
             Unanswered: reconciliation.take_unanswered,
             AccountRead: pinning.take_account,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bus.account_messages import Trading
 from bus.codec import MessageCodec
+from bus.control_messages import CancelOrders
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
@@ -98,6 +99,21 @@ class CancelAnswered:
     """What came of asking for a cancel; `error` is None where the broker took it."""
 
     client_order_id: str
+    error: BrokerError | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRead:
+    """An operator's word to cancel, as it was heard on control."""
+
+    entry_id: str
+    message: CancelOrders
+
+
+@dataclass(frozen=True, slots=True)
+class AllCancelsAnswered:
+    """What came of asking for a cancel of every order; `error` is None where the broker took it."""
+
     error: BrokerError | None
 
 
@@ -224,6 +240,8 @@ Input = (
     | BrokerMessagesRead
     | OrderAnswered
     | CancelAnswered
+    | ControlRead
+    | AllCancelsAnswered
     | Answered
     | Unanswered
     | AccountRead

@@ -113,11 +113,18 @@ class Sender:
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal."""
+        await self._ask_again(partial(self._broker.cancel, broker_order_id))
+
+    async def cancel_all(self) -> None:
+        """Ask for a cancel of every order, as `cancel` does for one."""
+        await self._ask_again(self._broker.cancel_all)
+
+    async def _ask_again(self, cancel: Callable[[], Awaitable[None]]) -> None:
         self._calls += 1
         try:
             for wait_s in (*CANCEL_WAITS_S, None):
                 try:
-                    return await self.ask(partial(self._broker.cancel, broker_order_id))
+                    return await self.ask(cancel)
                 except BrokerRefused:
                     raise
                 except BrokerError:

@@ -8,8 +8,10 @@ from functools import partial
 import structlog
 
 from bus import halt, streams
+from bus.codec import Message
 from bus.connection import connect
 from bus.consume import GroupReader
+from bus.control_messages import CancelOrders
 from bus.delivery import Delivery
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
@@ -27,6 +29,7 @@ from oms.heard_before import heard_before_ns
 from oms.inputs import (
     BrokerMessageRead,
     BrokerMessagesRead,
+    ControlRead,
     HaltStateRead,
     Input,
     LeasesRead,
@@ -218,6 +221,14 @@ class Oms:
             # Cancelling the wait must not cancel the future: what it carries out would never happen.
             await asyncio.wait({oldest})
             oldest.result()
+
+    def hear(self, entry_id: str, message: Message) -> None:
+        """Take an operator's word from control; halts and resumes are in the halt state already.
+
+        Before the engine has started nothing is canceled: it does not know yet what is open.
+        """
+        if isinstance(message, CancelOrders) and self.engine.observed.started:
+            self.take(ControlRead(entry_id, message))
 
     # Carry out.
 

@@ -49,7 +49,7 @@ async def live(oms: Oms) -> None:
             try:
                 await run_together(
                     oms.journal.run(),
-                    oms.halts.run(),
+                    oms.halts.run(oms.hear),
                     oms.lease.keep(),
                     oms.prices.keep(),
                     oms.actions.failed(),

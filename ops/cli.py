@@ -22,14 +22,14 @@ BAD_INPUT = 2
 
 def with_commands() -> typer.Typer:
     """Add every group of commands to the application and return it."""
-    from ops import dead, halt, services
+    from ops import cancel_all, dead, halt, services
     from ops.account import command as account
     from ops.doctor import command as doctor
     from ops.run import demo, up
     from ops.status import command as status
     from ops.tail import command as tail
 
-    for group in (demo, up, services, status, tail, halt, dead, account, doctor):
+    for group in (demo, up, services, status, tail, halt, cancel_all, dead, account, doctor):
         group.add_to(app)
     return app
 

@@ -12,6 +12,7 @@ from bus.acting_user import acting_user
 if TYPE_CHECKING:
     from bus.connection import Client
     from bus.halt_state import HaltState
+    from ops.cancel_all import Canceled
 
 _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
@@ -21,6 +22,11 @@ _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 _REDUCE = Annotated[
     bool, typer.Option("--reduce-only", help="let orders through that bring a position closer to zero")
 ]
+
+_CANCEL = Annotated[bool, typer.Option("--cancel", help="and cancel every open order there")]
+
+# How long an order may take to end once its cancel was asked for.
+_CANCELED_WITHIN_S = 5.0
 
 # How long it is looked for what is known, once the halt holds.
 _LOOK_S = 2.0
@@ -38,6 +44,7 @@ def halt(
     symbol: _SYMBOL = None,
     account: _ACCOUNT = None,
     reduce_only: _REDUCE = False,
+    cancel: _CANCEL = False,
     as_json: _JSON = False,
 ) -> None:
     """Refuse new orders at once.
@@ -45,7 +52,7 @@ def halt(
     Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
     A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive.
     A name under which nothing is known is halted all the same, with a warning that lists what is known.
-    BTC/USD and BTCUSD are one symbol.
+    BTC/USD and BTCUSD are one symbol. With --cancel it ends as `backbone cancel-all` does.
 
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
     """
@@ -55,7 +62,7 @@ def halt(
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     kind = ReduceOnly if reduce_only else Halt
     message = kind(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
-    asyncio.run(_change(message, as_json))
+    raise typer.Exit(asyncio.run(_change(message, as_json, cancel=cancel)))
 
 
 def resume(
@@ -89,17 +96,33 @@ def _given(reason: str) -> str:
     return reason.strip()
 
 
-async def _change(message: Any, as_json: bool) -> None:
+async def _change(message: Any, as_json: bool, *, cancel: bool = False) -> int:
+    """Change the halt state, then cancel where that is asked for; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import Resume
     from ops.orders_server import orders_server
 
-    async with orders_server("ops-halt") as (client, _):
+    async with orders_server("ops-halt") as (client, account):
         before = await halts.read(client) if isinstance(message, Resume) else None
         state = await halts.change(client, message)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
+        canceled = await _cancel(client, account, message) if cancel else None
         warning = await _doubt(client, message) if before is None else _not_halted(message, before)
-    _print(message, state, [warning] if warning else [], as_json)
+    _print(message, state, [warning] if warning else [], canceled, as_json)
+    return 1 if canceled is not None and canceled.open else 0
+
+
+async def _cancel(client: "Client", account: str, message: Any) -> "Canceled":
+    """Cancel in the scope that was halted. Raises BackboneError without an OMS: the halt holds."""
+    from bus.control_messages import CancelOrders
+    from bus.errors import BackboneError
+    from ops.cancel_all import cancel
+
+    said = CancelOrders(scope=message.scope, reason=message.reason, by=message.by, at_ns=message.at_ns)
+    try:
+        return await cancel(client, account, said, _CANCELED_WITHIN_S)
+    except BackboneError as error:
+        raise BackboneError(f"{message.scope} is halted, but {error}") from error
 
 
 async def _doubt(client: "Client", message: Any) -> str:
@@ -130,7 +153,9 @@ def _not_halted(message: Any, before: "HaltState") -> str:
     return f"{message.scope} was not halted by itself: {there}"
 
 
-def _print(message: Any, state: "HaltState", warnings: list[str], as_json: bool) -> None:
+def _print(
+    message: Any, state: "HaltState", warnings: list[str], canceled: "Canceled | None", as_json: bool
+) -> None:
     import msgspec
 
     from ops.status.model import shown_halts
@@ -145,6 +170,7 @@ def _print(message: Any, state: "HaltState", warnings: list[str], as_json: bool)
             "halts": shown,
             "halts_known": state.known,
             "cancels_pass": True,
+            "canceled": canceled,
             "warnings": warnings,
         }
         print(msgspec.json.encode(body).decode())
@@ -161,5 +187,7 @@ def _print(message: Any, state: "HaltState", warnings: list[str], as_json: bool)
         print("Nothing is halted: trading goes on.")
     if shown:
         print("New orders and replaces are refused there; cancels still pass.")
+    if canceled is not None:
+        print(canceled.sentence(message.scope))
     for warning in warnings:
         print(f"WARNING: {warning}")

@@ -9,10 +9,11 @@ from bus.account_messages import (
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
+    OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
 )
-from bus.control_messages import Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import CancelOrders, Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
     CancelRefused,
@@ -129,12 +130,14 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
     AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
     JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",
+    OrdersCanceled: lambda m: f"canceling {len(m.orders)} open orders of {m.scope}: {m.reason} (by {m.by})",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),
     EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
     Halt: _control("HALT"),
     ReduceOnly: _control("REDUCE ONLY"),
     Resume: _control("resume"),
+    CancelOrders: _control("cancel orders of"),
     Shutdown: _control("shut down"),
 }
 

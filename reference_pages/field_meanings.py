@@ -82,6 +82,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "OrderNotUnderstood.error": "what of it cannot be read",
     "PositionDiffers.booked": "shares or coins by the book; below zero when sold short",
     "PositionDiffers.at_broker": "shares or coins at the broker",
+    "OrdersCanceled.entry_id": "the id of the entry in control",
+    "OrdersCanceled.orders": "the client order ids of those that were open",
     "CancelRefused.reason": "why",
     "EntryDeadLettered.stream": "the stream in which the entry stands",
     "EntryDeadLettered.entry_id": "the entry's id",

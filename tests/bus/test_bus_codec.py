@@ -88,9 +88,10 @@ def test_every_message_is_in_its_family() -> None:
             EVENTS,
             "Registered OrderApproved OrderRefused OrderSent OrderUncertain OrderUpdated OrderFilled "
             "FillAbsorbed ExternalOrderFound OrderNotUnderstood PositionDiffers PositionAgrees CancelRefused "
-            "EntryDeadLettered LeaseRetired AccountPinned JournalSetAside LimitsChanged HaltsRead",
+            "EntryDeadLettered LeaseRetired AccountPinned JournalSetAside OrdersCanceled LimitsChanged "
+            "HaltsRead",
         ),
-        (CONTROL_MESSAGES, "Halt ReduceOnly Resume Shutdown"),
+        (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Shutdown"),
     ):
         assert [cls.__name__ for cls in family] == names.split()
     halt = Halt(scope="all", reason="r", by="me", at_ns=1)

@@ -153,6 +153,13 @@ class FakeBroker:
                 return
         raise BrokerRefused("40410000", f"order not found for {broker_order_id}")
 
+    async def cancel_all(self) -> None:
+        """Cancel every open order at once."""
+        self._reachable()
+        for order in list(self.orders.values()):
+            if order.status not in TERMINAL:
+                await self.cancel(order.id)
+
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Look one up."""
         self._reachable()

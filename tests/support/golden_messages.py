@@ -15,11 +15,12 @@ from bus.account_messages import (
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
+    OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
 )
 from bus.codec import Message, MessageCodec, market_message
-from bus.control_messages import CONTROL_MESSAGES, Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import CONTROL_MESSAGES, CancelOrders, Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_messages import (
     EVENTS,
@@ -218,6 +219,15 @@ MESSAGES: tuple[Message, ...] = (
     Halt(scope="all", reason="lunch", by="alice", at_ns=_AT_NS),
     ReduceOnly(scope="symbol:BTC/USD", reason="spread", by="alice", at_ns=_AT_NS),
     Resume(scope="algorithm:ma-cross", reason="back", by="bob", at_ns=_AT_NS),
+    CancelOrders(scope="symbol:AAPL", reason="halted by the exchange", by="bob", at_ns=_AT_NS),
+    OrdersCanceled(
+        entry_id="1700000000123-0",
+        scope="symbol:AAPL",
+        reason="halted by the exchange",
+        by="bob",
+        orders=("bb-ma-cross-1", "by-hand"),
+        at_ns=_AT_NS,
+    ),
     Shutdown(scope="account:paper", reason="over", by="bob", at_ns=_AT_NS),
 )
 
