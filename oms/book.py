@@ -284,27 +284,35 @@ class Book:
         self._hold(order)
 
     def _hold(self, order: Order) -> None:
-        """Bring the sums in line with what this order, and those before and behind it, may still do."""
+        """Bring indexes and sums in line with what this order and those of its chain may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        indexes = [self._open, self._open_on[order.symbol, order.side]]
-        if order.algorithm == EXTERNAL:
-            indexes.append(self._open_elsewhere)
-        for index in indexes:
-            if order.open:
-                index.setdefault(order.client_order_id, order)
-            else:
-                index.pop(order.client_order_id, None)
+        self._index(order)
+        if not self.is_in_chain(order):
+            quantity = order.leaves()
+            value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
+            self._reserve(order, quantity, value, order.open)
+            return
         old, replacement = self.replaced(order), self.replacement(order)
         if old is not None and old.open:
-            self._reserve(old)
-        self._reserve(order)
+            self._reserve_beyond_replaced(old)
+        self._reserve_beyond_replaced(order)
         while replacement is not None and replacement.open:
-            self._reserve(replacement)
+            self._reserve_beyond_replaced(replacement)
             replacement = self.replacement(replacement)
 
-    def _reserve(self, order: Order) -> None:
-        """Count what this order may still do.
+    def _index(self, order: Order) -> None:
+        order_id, on = order.client_order_id, self._open_on[order.symbol, order.side]
+        if order.open:
+            self._open[order_id] = on[order_id] = order
+            if order.algorithm == EXTERNAL:
+                self._open_elsewhere[order_id] = order
+        else:
+            for index in (self._open, on, self._open_elsewhere):
+                index.pop(order_id, None)
+
+    def _reserve_beyond_replaced(self, order: Order) -> None:
+        """Count what this order may still do beyond the one that it replaces.
 
         Until the broker has taken a replacement, either the old order is filled or the new one: the new one
         adds what it may do beyond the old. Both count as one order until the old one has ended.
@@ -317,8 +325,11 @@ class Book:
             of_old, worth_of_old = self._fillable(old)
             most, most_worth = max(most, of_old), max(most_worth, worth_of_old)
             link, old = old, self.replaced(old)
-        quantity, value = max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth))
-        if (quantity, value, counts) == (order.held_quantity, order.held_value, order.held_open):
+        self._reserve(order, max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth)), counts)
+
+    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> None:
+        """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
+        if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
             return
         more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
         count = counts - order.held_open

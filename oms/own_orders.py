@@ -50,9 +50,11 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
         return None
     terms = subject.terms
     held, asked = _closable(terms, book), _asked(subject)
+    if asked > held:
+        return None
     taken = minus(book.pending(terms.symbol, terms.side), subject.freed)
     free = max(ZERO, minus(held, taken))
-    if asked > held or asked <= free:
+    if asked <= free:
         return None
     others = [order for order in book.open_on(terms.symbol, terms.side) if order is not subject.replaced]
     or_less = f", or {terms.side} at most {text(free)}" if free else ""
