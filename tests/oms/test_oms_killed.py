@@ -19,6 +19,7 @@ from waiting import until
 
 from bus import streams
 from bus.connection import connect
+from oms.state import State
 
 pytestmark = pytest.mark.e2e
 
@@ -46,6 +47,8 @@ def processes(simulator: Simulator, md_url: str, orders_url: str) -> Iterator[St
         **simulator.environment,
         "BACKBONE_OMS_SEND_TIMEOUT_S": "0.5",
         "BACKBONE_OMS_DOUBT_S": "0.5",
+        # Nobody tells of updates here: what the broker says is found by asking.
+        "BACKBONE_OMS_COMPARE_S": "5",
         "BACKBONE_OMS_REQUESTS_PER_MINUTE": "60000",
     }
     started: list[subprocess.Popen[bytes]] = []
@@ -176,6 +179,47 @@ async def test_killed_at_a_named_point(
             second.send_signal(signal.SIGTERM)
             await until(lambda: second.poll() is not None, "the OMS to stop")
             assert second.returncode == 0
+
+
+@pytest.mark.parametrize("point", ["before_journal", "before_send", "after_send"])
+async def test_killed_while_it_replaces(
+    simulator: Simulator, md_url: str, orders_url: str, point: str
+) -> None:
+    """Whatever was sent: one order works, for what is left, and book and broker have the same."""
+    with processes(simulator, md_url, orders_url) as start:
+        async with scene(md_url, orders_url) as (algo, client):
+            first = start(point, 2)
+            await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
+            await price(md_url)
+            old = await algo.order("old", limit_order("5", "3"))
+            await algo.told(old, "OrderSent")
+            await price(md_url)
+            new = await algo.replace(old, "new", limit_order("4.9", "3"))
+            await until(lambda: first.poll() is not None, "the OMS to die")
+            await client.delete(streams.oms_lease(ACCOUNT))
+            second = start("never", 1)
+
+            async def ended() -> bool:
+                await price(md_url)
+                events = await journal(client)
+                refused = {one.client_order_id for one in events if type(one).__name__ == "OrderRefused"}
+                return bool(ends(events).get(new)) or new in refused
+
+            await until(ended, "the replace to have an end", timeout_s=60)
+
+            async def agree() -> bool:
+                state = State()
+                for event in await journal(client):
+                    state.apply(event)
+                working = simulator.trading_client().get_orders()
+                assert [Decimal(str(one.qty)) for one in working] == [3]  # type: ignore[union-attr]
+                booked = [order.client_order_id for order in state.book.open_orders()]
+                return (booked, state.book.pending("AAPL", "buy"), state.book.open_count()) == (
+                    [working[0].client_order_id], 3, 1,  # type: ignore[union-attr]
+                )  # fmt: skip
+
+            await until(agree, "book and broker to have the same")
+            assert second.poll() is None
 
 
 async def _never_sent(client: Any, found: dict[str, str]) -> None:

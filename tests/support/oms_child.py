@@ -9,7 +9,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from bus.codec import Message
 from bus.delivery import Delivery
@@ -47,15 +48,18 @@ class DyingJournal(Journal):
 
 def _dying(settings: OmsSettings) -> Broker:
     broker = alpaca(settings)
-    send = broker.submit
 
-    async def submit(approved: Approved, may_send: MaySend) -> Outcome:
-        _reached("before_send")
-        outcome = await send(approved, may_send)
-        _reached("after_send")
-        return outcome
+    def dying(send: Callable[[Approved, MaySend], Awaitable[Outcome]]) -> Any:
+        async def sent(approved: Approved, may_send: MaySend) -> Outcome:
+            _reached("before_send")
+            outcome = await send(approved, may_send)
+            _reached("after_send")
+            return outcome
 
-    broker.submit = submit  # type: ignore[method-assign]
+        return sent
+
+    broker.submit = dying(broker.submit)  # type: ignore[method-assign]
+    broker.replace = dying(broker.replace)  # type: ignore[method-assign]
     return broker
 
 
