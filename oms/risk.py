@@ -11,7 +11,7 @@ from oms.book import ACCOUNT, Book
 from oms.checks import CHECKS, Subject, beyond_reduction
 from oms.limits import Effective, Limits
 from oms.preconditions import Context, malformed, unmet
-from oms.reference_price import Price
+from oms.reference_price import Known, MarketHalt, Price
 
 _PERMISSION = object()
 
@@ -63,7 +63,7 @@ def check(
     request: OrderRequest | ReplaceRequest,
     book: Book,
     limits: Limits | None,
-    prices: Mapping[str, Price],
+    prices: Mapping[str, Known],
     context: Context,
 ) -> Approved | Refused:
     """Check a request whose client id the book does not know yet (`decisions.py` sorts out the others).
@@ -72,7 +72,8 @@ def check(
     """
     reasons = unmet(request, context)
     terms = request.terms
-    price = prices.get(terms.symbol)
+    known = prices.get(terms.symbol)
+    price = known if isinstance(known, Price) else None
     if limits is None:
         reasons.append(_NO_LIMITS)
     wrong = malformed(terms)
@@ -80,7 +81,7 @@ def check(
         reasons.append(wrong)
     if limits is None or wrong is not None:
         return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
-    subject = _subject(request, book, limits.effective(context.algorithm, terms.symbol), price, context)
+    subject = _subject(request, book, limits.effective(context.algorithm, terms.symbol), known, context)
     for find in CHECKS:
         reason = find(subject, book, context)
         if reason is not None:
@@ -125,6 +126,7 @@ def _basis(
         price=None if price is None else price.price,
         price_at_ns=None if price is None else price.at_ns,
         price_received_ns=None if price is None else price.received_ns,
+        price_feed="" if price is None else price.feed,
         limits_version=0 if limits is None else limits.version,
         halt=halt,  # type: ignore[arg-type]
         control_fresh=context.control_fresh,
@@ -176,10 +178,11 @@ def _subject(
     request: OrderRequest | ReplaceRequest,
     book: Book,
     effective: Effective,
-    price: Price | None,
+    known: Known | None,
     context: Context,
 ) -> Subject:
     terms = request.terms
+    price = known if isinstance(known, Price) else None
     replaced = book.orders.get(request.replaces) if isinstance(request, ReplaceRequest) else None
     reference = ZERO if price is None else price.price
     reserve = None if price is None else reserve_price(terms, reference, effective.collar)
@@ -200,8 +203,7 @@ def _subject(
         terms=terms,
         effective=effective,
         price=price,
-        # A price from the future is one of before a clock was set back: nobody knows its age.
-        fresh=price is not None and abs(context.now_ns - price.received_ns) <= effective.price_age_ns,
+        market_halt=known if isinstance(known, MarketHalt) else None,
         quantity=quantity,
         reached=(_reached(terms, more, book, context.algorithm), _reached(terms, more, book, ACCOUNT)),
         value=value,
