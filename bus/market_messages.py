@@ -128,7 +128,7 @@ class Correction(
     symbol: str
     exchange: str = ""
     original_id: int | str
-    original_price: Decimal = Decimal(0)
+    original_price: Decimal | None = None
     id: int | str
     price: Decimal
     conditions: tuple[str, ...] = ()
