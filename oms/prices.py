@@ -31,13 +31,15 @@ TAILS = {"statuses": 8, "corrections": 16, "cancelErrors": 16, "trades": 32, "qu
 
 # Entries of one stream that are read on at once. A stream with more of them is read anew, from its end: what
 # lies between is older.
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 16
 
 # Symbols in one command: their entries are worked out in some milliseconds, and decisions come between.
-SYMBOLS_AT_ONCE = 16
+SYMBOLS_AT_ONCE = 32
 
 # So often a symbol is read anew, for a stream that was deleted and begun again below what was read of it.
 ANEW_EVERY_NS = 5_000_000_000
+
+_READ_ON = ("XREAD", "COUNT", MOST_AT_ONCE, "STREAMS")
 
 log = structlog.get_logger()
 
@@ -45,17 +47,32 @@ log = structlog.get_logger()
 class _Followed:
     """One symbol as it is followed.
 
-    Mutable: what its entries make of it; the last id read of each of its streams; when they were last read
-    (monotonic); whether they are to be read anew, whenever that was.
+    Mutable: what its entries make of it; when they were last read (monotonic); whether they are to be read
+    anew, whenever that was; the last id read of each of its streams. Names and ids are kept as they go into
+    a command: packing those of a hundred symbols each time would cost more than all the rest.
     """
 
-    __slots__ = ("anew_ns", "is_broken_off", "market", "positions", "read_ns")
+    __slots__ = ("anew_ns", "ids", "is_broken_off", "market", "names", "positions", "read_ns")
 
     def __init__(self, now_ns: int) -> None:
         self.market = SymbolMarket()
-        self.positions: dict[bytes, bytes] = {}
         self.anew_ns = self.read_ns = now_ns
         self.is_broken_off = False
+        self.positions: dict[str, bytes] = {}
+        self.names = self.ids = b""
+
+    def take(self, symbol: str, found: Iterable[tuple[str, Sequence[Reply]]]) -> None:
+        """Take entries, oldest first, of streams of this symbol, by channel."""
+        take = self.market.take
+        for channel, entries in found:
+            for _, values in entries:
+                take(channel, dict(zip(values[::2], values[1::2], strict=True)))
+            if channel not in self.positions:
+                self.positions[channel] = b"0-0"
+                self.names = _packed(market(symbol, name) for name in self.positions)
+            if entries:
+                self.positions[channel] = entries[-1][0]
+        self.ids = _packed(self.positions.values())
 
 
 class Prices:
@@ -75,10 +92,15 @@ class Prices:
         return f"<prices of {len(self.known)} symbols, {len(self._followed)} followed>"
 
     def due(self, symbols: Iterable[str]) -> list[str]:
-        """Note that these are asked for; returns those that were read too long ago to be used as they are."""
+        """Note that these are asked for; returns those that were read too long ago to be used as they are.
+
+        What no symbol can be named is left out: there is no stream of it.
+        """
         now_ns = self._clock.monotonic_ns()
         found = []
         for symbol in symbols:
+            if symbol not in self._asked_ns and not _is_symbol(symbol):
+                continue
             self._asked_ns[symbol] = now_ns
             followed = self._followed.get(symbol)
             if followed is None or now_ns - followed.read_ns > CACHE_NS:
@@ -91,7 +113,7 @@ class Prices:
         self._asked_ns = {
             symbol: asked_ns for symbol, asked_ns in self._asked_ns.items() if asked_ns >= since_ns
         }
-        return set(filter(_is_symbol, self._asked_ns))
+        return set(self._asked_ns)
 
     async def refresh(self, symbols: Sequence[str]) -> None:
         """Read these now; without an answer in time the last known prices stay, and age."""
@@ -141,20 +163,24 @@ class Prices:
             for symbol, channel in asked
         )
         replies = await wire.send(packed, len(asked))
-        found = {symbol: _Followed(now_ns) for symbol in symbols}
+        found: dict[str, list[tuple[str, Sequence[Reply]]]] = {symbol: [] for symbol in symbols}
         for (symbol, channel), reply in zip(asked, replies, strict=True):
             # A key of another type is no stream of ours.
             if not isinstance(reply, Exception):
-                _take(found[symbol], market(symbol, channel).encode(), channel, reply[::-1])
-        for symbol, one in found.items():
-            self._followed[symbol] = one
+                found[symbol].append((channel, reply[::-1]))
+        for symbol, entries in found.items():
+            one = self._followed[symbol] = _Followed(now_ns)
+            one.take(symbol, entries)
             self._work_out(symbol, one)
 
     async def _read_on(self, wire: Wire, followed: dict[str, _Followed], now_ns: int) -> None:
         """Read what came into the streams of these symbols since, in one command."""
-        owners = {stream: symbol for symbol, one in followed.items() for stream in one.positions}
-        ids = [followed[symbol].positions[stream] for stream, symbol in owners.items()]
-        (reply,) = await wire.send(pack("XREAD", "COUNT", MOST_AT_ONCE, "STREAMS", *owners, *ids))
+        streams = sum(len(one.positions) for one in followed.values())
+        if not streams:
+            return
+        head = b"*%d\r\n" % (len(_READ_ON) + 2 * streams) + _packed(_READ_ON)
+        names = [one.names for one in followed.values()]
+        (reply,) = await wire.send(b"".join((head, *names, *(one.ids for one in followed.values()))))
         if isinstance(reply, Exception):
             # One of the keys became one of another type: read anew, they are told apart.
             for one in followed.values():
@@ -162,14 +188,14 @@ class Prices:
             return
         for one in followed.values():
             one.read_ns = now_ns
-        changed: set[str] = set()
+        found: dict[str, list[tuple[str, Sequence[Reply]]]] = {}
         for stream, entries in reply or ():
-            symbol = owners[stream]
-            changed.add(symbol)
-            _take(followed[symbol], stream, stream.rpartition(b":")[2].decode(), entries)
+            _, symbol, channel = stream.decode().split(":")
+            found.setdefault(symbol, []).append((channel, entries))
             if len(entries) >= MOST_AT_ONCE:
                 followed[symbol].is_broken_off = True
-        for symbol in changed:
+        for symbol, came in found.items():
+            followed[symbol].take(symbol, came)
             self._work_out(symbol, followed[symbol])
 
     def _work_out(self, symbol: str, one: _Followed) -> None:
@@ -190,9 +216,6 @@ def _is_symbol(name: str) -> bool:
         return False
 
 
-def _take(followed: _Followed, stream: bytes, channel: str, entries: Sequence[Reply]) -> None:
-    """Take the entries of one stream, oldest first, and note how far it was read."""
-    take = followed.market.take
-    for _, values in entries:
-        take(channel, dict(zip(values[::2], values[1::2], strict=True)))
-    followed.positions[stream] = entries[-1][0] if entries else followed.positions.get(stream, b"0-0")
+def _packed(arguments: Iterable[str | bytes | int]) -> bytes:
+    """Arguments of a command as they go over the wire, without what says how many there are."""
+    return pack(*arguments).partition(b"\r\n")[2]

@@ -226,7 +226,7 @@ async def test_a_key_that_is_no_stream_takes_no_price_away(md_url: str) -> None:
 
 async def test_a_symbol_that_was_asked_for_is_wanted_for_a_while(md_url: str) -> None:
     async with market_at(md_url) as md:
-        md.prices.due(["AAPL", "BTC/USD", "no symbol", "md:x"])
+        assert md.prices.due(["AAPL", "BTC/USD", "no symbol", "MD:X"]) == ["AAPL", "BTC/USD"]
         assert md.prices.wanted() == {"AAPL", "BTC/USD"}
         md.clock.advance(WANTED_FOR_NS)
         md.prices.due(["MSFT"])
