@@ -17,6 +17,7 @@ from bus.market_messages import (
     GapOpened,
     MarketMessage,
     Quote,
+    Snapshot,
     TapeMessage,
     Trade,
     TradingStatus,
@@ -173,6 +174,7 @@ _TAPE_DECODERS: dict[str, Callable[[bytes], TapeMessage]] = {
     "statuses": msgspec.json.Decoder(TradingStatus).decode,
     "corrections": msgspec.json.Decoder(Correction).decode,
     "cancelErrors": msgspec.json.Decoder(CanceledTrade).decode,
+    "snapshots": msgspec.json.Decoder(Snapshot).decode,
 }
 _GAP_DECODERS: dict[bytes, Callable[[bytes], Gap]] = {
     b"GapOpened": msgspec.json.Decoder(GapOpened).decode,
@@ -189,7 +191,10 @@ def market_message(channel: str, fields: Mapping[bytes, bytes]) -> MarketMessage
 
 
 def tape_message(channel: str, fields: Mapping[bytes, bytes]) -> TapeMessage | Gap:
-    """The message of an `md` entry of statuses, corrections or cancelErrors. Raises Unreadable as above."""
+    """The message of an `md` entry of statuses, corrections, cancelErrors or snapshots.
+
+    Raises Unreadable as above.
+    """
     return _read(_TAPE_DECODERS.get(channel), channel, fields)
 
 

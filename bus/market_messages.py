@@ -153,6 +153,14 @@ class CanceledTrade(
     at_ns: int
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"symbol": "S"}):
+    """What Alpaca answered when it was asked for a symbol's last trade and the quote that stands."""
+
+    symbol: str
+    trade: Trade | None = None
+    quote: Quote | None = None
+
+
 class GapOpened(msgspec.Struct, frozen=True, kw_only=True):
     """The feed broke here: what follows may miss trades since `since_ns`."""
 
@@ -172,5 +180,5 @@ class GapClosed(msgspec.Struct, frozen=True, kw_only=True):
 Gap = GapOpened | GapClosed
 MarketMessage = Trade | Quote | Bar
 
-# What is said of a symbol and of its earlier trades.
-TapeMessage = TradingStatus | Correction | CanceledTrade
+# What is said of a symbol and of its earlier trades, without or after being asked.
+TapeMessage = TradingStatus | Correction | CanceledTrade | Snapshot

@@ -27,7 +27,15 @@ ANSWER_TIMEOUT_S = 0.25
 WANTED_FOR_NS = 60_000_000_000
 
 # How far back a symbol is read where it is not followed yet: enough that what counts is most likely among it.
-TAILS = {"statuses": 8, "corrections": 16, "cancelErrors": 16, "trades": 32, "quotes": 8, "bars": 1}
+TAILS = {
+    "statuses": 8,
+    "corrections": 16,
+    "cancelErrors": 16,
+    "trades": 32,
+    "quotes": 8,
+    "bars": 1,
+    "snapshots": 1,
+}
 
 # Entries of one stream that are read on at once. A stream with more of them is read anew, from its end: what
 # lies between is older.

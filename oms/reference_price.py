@@ -20,6 +20,7 @@ from bus.market_messages import (
     GapOpened,
     MarketMessage,
     Quote,
+    Snapshot,
     TapeMessage,
     Trade,
     TradingStatus,
@@ -54,8 +55,10 @@ RESUMPTIONS = frozenset("3T")
 # A trade so long after a halt is one of another session: the resumption was missed.
 OTHER_SESSION_NS = 12 * 3600 * 1_000_000_000
 
-CHANNELS_OF_STOCKS = ("statuses", "corrections", "cancelErrors", "trades", "quotes", "bars")
-CHANNELS_OF_CRYPTO = ("trades", "quotes", "bars")
+# The channels that hold prices themselves, and all that make a price.
+_PRICES = ("trades", "quotes", "bars")
+CHANNELS_OF_STOCKS = ("statuses", "corrections", "cancelErrors", "snapshots", *_PRICES)
+CHANNELS_OF_CRYPTO = ("snapshots", *_PRICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +147,20 @@ class SymbolMarket:
     def take(self, channel: str, fields: Mapping[bytes, bytes]) -> None:
         """Take an entry of one of this symbol's streams; one that cannot be read counts for nothing."""
         try:
-            if channel in CHANNELS_OF_CRYPTO:
-                received_ns, feed = int(fields[b"r"]), fields.get(b"feed", b"").decode(errors="replace")
+            received_ns, feed = int(fields[b"r"]), fields.get(b"feed", b"").decode(errors="replace")
+            if channel in _PRICES:
                 self._take_price(market_message(channel, fields), received_ns, feed)
+                return
+            message = tape_message(channel, fields)
+            if isinstance(message, Snapshot):
+                for part in (message.trade, message.quote):
+                    self._take_price(part, received_ns, feed)
             else:
-                self._take_notice(channel, tape_message(channel, fields))
+                self._take_notice(channel, message)
         except (Unreadable, KeyError, ValueError, ArithmeticError):
             return
 
-    def _take_price(self, message: MarketMessage | Gap, received_ns: int, feed: str) -> None:
+    def _take_price(self, message: MarketMessage | Gap | None, received_ns: int, feed: str) -> None:
         match message:
             case Trade() if _is_positive(message.price) and sets_price(message.conditions, message.tape):
                 price = _price(message.price, message.at_ns, received_ns, feed)

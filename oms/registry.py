@@ -15,7 +15,7 @@ WANT_S = 1.0
 _WANTS_TTL_MS = 5000
 
 # What makes a price (`oms/reference_price.py`). Bars are not asked for: where somebody has them they help.
-_WANTED = ("trades", "quotes", "statuses", "corrections", "cancelErrors")
+_WANTED = ("trades", "quotes", "statuses", "corrections", "cancelErrors", "snapshots")
 
 log = structlog.get_logger()
 

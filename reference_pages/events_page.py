@@ -17,6 +17,7 @@ from bus.market_messages import (
     GapClosed,
     GapOpened,
     Quote,
+    Snapshot,
     Trade,
     TradingStatus,
 )
@@ -39,6 +40,7 @@ MARKET: dict[str, type[msgspec.Struct]] = {
     "statuses": TradingStatus,
     "corrections": Correction,
     "cancelErrors": CanceledTrade,
+    "snapshots": Snapshot,
     "GapOpened": GapOpened,
     "GapClosed": GapClosed,
 }
@@ -74,7 +76,8 @@ since 1970-01-01 UTC, as text); where they apply, `type` (the marker of a gap) a
 millisecond at which the market could know it. Numbers stay as Alpaca wrote them. `d` keeps every field
 that Alpaca sent; the tables name those that an algorithm is given. `updatedBars` and `dailyBars` hold
 bars. `statuses`, `lulds`, `corrections`, `cancelErrors` and `orderbooks` hold Alpaca's messages as they
-came, for which algorithms have no type; the OMS reads the first, third and fourth for its reference price.
+came, for which algorithms have no type; the OMS reads the first, third and fourth for its reference price,
+and `snapshots`, which ingest asks for over HTTP where a reader wants them.
 """
 
 

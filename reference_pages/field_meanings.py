@@ -101,6 +101,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "CanceledTrade.exchange": "the exchange's code",
     "CanceledTrade.id": "the exchange's id of the trade",
     "CanceledTrade.price": "dollars",
+    "Snapshot.trade": "the last trade, as in `trades`",
+    "Snapshot.quote": "the quote that stands, as in `quotes`",
     "CanceledTrade.action": "C for canceled, E for an error",
     "CanceledTrade.at_ns": f"when it was canceled, {_TIME}",
     "Quote.bid_price": "dollars; 0 without a bid",

@@ -159,3 +159,26 @@ async def test_a_delayed_feed_is_stale(simulator: Simulator, md_url: str, orders
         assert "[feed.iex] price_age_seconds" in reason.message
         assert int(reason.value) > 850_000
         assert refused.at_ns - refused.basis.price_received_ns < 20 * 10**9
+
+
+async def test_a_symbol_in_which_nothing_happens_has_a_price_on_demand(md_url: str, orders_url: str) -> None:
+    """Nobody has wanted the symbol before, and its streams are silent."""
+    with Simulator.start("--symbols", "AAPL", "--rate", "0.01") as simulator:
+        broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+        async with (
+            ingesting(settings_for(simulator, md_url, orders_url)),
+            running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=60)) as oms,
+            trading(orders_url) as algo,
+        ):
+            # The harness writes a price by itself.
+            await oms.market.delete(streams.market("AAPL", "trades"))
+            refused = await algo.told(await algo.order(1, market_order("7")), "OrderRefused")
+            assert [reason.code for reason in refused.reasons] == ["no_price"]
+            await until(lambda: _written(oms.market, streams.market("AAPL", "snapshots")), "the snapshot")
+            await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), Price), "the price")
+            await algo.told(await algo.order(2, market_order("7")), "OrderSent")
+            assert not await oms.market.exists(streams.market("AAPL", "trades"))
+
+
+async def _written(market: Any, stream: str) -> bool:
+    return bool(await market.xlen(stream))

@@ -19,6 +19,7 @@ from bus.market_messages import (
     GapClosed,
     GapOpened,
     Quote,
+    Snapshot,
     Trade,
     TradingStatus,
 )
@@ -243,6 +244,28 @@ MARKET: dict[str, Any] = {
     "cancelErrors": CanceledTrade(
         symbol="AAPL", exchange="V", id=7, price=Decimal("187.5"), action="C", at_ns=_AT_NS
     ),
+    "snapshots": Snapshot(
+        symbol="AAPL",
+        trade=Trade(
+            symbol="AAPL",
+            price=Decimal("187.25"),
+            size=Decimal(100),
+            at_ns=_AT_NS,
+            id=7,
+            exchange="V",
+            conditions=("@",),
+            tape="C",
+        ),
+        quote=Quote(
+            symbol="AAPL",
+            bid_price=Decimal(187),
+            bid_size=Decimal(1),
+            ask_price=Decimal("187.5"),
+            ask_size=Decimal(2),
+            at_ns=_AT_NS,
+            conditions=("R",),
+        ),
+    ),
     "GapOpened": GapOpened(feed="iex", since_ns=_AT_NS, reason="connection lost"),
     "GapClosed": GapClosed(feed="iex", since_ns=_AT_NS, until_ns=_AT_NS + 1),
 }
@@ -257,7 +280,7 @@ def read(entry: dict[str, str]) -> Any:
     """What today's code makes of a golden entry."""
     fields = {name.encode(): text.encode() for name, text in entry.items() if name not in ("family", "name")}
     if entry["family"] == "md":
-        is_notice = entry["name"] in ("statuses", "corrections", "cancelErrors")
+        is_notice = entry["name"] in ("statuses", "corrections", "cancelErrors", "snapshots")
         return (tape_message if is_notice else market_message)(entry["name"], fields)
     return MessageCodec(FAMILIES[entry["family"]]).decode(fields)
 
