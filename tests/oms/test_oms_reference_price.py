@@ -261,6 +261,36 @@ def test_a_quote_counts_that_is_two_sided_not_crossed_and_not_wide(
     assert price(quote(50, 50.2, -1), quote(bid, ask)) == (middle if counts else Decimal("50.1"))
 
 
+# On demand.
+
+
+def snapshot(trade_at_ns: int | None, quote_at_ns: int | None, *, c: str = "@", ask: float = 96) -> Entry:
+    """What was answered now: a trade at 90 and a quote around 95, of these times."""
+    parts: dict[str, Any] = {}
+    if trade_at_ns is not None:
+        parts["trade"] = json.loads(trade(90, trade_at_ns, id_=9, c=(c,))[1][b"d"])
+    if quote_at_ns is not None:
+        parts["quote"] = json.loads(quote(94, ask, quote_at_ns)[1][b"d"])
+    data = json.dumps({"S": "AAPL", **parts}).encode()
+    received_ns = NOW_NS + 10 * SECOND_NS
+    return "snapshots", {b"d": data, b"r": str(received_ns).encode(), b"feed": b"iex"}
+
+
+def test_a_price_on_demand_counts_by_its_market_time() -> None:
+    assert known(snapshot(-5, None)) == Price(Decimal(90), NOW_NS - 5, NOW_NS + 10 * SECOND_NS, "iex")
+    assert price(trade(100, 0), snapshot(-1, None)) == 100
+    assert price(trade(100, 0), snapshot(1, None)) == 90
+    assert price(trade(100, 0), snapshot(-1, TRADE_FIRST_NS + 1)) == 95
+    assert known(snapshot(None, None)) is None
+
+
+def test_what_holds_of_prints_and_quotes_holds_of_those_that_were_asked_for() -> None:
+    assert known(snapshot(0, None, c="Z")) is None
+    assert known(snapshot(0, None), cancel(9)) is None
+    assert known(snapshot(None, 0, ask=200)) is None
+    assert isinstance(known(snapshot(2, 2), status("H", 1)), MarketHalt)
+
+
 # Corrections and cancels.
 
 

@@ -363,13 +363,8 @@ async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str
     wants = b'{"bars": ["MSFT", "*"], "quotes": ["SPY"], "trades": ["BTC/USD", "*/*"]}'
     stocks = ["MSFT", "SPY", "TSLA"]
     both = ["BTC/USD", *stocks]
-    wanted = {
-        "trades": both,
-        "quotes": both,
-        "statuses": stocks,
-        "corrections": stocks,
-        "cancelErrors": stocks,
-    }
+    wanted = {"trades": both, "quotes": both, "snapshots": both}
+    wanted |= {"statuses": stocks, "corrections": stocks, "cancelErrors": stocks}
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         await oms.client.set(streams.wants("paper", "alpha"), wants)
         refused = await algo.told(await algo.order(1, market_order("1", symbol="TSLA")), "OrderRefused")
