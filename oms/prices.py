@@ -28,12 +28,12 @@ WANTED_FOR_NS = 60_000_000_000
 
 # How far back a symbol is read where it is not followed yet: enough that what counts is most likely among it.
 TAILS = {
-    "statuses": 8,
+    "statuses": 32,
     "corrections": 16,
     "cancelErrors": 16,
     "trades": 32,
     "quotes": 8,
-    "bars": 1,
+    "bars": 4,
     "snapshots": 1,
 }
 

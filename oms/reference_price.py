@@ -199,6 +199,9 @@ class SymbolMarket:
         """A trade's price after all corrections; None where it was canceled or sets no price any more."""
         price, key, seen = trade.price, trade.key, set[_Key]()
         while (change := self._changes.get(key)) is not None and key not in seen:
+            if change.at_ns < price.at_ns:
+                # Ids are of one day: that was of an earlier day's trade.
+                break
             if isinstance(change, CanceledTrade) or not _is_positive(change.price):
                 return None
             if not sets_price(change.conditions, change.tape):

@@ -23,6 +23,9 @@ from oms.reference_price import (
 NOW_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 
+# When something is said of a trade.
+SAID_NS = 1000
+
 Entry = tuple[str, dict[bytes, bytes]]
 
 
@@ -62,13 +65,19 @@ def bar(close: float, ended_ns: int = 0) -> Entry:
     return entry("bars", at_ns, o=1, h=3, l=1, c=close, v=10, t=at_ns - BAR_NS)
 
 
-def cancel(id_: int, at_ns: int = 0, price: float = 1) -> Entry:
+def cancel(id_: int, at_ns: int = SAID_NS, price: float = 1) -> Entry:
     """A trade never was."""
     return entry("cancelErrors", None, i=id_, x="V", p=price, s=100, a="C", z="C", t=NOW_NS + at_ns)
 
 
 def correction(
-    original: int, id_: int, price: float, at_ns: int = 0, *, cc: tuple[str, ...] = ("@",), op: float = 1
+    original: int,
+    id_: int,
+    price: float,
+    at_ns: int = SAID_NS,
+    *,
+    cc: tuple[str, ...] = ("@",),
+    op: float = 1,
 ) -> Entry:
     """A trade was another one."""
     return entry(
@@ -317,6 +326,12 @@ def test_a_correction_may_keep_the_id_and_be_corrected_again() -> None:
     assert price(trade(90, 0, id_=1), correction(1, 1, 100)) == 100
     assert price(trade(90, 0, id_=1), correction(1, 2, 100), correction(2, 3, 101)) == 101
     assert price(trade(90, 0, id_=1), correction(1, 2, 100), correction(2, 1, 101)) == 101
+
+
+def test_what_was_said_of_another_days_trade_of_that_id_does_not_count() -> None:
+    assert price(trade(100, 10, id_=1), cancel(1, 9)) == 100
+    assert price(trade(100, 10, id_=1), correction(1, 2, 90, 9)) == 100
+    assert known(trade(100, 10, id_=1), cancel(1, 10)) is None
 
 
 def test_what_was_corrected_can_be_canceled() -> None:
