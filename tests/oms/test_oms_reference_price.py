@@ -50,11 +50,11 @@ def trade(
     return entry("trades", received_ns, i=id_, x="V", p=price, s=100, c=list(c), z=z, t=NOW_NS + at_ns)
 
 
-def quote(bid: float, ask: float, at_ns: int = 0, *, c: tuple[str, ...] = ("R",)) -> Entry:
-    """A quote; times are counted from NOW_NS."""
+def quote(bid: float, ask: float, at_ns: int = 0, *, c: tuple[str, ...] = ("R",), late_ns: int = 0) -> Entry:
+    """A quote, received so long after it; times are counted from NOW_NS."""
     return entry(
         "quotes",
-        None,
+        NOW_NS + at_ns + late_ns,
         **{"bp": bid, "bs": 1, "ap": ask, "as": 1, "c": list(c), "z": "C", "t": NOW_NS + at_ns},
     )
 
@@ -147,7 +147,7 @@ def test_a_late_print_is_not_the_price() -> None:
 
 
 def test_a_late_quote_is_not_the_price() -> None:
-    assert price(quote(100, 102), quote(90, 92, -1)) == 101
+    assert price(quote(100, 102), quote(90, 92, -1, late_ns=SECOND_NS)) == 101
 
 
 @given(st.permutations(range(8)))
@@ -412,6 +412,7 @@ def test_trades_during_a_halt_do_not_end_it() -> None:
 def test_a_trade_after_a_gap_shows_that_a_resumption_was_missed() -> None:
     halt, broke = status("H", 0), gap("statuses", 10)
     assert isinstance(known(halt, broke), MarketHalt)
+    assert isinstance(known(halt, gap("corrections", 10), trade(100, 11)), MarketHalt)
     assert isinstance(known(halt, broke, trade(100, 10)), MarketHalt)
     assert price(halt, broke, trade(100, 11)) == 100
     assert isinstance(known(broke, halt, trade(100, 11)), MarketHalt), "the gap was before the halt"
