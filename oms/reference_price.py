@@ -74,8 +74,10 @@ class Price:
     feed: str = ""
 
     def age_ns(self, now_ns: int) -> int:
-        """The greater of its two ages. A time that is yet to come counts as one just as long past:
-        it is of before a clock was set back, and nobody knows its age."""
+        """The greater of its two ages.
+
+        A time that is yet to come counts as one just as long past: it is of before a clock was set back.
+        """
         return max(abs(now_ns - self.at_ns), abs(now_ns - self.received_ns))
 
 
@@ -93,7 +95,7 @@ Known = Price | MarketHalt
 
 
 def channels(symbol: str) -> tuple[str, ...]:
-    """The channels that make a symbol's price; each is read oldest first, the first of them first."""
+    """The channels that make a symbol's price."""
     return CHANNELS_OF_CRYPTO if "/" in symbol else CHANNELS_OF_STOCKS
 
 
@@ -224,7 +226,12 @@ class SymbolMarket:
             return None
         for change in self._changes.values():
             wrong = change.price if isinstance(change, CanceledTrade) else change.original_price
-            if wrong == bar.price and change.at_ns >= bar.at_ns - BAR_NS:
+            if (
+                wrong is not None
+                and wrong.is_finite()
+                and wrong == bar.price
+                and change.at_ns >= bar.at_ns - BAR_NS
+            ):
                 return None
         return bar
 

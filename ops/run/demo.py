@@ -23,8 +23,8 @@ def demo(
         bool,
         typer.Option(
             "--keep-times",
-            help="keep the file's times; otherwise they become now. The OMS refuses orders on prices that are "
-            "old by the market's time, unless BACKBONE_OMS_LIMITS lets them be so old",
+            help="keep the file's times; otherwise they become now. The OMS refuses orders on prices that "
+            "are old by the market's time, unless BACKBONE_OMS_LIMITS lets them be so old",
         ),
     ] = False,
     rate: Annotated[

@@ -21,7 +21,7 @@ def test_the_shipped_limits_can_be_read_and_let_paper_trade() -> None:
     assert (found.own.orders_per_second, found.collar) == (20, Decimal("0.05"))
     assert found.price_age("") == AgeLimit(5 * 10**9, "[account] price_age_seconds")
     assert found.price_age("sip") == found.price_age("crypto") == found.price_age("")
-    assert found.price_age("iex") == AgeLimit(60 * 10**9, "[feed.iex] price_age_seconds")
+    assert found.price_age("iex") == AgeLimit(90 * 10**9, "[feed.iex] price_age_seconds")
     assert not found.restricted
 
 

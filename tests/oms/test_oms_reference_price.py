@@ -441,13 +441,14 @@ def test_a_halt_of_another_session_is_over_once_there_is_a_trade() -> None:
         ("quotes", {b"d": b'{"S":"A","bp":1,"bs":1,"ap":"Infinity","as":1,"t":1}', b"r": b"1"}),
         ("bars", {b"d": b'{"S":"A","o":1,"h":1,"l":1,"c":0,"v":1,"t":1}', b"r": b"1"}),
         ("statuses", {b"d": b'{"S":"A"}', b"r": b"1"}),
+        ("cancelErrors", {b"d": b'{"S":"A","x":"V","i":9,"p":"sNaN","t":2000000000000000000}', b"r": b"1"}),
         ("lulds", {b"d": b"{}", b"r": b"1"}),
     ],
 )
 def test_what_cannot_be_read_or_is_no_price_counts_for_nothing(
     channel: str, fields: dict[bytes, bytes]
 ) -> None:
-    assert price(trade(100, 0), (channel, fields)) == 100
+    assert price(trade(100, 0), bar(99), (channel, fields)) == 100
 
 
 @given(
