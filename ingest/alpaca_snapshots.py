@@ -33,7 +33,7 @@ log = structlog.get_logger()
 class Snapshots:
     """Asks for one feed's snapshots, and hands what is new to its writer.
 
-    Mutable: the state of who is asked for; the last trouble, told once.
+    Mutable: the state of who is asked for; `trouble`, what went wrong last, told once, or "".
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Snapshots:
         self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
         self._buffer = buffer
         self._clock = clock
-        self._trouble = ""
+        self.trouble = ""
 
     def __repr__(self) -> str:
         return f"<{self.state!r} of {self._feed}>"
@@ -67,9 +67,9 @@ class Snapshots:
                 # What cannot be written now would be old when it is.
                 symbols = [] if self._buffer.full else self.state.due(self._clock.monotonic_ns())
                 trouble = await self._ask(session, symbols) if symbols else ""
-                if trouble and trouble != self._trouble:
+                if trouble and trouble != self.trouble:
                     log.warning("snapshots not answered", feed=self._feed, error=trouble)
-                self._trouble = trouble
+                self.trouble = trouble
                 await asyncio.sleep(TROUBLE_S if trouble else REQUEST_EVERY_S)
 
     async def _ask(self, session: aiohttp.ClientSession, symbols: list[str]) -> str:

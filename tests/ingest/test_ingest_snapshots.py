@@ -1,16 +1,23 @@
 """A price on demand: who is asked for when, what a refused symbol costs the others, what is written."""
 
+import asyncio
 import json
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_run import running, settings_for
 from simulator import Simulator
 from waiting import until
 
+from bus.clock import SystemClock
 from bus.codec import tape_message
+from bus.market_batch import MarketBatch
 from bus.market_messages import Snapshot
+from ingest import alpaca_snapshots, snapshots
+from ingest.alpaca_market import Item
+from ingest.buffer import Buffer
 from ingest.snapshots import ASIDE_NS, EVERY_NS, MOST_SYMBOLS, SnapshotState
 
 TRADE = {"t": "2026-01-05T14:30:00.123456789Z", "x": "V", "p": 187.12, "s": 100, "c": ["@"], "i": 7, "z": "C"}
@@ -101,6 +108,61 @@ def test_what_is_written_already_is_not_written_again() -> None:
     assert state.batch(answer, 1, "iex").streams
     assert not state.batch(answer, 2, "iex").streams
     assert state.batch({"AAPL": {"latestTrade": TRADE}}, 3, "iex").streams
+
+
+class Api:
+    """A market-data API that knows AAPL alone, and answers its first requests as it is told to."""
+
+    def __init__(self, *answers: tuple[int, str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """One answer."""
+        self.asked.append(request.query["symbols"])
+        assert request.headers["APCA-API-KEY-ID"] == "key"
+        if self.answers:
+            status, text = self.answers.pop(0)
+            return web.Response(status=status, text=text)
+        if request.query["symbols"] != "AAPL":
+            return web.json_response({"message": "invalid symbol: NOSUCH"}, status=400)
+        return web.json_response({"AAPL": {"latestTrade": TRADE}})
+
+
+@pytest.mark.integration
+async def test_an_api_in_trouble_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alpaca_snapshots, "REQUEST_EVERY_S", 0.001)
+    monkeypatch.setattr(alpaca_snapshots, "TROUBLE_S", 0.002)
+    monkeypatch.setattr(snapshots, "EVERY_NS", 1_000_000)
+    api = Api((500, "broken"), (429, "too many requests"), (200, "<html>"), (200, "[]"), (403, "no"))
+    application = web.Application()
+    application.router.add_get("/v2/stocks/snapshots", api.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    buffer: Buffer[Item] = Buffer(1_000_000)
+    asking = alpaca_snapshots.Snapshots("stocks", "iex", url, "key", "secret", buffer, SystemClock())
+    asking.want(frozenset(("AAPL", "NOSUCH")))
+    task = asyncio.create_task(asking.run())
+    try:
+        batch = await asyncio.wait_for(buffer.take(), 10)
+        assert isinstance(batch, MarketBatch)
+        assert (batch.streams, batch.feed) == (["md:AAPL:snapshots"], "iex")
+        assert api.asked[:6] == ["AAPL,NOSUCH"] * 6
+        await runner.cleanup()
+        await until(lambda: "does not answer" in asking.trouble, "the trouble to be noticed")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await runner.cleanup()
+
+
+def test_what_the_test_stream_plays_is_not_asked_for() -> None:
+    asking = alpaca_snapshots.Snapshots("stocks", "test", "http://x", "k", "s", Buffer(1), SystemClock())
+    asking.want(frozenset(("FAKEPACA",)))
+    assert asking.state.due(10**18) == []
 
 
 @pytest.mark.integration
