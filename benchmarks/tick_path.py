@@ -56,7 +56,8 @@ SMALL = frozenset(
         "bus/lease.py", "bus/link.py", "bus/market_batch.py", "bus/rfc3339.py", "bus/streams.py",
         "ingest/buffer.py", "oms/alpaca_orders.py", "oms/amounts.py", "oms/broker_orders.py", "oms/budget.py",
         "oms/checks.py", "oms/http_connection.py", "oms/inputs.py", "oms/limits.py", "oms/preconditions.py",
-        "oms/prices.py", "oms/readiness.py", "oms/reference_price.py", "oms/state.py", "oms/step.py", "oms/turns.py",
+        "oms/prices.py", "oms/readiness.py", "oms/reference_price.py", "oms/state.py", "oms/step.py",
+        "oms/turns.py",
     )
 )  # fmt: skip
 
