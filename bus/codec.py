@@ -3,13 +3,28 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
 
 from bus.errors import Unreadable
-from bus.market_messages import Bar, GapClosed, GapOpened, MarketMessage, Quote, Trade
+from bus.market_messages import (
+    Bar,
+    CanceledTrade,
+    Correction,
+    Gap,
+    GapClosed,
+    GapOpened,
+    MarketMessage,
+    Quote,
+    Snapshot,
+    TapeMessage,
+    Trade,
+    TradingStatus,
+)
 from bus.upcasts import UPCASTS, Upcast
+
+Kind = TypeVar("Kind")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,25 +170,43 @@ _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {
     "updatedBars": msgspec.json.Decoder(Bar).decode,
     "dailyBars": msgspec.json.Decoder(Bar).decode,
 }
-_GAP_DECODERS: dict[bytes, Callable[[bytes], GapOpened | GapClosed]] = {
+_TAPE_DECODERS: dict[str, Callable[[bytes], TapeMessage]] = {
+    "statuses": msgspec.json.Decoder(TradingStatus).decode,
+    "corrections": msgspec.json.Decoder(Correction).decode,
+    "cancelErrors": msgspec.json.Decoder(CanceledTrade).decode,
+    "snapshots": msgspec.json.Decoder(Snapshot).decode,
+}
+_GAP_DECODERS: dict[bytes, Callable[[bytes], Gap]] = {
     b"GapOpened": msgspec.json.Decoder(GapOpened).decode,
     b"GapClosed": msgspec.json.Decoder(GapClosed).decode,
 }
 
 
-def market_message(channel: str, fields: Mapping[bytes, bytes]) -> MarketMessage | GapOpened | GapClosed:
+def market_message(channel: str, fields: Mapping[bytes, bytes]) -> MarketMessage | Gap:
     """The message of an `md` entry of this channel.
 
     Raises Unreadable for a channel without a type, an unknown marker, or data of another shape.
     """
+    return _read(_MARKET_DECODERS.get(channel), channel, fields)
+
+
+def tape_message(channel: str, fields: Mapping[bytes, bytes]) -> TapeMessage | Gap:
+    """The message of an `md` entry of statuses, corrections, cancelErrors or snapshots.
+
+    Raises Unreadable as above.
+    """
+    return _read(_TAPE_DECODERS.get(channel), channel, fields)
+
+
+def _read(decode: Callable[[bytes], Kind] | None, channel: str, fields: Mapping[bytes, bytes]) -> Kind | Gap:
     marker = fields.get(b"type")
-    decode = _MARKET_DECODERS.get(channel) if marker is None else _GAP_DECODERS.get(marker)
-    if decode is None:
+    known: Callable[[bytes], Kind | Gap] | None = decode if marker is None else _GAP_DECODERS.get(marker)
+    if known is None:
         raise Unreadable(f"a market entry of channel {channel!r} and type {_shown(marker or b'')}")
     if fields.get(b"v", b"1") != b"1":
         raise Unreadable(f"a market entry of version {_shown(fields[b'v'])}; known here: 1")
     try:
-        return decode(fields[b"d"])
+        return known(fields[b"d"])
     except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"a market entry of channel {channel!r}: {error!r}") from error
 

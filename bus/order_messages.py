@@ -111,10 +111,10 @@ class Basis(Message, frozen=True, kw_only=True):
     """What a decision saw, so that it can be explained and made again.
 
     `price` is the reference price, `price_at_ns` the market's time of it and `price_received_ns` ours; None
-    where no price of the symbol was known. `limits_version` is 0 where no limits were loaded. `halt` is the
-    strictest that covered the order. `lease` is the lease under which the algorithm led, "" for none.
-    `not_ready` is the code of why no orders were taken, "" while they were. `reserve_price` is None where the
-    terms were too wrong to reserve anything.
+    where no price of the symbol was known. `price_feed` is the feed that it came from. `limits_version` is 0
+    where no limits were loaded. `halt` is the strictest that covered the order. `lease` is the lease under
+    which the algorithm led, "" for none. `not_ready` is the code of why no orders were taken, "" while they
+    were. `reserve_price` is None where the terms were too wrong to reserve anything.
     """
 
     price: Decimal | None
@@ -126,6 +126,7 @@ class Basis(Message, frozen=True, kw_only=True):
     not_ready: str
     lease: str
     reserve_price: Decimal | None
+    price_feed: str = ""
 
 
 class OrderApproved(Message, frozen=True, kw_only=True):

@@ -116,8 +116,8 @@ class AlpacaSettings(BusSettings):
     )
     data_url: str | None = Field(
         default=None,
-        description="the address of the market-data API, which nothing asks in this release",
-        json_schema_extra=_read_by(),
+        description="the address of the market-data API; without it Alpaca's own",
+        json_schema_extra=_read_by("ingest"),
     )
     stocks_stream_url: str | None = Field(
         default=None,

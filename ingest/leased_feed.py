@@ -15,6 +15,7 @@ from bus.service import run_together, run_until
 from bus.streams import market_lease
 from ingest import gaps
 from ingest.alpaca_market import Item, MarketFeed
+from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
@@ -30,9 +31,9 @@ class LeasedFeed:
     """A market feed, from its lease to its streams; `kind` is stocks or crypto.
 
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
-    alone. `feed`, `frames` and the writer are made anew each time the lease is waited for: nothing that was
-    under way under a lost lease is written later. `waits` says why the feed is not served; None while it is.
-    Mutable: these four, and whether an interruption is marked.
+    alone. `feed`, `frames`, the snapshots and the writer are made anew each time the lease is waited for:
+    nothing that was under way under a lost lease is written later. `waits` says why the feed is not served;
+    None while it is. Mutable: these five, and whether an interruption is marked.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class LeasedFeed:
             if not stopping.is_set():
                 self._make(self.feed)
 
-    async def want(self, wanted: Subscription) -> None:
-        """Subscribe to exactly this, where the feed is ours to serve."""
+    async def want(self, wanted: Subscription, snapshots: frozenset[str] = frozenset()) -> None:
+        """Subscribe to exactly this, and ask for these snapshots, where the feed is ours to serve."""
         if self.waits is not None:
             return
+        self.snapshots.want(snapshots)
         if wanted and not self._is_marked:
             self._is_marked = await self._mark_interruption(wanted)
             if not self._is_marked:
@@ -92,6 +94,9 @@ class LeasedFeed:
         url = settings.crypto_url if self.kind == CRYPTO else settings.stocks_url
         self.frames: Buffer[Item] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.feed = MarketFeed(self.kind, self.name, url, key, secret, self.frames, self._clock)
+        self.snapshots = Snapshots(
+            self.kind, self.name, settings.snapshots_url, key, secret, self.frames, self._clock
+        )
         if before is not None:
             self.feed.connects, self.feed.gaps = before.connects, before.gaps
         self._is_marked = False
@@ -107,7 +112,12 @@ class LeasedFeed:
             self.writing.run(self.frames, self._writer, self._keeper), name=self.name
         )
         try:
-            await run_together(run_until(stopping, until_done(writing)), self.feed.run(), self._acknowledge())
+            await run_together(
+                run_until(stopping, until_done(writing)),
+                self.feed.run(),
+                self.snapshots.run(),
+                self._acknowledge(),
+            )
             await self._flush(writing)
         finally:
             writing.cancel()

@@ -172,7 +172,7 @@ class Ingest:
             for sentence in demand.refused:
                 log.error("want refused", reason=sentence)
         for kind, feed in self.feeds.items():
-            await feed.want(demand.of(kind))
+            await feed.want(demand.of(kind), demand.snapshots[kind])
 
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""

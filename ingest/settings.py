@@ -34,6 +34,11 @@ class IngestSettings(AlpacaSettings):
         return self.crypto_stream_url or "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
 
     @property
+    def snapshots_url(self) -> str:
+        """The market-data API's address."""
+        return self.data_url or "https://data.alpaca.markets"
+
+    @property
     def updates_url(self) -> str:
         """The trade updates' address, paper unless live was asked for."""
         host = "api" if self.trading == "live" else "paper-api"

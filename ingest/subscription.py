@@ -117,5 +117,12 @@ def count(subscription: Subscription) -> int:
 
 def _pairs(subscription: Subscription) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (channel, symbol) for channel in sorted(subscription) for symbol in sorted(subscription[channel])
+        (channel, symbol)
+        for channel in sorted(subscription, key=_turn)
+        for symbol in sorted(subscription[channel])
     )
+
+
+def _turn(channel: str) -> tuple[bool, str]:
+    """Where a channel stands in a request: quotes last, so that a plan's limit cuts them before trades."""
+    return channel == "quotes", channel

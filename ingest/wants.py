@@ -1,7 +1,7 @@
 """What live readers want, united into what each feed must carry, and the steps from here to there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -24,17 +24,26 @@ CHANNELS = {
 # Alpaca sends these with the trades of the same symbol; they cannot be subscribed to.
 SENT_WITH_TRADES = ("corrections", "cancelErrors")
 
+# What is asked for over HTTP, not subscribed to: the last trade and quote (`ingest/snapshots.py`).
+SNAPSHOTS = "snapshots"
+
 # Channel to symbols, as Alpaca takes them (`*` for all); no channel without symbols.
 Subscription = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The union of all wants by feed; and, in sentences, what had to be left out of it."""
+    """The union of all wants by feed; and, in sentences, what had to be left out of it.
+
+    `snapshots` are the symbols whose last trade and quote are to be asked for.
+    """
 
     stocks: Subscription
     crypto: Subscription
     refused: tuple[str, ...] = ()
+    snapshots: Mapping[str, frozenset[str]] = field(
+        default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
+    )
 
     def of(self, feed: str) -> Subscription:
         """The subscription of one feed."""
@@ -59,12 +68,16 @@ def united(wants: Mapping[str, bytes]) -> Demand:
     and everybody else's, count. Raises nothing.
     """
     subscriptions: dict[str, dict[str, set[str]]] = {STOCKS: {}, CRYPTO: {}}
+    snapshots: dict[str, set[str]] = {STOCKS: set(), CRYPTO: set()}
     refused: list[str] = []
     for reader, text in sorted(wants.items()):
         for channel, symbol in _pairs(reader, text, refused):
             feed = CRYPTO if "/" in symbol else STOCKS
+            if channel == SNAPSHOTS and "*" not in symbol:
+                snapshots[feed].add(symbol)
+                continue
             if channel not in CHANNELS[feed]:
-                allowed = ", ".join(CHANNELS[feed])
+                allowed = ", ".join((*CHANNELS[feed], SNAPSHOTS))
                 refused.append(f"{reader} wants {channel!r} of {symbol}; {feed} have {allowed}")
                 continue
             upstream = "trades" if channel in SENT_WITH_TRADES else channel
@@ -74,7 +87,12 @@ def united(wants: Mapping[str, bytes]) -> Demand:
         feed: {channel: frozenset(symbols) for channel, symbols in sorted(channels.items())}
         for feed, channels in subscriptions.items()
     }
-    return Demand(frozen[STOCKS], frozen[CRYPTO], tuple(refused))
+    return Demand(
+        frozen[STOCKS],
+        frozen[CRYPTO],
+        tuple(refused),
+        {feed: frozenset(symbols) for feed, symbols in snapshots.items()},
+    )
 
 
 def difference(wanted: Subscription, subscribed: Subscription) -> Change:

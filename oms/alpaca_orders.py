@@ -10,11 +10,10 @@ import msgspec
 
 from bus.errors import Unreadable
 from bus.order_messages import Change, OrderTerms, Side
+from bus.rfc3339 import time_ns as time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrder
-
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)")
 
 # A number of an account, such as PA3JKX1P5QWE: it becomes part of names, so nothing else is let through.
 _NUMBER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -228,19 +227,6 @@ def terms_of(order: BrokerOrder) -> OrderTerms:
         return msgspec.convert(raw, OrderTerms)
     except msgspec.ValidationError as error:
         raise Unreadable(f"order {order.id} at the broker: {error}") from error
-
-
-def time_ns(written: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 time with up to nine decimals. Raises Unreadable."""
-    match = _TIME.fullmatch(written)
-    if match is None:
-        raise Unreadable(f"{written[:64]!r} is not a time such as 2026-01-02T15:04:05.123456789Z")
-    seconds, fraction, zone = match.groups()
-    try:
-        moment = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
-    except ValueError as error:
-        raise Unreadable(f"{written[:64]!r} is no time: {error}") from error
-    return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 
 def written_time(at_ns: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from bus.control_messages import ReduceOnly
@@ -11,17 +12,19 @@ from oms.book import ACCOUNT, Book
 from oms.limits import Effective, Scope
 from oms.orders import Order
 from oms.preconditions import Context
-from oms.reference_price import Price
+from oms.reference_price import MarketHalt, Price
 from oms.replacements import why_not
 
 _SECOND_NS = 1_000_000_000
+_MILLISECOND_NS = 1_000_000
 
 
 @dataclass(slots=True)
 class Subject:
     """The order that is checked, with what several checks need worked out once.
 
-    `price` is the reference price where there is a fresh one. `quantity` is what is reserved: for a notional
+    `price` is the reference price where there is one, `market_halt` why there is none while trading in the
+    symbol is halted. `quantity` is what is reserved: for a notional
     order the most shares that it may become. `reached` is the position that it and all open orders on its
     side may lead to, of the algorithm and of the account, counted upwards on the way that they go. `freed` is
     the open quantity of the order being replaced.
@@ -32,7 +35,7 @@ class Subject:
     terms: OrderTerms
     effective: Effective
     price: Price | None
-    fresh: bool
+    market_halt: MarketHalt | None
     quantity: Decimal
     reached: tuple[Decimal, Decimal]
     value: Decimal
@@ -139,19 +142,32 @@ def restricted(subject: Subject, book: Book, context: Context) -> Reason | None:
 
 
 def reference_price(subject: Subject, book: Book, context: Context) -> Reason | None:
-    """A symbol whose price is unknown, or known too long ago."""
+    """A symbol whose trading is halted, whose price is unknown, or whose price is too old by either time."""
     del book
-    if subject.price is None:
-        return Reason(code="no_price", message=f"no reference price of {subject.terms.symbol} has been heard")
-    if subject.fresh:
+    symbol, price, halt = subject.terms.symbol, subject.price, subject.market_halt
+    if halt is not None:
+        since = datetime.fromtimestamp(halt.at_ns / _SECOND_NS, UTC)
+        return Reason(
+            code="market_halted",
+            message=f"trading in {symbol} is halted since {since:%Y-%m-%d %H:%M:%S} UTC: {halt.reason}",
+            value=halt.code,
+        )
+    if price is None:
+        return Reason(code="no_price", message=f"no reference price of {symbol} has been heard")
+    limit = subject.effective.price_age(price.feed)
+    age_ns = price.age_ns(context.now_ns)
+    if age_ns <= limit.most_ns:
         return None
-    limit_ms = subject.effective.price_age_ns // 1_000_000
-    age_ms = (context.now_ns - subject.price.received_ns) // 1_000_000
+    by_market_ms, received_ms = (
+        (context.now_ns - time_ns) // _MILLISECOND_NS for time_ns in (price.at_ns, price.received_ns)
+    )
+    limit_ms = limit.most_ns // _MILLISECOND_NS
     return Reason(
         code="stale_price",
-        message=f"the price of {subject.terms.symbol} is {age_ms} ms old; at most {limit_ms} ms count",
+        message=f"the price of {symbol} is {by_market_ms} ms old by the market's time and was received "
+        f"{received_ms} ms ago; {limit.setting} lets {limit_ms} ms count",
         limit=str(limit_ms),
-        value=str(age_ms),
+        value=str(age_ns // _MILLISECOND_NS),
     )
 
 

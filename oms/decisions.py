@@ -18,7 +18,7 @@ from oms import cancels, unreadable
 from oms.inputs import RequestsRead
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
-from oms.reference_price import Price
+from oms.reference_price import Known
 from oms.risk import Approved, Refused, basis_without_price, check
 from oms.step import Step
 
@@ -66,7 +66,7 @@ def read_waiting_again(step: Step) -> None:
 
 
 def _decide(
-    step: Step, request: OrderRequest | ReplaceRequest, prices: Mapping[str, Price], context: Context
+    step: Step, request: OrderRequest | ReplaceRequest, prices: Mapping[str, Known], context: Context
 ) -> None:
     """Decide on an order or a replace.
 

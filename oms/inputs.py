@@ -25,7 +25,7 @@ from bus.order_messages import (
 from bus.symbols import canonical_symbol
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits
-from oms.reference_price import Price
+from oms.reference_price import Known
 
 
 class RequestRead(msgspec.Struct, frozen=True, gc=False):
@@ -71,12 +71,12 @@ class RequestsRead:
     """Requests that were read together, in order, with what was observed for them.
 
     `control_fresh`: the halt state was read just now. `prices` are the reference prices of their symbols, as
-    last read; a symbol of which none was heard is missing.
+    last read, or the halts of their trading; a symbol of which nothing was heard is missing.
     """
 
     requests: Sequence[RequestRead]
     control_fresh: bool
-    prices: Mapping[str, Price]
+    prices: Mapping[str, Known]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,11 @@ NUMBERS: dict[str, str] = {
 }
 _WHOLE = ("open_orders", "orders_per_second")
 _PER_SYMBOL = tuple(name for name in NUMBERS if name not in _WHOLE)
-_SECTIONS = ("account", "each_algorithm", "algorithm", "symbol")
+_SECTIONS = ("account", "each_algorithm", "algorithm", "symbol", "feed")
+
+# The feeds that ingest names in what it writes: those of stocks, and crypto.
+FEEDS = ("iex", "sip", "delayed_sip", "test", "crypto")
+_PER_FEED = ("price_age_seconds",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +47,31 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class AgeLimit:
+    """The greatest age at which a price counts, and the setting that says so, as it stands in the file."""
+
+    most_ns: int
+    setting: str
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
     """What holds for one algorithm in one symbol.
 
     `account` is held against what the whole account has in the symbol, `own` against what the algorithm
-    has. The limits of a single order are in `account` too, already the tightest of all scopes.
+    has. The limits of a single order are in `account` too, already the tightest of all scopes. `price_ages`
+    are by feed; what holds for every other feed is under "".
     """
 
     account: Scope
     own: Scope
     collar: Decimal
-    price_age_ns: int
+    price_ages: Mapping[str, AgeLimit]
     restricted: bool
+
+    def price_age(self, feed: str) -> AgeLimit:
+        """How old a price of this feed may be."""
+        return self.price_ages.get(feed) or self.price_ages[""]
 
 
 @dataclass(slots=True)
@@ -68,6 +85,7 @@ class Limits:
     each_algorithm: Scope
     algorithms: Mapping[str, Scope]
     symbols: Mapping[str, Scope]
+    feeds: Mapping[str, Scope]
     version: int = 0
     _effective: dict[tuple[str, str], Effective] = field(default_factory=dict, repr=False, compare=False)
 
@@ -83,7 +101,6 @@ class Limits:
         whole = (self.account, *(self.symbols[name] for name in written if name in self.symbols))
         own = (self.each_algorithm, self.algorithms.get(algorithm, Scope()))
         collar = _tightest((*whole, *own), "price_collar_percent") or Decimal(0)
-        age = _tightest((*whole, *own), "price_age_seconds") or Decimal(0)
         return Effective(
             account=_counted(
                 whole,
@@ -92,9 +109,29 @@ class Limits:
             ),
             own=_counted(own),
             collar=collar / 100,
-            price_age_ns=int(age * 1_000_000_000),
+            price_ages={feed: self._price_age(feed, algorithm, symbol) for feed in ("", *self.feeds)},
             restricted=any(not scope.restricted.isdisjoint(written) for scope in (*whole, *own)),
         )
+
+    def _price_age(self, feed: str, algorithm: str, symbol: str) -> AgeLimit:
+        """The tightest age: what a feed's section says stands in place of the account's."""
+        none = Scope()
+        scopes = {
+            "[account]": self.account,
+            f"[feed.{feed}]": self.feeds.get(feed, none),
+            "[each_algorithm]": self.each_algorithm,
+            f"[algorithm.{algorithm}]": self.algorithms.get(algorithm, none),
+            **{f'[symbol."{name}"]': self.symbols.get(name, none) for name in spellings(symbol)},
+        }
+        if scopes[f"[feed.{feed}]"].price_age_seconds is not None:
+            del scopes["[account]"]
+        ages = [
+            (scope.price_age_seconds, section)
+            for section, scope in scopes.items()
+            if scope.price_age_seconds is not None
+        ]
+        seconds, section = min(ages, key=lambda age: age[0])
+        return AgeLimit(int(seconds * 1_000_000_000), f"{section} price_age_seconds")
 
     def as_dict(self) -> dict[str, object]:
         """The limits as plain JSON values, in the shape of the file."""
@@ -103,6 +140,7 @@ class Limits:
             "each_algorithm": _shown(self.each_algorithm),
             "algorithm": {name: _shown(scope) for name, scope in self.algorithms.items()},
             "symbol": {name: _shown(scope) for name, scope in self.symbols.items()},
+            "feed": {name: _shown(scope) for name, scope in self.feeds.items()},
         }
 
 
@@ -150,6 +188,10 @@ def checked(raw: Mapping[str, object], source: str) -> Limits:
             for name, table in _table(source, "algorithm", raw.get("algorithm", {})).items()
         },
         symbols=_by_symbol(source, _table(source, "symbol", raw.get("symbol", {}))),
+        feeds={
+            _checked(source, "feed", name): _scope(source, f"feed.{name}", table, _PER_FEED, lists=False)
+            for name, table in _table(source, "feed", raw.get("feed", {})).items()
+        },
     )
 
 
@@ -222,6 +264,10 @@ def _table(source: str, section: str, raw: object) -> dict[str, object]:
 
 
 def _checked(source: str, what: str, name: str) -> str:
+    if what == "feed":
+        if name not in FEEDS:
+            raise InvalidInput(f"{source}: [feed.{name}]: no feed has that name: use {', '.join(FEEDS)}")
+        return name
     try:
         return checked_symbol(name) if what == "symbol" else checked_name(name, what)
     except InvalidInput as error:

@@ -180,15 +180,24 @@ _LIMITS = (
     _limit(
         "stale_price",
         "price_age_seconds",
-        "the last reference price of the symbol is too old to decide on",
-        "see with `backbone status` whether ingest is connected and the symbol trades now",
+        "the market's last price of the symbol is too old, by the market's time or by when it was received",
+        "see with `backbone status` whether ingest is connected; the message names the section that refused",
     ),
     Refusal(
         "no_price",
         ("risk",),
-        "no reference price of the symbol is known",
+        "no price of the symbol that counts is known: late, canceled and contingent prints, crossed and "
+        "very wide quotes do not count",
         "the streams of trades, quotes and bars of the symbol",
-        "see whether ingest runs, serves the symbol, and the market is open",
+        "see whether ingest runs, serves the symbol, and the market is open; ask again in some seconds: "
+        "the symbol is wanted of ingest from now on",
+    ),
+    Refusal(
+        "market_halted",
+        ("risk",),
+        "trading in the symbol is halted or paused on its exchange; `value` is the tape's code for why",
+        "the stream `md:<symbol>:statuses`",
+        "nothing: orders are taken again once trading resumes",
     ),
 )
 

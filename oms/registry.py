@@ -7,11 +7,15 @@ from bus.connection import Client
 from bus.consume import GroupReader
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
+from oms.reference_price import channels
 
 # How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
 LOOK_S = 0.25
 WANT_S = 1.0
 _WANTS_TTL_MS = 5000
+
+# What makes a price (`oms/reference_price.py`). Bars are not asked for: where somebody has them they help.
+_WANTED = ("trades", "quotes", "statuses", "corrections", "cancelErrors", "snapshots")
 
 log = structlog.get_logger()
 
@@ -56,7 +60,7 @@ class Registry:
             self.leases[name] = value.decode(errors="replace") if value else ""
 
     async def want_prices(self, needed: set[str]) -> None:
-        """Want trades of these symbols, and of all that somebody on this account wants in any channel."""
+        """Want what makes the price of these symbols, and of all that somebody on this account wants."""
         own = wants(self._account, "oms")
         symbols = set(needed)
         keys = [
@@ -66,11 +70,15 @@ class Registry:
         ]
         for value in await self._client.mget(keys) if keys else ():
             try:
-                channels = orjson.loads(value) if value else {}
-                symbols.update(symbol for listed in channels.values() for symbol in listed if symbol != "*")
+                listed = orjson.loads(value).values() if value else ()
+                symbols.update(symbol for some in listed for symbol in some if "*" not in symbol)
             except (ValueError, AttributeError, TypeError) as error:
                 log.warning("wants not readable", error=str(error))
-        await self._client.set(own, orjson.dumps({"trades": sorted(symbols)}), px=_WANTS_TTL_MS)
+        wanted = {
+            channel: sorted(symbol for symbol in symbols if channel in channels(symbol))
+            for channel in _WANTED
+        }
+        await self._client.set(own, orjson.dumps(wanted), px=_WANTS_TTL_MS)
 
     async def leave(self) -> None:
         """Take the OMS's own wants away."""

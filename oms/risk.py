@@ -21,7 +21,7 @@ from oms.limits import Effective, Limits
 from oms.orders import Order
 from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.preconditions import Context, malformed, unmet
-from oms.reference_price import Price
+from oms.reference_price import Known, MarketHalt, Price
 from oms.replacements import Replacement, worked_out
 
 _PERMISSION = object()
@@ -84,7 +84,7 @@ def check(
     request: OrderRequest | ReplaceRequest,
     book: Book,
     limits: Limits | None,
-    prices: Mapping[str, Price],
+    prices: Mapping[str, Known],
     context: Context,
 ) -> Approved | Refused:
     """Check a request whose client id the book does not know yet (`decisions.py` sorts out the others).
@@ -93,7 +93,8 @@ def check(
     """
     reasons = unmet(request, context)
     terms = request.terms
-    price = prices.get(terms.symbol)
+    known = prices.get(terms.symbol)
+    price = known if isinstance(known, Price) else None
     replaced, replacement = _replacement(request, book)
     if limits is None:
         reasons.append(_NO_LIMITS)
@@ -108,7 +109,7 @@ def check(
         replaced,
         book,
         limits.effective(context.algorithm, terms.symbol),
-        price,
+        known,
         context,
     )
     for find in _TO_REDUCE if subject.reduces else _TO_RISK_MORE:
@@ -160,6 +161,7 @@ def _basis(
         price=None if price is None else price.price,
         price_at_ns=None if price is None else price.at_ns,
         price_received_ns=None if price is None else price.received_ns,
+        price_feed="" if price is None else price.feed,
         limits_version=0 if limits is None else limits.version,
         halt=halt,  # type: ignore[arg-type]
         control_fresh=context.control_fresh,
@@ -224,9 +226,10 @@ def _subject(
     replaced: Order | None,
     book: Book,
     effective: Effective,
-    price: Price | None,
+    known: Known | None,
     context: Context,
 ) -> Subject:
+    price = known if isinstance(known, Price) else None
     reference = ZERO if price is None else price.price
     reserve = None if price is None else reserve_price(terms, reference, effective.collar)
     quantity = terms.quantity if terms.quantity is not None else ZERO
@@ -246,8 +249,7 @@ def _subject(
         terms=terms,
         effective=effective,
         price=price,
-        # A price from the future is one of before a clock was set back: nobody knows its age.
-        fresh=price is not None and abs(context.now_ns - price.received_ns) <= effective.price_age_ns,
+        market_halt=known if isinstance(known, MarketHalt) else None,
         quantity=quantity,
         reached=(_reached(terms, more, book, context.algorithm), _reached(terms, more, book, ACCOUNT)),
         value=value,

@@ -256,8 +256,8 @@ class Oms:
         await self.repeat(LOOK_S, self._look)
 
     async def want_prices(self) -> None:
-        """Keep wanting prices of what is held, ordered or wanted by others, until cancelled."""
-        await self.repeat(WANT_S, lambda: self.registry.want_prices(self.engine.state.book.symbols()))
+        """Keep wanting prices of what is held, ordered, asked for or wanted by others, until cancelled."""
+        await self.repeat(WANT_S, self._want_prices)
 
     async def tick(self) -> None:
         """Tell the engine that time passes, and everyone how it is, until cancelled."""
@@ -282,6 +282,9 @@ class Oms:
         except (ServerAway, ServerRefused) as error:
             log.warning("leases not readable", error=str(error))
         self.take(LeasesRead(dict(self.registry.leases)))
+
+    async def _want_prices(self) -> None:
+        await self.registry.want_prices(self.engine.state.book.symbols() | self.prices.wanted())
 
     async def _look(self) -> None:
         await self.registry.look(self.requests)

@@ -10,7 +10,17 @@ import msgspec
 
 from bus.codec import Message
 from bus.control_messages import CONTROL_MESSAGES
-from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.market_messages import (
+    Bar,
+    CanceledTrade,
+    Correction,
+    GapClosed,
+    GapOpened,
+    Quote,
+    Snapshot,
+    Trade,
+    TradingStatus,
+)
 from bus.order_messages import EVENTS, REQUESTS, Basis, OrderTerms, Reason
 from reference_pages.field_meanings import meaning
 from reference_pages.markdown import block, code, page, table
@@ -27,6 +37,10 @@ MARKET: dict[str, type[msgspec.Struct]] = {
     "trades": Trade,
     "quotes": Quote,
     "bars": Bar,
+    "statuses": TradingStatus,
+    "corrections": Correction,
+    "cancelErrors": CanceledTrade,
+    "snapshots": Snapshot,
     "GapOpened": GapOpened,
     "GapClosed": GapClosed,
 }
@@ -62,7 +76,8 @@ since 1970-01-01 UTC, as text); where they apply, `type` (the marker of a gap) a
 millisecond at which the market could know it. Numbers stay as Alpaca wrote them. `d` keeps every field
 that Alpaca sent; the tables name those that an algorithm is given. `updatedBars` and `dailyBars` hold
 bars. `statuses`, `lulds`, `corrections`, `cancelErrors` and `orderbooks` hold Alpaca's messages as they
-came, for which algorithms have no type.
+came, for which algorithms have no type; the OMS reads the first, third and fourth for its reference price,
+and `snapshots`, which ingest asks for over HTTP where a reader wants them.
 """
 
 

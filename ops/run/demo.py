@@ -20,7 +20,12 @@ def demo(
     ] = None,
     speed: Annotated[float | None, typer.Option(min=0.001, help="play the file so many times faster")] = None,
     keep_times: Annotated[
-        bool, typer.Option("--keep-times", help="keep the file's times; otherwise they become now")
+        bool,
+        typer.Option(
+            "--keep-times",
+            help="keep the file's times; otherwise they become now. The OMS refuses orders on prices that "
+            "are old by the market's time, unless BACKBONE_OMS_LIMITS lets them be so old",
+        ),
     ] = False,
     rate: Annotated[
         float | None,

@@ -111,6 +111,8 @@ def test_market_entries_are_alpacas_json_with_exact_prices() -> None:
         at_ns=1700000000000000001,
         id=7,
         exchange="V",
+        conditions=("@",),
+        tape="C",
     )
     quote = b'{"S":"AAPL","bp":1.1,"bs":2,"ap":1.2,"as":3,"t":4}'
     assert isinstance(market_message("quotes", {b"d": quote}), Quote)

@@ -102,3 +102,13 @@ class Upstream(RuleBasedStateMachine):
 
 TestUpstream = Upstream.TestCase
 TestUpstream.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_limit_cuts_quotes_before_trades():
+    state = SubscriptionState()
+    symbols = frozenset("ABC")
+    state.want({"quotes": symbols, "statuses": symbols, "trades": symbols})
+    state.connected(0)
+    state.refuse()
+    request = state.next_request(0)
+    assert {channel for channel, _ in request.pairs} == {"statuses", "trades"}

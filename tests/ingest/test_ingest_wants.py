@@ -60,3 +60,11 @@ def test_the_difference_touches_nothing_that_both_have():
     assert change.remove == {"trades": {"C"}, "quotes": {"A"}}
     assert change
     assert not difference(wanted, wanted)
+
+
+def test_snapshots_are_asked_for_and_not_subscribed_to():
+    found = demand(a={"snapshots": ["AAPL", "BTC/USD"]}, b={"snapshots": ["*", "MSFT"], "trades": ["SPY"]})
+    assert found.snapshots == {"stocks": {"AAPL", "MSFT"}, "crypto": {"BTC/USD"}}
+    assert (found.stocks, found.crypto) == ({"trades": {"SPY"}}, {})
+    (refused,) = found.refused
+    assert "snapshots" in refused

@@ -11,7 +11,7 @@ from bus.halt_state import HaltState
 from bus.order_messages import OrderSent, OrderTerms
 from oms.limits import parse
 from oms.readiness import STARTING
-from oms.reference_price import Price
+from oms.reference_price import MarketHalt, Price
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000
@@ -186,6 +186,49 @@ def test_a_reference_price_counts_up_to_its_age() -> None:
     assert codes(day.judge(request(), now_ns=NOW_NS + 5 * SECOND_NS + 1)) == ["stale_price"]
     day.prices.clear()
     assert codes(day.judge(request())) == ["no_price"]
+
+
+@pytest.mark.parametrize(
+    ("market_s", "received_s", "reasons"),
+    [(5, 5, []), (5, 0, []), (6, 0, ["stale_price"]), (6, 6, ["stale_price"]), (0, 6, ["stale_price"])],
+)
+def test_a_reference_price_ages_by_the_markets_time_and_by_ours(
+    market_s: int, received_s: int, reasons: list[str]
+) -> None:
+    """A feed that is delayed or lags is old by the first, a clock that was set back by the second."""
+    day = limited(price_age_seconds=5)
+    times = NOW_NS - market_s * SECOND_NS, NOW_NS - received_s * SECOND_NS
+    day.prices["AAPL"] = Price(Decimal(100), *times)
+    assert codes(day.judge(request())) == reasons
+
+
+def test_a_stale_price_tells_both_ages_and_the_setting_that_refused_it() -> None:
+    day = limited()
+    day.limits = parse(LIMITS + "[feed.iex]\nprice_age_seconds = 60", "limits")
+    day.prices["AAPL"] = Price(Decimal(100), NOW_NS - 61 * SECOND_NS, NOW_NS - 2 * SECOND_NS, "iex")
+    verdict = day.judge(request())
+    assert isinstance(verdict, Refused)
+    (reason,) = verdict.reasons
+    assert reason.message == (
+        "the price of AAPL is 61000 ms old by the market's time and was received 2000 ms ago; "
+        "[feed.iex] price_age_seconds lets 60000 ms count"
+    )
+    assert (reason.limit, reason.value) == ("60000", "61000")
+    assert (verdict.basis.price_feed, verdict.basis.price_at_ns) == ("iex", NOW_NS - 61 * SECOND_NS)
+    assert codes(day.judge(request(), now_ns=NOW_NS - SECOND_NS)) == []
+
+
+def test_in_a_halted_symbol_nothing_is_taken() -> None:
+    day = Day()
+    day.prices["AAPL"] = MarketHalt(NOW_NS, "LUDP", "Volatility Trading Pause")
+    verdict = day.judge(request())
+    assert isinstance(verdict, Refused)
+    (reason,) = verdict.reasons
+    assert (reason.code, reason.value) == ("market_halted", "LUDP")
+    assert reason.message == (
+        "trading in AAPL is halted since 2023-11-14 22:13:20 UTC: Volatility Trading Pause"
+    )
+    assert verdict.basis.price is None
 
 
 def test_a_restricted_symbol_is_refused_wherever_it_is_listed() -> None:

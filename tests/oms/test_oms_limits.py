@@ -1,6 +1,7 @@
 """Limits files: what is read, and the sentences for what cannot be."""
 
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 from fake_broker import FakeBroker
@@ -8,10 +9,12 @@ from risk_day import LIMITS
 
 from bus.clock import SystemClock
 from bus.errors import InvalidInput
+from bus.settings import AlpacaSettings
+from ingest.wants import CRYPTO
 from oms import symbol_check
 from oms.budget import Bucket
 from oms.limit_names import named_symbols, unmatched
-from oms.limits import NUMBERS, from_dict, parse
+from oms.limits import FEEDS, NUMBERS, AgeLimit, from_dict, parse
 from oms.sender import Sender
 from oms.settings import DEFAULT_LIMITS
 
@@ -21,7 +24,10 @@ def test_the_shipped_limits_can_be_read_and_let_paper_trade() -> None:
     found = limits.effective("ma-cross", "AAPL")
     assert (found.account.order_quantity, found.account.order_value) == (1000, 50_000)
     assert (found.own.position_quantity, found.own.open_orders) == (2000, 50)
-    assert (found.own.orders_per_second, found.collar, found.price_age_ns) == (20, Decimal("0.05"), 5 * 10**9)
+    assert (found.own.orders_per_second, found.collar) == (20, Decimal("0.05"))
+    assert found.price_age("") == AgeLimit(5 * 10**9, "[account] price_age_seconds")
+    assert found.price_age("sip") == found.price_age("crypto") == found.price_age("")
+    assert found.price_age("iex") == AgeLimit(90 * 10**9, "[feed.iex] price_age_seconds")
     assert not found.restricted
 
 
@@ -31,7 +37,7 @@ def test_the_tightest_collar_and_age_hold() -> None:
         "limits",
     )
     assert limits.effective("alpha", "AAPL").collar == Decimal("0.025")
-    assert limits.effective("beta", "BTC/USD").price_age_ns == 500_000_000
+    assert limits.effective("beta", "BTC/USD").price_age("").most_ns == 500_000_000
     assert limits.effective("beta", "AAPL").collar == Decimal("0.05")
 
 
@@ -79,6 +85,52 @@ def test_names_in_the_limits_that_bind_nothing_are_told_with_what_is_known() -> 
     assert unmatched(limits, {"ma-crss", "reversion"}, ()) == ()
 
 
+IEX = "[feed.iex]\nprice_age_seconds = 60\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "seconds", "setting"),
+    [
+        ("", 5, "[account]"),
+        (IEX, 60, "[feed.iex]"),
+        ("[feed.iex]\nprice_age_seconds = 1", 1, "[feed.iex]"),
+        ("[feed.iex]", 5, "[account]"),
+        ("[feed.sip]\nprice_age_seconds = 60", 5, "[account]"),
+        (
+            "[feed.iex]\nprice_age_seconds = 60\n[each_algorithm]\nprice_age_seconds = 30",
+            30,
+            "[each_algorithm]",
+        ),
+        (
+            "[feed.iex]\nprice_age_seconds = 60\n[algorithm.alpha]\nprice_age_seconds = 20",
+            20,
+            "[algorithm.alpha]",
+        ),
+        ("[feed.iex]\nprice_age_seconds = 60\n[symbol.AAPL]\nprice_age_seconds = 10", 10, '[symbol."AAPL"]'),
+        ("[feed.iex]\nprice_age_seconds = 0.5\n[symbol.AAPL]\nprice_age_seconds = 10", 0.5, "[feed.iex]"),
+        ("[algorithm.beta]\nprice_age_seconds = 1", 5, "[account]"),
+    ],
+)
+def test_a_feeds_age_stands_in_place_of_the_accounts_and_the_tightest_names_its_section(
+    more: str, seconds: float, setting: str
+) -> None:
+    found = parse(f"{LIMITS}{more}", "limits").effective("alpha", "AAPL").price_age("iex")
+    assert found == AgeLimit(int(seconds * 10**9), f"{setting} price_age_seconds")
+
+
+def test_every_feed_that_ingest_can_be_set_to_may_have_an_age() -> None:
+    assert set(FEEDS) == {*get_args(AlpacaSettings.model_fields["feed"].annotation), CRYPTO}
+
+
+def test_limits_of_feeds_come_back_from_the_journal() -> None:
+    limits = parse(f"{LIMITS}[feed.iex]\nprice_age_seconds = 60", "limits")
+    again = from_dict(limits.as_dict(), "journal", 3)
+    assert again.as_dict() == limits.as_dict()
+    assert again.effective("alpha", "AAPL").price_age("iex").most_ns == 60 * 10**9
+    before = {section: scope for section, scope in limits.as_dict().items() if section != "feed"}
+    assert from_dict(before, "journal", 2).effective("alpha", "AAPL").price_age("iex").most_ns == 5 * 10**9
+
+
 def test_limits_are_shown_in_the_shape_of_the_file() -> None:
     shown = parse(LIMITS + '[each_algorithm]\nrestricted = ["GME"]', "limits").as_dict()
     assert shown["each_algorithm"] == {"restricted": ["GME"]}
@@ -104,6 +156,10 @@ def test_limits_are_shown_in_the_shape_of_the_file() -> None:
         (LIMITS + "[symbol.AAPL]\nopen_orders = 1", "open_orders"),
         (LIMITS + "[algorithm.Alpha]\norder_value = 1", "Alpha"),
         (LIMITS + "[algorithm]\nalpha = 3", "alpha"),
+        (LIMITS + "[feed.nasdaq]\nprice_age_seconds = 1", "delayed_sip"),
+        (LIMITS + "[feed.iex]\norder_value = 1", "price_age_seconds"),
+        (LIMITS + "[feed.iex]\nprice_age_seconds = -1", "feed.iex"),
+        (LIMITS + "[feed]\nprice_age_seconds = 1", "price_age_seconds"),
         ("", "order_quantity"),
     ],
 )

@@ -16,6 +16,7 @@ from waiting import until
 from bus import streams
 from bus.clock import SystemClock
 from oms.alpaca_broker import AlpacaBroker
+from oms.reference_price import Price
 
 pytestmark = pytest.mark.e2e
 
@@ -223,3 +224,72 @@ async def test_a_fill_whose_update_is_lost_on_a_live_stream_is_found(
         await until(lambda: oms.book.position("AAPL", "alpha") == 7, "the missed fill")
         await until(lambda: oms.oms.engine.observed.agreed_ns > 0, "book and broker to agree")
         assert oms.counts["missed_updates"] == 1
+
+
+async def test_a_halted_share_is_not_ordered_until_it_resumes(
+    simulator: Simulator, md_url: str, orders_url: str
+) -> None:
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", bars=["AAPL"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: "AAPL" in ingest.subscribed().get("statuses", []), "the OMS's wants")
+        assert ingest.subscribed()["quotes"] == ingest.subscribed()["trades"] == ["AAPL"]
+        simulator.fault("halt", symbol="AAPL")
+        statuses = streams.market("AAPL", "statuses")
+        await until(lambda: _holds(oms.market, statuses, b'"sc":"H"'), "the halt")
+        refused = await algo.told(await algo.order(1, market_order("7")), "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["market_halted"]
+        simulator.clear_faults()
+        await until(lambda: _holds(oms.market, statuses, b'"sc":"T"'), "the resumption")
+        await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), Price), "a price since")
+        await algo.told(await algo.order(2, market_order("7")), "OrderSent")
+
+
+async def _holds(market: Any, stream: str, text: bytes) -> bool:
+    return any(text in fields[b"d"] for _, fields in await market.xrange(stream))
+
+
+async def test_a_delayed_feed_is_stale(simulator: Simulator, md_url: str, orders_url: str) -> None:
+    """Each entry was received just now, and tells what the market was a quarter of an hour ago."""
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    simulator.fault("clock_skew", skew_ms=-900_000)
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        refused = await algo.told(await algo.order(1, market_order("7", symbol="MSFT")), "OrderRefused")
+        (reason,) = refused.reasons
+        assert reason.code == "stale_price"
+        assert "[feed.iex] price_age_seconds" in reason.message
+        assert int(reason.value) > 850_000
+        assert refused.at_ns - refused.basis.price_received_ns < 20 * 10**9
+
+
+async def test_a_symbol_in_which_nothing_happens_has_a_price_on_demand(md_url: str, orders_url: str) -> None:
+    """Nobody has wanted the symbol before, and its streams are silent."""
+    with Simulator.start("--symbols", "AAPL", "--rate", "0.01") as simulator:
+        broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+        async with (
+            ingesting(settings_for(simulator, md_url, orders_url)),
+            running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=60)) as oms,
+            trading(orders_url) as algo,
+        ):
+            # The harness writes a price by itself.
+            await oms.market.delete(streams.market("AAPL", "trades"))
+            refused = await algo.told(await algo.order(1, market_order("7")), "OrderRefused")
+            assert [reason.code for reason in refused.reasons] == ["no_price"]
+            await until(lambda: _written(oms.market, streams.market("AAPL", "snapshots")), "the snapshot")
+            await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), Price), "the price")
+            await algo.told(await algo.order(2, market_order("7")), "OrderSent")
+            assert not await oms.market.exists(streams.market("AAPL", "trades"))
+
+
+async def _written(market: Any, stream: str) -> bool:
+    return bool(await market.xlen(stream))

@@ -24,6 +24,7 @@ from waiting import until
 from bus import streams
 from bus.order_messages import CancelRequest, ShutdownAcknowledged
 from oms.limits import parse
+from oms.reference_price import MarketHalt, Price
 
 pytestmark = pytest.mark.integration
 
@@ -377,13 +378,36 @@ async def test_trades_made_elsewhere_are_external(md_url: str, orders_url: str) 
 
 
 async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str) -> None:
-    async with running(md_url, orders_url) as oms, trading(orders_url):
-        await oms.client.set(streams.wants("paper", "alpha"), b'{"bars": ["MSFT", "*"], "quotes": ["SPY"]}')
+    """What makes a price of all that somebody wants, and of what an order was asked for in; no wildcards."""
+    wants = b'{"bars": ["MSFT", "*"], "quotes": ["SPY"], "trades": ["BTC/USD", "*/*"]}'
+    stocks = ["MSFT", "SPY", "TSLA"]
+    both = ["BTC/USD", *stocks]
+    wanted = {"trades": both, "quotes": both, "snapshots": both}
+    wanted |= {"statuses": stocks, "corrections": stocks, "cancelErrors": stocks}
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await oms.client.set(streams.wants("paper", "alpha"), wants)
+        refused = await algo.told(await algo.order(1, market_order("1", symbol="TSLA")), "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["no_price"]
 
-        async def wanted() -> bool:
-            return await oms.client.get(streams.wants("paper", "oms")) == b'{"trades":["MSFT","SPY"]}'
+        async def are_wanted() -> bool:
+            return json.loads(await oms.client.get(streams.wants("paper", "oms")) or b"{}") == wanted
 
-        await until(wanted, "the OMS's wants")
+        await until(are_wanted, "the OMS's wants")
+
+
+async def test_in_a_halted_symbol_no_order_is_taken_until_it_resumes(md_url: str, orders_url: str) -> None:
+    async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
+        await algo.told(await algo.order(1, market_order("1")), "OrderSent")
+        await oms.status("AAPL", "P", "LUDP", "Volatility Trading Pause")
+        # A price may be some milliseconds old when it is used.
+        await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), MarketHalt), "the halt to be read")
+        refused = await algo.told(await algo.order(2, market_order("1")), "OrderRefused")
+        assert [reason.code for reason in refused.reasons] == ["market_halted"]
+        assert "Volatility Trading Pause" in refused.reasons[0].message
+        await oms.status("AAPL", "T")
+        await oms.price("AAPL", "100")
+        await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), Price), "the price to be read")
+        await algo.told(await algo.order(3, market_order("1")), "OrderSent")
 
 
 async def test_names_in_the_limits_that_bind_nothing_are_told(md_url: str, orders_url: str) -> None:

@@ -19,9 +19,19 @@ from bus.account_messages import (
     PositionAgrees,
     PositionDiffers,
 )
-from bus.codec import Message, MessageCodec, market_message
+from bus.codec import Message, MessageCodec, market_message, tape_message
 from bus.control_messages import CONTROL_MESSAGES, CancelOrders, Halt, ReduceOnly, Resume, Shutdown
-from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.market_messages import (
+    Bar,
+    CanceledTrade,
+    Correction,
+    GapClosed,
+    GapOpened,
+    Quote,
+    Snapshot,
+    Trade,
+    TradingStatus,
+)
 from bus.order_messages import (
     EVENTS,
     REQUESTS,
@@ -76,6 +86,7 @@ _BASIS = Basis(
     not_ready="catching_up",
     lease="7:algo-ma-cross",
     reserve_price=Decimal("187.12"),
+    price_feed="iex",
 )
 _REASON = Reason(code="order_notional", message="too large an order", limit="10000", value="18712.00")
 
@@ -240,6 +251,8 @@ MARKET: dict[str, Any] = {
         at_ns=_AT_NS,
         id=52983525029461,
         exchange="V",
+        conditions=("@",),
+        tape="C",
     ),
     "quotes": Quote(
         symbol="BTC/USD",
@@ -258,6 +271,51 @@ MARKET: dict[str, Any] = {
         volume=Decimal("12345"),
         at_ns=_AT_NS,
     ),
+    "statuses": TradingStatus(
+        symbol="AAPL",
+        code="P",
+        meaning="Volatility Trading Pause",
+        reason_code="LUDP",
+        reason="Volatility Trading Pause",
+        at_ns=_AT_NS,
+        tape="C",
+    ),
+    "corrections": Correction(
+        symbol="AAPL",
+        exchange="V",
+        original_id=7,
+        original_price=Decimal("187.5"),
+        id=8,
+        price=Decimal("187.25"),
+        conditions=("@",),
+        tape="C",
+        at_ns=_AT_NS,
+    ),
+    "cancelErrors": CanceledTrade(
+        symbol="AAPL", exchange="V", id=7, price=Decimal("187.5"), action="C", at_ns=_AT_NS
+    ),
+    "snapshots": Snapshot(
+        symbol="AAPL",
+        trade=Trade(
+            symbol="AAPL",
+            price=Decimal("187.25"),
+            size=Decimal(100),
+            at_ns=_AT_NS,
+            id=7,
+            exchange="V",
+            conditions=("@",),
+            tape="C",
+        ),
+        quote=Quote(
+            symbol="AAPL",
+            bid_price=Decimal(187),
+            bid_size=Decimal(1),
+            ask_price=Decimal("187.5"),
+            ask_size=Decimal(2),
+            at_ns=_AT_NS,
+            conditions=("R",),
+        ),
+    ),
     "GapOpened": GapOpened(feed="iex", since_ns=_AT_NS, reason="connection lost"),
     "GapClosed": GapClosed(feed="iex", since_ns=_AT_NS, until_ns=_AT_NS + 1),
 }
@@ -272,7 +330,8 @@ def read(entry: dict[str, str]) -> Any:
     """What today's code makes of a golden entry."""
     fields = {name.encode(): text.encode() for name, text in entry.items() if name not in ("family", "name")}
     if entry["family"] == "md":
-        return market_message(entry["name"], fields)
+        is_notice = entry["name"] in ("statuses", "corrections", "cancelErrors", "snapshots")
+        return (tape_message if is_notice else market_message)(entry["name"], fields)
     return MessageCodec(FAMILIES[entry["family"]]).decode(fields)
 
 

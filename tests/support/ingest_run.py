@@ -34,6 +34,7 @@ def settings_for(simulator: Simulator, md_url: str, orders_url: str, **changes: 
             "stocks_stream_url": simulator.stocks_stream_url,
             "crypto_stream_url": simulator.crypto_stream_url,
             "trading_stream_url": simulator.trading_stream_url,
+            "data_url": simulator.data_url,
             **changes,
         },
     )

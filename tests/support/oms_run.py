@@ -197,6 +197,13 @@ class Running:
             streams.market(symbol, "trades"), {"d": json.dumps(data), "r": str(received_ns)}
         )
 
+    async def status(self, symbol: str, code: str, reason_code: str = "", reason: str = "") -> None:
+        """A trading status on the tape."""
+        data = {"S": symbol, "sc": code, "sm": "", "rc": reason_code, "rm": reason, "t": time.time_ns()}
+        await self.market.xadd(
+            streams.market(symbol, "statuses"), {"d": json.dumps(data), "r": str(time.time_ns())}
+        )
+
     async def broker_message(self, data: bytes, kind: str = "TradeUpdate") -> None:
         """An entry of the account stream, as ingest writes it."""
         fields = {"type": kind, "version": "1", "data": data, "r": str(time.time_ns())}

@@ -13,7 +13,7 @@ from oms.book import Book
 from oms.broker import BrokerOrder
 from oms.limits import Limits, parse
 from oms.preconditions import Context
-from oms.reference_price import Price
+from oms.reference_price import Known, Price
 from oms.risk import Approved, Refused, check
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -38,7 +38,7 @@ class Day:
 
     book: Book = field(default_factory=Book)
     limits: Limits | None = field(default_factory=lambda: parse(LIMITS, "limits"))
-    prices: dict[str, Price] = field(default_factory=lambda: {"AAPL": Price(Decimal(100), NOW_NS, NOW_NS)})
+    prices: dict[str, Known] = field(default_factory=lambda: {"AAPL": Price(Decimal(100), NOW_NS, NOW_NS)})
     halts: HaltState = field(default_factory=lambda: HaltState(known=True))
 
     def context(self, **changes: Any) -> Context:
@@ -56,7 +56,7 @@ class Day:
 
     def judge(self, request: OrderRequest | ReplaceRequest, **changes: Any) -> Approved | Refused:
         """Risk's verdict."""
-        prices: Mapping[str, Price] = self.prices
+        prices: Mapping[str, Known] = self.prices
         return check(request, self.book, self.limits, prices, self.context(**changes))
 
     def approve(self, request: OrderRequest | ReplaceRequest, **changes: Any) -> Approved:

@@ -1,0 +1,114 @@
+"""Asks Alpaca's market-data API for the last trade and quote of what is wanted, within its own budget."""
+
+import asyncio
+import ssl
+from typing import Any
+
+import aiohttp
+import certifi
+import orjson
+import structlog
+
+from bus.clock import Clock
+from ingest.alpaca_market import Item
+from ingest.buffer import Buffer
+from ingest.snapshots import SnapshotState
+from ingest.wants import CRYPTO
+
+# At most one request a second and feed: with both kinds of feed 120 of the 200 a minute that the smallest
+# plan allows, the rest for others with the same keys.
+REQUEST_EVERY_S = 1.0
+
+# After a refusal for the rate, or without an answer, the API is left alone for so long.
+TROUBLE_S = 10.0
+
+# For one request from its first byte to its last.
+ANSWER_TIMEOUT_S = 5.0
+
+_INVALID = (400, 422)
+
+log = structlog.get_logger()
+
+
+class Snapshots:
+    """Asks for one feed's snapshots, and hands what is new to its writer.
+
+    Mutable: the state of who is asked for; `trouble`, what went wrong last, told once, or "".
+    """
+
+    def __init__(
+        self, kind: str, feed: str, url: str, key: str, secret: str, buffer: Buffer[Item], clock: Clock
+    ) -> None:
+        self.state = SnapshotState()
+        self._kind = kind
+        self._feed = feed
+        self._url = url
+        self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+        self._buffer = buffer
+        self._clock = clock
+        self.trouble = ""
+
+    def __repr__(self) -> str:
+        return f"<{self.state!r} of {self._feed}>"
+
+    def want(self, symbols: frozenset[str]) -> None:
+        """Ask for these and no others; what the test stream plays, the API does not know."""
+        if self._feed != "test":
+            self.state.want(symbols)
+
+    async def run(self) -> None:
+        """Ask for what is due, until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(ssl=_trusting() if self._url.startswith("https") else True)
+        async with aiohttp.ClientSession(
+            headers=self._headers, timeout=timeout, connector=connector
+        ) as session:
+            while True:
+                # What cannot be written now would be old when it is.
+                symbols = [] if self._buffer.full else self.state.due(self._clock.monotonic_ns())
+                trouble = await self._ask(session, symbols) if symbols else ""
+                if trouble and trouble != self.trouble:
+                    log.warning("snapshots not answered", feed=self._feed, error=trouble)
+                self.trouble = trouble
+                await asyncio.sleep(TROUBLE_S if trouble else REQUEST_EVERY_S)
+
+    async def _ask(self, session: aiohttp.ClientSession, symbols: list[str]) -> str:
+        """Ask once; returns what went wrong, or nothing."""
+        self.state.postpone(symbols, self._clock.monotonic_ns())
+        path, query = "/v2/stocks/snapshots", {"symbols": ",".join(symbols), "feed": self._feed}
+        if self._kind == CRYPTO:
+            path, query = "/v1beta3/crypto/us/snapshots", {"symbols": ",".join(symbols)}
+        try:
+            async with session.get(self._url + path, params=query) as response:
+                content, status = await response.read(), response.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"{self._url} does not answer: {error or type(error).__name__}"
+        if status in _INVALID:
+            if (left_out := self.state.refuse(symbols, self._clock.monotonic_ns())) is not None:
+                log.warning("no snapshots of this symbol", symbol=left_out, error=_shown(content))
+            return ""
+        if status != 200:
+            return f"{self._url} answered with status {status}: {_shown(content)}"
+        return self._take(content)
+
+    def _take(self, content: bytes) -> str:
+        try:
+            answer: Any = orjson.loads(content)
+            found = answer["snapshots"] if self._kind == CRYPTO else answer
+            batch = self.state.batch(found, self._clock.now_ns(), self._feed)
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+            return f"{self._url} answered with what cannot be read: {error!r}"
+        if batch.streams:
+            self._buffer.add(batch, len(content))
+        return ""
+
+
+def _trusting() -> ssl.SSLContext:
+    """Certificates to trust also where Python finds no system's."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    return context
+
+
+def _shown(content: bytes) -> str:
+    return content[:200].decode(errors="replace")
