@@ -54,7 +54,8 @@ SMALL = frozenset(
     (
         "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "algos/order_id.py", "algos/terms.py",
         "bus/clock.py", "bus/codec.py", "bus/entry_position.py", "bus/group_bookkeeping.py", "bus/halt.py",
-        "bus/lease.py", "bus/link.py", "bus/market_batch.py", "bus/rfc3339.py", "bus/streams.py", "bus/symbols.py",
+        "bus/lease.py", "bus/link.py", "bus/market_batch.py", "bus/rfc3339.py", "bus/streams.py",
+        "bus/symbols.py",
         "ingest/buffer.py", "oms/alpaca_orders.py", "oms/amounts.py", "oms/broker_orders.py", "oms/budget.py",
         "oms/checks.py", "oms/http_connection.py", "oms/inputs.py", "oms/limits.py", "oms/own_orders.py",
         "oms/preconditions.py",

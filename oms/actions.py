@@ -18,7 +18,15 @@ from oms import questions
 from oms.broker import Broker, BrokerError
 from oms.cancels import CANCELED_UNSENT
 from oms.effects import CancelOrder, Effects
-from oms.inputs import AllCancelsAnswered, CancelAnswered, Input, OrderAnswered, Question, Unanswered
+from oms.inputs import (
+    AllCancelsAnswered,
+    CancelAnswered,
+    CompareAccount,
+    Input,
+    OrderAnswered,
+    Question,
+    Unanswered,
+)
 from oms.risk import Approved
 from oms.sender import Sender
 
@@ -95,6 +103,14 @@ class Actions:
         self._take(AllCancelsAnswered(error))
 
     async def _ask(self, question: Question) -> None:
+        if isinstance(question, CompareAccount):
+            try:
+                once = await questions.answer(question, self._broker, self._sender, self._clock)
+            except BrokerError as error:
+                self._unanswered(question, str(error))
+            else:
+                self._take(once)
+            return
         answered = await until_answered(
             partial(questions.answer, question, self._broker, self._sender, self._clock),
             stopping=None,

@@ -130,6 +130,11 @@ class Book:
         """What the whole account holds by symbol, without the zeros."""
         return {symbol: size for symbol, size in self._positions.get(ACCOUNT, _NOTHING).items() if size}
 
+    def bought(self, symbol: str) -> Decimal:
+        """What all purchases of this symbol were filled for; looks at every order."""
+        purchases = (one for one in self.orders.values() if one.symbol == symbol and one.side == "buy")
+        return sum((order.filled for order in purchases), ZERO)
+
     def cash(self, algorithm: str = ACCOUNT) -> Decimal:
         """What sales brought less what purchases cost, since the journal began."""
         return self._cash.get(algorithm, ZERO)
@@ -192,7 +197,7 @@ class Book:
         if old is not None:
             self._replacements[old.client_order_id] = order
             quantity = order.working.quantity if order.working is not None else None
-            order.most = None if quantity is None else plus(old.filled, quantity)
+            order.most = None if quantity is None else plus(max(old.filled, old.reported), quantity)
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
             _note_time(self._approvals[name], event.approved_ns)
@@ -347,7 +352,7 @@ class Book:
         """
         quantity = order.leaves()
         replacement = self.replacement(order)
-        took_over = replacement is not None and replacement.told and replacement.status != "rejected"
+        took_over = replacement is not None and replacement.told and not replacement.never_came
         if quantity and replacement is not None and took_over and replacement.most is not None:
             unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
             quantity = max(ZERO, min(quantity, unheard))

@@ -1,6 +1,7 @@
 """What an order at the broker tells the book: whose it is, and the events that bring the book level. Pure."""
 
 import re
+from decimal import Decimal
 
 from bus.codec import Message
 from bus.order_messages import ExternalOrderFound, OrderApproved, OrderFilled, OrderSent, OrderUpdated
@@ -12,6 +13,9 @@ from oms.broker import BrokerOrder
 from oms.orders import SENT, TERMINAL, Order, advances, assumed_execution_id, differs
 
 ADOPTED = "adopted"
+
+# Alpaca's averages have at least so many places, whatever zeros it leaves away.
+_FEWEST_PLACES = 4
 
 _OURS = re.compile(r"bb-([a-z0-9-]{1,32})-[0-9a-f]{32}")
 
@@ -94,14 +98,14 @@ def found(algorithm: str, order: BrokerOrder, approved_ns: int, at_ns: int) -> O
 def caught_up(known: Order, order: BrokerOrder, at_ns: int) -> list[Message]:
     """What the broker's order says beyond what the book knows: a missed fill, then a missed change of state.
 
-    The missed part gets the price that makes the broker's average come out right.
+    The missed part gets the price that makes the broker's average come out right, where that is known well
+    enough.
     """
     algorithm, filled, paid = known.algorithm, known.filled, known.paid
     events: list[Message] = []
     missed = minus(order.filled_quantity, filled)
     if missed > 0:
-        average = order.filled_average_price or ZERO
-        price = quotient_nearest(minus(times(average, order.filled_quantity), paid), missed)
+        price = _price_of_missed(known, order, missed, paid)
         events.append(
             OrderFilled(
                 algorithm=algorithm,
@@ -139,3 +143,22 @@ def caught_up(known: Order, order: BrokerOrder, at_ns: int) -> list[Message]:
 
 def _differs(known: Order, order: BrokerOrder) -> bool:
     return differs(known, order.quantity, order.limit_price, order.stop_price)
+
+
+def _price_of_missed(known: Order, order: BrokerOrder, missed: Decimal, paid: Decimal) -> Decimal:
+    """What a missed part was filled for.
+
+    The average is rounded: of a small part it says nothing, and then the part is booked at the average. No
+    price is worse than the order's limit.
+    """
+    average, limit = order.filled_average_price, order.limit_price
+    if not average:
+        return limit or known.reserve_price
+    price = quotient_nearest(minus(times(average, order.filled_quantity), paid), missed)
+    places = max(_FEWEST_PLACES, -int(average.as_tuple().exponent))
+    error = times(Decimal(5).scaleb(-places - 1), order.filled_quantity)
+    if known.filled and times(error, Decimal(1000)) > times(average, missed):
+        price = average
+    if limit is not None:
+        price = min(price, limit) if side_of(order.side) == "buy" else max(price, limit)
+    return price

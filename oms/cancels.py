@@ -5,7 +5,7 @@ from bus.order_messages import CancelRefused, CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered
-from oms.orders import REFUSED, Order
+from oms.orders import Order
 from oms.preconditions import Context
 from oms.step import Step
 
@@ -69,7 +69,7 @@ def go_on(step: Step) -> None:
         old = step.book.replaced(order)
         if order.open:
             _pass_on(step, order, reads)
-        elif order.status == REFUSED and old is not None and old.open:
+        elif order.never_came and old is not None and old.open:
             _pass_on(step, old, reads)
         else:
             if order.refusal != CANCELED_UNSENT.code:
@@ -110,7 +110,7 @@ def _newest(step: Step, client_order_id: str) -> Order | None:
     """The order, or the one that stands in its place or is about to."""
     order = step.order(client_order_id)
     while order is not None and (replacement := step.book.replacement(order)) is not None:
-        if replacement.status == REFUSED:
+        if replacement.never_came:
             break
         order = replacement
     return order

@@ -16,6 +16,7 @@ from bus.order_messages import (
 )
 from oms import cancels, unreadable
 from oms.inputs import RequestsRead
+from oms.orders import REFUSED
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
 from oms.reference_price import Known
@@ -88,7 +89,9 @@ def _decide(
             step.record(_refusal(request, verdict, context))
         return
     replaces = request.replaces if isinstance(request, ReplaceRequest) else None
-    if known.algorithm == context.algorithm and known.terms == request.terms and known.replaces == replaces:
+    # Of one that was refused the book does not remember what it was to replace.
+    same_place = known.replaces == replaces or (known.status == REFUSED and known.replaces is None)
+    if known.algorithm == context.algorithm and known.terms == request.terms and same_place:
         step.observed.counts["duplicates"] += 1
         return
     conflict = Reason(

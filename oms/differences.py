@@ -11,10 +11,10 @@ from typing import Literal
 from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.control_messages import Halt
 from oms import reconciliation
-from oms.amounts import ZERO, minus, text
+from oms.amounts import ZERO, minus, text, times
 from oms.broker import BrokerOrder, BrokerPosition
 from oms.inputs import AccountListed, CompareAccount
-from oms.orders import TERMINAL, Order, advances
+from oms.orders import ID_CONFLICT, TERMINAL, Order, advances
 from oms.step import Step
 
 # What is done about a position that differs: nothing more than telling it, or a halt.
@@ -27,7 +27,7 @@ _LOOK_AGAIN_NS = 2_000_000_000
 _MARGIN_NS = 60 * 1_000_000_000
 
 # Alpaca takes its fee for a pair out of the coins that were bought, up to 0.25 % of them.
-_MOST_FEE = 400
+_MOST_FEE = Decimal(400)
 
 
 def look(step: Step, every_ns: int) -> None:
@@ -35,7 +35,7 @@ def look(step: Step, every_ns: int) -> None:
     observed = step.observed
     if not observed.started or observed.behind or observed.stopping:
         return
-    wait_ns = _LOOK_AGAIN_NS if observed.suspected or observed.suspected_positions else every_ns
+    wait_ns = _LOOK_AGAIN_NS if observed.look_again else every_ns
     now_ns = observed.monotonic_ns
     if observed.compared_monotonic_ns is None:
         observed.compared_monotonic_ns, observed.compared_ns = now_ns, step.now_ns
@@ -50,33 +50,47 @@ def take_account(step: Step, account: AccountListed, on_difference: OnDifference
     if observed.behind:
         return  # What was asked before a break is older than what was missed.
     orders = reconciliation.understood(step, account.orders)
+    before = observed.suspected
     suspected = {order.client_order_id: said for order in orders if (said := _news(step, order))}
-    missing = _missing(step, orders)
+    suspected |= {known.client_order_id: ("missing",) for known in _missing(step, orders)}
     for order in orders:
-        if suspected.get(order.client_order_id) == observed.suspected.get(order.client_order_id, ()):
+        if order.client_order_id in suspected and suspected[order.client_order_id] == before.get(
+            order.client_order_id
+        ):
             step.warn("missed on the broker's stream", client_order_id=order.client_order_id)
             step.observed.counts["missed_updates"] += 1
             reconciliation.compare(step, order)
             del suspected[order.client_order_id]
-    for known in missing:
-        suspected[known.client_order_id] = ("missing",)
-        if observed.suspected.get(known.client_order_id) == ("missing",):
-            step.look_up(known.client_order_id)
+    for client_order_id, said in suspected.items():
+        if said == ("missing",) == before.get(client_order_id):
+            step.look_up(client_order_id)
     observed.suspected = suspected
     observed.compared_monotonic_ns, observed.compared_ns = observed.monotonic_ns, step.now_ns
+    # What stays suspected is looked at as often as anything else: it must not use up the request budget.
+    observed.look_again = any(before.get(name) != said for name, said in suspected.items())
     if account.positions is not None and not suspected and not observed.under_way:
         _compare_positions(step, account.positions, on_difference)
         if not observed.suspected_positions and not step.state.differences:
             observed.agreed_ns = step.now_ns
 
 
+def take_unanswered(step: Step, question: CompareAccount) -> None:
+    """Wait for the next time: nothing depends on it, and asking on would use up the request budget."""
+    step.observed.asked.discard(question)
+    step.observed.compared_monotonic_ns = step.observed.monotonic_ns
+    step.observed.look_again = False
+
+
 def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
     """What the broker's order says that the book does not know; nothing of one that is on its way."""
     known = step.order(order.client_order_id)
     if known is None:
-        came_to_nothing = order.status in TERMINAL and not order.filled_quantity
+        replaces_ours = order.replaces in step.book.by_broker_id
+        came_to_nothing = order.status in TERMINAL and not order.filled_quantity and not replaces_ours
         named = order.id in step.state.not_understood
         return () if came_to_nothing or named else ("unknown", text(order.filled_quantity), order.status)
+    if known.refusal == ID_CONFLICT:
+        return ()  # Somebody else's, under an id of ours: its position shows.
     on_its_way = not known.answered and order.client_order_id in (
         step.observed.under_way | step.observed.doubts.keys()
     )
@@ -107,17 +121,24 @@ def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_diffe
     known = step.state.differences
     for symbol in sorted(known.keys() - found.keys()):
         step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
-    news = {symbol: pair for symbol, pair in found.items() if known.get(symbol) != pair}
+    # One that was told stays told while trading goes on: what is missing is the same.
+    news = {
+        symbol: pair
+        for symbol, pair in found.items()
+        if symbol not in known or minus(*pair) != minus(*known[symbol])
+    }
     certain = {
         symbol: pair for symbol, pair in news.items() if step.observed.suspected_positions.get(symbol) == pair
     }
     step.observed.suspected_positions = {
         symbol: pair for symbol, pair in news.items() if symbol not in certain
     }
+    step.observed.look_again = bool(step.observed.suspected_positions)
     for symbol, (booked, broker) in sorted(certain.items()):
         step.error("position differs", symbol=symbol, book=text(booked), broker=text(broker))
         step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=broker, at_ns=step.now_ns))
-    _halt(step, [symbol for symbol, pair in certain.items() if not _is_fee(symbol, *pair)], on_difference)
+    unexplained = [symbol for symbol, pair in certain.items() if not _is_fee(step, symbol, *pair)]
+    _halt(step, unexplained, on_difference)
 
 
 def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
@@ -128,9 +149,11 @@ def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
         step.halt_account(reason)
     else:
         scope = f"symbol:{symbols[0]}"
-        step.effects.halt = Halt(scope=scope, reason=reason, by="oms", at_ns=step.now_ns)
+        # One of the whole account that this input has asked for holds here too.
+        step.effects.halt = step.effects.halt or Halt(scope=scope, reason=reason, by="oms", at_ns=step.now_ns)
 
 
-def _is_fee(symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
-    """Whether no more is missing of a pair than the fees of having bought it."""
-    return "/" in symbol and ZERO <= minus(booked, at_broker) * _MOST_FEE <= booked
+def _is_fee(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
+    """Whether no more is missing of a pair than the fees of all that was bought of it."""
+    bought = step.book.bought(symbol) if "/" in symbol else ZERO
+    return bought > 0 and ZERO <= times(minus(booked, at_broker), _MOST_FEE) <= bought

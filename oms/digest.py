@@ -68,6 +68,7 @@ def _told(order: Order) -> tuple[object, ...]:
         sorted(order.executions),
         order.assumed,
         order.assumed_up_to,
+        order.replace_rejected_ns,
     )
 
 

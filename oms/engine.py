@@ -87,7 +87,7 @@ class Engine:
             ControlRead: cancel_scope.take,
             AllCancelsAnswered: cancel_scope.take_answer,
             Answered: self._answered,
-            Unanswered: reconciliation.take_unanswered,
+            Unanswered: self._unanswered,
             AccountRead: pinning.take_account,
             HaltStateRead: rules.take_halts,
             LimitsRead: rules.take_limits,
@@ -154,6 +154,12 @@ class Engine:
         if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:
             sent_orders.take_found(step, answered)
         reconciliation.take_answer(step, answered)
+
+    def _unanswered(self, step: Step, unanswered: Unanswered) -> None:
+        if isinstance(unanswered.question, CompareAccount):
+            differences.take_unanswered(step, unanswered.question)
+        else:
+            reconciliation.take_unanswered(step, unanswered)
 
     def _stopping(self, step: Step, stopping: Stopping) -> None:
         del step, stopping

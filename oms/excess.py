@@ -3,7 +3,7 @@
 from oms import cancels
 from oms.amounts import plus
 from oms.book import Book
-from oms.orders import REFUSED, Order
+from oms.orders import Order
 from oms.step import Step
 
 
@@ -15,7 +15,7 @@ def cancel_excess(step: Step, order: Order) -> None:
     """
     end, too_much = order, False
     link: Order | None = order
-    while link is not None and link.status != REFUSED:
+    while link is not None and not link.never_came:
         end, too_much = link, too_much or _is_too_much(step.book, link)
         link = step.book.replacement(link)
     if too_much and end.open and end.broker_order_id:
@@ -31,4 +31,6 @@ def _is_too_much(book: Book, order: Order) -> bool:
     old = book.replaced(order)
     if old is None or not order.told or order.most is None or order.working is None:
         return False
-    return order.working.quantity is not None and plus(old.filled, order.working.quantity) > order.most
+    if order.working.quantity is None:
+        return False
+    return plus(max(old.filled, old.reported), order.working.quantity) > order.most

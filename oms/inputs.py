@@ -175,7 +175,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The broker did not answer a question yet, and why; it is asked again without being told."""
+    """The broker did not answer a question yet, and why; it is asked again without being told.
+
+    A CompareAccount is not: it comes up again by itself.
+    """
 
     question: Question
     why: str

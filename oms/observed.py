@@ -62,6 +62,8 @@ class Observed:
     agreed_ns: int = 0
     # Orders that are asked for although nothing waits for the answer, by client order id.
     looked_up: set[str] = field(default_factory=set)
+    # Whether the last comparison found what the one before had not.
+    look_again: bool = False
     # What the last comparison found and the next has to find again: by client order id, and by symbol.
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)

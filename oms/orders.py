@@ -54,7 +54,9 @@ class Order:
     replaces and it may fill together; None where it replaces none, or goes by notional.
     `filled` is what executions were booked for, at `paid` in all; `reported` is the broker's own cumulative
     quantity. `assumed` was booked from the broker's order up to its quantity `assumed_up_to`, in place of
-    executions not heard of yet. `held_…` is what the book's sums contain of it.
+    executions not heard of yet.
+    `replace_rejected_ns` is when a replacement of it was last rejected. `held_…` is what the book's sums
+    contain of it.
     """
 
     algorithm: str
@@ -78,6 +80,7 @@ class Order:
     executions: set[str] = field(default_factory=set)
     assumed: Decimal = ZERO
     assumed_up_to: Decimal = ZERO
+    replace_rejected_ns: int = 0
     held_quantity: Decimal = ZERO
     held_value: Decimal = ZERO
     held_open: bool = False
@@ -94,6 +97,11 @@ class Order:
     def open(self) -> bool:
         """Whether it may still be filled."""
         return self.status not in TERMINAL
+
+    @property
+    def never_came(self) -> bool:
+        """Whether it ended without ever having worked: refused, or rejected by the exchange."""
+        return self.status in (REFUSED, "rejected")
 
     @property
     def answered(self) -> bool:
@@ -185,6 +193,8 @@ def updated(order: Order, event: OrderUpdated) -> None:
     order.broker_order_id = order.broker_order_id or event.broker_order_id
     order.replaced_by = event.replaced_by or order.replaced_by
     order.reported = max(order.reported, event.filled_quantity)
+    if event.event == "order_replace_rejected":
+        order.replace_rejected_ns = max(order.replace_rejected_ns, event.at_ns)
     _stands(order, event)
     _advance(order, event.status)
 

@@ -1,13 +1,15 @@
 """Checks of an order against the account's own position and orders, before the broker says no. Pure.
 
 Alpaca takes no order that crosses zero, none that closes what other orders are to close already, and none
-that could trade with an order of the same account.
+that could trade with an order of the same account. Of orders made elsewhere only Alpaca knows which belong
+together, such as two exits of which one cancels the other: they are left to it.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
 
 from bus.order_messages import OrderTerms, Reason
+from bus.streams import EXTERNAL
 from oms.amounts import ZERO, minus, quotient_nearest, text
 from oms.book import Book
 from oms.checks import Check, Subject
@@ -52,11 +54,15 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
     held, asked = _closable(terms, book), _asked(subject)
     if asked > held:
         return None
-    taken = minus(book.pending(terms.symbol, terms.side), subject.freed)
+    taken = minus(_pending_of_ours(terms, book), subject.freed)
     free = max(ZERO, minus(held, taken))
     if asked <= free:
         return None
-    others = [order for order in book.open_on(terms.symbol, terms.side) if order is not subject.replaced]
+    others = [
+        order
+        for order in book.open_on(terms.symbol, terms.side)
+        if order is not subject.replaced and order.algorithm != EXTERNAL
+    ]
     or_less = f", or {terms.side} at most {text(free)}" if free else ""
     return Reason(
         code="held_for_orders",
@@ -79,7 +85,7 @@ def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
     price = terms.limit_price
     for order in book.open_on(terms.symbol, "sell" if buys else "buy"):
         other = order.working
-        if other is None or order is subject.replaced:
+        if other is None or order is subject.replaced or order.algorithm == EXTERNAL:
             continue
         if price is not None and other.limit_price is not None:
             if price < other.limit_price if buys else price > other.limit_price:
@@ -97,6 +103,11 @@ def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
 
 
 CHECKS: tuple[Check, ...] = (crosses_zero, held_for_orders, wash_trade)
+
+
+def _pending_of_ours(terms: OrderTerms, book: Book) -> Decimal:
+    elsewhere = book.pending(terms.symbol, terms.side, EXTERNAL)
+    return minus(book.pending(terms.symbol, terms.side), elsewhere)
 
 
 def _closable(terms: OrderTerms, book: Book) -> Decimal:

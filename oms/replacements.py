@@ -48,8 +48,9 @@ def why_not(request: ReplaceRequest, old: Order | None, algorithm: str, book: Bo
     if not old.open or not old.broker_order_id:
         return f"it is {old.status}, not open at the broker"
     other = book.replacement(old)
-    if other is not None and not other.answered:
-        return f"its replacement by {other.client_order_id} is on its way"
+    if other is not None and not other.never_came:
+        so_far = "has taken its place" if other.answered else "is on its way to take its place"
+        return f"{other.client_order_id} {so_far}"
     asked = request.terms
     if (old.symbol, old.side) != (asked.symbol, asked.side):
         return f"it is to {old.side} {old.symbol}: symbol and side cannot change"

@@ -28,7 +28,7 @@ from oms.book import Book
 from oms.broker import UnreadableOrder
 from oms.broker_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
-from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs
+from oms.orders import ID_CONFLICT, REFUSED, TERMINAL, Order, advances, countable, differs
 from oms.step import Step
 
 # Times from here on, of the year 2262, are no times: they need more than 63 bits.
@@ -207,6 +207,10 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
         )
     at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
     known = book.orders.get(order.client_order_id)
+    if known is not None and known.refusal == ID_CONFLICT:
+        raise Unreadable(
+            f"order {order.id} has a client id of ours, {order.client_order_id}, and is not ours"
+        )
     translation = Translation(order=known)
     if known is None:
         translation.events += adopted(broker_order(order), book, at_ns)
@@ -292,7 +296,10 @@ def _change(
     )
     if news:
         translation.events.append(_updated(update, algorithm, at_ns))
-    if update.event == "order_replace_rejected" and replacement is not None and replacement.open:
+    is_rejected = update.event == "order_replace_rejected" and known is not None and known.open
+    # One that is told a second time is not about a later replacement.
+    is_news = known is not None and at_ns > known.replace_rejected_ns
+    if is_rejected and is_news and replacement is not None and replacement.open:
         translation.events.append(_never_came(replacement, at_ns))
     if update.event == "order_cancel_rejected":
         translation.events.append(

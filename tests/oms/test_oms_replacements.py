@@ -163,7 +163,7 @@ def test_one_replacement_of_an_order_is_on_its_way_at_a_time(run: EngineRun) -> 
     old = working(run)
     run.read(asked(old.client_order_id, "99", 2))
     (reason,) = reasons(run.read(asked(old.client_order_id, "98", 3)))
-    assert f"its replacement by {name(2)} is on its way" in reason
+    assert f"{name(2)} is on its way to take its place" in reason
 
 
 def test_a_replacement_that_could_buy_too_much_is_canceled(run: EngineRun) -> None:
