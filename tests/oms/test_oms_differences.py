@@ -13,11 +13,11 @@ from bus.order_messages import (
     OrderFilled,
     OrderUpdated,
 )
-from oms.broker import BrokerOrder, BrokerPosition, OutcomeUnknown
+from oms.broker import BrokerOrder, BrokerPosition, OutcomeUnknown, Unknown, UnreadableOrder
 from oms.differences import OnDifference
 from oms.effects import Effects
 from oms.engine import COMPARE_EVERY_NS, Engine
-from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, Unanswered
+from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered, Unanswered
 
 LOOK_AGAIN_NS = 2 * SECOND_NS
 
@@ -209,3 +209,128 @@ def test_an_order_made_elsewhere_of_which_no_update_came_is_found(run: EngineRun
     compared(run, [at_broker_by_hand()])
     compared(run, [at_broker_by_hand()], after_ns=LOOK_AGAIN_NS)
     assert run.engine.state.book.pending("AAPL", "buy", "external") == 10
+
+
+def requests_in(run: EngineRun, minutes: int, listed: AccountListed, found: BrokerOrder | None) -> int:
+    """How many requests the comparisons of so much time make, with these answers."""
+    requests = 0
+    for _ in range(minutes * 240):
+        for question in run.tick(SECOND_NS // 4).ask:
+            answer = found if isinstance(question, FindOrder) else listed
+            requests += 1 if isinstance(question, FindOrder) else 5
+            for further in run.take(Answered(question, answer, run.monotonic_ns)).ask:
+                requests += 1
+                run.take(Answered(further, found, run.monotonic_ns))
+    return requests
+
+
+@pytest.mark.parametrize("found", [None, "open"])
+def test_what_stays_different_does_not_use_up_the_request_budget(run: EngineRun, found: str | None) -> None:
+    """It was looked at every two seconds for ever: 31 of 1,200 orders were sent."""
+    orders = [working(run, number) for number in range(1, 6)]
+    assert requests_in(run, 10, AccountListed((), ()), orders[0] if found else None) <= 10 * 20
+
+
+def test_neither_does_an_account_that_never_rests(run: EngineRun) -> None:
+    compared(run, [], shares("5"))
+    assert requests_in(run, 10, AccountListed((), None), None) <= 10 * 12
+
+
+def test_a_comparison_that_is_not_answered_waits_for_its_next_time(run: EngineRun) -> None:
+    (question,) = run.tick(COMPARE_EVERY_NS).ask
+    run.take(Unanswered(question, "HTTP 500"))
+    assert run.tick(COMPARE_EVERY_NS - 1).ask == []
+    assert len(run.tick(1).ask) == 1
+
+
+def test_a_difference_that_was_told_stays_told_while_trading_goes_on(run: EngineRun) -> None:
+    """Each trade halted the symbol again, although the same five shares were missing."""
+    compared(run, [], shares("5"))
+    assert compared(run, [], shares("5"), after_ns=LOOK_AGAIN_NS).halt is not None
+    run.price("100")
+    order = filled(working(run))
+    run.told(frame(order, "fill", execution_id="e1", qty="10", price="100"))
+    for after_ns in (COMPARE_EVERY_NS, COMPARE_EVERY_NS):
+        effects = compared(run, [order], shares("15"), after_ns=after_ns)
+        assert (effects.events, effects.halt) == ([], None)
+
+
+def test_the_fee_of_coins_that_were_sold_again_halts_nothing(run: EngineRun) -> None:
+    """Bought 1, of which 0.9975 came and were sold: the book has 0.0025 that the broker has not."""
+    for number, (side, quantity) in enumerate((("buy", "1"), ("sell", "0.9975"))):
+        order = BrokerOrder(
+            f"b{number}", f"by-hand-{number}", "BTC/USD", side, "market", "gtc", "filled", Decimal(quantity),
+            None, None, None, Decimal(quantity), Decimal(100),
+        )  # fmt: skip
+        run.told(frame(order, "fill", execution_id=f"e{number}", qty=quantity, price="100"))
+    compared(run, [])
+    effects = compared(run, [], after_ns=LOOK_AGAIN_NS)
+    assert len(effects.events) == 1
+    assert effects.halt is None
+
+
+def test_an_account_halt_is_not_replaced_by_that_of_a_symbol(run: EngineRun) -> None:
+    compared(run, [], shares("5"))
+    unreadable = UnreadableOrder("b9", name(77), "qty is NaN")
+    (question,) = run.tick(LOOK_AGAIN_NS).ask
+    effects = run.take(Answered(question, AccountListed([unreadable], [shares("5")]), run.monotonic_ns))
+    assert effects.halt is not None
+    assert effects.halt.scope == "account:paper"
+
+
+def test_an_order_of_somebody_else_under_our_id_is_not_booked_as_ours(run: EngineRun) -> None:
+    (approved,) = run.read(request(limit_terms("100", "10"), 1)).send
+    run.take(OrderAnswered(name(1), Unknown("the broker has an order of this client id already")))
+    other = replace(at_broker(approved), id="other", quantity=Decimal(500))
+    run.take(Answered(FindOrder(name(1)), other, run.monotonic_ns))
+    for after_ns in (COMPARE_EVERY_NS, COMPARE_EVERY_NS):
+        compared(run, [filled(other, "500")], after_ns=after_ns)
+    assert run.engine.state.book.position("AAPL", "alpha") == 0
+    update = frame(filled(other, "500"), "fill", execution_id="e1", qty="500", price="100")
+    assert run.told(update).halt is not None
+
+
+def test_one_of_ours_that_was_replaced_twice_by_hand_unheard_stays_its_algorithm_s(run: EngineRun) -> None:
+    ours = working(run)
+    first = replace(
+        ours, id="x", client_order_id="hand-x", status="replaced", replaces=ours.id, replaced_by="y"
+    )
+    last = replace(ours, id="y", client_order_id="hand-y", replaces="x")
+    listed = [replace(ours, status="replaced", replaced_by="x"), first, last]
+    compared(run, listed)
+    compared(run, listed, after_ns=LOOK_AGAIN_NS)
+    assert run.engine.state.book.pending("AAPL", "buy", "alpha") == 10
+    assert run.engine.state.book.pending("AAPL", "buy", "external") == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "price", "average", "missed_at"),
+    [
+        # A part of 100,000 of which the average has four places: it says nothing of the last half.
+        ("99999.5", "0.09994", "0.0999", "0.0999"),
+        # Of a large part it says enough.
+        ("84", "99", "99.16", "100"),
+        # But never a price worse than the limit.
+        ("84", "99", "99.32", "100"),
+        # Without an average the limit is the worst that it can have been.
+        ("50", "99", None, "100"),
+    ],
+)
+def test_a_missed_fill_has_a_price_that_it_can_have_had(
+    run: EngineRun, known: str, price: str, average: str | None, missed_at: str
+) -> None:
+    size = "100000" if "." in known else "100"
+    limit = "0.1" if "." in known else "100"
+    order = replace(at_broker_by_hand(), quantity=Decimal(size), limit_price=Decimal(limit))
+    part = replace(order, filled_quantity=Decimal(known), status="partially_filled")
+    run.told(frame(part, "partial_fill", execution_id="e1", qty=known, price=price))
+    whole = replace(
+        order,
+        filled_quantity=Decimal(size),
+        filled_average_price=None if average is None else Decimal(average),
+        status="filled",
+    )
+    compared(run, [whole])
+    (fill,) = compared(run, [whole], after_ns=LOOK_AGAIN_NS).events
+    assert isinstance(fill, OrderFilled)
+    assert fill.price == Decimal(missed_at)

@@ -65,6 +65,25 @@ def test_an_open_order_made_by_hand_counts_in_the_account_s_limits(run: EngineRu
     assert [reason.code for reason in refused.reasons] == ["position_quantity"]
 
 
+def test_exits_made_by_hand_block_no_order_of_ours(run: EngineRun) -> None:
+    """Which of them belong together only the broker knows: one of two exits cancels the other."""
+    (approved,) = run.read(request(limit_terms("100", "20"), 1)).send
+    run.accepted(approved)
+    held = replace(at_broker(approved), filled_quantity=Decimal(20), status="filled")
+    run.told(frame(held, "fill", execution_id="e1", qty="20", price="100"))
+    for number, (kind, limit, stop) in enumerate((("limit", "120", None), ("stop", None, "90"))):
+        exit_ = replace(
+            BY_HAND, id=f"x{number}", client_order_id=f"exit-{number}", side="sell", type=kind,
+            quantity=Decimal(10), limit_price=None if limit is None else Decimal(limit),
+            stop_price=None if stop is None else Decimal(stop),
+        )  # fmt: skip
+        run.told(frame(exit_, "new"))
+    assert len(run.read(request(limit_terms("99", "10", "sell"), 2)).send) == 1
+    run.accepted(run.sent[-1])
+    run.told(frame(replace(at_broker(run.sent[-1]), status="canceled"), "canceled"))
+    assert len(run.read(request(limit_terms("99", "1"), 3)).send) == 1
+
+
 def test_its_fills_and_its_end_are_the_external_book_s(run: EngineRun) -> None:
     run.told(frame(BY_HAND, "new"))
     filled = replace(BY_HAND, filled_quantity=Decimal(25), filled_average_price=Decimal(100))

@@ -292,6 +292,67 @@ def test_an_order_that_is_being_canceled_is_not_replaced(run: EngineRun) -> None
     assert "it is being canceled" in reason
 
 
+def test_canceling_an_order_whose_replacement_was_rejected_cancels_it(run: EngineRun) -> None:
+    old = working(run)
+    (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
+    order = taken(run, approved, "100")
+    run.told(frame(replace(order, status="rejected"), "rejected"))
+    run.told(frame(old, "order_replace_rejected"))
+    assert canceled(run, 1).cancel == [CancelOrder(old.client_order_id, old.id)]
+
+
+def test_a_cancel_that_waited_for_a_replacement_that_was_rejected_cancels_its_order(run: EngineRun) -> None:
+    old = working(run)
+    (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
+    canceled(run, 2)
+    effects = run.told(frame(replace(at_broker(approved), status="rejected"), "rejected"))
+    assert effects.cancel == [CancelOrder(old.client_order_id, old.id)]
+
+
+def test_a_rejection_that_is_told_twice_is_not_about_a_later_replacement(run: EngineRun) -> None:
+    """The later one worked at the broker, counted as nothing, and could not be canceled."""
+    old = working(run)
+    (first,) = run.read(asked(old.client_order_id, "99", 2)).send
+    taken(run, first, "100")
+    rejection = frame(old, "order_replace_rejected")
+    run.told(rejection)
+    (second,) = run.read(asked(old.client_order_id, "98", 3)).send
+    order = taken(run, second, "100")
+    run.told(rejection)
+    run.told(frame(replace(old, status="replaced", replaced_by=order.id), "replaced"))
+    run.told(rejection)
+    book = run.engine.state.book
+    assert (book.orders[name(3)].status, book.pending("AAPL", "buy"), book.open_count()) == ("sent", 100, 1)
+    assert canceled(run, 3).cancel == [CancelOrder(name(3), order.id)]
+
+
+def test_an_order_that_has_been_replaced_is_not_replaced_once_more(run: EngineRun) -> None:
+    old = working(run)
+    (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
+    taken(run, approved, "100")
+    (reason,) = reasons(run.read(asked(old.client_order_id, "98", 3)))
+    assert f"{name(2)} has taken its place" in reason
+    assert run.engine.state.book.pending("AAPL", "buy") == 100
+
+
+def test_a_replacement_for_what_is_left_stands_where_the_fill_is_heard_of_late(run: EngineRun) -> None:
+    """The quantity filled was known before its execution, and the replacement was canceled as too large."""
+    old = working(run)
+    part = replace(old, filled_quantity=Decimal(30), status="partially_filled")
+    run.told(frame(part, "order_cancel_rejected"))
+    (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
+    assert approved.event.working == limit_terms("99", "70")
+    taken(run, approved, "70")
+    assert run.told(frame(part, "partial_fill", execution_id="e1", qty="30", price="100")).cancel == []
+
+
+def test_a_refused_replace_that_comes_again_is_not_a_conflict(run: EngineRun) -> None:
+    old = working(run)
+    again = asked(old.client_order_id, "100", 2)
+    assert len(run.read(again).events) == 1
+    assert run.read(again).events == []
+
+
 # Any chain.
 
 
