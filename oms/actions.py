@@ -69,7 +69,10 @@ class Actions:
         if effects.cancel_all:
             self._start(self._cancel_all())
         for question in effects.ask:
-            self._start(self._ask(question))
+            if isinstance(question, CompareAccount):
+                self._start(self._compare(question))
+            else:
+                self._start(self._ask(question))
         if effects.read_again:
             self._start(self._read_again(effects.read_again))
         if effects.halt is not None:
@@ -87,30 +90,22 @@ class Actions:
         self._take(OrderAnswered(approved.client_order_id, outcome))
 
     async def _cancel(self, order: CancelOrder) -> None:
-        error: BrokerError | None = None
-        try:
-            await self._sender.cancel(order.broker_order_id)
-        except BrokerError as raised:
-            error = raised
+        error = await _error_of(self._sender.cancel(order.broker_order_id))
         self._take(CancelAnswered(order.client_order_id, error))
 
     async def _cancel_all(self) -> None:
-        error: BrokerError | None = None
+        self._take(AllCancelsAnswered(await _error_of(self._sender.cancel_all())))
+
+    async def _compare(self, question: CompareAccount) -> None:
+        """Ask once: what only checks must not use up the request budget by being asked again and again."""
         try:
-            await self._sender.cancel_all()
-        except BrokerError as raised:
-            error = raised
-        self._take(AllCancelsAnswered(error))
+            answered = await questions.answer(question, self._broker, self._sender, self._clock)
+        except BrokerError as error:
+            self._unanswered(question, str(error))
+        else:
+            self._take(answered)
 
     async def _ask(self, question: Question) -> None:
-        if isinstance(question, CompareAccount):
-            try:
-                once = await questions.answer(question, self._broker, self._sender, self._clock)
-            except BrokerError as error:
-                self._unanswered(question, str(error))
-            else:
-                self._take(once)
-            return
         answered = await until_answered(
             partial(questions.answer, question, self._broker, self._sender, self._clock),
             stopping=None,
@@ -144,3 +139,11 @@ class Actions:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+
+async def _error_of(asked: Awaitable[None]) -> BrokerError | None:
+    try:
+        await asked
+    except BrokerError as error:
+        return error
+    return None

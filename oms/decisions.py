@@ -1,7 +1,6 @@
 """What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import msgspec
 
@@ -75,9 +74,8 @@ def _decide(
     is a conflict, refused and never taken for a duplicate.
     """
     known = step.order(request.client_order_id)
-    basis = partial(basis_without_price, request, step.state.limits, context)
     if known is None and isinstance(request, ReplaceRequest) and _is_being_canceled(step, request.replaces):
-        step.record(_refusal(request, Refused((_being_canceled(request),), basis()), context))
+        _refuse(step, request, context, _being_canceled(request))
         return
     if known is None:
         verdict = check(request, step.book, step.state.limits, prices, context)
@@ -99,7 +97,7 @@ def _decide(
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )
-    step.record(_refusal(request, Refused((conflict, *unmet(request, context)), basis()), context))
+    _refuse(step, request, context, conflict, *unmet(request, context))
 
 
 def _is_being_canceled(step: Step, client_order_id: str) -> bool:
@@ -129,11 +127,15 @@ def _of_what_stands(step: Step, cancel: CancelRequest, context: Context) -> Canc
                 return cancel
             waiting.remove(request)
             step.effects.acknowledge.append(request.delivery)
-            basis = basis_without_price(message, step.state.limits, context)
-            refused = Refused((cancels.CANCELED_UNSENT,), basis)
-            step.record(_refusal(message, refused, context))
+            _refuse(step, message, context, cancels.CANCELED_UNSENT)
             return msgspec.structs.replace(cancel, client_order_id=replaced_id)
     return cancel
+
+
+def _refuse(step: Step, request: OrderRequest | ReplaceRequest, context: Context, *reasons: Reason) -> None:
+    """Refuse for reasons to which no price matters."""
+    basis = basis_without_price(request, step.state.limits, context)
+    step.record(_refusal(request, Refused(reasons, basis), context))
 
 
 def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: Context) -> OrderRefused:

@@ -91,9 +91,8 @@ def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
         return () if came_to_nothing or named else ("unknown", text(order.filled_quantity), order.status)
     if known.refusal == ID_CONFLICT:
         return ()  # Somebody else's, under an id of ours: its position shows.
-    on_its_way = not known.answered and order.client_order_id in (
-        step.observed.under_way | step.observed.doubts.keys()
-    )
+    order_id, observed = order.client_order_id, step.observed
+    on_its_way = not known.answered and (order_id in observed.under_way or order_id in observed.doubts)
     if on_its_way or (order.filled_quantity <= known.filled and not advances(known, order.status)):
         return ()
     return ("known", text(order.filled_quantity), order.status)

@@ -25,8 +25,7 @@ def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | Non
     del context
     if subject.account_reached <= 0:
         return None
-    terms = subject.terms
-    held, asked = _closable(terms, book), _asked(subject)
+    terms, held, asked = subject.terms, _closable(subject.terms, book), _asked(subject)
     sells_coins = terms.side == "sell" and "/" in terms.symbol
     if asked <= held or not (held or sells_coins):
         return None
@@ -50,8 +49,7 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
     del context
     if subject.account_reached <= 0:
         return None
-    terms = subject.terms
-    held, asked = _closable(terms, book), _asked(subject)
+    terms, held, asked = subject.terms, _closable(subject.terms, book), _asked(subject)
     if asked > held:
         return None
     taken = minus(_pending_of_ours(terms, book), subject.freed)
