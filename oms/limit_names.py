@@ -1,8 +1,8 @@
 """Names in the limits that nothing answers to: taken, since it may come later, and never silently. Pure."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
+from bus.near_names import did_you_mean
 from oms.limits import Limits
 
 
@@ -36,7 +36,4 @@ def unmatched(
 def _known(name: str, registered: Collection[str]) -> str:
     if not registered:
         return "none has yet"
-    near = get_close_matches(name, registered, n=3)
-    return f"known are {', '.join(sorted(registered))}" + (
-        f"; did you mean {' or '.join(near)}?" if near else ""
-    )
+    return f"known are {', '.join(sorted(registered))}{did_you_mean((name,), registered)}"

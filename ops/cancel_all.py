@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bus.acting_user import acting_user
+from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
@@ -50,13 +51,11 @@ def cancel_all(
     Example: backbone cancel-all --symbol AAPL --reason "prices look wrong"
     """
     from bus.control_messages import CancelOrders
-    from bus.errors import InvalidInput
     from bus.halt_state import scope_of
 
-    if not reason.strip():
-        raise InvalidInput("--reason is empty: say why, for those who find their orders canceled")
+    why = given_reason(reason, "find their orders canceled")
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
-    message = CancelOrders(scope=scope, reason=reason.strip(), by=acting_user(), at_ns=time.time_ns())
+    message = CancelOrders(scope=scope, reason=why, by=acting_user(), at_ns=time.time_ns())
     raise typer.Exit(asyncio.run(_run(message, wait, as_json)))
 
 

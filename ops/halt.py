@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.acting_user import acting_user
+from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ def halt(
 
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     kind = ReduceOnly if reduce_only else Halt
-    message = kind(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
+    message = kind(
+        scope=scope,
+        reason=_given(reason),
+        by=acting_user(),
+        at_ns=time.time_ns(),
+    )
     raise typer.Exit(asyncio.run(_change(message, as_json, cancel=cancel)))
 
 
@@ -84,16 +90,20 @@ def resume(
 
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
     asyncio.run(
-        _change(Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns()), as_json)
+        _change(
+            Resume(
+                scope=scope,
+                reason=_given(reason),
+                by=acting_user(),
+                at_ns=time.time_ns(),
+            ),
+            as_json,
+        )
     )
 
 
 def _given(reason: str) -> str:
-    from bus.errors import InvalidInput
-
-    if not reason.strip():
-        raise InvalidInput("--reason is empty: say why, for those who find trading halted or resumed")
-    return reason.strip()
+    return given_reason(reason, "find trading halted or resumed")
 
 
 async def _change(message: Any, as_json: bool, *, cancel: bool = False) -> int:

@@ -1,7 +1,6 @@
 """The accounts, algorithms and symbols that an orders server knows, and what is doubtful about a name."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -9,6 +8,7 @@ import orjson
 
 from bus import streams
 from bus.connection import Client
+from bus.near_names import did_you_mean
 from bus.symbols import spellings
 
 # So many names are listed in a sentence.
@@ -63,10 +63,8 @@ def listed(names: Collection[str]) -> str:
 def _doubt(what: str, names: Collection[str], known: Collection[str]) -> str:
     if any(name in known for name in names):
         return ""
-    near = sorted({one for name in names for one in get_close_matches(name, known, n=3)})
-    did_you_mean = f"; did you mean {' or '.join(near)}?" if near else ""
     there = f"known are {listed(known)}" if known else "none is known"
-    return f"{what}, so this stops nothing yet; {there}{did_you_mean}"
+    return f"{what}, so this stops nothing yet; {there}{did_you_mean(names, known)}"
 
 
 def _wanted(value: bytes | None) -> set[str]:

@@ -8,6 +8,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
+from ops.given_reason import given_reason
 
 if TYPE_CHECKING:
     from bus.connection import Client
@@ -47,11 +48,10 @@ def begin_anew(
 
     Example: backbone account begin-anew --reason "the paper account was reset" --yes
     """
-    if not reason.strip():
-        raise InvalidInput("--reason is empty: say why, for those who read the journal that is kept")
+    why = given_reason(reason, "read the journal that is kept")
     if not yes and (as_json or not sys.stdin.isatty()):
         raise InvalidInput("--yes is missing, and nobody can be asked here: say it, or ask in a terminal")
-    asyncio.run(_begin_anew(reason.strip(), yes, as_json))
+    asyncio.run(_begin_anew(why, yes, as_json))
 
 
 async def _begin_anew(reason: str, yes: bool, as_json: bool) -> None:
