@@ -1,6 +1,7 @@
 """From the simulator's tape through ingest and the OMS to fills, compared with the simulator's ledger."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from alpaca.trading.requests import LimitOrderRequest
 from ingest_run import running as ingesting
 from ingest_run import settings_for
-from oms_run import Trader, limit_order, limits_with, market_order, running, trading
+from oms_run import Running, Trader, limit_order, limits_with, market_order, running, trading
 from simulator import Simulator
 from waiting import until
 
@@ -43,6 +44,23 @@ def paid(simulator: Simulator) -> Decimal:
         ),
         Decimal(0),
     )
+
+
+@contextlib.asynccontextmanager
+async def traded(
+    simulator: Simulator, md_url: str, orders_url: str, **oms_settings: Any
+) -> AsyncIterator[tuple[Running, Trader]]:
+    """Ingest that wants both symbols, an OMS, and an algorithm, on the simulator; each symbol has a price."""
+    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
+    values = {"limits": limits_with(price_age_seconds=20), **oms_settings}
+    async with (
+        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
+        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
+        running(md_url, orders_url, broker, **values) as oms,
+        trading(orders_url) as algo,
+    ):
+        await until(lambda: _priced(oms.market), "a price of each symbol")
+        yield oms, algo
 
 
 @pytest.mark.parametrize(
@@ -98,14 +116,7 @@ async def _ended(algo: Trader, ids: list[str]) -> bool:
 async def test_a_stream_that_breaks_is_caught_up_with(
     simulator: Simulator, md_url: str, orders_url: str
 ) -> None:
-    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
-    async with (
-        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
-        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
-        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
-        trading(orders_url) as algo,
-    ):
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+    async with traded(simulator, md_url, orders_url) as (oms, algo):
         simulator.fault("mute", stream="trade_updates")
         order_id = await algo.order(1, market_order("7"))
         await algo.told(order_id, "OrderSent")
@@ -131,15 +142,8 @@ async def test_a_chain_of_replacements_buys_what_was_asked_for(
     simulator: Simulator, md_url: str, orders_url: str, fault: str | None
 ) -> None:
     """Each replace changes the price alone, of an order that is partly filled: 184 of 100 were bought so."""
-    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
     simulator.fault("partial_fills", chance=1)
-    async with (
-        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
-        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
-        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
-        trading(orders_url) as algo,
-    ):
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+    async with traded(simulator, md_url, orders_url) as (oms, algo):
         price = int(await _last_price(oms.market, "AAPL")) + 5
         chain = [await algo.order(0, limit_order(str(price), "100"))]
         await algo.told(chain[0], "OrderFilled")
@@ -208,14 +212,7 @@ async def test_a_working_order_made_by_hand_counts_beside_ours(
 async def test_a_fill_whose_update_is_lost_on_a_live_stream_is_found(
     simulator: Simulator, md_url: str, orders_url: str
 ) -> None:
-    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
-    async with (
-        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
-        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
-        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20), oms_compare_s=5) as oms,
-        trading(orders_url) as algo,
-    ):
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+    async with traded(simulator, md_url, orders_url, oms_compare_s=5) as (oms, algo):
         simulator.fault("lost_updates", count=100)
         order_id = await algo.order(1, market_order("7"))
         await algo.told(order_id, "OrderSent")
@@ -255,15 +252,8 @@ async def _holds(market: Any, stream: str, text: bytes) -> bool:
 
 async def test_a_delayed_feed_is_stale(simulator: Simulator, md_url: str, orders_url: str) -> None:
     """Each entry was received just now, and tells what the market was a quarter of an hour ago."""
-    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
     simulator.fault("clock_skew", skew_ms=-900_000)
-    async with (
-        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
-        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
-        running(md_url, orders_url, broker, limits=limits_with(price_age_seconds=20)) as oms,
-        trading(orders_url) as algo,
-    ):
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+    async with traded(simulator, md_url, orders_url) as (_, algo):
         refused = await algo.told(await algo.order(1, market_order("7", symbol="MSFT")), "OrderRefused")
         (reason,) = refused.reasons
         assert reason.code == "stale_price"
