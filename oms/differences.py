@@ -14,7 +14,7 @@ from oms import reconciliation
 from oms.amounts import ZERO, minus, text, times
 from oms.broker import BrokerOrder, BrokerPosition
 from oms.inputs import AccountListed, CompareAccount
-from oms.orders import ID_CONFLICT, TERMINAL, Order, advances
+from oms.orders import TERMINAL, Order, advances, is_another
 from oms.step import Step
 
 # What is done about a position that differs: nothing more than telling it, or a halt.
@@ -89,8 +89,8 @@ def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
         came_to_nothing = order.status in TERMINAL and not order.filled_quantity and not replaces_ours
         named = order.id in step.state.not_understood
         return () if came_to_nothing or named else ("unknown", text(order.filled_quantity), order.status)
-    if known.refusal == ID_CONFLICT:
-        return ()  # Somebody else's, under an id of ours: its position shows.
+    if is_another(known, order.id):
+        return ()  # Its position shows.
     order_id, observed = order.client_order_id, step.observed
     on_its_way = not known.answered and (order_id in observed.under_way or order_id in observed.doubts)
     if on_its_way or (order.filled_quantity <= known.filled and not advances(known, order.status)):

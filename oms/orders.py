@@ -125,6 +125,11 @@ class Order:
         return max(ZERO, self.wanted() - max(self.filled, self.reported))
 
 
+def is_another(order: Order, broker_order_id: str) -> bool:
+    """Whether the broker's order of this id is another one, although it bears our client id."""
+    return order.refusal == ID_CONFLICT or order.broker_order_id not in ("", broker_order_id)
+
+
 ASSUMED_PREFIX = "assumed:"
 
 

@@ -20,7 +20,7 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.observed import CatchingUp
-from oms.orders import ID_CONFLICT, TERMINAL, assumed_execution_id
+from oms.orders import TERMINAL, assumed_execution_id, is_another
 from oms.step import Step
 
 # Clocks differ, and an order may be stamped before we wrote it down.
@@ -174,8 +174,8 @@ def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None
 def compare(step: Step, order: BrokerOrder) -> None:
     """Book whatever the broker's order says beyond what the book knows."""
     known = step.order(order.client_order_id)
-    if known is not None and known.refusal == ID_CONFLICT:
-        return  # Somebody else's order, under an id of ours.
+    if known is not None and is_another(known, order.id):
+        return  # Its position shows.
     try:
         if known is None:
             events = adopted(order, step.book, step.now_ns)

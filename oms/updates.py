@@ -28,7 +28,7 @@ from oms.book import Book
 from oms.broker import UnreadableOrder
 from oms.broker_orders import adopted, owner
 from oms.inputs import BrokerMessagesRead
-from oms.orders import ID_CONFLICT, REFUSED, TERMINAL, Order, advances, countable, differs
+from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs, is_another
 from oms.step import Step
 
 # Times from here on, of the year 2262, are no times: they need more than 63 bits.
@@ -207,7 +207,7 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
         )
     at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
     known = book.orders.get(order.client_order_id)
-    if known is not None and known.refusal == ID_CONFLICT:
+    if known is not None and is_another(known, order.id):
         raise Unreadable(
             f"order {order.id} has a client id of ours, {order.client_order_id}, and is not ours"
         )

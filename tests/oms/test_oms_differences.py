@@ -6,18 +6,26 @@ from decimal import Decimal
 
 import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
-from risk_day import limit_terms, name, request
+from risk_day import LEASE, limit_terms, name, request
 
 from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.order_messages import (
     OrderFilled,
     OrderUpdated,
 )
-from oms.broker import BrokerOrder, BrokerPosition, OutcomeUnknown, Unknown, UnreadableOrder
+from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder
 from oms.differences import OnDifference
 from oms.effects import Effects
 from oms.engine import COMPARE_EVERY_NS, Engine
-from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered, Unanswered
+from oms.inputs import (
+    AccountListed,
+    Answered,
+    CancelAnswered,
+    CompareAccount,
+    FindOrder,
+    OrderAnswered,
+    Unanswered,
+)
 
 LOOK_AGAIN_NS = 2 * SECOND_NS
 
@@ -334,3 +342,25 @@ def test_a_missed_fill_has_a_price_that_it_can_have_had(
     (fill,) = compared(run, [whole], after_ns=LOOK_AGAIN_NS).events
     assert isinstance(fill, OrderFilled)
     assert fill.price == Decimal(missed_at)
+
+
+def test_a_cancel_that_is_refused_because_it_was_filled_is_looked_up(run: EngineRun) -> None:
+    """A bot took that answer for an order that never was, and bought again (passivbot#514)."""
+    order = working(run)
+    run.read(CancelRequest(client_order_id=name(1), lease=LEASE, requested_ns=0))
+    refused = BrokerRefused("42210000", 'order is already in "filled" state')
+    (question,) = run.take(CancelAnswered(name(1), refused)).ask
+    (fill,) = run.take(Answered(question, filled(order), run.monotonic_ns)).events
+    assert isinstance(fill, OrderFilled)
+    assert run.engine.state.book.position("AAPL", "alpha") == 10
+
+
+def test_a_fill_that_was_missed_before_its_order_was_canceled_is_found(run: EngineRun) -> None:
+    """A cancel must not take away what is needed to find an earlier fill (nautilus_trader#4991)."""
+    order = replace(working(run), status="canceled")
+    run.told(frame(order, "canceled"))
+    part = replace(filled(order, "4"), status="canceled")
+    compared(run, [part], shares("4"))
+    (fill,) = compared(run, [part], shares("4"), after_ns=LOOK_AGAIN_NS).events
+    assert isinstance(fill, OrderFilled)
+    assert run.engine.state.book.position("AAPL", "alpha") == 4

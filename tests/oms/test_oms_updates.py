@@ -203,3 +203,15 @@ def test_a_receive_time_that_is_none_makes_the_entry_unreadable(received: str) -
     run.begin()
     effects = run.told(frame("new", "new"), received=received)
     assert [type(event) for event in effects.events] == [EntryDeadLettered]
+
+
+def test_another_order_under_our_client_id_changes_nothing_of_ours() -> None:
+    """A venue told of another order under the client id of one that worked, and that was taken for ended."""
+    book = working()
+    for event, status, fields in (
+        ("canceled", "canceled", {}),
+        ("fill", "filled", {"execution_id": "e9", "qty": "10", "price": "99"}),
+    ):
+        with pytest.raises(Unreadable, match="is not ours"):
+            translate(frame(event, status, "10" if fields else "0", order={"id": "b2"}, **fields), book, 1)
+    assert (book.open_count(), book.position("AAPL", "alpha")) == (1, 0)
