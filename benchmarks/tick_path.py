@@ -45,7 +45,7 @@ BESIDE = frozenset(
     (
         "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
         "MarketFeed._request", "Oms.follow_registry", "Oms.tick", "Oms.want_prices", "Prices.keep",
-        "Report.run", "Runner._live", "Runner._timers", "Runner._want",
+        "Report.run", "Runner._live", "Runner._timers", "Runner._want", "Snapshots.run",
     )
 )  # fmt: skip
 
