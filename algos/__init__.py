@@ -7,7 +7,7 @@ from algos.parameters import parameter
 from algos.portfolio import Order
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
-from bus.order_messages import OrderFilled as Fill
+from bus.order_events import OrderFilled as Fill
 
 __all__ = [
     "Algorithm",

@@ -7,7 +7,7 @@ from algos.notices import Gap, Timer
 from algos.portfolio import Order
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
-from bus.order_messages import OrderFilled
+from bus.order_events import OrderFilled
 
 KillSwitch = Halt | ReduceOnly | Resume
 

@@ -18,7 +18,7 @@ from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.entry_position import entry_position
 from bus.errors import Unreadable
 from bus.market_messages import GapClosed, GapOpened, MarketMessage
-from bus.order_messages import EVENTS, Event
+from bus.order_events import EVENTS, Event
 from bus.streams import market_all_partitions, market_channel
 
 ALL_SYMBOLS = "*"

@@ -7,19 +7,17 @@ from typing import Literal
 import msgspec
 
 from bus.codec import Message
-from bus.order_messages import (
+from bus.order_events import (
     CancelRefused,
     Event,
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Reason,
-    Side,
 )
+from bus.order_messages import OrderTerms, Reason, Side
 
 OrderStatus = Literal[
     "requested",

@@ -28,13 +28,12 @@ from algos.order_id import client_order_id
 from algos.portfolio import Portfolio
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
+from bus.order_events import OrderFilled, Registered
 from bus.order_messages import (
     CancelRequest,
     Change,
-    OrderFilled,
     OrderRequest,
     OrderTerms,
-    Registered,
     ReplaceRequest,
     ShutdownAcknowledged,
 )

@@ -5,7 +5,13 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from bus.order_messages import Change, OrderTerms, OrderType, Side, TimeInForce
+from bus.order_messages import (
+    Change,
+    OrderTerms,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from bus.symbols import canonical_symbol
 
 # What Alpaca can tell apart.

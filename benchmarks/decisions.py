@@ -17,7 +17,8 @@ from bus.connection import Client, connect
 from bus.embedded import EmbeddedServer
 from bus.lease import Lease
 from bus.link import Script
-from bus.order_messages import REQUESTS, OrderApproved, OrderRequest, OrderTerms
+from bus.order_events import OrderApproved
+from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 from bus.publish import Publisher
 from bus.streams import algorithm_lease, algorithms, events, journal, requests
 from oms.journal import EVENT_CODEC

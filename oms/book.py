@@ -5,17 +5,17 @@ from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
 from bus.codec import Message
-from bus.order_messages import (
+from bus.order_events import (
     ExternalOrderFound,
     FillAbsorbed,
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
 )
+from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms import orders

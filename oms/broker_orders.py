@@ -4,7 +4,13 @@ import re
 from decimal import Decimal
 
 from bus.codec import Message
-from bus.order_messages import ExternalOrderFound, OrderApproved, OrderFilled, OrderSent, OrderUpdated
+from bus.order_events import (
+    ExternalOrderFound,
+    OrderApproved,
+    OrderFilled,
+    OrderSent,
+    OrderUpdated,
+)
 from bus.streams import EXTERNAL
 from oms.alpaca_orders import side_of, terms_of
 from oms.amounts import ZERO, minus, quotient_nearest, times

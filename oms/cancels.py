@@ -1,7 +1,8 @@
 """Requests for a cancel: checked, passed on once the broker has the order, answered with its word. Pure."""
 
 from bus.delivery import Delivery
-from bus.order_messages import CancelRefused, CancelRequest, Reason
+from bus.order_events import CancelRefused
+from bus.order_messages import CancelRequest, Reason
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bus.order_events import LeaseRetired, OrderRefused
 from bus.order_messages import (
     CancelRequest,
-    LeaseRetired,
-    OrderRefused,
     OrderRequest,
     Reason,
     ReplaceRequest,

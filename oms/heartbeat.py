@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from bus.codec import Message
 from bus.heartbeat import OmsCounters, OmsDetails, State, StateReason
-from bus.order_messages import (
+from bus.order_events import (
     EntryDeadLettered,
     OrderApproved,
     OrderFilled,

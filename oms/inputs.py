@@ -16,12 +16,7 @@ from bus.control_messages import CancelOrders
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import (
-    REQUESTS,
-    OrderRequest,
-    ReplaceRequest,
-    Request,
-)
+from bus.order_messages import REQUESTS, OrderRequest, ReplaceRequest, Request
 from bus.symbols import canonical_symbol
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits

@@ -16,7 +16,7 @@ from bus.delivery import Delivery
 from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
-from bus.order_messages import EVENTS, EntryDeadLettered
+from bus.order_events import EVENTS, EntryDeadLettered
 from bus.replay import read
 from bus.streams import EXTERNAL, GROUP_OMS, events, journal, orders_dead
 from bus.wire import Sent, checked

@@ -5,16 +5,15 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from bus.order_messages import (
+from bus.order_events import (
     FillAbsorbed,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Side,
 )
+from bus.order_messages import OrderTerms, Side
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_up, times
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderFilled, OrderNotUnderstood
+from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
 from oms import sent_orders
 from oms.amounts import minus

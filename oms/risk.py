@@ -5,10 +5,9 @@ from decimal import Decimal
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
+from bus.order_events import Basis, OrderApproved
 from bus.order_messages import (
-    Basis,
     Change,
-    OrderApproved,
     OrderRequest,
     OrderTerms,
     Reason,

@@ -2,9 +2,7 @@
 
 from bus.account_messages import HaltsRead, LimitsChanged
 from bus.control_messages import Halt
-from bus.order_messages import (
-    Registered,
-)
+from bus.order_events import Registered
 from oms.inputs import HaltStateRead, LeasesRead, LimitsRead
 from oms.step import Step
 

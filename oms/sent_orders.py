@@ -1,7 +1,8 @@
 """What comes of sending an order: sent, refused, or uncertain and looked for until it is known. Pure."""
 
 from bus.errors import Unreadable
-from bus.order_messages import OrderRefused, OrderSent, OrderUncertain, Reason
+from bus.order_events import OrderRefused, OrderSent, OrderUncertain
+from bus.order_messages import Reason
 from oms import cancels, excess
 from oms.broker import Accepted, BrokerOrder, Refused, UnreadableOrder, same_order
 from oms.broker_orders import caught_up, found

@@ -8,12 +8,7 @@ import msgspec
 from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
 from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
-from bus.order_messages import (
-    EntryDeadLettered,
-    LeaseRetired,
-    OrderNotUnderstood,
-    Registered,
-)
+from bus.order_events import EntryDeadLettered, LeaseRetired, OrderNotUnderstood, Registered
 from oms.book import Book
 from oms.limits import Limits, from_dict
 

@@ -5,7 +5,7 @@ from bus.control_messages import Halt
 from bus.dead_letter import payload_text
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_messages import EntryDeadLettered, OrderRefused
+from bus.order_events import EntryDeadLettered, OrderRefused
 from oms.book import Book
 from oms.effects import Effects, Note
 from oms.inputs import FindOrder, Question

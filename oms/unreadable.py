@@ -10,14 +10,8 @@ import msgspec
 
 from bus.codec import Message
 from bus.errors import Unreadable
-from bus.order_messages import (
-    CancelRefused,
-    CancelRequest,
-    OrderRefused,
-    OrderRequest,
-    Reason,
-    ReplaceRequest,
-)
+from bus.order_events import CancelRefused, OrderRefused
+from bus.order_messages import CancelRequest, OrderRequest, Reason, ReplaceRequest
 from oms.inputs import RequestRead
 from oms.preconditions import is_own_id
 

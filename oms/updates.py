@@ -13,13 +13,8 @@ from msgspec.structs import replace
 from bus.codec import Message
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_messages import (
-    CancelRefused,
-    FillAbsorbed,
-    OrderFilled,
-    OrderUpdated,
-    Reason,
-)
+from bus.order_events import CancelRefused, FillAbsorbed, OrderFilled, OrderUpdated
+from bus.order_messages import Reason
 from bus.streams import EXTERNAL
 from oms import excess, reconciliation, rules, sent_orders
 from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns

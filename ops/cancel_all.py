@@ -143,7 +143,7 @@ class _Following:
 
     async def _next(self) -> list[object]:
         """What the journal says next, after a short wait where it says nothing."""
-        from bus.order_messages import OrderFilled, OrderRefused, OrderUpdated
+        from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
         from oms.journal import EVENT_CODEC
         from oms.orders import TERMINAL
 

@@ -15,9 +15,8 @@ from bus.account_messages import (
 )
 from bus.control_messages import CancelOrders, Halt, ReduceOnly, Resume, Shutdown
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
-from bus.order_messages import (
+from bus.order_events import (
     CancelRefused,
-    CancelRequest,
     EntryDeadLettered,
     ExternalOrderFound,
     FillAbsorbed,
@@ -26,12 +25,15 @@ from bus.order_messages import (
     OrderFilled,
     OrderNotUnderstood,
     OrderRefused,
-    OrderRequest,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
     Registered,
+)
+from bus.order_messages import (
+    CancelRequest,
+    OrderRequest,
+    OrderTerms,
     ReplaceRequest,
     ShutdownAcknowledged,
 )

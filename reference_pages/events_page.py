@@ -21,7 +21,8 @@ from bus.market_messages import (
     Trade,
     TradingStatus,
 )
-from bus.order_messages import EVENTS, REQUESTS, Basis, OrderTerms, Reason
+from bus.order_events import EVENTS, Basis
+from bus.order_messages import REQUESTS, OrderTerms, Reason
 from reference_pages.field_meanings import meaning
 from reference_pages.markdown import block, code, page, table
 from reference_pages.type_words import words

@@ -11,9 +11,7 @@ from bus.codec import MessageCodec
 from bus.connection import Client
 from bus.errors import InvalidInput
 from bus.lease import FENCE, Lease
-from bus.order_messages import (
-    EVENTS,
-)
+from bus.order_events import EVENTS
 from ops.pinned_account import pinned_account
 from ops.status.heartbeat_reader import read_heartbeats
 

@@ -1,7 +1,7 @@
 """Measures how long the steps of orders took, by the times that their events carry. Pure."""
 
 from bus.codec import Message
-from bus.order_messages import OrderApproved, OrderSent
+from bus.order_events import OrderApproved, OrderSent
 
 SPANS = ("tick_to_request", "request_to_approved", "tick_to_approved", "approved_to_sent")
 

@@ -15,7 +15,7 @@ from bus.heartbeat import (
     OmsDetails,
     SupervisorDetails,
 )
-from bus.order_messages import EVENTS
+from bus.order_events import EVENTS
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import Found, leading_algorithms, leading_oms, telling
 from ops.status.latencies import Latencies

@@ -5,14 +5,8 @@ from collections.abc import Mapping
 
 from algos.portfolio import Portfolio
 from bus.codec import Message
-from bus.order_messages import (
-    OrderApproved,
-    OrderFilled,
-    OrderRefused,
-    OrderRequest,
-    OrderSent,
-    ReplaceRequest,
-)
+from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent
+from bus.order_messages import OrderRequest, ReplaceRequest
 from oms.book import Book
 from ops.status.latencies import Latencies
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.codec import Message
-from bus.order_messages import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
+from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
 from ops.durations import duration
 from ops.message_lines import message_line
 from ops.status.model import Status

@@ -19,13 +19,12 @@ from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease_keeper import LeaseKeeper
+from bus.order_events import EVENTS, OrderUncertain
 from bus.order_messages import (
-    EVENTS,
     REQUESTS,
     CancelRequest,
     Message,
     OrderRequest,
-    OrderUncertain,
     ShutdownAcknowledged,
 )
 

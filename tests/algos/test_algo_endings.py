@@ -8,12 +8,8 @@ from waiting import wait_until
 
 from bus import streams
 from bus.control_messages import Shutdown
-from bus.order_messages import (
-    CancelRequest,
-    OrderRefused,
-    OrderRequest,
-    ShutdownAcknowledged,
-)
+from bus.order_events import OrderRefused
+from bus.order_messages import CancelRequest, OrderRequest, ShutdownAcknowledged
 
 pytestmark = pytest.mark.integration
 

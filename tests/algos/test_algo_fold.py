@@ -7,19 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algos.portfolio import Portfolio
-from bus.order_messages import (
+from bus.order_events import (
     CancelRefused,
     Event,
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Reason,
-    Side,
 )
+from bus.order_messages import OrderTerms, Reason, Side
 from oms.book import Book
 
 pytestmark = pytest.mark.property

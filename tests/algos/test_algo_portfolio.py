@@ -6,18 +6,16 @@ import msgspec
 import pytest
 
 from algos.portfolio import Portfolio, Position
-from bus.order_messages import (
+from bus.order_events import (
     CancelRefused,
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Reason,
-    Side,
 )
+from bus.order_messages import OrderTerms, Reason, Side
 
 ID = "bb-a-1"
 TERMS = OrderTerms(symbol="AAPL", side="buy", quantity=Decimal(10))

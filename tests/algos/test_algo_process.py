@@ -10,11 +10,8 @@ from waiting import wait_until
 
 from bus import streams
 from bus.control_messages import Halt
-from bus.order_messages import (
-    OrderRequest,
-    OrderTerms,
-    Registered,
-)
+from bus.order_events import Registered
+from bus.order_messages import OrderRequest, OrderTerms
 
 pytestmark = pytest.mark.integration
 

@@ -30,7 +30,8 @@ from bus.codec import MessageCodec
 from bus.control_messages import Halt
 from bus.delivery import Delivery
 from bus.lease_keeper import LeaseKeeper
-from bus.order_messages import EVENTS, OrderRequest, OrderUpdated
+from bus.order_events import EVENTS, OrderUpdated
+from bus.order_messages import OrderRequest
 
 pytestmark = pytest.mark.property
 

@@ -11,7 +11,8 @@ from algos.inputs import MarketEntry, OrderEvent, StateChanged
 from algos.strategies.mean_reversion import MeanReversion
 from algos.strategies.moving_average_cross import MovingAverageCross
 from bus.market_messages import MarketMessage
-from bus.order_messages import OrderFilled, OrderRefused, OrderRequest, Reason
+from bus.order_events import OrderFilled, OrderRefused
+from bus.order_messages import OrderRequest, Reason
 
 SECOND_NS = 1_000_000_000
 

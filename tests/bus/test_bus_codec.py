@@ -8,7 +8,8 @@ from bus.codec import MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES, Halt
 from bus.errors import Unreadable
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
-from bus.order_messages import EVENTS, REQUESTS, CancelRequest, OrderRequest, OrderTerms
+from bus.order_events import EVENTS
+from bus.order_messages import REQUESTS, CancelRequest, OrderRequest, OrderTerms
 
 CODEC = MessageCodec(REQUESTS)
 CANCEL = CancelRequest(client_order_id="bb-a-1", lease="1:x", requested_ns=5)

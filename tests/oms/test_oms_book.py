@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from risk_day import NOW_NS, name
 
-from bus.order_messages import (
+from bus.order_events import (
     OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Reason,
 )
+from bus.order_messages import OrderTerms, Reason
 from oms.amounts import ZERO, quotient_up, times
 from oms.book import ACCOUNT, Book
 from oms.orders import TERMINAL

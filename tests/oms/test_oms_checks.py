@@ -8,7 +8,8 @@ from risk_day import LEASE, LIMITS, NOW_NS, Day, fill, halted, name, replace_req
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
-from bus.order_messages import OrderSent, OrderTerms
+from bus.order_events import OrderSent
+from bus.order_messages import OrderTerms
 from oms.limits import parse
 from oms.readiness import STARTING
 from oms.reference_price import MarketHalt, Price

@@ -11,14 +11,8 @@ from risk_day import LEASE, LIMITS, NOW_NS, fill, halted, limit_terms, name, rep
 from bus.codec import UnknownMessage
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
-from bus.order_messages import (
-    CancelRefused,
-    CancelRequest,
-    OrderRefused,
-    OrderRequest,
-    Reason,
-    ShutdownAcknowledged,
-)
+from bus.order_events import CancelRefused, OrderRefused
+from bus.order_messages import CancelRequest, OrderRequest, Reason, ShutdownAcknowledged
 from oms.broker import Refused, Unknown
 from oms.heartbeat import details
 from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping

@@ -9,7 +9,8 @@ from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LEASE, limit_terms, name, request
 
 from bus.account_messages import PositionAgrees, PositionDiffers
-from bus.order_messages import CancelRequest, OrderFilled, OrderUpdated
+from bus.order_events import OrderFilled, OrderUpdated
+from bus.order_messages import CancelRequest
 from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder
 from oms.differences import OnDifference
 from oms.effects import Effects

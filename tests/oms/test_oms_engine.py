@@ -15,9 +15,9 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
+from bus.order_events import OrderApproved
 from bus.order_messages import (
     CancelRequest,
-    OrderApproved,
     OrderRequest,
     OrderTerms,
     Reason,

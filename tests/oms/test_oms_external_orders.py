@@ -10,7 +10,7 @@ from engine_run import EngineRun, at_broker, frame
 from risk_day import LIMITS, NOW_NS, limit_terms, name, request
 
 from bus.halt_state import HaltState
-from bus.order_messages import (
+from bus.order_events import (
     EntryDeadLettered,
     ExternalOrderFound,
     OrderApproved,

@@ -18,7 +18,7 @@ from bus.connection import connect
 from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
-from bus.order_messages import EntryDeadLettered, Registered
+from bus.order_events import EntryDeadLettered, Registered
 from oms.journal import Journal, JournalMoved
 
 pytestmark = pytest.mark.integration

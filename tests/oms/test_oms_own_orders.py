@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from risk_day import NOW_NS, Day, halted, limit_terms, name, replace_request, request, terms
 
 from bus.control_messages import Halt
-from bus.order_messages import OrderApproved, OrderSent, OrderTerms, Reason
+from bus.order_events import OrderApproved, OrderSent
+from bus.order_messages import OrderTerms, Reason
 from oms.limits import parse
 from oms.reference_price import Price
 from oms.risk import Approved, Refused

@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from risk_day import LEASE, LIMITS, limit_terms, name, replace_request, request
 
-from bus.order_messages import (
-    CancelRequest,
-    OrderRefused,
-    OrderSent,
-    OrderTerms,
-    OrderUpdated,
-    ReplaceRequest,
-)
+from bus.order_events import OrderRefused, OrderSent, OrderUpdated
+from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
 from oms.alpaca_orders import replacement
 from oms.broker import Accepted, BrokerOrder, Refused
 from oms.cancels import CANCELED_UNSENT

@@ -13,13 +13,8 @@ from algos.portfolio import Portfolio
 from bus.codec import Message
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_messages import (
-    CancelRefused,
-    EntryDeadLettered,
-    OrderApproved,
-    OrderRefused,
-    OrderRequest,
-)
+from bus.order_events import CancelRefused, EntryDeadLettered, OrderApproved, OrderRefused
+from bus.order_messages import OrderRequest
 from oms.inputs import RequestRead, RequestsRead, read_request
 
 PREFIX = "requests:"

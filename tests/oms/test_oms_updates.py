@@ -11,7 +11,7 @@ from engine_run import frame as order_frame
 from risk_day import NOW_NS, Day, limit_terms, name, request
 
 from bus.errors import Unreadable
-from bus.order_messages import EntryDeadLettered, OrderFilled, OrderSent
+from bus.order_events import EntryDeadLettered, OrderFilled, OrderSent
 from oms.alpaca_orders import position_symbol, time_ns
 from oms.book import Book
 from oms.updates import translate

@@ -25,7 +25,8 @@ from bus.heartbeat import (
     SupervisorDetails,
     encode,
 )
-from bus.order_messages import EVENTS, REQUESTS, OrderApproved, OrderFilled, OrderRequest, OrderTerms
+from bus.order_events import EVENTS, OrderApproved, OrderFilled
+from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 from ops.run.reader import RunReader
 from ops.status.model import OmsStatus
 from ops.status.snapshot import snapshot

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from bus.codec import Message
 from bus.market_messages import GapClosed, Quote
-from bus.order_messages import EVENTS, REQUESTS, OrderFilled, OrderRefused, OrderTerms, Reason
+from bus.order_events import EVENTS, OrderFilled, OrderRefused
+from bus.order_messages import REQUESTS, OrderTerms, Reason
 from ops.message_lines import _LINES, message_line, number
 from ops.running import Servers
 from ops.status.model import AlgorithmStatus, Feed, HaltedScope, OmsStatus, Process, Status

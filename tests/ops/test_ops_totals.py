@@ -5,16 +5,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.order_messages import (
-    CancelRequest,
-    OrderApproved,
-    OrderFilled,
-    OrderRefused,
-    OrderRequest,
-    OrderSent,
-    OrderTerms,
-    Reason,
-)
+from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent
+from bus.order_messages import CancelRequest, OrderRequest, OrderTerms, Reason
 from ops.durations import duration
 from ops.run.summary import Summary, lines, summary
 from ops.status.latencies import Latencies

@@ -9,7 +9,8 @@ from risk_day import LEASE, LIMITS, NOW_NS
 from bus.codec import Message, MessageCodec
 from bus.delivery import Delivery
 from bus.halt_state import HaltState
-from bus.order_messages import EVENTS, Request
+from bus.order_events import EVENTS
+from bus.order_messages import Request
 from oms.broker import Accepted, BrokerOrder
 from oms.effects import Effects
 from oms.engine import Engine

@@ -32,12 +32,10 @@ from bus.market_messages import (
     Trade,
     TradingStatus,
 )
-from bus.order_messages import (
+from bus.order_events import (
     EVENTS,
-    REQUESTS,
     Basis,
     CancelRefused,
-    CancelRequest,
     EntryDeadLettered,
     ExternalOrderFound,
     FillAbsorbed,
@@ -46,13 +44,17 @@ from bus.order_messages import (
     OrderFilled,
     OrderNotUnderstood,
     OrderRefused,
-    OrderRequest,
     OrderSent,
-    OrderTerms,
     OrderUncertain,
     OrderUpdated,
-    Reason,
     Registered,
+)
+from bus.order_messages import (
+    REQUESTS,
+    CancelRequest,
+    OrderRequest,
+    OrderTerms,
+    Reason,
     ReplaceRequest,
     ShutdownAcknowledged,
 )

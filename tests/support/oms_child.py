@@ -14,7 +14,7 @@ from typing import Any
 
 from bus.codec import Message
 from bus.delivery import Delivery
-from bus.order_messages import OrderApproved
+from bus.order_events import OrderApproved
 from oms.__main__ import alpaca, start
 from oms.broker import Broker, MaySend, Outcome
 from oms.journal import Journal

@@ -19,7 +19,14 @@ from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.lease import Lease
-from bus.order_messages import EVENTS, REQUESTS, CancelRequest, OrderRequest, OrderTerms, ReplaceRequest
+from bus.order_events import EVENTS
+from bus.order_messages import (
+    REQUESTS,
+    CancelRequest,
+    OrderRequest,
+    OrderTerms,
+    ReplaceRequest,
+)
 from bus.publish import Publisher
 from bus.service import Service
 from bus.settings import load

@@ -8,7 +8,8 @@ from typing import Any
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
-from bus.order_messages import OrderFilled, OrderRequest, OrderSent, OrderTerms, ReplaceRequest, Side
+from bus.order_events import OrderFilled, OrderSent
+from bus.order_messages import OrderRequest, OrderTerms, ReplaceRequest, Side
 from oms.book import Book
 from oms.broker import BrokerOrder
 from oms.limits import Limits, parse

@@ -1,0 +1,280 @@
+"""What became of orders: the journal's events, in the past tense and frozen.
+
+Quantities, prices and times are written as in `order_messages.py`.
+"""
+
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from bus.account_messages import (
+    AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    OrdersCanceled,
+    PositionAgrees,
+    PositionDiffers,
+)
+from bus.codec import Message
+from bus.order_messages import OrderTerms, Reason, Side
+
+
+class Registered(Message, frozen=True, kw_only=True):
+    """The OMS reads this algorithm's requests from now on."""
+
+    wire: ClassVar[str] = "Registered"
+    algorithm: str
+    at_ns: int
+
+
+class Basis(Message, frozen=True, kw_only=True):
+    """What a decision saw, so that it can be explained and made again.
+
+    `price` is the reference price, `price_at_ns` the market's time of it and `price_received_ns` ours; None
+    where no price of the symbol was known. `price_feed` is the feed that it came from. `limits_version` is 0
+    where no limits were loaded. `halt` is the strictest that covered the order. `lease` is the lease under
+    which the algorithm led, "" for none. `not_ready` is the code of why no orders were taken, "" while they
+    were. `reserve_price` is None where the terms were too wrong to reserve anything.
+    """
+
+    price: Decimal | None
+    price_at_ns: int | None
+    price_received_ns: int | None
+    limits_version: int
+    halt: Literal["active", "reduce_only", "halted", "unknown"]
+    control_fresh: bool
+    not_ready: str
+    lease: str
+    reserve_price: Decimal | None
+    price_feed: str = ""
+
+
+class OrderApproved(Message, frozen=True, kw_only=True):
+    """Risk let an order through. The broker hears of it only after this is in the journal.
+
+    `replaces` names the client id of the order that this one takes the place of, and `working` says of such
+    an order what is to stand at the broker: what is left of the old one, with what was asked to change.
+    `terms` are those of the request. `reserve_price` is the price at which the order's value is reserved.
+    `basis` is None for an order that was adopted, not decided on.
+    """
+
+    wire: ClassVar[str] = "OrderApproved"
+    algorithm: str
+    client_order_id: str
+    terms: OrderTerms
+    reserve_price: Decimal
+    trigger: str
+    received_ns: int
+    requested_ns: int
+    approved_ns: int
+    replaces: str | None = None
+    basis: Basis | None = None
+    working: OrderTerms | None = None
+
+
+class OrderRefused(Message, frozen=True, kw_only=True):
+    """An order will not happen: refused by risk, by the broker, or never sent (`by` says whose no it was).
+
+    `basis` is what risk saw; None where the no is not risk's, or the request could not be read.
+    """
+
+    wire: ClassVar[str] = "OrderRefused"
+    algorithm: str
+    client_order_id: str
+    by: Literal["risk", "broker", "oms"]
+    reasons: tuple[Reason, ...]
+    at_ns: int
+    terms: OrderTerms | None = None
+    basis: Basis | None = None
+
+
+class OrderSent(Message, frozen=True, kw_only=True):
+    """The broker has the order. `sent_ns`: the request left; `acknowledged_ns`: the answer came.
+
+    Quantity and prices are the order's as the broker has it; None where it has none, or did not say.
+    """
+
+    wire: ClassVar[str] = "OrderSent"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    approved_ns: int
+    sent_ns: int
+    acknowledged_ns: int
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class OrderUncertain(Message, frozen=True, kw_only=True):
+    """The broker may or may not have the order; it is being looked for and nothing is sent again."""
+
+    wire: ClassVar[str] = "OrderUncertain"
+    algorithm: str
+    client_order_id: str
+    why: str
+    at_ns: int
+
+
+class OrderUpdated(Message, frozen=True, kw_only=True):
+    """The broker said something of an order that is not a fill. `event` and `status` are Alpaca's words.
+
+    Quantity and prices are the order's as the broker has it; None where it has none, or did not say.
+    """
+
+    wire: ClassVar[str] = "OrderUpdated"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    event: str
+    status: str
+    filled_quantity: Decimal
+    at_ns: int
+    replaced_by: str | None = None
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class OrderFilled(Message, frozen=True, kw_only=True):
+    """One execution. `quantity` and `price` are this execution's; `filled_quantity` is cumulative."""
+
+    wire: ClassVar[str] = "OrderFilled"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    execution_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    filled_quantity: Decimal
+    status: str
+    at_ns: int
+
+
+class FillAbsorbed(Message, frozen=True, kw_only=True):
+    """An execution was heard of late, whose quantity was booked already from the broker's list of orders.
+
+    `quantity` is the execution's own; `filled_quantity` is cumulative, as the broker told it.
+    """
+
+    wire: ClassVar[str] = "FillAbsorbed"
+    algorithm: str
+    client_order_id: str
+    execution_id: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    at_ns: int
+
+
+class ExternalOrderFound(Message, frozen=True, kw_only=True):
+    """An order that was made elsewhere on the account was heard of: by hand, or by another program.
+
+    Its words are Alpaca's. `reserve_price` is the price at which its value is reserved: its limit or its
+    stop, 0 where it has neither.
+    """
+
+    wire: ClassVar[str] = "ExternalOrderFound"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    type: str
+    time_in_force: str
+    status: str
+    quantity: Decimal | None
+    notional: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    reserve_price: Decimal
+    at_ns: int
+
+
+class OrderNotUnderstood(Message, frozen=True, kw_only=True):
+    """The broker has an order that cannot be read, such as one of several legs: it is in no book."""
+
+    wire: ClassVar[str] = "OrderNotUnderstood"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    error: str
+    at_ns: int
+
+
+class CancelRefused(Message, frozen=True, kw_only=True):
+    """A cancel did not happen; the order stands as it was."""
+
+    wire: ClassVar[str] = "CancelRefused"
+    algorithm: str
+    client_order_id: str
+    reason: Reason
+    at_ns: int
+
+
+class EntryDeadLettered(Message, frozen=True, kw_only=True):
+    """A request or a broker's message could not be read; it is kept, as it came, in the dead letters."""
+
+    wire: ClassVar[str] = "EntryDeadLettered"
+    stream: str
+    entry_id: str
+    error: str
+    payload: str
+    at_ns: int
+
+
+class LeaseRetired(Message, frozen=True, kw_only=True):
+    """An algorithm acknowledged its shutdown: nothing it asks for under this lease is accepted any more."""
+
+    wire: ClassVar[str] = "LeaseRetired"
+    algorithm: str
+    lease: str
+    at_ns: int
+
+
+Event = (
+    Registered
+    | OrderApproved
+    | OrderRefused
+    | OrderSent
+    | OrderUncertain
+    | OrderUpdated
+    | OrderFilled
+    | FillAbsorbed
+    | ExternalOrderFound
+    | OrderNotUnderstood
+    | PositionDiffers
+    | PositionAgrees
+    | CancelRefused
+    | EntryDeadLettered
+    | LeaseRetired
+    | AccountPinned
+    | JournalSetAside
+    | OrdersCanceled
+    | LimitsChanged
+    | HaltsRead
+)
+EVENTS: tuple[type[Message], ...] = (
+    Registered,
+    OrderApproved,
+    OrderRefused,
+    OrderSent,
+    OrderUncertain,
+    OrderUpdated,
+    OrderFilled,
+    FillAbsorbed,
+    ExternalOrderFound,
+    OrderNotUnderstood,
+    PositionDiffers,
+    PositionAgrees,
+    CancelRefused,
+    EntryDeadLettered,
+    LeaseRetired,
+    AccountPinned,
+    JournalSetAside,
+    OrdersCanceled,
+    LimitsChanged,
+    HaltsRead,
+)
