@@ -17,6 +17,9 @@ from bus.wire import Reply, Sent, Wire, checked, pack
 BLOCK_MS = 1000
 COUNT = 500
 
+# An entry whose delivery takes longer than this on its way to us went to somebody else.
+UNSEEN_MS = 1000
+
 # Acknowledgements that cannot be sent within this time when we close: their entries come again.
 CLOSE_TIMEOUT_S = 2.0
 
@@ -142,6 +145,21 @@ class GroupReader:
             group = self._own(await self._asked_aside("XINFO", "GROUPS", stream))
             behind += group.get(b"pending", 0) + await self._undelivered(stream, group)
         return behind
+
+    async def redeliver_unseen(self) -> None:
+        """Have entries delivered that the group gave to this member a while ago and that never came here.
+
+        A process that read as the same member before us, and was paused in that, may take some after us.
+        Waits for a server that is away.
+        """
+        for stream in list(self._book.streams):
+            known = self._book.outstanding.get(stream, {})
+            pending = await self._asked_aside(
+                "XPENDING", stream, self._group, "IDLE", UNSEEN_MS, "-", "+", len(known) + 1, self._member
+            )
+            if any(id_.decode() not in known for id_, *_ in pending or ()):
+                log.warning("entries that another process took come again", stream=stream)
+                self._book.pending_from[stream] = "0"
 
     async def close(self) -> None:
         """Send the acknowledgements that wait, and close the connections."""

@@ -8,7 +8,7 @@ from bus.clock import Clock, SystemClock
 from bus.connection import Client
 from bus.errors import Fenced
 
-# A holder that stalls this long is replaced; renewals come three times as often.
+# A holder that stalls this long is replaced; renewals come five times as often.
 TTL_MS = 5000
 
 # The first line of every script that writes under a lease: KEYS[1] is the lease, ARGV[1] the holder's value.
@@ -79,7 +79,7 @@ class Lease:
     @property
     def renewal_s(self) -> float:
         """How long after one renewal the next is due."""
-        return self.ttl_ms / 3000
+        return self.ttl_ms / 5000
 
     async def acquire(self) -> bool:
         """Take the lease where it is free; False where somebody else holds it.

@@ -13,8 +13,9 @@ from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
-from bus.errors import BackboneError, ReplyLost, ServerUnreachable, Unreadable
-from bus.lease import FENCE, Lease
+from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable, Unreadable
+from bus.lease import FENCE
+from bus.lease_keeper import LeaseKeeper
 from bus.link import Link, Script, is_unloaded
 from bus.order_events import EVENTS, EntryDeadLettered
 from bus.replay import read
@@ -120,12 +121,13 @@ class Journal:
     `assigned_id` where it will end once everything handed in is durable.
     """
 
-    def __init__(self, url: str, lease: Lease, account: str, clock: Clock) -> None:
+    def __init__(self, url: str, keeper: LeaseKeeper, account: str, clock: Clock) -> None:
         self.commits = 0
         self.first_id = self.last_id = "0-0"
         self._account = account
         self._stream = journal(account)
-        self._lease = lease
+        self._keeper = keeper
+        self._lease = keeper.lease
         self._clock = clock
         self._url = url
         self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
@@ -173,8 +175,8 @@ class Journal:
     ) -> asyncio.Future[None]:
         """Hand in what belongs together; the future is done once it is durable.
 
-        It leaves at once where nothing else is under way. The future fails with Fenced when the lease is gone
-        and with JournalMoved when somebody else wrote.
+        It leaves at once where nothing else is under way. The future fails with Fenced when another OMS has
+        the lease or had it, and with JournalMoved when somebody else wrote.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append(_Pending(events, self._assign(len(events)), acknowledged, done))
@@ -269,6 +271,11 @@ class Journal:
             except ReplyLost:
                 if await self._carried_out(batch):
                     break
+            except Fenced:
+                # The lease ran out, as in a restart of its server. With a new one the script finds out
+                # whether the batch is there, and that nobody wrote meanwhile.
+                await self._keeper.regain(str(batch.arguments[0]))
+                batch.arguments[0] = self._lease.value
             except BackboneError as error:
                 if str(error).startswith("MOVED"):
                     raise JournalMoved(f"{self._stream}: {error}; start the OMS again") from error

@@ -13,7 +13,7 @@ from bus.connection import connect
 from bus.consume import GroupReader
 from bus.control_messages import CancelOrders
 from bus.delivery import Delivery
-from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
@@ -48,6 +48,16 @@ from oms.settings import OmsSettings
 
 # Readers look up from a quiet stream this often, so that a stop and a new algorithm are noticed.
 BLOCK_MS = 100
+
+# A standby takes over this long after the leader was last heard of. Renewed five times as often, it outlives
+# stalls of 400 ms on either side.
+LEASE_MS = 700
+
+# How often a lease that may have run out is looked at, until its keeper has it again or gives up.
+_LEASE_LOOK_S = 0.01
+
+# How often requests and broker messages are looked for that were given to an OMS before this one.
+_UNSEEN_S = 1.0
 
 # Batches handed to the journal and not yet durable: enough to decide while the disk works, few enough that a
 # decision is never far ahead of what is durable.
@@ -91,12 +101,14 @@ class Oms:
                 self.client,
                 streams.oms_lease(account),
                 f"{service.process}-{service.instance}",
+                ttl_ms=LEASE_MS,
                 clock=clock,
             ),
+            regain="at_once",
             other="another OMS",
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
-        self.journal = make_journal(url, self.lease.lease, account, clock)
+        self.journal = make_journal(url, self.lease, account, clock)
         longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
         self.engine = Engine(
             account,
@@ -139,9 +151,7 @@ class Oms:
     async def read_requests(self) -> None:
         """Take requests as they come, until cancelled."""
         while True:
-            self._require_lease()
-            deliveries = await self.requests.deliveries()
-            if deliveries:
+            if await self._may_read() and (deliveries := await self.requests.deliveries()):
                 await self.take_requests(deliveries)
 
     async def take_requests(self, deliveries: Sequence[Delivery]) -> None:
@@ -158,8 +168,7 @@ class Oms:
     async def read_account(self) -> None:
         """Take entries of the account stream as they come, until cancelled."""
         while True:
-            self._require_lease()
-            if messages := await self.account_messages():
+            if await self._may_read() and (messages := await self.account_messages()):
                 await self._handed_to_journal(self.take(BrokerMessagesRead(messages)))
 
     async def open_account_stream(self, start: str, *, anew: bool = False) -> GroupReader:
@@ -190,11 +199,13 @@ class Oms:
             for one in await self.account_reader.deliveries()
         ]
 
-    def _require_lease(self) -> None:
+    async def _may_read(self) -> bool:
         """Asked before each read: an OMS that was paused shares its group's one member with its successor,
-        and would take requests that nobody is given again."""
-        if not self.lease.lease.held:
-            raise Fenced("the lease of the OMS ran out: another may have taken over")
+        and would take what that one is to answer. Whether there is one, the lease's keeper finds out."""
+        if self.lease.lease.held:
+            return True
+        await asyncio.sleep(_LEASE_LOOK_S)
+        return False
 
     def _readers(self) -> list[GroupReader]:
         return [self.requests] if self.account_reader is None else [self.requests, self.account_reader]
@@ -255,6 +266,10 @@ class Oms:
         """Read newly registered algorithms and who leads each, until cancelled."""
         await self.repeat(LOOK_S, self._look)
 
+    async def redeliver_unseen(self) -> None:
+        """Have what an OMS before this one took and cannot answer any more come here, until cancelled."""
+        await self.repeat(_UNSEEN_S, self._redeliver_unseen)
+
     async def want_prices(self) -> None:
         """Keep wanting prices of what is held, ordered, asked for or wanted by others, until cancelled."""
         await self.repeat(WANT_S, self._want_prices)
@@ -282,6 +297,10 @@ class Oms:
         except (ServerAway, ServerRefused) as error:
             log.warning("leases not readable", error=str(error))
         self.take(LeasesRead(dict(self.registry.leases)))
+
+    async def _redeliver_unseen(self) -> None:
+        for reader in self._readers():
+            await reader.redeliver_unseen()
 
     async def _want_prices(self) -> None:
         await self.registry.want_prices(self.engine.state.book.symbols() | self.prices.wanted())

@@ -113,7 +113,13 @@ async def _work(oms: Oms, account: AccountRead) -> None:
     reading = asyncio.create_task(oms.read_requests())
     workers = [
         asyncio.create_task(worker)
-        for worker in (oms.read_account(), oms.follow_registry(), oms.want_prices(), oms.tick())
+        for worker in (
+            oms.read_account(),
+            oms.follow_registry(),
+            oms.redeliver_unseen(),
+            oms.want_prices(),
+            oms.tick(),
+        )
     ]
     looking = asyncio.create_task(
         look_up(named_symbols(oms.limits), oms.broker, oms.sender, oms.unknown_symbols)

@@ -146,6 +146,28 @@ async def test_what_was_not_acknowledged_comes_first_to_the_next_reader(
     assert (four.fields[b"n"], four.redelivered) == (b"4", False)
 
 
+async def test_what_a_former_reader_took_after_us_and_nobody_else_comes_again(
+    market_client: Any, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was paused before it asked, and woke up once its successor read."""
+    monkeypatch.setattr(bus.consume, "UNSEEN_MS", 0)
+    paused, successor = await opened("s"), await opened("s")
+    await nothing_more(paused)
+    await add(market_client, "s", 1)
+    await take(successor, 1)
+    await add(market_client, "s", 2, 3)
+    await take(paused, 2)
+    await nothing_more(successor)
+    await successor.redeliver_unseen()
+    again = await take(successor, 3)
+    assert seen(again) == [("s", 1), ("s", 2), ("s", 3)]
+    for one in again:
+        successor.acknowledge(one)
+    await nothing_more(successor)
+    await successor.redeliver_unseen()
+    await nothing_more(successor)
+
+
 async def test_more_pending_than_one_read_takes_come_page_by_page(market_client: Any, opened: Open) -> None:
     await add(market_client, "s", *range(1, 26))
     first = await opened("s")

@@ -18,6 +18,7 @@ from bus.connection import connect
 from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
 from bus.order_events import EntryDeadLettered, Registered
 from oms.journal import Journal, JournalMoved
 
@@ -34,8 +35,9 @@ async def writing(url: str, direct_url: str) -> AsyncIterator[tuple[Journal, Lea
     """A journal that is written over `url`, under a lease that is held over `direct_url`."""
     client = connect(direct_url, name="test")
     lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
-    assert await lease.acquire()
-    journal = Journal(url, lease, ACCOUNT, SystemClock())
+    keeper = LeaseKeeper(lease)
+    assert await keeper.take(stopping=asyncio.Event(), tell=print)
+    journal = Journal(url, keeper, ACCOUNT, SystemClock())
     task = asyncio.create_task(journal.run())
     try:
         yield journal, lease, task
@@ -115,16 +117,38 @@ async def test_entries_that_waited_in_great_number_are_acknowledged_at_once(
     await client.aclose()
 
 
-async def test_without_the_lease_nothing_is_written(orders_url: str) -> None:
+@pytest.mark.parametrize("gave_it_back", [False, True])
+async def test_where_another_has_or_had_the_lease_nothing_is_written(
+    orders_url: str, gave_it_back: bool
+) -> None:
     async with writing(orders_url, orders_url) as (journal, lease, task):
         await journal.commit([registered(1)])
+        ours = lease.value
         await lease.release()
-        lease.value = "1:oms"
-        with pytest.raises(Fenced):
+        client = connect(orders_url, name="test")
+        another = Lease(client, streams.oms_lease(ACCOUNT), "another")
+        assert await another.acquire()
+        if gave_it_back:
+            await another.release()
+        lease.value = ours
+        with pytest.raises(Fenced, match="went to another"):
             await journal.commit([registered(2)])
         with pytest.raises(Fenced):
             await task
+        await client.aclose()
         assert await written(orders_url) == [1]
+
+
+async def test_a_lease_that_ran_out_and_that_nobody_took_is_taken_again(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, lease, _):
+        await journal.commit([registered(1)])
+        token = lease.token
+        client = connect(orders_url, name="test")
+        await client.delete(streams.oms_lease(ACCOUNT))
+        await client.aclose()
+        await asyncio.gather(*(journal.commit([registered(number)]) for number in (2, 3, 4)))
+        assert lease.token == token + 1
+        assert await written(orders_url) == [1, 2, 3, 4]
 
 
 async def test_a_journal_that_somebody_else_wrote_to_is_not_written(orders_url: str) -> None:
@@ -174,7 +198,8 @@ async def test_what_cannot_be_read_is_named_with_what_to_do(orders_url: str) -> 
     client = connect(orders_url, name="test")
     stream = streams.journal(ACCOUNT)
     entry_id = (await client.xadd(stream, {"type": "OrderSent", "version": "1", "data": "{}"})).decode()
-    journal = Journal(orders_url, Lease(client, "lease", "oms"), ACCOUNT, SystemClock())
+    keeper = LeaseKeeper(Lease(client, "lease", "oms"))
+    journal = Journal(orders_url, keeper, ACCOUNT, SystemClock())
     try:
         with pytest.raises(Unreadable, match=f"{entry_id}: OrderSent.*take that entry out"):
             [event async for event in journal.fold()]
@@ -201,7 +226,8 @@ async def test_ids_go_up_though_the_clock_goes_back_and_the_last_entry_is_taken_
     lease = Lease(client, streams.oms_lease(ACCOUNT), "oms")
     assert await lease.acquire()
     for back_ms in (0, 1_000, 0):
-        journal = Journal(orders_url, lease, ACCOUNT, ManualClock(clock.now_ns() - back_ms * 1_000_000))
+        earlier = ManualClock(clock.now_ns() - back_ms * 1_000_000)
+        journal = Journal(orders_url, LeaseKeeper(lease), ACCOUNT, earlier)
         [event async for event in journal.fold()]
         task = asyncio.create_task(journal.run())
         await journal.commit([registered(1), registered(2)])
