@@ -89,24 +89,27 @@ class MessageCodec:
 
         Raises Unreadable, naming the type, the version or the field that is wrong.
         """
-        kind, version = fields.get(b"type", b""), fields.get(b"version", b"")
+        return self.read(fields.get(b"type", b""), fields.get(b"version", b""), fields.get(b"data"))
+
+    def read(self, kind: bytes, version: bytes, data: bytes | None) -> Message:
+        """The message of an entry with these values of its fields. Raises as `decode` does."""
         decode = self._decoders.get((kind, version))
         if decode is None:
-            return self._unknown(kind, version, fields)
+            return self._unknown(kind, version, data)
         try:
-            message = decode(fields.get(b"data", b""))
+            message = decode(data or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreadable(f"{kind.decode()}: {error}") from error
         if name := _not_finite(message):
             raise Unreadable(f"{kind.decode()}: {name} is not a finite number")
         return message
 
-    def _unknown(self, kind: bytes, version: bytes, fields: Mapping[bytes, bytes]) -> UnknownMessage:
+    def _unknown(self, kind: bytes, version: bytes, data: bytes | None) -> UnknownMessage:
         """Keep what is well formed and newer than we are. Raises Unreadable for all else."""
-        if self._keep_unknown and _is_name(kind) and _is_version(version) and b"data" in fields:
+        if self._keep_unknown and _is_name(kind) and _is_version(version) and data is not None:
             wire, number = kind.decode(), int(version)
             if number > self._present.get(wire, 0):
-                return UnknownMessage(wire=wire, version=number, data=fields[b"data"])
+                return UnknownMessage(wire=wire, version=number, data=data)
         known = ", ".join(f"{name.decode()} version {number.decode()}" for name, number in self._decoders)
         raise Unreadable(
             f"an entry of type {_shown(kind)} and version {_shown(version)}; known here: {known}"

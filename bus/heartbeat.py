@@ -97,6 +97,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     few. `agreed_ns`: when orders and positions were last found the same at the broker, 0 for not since the
     start; `differences`: positions that are not, by symbol. `refused`: refusals by code. `commits`: batches
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
+    `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
     `limits_unmatched`: a sentence for each name in the limits that binds nothing. `account_number` and
     `trading` are those of the broker account that the journal belongs to, "" before that is known.
     """
@@ -121,6 +122,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     commits: int = 0
     digest: str = ""
     digest_at: str = ""
+    head: str = ""
+    head_at: str = ""
     limits_version: int = 0
     limits_unmatched: tuple[str, ...] = ()
     counters: OmsCounters = OmsCounters()

@@ -16,6 +16,7 @@ from bus.account_messages import (
     PositionDiffers,
 )
 from bus.codec import Message
+from bus.journal_messages import ChainBegun, JournalForked
 from bus.order_messages import OrderTerms, Reason, Side
 
 
@@ -252,6 +253,8 @@ Event = (
     | LeaseRetired
     | AccountPinned
     | JournalSetAside
+    | ChainBegun
+    | JournalForked
     | OrdersCanceled
     | LimitsChanged
     | HaltsRead
@@ -274,6 +277,8 @@ EVENTS: tuple[type[Message], ...] = (
     LeaseRetired,
     AccountPinned,
     JournalSetAside,
+    ChainBegun,
+    JournalForked,
     OrdersCanceled,
     LimitsChanged,
     HaltsRead,

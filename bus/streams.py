@@ -44,6 +44,11 @@ def market_channel(stream: str) -> str:
     return rest.split(":")[0] if kind == "md-all" else rest.rsplit(":", 1)[1]
 
 
+def journal_head(account_name: str) -> str:
+    """Id and hash of the last entry of an account's journal, away from the server that holds it."""
+    return f"journal-head:{{{account_name}}}"
+
+
 # The orders server.
 
 CONTROL = "control:{control}"

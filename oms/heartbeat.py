@@ -53,11 +53,14 @@ def details(
     commits: int,
     digest: str,
     digest_at: str,
+    head: str,
+    head_at: str,
     unknown_symbols: Collection[str] = (),
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
-    `digest_at` is the journal's id at which the state had this digest. `unknown_symbols`: those in the limits
+    `digest_at` is the journal's id at which the state had this digest; `head_at` is its last durable entry,
+    with the hash `head`. `unknown_symbols`: those in the limits
     that the broker does not know.
     """
     state, observed = engine.state, engine.observed
@@ -88,6 +91,8 @@ def details(
         commits=commits,
         digest=digest,
         digest_at=digest_at,
+        head=head,
+        head_at=head_at,
         limits_version=0 if state.limits is None else state.limits.version,
         limits_unmatched=()
         if state.limits is None

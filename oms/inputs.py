@@ -188,6 +188,15 @@ class AccountRead:
 
 
 @dataclass(frozen=True, slots=True)
+class EntriesMissing:
+    """The journal was known to go on after `after_id`, up to an entry `until_id` with this hash."""
+
+    after_id: str
+    until_id: str
+    until_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class HaltStateRead:
     """The halt state as last read."""
 
@@ -243,6 +252,7 @@ Input = (
     | Answered
     | Unanswered
     | AccountRead
+    | EntriesMissing
     | HaltStateRead
     | LimitsRead
     | LeasesRead

@@ -8,51 +8,57 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from bus.chain import NO_HASH, Chain, message_hash
 from bus.clock import Clock
-from bus.codec import Message, MessageCodec
+from bus.codec import Message
 from bus.connection import Client, connect
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
-from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable, Unreadable
+from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable
+from bus.journal_messages import ChainBegun
 from bus.lease import FENCE
 from bus.lease_keeper import LeaseKeeper
 from bus.link import Link, Script, is_unloaded
-from bus.order_events import EVENTS, EntryDeadLettered
-from bus.replay import read
+from bus.order_events import EntryDeadLettered
 from bus.streams import EXTERNAL, GROUP_OMS, events, journal, orders_dead
 from bus.wire import Sent, checked
+from oms.journal_reader import EVENT_CODEC, JournalReader
 
 # Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
 MOST_ENTRIES = 500
 
-EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
-
 # KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before it,
-# count of entries; for each entry its id, type, version, data and the number of its second stream in KEYS
-# (0: none); count of dead letters; for each the number of its stream in KEYS, the count of its names and
-# values, these; then for each acknowledged stream its number in KEYS, the count of ids, the ids; last the
-# group.
-# A batch that was carried out already is recognized by the journal's last entry: it is never written twice.
+# the hash of that entry ("" for none), count of entries; for each entry its id, type, version, data, hash and
+# the number of its second stream in KEYS (0: none); count of dead letters; for each the number of its stream
+# in KEYS, the count of its names and values, these; then for each acknowledged stream its number in KEYS, the
+# count of ids, the ids; last the group.
+# A batch that was carried out already is recognized by the journal's last entry, whose hash covers all that
+# stands before it: it is never written twice.
 _COMMIT = Script(
     FENCE
     + """\
-local count, last, a = tonumber(ARGV[3]), ARGV[2], 4
+local count, last, a = tonumber(ARGV[4]), ARGV[2], 5
 if count > 0 then
   local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  local found = tail and tail[1] or '0-0'
-  local a = 4 + 5 * (count - 1)
-  if found == ARGV[a] and tail[2][2] == ARGV[a + 1] and tail[2][6] == ARGV[a + 3] then return found end
+  local found, hash = tail and tail[1] or '0-0', tail and tail[2][8] or ''
+  local a = 5 + 6 * (count - 1)
+  if found == ARGV[a] and hash == ARGV[a + 4] then return found end
   if found ~= last then
     return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
   end
+  if hash ~= ARGV[3] then
+    return redis.error_reply('MOVED the entry ' .. last .. ' is another than the one that was written')
+  end
 end
 for _ = 1, count do
-  local kind, version, data, second = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4])
-  last = redis.call('XADD', KEYS[2], ARGV[a], 'type', kind, 'version', version, 'data', data)
+  local kind, version, data, second = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 5])
+  last = redis.call(
+    'XADD', KEYS[2], ARGV[a], 'type', kind, 'version', version, 'data', data, 'hash', ARGV[a + 4]
+  )
   if second > 0 then
     redis.call('XADD', KEYS[second], '*', 'type', kind, 'version', version, 'data', data)
   end
-  a = a + 5
+  a = a + 6
 end
 count, a = tonumber(ARGV[a]), a + 1
 for _ = 1, count do
@@ -92,18 +98,19 @@ class _Batch:
     pending: list[_Pending]
     keys: list[str]
     last_id: str
+    last_hash: bytes
     arguments: list[str | bytes | int] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     sent: Sent | None = None
 
     def ends_with(self, id_: bytes, fields: list[bytes]) -> bool:
         """Whether this entry is the batch's last: its id alone might be another writer's."""
-        count = self.arguments[2]
+        count = self.arguments[3]
         assert isinstance(count, int), "packed so"
         if not count:
             return False
-        last = self.arguments[3 + 5 * (count - 1) : 3 + 5 * count]
-        return id_.decode() == last[0] and (fields[1], fields[5]) == (last[1], last[3])
+        last = self.arguments[4 + 6 * (count - 1) : 4 + 6 * count]
+        return id_.decode() == last[0] and fields[-1] == last[4]
 
     def number(self, stream: str) -> int:
         """The place of a stream in KEYS, counted from 1."""
@@ -118,12 +125,14 @@ class Journal:
     """Writes batches in the order in which they were handed in, under the OMS's lease.
 
     Mutable: `commits` counts; `first_id` and `last_id` are where the journal durably begins and ends,
-    `assigned_id` where it will end once everything handed in is durable.
+    `last_hash` is that entry's hash, b"" for none, `assigned_id` where it will end once everything handed in
+    is durable.
     """
 
     def __init__(self, url: str, keeper: LeaseKeeper, account: str, clock: Clock) -> None:
         self.commits = 0
         self.first_id = self.last_id = "0-0"
+        self.last_hash = b""
         self._account = account
         self._stream = journal(account)
         self._keeper = keeper
@@ -136,6 +145,9 @@ class Journal:
         self._handed_in = asyncio.Event()
         self._assigned = (0, 0)
         self._packed_id = "0-0"
+        # The hash that the next entry's stands on, and the one that the entry before it bears, b"" for none.
+        self._packed_head = NO_HASH
+        self._packed_hash = b""
         self._events: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -149,26 +161,35 @@ class Journal:
     async def fold(self) -> AsyncIterator[Message]:
         """Every event so far, oldest first; those of newer versions as UnknownMessage.
 
-        Raises Unreadable where an entry cannot be read.
+        Raises Unreadable where an entry cannot be read, and where one is not what was written.
         """
+        reader = JournalReader(self._url, self._stream)
+        try:
+            async for event in reader.events():
+                yield event
+        finally:
+            await reader.close()
+        self._go_on_after(reader.first_id, reader.chain)
         client = connect(self._url, name="oms-fold")
         try:
-            async for delivery in read(client, [self._stream]):
-                self.last_id = delivery.id
-                if self.first_id == "0-0":
-                    self.first_id = delivery.id
-                try:
-                    event = EVENT_CODEC.decode(delivery.fields)
-                except Unreadable as error:
-                    raise Unreadable(
-                        f"{self._stream} {delivery.id}: {error}; somebody wrote it by hand, or it was "
-                        "damaged: take that entry out with XDEL, or restore the journal"
-                    ) from error
-                yield event
             self._assigned = await self._last_generated(client)
-            self._packed_id = self.last_id
         finally:
             await client.aclose()
+
+    def _go_on_after(self, first_id: str, chain: Chain) -> None:
+        self.first_id, self.last_id, self.last_hash = first_id, chain.head_id, chain.written
+        self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written
+
+    def begin_chain(self, by: str) -> None:
+        """Cover the entries of an earlier release, which have no hashes, with that of the next one."""
+        if self.last_id != "0-0" and not self.last_hash:
+            begun = ChainBegun(
+                after_id=self.last_id,
+                reason="entries of an earlier release have no hashes",
+                by=by,
+                at_ns=self._clock.now_ns(),
+            )
+            self.commit([begun])
 
     def commit(
         self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
@@ -244,7 +265,7 @@ class Journal:
             taken += 1
         group, self._pending = self._pending[:taken], self._pending[taken:]
         batch = self._under_way = self._packed(group)
-        self._packed_id = batch.last_id
+        self._packed_id, self._packed_hash = batch.last_id, batch.last_hash
         self._leave(batch)
         return batch
 
@@ -280,21 +301,22 @@ class Journal:
                 if str(error).startswith("MOVED"):
                     raise JournalMoved(f"{self._stream}: {error}; start the OMS again") from error
                 raise
-        self.last_id = batch.last_id
+        self.last_id, self.last_hash = batch.last_id, batch.last_hash
 
     def _packed(self, group: list[_Pending]) -> _Batch:
         count = sum(len(pending.events) for pending in group)
-        batch = _Batch(group, [self._lease.key, self._stream], self._packed_id)
+        batch = _Batch(group, [self._lease.key, self._stream], self._packed_id, self._packed_hash)
         arguments = batch.arguments
         by_stream: dict[str, list[str]] = {}
         dead: list[EntryDeadLettered] = []
-        arguments += (self._lease.value, self._packed_id, count)
-        encode = EVENT_CODEC.encode
+        arguments += (self._lease.value, self._packed_id, self._packed_hash, count)
+        encode, head = EVENT_CODEC.encode, self._packed_head
         for pending in group:
             for event, id_ in zip(pending.events, pending.ids, strict=True):
-                beside = self._beside(event)
-                arguments += (id_, *encode(event), batch.number(beside) if beside else 0)
-                batch.last_id = id_
+                beside, encoded = self._beside(event), encode(event)
+                head = message_hash(head, id_.encode(), *encoded)
+                arguments += (id_, *encoded, head, batch.number(beside) if beside else 0)
+                batch.last_id, batch.last_hash = id_, head
                 if isinstance(event, EntryDeadLettered):
                     dead.append(event)
             for delivery in pending.acknowledged:
@@ -311,6 +333,7 @@ class Journal:
         if by_stream:
             arguments.append(GROUP_OMS)
         self.commits += 1
+        self._packed_head = head
         return batch
 
     def _beside(self, event: Message) -> str:

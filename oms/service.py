@@ -39,6 +39,7 @@ from oms.inputs import (
     read_request,
 )
 from oms.journal import Journal
+from oms.journal_head import JournalHead
 from oms.limits import Limits
 from oms.prices import Prices
 from oms.registry import LOOK_S, WANT_S, Registry
@@ -109,6 +110,7 @@ class Oms:
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease, account, clock)
+        self.head = JournalHead(settings.md_redis_url, account, self.journal)
         longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
         self.engine = Engine(
             account,
@@ -334,6 +336,8 @@ class Oms:
             commits=self.journal.commits,
             digest=self._digest[0],
             digest_at=self._digest[1],
+            head=self.journal.last_hash.decode(),
+            head_at=self.journal.last_id,
             unknown_symbols=self.unknown_symbols,
         )
 
@@ -348,6 +352,7 @@ class Oms:
         await asyncio.gather(
             *(reader.close() for reader in self._readers()),
             self.journal.close(),
+            self.head.close(),
             self.prices.close(),
             self.halts.close(),
             self.client.aclose(),

@@ -1,6 +1,7 @@
 """An OMS's life: start in an order that cannot deadlock, work, and stop without leaving a doubt."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -25,13 +26,17 @@ from oms.inputs import (
     Stopping,
     Tick,
 )
-from oms.journal import EVENT_CODEC
+from oms.journal_head import KEEP_S
+from oms.journal_reader import EVENT_CODEC
 from oms.limit_names import named_symbols, unmatched
 from oms.service import MOST_HASHED, Oms
 from oms.symbol_check import look_up
 
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0
+
+# How long a start waits for the market-data server to say where the journal ended.
+_HEAD_S = 2.0
 
 log = structlog.get_logger()
 
@@ -119,6 +124,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.redeliver_unseen(),
             oms.want_prices(),
             oms.tick(),
+            _keep_head(oms),
         )
     ]
     looking = asyncio.create_task(
@@ -137,6 +143,8 @@ async def _work(oms: Oms, account: AccountRead) -> None:
         await oms.journal.flush()
     finally:
         await ended(stop, looking, reading, *workers, *oms.actions.under_way)
+        with contextlib.suppress(ServerAway, ServerRefused):
+            await oms.head.write()
     await oms.registry.leave()
 
 
@@ -151,8 +159,14 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     async for event in oms.journal.fold():
         oms.engine.apply(event)
     _require_its_own(oms, account, oms.engine.state.pinned)
+    oms.journal.begin_chain(acting_user())
     oms.take(account)
     await oms.journal.flush()
+    try:
+        await _compare_head(oms)
+    except (ServerAway, ServerRefused, TimeoutError) as error:
+        # It is found out later: whoever needs the OMS need not wait for the market-data server.
+        log.warning("not known yet whether the journal lost entries", error=str(error) or "no answer in time")
     oms.tell()
     await _confirm_keys(oms)
     if not await _until(oms, lambda: oms.engine.digest_within(MOST_HASHED) is not None):
@@ -175,6 +189,25 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
         _take_rules(oms)
     await oms.registry.look(oms.requests)
     return True
+
+
+async def _compare_head(oms: Oms) -> None:
+    """Find out whether the journal lost entries."""
+    async with asyncio.timeout(_HEAD_S):
+        missing = await oms.head.missing(oms.client)
+    if missing is not None:
+        oms.take(missing)
+        await oms.journal.flush()
+
+
+async def _keep_head(oms: Oms) -> None:
+    """Keep where the journal ends on the other server, until cancelled."""
+    while True:
+        with contextlib.suppress(ServerAway, ServerRefused, TimeoutError):
+            if not oms.head.compared:
+                await _compare_head(oms)
+            await oms.head.write()
+        await asyncio.sleep(KEEP_S)
 
 
 async def _confirm_keys(oms: Oms) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
 from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
+from bus.journal_messages import ChainBegun, JournalForked
 from bus.order_events import EntryDeadLettered, LeaseRetired, OrderNotUnderstood, Registered
 from oms.book import Book
 from oms.limits import Limits, from_dict
@@ -47,6 +48,9 @@ class State:
         if isinstance(event, AccountPinned):
             # One that somebody wrote later moves no journal to another account.
             self.pinned = self.pinned or event
+            return
+        if isinstance(event, ChainBegun | JournalForked):
+            # Of the journal, not of the account: one that was lost as a whole leaves a new one.
             return
         self.is_new = False
         if self.book.apply(event):

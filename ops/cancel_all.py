@@ -144,7 +144,7 @@ class _Following:
     async def _next(self) -> list[object]:
         """What the journal says next, after a short wait where it says nothing."""
         from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
-        from oms.journal import EVENT_CODEC
+        from oms.journal_reader import EVENT_CODEC
         from oms.orders import TERMINAL
 
         entries = await self._client.xrange(self._journal, f"({self._position}", count=500)

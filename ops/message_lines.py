@@ -14,6 +14,7 @@ from bus.account_messages import (
     PositionDiffers,
 )
 from bus.control_messages import CancelOrders, Halt, ReduceOnly, Resume, Shutdown
+from bus.journal_messages import ChainBegun, JournalForked
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_events import (
     CancelRefused,
@@ -132,6 +133,8 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
     AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
     JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",
+    ChainBegun: lambda m: f"chain begun after {m.after_id}: {m.reason} (by {m.by})",
+    JournalForked: lambda m: f"ENTRIES ARE GONE: after {m.after_id} up to {m.until_id}",
     OrdersCanceled: lambda m: f"canceling {len(m.orders)} open orders of {m.scope}: {m.reason} (by {m.by})",
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),

@@ -7,8 +7,10 @@ import msgspec
 
 from bus import streams
 from bus.account_messages import AccountPinned, JournalSetAside
+from bus.chain import HASH, message_hash
 from bus.codec import MessageCodec
 from bus.connection import Client
+from bus.entry_position import entry_position
 from bus.errors import InvalidInput
 from bus.lease import FENCE, Lease
 from bus.order_events import EVENTS
@@ -16,7 +18,7 @@ from ops.pinned_account import pinned_account
 from ops.status.heartbeat_reader import read_heartbeats
 
 # KEYS: the OMS's lease, then keys of the account, the journal first, then the name that each gets.
-# ARGV: the lease's value, then type, version and data of the journal's last entry.
+# ARGV: the lease's value, then id, type, version, data and hash of the journal's last entry ("" for no hash).
 # One script, and so all or nothing, also where the server is killed while it runs.
 _SET_ASIDE = (
     FENCE
@@ -27,7 +29,8 @@ for number = 2, count + 1 do
     return redis.error_reply('ERR ' .. KEYS[count + number] .. ' is there already')
   end
 end
-redis.call('XADD', KEYS[2], '*', 'type', ARGV[2], 'version', ARGV[3], 'data', ARGV[4])
+local hash = ARGV[6] ~= '' and {'hash', ARGV[6]} or {}
+redis.call('XADD', KEYS[2], ARGV[2], 'type', ARGV[3], 'version', ARGV[4], 'data', ARGV[5], unpack(hash))
 for number = 2, count + 1 do
   if redis.call('EXISTS', KEYS[number]) == 1 then
     redis.call('RENAME', KEYS[number], KEYS[count + number])
@@ -98,7 +101,8 @@ async def set_aside(client: Client, account: str, *, reason: str, by: str) -> Se
         names = {key: streams.kept(account, label, key) for key in await _belonging(client, account)}
         event = JournalSetAside(kept_as=label, reason=reason, by=by, at_ns=now_ns)
         keys = (lease.key, *names, *names.values())
-        await client.eval(_SET_ASIDE, len(keys), *keys, lease.value, *_EVENTS.encode(event))
+        last = await _last_entry(client, account, _EVENTS.encode(event), now_ns)
+        await client.eval(_SET_ASIDE, len(keys), *keys, lease.value, *last)
     finally:
         await lease.release()
     return SetAside(account, number, label, reason, by, names)
@@ -109,6 +113,18 @@ async def _require_nobody_alive(client: Client, account: str) -> None:
     if alive:
         named = ", ".join(sorted(f"{one.process} ({one.instance})" for one in alive))
         raise InvalidInput(f"alive on account {account}: {named}; stop them first, then begin anew")
+
+
+async def _last_entry(
+    client: Client, account: str, encoded: tuple[bytes, bytes, bytes], now_ns: int
+) -> tuple[bytes, ...]:
+    """Id, type, version, data and hash of the entry that ends a journal; no hash where it has no chain."""
+    ((before_id, before),) = await client.xrevrange(streams.journal(account), count=1)
+    milliseconds, sequence = entry_position(before_id.decode())
+    now_ms = now_ns // 1_000_000
+    id_ = (f"{now_ms}-0" if now_ms > milliseconds else f"{milliseconds}-{sequence + 1}").encode()
+    previous = before.get(HASH)
+    return id_, *encoded, b"" if previous is None else message_hash(previous, id_, *encoded)
 
 
 async def _belonging(client: Client, account: str) -> Sequence[str]:

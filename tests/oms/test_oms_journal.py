@@ -166,6 +166,21 @@ async def test_a_journal_that_somebody_else_wrote_to_is_not_written(orders_url: 
         assert await written(orders_url) == [1, 9]
 
 
+async def test_another_entry_under_the_id_of_the_last_is_noticed(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, task):
+        await journal.commit([registered(1)])
+        client, stream = connect(orders_url, name="test"), streams.journal(ACCOUNT)
+        ((last_id, fields),) = await client.xrange(stream)
+        await client.delete(stream)
+        await client.xadd(stream, fields | {b"hash": b"0" * 64}, id=last_id)
+        await client.aclose()
+        with pytest.raises(JournalMoved, match="is another than the one that was written"):
+            await journal.commit([registered(2)])
+        with pytest.raises(JournalMoved):
+            await task
+        assert await written(orders_url) == [1]
+
+
 async def test_the_fold_gives_back_what_was_written_exactly(orders_url: str) -> None:
     day = Day()
     approval = day.approve(request()).event

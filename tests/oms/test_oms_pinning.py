@@ -13,6 +13,7 @@ from bus import streams
 from bus.account_keys import is_confirmed
 from bus.account_messages import AccountPinned
 from bus.errors import InvalidInput, Unreadable
+from bus.journal_messages import ChainBegun
 from oms.alpaca_orders import read_account
 from oms.broker import BrokerAccount, OutcomeUnknown
 from oms.engine import Engine
@@ -143,17 +144,25 @@ async def test_keys_of_another_account_change_nothing(
 
 @pytest.mark.integration
 async def test_a_journal_of_an_earlier_release_is_pinned_at_its_next_start(
-    md_url: str, orders_url: str, orders_client: Any
+    md_url: str, orders_url: str, orders_client: Any, market_client: Any
 ) -> None:
     broker = FakeBroker()
     async with running(md_url, orders_url, broker):
         pass
-    ((entry_id, fields), *_) = await orders_client.xrange(streams.journal(ACCOUNT))
-    assert isinstance(EVENT_CODEC.decode(fields), AccountPinned)
-    await orders_client.xdel(streams.journal(ACCOUNT), entry_id)
+    journal = streams.journal(ACCOUNT)
+    pinned, *entries = await orders_client.xrange(journal)
+    assert isinstance(EVENT_CODEC.decode(pinned[1]), AccountPinned)
+    await orders_client.delete(journal)
+    for entry_id, fields in entries:
+        del fields[b"hash"]
+        await orders_client.xadd(journal, fields, id=entry_id)
+    await market_client.delete(streams.journal_head(ACCOUNT))
     broker.held["AAPL"] = 7  # type: ignore[assignment]
     async with running(md_url, orders_url, broker) as oms:
-        assert sum(isinstance(event, AccountPinned) for event in await oms.journal()) == 1
+        events = await oms.journal()
+        assert sum(isinstance(event, AccountPinned) for event in events) == 1
+        (begun,) = (event for event in events if isinstance(event, ChainBegun))
+        assert begun.after_id == entries[-1][0].decode()
         # It has a past: nothing is taken over again.
         assert oms.book.position("AAPL") == 0
     other = FakeBroker()

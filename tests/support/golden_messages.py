@@ -21,6 +21,7 @@ from bus.account_messages import (
 )
 from bus.codec import Message, MessageCodec, market_message, tape_message
 from bus.control_messages import CONTROL_MESSAGES, CancelOrders, Halt, ReduceOnly, Resume, Shutdown
+from bus.journal_messages import ChainBegun, JournalForked
 from bus.market_messages import (
     Bar,
     CanceledTrade,
@@ -210,6 +211,8 @@ MESSAGES: tuple[Message, ...] = (
         by="ann@desk",
         at_ns=_AT_NS,
     ),
+    ChainBegun(after_id="1700000000123-4", reason="its entries had no hashes", by="oms", at_ns=_AT_NS),
+    JournalForked(after_id="1700000000123-4", until_id="1700000000456-0", until_hash="5c" * 32, at_ns=_AT_NS),
     LimitsChanged(
         limits_version=3,
         limits={"account": {"order_quantity": "1000", "restricted": ["GME"]}, "symbol": {}},

@@ -1,0 +1,87 @@
+"""The journal's hash chain: each entry's hash covers the hash before it, its id and its fields. Pure.
+
+An entry's last field, `hash`, is the SHA-256, as 64 hexadecimal digits, of the hash before it (64 zeros
+before the first entry), then the entry's id, then the name and the value of each field before `hash`, in
+their order. Each of these but the first is written as its length in bytes, a colon, its bytes and a comma.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+# The hash before the first entry.
+NO_HASH = b"0" * 64
+
+# The field that holds an entry's hash, and the type of an entry from which on a journal is covered anew.
+HASH = b"hash"
+CHAIN_BEGUN = b"ChainBegun"
+
+
+def message_hash(previous: bytes, id_: bytes, kind: bytes, version: bytes, data: bytes) -> bytes:
+    """The hash of an entry with the fields type, version and data: as of `entry_hash`, in half the time."""
+    text = b"%b%d:%b,4:type,%d:%b,7:version,%d:%b,4:data,%d:%b,"
+    parts = (previous, len(id_), id_, len(kind), kind, len(version), version, len(data), data)
+    return sha256(text % parts).hexdigest().encode()
+
+
+def entry_hash(previous: bytes, id_: bytes, fields: Sequence[bytes]) -> bytes:
+    """The hash of an entry with these fields, names and values by turns, without `hash`."""
+    parts = b"".join(b"%d:%b," % (len(part), part) for part in (id_, *fields))
+    return sha256(previous + parts).hexdigest().encode()
+
+
+class Chain:
+    """Follows a journal's entries, and tells the first that is not what was written.
+
+    Mutable: `head_id` and `head`, the id and the hash of the last entry taken, computed and not as it says of
+    itself; `begun`, whether any entry had a hash; `wrong_id`, the first entry that does not follow, "" for
+    none, and `why`; `uncovered`, entries before the first hash, which no hash has covered yet; `begun_anew`,
+    ids of the entries from which on the journal was covered anew, with what was wrong before.
+    """
+
+    def __init__(self, head_id: str = "0-0", head: bytes = NO_HASH) -> None:
+        self.head_id = head_id
+        self.head = head
+        self.begun = head != NO_HASH
+        self.wrong_id = ""
+        self.why = ""
+        self.uncovered = 0
+        self.begun_anew: list[tuple[str, str]] = []
+
+    def __repr__(self) -> str:
+        state = f"wrong at {self.wrong_id}" if self.wrong_id else "unbroken"
+        return f"<chain up to {self.head_id}, {state}>"
+
+    @property
+    def written(self) -> bytes:
+        """The hash that the last entry has to have; b"" where no entry has any."""
+        return self.head if self.begun else b""
+
+    def take(self, id_: bytes, fields: list[bytes]) -> None:
+        """Take the next entry, with its names and values by turns."""
+        content, said = (fields[:-2], fields[-1]) if fields[-2:-1] == [HASH] else (fields, None)
+        if len(content) == 6 and content[0] == b"type" and content[2] == b"version" and content[4] == b"data":
+            head = message_hash(self.head, id_, content[1], content[3], content[5])
+        else:
+            head = entry_hash(self.head, id_, content)
+        if said == head:
+            self.begun = True
+            if fields[1] == CHAIN_BEGUN:
+                self._begin_anew(id_)
+        elif said is not None or self.begun:
+            self._note_wrong(id_, "has no hash" if said is None else "is not what was written after that")
+        else:
+            self.uncovered += 1
+        self.head, self.head_id = head, id_.decode(errors="replace")
+
+    def _begin_anew(self, id_: bytes) -> None:
+        """What this entry covers is taken as it is, whatever was wrong with it."""
+        if self.wrong_id or self.uncovered:
+            before = f"{self.wrong_id} {self.why}" if self.wrong_id else f"{self.uncovered} without a hash"
+            self.begun_anew.append((id_.decode(), before))
+        self.wrong_id, self.why, self.uncovered = "", "", 0
+
+    def _note_wrong(self, id_: bytes, what: str) -> None:
+        self.begun = True
+        if not self.wrong_id:
+            self.wrong_id = id_.decode(errors="replace")
+            self.why = f"{what} (the entry before it is {self.head_id})"

@@ -1,0 +1,42 @@
+"""Read a long stream fast: pages of raw entries, the next one asked for while the last is looked at."""
+
+from collections.abc import AsyncIterator
+
+from bus.errors import ReplyLost, ServerUnreachable
+from bus.link import Link
+from bus.wire import Sent, checked, pack
+
+# Entries fetched at once; a page costs about a millisecond of the server.
+PAGE = 1000
+
+# An id, and the names and values of its fields by turns.
+Entry = tuple[bytes, list[bytes]]
+
+
+async def pages(link: Link, stream: str, *, start: str = "-", end: str = "+") -> AsyncIterator[list[Entry]]:
+    """The entries of a stream between two ids (both included), oldest first.
+
+    Waits while the server is away.
+    """
+    position: str | bytes = start
+    sent: Sent | None = None
+    while True:
+        try:
+            if sent is None:
+                sent = (await link.opened()).send(_question(stream, position, end))
+            (reply,) = await sent
+        except (ReplyLost, ServerUnreachable):
+            sent = None
+            continue
+        page: list[Entry] = checked(reply)
+        if len(page) < PAGE:
+            yield page
+            return
+        position = b"(" + page[-1][0]
+        wire = link.wire
+        sent = None if wire is None else wire.send(_question(stream, position, end))
+        yield page
+
+
+def _question(stream: str, start: str | bytes, end: str) -> bytes:
+    return pack("XRANGE", stream, start, end, "COUNT", PAGE)

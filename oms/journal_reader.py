@@ -1,0 +1,68 @@
+"""Read a journal from its first entry: its events in their order, and whether its chain is unbroken."""
+
+from collections.abc import AsyncIterator
+
+from bus.chain import Chain
+from bus.codec import Message, MessageCodec
+from bus.errors import Unreadable
+from bus.link import Link
+from bus.order_events import EVENTS
+from bus.pages import Entry, pages
+
+EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
+
+
+class JournalBroken(Unreadable):
+    """An entry of the journal is not what was written, or one before it is gone."""
+
+
+class JournalReader:
+    """Reads one journal. Mutable: `chain`, as far as it was read, and `first_id`, "0-0" before any entry."""
+
+    def __init__(self, url: str, stream: str, *, name: str = "oms-fold") -> None:
+        self.chain = Chain()
+        self.first_id = "0-0"
+        self._stream = stream
+        self._link = Link(url, name=name)
+
+    def __repr__(self) -> str:
+        return f"<{self._stream} read up to {self.chain.head_id}>"
+
+    async def events(self) -> AsyncIterator[Message]:
+        """Every event, oldest first; those of newer versions as UnknownMessage.
+
+        Raises Unreadable where an entry cannot be read, and JournalBroken, once all are read, where one is
+        not what was written.
+        """
+        async for page in pages(self._link, self._stream):
+            if page and self.first_id == "0-0":
+                self.first_id = page[0][0].decode()
+            for entry in page:
+                yield self._event(entry)
+        self.require_unbroken()
+
+    def require_unbroken(self) -> None:
+        """Raise JournalBroken where an entry is not what was written."""
+        chain = self.chain
+        if chain.wrong_id:
+            raise JournalBroken(
+                f"{self._stream} {chain.wrong_id} {chain.why}: where somebody wrote it by hand, take it out "
+                "with XDEL; where it was damaged, or an entry before it is gone, restore the journal"
+            )
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
+
+    def _event(self, entry: Entry) -> Message:
+        id_, fields = entry
+        self.chain.take(id_, fields)
+        try:
+            if fields[0::2][:3] == [b"type", b"version", b"data"]:
+                return EVENT_CODEC.read(fields[1], fields[3], fields[5])
+            return EVENT_CODEC.decode(dict(zip(fields[0::2], fields[1::2], strict=True)))
+        except Unreadable as error:
+            raise Unreadable(
+                f"{self._stream} {id_.decode()}: {error}; somebody wrote it by hand, or it was damaged: take "
+                "that entry out with XDEL, or restore the journal"
+            ) from error
