@@ -15,7 +15,7 @@ from bus.delivery import Delivery
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from oms import questions
-from oms.broker import Broker, BrokerError
+from oms.broker import Broker, BrokerError, Outcome
 from oms.cancels import CANCELED_UNSENT
 from oms.effects import CancelOrder, Effects
 from oms.inputs import (
@@ -37,10 +37,10 @@ log = structlog.get_logger()
 
 
 class Actions:
-    """Carries out effects, each in a task of its own, and has the engine take what came of them.
+    """Carries out effects without waiting for any, and has the engine take what came of each.
 
     `objection` says what stands against an approved order directly before its first byte leaves. Must be
-    made inside the event loop. Mutable: `under_way`, the tasks.
+    made inside the event loop. Mutable: `under_way`, what is not done yet.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Actions:
     ) -> None:
         self._broker, self._sender, self._client, self._clock = broker, sender, client, clock
         self._take, self._read_again, self._objection = take, read_again, objection
-        self.under_way: set[asyncio.Task[None]] = set()
+        self.under_way: set[asyncio.Future[Any]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, effects: Effects) -> None:
@@ -63,9 +63,11 @@ class Actions:
         for client_order_id in effects.withdraw:
             self._sender.withdraw(client_order_id, CANCELED_UNSENT)
         for approved in effects.send:
-            self._start(self._send(approved))
+            self._send(approved)
         for order in effects.cancel:
             self._start(self._cancel(order))
+        for broker_order_id in effects.hasten:
+            self._sender.hasten(broker_order_id)
         if effects.cancel_all:
             self._start(self._cancel_all())
         for question in effects.ask:
@@ -85,12 +87,25 @@ class Actions:
         await asyncio.wait({self._failed})
         self._failed.result()
 
-    async def _send(self, approved: Approved) -> None:
-        outcome = await self._sender.submit(approved, partial(self._objection, approved))
-        self._take(OrderAnswered(approved.client_order_id, outcome))
+    def _send(self, approved: Approved) -> None:
+        """Without a task: thousands of orders may wait for their turn."""
+        outcome = self._sender.submit(approved, partial(self._objection, approved))
+        self.under_way.add(outcome)
+        outcome.add_done_callback(partial(self._sent, approved.client_order_id))
+
+    def _sent(self, client_order_id: str, outcome: "asyncio.Future[Outcome]") -> None:
+        self._ended(outcome)
+        if outcome.cancelled() or outcome.exception() is not None:
+            return
+        try:
+            self._take(OrderAnswered(client_order_id, outcome.result()))
+        except Exception as error:  # noqa: BLE001 - in a callback nobody else hears of it
+            self._fail(error)
 
     async def _cancel(self, order: CancelOrder) -> None:
-        error = await _error_of(self._sender.cancel(order.broker_order_id))
+        error = await _error_of(
+            self._sender.cancel(order.broker_order_id, order.algorithm, urgent=order.urgent)
+        )
         self._take(CancelAnswered(order.client_order_id, error))
 
     async def _cancel_all(self) -> None:
@@ -134,10 +149,14 @@ class Actions:
         self.under_way.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: "asyncio.Future[Any]") -> None:
         self.under_way.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self._failed.done():
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
             self._failed.set_exception(error)
 
 

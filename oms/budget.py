@@ -1,8 +1,9 @@
-"""The broker's rate budget as a token bucket with two lanes: cancels always before orders. Pure."""
+"""The budget of requests: a bucket of tokens with reserves, and what the broker says is left. Pure."""
 
 from typing import Literal
 
-Lane = Literal["cancel", "order"]
+# The kill switch (`urgent`), look-ups of what is in doubt, and everything else, which algorithms share.
+Lane = Literal["urgent", "doubt", "shared"]
 
 # Alpaca's limit for trading requests, for paper and live alike.
 PER_MINUTE = 200
@@ -11,68 +12,106 @@ PER_MINUTE = 200
 # at once, three quarters flow in.
 _BURST_SHARE = 0.25
 
-# Orders leave this share of the bucket alone, so that a cancel after a burst of orders goes out at once.
-_CANCEL_SHARE = 0.2
+# The share of the bucket that each lane leaves alone, for those before it: after a burst of orders a cancel
+# of the kill switch and a look-up go out at once.
+_LEFT_ALONE: dict[Lane, float] = {"urgent": 0.0, "doubt": 0.2, "shared": 0.3}
 
-# After a 429 the flow is halved, and comes back to its full width over this time.
-_RECOVERY_NS = 60 * 1_000_000_000
-_LEAST_FLOW = 0.1
+# A 429 that does not say when it ends is waited out for this long, and for twice as long each time again.
+_FIRST_PAUSE_NS = 1_000_000_000
+_LONGEST_PAUSE_NS = 30 * 1_000_000_000
+
+# The kill switch tries again this soon: it makes things safer, and is at worst refused once more.
+_URGENT_PAUSE_NS = 1_000_000_000
 
 # The limit is one of requests in a minute: no reset is further away, whatever a clock says.
 _LONGEST_RESET_NS = 60 * 1_000_000_000
 
 
 class Bucket:
-    """Tokens for requests. Times are monotonic nanoseconds, passed in. Mutable: tokens and flow."""
+    """Tokens for requests. Times are monotonic nanoseconds, passed in.
+
+    Mutable: tokens, the pauses after a 429, and the broker's own word: so many requests are `left` until it
+    counts anew. That word is believed over ours, since other programs may spend from the same budget.
+    """
 
     def __init__(self, now_ns: int, per_minute: float = PER_MINUTE) -> None:
+        self.per_minute = per_minute
         self._size = max(1.0, per_minute * _BURST_SHARE)
-        self._kept_for_cancels = min(self._size * _CANCEL_SHARE, self._size - 1)
+        self._floors = {lane: min(self._size * share, self._size - 1) for lane, share in _LEFT_ALONE.items()}
         self._per_ns = per_minute * (1 - _BURST_SHARE) / 60 / 1_000_000_000
         self._tokens = self._size
         self._at_ns = now_ns
-        self._flow = 1.0
-        self._orders_from_ns = now_ns
+        self._left: int | None = None
+        self._left_until_ns = now_ns
+        self._limited_in_a_row = 0
+        self._paused_until_ns = now_ns
+        self._urgent_from_ns = now_ns
 
     def __repr__(self) -> str:
-        return f"<{self._tokens:.0f} of {self._size:.0f} requests, flowing in at {self._flow:.0%}>"
+        told = "" if self._left is None else f", {self._left} left by the broker's word"
+        return f"<{self._tokens:.0f} of {self._size:.0f} requests{told}>"
 
     @property
     def tokens(self) -> float:
         """Requests that may go out now, as of the last question."""
-        return self._tokens
+        return self._tokens if self._left is None else min(self._tokens, self._left)
 
     def wait_ns(self, lane: Lane, now_ns: int) -> int:
         """How long until a request of this lane may go out; 0 means now."""
         self._refill(now_ns)
-        missing = self._floor(lane) + 1 - self._tokens
-        refilled_ns = 0 if missing <= 0 else int(missing / (self._per_ns * self._flow)) + 1
-        return max(refilled_ns, self._orders_from_ns - now_ns) if lane == "order" else refilled_ns
+        missing = self._floors[lane] + 1 - self._tokens
+        refilled_ns = 0 if missing <= 0 else int(missing / self._per_ns) + 1
+        closed_ns = self._urgent_from_ns if lane == "urgent" else self.closed_until_ns(lane, now_ns)
+        return max(refilled_ns, closed_ns - now_ns)
+
+    def closed_until_ns(self, lane: Lane, now_ns: int) -> int:
+        """Until when the broker takes no request of this lane, by its own word; not after now: it does.
+
+        The kill switch is never held to that: a cancel that comes too early is only refused again.
+        """
+        if lane == "urgent":
+            return now_ns
+        if self._left is not None:
+            if now_ns >= self._left_until_ns:
+                self._left = None
+            elif self._left < self._floors[lane] + 1:
+                return max(self._paused_until_ns, self._left_until_ns)
+        return self._paused_until_ns
 
     def take(self, lane: Lane, now_ns: int) -> bool:
         """Spend a token if this lane may have one now."""
-        if self.wait_ns(lane, now_ns):
+        if self.wait_ns(lane, now_ns) > 0:
             return False
         self._tokens -= 1
+        if self._left:
+            self._left -= 1
         return True
 
-    def limited(self, lane: Lane, now_ns: int, reset_ns: int | None = None) -> None:
-        """The broker answered 429: others spend from the same budget, so pause, and go slower for a while.
+    def put_back(self) -> None:
+        """A request that had its token was not sent after all."""
+        self._tokens = min(self._size, self._tokens + 1)
+        if self._left is not None:
+            self._left += 1
 
-        Where the broker says when its limit resets, orders wait for that. Cancels do not: they make things
-        safer, and one that comes too early is only refused again.
-        """
-        self._refill(now_ns)
-        self._tokens = min(self._tokens, self._floor(lane))
-        self._flow = max(_LEAST_FLOW, self._flow / 2)
-        if reset_ns is not None:
-            self._orders_from_ns = max(self._orders_from_ns, now_ns + min(reset_ns, _LONGEST_RESET_NS))
+    def told(self, now_ns: int, left: int, reset_ns: int) -> None:
+        """The broker took a request, and says how many more it takes before it counts anew."""
+        self._limited_in_a_row = 0
+        if reset_ns > 0:
+            self._left = left
+            self._left_until_ns = now_ns + min(reset_ns, _LONGEST_RESET_NS)
 
-    def _floor(self, lane: Lane) -> float:
-        return self._kept_for_cancels if lane == "order" else 0.0
+    def limited(self, now_ns: int, reset_ns: int | None = None) -> None:
+        """The broker answered 429. Where it says when it counts anew, sending goes on then, at once."""
+        self._urgent_from_ns = now_ns + _URGENT_PAUSE_NS
+        if reset_ns is not None and reset_ns > 0:
+            self._left = 0
+            self._left_until_ns = now_ns + min(reset_ns, _LONGEST_RESET_NS)
+        else:
+            pause_ns = min(_LONGEST_PAUSE_NS, _FIRST_PAUSE_NS << min(self._limited_in_a_row, 8))
+            self._paused_until_ns = max(self._paused_until_ns, now_ns + pause_ns)
+        self._limited_in_a_row += 1
 
     def _refill(self, now_ns: int) -> None:
         passed_ns = max(0, now_ns - self._at_ns)
         self._at_ns = max(self._at_ns, now_ns)
-        self._tokens = min(self._size, self._tokens + passed_ns * self._per_ns * self._flow)
-        self._flow = min(1.0, self._flow + passed_ns / _RECOVERY_NS)
+        self._tokens = min(self._size, self._tokens + passed_ns * self._per_ns)

@@ -46,8 +46,11 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
 
 
 def cancel(step: Step, order: Order) -> None:
-    """Have an open order canceled at the word of an operator, and whatever is to take its place."""
-    _pass_on(step, _newest(step, order.client_order_id) or order, [])
+    """Have an open order canceled at the word of an operator, and whatever is to take its place.
+
+    It goes with the kill switch: no queue of requests delays it.
+    """
+    _pass_on(step, _newest(step, order.client_order_id) or order, [], urgent=True)
 
 
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
@@ -67,26 +70,32 @@ def go_on(step: Step) -> None:
         if not order.answered:
             continue
         reads = waiting.pop(client_order_id)
+        urgent = client_order_id in step.observed.urgent_cancels
+        step.observed.urgent_cancels.discard(client_order_id)
         old = step.book.replaced(order)
         if order.open:
-            _pass_on(step, order, reads)
+            _pass_on(step, order, reads, urgent=urgent)
         elif order.never_came and old is not None and old.open:
-            _pass_on(step, old, reads)
+            _pass_on(step, old, reads, urgent=urgent)
         else:
             if order.refusal != CANCELED_UNSENT.code:
                 _refuse(step, order, _not_open(order))
             step.effects.acknowledge += reads
 
 
-def _pass_on(step: Step, order: Order, reads: list[Delivery]) -> None:
+def _pass_on(step: Step, order: Order, reads: list[Delivery], *, urgent: bool = False) -> None:
     """Have an open order canceled as soon as the broker has it; before it leaves, it does not leave."""
     under_way = step.observed.cancels_under_way.get(order.client_order_id)
     if under_way is not None:
         # One that asks again and again must not spend the requests of all the others.
         under_way += reads
+        if urgent:
+            step.effects.hasten.append(order.broker_order_id)
     elif order.broker_order_id:
-        _send(step, order, order.broker_order_id, reads)
+        _send(step, order, order.broker_order_id, reads, urgent=urgent)
     else:
+        if urgent:
+            step.observed.urgent_cancels.add(order.client_order_id)
         step.observed.cancels_waiting.setdefault(order.client_order_id, []).extend(reads)
         step.effects.withdraw.append(order.client_order_id)
 
@@ -121,9 +130,11 @@ def _not_open(order: Order) -> Reason:
     return Reason(code="not_open", message=f"it is {order.status} already", value=order.status)
 
 
-def _send(step: Step, order: Order, broker_order_id: str, reads: list[Delivery]) -> None:
+def _send(
+    step: Step, order: Order, broker_order_id: str, reads: list[Delivery], *, urgent: bool = False
+) -> None:
     step.observed.cancels_under_way[order.client_order_id] = reads
-    step.effects.cancel.append(CancelOrder(order.client_order_id, broker_order_id))
+    step.effects.cancel.append(CancelOrder(order.client_order_id, broker_order_id, order.algorithm, urgent))
 
 
 def _refuse(step: Step, order: Order, reason: Reason) -> None:

@@ -12,10 +12,12 @@ from oms.risk import Approved
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """Ask the broker to cancel the order that it knows by this id."""
+    """Ask the broker to cancel the order that it knows by this id; `urgent`: with the kill switch."""
 
     client_order_id: str
     broker_order_id: str
+    algorithm: str = ""
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ class Effects:
 
     `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
     read again. `withdraw` names orders, by client id, that are not to be sent where they still wait. `send`
-    may go to the broker; `cancel`, `cancel_all` (every order of the account) and
-    `ask` go before orders that wait. `halt` is to be put into force;
-    `read_again` names requests that waited for something: they are to be taken anew, with the prices of then.
+    may go to the broker; `cancel` too, `cancel_all` (every order of the account) and `ask`. `hasten` names
+    orders, by the broker's id, whose cancel is under way and has become urgent. `halt` is to be put into
+    force; `read_again` names requests that waited for something: they are to be taken anew, with the prices
+    of then.
     `first_halt_state`: write the halt state of a new account, on which nobody can have halted anything.
     `notes` are logged at once.
     """
@@ -46,6 +49,7 @@ class Effects:
     withdraw: list[str] = field(default_factory=list)
     cancel: list[CancelOrder] = field(default_factory=list)
     ask: list[Question] = field(default_factory=list)
+    hasten: list[str] = field(default_factory=list)
     cancel_all: bool = False
     read_again: list[Delivery] = field(default_factory=list)
     halt: Halt | None = None

@@ -77,6 +77,8 @@ class Observed:
     # Requests for a cancel by the order's client id: until the broker has it, and until it has answered.
     cancels_waiting: dict[str, list[Delivery]] = field(default_factory=dict)
     cancels_under_way: dict[str, list[Delivery]] = field(default_factory=dict)
+    # Those of the former that an operator asked for: they go with the kill switch.
+    urgent_cancels: set[str] = field(default_factory=set)
     # Replaces by the client id of the order that they replace, until the broker has answered that one.
     replaces_waiting: dict[str, list[RequestRead]] = field(default_factory=dict)
     # Entries that could not be read, held until the account is halted.

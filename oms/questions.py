@@ -2,6 +2,7 @@
 
 from bus.clock import Clock
 from oms.broker import Broker, BrokerOrder, OrdersQuery, UnreadableOrder
+from oms.budget import Lane
 from oms.inputs import (
     AccountListed,
     Answered,
@@ -29,26 +30,27 @@ async def answer(question: Question, broker: Broker, sender: Sender, clock: Cloc
         case ListAccount(since_ns):
             return Answered(question, await _account(since_ns, broker, sender), asked_ns)
         case CompareAccount(since_ns):
-            return Answered(question, await _account_once(since_ns, broker, sender), asked_ns)
+            # It only checks: orders do not wait for it, and it takes turns with them.
+            return Answered(question, await _account_once(since_ns, broker, sender, "shared"), asked_ns)
 
 
 async def _account(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
     """Orders and positions that belong together: nothing was filled between the two answers."""
     while True:
-        listed = await _account_once(since_ns, broker, sender)
+        listed = await _account_once(since_ns, broker, sender, "doubt")
         if listed.positions is not None:
             return listed
 
 
-async def _account_once(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
-    orders = await _orders(since_ns, sender)
-    positions = await sender.ask(broker.positions)
-    again = await _orders(since_ns, sender)
+async def _account_once(since_ns: int, broker: Broker, sender: Sender, lane: Lane) -> AccountListed:
+    orders = await _orders(since_ns, sender, lane)
+    positions = await sender.ask(broker.positions, lane)
+    again = await _orders(since_ns, sender, lane)
     return AccountListed(list(again.values()), positions if again == orders else None)
 
 
-async def _orders(since_ns: int, sender: Sender) -> dict[str, BrokerOrder | UnreadableOrder]:
+async def _orders(since_ns: int, sender: Sender, lane: Lane) -> dict[str, BrokerOrder | UnreadableOrder]:
     """Orders submitted since then, and all that are open, by the broker's id."""
-    recent = await sender.orders(OrdersQuery("all", since_ns))
-    still_open = await sender.orders(OrdersQuery("open"))
+    recent = await sender.orders(OrdersQuery("all", since_ns), lane)
+    still_open = await sender.orders(OrdersQuery("open"), lane)
     return {order.id: order for order in (*recent, *still_open)}

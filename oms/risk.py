@@ -29,7 +29,7 @@ _PERMISSION = object()
 class Approved:
     """Permission to send one order. Only `check` can make one, and the broker takes nothing else."""
 
-    __slots__ = ("changes", "event", "replaces_broker_id")
+    __slots__ = ("changes", "event", "reduces", "replaces_broker_id")
 
     def __init__(
         self,
@@ -37,12 +37,16 @@ class Approved:
         event: OrderApproved,
         replaces_broker_id: str | None,
         changes: tuple[Change, ...] = (),
+        *,
+        reduces: bool = False,
     ) -> None:
         if permission is not _PERMISSION:
             raise TypeError("an order is approved by risk.check and nowhere else")
         self.event = event
         self.replaces_broker_id = replaces_broker_id
         self.changes = changes
+        # It only reduces positions, so it goes before the algorithm's other orders.
+        self.reduces = reduces
 
     def __repr__(self) -> str:
         terms = self.event.terms
@@ -111,7 +115,8 @@ def check(
         known,
         context,
     )
-    for find in _TO_REDUCE if subject.reduces else _TO_RISK_MORE:
+    reduces = subject.reduces
+    for find in _TO_REDUCE if reduces else _TO_RISK_MORE:
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)
@@ -136,6 +141,7 @@ def check(
         event,
         None if replaced is None else replaced.broker_order_id,
         () if replacement is None else replacement.changes,
+        reduces=reduces,
     )
 
 

@@ -12,6 +12,7 @@ from oms.broker import (
     BrokerError,
     BrokerOrder,
     BrokerRefused,
+    BrokerUnreachable,
     MaySend,
     OrdersQuery,
     Outcome,
@@ -21,7 +22,7 @@ from oms.broker import (
 )
 from oms.budget import Bucket, Lane
 from oms.risk import Approved
-from oms.turns import Turns
+from oms.turns import Turn, Turns
 
 # Orders under way at once; one connection more is kept for cancels and questions, however slow orders are.
 CONNECTIONS = 4
@@ -38,9 +39,10 @@ Answer = TypeVar("Answer")
 
 
 class Sender:
-    """Calls the broker when budget and a connection are free: cancels and questions first, orders in turn.
+    """Calls the broker when budget and a connection are free, in the order of `fair_queue.py`.
 
-    An order waits at most `longest_wait_s`. Mutable: its turns, and the count of calls that are not done.
+    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes. Must be made inside
+    the event loop. Mutable: its turns, the count of calls that are not done, and what the kill switch wants.
     """
 
     def __init__(
@@ -55,15 +57,13 @@ class Sender:
         self.bucket = bucket
         self._broker = broker
         self._clock = clock
+        self._longest_wait_s = longest_wait_s
         self._longest_wait_ns = int(longest_wait_s * _NS)
-        too_late = Reason(
-            code="rate_budget",
-            message=f"the request budget did not allow it within {longest_wait_s:g} s: not sent",
-            limit=f"{longest_wait_s:g}",
-        )
-        self._turns = Turns(bucket, clock, connections, too_late)
+        self._turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
         self._done = asyncio.Event()
+        # Cancels, by name, that the kill switch has asked for as well.
+        self._hastened: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<sender: {self._turns}, {self.bucket}>"
@@ -71,7 +71,11 @@ class Sender:
     @property
     def waiting(self) -> int:
         """Requests that wait for the budget or a connection."""
-        return self._turns.waiting("order") + self._turns.waiting("cancel")
+        return len(self._turns.queue)
+
+    def waiting_by_algorithm(self) -> dict[str, int]:
+        """Those of them that share the budget, by algorithm; "" is the OMS itself."""
+        return self._turns.queue.by_algorithm()
 
     @property
     def busy(self) -> bool:
@@ -84,72 +88,59 @@ class Sender:
             self._done.clear()
             await self._done.wait()
 
-    async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
+    def submit(
+        self, approved: Approved, may_send: MaySend, *, urgent: bool = False
+    ) -> "asyncio.Future[Outcome]":
         """Send an approved order, or a replace, once; its approval must be durable.
 
-        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn.
+        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that is canceled is
+        taken back where it still waits.
         """
-        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
-        until_ns = self._clock.monotonic_ns() + self._longest_wait_ns
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        turn = Turn(
+            "urgent" if urgent else "shared",
+            approved.event.algorithm,
+            "reduce" if approved.reduces else "new",
+            approved.client_order_id,
+            None if urgent else self._clock.monotonic_ns() + self._longest_wait_ns,
+            told=lambda refused: self._take_turn(approved, may_send, outcome, turn, refused),
+        )
         self._calls += 1
-        try:
-            while True:
-                refused = await self._turns.take("order", name=approved.client_order_id, until_ns=until_ns)
-                if refused is not None:
-                    return Refused("oms", refused)
-                try:
-                    return await send(approved, may_send)
-                except RateLimited as error:
-                    # Certainly not carried out, so the same order may go again, while its time lasts.
-                    self._limited("order", error)
-                finally:
-                    self._turns.give_back("order")
-        finally:
-            self._ended()
+        outcome.add_done_callback(lambda _: self._submitted(outcome, turn))
+        self._turns.ask(turn)
+        return outcome
 
     def withdraw(self, client_order_id: str, why: Reason) -> bool:
         """Take back an order that still waits; False where it is under way or done."""
         return self._turns.withdraw(client_order_id, why)
 
-    async def cancel(self, broker_order_id: str) -> None:
-        """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal."""
-        await self._ask_again(partial(self._broker.cancel, broker_order_id))
+    async def cancel(self, broker_order_id: str, algorithm: str = "", *, urgent: bool = False) -> None:
+        """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal.
+
+        It takes the algorithm's turns, or, where it is urgent, those of the kill switch.
+        """
+        cancel = partial(self._broker.cancel, broker_order_id)
+        await self._ask_again(cancel, "urgent" if urgent else "shared", algorithm, broker_order_id)
+
+    def hasten(self, broker_order_id: str) -> None:
+        """Have a cancel that is not done yet take the turns of the kill switch from now on."""
+        self._hastened.add(broker_order_id)
+        self._turns.hasten(broker_order_id)
 
     async def cancel_all(self) -> None:
-        """Ask for a cancel of every order, as `cancel` does for one."""
-        await self._ask_again(self._broker.cancel_all)
+        """Ask for a cancel of every order, as `cancel` does for one, urgently."""
+        await self._ask_again(self._broker.cancel_all, "urgent", "", "")
 
-    async def _ask_again(self, cancel: Callable[[], Awaitable[None]]) -> None:
+    async def ask(self, question: Callable[[], Awaitable[Answer]], lane: Lane = "doubt") -> Answer:
+        """Make one request that is no order; raises what the broker raises."""
         self._calls += 1
         try:
-            for wait_s in (*CANCEL_WAITS_S, None):
-                try:
-                    return await self.ask(cancel)
-                except BrokerRefused:
-                    raise
-                except BrokerError:
-                    if wait_s is None:
-                        raise
-                    await asyncio.sleep(wait_s)
+            turn = await self._turns.take(lane, "", "query")
+            return await self._within(turn, question)
         finally:
             self._ended()
 
-    async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make one request that is no order, before all orders that wait; raises what the broker raises."""
-        self._calls += 1
-        try:
-            await self._turns.take("cancel")
-            try:
-                return await question()
-            except RateLimited as error:
-                self._limited("cancel", error)
-                raise
-            finally:
-                self._turns.give_back("cancel")
-        finally:
-            self._ended()
-
-    async def orders(self, query: OrdersQuery) -> list[BrokerOrder | UnreadableOrder]:
+    async def orders(self, query: OrdersQuery, lane: Lane = "doubt") -> list[BrokerOrder | UnreadableOrder]:
         """List orders by time of submission, page by page, each page a request of its own.
 
         An order that two pages hold is returned once, as the later page has it.
@@ -157,16 +148,115 @@ class Sender:
         found: dict[str, BrokerOrder | UnreadableOrder] = {}
         following: OrdersQuery | None = query
         while following is not None:
-            page = await self.ask(partial(self._broker.orders_page, following))
+            page = await self.ask(partial(self._broker.orders_page, following), lane)
             known = len(found)
             found.update((order.id, order) for order in page.orders)
             # A page that brings nothing new would bring itself again.
             following = page.next if len(found) > known else None
         return list(found.values())
 
-    def _limited(self, lane: Lane, error: RateLimited) -> None:
+    async def _ask_again(
+        self, cancel: Callable[[], Awaitable[None]], lane: Lane, algorithm: str, name: str
+    ) -> None:
+        self._calls += 1
+        waits = iter(CANCEL_WAITS_S)
+        try:
+            while True:
+                turn = await self._turns.take(
+                    "urgent" if name in self._hastened else lane, algorithm, "cancel", name
+                )
+                try:
+                    return await self._within(turn, cancel)
+                except BrokerRefused:
+                    raise
+                except RateLimited:
+                    continue  # Certainly not carried out: the next turn comes when the broker takes more.
+                except BrokerError:
+                    wait_s = next(waits, None)
+                    if wait_s is None:
+                        raise
+                    await asyncio.sleep(wait_s)
+        finally:
+            self._hastened.discard(name)
+            self._ended()
+
+    async def _within(self, turn: Turn, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Make a request in a turn that was granted."""
+        try:
+            return await request()
+        except RateLimited as error:
+            self._limited(error)
+            raise
+        except BrokerUnreachable:
+            self.bucket.put_back()
+            raise
+        finally:
+            self._turns.give_back(turn)
+
+    def _take_turn(
+        self,
+        approved: Approved,
+        may_send: MaySend,
+        outcome: "asyncio.Future[Outcome]",
+        turn: Turn,
+        refused: Reason | None,
+    ) -> None:
+        if outcome.done():
+            if refused is None:
+                self._turns.give_back(turn)  # It was canceled in this moment.
+        elif refused is not None:
+            outcome.set_result(Refused("oms", refused))
+        else:
+            send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
+            sending = asyncio.ensure_future(send(approved, may_send))
+            sending.add_done_callback(lambda _: self._sent(sending, outcome, turn))
+            outcome.add_done_callback(lambda _: sending.cancel())
+
+    def _sent(
+        self, sending: "asyncio.Future[Outcome]", outcome: "asyncio.Future[Outcome]", turn: Turn
+    ) -> None:
+        error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, RateLimited):
+            self._limited(error)
+            if not outcome.done():
+                # Certainly not carried out, so the same order may go again, while its time lasts.
+                self._turns.again(turn)
+                return
+        if not outcome.done():
+            if sending.cancelled():
+                outcome.cancel()
+            elif error is not None:
+                outcome.set_exception(error)
+            else:
+                answered = sending.result()
+                if isinstance(answered, Refused) and answered.by == "oms":
+                    self.bucket.put_back()  # Nothing was sent.
+                outcome.set_result(answered)
+        self._turns.give_back(turn)
+
+    def _submitted(self, outcome: "asyncio.Future[Outcome]", turn: Turn) -> None:
+        if outcome.cancelled():
+            self._turns.queue.remove(turn)
+        self._ended()
+
+    def _too_late(self, turn: Turn, now_ns: int) -> Reason:
+        closed_s = (self.bucket.closed_until_ns(turn.lane, now_ns) - now_ns) / _NS
+        own = self._turns.queue.by_algorithm().get(turn.algorithm, 0)
+        why = (
+            f"the broker takes no more requests for {closed_s:.1f} s"
+            if closed_s > 0
+            else f"{own} other requests of {turn.algorithm} and {self.waiting - own} more wait as well"
+        )
+        return Reason(
+            code="rate_budget",
+            message=f"the request budget did not allow it within {self._longest_wait_s:g} s: not sent; {why}",
+            limit=f"{self._longest_wait_s:g}",
+            value=f"{(now_ns - turn.asked_ns) / _NS:.1f}",
+        )
+
+    def _limited(self, error: RateLimited) -> None:
         reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
-        self.bucket.limited(lane, self._clock.monotonic_ns(), reset_ns)
+        self.bucket.limited(self._clock.monotonic_ns(), reset_ns)
 
     def _ended(self) -> None:
         self._calls -= 1

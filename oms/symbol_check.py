@@ -19,7 +19,7 @@ async def look_up(symbols: Iterable[str], broker: Broker, sender: Sender, unknow
     """Put those that the broker does not know into `unknown`; where it does not answer, they are skipped."""
     for symbol in symbols:
         try:
-            if not await sender.ask(partial(broker.knows, symbol)):
+            if not await sender.ask(partial(broker.knows, symbol), "shared"):
                 unknown.add(symbol)
                 log.warning("the limits name a symbol that the broker does not know", symbol=symbol)
         except BrokerError as error:

@@ -1,128 +1,160 @@
-"""Who may send next: two lanes, the rate budget and so many requests at once; cancels before orders."""
+"""Grants requests their turns: as the fair queue, the budget and so many requests at once allow."""
 
 import asyncio
-from bisect import insort
-from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bus.clock import Clock
 from bus.order_messages import Reason
 from oms.budget import Bucket, Lane
+from oms.fair_queue import KINDS, FairQueue, Kind, Waiting
 
 # Event loops round timers to milliseconds; a shorter one would be due at once, again and again.
 _SHORTEST_TIMER_S = 0.001
 
 _NS = 1_000_000_000
 
+_LANES: tuple[Lane, ...] = ("urgent", "doubt", "shared")
+_CANCELS: tuple[Kind, ...] = ("cancel",)
 
-@dataclass(slots=True, eq=False)
-class Turn:
-    """A request that waits. `until_ns`: how long it may (monotonic). `name` is for taking it back."""
 
-    lane: Lane
-    granted: "asyncio.Future[Reason | None]"
-    name: str = ""
-    until_ns: int | None = None
+@dataclass(slots=True, eq=False, kw_only=True)
+class Turn(Waiting):
+    """A request that waits for its turn, and hears of it by `told`: None for granted, or why not.
+
+    Mutable: `asked_ns`, when it was first asked for (monotonic).
+    """
+
+    told: Callable[[Reason | None], object]
+    asked_ns: int = 0
 
 
 class Turns:
-    """Grants turns within a lane in the order in which their time ends, or else of asking.
+    """Each turn that is granted is to be given back once its request has ended.
 
-    Each is to be given back once its request has ended.
-
-    At most `connections` orders are under way at once, and one request more that is no order. Mutable:
-    the two queues, the counts of turns under way, and one timer for what waits for the budget or too
-    long. `too_late` is what an order hears that waited longer than it may.
+    At most `connections` orders and queries are under way at once, and one request more that is a cancel or a
+    look-up; the kill switch has as many connections again of its own. Mutable: the queue, the counts of turns
+    under way, and one timer for what waits for the budget or too long. `too_late` says why an order is
+    refused that waited longer than it may, or that cannot go in time.
     """
 
-    def __init__(self, bucket: Bucket, clock: Clock, connections: int, too_late: Reason) -> None:
+    def __init__(
+        self, bucket: Bucket, clock: Clock, connections: int, too_late: Callable[[Turn, int], Reason]
+    ) -> None:
+        self.queue: FairQueue[Turn] = FairQueue()
         self._bucket = bucket
         self._clock = clock
         self._connections = connections
         self._too_late = too_late
-        self._waiting: dict[Lane, deque[Turn]] = {"cancel": deque(), "order": deque()}
-        self._under_way: dict[Lane, int] = {"cancel": 0, "order": 0}
+        self._orders = 0
+        self._others = 0
+        self._urgent = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
 
     def __repr__(self) -> str:
-        orders, others = self.waiting("order"), self.waiting("cancel")
-        under_way = sum(self._under_way.values())
-        return f"{orders} orders and {others} cancels and questions waiting, {under_way} under way"
+        return f"{self.queue!r}, {self._orders + self._others + self._urgent} under way"
 
-    def waiting(self, lane: Lane) -> int:
-        """How many requests of a lane wait."""
-        return len(self._waiting[lane])
-
-    async def take(self, lane: Lane, *, name: str = "", until_ns: int | None = None) -> Reason | None:
-        """Wait for a turn; None once it is granted, or why there will be none."""
-        turns = self._waiting[lane]
-        if not turns and self._free(lane):
-            now_ns = self._clock.monotonic_ns()
-            if (until_ns is None or now_ns < until_ns) and self._bucket.take(lane, now_ns):
-                self._under_way[lane] += 1
-                return None
-        turn = Turn(lane, asyncio.get_running_loop().create_future(), name, until_ns)
-        if until_ns is not None and turns and _end_ns(turns[-1]) > until_ns:
-            # One that goes again: those whose time ends first stay first.
-            insort(turns, turn, key=_end_ns)
-        else:
-            turns.append(turn)
-        # Behind others it changes nothing: a turn that is given back, or the timer, grants in their order.
-        if turns[0] is turn:
+    def ask(self, turn: Turn) -> None:
+        """Have a turn granted as soon as it may be, or refused."""
+        now_ns = self._clock.monotonic_ns()
+        turn.asked_ns = turn.asked_ns or now_ns
+        if turn.until_ns is not None:
+            closed_ns = self._bucket.closed_until_ns(turn.lane, now_ns)
+            if turn.until_ns <= max(now_ns, closed_ns):
+                turn.told(self._too_late(turn, now_ns))
+                return
+        is_free = not len(self.queue) and turn.kind in self._may_start(turn.lane)
+        if is_free and self._bucket.take(turn.lane, now_ns):
+            self._count(turn, 1)
+            turn.told(None)
+            return
+        self.queue.add(turn)
+        # Behind others of its kind it changes nothing: a turn that is given back, or the timer, grants it.
+        is_first = self.queue.count("shared", (turn.kind,)) == 1 or self.queue.ends_ns == turn.until_ns
+        if turn.lane != "shared" or is_first:
             self._grant()
-        try:
-            return await turn.granted
-        except asyncio.CancelledError:
-            if turn in turns:
-                turns.remove(turn)
-            elif not turn.granted.cancelled() and turn.granted.result() is None:
-                self.give_back(lane)
-            raise
 
-    def give_back(self, lane: Lane) -> None:
+    async def take(self, lane: Lane, algorithm: str, kind: Kind, name: str = "") -> Turn:
+        """Wait for a turn, for as long as it takes."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn = Turn(lane, algorithm, kind, name, told=lambda _: self._resolve(granted, turn))
+        self.ask(turn)
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if not self.queue.remove(turn) and granted.done() and not granted.cancelled():
+                self.give_back(turn)
+            raise
+        return turn
+
+    def give_back(self, turn: Turn) -> None:
         """End a turn that was granted."""
-        self._under_way[lane] -= 1
-        if self._waiting["cancel"] or self._waiting["order"]:
+        self._count(turn, -1)
+        if len(self.queue):
+            self._grant()
+
+    def again(self, turn: Turn) -> None:
+        """End a turn whose request was not carried out, and have it granted again, in its old place."""
+        self.queue.add(turn)
+        self.give_back(turn)
+
+    def hasten(self, name: str) -> None:
+        """Have a request that still waits go with the urgent ones."""
+        self.queue.hasten(name)
+        if self.queue.count("urgent"):
             self._grant()
 
     def withdraw(self, name: str, why: Reason) -> bool:
-        """Take back an order that still waits: it hears why. False where it is under way or done."""
-        for turn in self._waiting["order"]:
-            if turn.name == name and not turn.granted.done():
-                self._waiting["order"].remove(turn)
-                turn.granted.set_result(why)
-                return True
-        return False
-
-    def _free(self, lane: Lane) -> bool:
-        orders = self._under_way["order"]
-        if lane == "order" and orders >= self._connections:
+        """Take back a request that still waits: it hears why. False where it is under way or done."""
+        turn = self.queue.named(name)
+        if turn is None:
             return False
-        return orders + self._under_way["cancel"] <= self._connections
+        self.queue.remove(turn)
+        turn.told(why)
+        return True
+
+    def _resolve(self, granted: "asyncio.Future[None]", turn: Turn) -> None:
+        if granted.done():
+            self.give_back(turn)  # Its task was canceled and has not run since.
+        else:
+            granted.set_result(None)
+
+    def _count(self, turn: Turn, one: int) -> None:
+        if turn.lane == "urgent":
+            self._urgent += one
+        elif turn.lane == "shared" and turn.kind != "cancel":
+            self._orders += one
+        else:
+            self._others += one
+
+    def _may_start(self, lane: Lane) -> Iterable[Kind]:
+        """The kinds of requests for which there is a connection."""
+        if lane == "urgent":
+            return KINDS if self._urgent < self._connections else ()
+        if self._orders + self._others > self._connections:
+            return ()
+        return KINDS if lane == "doubt" or self._orders < self._connections else _CANCELS
 
     def _grant(self) -> None:
         """Grant what may be granted now, refuse what waited too long, and set the timer for the rest."""
         now_ns = self._clock.monotonic_ns()
-        self._expire(now_ns)
-        waits_ns = []
-        lanes: tuple[Lane, Lane] = ("cancel", "order")
-        for lane in lanes:
-            turns = self._waiting[lane]
-            while turns and self._free(lane):
-                if turns[0].granted.done():
-                    turns.popleft()  # Its task was cancelled and has not run since.
-                    continue
+        for turn in self.queue.expire(max(now_ns, self._bucket.closed_until_ns("shared", now_ns))):
+            turn.told(self._too_late(turn, now_ns))
+        waits_ns: list[float] = []
+        for lane in _LANES:
+            while self.queue.count(lane, kinds := self._may_start(lane)) and kinds:
                 if not self._bucket.take(lane, now_ns):
                     waits_ns.append(self._bucket.wait_ns(lane, now_ns))
                     break
-                self._under_way[lane] += 1
-                turns.popleft().granted.set_result(None)
-        orders = self._waiting["order"]
-        if orders and orders[0].until_ns is not None:
-            waits_ns.append(orders[0].until_ns - now_ns)
+                granted = self.queue.take(lane, kinds)
+                assert granted is not None, "one was counted"
+                self._count(granted, 1)
+                granted.told(None)
+        if len(self.queue) and self.queue.ends_ns != float("inf"):
+            waits_ns.append(self.queue.ends_ns - now_ns)
         if waits_ns:
-            self._wake_in(min(waits_ns), now_ns)
+            self._wake_in(int(min(waits_ns)), now_ns)
 
     def _wake_in(self, wait_ns: int, now_ns: int) -> None:
         """Have turns granted again after this time; a timer that is due sooner does, and sets the next."""
@@ -137,14 +169,3 @@ class Turns:
     def _timed(self) -> None:
         self._timer = None
         self._grant()
-
-    def _expire(self, now_ns: int) -> None:
-        orders = self._waiting["order"]
-        while orders and orders[0].until_ns is not None and orders[0].until_ns <= now_ns:
-            turn = orders.popleft()
-            if not turn.granted.done():
-                turn.granted.set_result(self._too_late)
-
-
-def _end_ns(turn: Turn) -> float:
-    return float("inf") if turn.until_ns is None else turn.until_ns

@@ -1,68 +1,120 @@
-"""The rate budget: never more than the limit in any minute, cancels first, slower after a 429."""
+"""The budget: never more than the limit in any minute, reserves, and the broker's own word."""
 
-from typing import Literal
+import pytest
 
-from oms.budget import Bucket
+from oms.budget import Bucket, Lane
 
 SECOND_NS = 1_000_000_000
 
 
-def drained(bucket: Bucket, lane: Literal["cancel", "order"], seconds: int) -> int:
+def drained(bucket: Bucket, lane: Lane, seconds: float, from_s: float = 0) -> int:
     """How many requests of a lane go out when it asks a hundred times a second."""
-    ticks = range(0, seconds * SECOND_NS, SECOND_NS // 100)
+    begin_ns = int(from_s * SECOND_NS)
+    ticks = range(begin_ns, begin_ns + int(seconds * SECOND_NS), SECOND_NS // 100)
     return sum(bucket.take(lane, now_ns) for now_ns in ticks)
 
 
+def emptied(bucket: Bucket, lane: Lane, now_ns: int = 0) -> int:
+    """How many requests of a lane go out at once."""
+    count = 0
+    while bucket.take(lane, now_ns):
+        count += 1
+    return count
+
+
 def test_no_minute_sees_more_than_the_limit() -> None:
-    bucket = Bucket(0, 200)
-    assert 190 <= drained(bucket, "cancel", 60) <= 200
+    assert 190 <= drained(Bucket(0, 200), "urgent", 60) <= 200
 
 
-def test_orders_leave_something_for_cancels() -> None:
+def test_each_lane_leaves_something_for_those_before_it() -> None:
     bucket = Bucket(0, 200)
-    while bucket.take("order", 0):
-        pass
-    assert bucket.wait_ns("order", 0) > 0
-    assert sum(bucket.take("cancel", 0) for _ in range(20)) == 10
+    assert [emptied(bucket, lane) for lane in ("shared", "doubt", "urgent")] == [35, 5, 10]
 
 
 def test_the_wait_is_as_long_as_it_says() -> None:
     bucket = Bucket(0, 200)
-    while bucket.take("order", 0):
-        pass
-    wait_ns = bucket.wait_ns("order", 0)
-    assert not bucket.take("order", wait_ns - 2000)
-    assert bucket.take("order", wait_ns)
+    emptied(bucket, "shared")
+    wait_ns = bucket.wait_ns("shared", 0)
+    assert wait_ns > 0
+    assert not bucket.take("shared", wait_ns - 2000)
+    assert bucket.take("shared", wait_ns)
 
 
-def test_after_a_429_it_goes_slower_and_recovers() -> None:
+def test_after_a_429_sending_goes_on_at_the_brokers_own_reset_at_once() -> None:
     bucket = Bucket(0, 200)
-    bucket.limited("order", 0)
-    slow = bucket.wait_ns("order", 0)
-    bucket.limited("order", 0)
-    assert bucket.wait_ns("order", 0) > slow > 0
-    assert bucket.wait_ns("cancel", 0) == 0
-    bucket.limited("cancel", 0)
-    assert bucket.wait_ns("cancel", 0) > 0
-    assert bucket.take("order", 60 * SECOND_NS)
+    # Two seconds of 429, each with the same reset in it.
+    for tenth in range(20):
+        now_ns = tenth * SECOND_NS // 10
+        bucket.limited(now_ns, 3 * SECOND_NS - now_ns)
+        assert bucket.closed_until_ns("shared", now_ns) == 3 * SECOND_NS
+        assert not bucket.take("shared", now_ns)
+    assert bucket.wait_ns("shared", 2 * SECOND_NS) == SECOND_NS
+    assert emptied(bucket, "shared", 3 * SECOND_NS) == 35
 
 
-def test_orders_wait_for_the_brokers_own_reset_and_cancels_do_not() -> None:
+def test_the_kill_switch_is_not_held_to_the_reset_and_tries_again_soon() -> None:
     bucket = Bucket(0, 200)
-    bucket.limited("order", 0, 30 * SECOND_NS)
-    assert bucket.wait_ns("order", 0) == 30 * SECOND_NS
-    assert bucket.wait_ns("cancel", 0) == 0
-    assert bucket.take("order", 30 * SECOND_NS)
+    bucket.limited(0, 30 * SECOND_NS)
+    assert bucket.wait_ns("urgent", 0) == SECOND_NS
+    assert bucket.take("urgent", SECOND_NS)
+    assert not bucket.take("doubt", SECOND_NS)
+
+
+def test_a_429_that_does_not_say_when_it_ends_is_waited_out_longer_each_time() -> None:
+    bucket = Bucket(0, 200)
+    waits = []
+    now_ns = 0
+    for _ in range(7):
+        bucket.limited(now_ns)
+        waits.append(bucket.wait_ns("shared", now_ns) // SECOND_NS)
+        now_ns += waits[-1] * SECOND_NS
+        assert bucket.take("shared", now_ns)
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    bucket.told(now_ns, 150, 20 * SECOND_NS)
+    bucket.limited(now_ns)
+    assert bucket.wait_ns("shared", now_ns) == SECOND_NS
 
 
 def test_a_reset_that_a_wrong_clock_puts_far_away_is_not_waited_for() -> None:
     bucket = Bucket(0, 200)
-    bucket.limited("order", 0, 3600 * SECOND_NS)
-    assert bucket.take("order", 60 * SECOND_NS)
+    bucket.limited(0, 3600 * SECOND_NS)
+    assert bucket.take("shared", 60 * SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    ("left", "going"),
+    [(200, [35, 5, 10]), (40, [25, 5, 10]), (16, [1, 5, 10]), (15, [0, 5, 10]), (0, [0, 0, 50])],
+)
+def test_what_the_broker_says_is_left_is_believed_and_the_reserves_hold_in_it(
+    left: int, going: list[int]
+) -> None:
+    bucket = Bucket(0, 200)
+    bucket.told(0, left, 20 * SECOND_NS)
+    assert bucket.tokens == min(left, 50)
+    # The kill switch may always try.
+    assert [emptied(bucket, lane) for lane in ("shared", "doubt", "urgent")][:2] == going[:2]
+    if going[0] < 35:
+        assert bucket.wait_ns("shared", 0) == 20 * SECOND_NS
+
+
+def test_others_that_stop_spending_are_noticed_with_the_next_answer() -> None:
+    bucket = Bucket(0, 200)
+    bucket.told(0, 3, 50 * SECOND_NS)
+    assert not bucket.take("shared", SECOND_NS)
+    bucket.told(2 * SECOND_NS, 199, 60 * SECOND_NS)
+    assert bucket.take("shared", 2 * SECOND_NS)
+
+
+def test_a_request_that_was_not_sent_costs_nothing() -> None:
+    bucket = Bucket(0, 200)
+    bucket.told(0, 100, 20 * SECOND_NS)
+    for _ in range(1000):
+        assert bucket.take("shared", 0)
+        bucket.put_back()
+    assert bucket.tokens == 50
 
 
 def test_a_clock_that_steps_back_gives_nothing() -> None:
     bucket = Bucket(100 * SECOND_NS, 200)
-    while bucket.take("cancel", 100 * SECOND_NS):
-        pass
-    assert not bucket.take("cancel", 0)
+    emptied(bucket, "urgent", 100 * SECOND_NS)
+    assert not bucket.take("urgent", 0)

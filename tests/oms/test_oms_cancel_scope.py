@@ -85,7 +85,9 @@ def test_what_has_not_left_does_not_leave(run: EngineRun) -> None:
     assert reason is not None
     assert reason.code == "canceled"
     # It had left: it is canceled as soon as the broker has it.
-    assert run.accepted(approved).cancel == [CancelOrder(name(4), at_broker(approved).id)]
+    assert run.accepted(approved).cancel == [
+        CancelOrder(name(4), at_broker(approved).id, "alpha", urgent=True)
+    ]
 
 
 def test_where_the_one_request_comes_to_nothing_each_is_canceled(run: EngineRun) -> None:

@@ -166,7 +166,7 @@ def test_a_replacement_that_could_buy_too_much_is_canceled(run: EngineRun) -> No
     (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
     order = replace(at_broker(approved), quantity=Decimal(100))
     effects = run.take(OrderAnswered(approved.client_order_id, Accepted(order, run.now_ns, run.now_ns)))
-    assert effects.cancel == [CancelOrder(order.client_order_id, order.id)]
+    assert effects.cancel == [CancelOrder(order.client_order_id, order.id, "alpha")]
 
 
 def test_so_is_one_whose_order_was_filled_unheard_before_it_was_replaced(run: EngineRun) -> None:
@@ -177,7 +177,7 @@ def test_so_is_one_whose_order_was_filled_unheard_before_it_was_replaced(run: En
     last = taken(run, second, "100")
     late = replace(old, filled_quantity=Decimal(84), filled_average_price=Decimal(100), status="replaced")
     effects = run.told(frame(late, "partial_fill", execution_id="e9", qty="84", price="100"))
-    assert effects.cancel == [CancelOrder(last.client_order_id, last.id)]
+    assert effects.cancel == [CancelOrder(last.client_order_id, last.id, "alpha")]
 
 
 def test_the_algorithm_is_told_what_the_broker_says_of_its_order(run: EngineRun) -> None:
@@ -250,7 +250,7 @@ def test_canceling_a_replacement_that_waits_for_its_order_cancels_that(run: Engi
     assert isinstance(refused, OrderRefused)
     assert (refused.client_order_id, refused.reasons) == (name(2), (CANCELED_UNSENT,))
     assert effects.withdraw == [name(1)]
-    assert run.accepted(approved).cancel == [CancelOrder(name(1), at_broker(approved).id)]
+    assert run.accepted(approved).cancel == [CancelOrder(name(1), at_broker(approved).id, "alpha")]
 
 
 def test_canceling_a_replacement_that_was_not_sent_cancels_the_order_in_its_place(run: EngineRun) -> None:
@@ -259,7 +259,7 @@ def test_canceling_a_replacement_that_was_not_sent_cancels_the_order_in_its_plac
     effects = canceled(run, 2)
     assert (effects.withdraw, effects.cancel) == ([name(2)], [])
     withdrawn = OrderAnswered(approved.client_order_id, Refused("oms", CANCELED_UNSENT))
-    assert run.take(withdrawn).cancel == [CancelOrder(old.client_order_id, old.id)]
+    assert run.take(withdrawn).cancel == [CancelOrder(old.client_order_id, old.id, "alpha")]
 
 
 def test_canceling_an_order_whose_replacement_is_on_its_way_cancels_what_comes_of_it(run: EngineRun) -> None:
@@ -268,7 +268,7 @@ def test_canceling_an_order_whose_replacement_is_on_its_way_cancels_what_comes_o
     effects = canceled(run, 1)
     assert (effects.withdraw, effects.cancel) == ([name(2)], [])
     # It had left already, and the broker took it.
-    assert run.accepted(approved).cancel == [CancelOrder(name(2), at_broker(approved).id)]
+    assert run.accepted(approved).cancel == [CancelOrder(name(2), at_broker(approved).id, "alpha")]
 
 
 def test_canceling_an_order_that_was_replaced_cancels_its_replacement(run: EngineRun) -> None:
@@ -276,7 +276,7 @@ def test_canceling_an_order_that_was_replaced_cancels_its_replacement(run: Engin
     (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
     order = taken(run, approved, "100")
     run.told(frame(replace(old, status="replaced", replaced_by=order.id), "replaced"))
-    assert canceled(run, 1).cancel == [CancelOrder(order.client_order_id, order.id)]
+    assert canceled(run, 1).cancel == [CancelOrder(order.client_order_id, order.id, "alpha")]
 
 
 def test_an_order_that_is_being_canceled_is_not_replaced(run: EngineRun) -> None:
@@ -292,7 +292,7 @@ def test_canceling_an_order_whose_replacement_was_rejected_cancels_it(run: Engin
     order = taken(run, approved, "100")
     run.told(frame(replace(order, status="rejected"), "rejected"))
     run.told(frame(old, "order_replace_rejected"))
-    assert canceled(run, 1).cancel == [CancelOrder(old.client_order_id, old.id)]
+    assert canceled(run, 1).cancel == [CancelOrder(old.client_order_id, old.id, "alpha")]
 
 
 def test_a_cancel_that_waited_for_a_replacement_that_was_rejected_cancels_its_order(run: EngineRun) -> None:
@@ -300,7 +300,7 @@ def test_a_cancel_that_waited_for_a_replacement_that_was_rejected_cancels_its_or
     (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
     canceled(run, 2)
     effects = run.told(frame(replace(at_broker(approved), status="rejected"), "rejected"))
-    assert effects.cancel == [CancelOrder(old.client_order_id, old.id)]
+    assert effects.cancel == [CancelOrder(old.client_order_id, old.id, "alpha")]
 
 
 def test_a_rejection_that_is_told_twice_is_not_about_a_later_replacement(run: EngineRun) -> None:
@@ -317,7 +317,7 @@ def test_a_rejection_that_is_told_twice_is_not_about_a_later_replacement(run: En
     run.told(rejection)
     book = run.engine.state.book
     assert (book.orders[name(3)].status, book.pending("AAPL", "buy"), book.open_count()) == ("sent", 100, 1)
-    assert canceled(run, 3).cancel == [CancelOrder(name(3), order.id)]
+    assert canceled(run, 3).cancel == [CancelOrder(name(3), order.id, "alpha")]
 
 
 def test_an_order_that_has_been_replaced_is_not_replaced_once_more(run: EngineRun) -> None:

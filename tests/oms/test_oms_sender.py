@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -33,7 +34,7 @@ from oms.budget import Bucket
 from oms.cancels import CANCELED_UNSENT
 from oms.risk import Approved
 from oms.sender import Sender
-from oms.turns import Turns
+from oms.turns import Turn, Turns
 
 CLOCK = SystemClock()
 
@@ -43,6 +44,11 @@ Result = TypeVar("Result")
 def wanted() -> Approved:
     """Permission for an order."""
     return approved(terms("3", type="limit", limit_price=Decimal(50)), uuid.uuid4().hex)
+
+
+def of_algorithm(name: str) -> Approved:
+    """Permission for an order of this algorithm."""
+    return approved(terms("3", type="limit", limit_price=Decimal(50)), uuid.uuid4().hex, algorithm=name)
 
 
 def allowed() -> None:
@@ -83,7 +89,7 @@ async def test_orders_go_out_in_order_and_no_more_at_once_than_there_are_connect
     sender = sender_of(broker, connections=2)
     orders = [wanted() for _ in range(6)]
     sending = [started(sender.submit(order, allowed)) for order in orders]
-    await until(lambda: sender.waiting == 4)
+    await until(lambda: sender.waiting == 4 and len(broker.under_way) == 2)
     assert broker.under_way == [order.client_order_id for order in orders[:2]]
     broker.gate.set()
     assert [type(outcome) for outcome in await asyncio.gather(*sending)] == [Accepted] * 6
@@ -122,7 +128,7 @@ async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_b
     broker = FakeBroker()
     # One token every two thirds of a second: however slow the machine, the first look finds none.
     sender = sender_of(broker, per_minute=120)
-    sender.bucket.limited("order", CLOCK.monotonic_ns())
+    sender.bucket.limited(CLOCK.monotonic_ns(), 600_000_000)
     tokens: list[float] = []
 
     def may_send() -> None:
@@ -135,15 +141,16 @@ async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_b
     assert len(tokens) == 1
 
 
-async def test_cancels_are_served_before_orders_that_waited_longer() -> None:
+async def test_a_cancel_goes_before_orders_of_its_algorithm_that_waited_longer() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=6000)
     first = await sender.submit(wanted(), allowed)
     assert isinstance(first, Accepted)
-    sender.bucket.limited("cancel", CLOCK.monotonic_ns())
+    while sender.bucket.take("shared", CLOCK.monotonic_ns()):
+        pass
     sending = started(sender.submit(wanted(), allowed))
-    await until(lambda: sender.waiting == 1)
-    await sender.cancel(first.order.id)
+    assert sender.waiting == 1
+    await sender.cancel(first.order.id, "alpha")
     assert broker.canceled == [first.order.id]
     assert (len(broker.sent), sender.waiting) == (1, 1)
     sending.cancel()
@@ -190,9 +197,10 @@ async def test_a_rate_limited_order_that_cannot_go_again_in_time_is_refused() ->
     assert isinstance(refused, Refused)
     assert refused.reason.code == "rate_budget"
     assert len(broker.sent) == 1
-    # The limit is the account's: cancels go on, orders wait for the broker's own reset.
-    assert sender.bucket.wait_ns("order", CLOCK.monotonic_ns()) > 20 * 1_000_000_000
-    assert (await sender.ask(broker.account)).equity == 100_000
+    # The limit is the account's: all but the kill switch waits for the broker's own reset.
+    assert sender.bucket.wait_ns("shared", CLOCK.monotonic_ns()) > 20 * 1_000_000_000
+    assert sender.bucket.wait_ns("doubt", CLOCK.monotonic_ns()) > 20 * 1_000_000_000
+    assert sender.bucket.wait_ns("urgent", CLOCK.monotonic_ns()) <= 1_000_000_000
 
 
 async def test_a_doubt_and_a_refusal_are_returned_and_nothing_is_sent_again() -> None:
@@ -273,7 +281,7 @@ async def test_a_question_is_asked_once_and_raises_what_the_broker_raises() -> N
     sender = sender_of(broker)
     with pytest.raises(RateLimited):
         await sender.ask(lambda: broker.cancel("one"))
-    assert sender.bucket.wait_ns("cancel", CLOCK.monotonic_ns()) > 0
+    assert sender.bucket.wait_ns("doubt", CLOCK.monotonic_ns()) > 0
     with pytest.raises(OutcomeUnknown):
         await sender.ask(lambda: broker.cancel("one"))
     assert broker.asked == 2
@@ -319,7 +327,7 @@ async def test_it_tells_what_is_left_to_do() -> None:
     idle = started(sender.idle())
     await until(lambda: sender.waiting == 1)
     assert sender.busy
-    assert "1 orders and 0 cancels and questions waiting, 1 under way" in repr(sender)
+    assert "0 look-ups and 1 others waiting, 1 under way" in repr(sender)
     assert not idle.done()
     broker.gate.set()
     await asyncio.gather(*sending, idle)
@@ -404,16 +412,70 @@ async def test_a_defect_in_a_broker_is_raised_and_holds_no_turn() -> None:
 
 async def test_who_goes_again_waits_where_its_time_puts_it_and_hears_in_time() -> None:
     now_ns = CLOCK.monotonic_ns()
-    bucket = Bucket(now_ns, 200)
-    bucket.limited("order", now_ns, 60_000_000_000)
     late = Reason(code="rate_budget", message="too late")
-    turns = Turns(bucket, CLOCK, 2, late)
-    later, sooner = (
-        started(turns.take("order", name=name, until_ns=now_ns + int(seconds * 1e9)))
-        for name, seconds in (("later", 600), ("sooner", 0.05))
-    )
-    await until(lambda: sooner.done(), "the one whose time ends first to hear it")
-    assert sooner.result() == late
-    assert not later.done()
+    heard: dict[str, Reason | None] = {}
+    turns = Turns(Bucket(now_ns, 200), CLOCK, 1, lambda turn, _: late)
+    holding = await turns.take("shared", "alpha", "new")
+    for name, seconds in (("later", 600), ("sooner", 0.05)):
+        until_ns = now_ns + int(seconds * 1e9)
+        told = partial(heard.__setitem__, name)
+        turns.ask(Turn("shared", "alpha", "new", name, until_ns, told=told))
+    await until(lambda: bool(heard), "the one whose time ends first to hear it")
+    assert heard == {"sooner": late}
     assert turns.withdraw("later", CANCELED_UNSENT)
-    assert await later == CANCELED_UNSENT
+    assert heard["later"] == CANCELED_UNSENT
+    turns.give_back(holding)
+
+
+async def test_what_cannot_go_in_time_by_the_brokers_own_word_is_refused_at_once() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, longest_wait_s=5)
+    sender.bucket.limited(CLOCK.monotonic_ns(), 30_000_000_000)
+    refused = await asyncio.wait_for(sender.submit(wanted(), allowed), 1)
+    assert isinstance(refused, Refused)
+    assert refused.reason.code == "rate_budget"
+    assert "takes no more requests for 30.0 s" in refused.reason.message
+
+
+async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=1000)
+    while sender.bucket.take("shared", CLOCK.monotonic_ns()):
+        pass
+    many = [sender.submit(of_algorithm("beta"), allowed) for _ in range(200)]
+    alone = sender.submit(of_algorithm("alpha"), allowed)
+    await alone
+    # It asked last, and only one of each other went before it.
+    assert [order.split("-")[1] for order in broker.sent[:3]].count("beta") <= 2
+    assert sum(one.done() for one in many) <= 8
+    for one in many:
+        one.cancel()
+    await sender.idle()
+    assert sender.waiting == 0
+
+
+async def test_the_kill_switch_takes_a_cancel_out_of_the_queue_that_its_algorithm_fills() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=120)
+    first = await sender.submit(wanted(), allowed)
+    assert isinstance(first, Accepted)
+    while sender.bucket.take("shared", CLOCK.monotonic_ns()):
+        pass
+    cancels = [started(sender.cancel(f"broker-{number}", "alpha")) for number in range(20)]
+    cancel = started(sender.cancel(first.order.id, "alpha"))
+    await until(lambda: sender.waiting == 21)
+    sender.hasten(first.order.id)
+    await asyncio.wait_for(cancel, 0.4)
+    assert broker.canceled == [first.order.id]
+    for one in cancels:
+        one.cancel()
+    await asyncio.gather(*cancels, return_exceptions=True)
+
+
+async def test_what_was_not_sent_after_all_costs_no_request() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=40)
+    halted = Reason(code="halted", message="everything is halted")
+    outcomes = [await sender.submit(wanted(), lambda: halted) for _ in range(50)]
+    assert {outcome.reason.code for outcome in outcomes if isinstance(outcome, Refused)} == {"halted"}
+    assert isinstance(await sender.submit(wanted(), allowed), Accepted)

@@ -137,12 +137,13 @@ def replace_request(old: str, wanted: OrderTerms, number: int | str = 2) -> Repl
     )
 
 
-def approved(wanted: OrderTerms, number: int | str = 1) -> Approved:
+def approved(wanted: OrderTerms, number: int | str = 1, algorithm: str = "alpha") -> Approved:
     """Permission for these terms, on a day whose prices allow them."""
     day = Day()
     price = wanted.limit_price or Decimal(100)
     day.prices[wanted.symbol] = Price(price, NOW_NS, NOW_NS)
-    return day.approve(request(wanted, number))
+    asked = request(wanted, number, client_order_id=name(number, algorithm))
+    return day.approve(asked, algorithm=algorithm)
 
 
 def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms, number: int) -> Approved:
