@@ -9,12 +9,14 @@ Lane = Literal["urgent", "doubt", "shared"]
 PER_MINUTE = 200
 
 # A full bucket and a minute's refill together must not exceed the limit of any minute: a quarter may go out
-# at once, three quarters flow in.
-_BURST_SHARE = 0.25
+# at once, three quarters flow in. Counted in parts of a request so that each request a minute is one part a
+# nanosecond: 3/4 in 60 s.
+_REQUEST = 80 * 1_000_000_000
+_BURST = 20 * 1_000_000_000
 
-# The share of the bucket that each lane leaves alone, for those before it: after a burst of orders a cancel
+# The tenths of the bucket that each lane leaves alone, for those before it: after a burst of orders a cancel
 # of the kill switch and a look-up go out at once.
-_LEFT_ALONE: dict[Lane, float] = {"urgent": 0.0, "doubt": 0.2, "shared": 0.3}
+_LEFT_ALONE: dict[Lane, int] = {"urgent": 0, "doubt": 2, "shared": 3}
 
 # A 429 that does not say when it ends is waited out for this long, and for twice as long each time again.
 _FIRST_PAUSE_NS = 1_000_000_000
@@ -34,11 +36,13 @@ class Bucket:
     counts anew. That word is believed over ours, since other programs may spend from the same budget.
     """
 
-    def __init__(self, now_ns: int, per_minute: float = PER_MINUTE) -> None:
+    def __init__(self, now_ns: int, per_minute: int = PER_MINUTE) -> None:
         self.per_minute = per_minute
-        self._size = max(1.0, per_minute * _BURST_SHARE)
-        self._floors = {lane: min(self._size * share, self._size - 1) for lane, share in _LEFT_ALONE.items()}
-        self._per_ns = per_minute * (1 - _BURST_SHARE) / 60 / 1_000_000_000
+        self._size = max(_REQUEST, per_minute * _BURST)
+        self._floors = {
+            lane: min(self._size * tenths // 10, self._size - _REQUEST)
+            for lane, tenths in _LEFT_ALONE.items()
+        }
         self._tokens = self._size
         self._at_ns = now_ns
         self._left: int | None = None
@@ -49,18 +53,19 @@ class Bucket:
 
     def __repr__(self) -> str:
         told = "" if self._left is None else f", {self._left} left by the broker's word"
-        return f"<{self._tokens:.0f} of {self._size:.0f} requests{told}>"
+        return f"<{self._tokens // _REQUEST} of {self._size // _REQUEST} requests{told}>"
 
     @property
-    def tokens(self) -> float:
+    def tokens(self) -> int:
         """Requests that may go out now, as of the last question."""
-        return self._tokens if self._left is None else min(self._tokens, self._left)
+        whole = self._tokens // _REQUEST
+        return whole if self._left is None else min(whole, self._left)
 
     def wait_ns(self, lane: Lane, now_ns: int) -> int:
         """How long until a request of this lane may go out; 0 means now."""
         self._refill(now_ns)
-        missing = self._floors[lane] + 1 - self._tokens
-        refilled_ns = 0 if missing <= 0 else int(missing / self._per_ns) + 1
+        missing = self._floors[lane] + _REQUEST - self._tokens
+        refilled_ns = max(0, -(-missing // self.per_minute))
         closed_ns = self._urgent_from_ns if lane == "urgent" else self.closed_until_ns(lane, now_ns)
         return max(refilled_ns, closed_ns - now_ns)
 
@@ -74,7 +79,7 @@ class Bucket:
         if self._left is not None:
             if now_ns >= self._left_until_ns:
                 self._left = None
-            elif self._left < self._floors[lane] + 1:
+            elif self._left * _REQUEST < self._floors[lane] + _REQUEST:
                 return max(self._paused_until_ns, self._left_until_ns)
         return self._paused_until_ns
 
@@ -82,14 +87,14 @@ class Bucket:
         """Spend a token if this lane may have one now."""
         if self.wait_ns(lane, now_ns) > 0:
             return False
-        self._tokens -= 1
+        self._tokens -= _REQUEST
         if self._left:
             self._left -= 1
         return True
 
     def put_back(self) -> None:
         """A request that had its token was not sent after all."""
-        self._tokens = min(self._size, self._tokens + 1)
+        self._tokens = min(self._size, self._tokens + _REQUEST)
         if self._left is not None:
             self._left += 1
 
@@ -114,4 +119,4 @@ class Bucket:
     def _refill(self, now_ns: int) -> None:
         passed_ns = max(0, now_ns - self._at_ns)
         self._at_ns = max(self._at_ns, now_ns)
-        self._tokens = min(self._size, self._tokens + passed_ns * self._per_ns)
+        self._tokens = min(self._size, self._tokens + passed_ns * self.per_minute)

@@ -14,8 +14,6 @@ Kind = Literal["cancel", "reduce", "new", "query"]
 KINDS: tuple[Kind, ...] = ("cancel", "reduce", "new", "query")
 ORDERS: tuple[Kind, ...] = ("reduce", "new")
 
-_NEVER = float("inf")
-
 
 @dataclass(slots=True, eq=False)
 class Waiting:
@@ -45,7 +43,7 @@ class FairQueue(Generic[W]):
         self._shared: OrderedDict[str, dict[Kind, deque[W]]] = OrderedDict()
         self._kinds: Counter[Kind] = Counter()
         self._named: dict[str, W] = {}
-        self._ends_ns = _NEVER
+        self._ends_ns: int | None = None
 
     def __repr__(self) -> str:
         urgent, doubts = len(self._ahead["urgent"]), len(self._ahead["doubt"])
@@ -55,8 +53,8 @@ class FairQueue(Generic[W]):
         return sum(map(len, self._ahead.values())) + self._kinds.total()
 
     @property
-    def ends_ns(self) -> float:
-        """No request's time ends before this."""
+    def ends_ns(self) -> int | None:
+        """No request's time ends before this; None where none has an end."""
         return self._ends_ns
 
     def count(self, lane: Lane, kinds: Iterable[Kind] = KINDS) -> int:
@@ -85,8 +83,8 @@ class FairQueue(Generic[W]):
         else:
             requests.append(request)
         self._kinds[request.kind] += 1
-        if until_ns is not None and until_ns < self._ends_ns:
-            self._ends_ns = until_ns
+        if until_ns is not None:
+            self._ends_by(until_ns)
 
     def take(self, lane: Lane, kinds: Iterable[Kind] = KINDS) -> W | None:
         """Take out the request that goes next in a lane, in the shared one of these kinds; None for none."""
@@ -125,18 +123,22 @@ class FairQueue(Generic[W]):
 
     def expire(self, now_ns: int) -> list[W]:
         """Take out the orders whose time has ended, in the order in which they would have gone."""
-        if now_ns < self._ends_ns:
+        if self._ends_ns is None or now_ns < self._ends_ns:
             return []
         ended: list[W] = []
-        self._ends_ns = _NEVER
+        self._ends_ns = None
         for waiting in list(self._shared.values()):
             for kind in ORDERS:
                 requests = waiting[kind]
                 while requests and _end_ns(requests[0]) <= now_ns:
                     ended.append(self._gone(requests.popleft()))
                 if requests:
-                    self._ends_ns = min(self._ends_ns, _end_ns(requests[0]))
+                    self._ends_by(_end_ns(requests[0]))
         return ended
+
+    def _ends_by(self, until_ns: int) -> None:
+        if self._ends_ns is None or until_ns < self._ends_ns:
+            self._ends_ns = until_ns
 
     def _gone(self, request: W) -> W:
         """Note that a request was taken out."""
@@ -149,5 +151,6 @@ class FairQueue(Generic[W]):
         return request
 
 
-def _end_ns(request: Waiting) -> float:
-    return _NEVER if request.until_ns is None else request.until_ns
+def _end_ns(order: Waiting) -> int:
+    assert order.until_ns is not None, "an order of the shared lane waits for so long only"
+    return order.until_ns

@@ -332,7 +332,7 @@ class Oms:
             self.engine,
             ready=self.service.state is State.READY,
             leads=self.lease.lease.held,
-            budget=int(self.sender.bucket.tokens),
+            budget=self.sender.bucket.tokens,
             commits=self.journal.commits,
             digest=self._digest[0],
             digest_at=self._digest[1],

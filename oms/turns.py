@@ -71,7 +71,7 @@ class Turns:
             return
         self.queue.add(turn)
         # Behind others of its kind it changes nothing: a turn that is given back, or the timer, grants it.
-        is_first = self.queue.count("shared", (turn.kind,)) == 1 or self.queue.ends_ns == turn.until_ns
+        is_first = self.queue.count("shared", (turn.kind,)) == 1 or turn.until_ns == self.queue.ends_ns
         if turn.lane != "shared" or is_first:
             self._grant()
 
@@ -141,7 +141,7 @@ class Turns:
         now_ns = self._clock.monotonic_ns()
         for turn in self.queue.expire(max(now_ns, self._bucket.closed_until_ns("shared", now_ns))):
             turn.told(self._too_late(turn, now_ns))
-        waits_ns: list[float] = []
+        waits_ns: list[int] = []
         for lane in _LANES:
             while self.queue.count(lane, kinds := self._may_start(lane)) and kinds:
                 if not self._bucket.take(lane, now_ns):
@@ -151,10 +151,10 @@ class Turns:
                 assert granted is not None, "one was counted"
                 self._count(granted, 1)
                 granted.told(None)
-        if len(self.queue) and self.queue.ends_ns != float("inf"):
+        if len(self.queue) and self.queue.ends_ns is not None:
             waits_ns.append(self.queue.ends_ns - now_ns)
         if waits_ns:
-            self._wake_in(int(min(waits_ns)), now_ns)
+            self._wake_in(min(waits_ns), now_ns)
 
     def _wake_in(self, wait_ns: int, now_ns: int) -> None:
         """Have turns granted again after this time; a timer that is due sooner does, and sets the next."""

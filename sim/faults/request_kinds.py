@@ -7,7 +7,8 @@ REQUEST_KINDS: dict[str, Kind] = {
         "request",
         {"fault": "rate_limit", "count": 3, "api": "trading"},
         {"api": "trading", **ONCE},
-        "The next `count` requests are answered with 429 and its X-RateLimit headers.",
+        "The next `count` requests are answered with 429 and its X-RateLimit headers; with `seconds` the "
+        "reset that they name is the fault's end.",
     ),
     "accept_then_504": Kind(
         "request",

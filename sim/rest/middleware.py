@@ -79,8 +79,12 @@ class RestMiddleware:
         api = "data" if request.path.startswith(_DATA) else "trading"
         limit = self._limit(api, account)
         now_ns, faults = self._clock.now_ns(), self._faults
-        is_struck = faults.strike("rate_limit", api=api, account=account)
-        verdict = limit.exhausted(now_ns) if is_struck else limit.ask(now_ns)
+        struck = None if faults.is_quiet else faults.find("rate_limit", api=api, account=account)
+        if struck is None:
+            verdict = limit.ask(now_ns)
+        else:
+            faults.hit(struck)
+            verdict = limit.exhausted(now_ns, struck.ends_ns)
         outcome = RequestOutcome()
         if not verdict.is_allowed:
             response: web.StreamResponse = answer({"code": 42910000, "message": "too many requests."}, 429)

@@ -42,12 +42,13 @@ class RateLimit:
         self._used += is_allowed
         return self._verdict(is_allowed, self._limit - self._used)
 
-    def exhausted(self, now_ns: int) -> Verdict:
-        """Refuse a request, whatever is left of the budget."""
+    def exhausted(self, now_ns: int, until_ns: int | None = None) -> Verdict:
+        """Refuse a request, whatever is left of the budget; until then, or for the rest of the minute."""
         if now_ns >= self._end_ns:
             self._end_ns = now_ns + WINDOW_NS
             self._used = 0
-        return self._verdict(False, 0)
+        return self._verdict(False, 0, until_ns)
 
-    def _verdict(self, is_allowed: bool, remaining: int) -> Verdict:
-        return Verdict(is_allowed, self._limit, remaining, -(-self._end_ns // SECOND_NS))
+    def _verdict(self, is_allowed: bool, remaining: int, until_ns: int | None = None) -> Verdict:
+        end_ns = self._end_ns if until_ns is None else until_ns
+        return Verdict(is_allowed, self._limit, remaining, -(-end_ns // SECOND_NS))

@@ -12,7 +12,7 @@ from oms.fair_queue import KINDS, ORDERS, FairQueue, Kind, Waiting
 
 SECOND_NS = 1_000_000_000
 # Of a bucket of fifteen.
-RESERVES: dict[Lane, float] = {"urgent": 0, "doubt": 3, "shared": 4.5}
+RESERVES: dict[Lane, float] = {"urgent": 0, "doubt": 3, "shared": 4}
 ALGORITHMS = ("alpha", "beta", "gamma", "delta")
 
 

@@ -55,7 +55,7 @@ def allowed() -> None:
     """Permission granted."""
 
 
-def sender_of(broker: Broker, per_minute: float = 100_000, **changes: Any) -> Sender:
+def sender_of(broker: Broker, per_minute: int = 100_000, **changes: Any) -> Sender:
     """A sender whose budget does not matter unless it is given."""
     return Sender(broker, Bucket(CLOCK.monotonic_ns(), per_minute), CLOCK, **changes)
 
@@ -129,7 +129,7 @@ async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_b
     # One token every two thirds of a second: however slow the machine, the first look finds none.
     sender = sender_of(broker, per_minute=120)
     sender.bucket.limited(CLOCK.monotonic_ns(), 600_000_000)
-    tokens: list[float] = []
+    tokens: list[int] = []
 
     def may_send() -> None:
         tokens.append(sender.bucket.tokens)

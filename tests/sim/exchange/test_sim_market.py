@@ -101,6 +101,7 @@ def test_the_minute_is_full_after_the_limit_and_says_when_it_ends() -> None:
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str((NOW_NS + WINDOW_NS) // SECOND_NS + 1),
     }
+    assert limit.exhausted(NOW_NS, NOW_NS + 2 * SECOND_NS).reset_s == NOW_NS // SECOND_NS + 3
     assert limit.ask(NOW_NS + WINDOW_NS).is_allowed
 
 
