@@ -8,6 +8,9 @@ their order. Each of these but the first is written as its length in bytes, a co
 from collections.abc import Sequence
 from hashlib import sha256
 
+# An id, and the names and values of its fields by turns.
+Entry = tuple[bytes, list[bytes]]
+
 # The hash before the first entry.
 NO_HASH = b"0" * 64
 

@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+from bus.chain import Entry
 from bus.errors import ReplyLost, ServerUnreachable
 from bus.link import Link
 from bus.wire import Sent, checked, pack
 
 # Entries fetched at once; a page costs about a millisecond of the server.
 PAGE = 1000
-
-# An id, and the names and values of its fields by turns.
-Entry = tuple[bytes, list[bytes]]
 
 
 async def pages(link: Link, stream: str, *, start: str = "-", end: str = "+") -> AsyncIterator[list[Entry]]:

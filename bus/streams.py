@@ -117,6 +117,11 @@ def kept(account_name: str, label: str, key: str) -> str:
     return f"kept:{{{account_name}}}:{label}:{plain}"
 
 
+def being_imported(key: str) -> str:
+    """Where a stream is written until all of it is there."""
+    return f"{key}:import"
+
+
 def oms_lease(account_name: str) -> str:
     """Guards the journal and every events stream of an account."""
     return f"orders:{{{account_name}}}:lease:oms"

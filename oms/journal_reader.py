@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 
-from bus.chain import Chain
+from bus.chain import Chain, Entry
 from bus.codec import Message, MessageCodec
 from bus.errors import Unreadable
 from bus.link import Link
 from bus.order_events import EVENTS
-from bus.pages import Entry, pages
+from bus.pages import pages
 
 EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 
@@ -47,7 +47,8 @@ class JournalReader:
         if chain.wrong_id:
             raise JournalBroken(
                 f"{self._stream} {chain.wrong_id} {chain.why}: where somebody wrote it by hand, take it out "
-                "with XDEL; where it was damaged, or an entry before it is gone, restore the journal"
+                "with XDEL; where it was damaged, or an entry before it is gone, bring it back from a file "
+                "with `backbone journal import`, or take it as it is with `backbone journal begin-chain`"
             )
 
     async def close(self) -> None:

@@ -60,8 +60,8 @@ async def live(oms: Oms) -> None:
                     oms.actions.failed(),
                     _work(oms, account),
                 )
-            except InvalidInput:
-                # Whoever has the right keys need not wait until the lease runs out.
+            except (InvalidInput, Unreadable):
+                # Whoever has the right keys, or mends the journal, need not wait until the lease runs out.
                 await oms.lease.give_back()
                 raise
             # Not while it is renewed: a lease that was just given back would be missed.

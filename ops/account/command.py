@@ -58,9 +58,9 @@ async def _begin_anew(reason: str, yes: bool, as_json: bool) -> None:
     import msgspec
 
     from ops.account.journal import set_aside
-    from ops.account.server import server_of_account
+    from ops.account_server import server_of_account
 
-    async with server_of_account("ops-account") as (client, account):
+    async with server_of_account("ops-account") as (client, account, _):
         if not yes:
             await _ask(client, account)
         found = await set_aside(client, account, reason=reason, by=acting_user())

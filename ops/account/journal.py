@@ -14,8 +14,8 @@ from bus.entry_position import entry_position
 from bus.errors import InvalidInput
 from bus.lease import FENCE, Lease
 from bus.order_events import EVENTS
+from ops.account_writers import require_nobody_writes
 from ops.pinned_account import pinned_account
-from ops.status.heartbeat_reader import read_heartbeats
 
 # KEYS: the OMS's lease, then keys of the account, the journal first, then the name that each gets.
 # ARGV: the lease's value, then id, type, version, data and hash of the journal's last entry ("" for no hash).
@@ -39,9 +39,6 @@ end
 return count
 """
 )
-
-# What writes to streams of an account.
-_WRITERS = ("oms", "ingest", "algo-")
 
 _EVENTS = MessageCodec(EVENTS)
 
@@ -77,7 +74,7 @@ async def require_set_aside_is_possible(client: Client, account: str) -> Account
             f"the journal of account {account} belongs to the live account {found.number}, which nobody "
             "resets: to trade another account, set BACKBONE_ACCOUNT to another name"
         )
-    await _require_nobody_alive(client, account)
+    await require_nobody_writes(client, account, "begin anew")
     return found
 
 
@@ -95,7 +92,7 @@ async def set_aside(client: Client, account: str, *, reason: str, by: str) -> Se
         )
     try:
         # Somebody may have come while the lease was taken; an OMS that comes now waits for it.
-        await _require_nobody_alive(client, account)
+        await require_nobody_writes(client, account, "begin anew")
         number, now_ns = "unknown" if found is None else found.number, time.time_ns()
         label = f"{number}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now_ns // 1_000_000_000))}"
         names = {key: streams.kept(account, label, key) for key in await _belonging(client, account)}
@@ -106,13 +103,6 @@ async def set_aside(client: Client, account: str, *, reason: str, by: str) -> Se
     finally:
         await lease.release()
     return SetAside(account, number, label, reason, by, names)
-
-
-async def _require_nobody_alive(client: Client, account: str) -> None:
-    alive = [one for one in await read_heartbeats(client, account) if one.process.startswith(_WRITERS)]
-    if alive:
-        named = ", ".join(sorted(f"{one.process} ({one.instance})" for one in alive))
-        raise InvalidInput(f"alive on account {account}: {named}; stop them first, then begin anew")
 
 
 async def _last_entry(

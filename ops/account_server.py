@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from bus import embedded
 from bus.connection import Client, connect, require_server
@@ -11,9 +12,17 @@ from ops import running
 from ops.parent_death import end_with_this_process
 
 
+class AccountServer(NamedTuple):
+    """A client of the orders server, the account's name, and the server's address."""
+
+    client: Client
+    account: str
+    url: str
+
+
 @contextlib.asynccontextmanager
-async def server_of_account(name: str) -> AsyncIterator[tuple[Client, str]]:
-    """Open a client of the orders server, called `name` there, and name the account; closed with the block.
+async def server_of_account(name: str) -> AsyncIterator[AccountServer]:
+    """Open a client of the orders server, called `name` there; closed with the block.
 
     Raises InvalidInput where no server is named, none runs, and none of ours ever kept this account.
     """
@@ -24,7 +33,7 @@ async def server_of_account(name: str) -> AsyncIterator[tuple[Client, str]]:
     if known is not None:
         async with _client(known.orders, name) as client:
             await require_server(client, known.orders, "ORDERS_REDIS_URL")
-            yield client, account
+            yield AccountServer(client, account, known.orders)
         return
     directory = running.data_directory(account) / "orders"
     claim = running.claim(account)
@@ -39,7 +48,7 @@ async def server_of_account(name: str) -> AsyncIterator[tuple[Client, str]]:
         server = embedded.start("orders", directory, before_exec=end_with_this_process())
         try:
             async with _client(server.url, name) as client:
-                yield client, account
+                yield AccountServer(client, account, server.url)
         finally:
             server.stop()
     finally:

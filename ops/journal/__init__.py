@@ -1,0 +1,1 @@
+"""`backbone journal`: the journal as a file, and whether it is what was written."""
