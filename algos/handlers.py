@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from algos.portfolio import Order
+from bus.account_messages import Booked
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled
@@ -35,6 +36,9 @@ class Handlers:
 
     def on_fill(self, fill: OrderFilled) -> None:
         """One of your orders was filled, wholly or in part; positions include it already."""
+
+    def on_booked(self, booked: Booked) -> None:
+        """What you hold changed otherwise: shares assigned to you, a split, a fee; positions include it."""
 
     def on_gap(self, gap: Gap) -> None:
         """Market data is missing here."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from bus.account_messages import Booked
 from bus.codec import Message
 from bus.order_events import (
     CancelRefused,
@@ -100,15 +101,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held of one symbol. `cash` is all that fills brought in less what they cost; `cost` is what the
-    quantity held now was bought for, negative when it is sold short."""
+    """What is held of one symbol, fees taken off. `cash` is all that fills brought in less what they cost;
+    `cost` is what the quantity held now was bought for, negative when it is sold short."""
 
     quantity: Decimal = ZERO
     cash: Decimal = ZERO
     cost: Decimal = ZERO
 
-    def after(self, side: Side, quantity: Decimal, price: Decimal) -> "Position":
-        """The position after one execution; average cost, and a flip starts a new cost at its price."""
+    def after(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal = ZERO) -> "Position":
+        """The position after one execution; average cost, and a flip starts a new cost at its price.
+
+        `fee` is in what it brought: coins of a purchase, money of a sale.
+        """
         signed = quantity if side == "buy" else -quantity
         held = self.quantity + signed
         if self.quantity * signed >= 0:
@@ -118,7 +122,17 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
             cost = (self.cost * held / self.quantity).quantize(_NINE_PLACES)
         else:
             cost = held * price
-        return Position(quantity=held, cash=self.cash - signed * price, cost=cost)
+        if fee and side == "buy":
+            return Position(quantity=held - fee, cash=self.cash - signed * price, cost=cost)
+        return Position(quantity=held, cash=self.cash - signed * price - fee, cost=cost)
+
+    def booked(self, quantity: Decimal, price: Decimal | None, cash: Decimal) -> "Position":
+        """The position after so much came (or went) otherwise; without a price its cost stays as it is."""
+        if price is None:
+            held = self.quantity + quantity
+            return Position(quantity=held, cash=self.cash + cash, cost=self.cost if held else ZERO)
+        after = self.after("buy", quantity, price)
+        return Position(quantity=after.quantity, cash=self.cash + cash, cost=after.cost)
 
     @property
     def realized_profit(self) -> Decimal:
@@ -142,6 +156,8 @@ class Portfolio:
         self._positions: dict[str, Position] = {}
         # By order and execution: no broker promises that one id is not told of two orders.
         self._executions: set[tuple[str, str]] = set()
+        # By kind, reference and symbol.
+        self._bookings: set[tuple[str, str, str]] = set()
 
     def order(self, client_order_id: str) -> Order | None:
         """The order of this id: open, or closed not long ago."""
@@ -218,6 +234,9 @@ class Portfolio:
                 )
             case OrderFilled():
                 return self._filled(event)
+            case Booked():
+                self._booked(event)
+                return None
             case CancelRefused():
                 return self._advance(event.client_order_id, "requested", reasons=(event.reason,))
             case _:
@@ -263,7 +282,7 @@ class Portfolio:
         if execution not in self._executions:
             self._executions.add(execution)
             self._positions[event.symbol] = self.position(event.symbol).after(
-                event.side, event.quantity, event.price
+                event.side, event.quantity, event.price, event.fee
             )
         return self._advance(
             event.client_order_id,
@@ -272,6 +291,13 @@ class Portfolio:
             broker_order_id=event.broker_order_id,
             filled_quantity=event.filled_quantity,
         )
+
+    def _booked(self, event: Booked) -> None:
+        booked = event.kind, event.reference, event.symbol
+        if booked not in self._bookings:
+            self._bookings.add(booked)
+            held = self.position(event.symbol)
+            self._positions[event.symbol] = held.booked(event.quantity, event.price, event.cash)
 
     def _advance(
         self,

@@ -26,6 +26,7 @@ from algos.inputs import (
 from algos.lifecycle import State, moved
 from algos.order_id import client_order_id
 from algos.portfolio import Portfolio
+from bus.account_messages import Booked
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled, Registered
@@ -240,6 +241,8 @@ class Session:
             return
         elif isinstance(event, OrderFilled):
             self._call("on_fill", self._handlers.on_fill, entry, event)
+        elif isinstance(event, Booked):
+            self._call("on_booked", self._handlers.on_booked, entry, event)
         elif order is not None:
             self._call("on_order", self._handlers.on_order, entry, order)
 

@@ -11,6 +11,10 @@ from bus.control_messages import Halt, ReduceOnly
 
 Trading = Literal["paper", "live"]
 
+# Why something was booked: a fee that was another than assumed, an activity of the account at the broker, an
+# assignment from one algorithm to another, a difference that somebody accepted, a corporate action.
+BookedKind = Literal["fee", "activity", "assigned", "accepted", "corporate_action"]
+
 
 class AccountPinned(Message, frozen=True, kw_only=True):
     """The journal belongs to this account of Alpaca's alone, and keys of no other may continue it."""
@@ -46,6 +50,27 @@ class PositionAgrees(Message, frozen=True, kw_only=True):
 
     wire: ClassVar[str] = "PositionAgrees"
     symbol: str
+    at_ns: int
+
+
+class Booked(Message, frozen=True, kw_only=True):
+    """Something other than an execution changed what an algorithm, or `external`, has.
+
+    `quantity` of `symbol` came (or went, where negative), at `price` each; None leaves what was paid as it
+    is, as a split does. `cash` came or went beside it; `symbol` is "" where it was cash alone.
+    `reference` is the id of the broker's activity, or of the entry in control, that it follows from.
+    """
+
+    wire: ClassVar[str] = "Booked"
+    algorithm: str
+    kind: BookedKind
+    symbol: str
+    quantity: Decimal
+    price: Decimal | None
+    cash: Decimal
+    reference: str
+    reason: str
+    by: str
     at_ns: int
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from bus.account_messages import (
     AccountPinned,
+    Booked,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
@@ -139,7 +140,11 @@ class OrderUpdated(Message, frozen=True, kw_only=True):
 
 
 class OrderFilled(Message, frozen=True, kw_only=True):
-    """One execution. `quantity` and `price` are this execution's; `filled_quantity` is cumulative."""
+    """One execution. `quantity` and `price` are this execution's; `filled_quantity` is cumulative.
+
+    `fee` is what the broker took at once of what it brought: coins of a purchase of a pair, which leaves
+    less than `quantity`, and money of its sale. 0 for shares.
+    """
 
     wire: ClassVar[str] = "OrderFilled"
     algorithm: str
@@ -153,6 +158,7 @@ class OrderFilled(Message, frozen=True, kw_only=True):
     filled_quantity: Decimal
     status: str
     at_ns: int
+    fee: Decimal = Decimal(0)
 
 
 class FillAbsorbed(Message, frozen=True, kw_only=True):
@@ -246,6 +252,7 @@ Event = (
     | FillAbsorbed
     | ExternalOrderFound
     | OrderNotUnderstood
+    | Booked
     | PositionDiffers
     | PositionAgrees
     | CancelRefused
@@ -270,6 +277,7 @@ EVENTS: tuple[type[Message], ...] = (
     FillAbsorbed,
     ExternalOrderFound,
     OrderNotUnderstood,
+    Booked,
     PositionDiffers,
     PositionAgrees,
     CancelRefused,

@@ -1,9 +1,10 @@
-"""The book: orders, positions, cash and reservations by algorithm, as a fold over the journal."""
+"""The book: orders and reservations by algorithm, with the ledger, as a fold over the journal."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
+from bus.account_messages import Booked
 from bus.codec import Message
 from bus.order_events import (
     ExternalOrderFound,
@@ -17,16 +18,12 @@ from bus.order_events import (
 )
 from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
-from bus.symbols import canonical_symbol
 from oms import orders
 from oms.amounts import ZERO, minus, plus, times
+from oms.ledger import ACCOUNT, Ledger
 from oms.orders import Order
 
-# The key under which the whole account is counted, beside each algorithm and `external`.
-ACCOUNT = ""
-
 _SECOND_NS = 1_000_000_000
-_NOTHING: dict[str, Decimal] = {}
 _NO_ORDERS: dict[str, Order] = {}
 
 
@@ -44,8 +41,7 @@ class Book:
         # By the client id of the order that is replaced.
         self._replacements: dict[str, Order] = {}
         self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
-        self._positions: dict[str, dict[str, Decimal]] = defaultdict(dict)
-        self._cash: dict[str, Decimal] = defaultdict(Decimal)
+        self.ledger = Ledger()
         self._open_count: dict[str, int] = defaultdict(int)
         self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._reserved: dict[str, Decimal] = defaultdict(Decimal)
@@ -67,7 +63,10 @@ class Book:
         return f"<book of {len(self.orders)} orders, {len(self._open)} open>"
 
     def apply(self, event: Message) -> bool:
-        """Take one event in. False for those that change no order (such as Registered): nothing was done."""
+        """Take one event in. False for those that change nothing here (such as Registered)."""
+        if isinstance(event, Booked):
+            self.ledger.book(event)
+            return True
         apply = self._appliers.get(type(event))
         if apply is None:
             return False
@@ -78,8 +77,7 @@ class Book:
     def comparable(self) -> list[object]:
         """Everything but the orders that tells two books apart, in an order of its own."""
         return [
-            sorted((name, sorted(held.items())) for name, held in self.positions().items()),
-            sorted((name, cash) for name, cash in self._cash.items()),
+            *self.ledger.comparable(),
             # Each time is in its order too: how many they are, and from when to when, tells the rest.
             sorted((name, len(times), times[0], times[-1]) for name, times in self._approvals.items()),
         ]
@@ -116,28 +114,24 @@ class Book:
 
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
-        return self._positions.get(algorithm, _NOTHING).get(symbol, ZERO)
+        return self.ledger.position(symbol, algorithm)
 
     def positions(self) -> dict[str, dict[str, Decimal]]:
         """What each algorithm and `external` hold, without the zeros."""
-        return {
-            name: held
-            for name, symbols in self._positions.items()
-            if name != ACCOUNT and (held := {symbol: size for symbol, size in symbols.items() if size})
+        ledger = self.ledger
+        held = {
+            name: {symbol: holding.quantity for symbol, holding in ledger.holdings(name).items()}
+            for name in ledger.names()
         }
+        return {name: quantities for name, quantities in held.items() if quantities}
 
     def quantities(self) -> dict[str, Decimal]:
         """What the whole account holds by symbol, without the zeros."""
-        return {symbol: size for symbol, size in self._positions.get(ACCOUNT, _NOTHING).items() if size}
-
-    def bought(self, symbol: str) -> Decimal:
-        """What all purchases of this symbol were filled for; looks at every order."""
-        purchases = (one for one in self.orders.values() if one.symbol == symbol and one.side == "buy")
-        return sum((order.filled for order in purchases), ZERO)
+        return {symbol: holding.quantity for symbol, holding in self.ledger.holdings().items()}
 
     def cash(self, algorithm: str = ACCOUNT) -> Decimal:
-        """What sales brought less what purchases cost, since the journal began."""
-        return self._cash.get(algorithm, ZERO)
+        """What came in less what went out, since the journal began."""
+        return self.ledger.cash(algorithm)
 
     def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
@@ -174,8 +168,7 @@ class Book:
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
-        held = {symbol for symbol, size in self._positions.get(ACCOUNT, _NOTHING).items() if size}
-        return held | {order.symbol for order in self._open.values()}
+        return self.ledger.holdings().keys() | {order.symbol for order in self._open.values()}
 
     # Events.
 
@@ -280,12 +273,7 @@ class Book:
             self.orders[event.client_order_id] = order
         if not orders.fill(order, event):
             return
-        signed = event.quantity if event.side == "buy" else -event.quantity
-        paid = times(signed, event.price)
-        for name in (ACCOUNT, order.algorithm):
-            held, symbol = self._positions[name], canonical_symbol(event.symbol)
-            held[symbol] = plus(held.get(symbol, ZERO), signed)
-            self._cash[name] = minus(self._cash[name], paid)
+        self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
         self._hold(order)
 
     def _hold(self, order: Order) -> None:

@@ -16,6 +16,7 @@ from oms.alpaca_orders import side_of, terms_of
 from oms.amounts import ZERO, minus, quotient_nearest, times
 from oms.book import Book
 from oms.broker import BrokerOrder
+from oms.fees import fee_of
 from oms.orders import SENT, TERMINAL, Order, advances, assumed_execution_id, differs
 
 ADOPTED = "adopted"
@@ -125,6 +126,7 @@ def caught_up(known: Order, order: BrokerOrder, at_ns: int) -> list[Message]:
                 filled_quantity=order.filled_quantity,
                 status=order.status,
                 at_ns=at_ns,
+                fee=fee_of(order.symbol, side_of(order.side), missed, price),
             )
         )
     if (missed <= 0 and advances(known, order.status)) or _differs(known, order):

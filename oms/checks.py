@@ -8,7 +8,8 @@ from decimal import Decimal
 from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, text, times
-from oms.book import ACCOUNT, Book
+from oms.book import Book
+from oms.ledger import ACCOUNT
 from oms.limits import Effective, Scope
 from oms.orders import Order
 from oms.preconditions import Context

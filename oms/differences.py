@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
-from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.account_messages import Booked, PositionAgrees, PositionDiffers
 from bus.control_messages import Halt
 from oms import reconciliation
-from oms.amounts import ZERO, minus, text, times
+from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.broker import BrokerOrder, BrokerPosition
 from oms.inputs import AccountListed, CompareAccount
 from oms.orders import TERMINAL, Order, advances, is_another
@@ -26,8 +26,8 @@ _LOOK_AGAIN_NS = 2_000_000_000
 # Clocks differ, and an order may be stamped before we wrote it down.
 _MARGIN_NS = 60 * 1_000_000_000
 
-# Alpaca takes its fee for a pair out of the coins that were bought, up to 0.25 % of them.
-_MOST_FEE = Decimal(400)
+# The most that the fees of executions booked as one may be off for being rounded once: of a thousand of them.
+_ROUNDINGS = 1000 * NINTH_PLACE
 
 
 def look(step: Step, every_ns: int) -> None:
@@ -133,11 +133,12 @@ def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_diffe
         symbol: pair for symbol, pair in news.items() if symbol not in certain
     }
     step.observed.look_again = bool(step.observed.suspected_positions)
-    for symbol, (booked, broker) in sorted(certain.items()):
+    differing = _book_fees(step, certain)
+    for symbol in sorted(differing):
+        booked, broker = certain[symbol]
         step.error("position differs", symbol=symbol, book=text(booked), broker=text(broker))
         step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=broker, at_ns=step.now_ns))
-    unexplained = [symbol for symbol, pair in certain.items() if not _is_fee(step, symbol, *pair)]
-    _halt(step, unexplained, on_difference)
+    _halt(step, differing, on_difference)
 
 
 def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
@@ -152,7 +153,37 @@ def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
         step.effects.halt = step.effects.halt or Halt(scope=scope, reason=reason, by="oms", at_ns=step.now_ns)
 
 
-def _is_fee(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
-    """Whether no more is missing of a pair than the fees of all that was bought of it."""
-    bought = step.book.bought(symbol) if "/" in symbol else ZERO
-    return bought > 0 and ZERO <= times(minus(booked, at_broker), _MOST_FEE) <= bought
+def _book_fees(step: Step, differing: dict[str, tuple[Decimal, Decimal]]) -> list[str]:
+    """Book what the broker took less, or more, of coins than was assumed; returns the symbols left over.
+
+    The rate is lower for orders that waited in its book, and for who trades much. A sum of executions that
+    was booked as one may be a few roundings off.
+    """
+    ledger, left = step.book.ledger, []
+    for symbol, (booked, at_broker) in differing.items():
+        owed = {name: ledger.coin_fees(symbol, name) for name in ledger.names()}
+        missing = minus(at_broker, booked)
+        if not -_ROUNDINGS <= missing <= ledger.coin_fees(symbol) or not any(owed.values()):
+            left.append(symbol)
+            continue
+        for name in sorted(owed, key=lambda name: owed[name], reverse=True):
+            part = min(missing, owed[name])
+            missing = minus(missing, part)
+            if not part:
+                continue
+            step.warn("fee differs", symbol=symbol, algorithm=name, quantity=text(part))
+            step.record(
+                Booked(
+                    algorithm=name,
+                    kind="fee",
+                    symbol=symbol,
+                    quantity=part,
+                    price=None,
+                    cash=ZERO,
+                    reference=f"fee-{step.now_ns}",
+                    reason=f"the broker's fee in {symbol} is another than was assumed",
+                    by="oms",
+                    at_ns=step.now_ns,
+                )
+            )
+    return left

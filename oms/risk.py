@@ -14,8 +14,9 @@ from bus.order_messages import (
     ReplaceRequest,
 )
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
-from oms.book import ACCOUNT, Book
+from oms.book import Book
 from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
+from oms.ledger import ACCOUNT
 from oms.limits import Effective, Limits
 from oms.orders import Order
 from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS

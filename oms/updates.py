@@ -22,6 +22,7 @@ from oms.amounts import ZERO, is_amount
 from oms.book import Book
 from oms.broker import UnreadableOrder
 from oms.broker_orders import adopted, owner
+from oms.fees import fee_of
 from oms.inputs import BrokerMessagesRead
 from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs, is_another
 from oms.step import Step
@@ -252,6 +253,7 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
                 filled_quantity=cumulative,
                 status=order.status,
                 at_ns=at_ns,
+                fee=fee_of(order.symbol, side_of(order.side), news, price),
             )
         )
     if known is not None and (

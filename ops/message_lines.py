@@ -6,6 +6,7 @@ from typing import Any
 
 from bus.account_messages import (
     AccountPinned,
+    Booked,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
@@ -72,7 +73,18 @@ def _refused(event: OrderRefused) -> str:
 def _filled(event: OrderFilled) -> str:
     verb = "bought" if event.side == "buy" else "sold"
     part = "" if event.status == "filled" else f" ({event.status.replace('_', ' ')})"
-    return f"{event.algorithm}: {verb} {number(event.quantity)} {event.symbol} at {number(event.price)}{part}"
+    unit = event.symbol.partition("/")[0] if event.side == "buy" else "dollars"
+    fee = f", fee {number(event.fee)} {unit}" if event.fee else ""
+    what = f"{verb} {number(event.quantity)} {event.symbol} at {number(event.price)}"
+    return f"{event.algorithm}: {what}{part}{fee}"
+
+
+def _booked(event: Booked) -> str:
+    amounts = [f"{number(event.quantity)} {event.symbol}"] if event.symbol else []
+    if event.cash or not amounts:
+        amounts.append(f"{number(event.cash)} dollars")
+    kind = event.kind.replace("_", " ")
+    return f"{event.algorithm}: {' and '.join(amounts)} booked, {kind}: {event.reason} (by {event.by})"
 
 
 def _found_elsewhere(event: ExternalOrderFound) -> str:
@@ -126,6 +138,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ),
     ExternalOrderFound: _found_elsewhere,
     OrderNotUnderstood: lambda m: f"{m.algorithm}: order {m.broker_order_id} not understood: {m.error}",
+    Booked: _booked,
     PositionDiffers: lambda m: (
         f"POSITION DIFFERS in {m.symbol}: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
     ),

@@ -161,7 +161,7 @@ def _fields(cls: type[msgspec.Struct]) -> str:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    return "" if field.required else code(json.dumps(field.default))
+    return "" if field.required else code(json.dumps(field.default, default=str))
 
 
 def _example(entry: dict[str, str], body: str) -> str:

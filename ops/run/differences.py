@@ -28,13 +28,14 @@ class LedgerOrder(msgspec.Struct, frozen=True):
 
 
 class LedgerFill(msgspec.Struct, frozen=True):
-    """One execution as the broker has it."""
+    """One execution as the broker has it; `fee` is in coins of a purchase and in dollars of a sale."""
 
     order_id: str
     symbol: str
     side: str
     qty: Decimal
     price: Decimal
+    fee: Decimal = _ZERO
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -107,7 +108,7 @@ def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
     """Compare the net position of every symbol."""
     held: dict[str, Decimal] = defaultdict(Decimal)
     for fill in ledger.fills:
-        held[fill.symbol] += fill.qty if fill.side == "buy" else -fill.qty
+        held[fill.symbol] += fill.qty - fill.fee if fill.side == "buy" else -fill.qty
     booked = {symbol for symbols in book.positions().values() for symbol in symbols}
     for symbol in sorted(booked | held.keys()):
         if held[symbol] != book.position(symbol):

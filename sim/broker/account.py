@@ -43,12 +43,19 @@ class Account:
     last_close: DayClose | None = None
     fractions_at_market_only: bool = False
 
-    def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal) -> Decimal:
-        """Apply one fill; returns the signed position after it."""
+    def fill(self, asset: Asset, side: str, qty: Decimal, price: Decimal, fee: Decimal = ZERO) -> Decimal:
+        """Apply one fill; returns the signed position after it and its fee.
+
+        A purchase's fee is taken from the position and a sale's from the cash.
+        """
         signed_qty = qty if side == "buy" else -qty
         self.cash = EXACT.subtract(self.cash, EXACT.multiply(signed_qty, price))
         position = self.positions.setdefault(asset.symbol, Position(asset))
         position.add(signed_qty, price)
+        if side == "buy":
+            position.qty = EXACT.subtract(position.qty, fee)
+        else:
+            self.cash = EXACT.subtract(self.cash, fee)
         if position.qty == 0:
             del self.positions[asset.symbol]
         return position.qty

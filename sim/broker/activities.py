@@ -123,7 +123,7 @@ def activity_event_json(update: Update) -> dict[str, Any]:
         "settle_date": settles.isoformat(),
         "status": "executed",
         "currency": "USD",
-        "net_amount": plain(-fill.signed_qty * fill.price),
+        "net_amount": plain(fill.cash_change),
         "price": plain(fill.price),
         "qty": plain(fill.qty),
         "details": {

@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from sim.broker.account import Account
+from sim.broker.fees import fee_of
 from sim.broker.ledger import Fill
 from sim.broker.market_view import MarketView
 from sim.broker.matching import fill_price, fill_qty, follow, is_outside, is_triggered
@@ -99,9 +100,10 @@ class Execution:
     def fill(self, order: Order, qty: Decimal, price: Decimal, now_ns: int) -> list[Update]:
         """Fill so much of an order, and adjust its group."""
         asset, side = order.ticket.asset, order.ticket.side
-        fill = Fill(self._new_id(), order.id, asset.symbol, side, qty, price, now_ns)
+        fee = fee_of(asset, side, qty, price)
+        fill = Fill(self._new_id(), order.id, asset.symbol, side, qty, price, now_ns, fee)
         self.fills.append(fill)
-        position_qty = self._account.fill(asset, side, qty, price)
+        position_qty = self._account.fill(asset, side, qty, price, fee)
         order.filled_qty += qty
         order.filled_value += qty * price
         order.updated_ns = now_ns

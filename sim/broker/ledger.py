@@ -12,7 +12,10 @@ EXACT = Context(prec=80)
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One fill; `id` is the execution id on trade updates."""
+    """One fill; `id` is the execution id on trade updates.
+
+    `fee` is what was taken of what it brought: coins of a purchase of crypto, dollars of its sale.
+    """
 
     id: str
     order_id: str
@@ -21,11 +24,22 @@ class Fill:
     qty: Decimal
     price: Decimal
     at_ns: int
+    fee: Decimal = ZERO
 
     @property
     def signed_qty(self) -> Decimal:
         """The quantity, negative when sold."""
         return self.qty if self.side == "buy" else -self.qty
+
+    @property
+    def position_change(self) -> Decimal:
+        """What the position changes by: of a purchase what the fee leaves."""
+        return EXACT.subtract(self.signed_qty, self.fee if self.side == "buy" else ZERO)
+
+    @property
+    def cash_change(self) -> Decimal:
+        """What the cash changes by: of a sale what the fee leaves."""
+        return -self.value if self.side == "buy" else EXACT.subtract(self.value, self.fee)
 
     @property
     def value(self) -> Decimal:
@@ -37,7 +51,7 @@ def cash_after(opening_cash: Decimal, fills: Iterable[Fill]) -> Decimal:
     """Return the cash that is left of the opening cash after the fills."""
     cash = opening_cash
     for fill in fills:
-        cash = EXACT.subtract(cash, fill.value if fill.side == "buy" else -fill.value)
+        cash = EXACT.add(cash, fill.cash_change)
     return cash
 
 
@@ -55,7 +69,8 @@ class Entry:
 class SymbolSum:
     """The sums of one symbol's fills; `cost_basis` has the sign of the position.
 
-    Profit is realized when a position is reduced, measured against its average price, as Alpaca does.
+    Profit is realized when a position is reduced, measured against its average price, as Alpaca does. `fees`
+    are in dollars, those in coins at the price of their fill: they are in the cost, not in the profit.
     """
 
     bought_qty: Decimal = ZERO
@@ -65,6 +80,7 @@ class SymbolSum:
     position: Decimal = ZERO
     cost_basis: Decimal = ZERO
     realized: Decimal = ZERO
+    fees: Decimal = ZERO
     fills: int = 0
 
     def add(self, fill: Fill) -> Decimal:
@@ -85,8 +101,12 @@ class SymbolSum:
         value_closed = EXACT.multiply(closed.copy_sign(before), fill.price)
         value_opened = EXACT.multiply((fill.qty - closed).copy_sign(signed), fill.price)
         realized = EXACT.subtract(value_closed, cost_closed)
+        if fill.side == "sell":
+            realized = EXACT.subtract(realized, fill.fee)
         self.cost_basis = EXACT.add(EXACT.subtract(self.cost_basis, cost_closed), value_opened)
-        self.position = EXACT.add(before, signed)
+        self.position = EXACT.add(before, fill.position_change)
+        in_dollars = fill.fee if fill.side == "sell" else EXACT.multiply(fill.fee, fill.price)
+        self.fees = EXACT.add(self.fees, in_dollars)
         self.realized = EXACT.add(self.realized, realized)
         return realized
 

@@ -94,6 +94,7 @@ def _entry_json(number: int, entry: Entry) -> dict[str, Any]:
         "side": fill.side,
         "qty": plain(fill.qty),
         "price": plain(fill.price),
+        "fee": plain(fill.fee),
         "at": rfc3339(fill.at_ns),
         "cash_after": plain(entry.cash),
         "position_after": plain(entry.position),
@@ -111,6 +112,7 @@ def _sum_json(one: SymbolSum) -> dict[str, Any]:
         "position": plain(one.position),
         "cost_basis": plain(one.cost_basis),
         "realized_profit": plain(one.realized),
+        "fees": plain(one.fees),
     }
 
 

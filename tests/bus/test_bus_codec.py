@@ -88,9 +88,9 @@ def test_every_message_is_in_its_family() -> None:
         (
             EVENTS,
             "Registered OrderApproved OrderRefused OrderSent OrderUncertain OrderUpdated OrderFilled "
-            "FillAbsorbed ExternalOrderFound OrderNotUnderstood PositionDiffers PositionAgrees CancelRefused "
-            "EntryDeadLettered LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked "
-            "OrdersCanceled LimitsChanged HaltsRead",
+            "FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked PositionDiffers PositionAgrees "
+            "CancelRefused EntryDeadLettered LeaseRetired AccountPinned JournalSetAside ChainBegun "
+            "JournalForked OrdersCanceled LimitsChanged HaltsRead",
         ),
         (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Shutdown"),
     ):

@@ -19,7 +19,8 @@ from bus.order_events import (
 )
 from bus.order_messages import OrderTerms, Reason
 from oms.amounts import ZERO, quotient_up, times
-from oms.book import ACCOUNT, Book
+from oms.book import Book
+from oms.ledger import ACCOUNT
 from oms.orders import TERMINAL
 
 pytestmark = pytest.mark.property

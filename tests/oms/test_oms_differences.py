@@ -8,7 +8,7 @@ import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LEASE, limit_terms, name, request
 
-from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.account_messages import Booked, PositionAgrees, PositionDiffers
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
 from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder
@@ -169,17 +169,39 @@ def test_what_is_done_about_a_difference_is_a_setting(
     assert (None if effects.halt is None else effects.halt.scope) == scope
 
 
-@pytest.mark.parametrize(("at_broker", "halts"), [("0.49875", False), ("0.4987", True), ("0.51", True)])
-def test_a_fee_that_was_taken_in_coins_halts_nothing(run: EngineRun, at_broker: str, halts: bool) -> None:
-    by_hand = BrokerOrder(
-        "b1", "by-hand", "BTC/USD", "buy", "market", "gtc", "filled", Decimal("0.5"), None, None, None,
-        Decimal("0.5"), Decimal(100),
+def coins_by_hand(run: EngineRun, number: int, side: str, quantity: str) -> BrokerOrder:
+    """Coins that were bought or sold by hand, of which the OMS was told."""
+    order = BrokerOrder(
+        f"b{number}", f"by-hand-{number}", "BTC/USD", side, "market", "gtc", "filled", Decimal(quantity),
+        None, None, None, Decimal(quantity), Decimal(100),
     )  # fmt: skip
-    run.told(frame(by_hand, "fill", execution_id="e", qty="0.5", price="100"))
-    compared(run, [by_hand], shares(at_broker, "BTC/USD"))
-    effects = compared(run, [by_hand], shares(at_broker, "BTC/USD"), after_ns=LOOK_AGAIN_NS)
-    assert len(effects.events) == 1
-    assert (effects.halt is not None) == halts
+    run.told(frame(order, "fill", execution_id=f"e{number}", qty=quantity, price="100"))
+    return order
+
+
+def test_a_fee_that_was_taken_in_coins_is_in_the_book(run: EngineRun) -> None:
+    order = coins_by_hand(run, 1, "buy", "0.5")
+    assert run.engine.state.book.position("BTC/USD", "external") == Decimal("0.49875")
+    assert compared(run, [order], shares("0.49875", "BTC/USD")).events == []
+    assert run.engine.observed.agreed_ns == run.now_ns
+
+
+@pytest.mark.parametrize(
+    ("at_broker", "is_fee"),
+    # Less was taken, nothing was; and beyond: more than was bought, coins gone that no fee explains.
+    [("0.49925", True), ("0.5", True), ("0.500000001", False), ("0.4987", False), ("0.51", False)],
+)
+def test_a_fee_that_was_another_is_booked_and_halts_nothing(
+    run: EngineRun, at_broker: str, is_fee: bool
+) -> None:
+    order = coins_by_hand(run, 1, "buy", "0.5")
+    compared(run, [order], shares(at_broker, "BTC/USD"))
+    effects = compared(run, [order], shares(at_broker, "BTC/USD"), after_ns=LOOK_AGAIN_NS)
+    (event,) = effects.events
+    assert isinstance(event, Booked if is_fee else PositionDiffers)
+    assert (effects.halt is None) == is_fee
+    assert (run.engine.state.book.position("BTC/USD") == Decimal(at_broker)) == is_fee
+    assert run.folded().digest() == run.engine.digest()
 
 
 def test_positions_are_not_compared_where_orders_moved_on_meanwhile(run: EngineRun) -> None:
@@ -262,17 +284,10 @@ def test_a_difference_that_was_told_stays_told_while_trading_goes_on(run: Engine
 
 
 def test_the_fee_of_coins_that_were_sold_again_halts_nothing(run: EngineRun) -> None:
-    """Bought 1, of which 0.9975 came and were sold: the book has 0.0025 that the broker has not."""
-    for number, (side, quantity) in enumerate((("buy", "1"), ("sell", "0.9975"))):
-        order = BrokerOrder(
-            f"b{number}", f"by-hand-{number}", "BTC/USD", side, "market", "gtc", "filled", Decimal(quantity),
-            None, None, None, Decimal(quantity), Decimal(100),
-        )  # fmt: skip
-        run.told(frame(order, "fill", execution_id=f"e{number}", qty=quantity, price="100"))
-    compared(run, [])
-    effects = compared(run, [], after_ns=LOOK_AGAIN_NS)
-    assert len(effects.events) == 1
-    assert effects.halt is None
+    """Bought 1, of which 0.9975 came and were sold: the book had 0.0025 that the broker had not."""
+    orders = [coins_by_hand(run, 1, "buy", "1"), coins_by_hand(run, 2, "sell", "0.9975")]
+    assert compared(run, orders).events == []
+    assert run.engine.observed.agreed_ns == run.now_ns
 
 
 def test_an_account_halt_is_not_replaced_by_that_of_a_symbol(run: EngineRun) -> None:

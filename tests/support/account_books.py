@@ -13,7 +13,7 @@ def positions_after(fills: Iterable[Fill]) -> dict[str, Decimal]:
     """The signed quantities that the fills leave, by symbol, without zeros."""
     held: dict[str, Decimal] = {}
     for fill in fills:
-        held[fill.symbol] = EXACT.add(held.get(fill.symbol, Decimal(0)), fill.signed_qty)
+        held[fill.symbol] = EXACT.add(held.get(fill.symbol, Decimal(0)), fill.position_change)
     return {symbol: qty for symbol, qty in held.items() if qty}
 
 
@@ -63,8 +63,10 @@ class Books:
             assert price <= limit if order["side"] == "buy" else price >= limit
         signed = qty if order["side"] == "buy" else -qty
         symbol = order["symbol"]
-        self.cash -= signed * price
-        self.positions[symbol] = self.positions.get(symbol, Decimal(0)) + signed
+        received = qty if signed > 0 else qty * price
+        fee = (received / 400).quantize(Decimal("1E-9")) if "/" in symbol else Decimal(0)
+        self.cash -= signed * price + (fee if signed < 0 else 0)
+        self.positions[symbol] = self.positions.get(symbol, Decimal(0)) + signed - (fee if signed > 0 else 0)
         assert Decimal(update["position_qty"]) == self.positions[symbol]
         if not self.positions[symbol]:
             del self.positions[symbol]

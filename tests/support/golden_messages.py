@@ -12,6 +12,7 @@ from typing import Any
 
 from bus.account_messages import (
     AccountPinned,
+    Booked,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
@@ -199,6 +200,18 @@ MESSAGES: tuple[Message, ...] = (
         client_order_id="spread-1",
         broker_order_id="61e69015-8549-4bfd-b9c3-01e75843f47d",
         error="an order of Alpaca's: Expected `str`, got `null` - at `$.symbol`",
+        at_ns=_AT_NS,
+    ),
+    Booked(
+        algorithm="ma-cross",
+        kind="assigned",
+        symbol="BTC/USD",
+        quantity=Decimal("-0.5"),
+        price=Decimal("100.250626566"),
+        cash=Decimal("50.125313283"),
+        reference="1700000000123-0",
+        reason="mean-reversion takes over",
+        by="ann@desk",
         at_ns=_AT_NS,
     ),
     PositionDiffers(symbol="BTC/USD", booked=Decimal("0.5"), at_broker=Decimal("0.49875"), at_ns=_AT_NS),

@@ -96,10 +96,10 @@ def test_a_position_in_a_pair_is_found_by_its_path_with_a_slash(
     simulator: Simulator, client: TradingClient
 ) -> None:
     filled(simulator, client, client.submit_order(buy("BTC/USD", 0.25)))
-    assert client.get_open_position("BTC/USD").qty == "0.25"
+    assert client.get_open_position("BTC/USD").qty == "0.249375"  # 0.25 % of it was the fee
     order = client.close_position("BTC/USD", ClosePositionRequest(percentage="40"))
-    assert filled(simulator, client, order).filled_qty == "0.1"
-    assert client.get_open_position("BTC/USD").qty == "0.15"
+    assert filled(simulator, client, order).filled_qty == "0.09975"
+    assert client.get_open_position("BTC/USD").qty == "0.149625"
 
 
 def test_a_short_has_a_negative_quantity(simulator: Simulator, client: TradingClient) -> None:

@@ -1,0 +1,185 @@
+"""What each algorithm, `external` and the account hold: positions at average cost, cash, fees, profit."""
+
+from collections import defaultdict
+from decimal import Decimal
+
+from bus.account_messages import Booked
+from bus.order_messages import Side
+from bus.symbols import canonical_symbol
+from oms.amounts import ZERO, minus, plus, quotient_nearest, times
+
+# The key under which the whole account is counted, beside each algorithm and `external`.
+ACCOUNT = ""
+
+_NO_HOLDINGS: dict[str, "Holding"] = {}
+
+
+class Holding:
+    """A signed quantity and what it cost, negative when sold short. Mutable: by the ledger."""
+
+    __slots__ = ("cost", "quantity")
+
+    def __init__(self) -> None:
+        self.quantity = ZERO
+        self.cost = ZERO
+
+    def __repr__(self) -> str:
+        return f"<{self.quantity} at {self.average_price}>"
+
+    @property
+    def average_price(self) -> Decimal:
+        """What one of it cost on average, fees in coins included; 0 of nothing."""
+        return quotient_nearest(self.cost, self.quantity) if self.quantity else ZERO
+
+
+class Ledger:
+    """Sums by name: each algorithm, `external`, and the whole account under "". Mutable: all, by the book.
+
+    A position is held at average cost: what reduces it takes its share of the cost, what goes through zero
+    begins a new cost at its own price. `invested` is what all positions of a name cost, short ones too.
+    """
+
+    def __init__(self) -> None:
+        self._holdings: dict[str, dict[str, Holding]] = defaultdict(dict)
+        self._cash: dict[str, Decimal] = defaultdict(Decimal)
+        self._fees: dict[str, Decimal] = defaultdict(Decimal)
+        self._coin_fees: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self._realized: dict[str, Decimal] = defaultdict(Decimal)
+        self._invested: dict[str, Decimal] = defaultdict(Decimal)
+
+    def __repr__(self) -> str:
+        return f"<ledger of {', '.join(name for name in self._holdings if name) or 'nobody'}>"
+
+    def comparable(self) -> list[object]:
+        """All of it, in an order of its own."""
+        return [
+            sorted(
+                (name, symbol, held.quantity, held.cost)
+                for name, holdings in self._holdings.items()
+                for symbol, held in holdings.items()
+                if held.quantity or held.cost
+            ),
+            *(
+                sorted((name, amount) for name, amount in sums.items() if amount)
+                for sums in (self._cash, self._fees, self._realized)
+            ),
+            sorted((*whose, amount) for whose, amount in self._coin_fees.items() if amount),
+        ]
+
+    # Questions.
+
+    def position(self, symbol: str, name: str = ACCOUNT) -> Decimal:
+        """Signed quantity held; of the whole account where no name is given."""
+        held = self._holdings.get(name, _NO_HOLDINGS).get(symbol)
+        return ZERO if held is None else held.quantity
+
+    def holdings(self, name: str = ACCOUNT) -> dict[str, Holding]:
+        """What a name holds, by symbol, without the zeros; not to be changed."""
+        held = self._holdings.get(name, _NO_HOLDINGS)
+        return {symbol: holding for symbol, holding in held.items() if holding.quantity}
+
+    def names(self) -> set[str]:
+        """Every algorithm that ever had anything, and `external`."""
+        return (self._holdings.keys() | self._cash.keys()) - {ACCOUNT}
+
+    def cash(self, name: str = ACCOUNT) -> Decimal:
+        """What came in less what went out."""
+        return self._cash.get(name, ZERO)
+
+    def fees(self, name: str = ACCOUNT) -> Decimal:
+        """All fees in dollars; those in coins at the price of their execution."""
+        return self._fees.get(name, ZERO)
+
+    def coin_fees(self, symbol: str, name: str = ACCOUNT) -> Decimal:
+        """The fees in coins of this symbol alone."""
+        return self._coin_fees.get((name, symbol), ZERO)
+
+    def realized_profit(self, name: str = ACCOUNT) -> Decimal:
+        """What closed positions earned, fees taken off."""
+        return self._realized.get(name, ZERO)
+
+    def invested(self, name: str = ACCOUNT) -> Decimal:
+        """What the positions held now cost, long and short alike."""
+        return self._invested.get(name, ZERO)
+
+    # Changes.
+
+    def fill(
+        self, name: str, symbol: str, side: Side, quantity: Decimal, price: Decimal, fee: Decimal
+    ) -> None:
+        """One execution of this name's order; `fee` is in what it brought: coins, or money of a sale."""
+        symbol = canonical_symbol(symbol)
+        signed = quantity if side == "buy" else -quantity
+        paid = times(signed, price)
+        for whose in (ACCOUNT, name):
+            self._trade(whose, symbol, signed, price)
+            self._cash[whose] = minus(self._cash[whose], paid)
+            if fee:
+                self._take_fee(whose, symbol, side, fee, price)
+
+    def book(self, event: Booked) -> None:
+        """What came or went otherwise than by an execution."""
+        for whose in (ACCOUNT, event.algorithm):
+            self._cash[whose] = plus(self._cash[whose], event.cash)
+            if event.kind == "fee":
+                self._realized[whose] = plus(self._realized[whose], event.cash)
+                self._fees[whose] = minus(self._fees[whose], event.cash)
+            if not event.symbol:
+                continue
+            symbol = canonical_symbol(event.symbol)
+            if event.kind == "fee":
+                self._coin_fees[whose, symbol] = minus(self._coin_fees[whose, symbol], event.quantity)
+            if event.price is None:
+                self._add(whose, symbol, event.quantity)
+            else:
+                self._trade(whose, symbol, event.quantity, event.price)
+
+    def _take_fee(self, name: str, symbol: str, side: Side, fee: Decimal, price: Decimal) -> None:
+        if side == "buy":
+            self._add(name, symbol, -fee)
+            self._coin_fees[name, symbol] = plus(self._coin_fees[name, symbol], fee)
+            self._fees[name] = plus(self._fees[name], times(fee, price))
+        else:
+            self._cash[name] = minus(self._cash[name], fee)
+            self._realized[name] = minus(self._realized[name], fee)
+            self._fees[name] = plus(self._fees[name], fee)
+
+    def _trade(self, name: str, symbol: str, signed: Decimal, price: Decimal) -> None:
+        """Change a position at a price, and its cost and the profit with it."""
+        held = self._held(name, symbol)
+        quantity, cost = held.quantity, held.cost
+        after = plus(quantity, signed)
+        value = times(signed, price)
+        if not quantity or (quantity > 0) == (signed > 0):
+            left = plus(cost, value)
+        elif not after:
+            left = ZERO
+        elif (after > 0) == (quantity > 0):
+            # The only division: rounded to what Alpaca's prices and quantities can tell apart.
+            left = quotient_nearest(times(cost, after), quantity)
+        else:
+            left = times(after, price)
+        earned = minus(minus(left, cost), value)
+        if earned:
+            self._realized[name] = plus(self._realized[name], earned)
+        held.quantity = after
+        self._set_cost(name, held, left)
+
+    def _add(self, name: str, symbol: str, signed: Decimal) -> None:
+        """Change a quantity and not what it cost; what nothing is left of is lost."""
+        held = self._held(name, symbol)
+        held.quantity = plus(held.quantity, signed)
+        if not held.quantity and held.cost:
+            self._realized[name] = minus(self._realized[name], held.cost)
+            self._set_cost(name, held, ZERO)
+
+    def _set_cost(self, name: str, held: Holding, cost: Decimal) -> None:
+        self._invested[name] = plus(self._invested[name], minus(abs(cost), abs(held.cost)))
+        held.cost = cost
+
+    def _held(self, name: str, symbol: str) -> Holding:
+        holdings = self._holdings[name]
+        held = holdings.get(symbol)
+        if held is None:
+            held = holdings[symbol] = Holding()
+        return held
