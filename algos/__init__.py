@@ -8,6 +8,7 @@ from algos.portfolio import Order
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled as Fill
+from bus.order_events import PositionProtected, PositionUnprotected
 
 __all__ = [
     "Algorithm",
@@ -17,6 +18,8 @@ __all__ = [
     "Halt",
     "KillSwitch",
     "Order",
+    "PositionProtected",
+    "PositionUnprotected",
     "Quote",
     "ReduceOnly",
     "Resume",

@@ -9,7 +9,7 @@ from algos.lifecycle import State
 from algos.parameters import declared
 from algos.portfolio import Order
 from algos.session import Session
-from algos.terms import changed_terms, order_terms
+from algos.terms import changed_terms, exit_terms, order_terms
 from bus.order_messages import Change, Side, TimeInForce
 from bus.symbols import canonical_symbol
 
@@ -54,13 +54,22 @@ class Algorithm(Handlers):
         notional: Amount | None = None,
         limit_price: Amount | None = None,
         stop_price: Amount | None = None,
+        take_profit: Amount | None = None,
+        stop_loss: Amount | None = None,
+        stop_loss_limit: Amount | None = None,
+        trail_price: Amount | None = None,
+        trail_percent: Amount | None = None,
         time_in_force: TimeInForce | None = None,
         extended_hours: bool = False,
     ) -> str:
         """Ask to buy a quantity, or for a notional amount of dollars; returns the client order id.
 
-        A market order unless a limit or stop price is given; `day`, or `gtc` for crypto. Raises ValueError
-        for a quantity or price that is not above zero.
+        A market order unless a limit or stop price is given; `day`, or `gtc` for crypto. `take_profit` (a
+        limit price) and `stop_loss` (a stop price, with `stop_loss_limit` a stop-limit) are exits that stand
+        once it is filled completely: when one is filled, the other is canceled. They are orders of yours with
+        a role, `order.legs` of this one names them, and they last as long as `time_in_force` says. A
+        trailing stop follows the best price seen, `trail_price` dollars or `trail_percent` behind it. Raises
+        ValueError for a quantity or price that is not above zero.
         """
         terms = order_terms(
             symbol,
@@ -69,6 +78,11 @@ class Algorithm(Handlers):
             notional=notional,
             limit_price=limit_price,
             stop_price=stop_price,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            stop_loss_limit=stop_loss_limit,
+            trail_price=trail_price,
+            trail_percent=trail_percent,
             time_in_force=time_in_force,
             extended_hours=extended_hours,
         )
@@ -82,6 +96,11 @@ class Algorithm(Handlers):
         notional: Amount | None = None,
         limit_price: Amount | None = None,
         stop_price: Amount | None = None,
+        take_profit: Amount | None = None,
+        stop_loss: Amount | None = None,
+        stop_loss_limit: Amount | None = None,
+        trail_price: Amount | None = None,
+        trail_percent: Amount | None = None,
         time_in_force: TimeInForce | None = None,
         extended_hours: bool = False,
     ) -> str:
@@ -93,13 +112,47 @@ class Algorithm(Handlers):
             notional=notional,
             limit_price=limit_price,
             stop_price=stop_price,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            stop_loss_limit=stop_loss_limit,
+            trail_price=trail_price,
+            trail_percent=trail_percent,
             time_in_force=time_in_force,
             extended_hours=extended_hours,
         )
         return self._own_session.order(terms)
 
+    def exit(
+        self,
+        symbol: str,
+        quantity: Amount | None = None,
+        *,
+        take_profit: Amount,
+        stop_loss: Amount,
+        stop_loss_limit: Amount | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> str:
+        """Ask for two exits of what you hold, all of it by default; returns the client order id.
+
+        One is a limit order at `take_profit`, of this id; the other a stop at `stop_loss`, with
+        `stop_loss_limit` a stop-limit. When one is filled, the other is canceled. Raises ValueError where
+        nothing is held, or less than `quantity`.
+        """
+        terms = exit_terms(
+            symbol,
+            self.position(symbol),
+            quantity,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            stop_loss_limit=stop_loss_limit,
+            time_in_force=time_in_force,
+        )
+        return self._own_session.order(terms)
+
     def cancel(self, client_order_id: str) -> None:
         """Ask to cancel an order; nothing happens where it is closed already.
+
+        Of an order with exits, and of an exit, all that is open is canceled with it.
 
         Raises ValueError for what is no client order id: the OMS could not even refuse that.
         """
@@ -114,11 +167,14 @@ class Algorithm(Handlers):
         quantity: Amount | None = None,
         limit_price: Amount | None = None,
         stop_price: Amount | None = None,
+        trail_price: Amount | None = None,
+        trail_percent: Amount | None = None,
         time_in_force: TimeInForce | None = None,
     ) -> str:
         """Ask to change a working order; returns the client order id of the order that takes its place.
 
-        What is not given stays as the broker has it. A quantity counts what this order has filled; the order
+        What is not given stays as the broker has it. Of an order with exits, and of an exit, prices alone can
+        change. A quantity counts what this order has filled; the order
         that takes its place has what is left. Raises ValueError for an order that is unknown or closed.
         """
         order = self.order(client_order_id)
@@ -129,6 +185,8 @@ class Algorithm(Handlers):
             "quantity": quantity,
             "limit_price": limit_price,
             "stop_price": stop_price,
+            "trail_price": trail_price,
+            "trail_percent": trail_percent,
             "time_in_force": time_in_force,
         }
         changes = {name: value for name, value in given.items() if value is not None}

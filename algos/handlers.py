@@ -8,15 +8,16 @@ from algos.portfolio import Order
 from bus.account_messages import Booked
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
-from bus.order_events import OrderFilled
+from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected
 
 KillSwitch = Halt | ReduceOnly | Resume
+Protection = PositionUnprotected | PositionProtected
 
 
 class Handlers:
     """What a session calls, one at a time."""
 
-    # What becomes of the algorithm's open orders when one of its handlers raises.
+    # What becomes of the algorithm's open orders when one of its handlers raises; exits of positions stay.
     on_abort: ClassVar[Literal["cancel", "keep"]] = "cancel"
 
     def prepare(self) -> None:
@@ -39,6 +40,9 @@ class Handlers:
 
     def on_booked(self, booked: Booked) -> None:
         """What you hold changed otherwise: shares assigned to you, a split, a fee; positions include it."""
+
+    def on_protection(self, notice: Protection) -> None:
+        """A position of yours is without the stop-loss that you gave it for seconds, or has one again."""
 
     def on_gap(self, gap: Gap) -> None:
         """Market data is missing here."""

@@ -11,6 +11,7 @@ from bus.codec import Message
 from bus.order_events import (
     CancelRefused,
     Event,
+    LegFound,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -18,7 +19,7 @@ from bus.order_events import (
     OrderUncertain,
     OrderUpdated,
 )
-from bus.order_messages import OrderTerms, Reason, Side
+from bus.order_messages import OrderClass, OrderTerms, Reason, Role, Side
 
 OrderStatus = Literal[
     "requested",
@@ -49,6 +50,8 @@ _CLOSED_KEPT = 1000
 # Refusals that leave the id free: one answered a leader before us, who asked for the same order and died, the
 # other a request that nobody could read, which was mended and came again.
 _OF_ANOTHER_REQUEST = frozenset({"not_leader", "unreadable_request"})
+# What an order with exits is in its group; an OCO is itself the exit with a profit.
+_ROLES: dict[OrderClass, Role] = {"simple": "", "bracket": "entry", "oto": "entry", "oco": "take_profit"}
 _NINE_PLACES = Decimal("1E-9")
 ZERO = Decimal(0)
 
@@ -57,6 +60,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of this algorithm, as far as its events say.
 
     `terms` are what was asked for; quantity and prices are those of the broker, once it has said them.
+    Where it belongs to a group, `role` is its place there: the `entry`, or the exit that takes a profit or
+    stops a loss. `parent` is the id of the order whose exit it is, and `legs` of that one names its exits by
+    role, as they stand now.
     """
 
     client_order_id: str
@@ -68,6 +74,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     replaced_by: str | None = None
     reasons: tuple[Reason, ...] = ()
     working: OrderTerms | None = None
+    role: Role = ""
+    parent: str | None = None
+    legs: dict[Role, str] = {}
 
     @property
     def quantity(self) -> Decimal | None:
@@ -197,8 +206,17 @@ class Portfolio:
     def requested(self, client_order_id: str, terms: OrderTerms, replaces: str | None = None) -> None:
         """Remember an order from the moment it is asked for; one that is known stays as it is."""
         if self.order(client_order_id) is None:
+            old = None if replaces is None else self.order(replaces)
             self._keep(
-                Order(client_order_id=client_order_id, terms=terms, status="requested", replaces=replaces)
+                Order(
+                    client_order_id=client_order_id,
+                    terms=terms,
+                    status="requested",
+                    replaces=replaces,
+                    role=_ROLES[terms.order_class] if old is None else old.role,
+                    parent=None if old is None else old.parent,
+                    legs={} if old is None else old.legs,
+                )
             )
 
     def dropped(self, client_order_id: str) -> None:
@@ -214,6 +232,8 @@ class Portfolio:
                 return self._approved(event)
             case OrderRefused():
                 return self._refused(event)
+            case LegFound():
+                return self._leg_found(event)
             case OrderSent():
                 return self._advance(
                     event.client_order_id,
@@ -253,6 +273,29 @@ class Portfolio:
             # Ours was a conflict: the order that stands under this id is the one that was approved.
             self._keep(msgspec.structs.replace(order, terms=event.terms))
         return self._advance(event.client_order_id, "approved", working=event.working)
+
+    def _leg_found(self, event: LegFound) -> Order:
+        order = self.order(event.client_order_id)
+        if order is None:
+            order = Order(
+                client_order_id=event.client_order_id,
+                terms=event.terms,
+                status=_ENDED.get(event.status, "working"),
+                broker_order_id=event.broker_order_id,
+                role=event.role,
+                working=event.terms,
+            )
+        order = msgspec.structs.replace(order, parent=event.parent)
+        self._keep(order)
+        self._name_leg(order)
+        return order
+
+    def _name_leg(self, leg: Order) -> None:
+        """Have the order whose exit this is name it."""
+        parent = None if leg.parent is None else self.order(leg.parent)
+        if parent is not None and parent.legs.get(leg.role) != leg.client_order_id:
+            legs = parent.legs | {leg.role: leg.client_order_id}
+            self._keep(msgspec.structs.replace(parent, legs=legs))
 
     def _told(self, event: OrderSent | OrderUpdated) -> OrderTerms | None:
         """The order's terms with quantity and prices as the broker says them."""
@@ -328,6 +371,8 @@ class Portfolio:
             working=working or order.working,
         )
         self._keep(order)
+        if order.replaces is not None and order.status in ("working", "filled"):
+            self._name_leg(order)
         return order
 
     def _keep(self, order: Order) -> None:

@@ -29,7 +29,7 @@ from algos.portfolio import Portfolio
 from bus.account_messages import Booked
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
-from bus.order_events import OrderFilled, Registered
+from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected, Registered
 from bus.order_messages import (
     CancelRequest,
     Change,
@@ -243,6 +243,8 @@ class Session:
             self._call("on_fill", self._handlers.on_fill, entry, event)
         elif isinstance(event, Booked):
             self._call("on_booked", self._handlers.on_booked, entry, event)
+        elif isinstance(event, PositionUnprotected | PositionProtected):
+            self._call("on_protection", self._handlers.on_protection, entry, event)
         elif order is not None:
             self._call("on_order", self._handlers.on_order, entry, order)
 
@@ -292,10 +294,15 @@ class Session:
             self._change_state(StateChanged(State.ABORTED, self.lease, self.now_ns))
 
     def _cancel_open_orders(self) -> None:
-        """Ask once that each open order be canceled, where that is the policy of the algorithm."""
+        """Ask once that each open order be canceled, where that is the policy of the algorithm.
+
+        Exits stay: without them what it holds would be without protection, and nobody watches it now.
+        """
         if self._handlers.on_abort == "keep" or not self.lease:
             return
         for order in self.portfolio.open_orders:
+            if order.role in ("take_profit", "stop_loss"):
+                continue
             if order.client_order_id not in self._cancel_requested:
                 self._cancel_requested.add(order.client_order_id)
                 self.cancel(order.client_order_id)

@@ -95,7 +95,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     the broker at once. `external_orders`: open orders that were made elsewhere on the account, a line each,
     the newest few; `not_understood`: why orders at the broker cannot be read, by the broker's id, the last
     few. `agreed_ns`: when orders and positions were last found the same at the broker, 0 for not since the
-    start; `differences`: positions that are not, by symbol. `refused`: refusals by code. `commits`: batches
+    start; `differences`: positions that are not, by symbol; `unprotected`: those without the stop-loss that
+    they were to have, by algorithm and symbol. `refused`: refusals by code. `commits`: batches
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
     `limits_unmatched`: a sentence for each name in the limits that binds nothing. `account_number` and
@@ -117,6 +118,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     not_understood: dict[str, str] = {}
     agreed_ns: int = 0
     differences: dict[str, str] = {}
+    unprotected: dict[str, str] = {}
     refused: dict[str, int] = {}
     uncertain_now: int = 0
     commits: int = 0

@@ -18,7 +18,7 @@ from bus.account_messages import (
 )
 from bus.codec import Message
 from bus.journal_messages import ChainBegun, JournalForked
-from bus.order_messages import OrderTerms, Reason, Side
+from bus.order_messages import OrderTerms, Reason, Role, Side
 
 
 class Registered(Message, frozen=True, kw_only=True):
@@ -108,6 +108,24 @@ class OrderSent(Message, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
 
 
+class LegFound(Message, frozen=True, kw_only=True):
+    """The broker has an exit of an order of ours: an order of its own, under an id that the broker made.
+
+    `parent` is the client id of the order whose exit it is. Its terms are those of an order that stands
+    alone. One that is found again under another parent stands now beside that one.
+    """
+
+    wire: ClassVar[str] = "LegFound"
+    algorithm: str
+    client_order_id: str
+    broker_order_id: str
+    parent: str
+    role: Role
+    terms: OrderTerms
+    status: str
+    at_ns: int
+
+
 class OrderUncertain(Message, frozen=True, kw_only=True):
     """The broker may or may not have the order; it is being looked for and nothing is sent again."""
 
@@ -144,6 +162,8 @@ class OrderFilled(Message, frozen=True, kw_only=True):
 
     `fee` is what the broker took at once of what it brought: coins of a purchase of a pair, which leaves
     less than `quantity`, and money of its sale. 0 for shares.
+    `role` is that of its order in a group, "" where it stands alone; `parent` is the client id of the order
+    whose exit it is.
     """
 
     wire: ClassVar[str] = "OrderFilled"
@@ -159,6 +179,8 @@ class OrderFilled(Message, frozen=True, kw_only=True):
     status: str
     at_ns: int
     fee: Decimal = Decimal(0)
+    role: Role = ""
+    parent: str | None = None
 
 
 class FillAbsorbed(Message, frozen=True, kw_only=True):
@@ -211,6 +233,31 @@ class OrderNotUnderstood(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class PositionUnprotected(Message, frozen=True, kw_only=True):
+    """So much of an algorithm's position has had no stop-loss at work for seconds, and was to have one.
+
+    `client_order_id` is the last order that asked for one: a bracket, an OTO or an OCO. Told again where the
+    quantity changes.
+    """
+
+    wire: ClassVar[str] = "PositionUnprotected"
+    algorithm: str
+    symbol: str
+    quantity: Decimal
+    client_order_id: str
+    why: str
+    at_ns: int
+
+
+class PositionProtected(Message, frozen=True, kw_only=True):
+    """A position that was without its stop-loss is closed, or has a stop order at work again."""
+
+    wire: ClassVar[str] = "PositionProtected"
+    algorithm: str
+    symbol: str
+    at_ns: int
+
+
 class CancelRefused(Message, frozen=True, kw_only=True):
     """A cancel did not happen; the order stands as it was."""
 
@@ -246,6 +293,7 @@ Event = (
     | OrderApproved
     | OrderRefused
     | OrderSent
+    | LegFound
     | OrderUncertain
     | OrderUpdated
     | OrderFilled
@@ -255,6 +303,8 @@ Event = (
     | Booked
     | PositionDiffers
     | PositionAgrees
+    | PositionUnprotected
+    | PositionProtected
     | CancelRefused
     | EntryDeadLettered
     | LeaseRetired
@@ -271,6 +321,7 @@ EVENTS: tuple[type[Message], ...] = (
     OrderApproved,
     OrderRefused,
     OrderSent,
+    LegFound,
     OrderUncertain,
     OrderUpdated,
     OrderFilled,
@@ -280,6 +331,8 @@ EVENTS: tuple[type[Message], ...] = (
     Booked,
     PositionDiffers,
     PositionAgrees,
+    PositionUnprotected,
+    PositionProtected,
     CancelRefused,
     EntryDeadLettered,
     LeaseRetired,

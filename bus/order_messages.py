@@ -10,12 +10,22 @@ from typing import ClassVar, Literal
 from bus.codec import Message
 
 Side = Literal["buy", "sell"]
-OrderType = Literal["market", "limit", "stop", "stop_limit"]
+OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 TimeInForce = Literal["day", "gtc", "ioc", "fok", "opg", "cls"]
+OrderClass = Literal["simple", "bracket", "oco", "oto"]
+
+# What an order of a group is for: to open, or to close with a profit or before a loss grows. "" is for none.
+Role = Literal["", "entry", "take_profit", "stop_loss"]
 
 
 class OrderTerms(Message, frozen=True, kw_only=True):
-    """What is to be bought or sold, and how. Exactly one of quantity and notional is set."""
+    """What is to be bought or sold, and how. Exactly one of quantity and notional is set.
+
+    A `bracket` has both exits: `take_profit` is the limit price of one, `stop_loss` the stop price of the
+    other, with `stop_loss_limit` a stop-limit. An `oto` has one of the two. An `oco` is itself the exit with
+    a profit, at its `limit_price`, and has a `stop_loss` beside it. A trailing stop has either `trail_price`,
+    in dollars, or `trail_percent`; its `stop_price` is what the broker says of it, and never asked for.
+    """
 
     symbol: str
     side: Side
@@ -26,6 +36,12 @@ class OrderTerms(Message, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     extended_hours: bool = False
+    order_class: OrderClass = "simple"
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    stop_loss_limit: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
 
 class OrderRequest(Message, frozen=True, kw_only=True):
@@ -49,7 +65,7 @@ class CancelRequest(Message, frozen=True, kw_only=True):
     requested_ns: int
 
 
-Change = Literal["quantity", "limit_price", "stop_price", "time_in_force"]
+Change = Literal["quantity", "limit_price", "stop_price", "time_in_force", "trail_price", "trail_percent"]
 
 
 class ReplaceRequest(Message, frozen=True, kw_only=True):

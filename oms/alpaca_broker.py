@@ -150,7 +150,7 @@ class AlpacaBroker:
 
     async def find(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order of this client id, or None."""
-        query = urlencode({"client_order_id": client_order_id})
+        query = urlencode({"client_order_id": client_order_id, "nested": "true"})
         try:
             return await self._ask(f"/v2/orders:by_client_order_id?{query}", read_order)
         except BrokerRefused as error:
@@ -161,14 +161,14 @@ class AlpacaBroker:
 
     async def orders_page(self, query: OrdersQuery) -> OrdersPage:
         """Return the first page of these orders."""
-        asked = {"status": query.status, "limit": str(self._page), "direction": "asc"}
+        asked = {"status": query.status, "limit": str(self._page), "direction": "asc", "nested": "true"}
         if query.after_ns is not None:
             asked["after"] = written_time(query.after_ns)
 
         def read(raw: Any) -> OrdersPage:
             if not isinstance(raw, list):
                 raise Unreadable("orders of Alpaca's are no list")
-            orders = tuple(map(read_listed, raw))
+            orders = tuple(order for listed in map(read_listed, raw) for order in listed.with_legs())
             if len(raw) < self._page:
                 return OrdersPage(orders)
             return OrdersPage(orders, OrdersQuery(query.status, _resumes_ns(raw)))

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from bus.errors import Unreadable
-from bus.order_messages import Change, OrderTerms, Side
+from bus.order_messages import Change, OrderTerms, Role, Side
 from bus.rfc3339 import time_ns as time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrder
+from oms.terms import profit_price
 
 # A number of an account, such as PA3JKX1P5QWE: it becomes part of names, so nothing else is let through.
 _NUMBER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -38,6 +39,10 @@ class AlpacaOrder(msgspec.Struct, frozen=True):
     replaces: str | None = None
     replaced_by: str | None = None
     extended_hours: bool = False
+    order_class: str | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    legs: "list[AlpacaOrder] | None" = None
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -61,6 +66,20 @@ class _Asset(msgspec.Struct, frozen=True):
 
 # Names of ours that are others in the body of a request.
 _BODY_NAMES = {"quantity": "qty"}
+
+# Those of a trail, of which a replace says the new size alone.
+_TRAILS = ("trail_price", "trail_percent")
+
+_AMOUNTS = (
+    "qty",
+    "notional",
+    "limit_price",
+    "stop_price",
+    "filled_qty",
+    "filled_avg_price",
+    "trail_price",
+    "trail_percent",
+)
 
 # No quantity and no price of a real order has more digits before the point, or places behind it, than this.
 _MOST_DIGITS = 30
@@ -139,10 +158,12 @@ def read_asset(raw: Any) -> str:
 
 def check_numbers(order: AlpacaOrder) -> None:
     """Raises Unreadable for a number that sums cannot hold: NaN, Infinity, or one of absurd size."""
-    for name in ("qty", "notional", "limit_price", "stop_price", "filled_qty", "filled_avg_price"):
+    for name in _AMOUNTS:
         value: Decimal | None = getattr(order, name)
         if value is not None and not is_countable(value):
             raise Unreadable(f"order {order.id[:64]}: {name} is {str(value)[:64]}")
+    for leg in order.legs or ():
+        check_numbers(leg)
 
 
 def is_countable(value: Decimal) -> bool:
@@ -156,8 +177,8 @@ def position_symbol(symbol: str, asset_class: str) -> str:
     return pair_symbol(symbol) if asset_class == "crypto" else symbol
 
 
-def broker_order(order: AlpacaOrder) -> BrokerOrder:
-    """Alpaca's order in the broker protocol's words."""
+def broker_order(order: AlpacaOrder, parent: str = "") -> BrokerOrder:
+    """Alpaca's order in the broker protocol's words; `parent` is the client id of the order that shows it."""
     return BrokerOrder(
         id=order.id,
         client_order_id=order.client_order_id,
@@ -175,7 +196,17 @@ def broker_order(order: AlpacaOrder) -> BrokerOrder:
         replaces=order.replaces,
         replaced_by=order.replaced_by,
         extended_hours=order.extended_hours,
+        order_class=order.order_class or "",
+        trail_price=order.trail_price,
+        trail_percent=order.trail_percent,
+        legs=tuple(broker_order(leg, order.client_order_id) for leg in order.legs or ()),
+        parent=parent,
     )
+
+
+def role_of(leg: BrokerOrder) -> Role:
+    """Which exit a leg is: the one that waits for a stop price ends a loss."""
+    return "take_profit" if leg.type == "limit" else "stop_loss"
 
 
 def new_order(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
@@ -191,27 +222,49 @@ def new_order(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
         ("qty", terms.quantity),
         ("notional", terms.notional),
         ("limit_price", terms.limit_price),
-        ("stop_price", terms.stop_price),
+        ("stop_price", None if terms.type == "trailing_stop" else terms.stop_price),
+        ("trail_price", terms.trail_price),
+        ("trail_percent", terms.trail_percent),
     ):
         if value is not None:
             body[name] = text(value)
     if terms.extended_hours:
         body["extended_hours"] = True
+    if terms.order_class != "simple":
+        body |= _exits(terms)
     return body
+
+
+def _exits(terms: OrderTerms) -> dict[str, Any]:
+    exits: dict[str, Any] = {"order_class": terms.order_class}
+    if (profit := profit_price(terms)) is not None:
+        exits["take_profit"] = {"limit_price": text(profit)}
+    if terms.stop_loss is not None:
+        exits["stop_loss"] = {"stop_price": text(terms.stop_loss)}
+        if terms.stop_loss_limit is not None:
+            exits["stop_loss"]["limit_price"] = text(terms.stop_loss_limit)
+    return exits
 
 
 def replacement(terms: OrderTerms, changes: Sequence[Change], client_order_id: str) -> dict[str, Any]:
     """The body of a replace: nothing but what changes of a working order, and the new client id."""
     body = new_order(terms, client_order_id)
-    names = [_BODY_NAMES.get(name, name) for name in changes]
-    return {name: body[name] for name in (*names, "client_order_id")}
+    names = [_BODY_NAMES.get(name, name) for name in changes if name not in _TRAILS]
+    changed = {name: body[name] for name in (*names, "client_order_id")}
+    for name in _TRAILS:
+        if name in changes:
+            changed["trail"] = body[name]
+    return changed
 
 
 def terms_of(order: BrokerOrder) -> OrderTerms:
     """The terms of an order that was found at the broker.
 
-    Raises Unreadable for a kind of order that our terms have no word for.
+    An exit that was found with its order stands alone: its own terms name no others. Raises Unreadable for a
+    kind of order that our terms have no word for.
     """
+    exits = {role_of(leg): leg for leg in order.legs}
+    profit, loss = exits.get("take_profit"), exits.get("stop_loss")
     raw = {
         "symbol": order.symbol,
         "side": order.side,
@@ -222,6 +275,12 @@ def terms_of(order: BrokerOrder) -> OrderTerms:
         "limit_price": order.limit_price,
         "stop_price": order.stop_price,
         "extended_hours": order.extended_hours,
+        "order_class": "simple" if order.parent else order.order_class or "simple",
+        "take_profit": None if profit is None else profit.limit_price,
+        "stop_loss": None if loss is None else loss.stop_price,
+        "stop_loss_limit": None if loss is None else loss.limit_price,
+        "trail_price": order.trail_price,
+        "trail_percent": order.trail_percent,
     }
     try:
         return msgspec.convert(raw, OrderTerms)

@@ -9,6 +9,7 @@ from bus.codec import Message
 from bus.order_events import (
     ExternalOrderFound,
     FillAbsorbed,
+    LegFound,
     OrderApproved,
     OrderFilled,
     OrderRefused,
@@ -18,8 +19,10 @@ from bus.order_events import (
 )
 from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
-from oms import orders
-from oms.amounts import ZERO, minus, plus, times
+from oms import groups, orders
+from oms.amounts import ZERO, plus
+from oms.exposure import Exposure
+from oms.groups import Group
 from oms.ledger import ACCOUNT, Ledger
 from oms.orders import Order
 
@@ -38,18 +41,17 @@ class Book:
         self.by_broker_id: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
         self._open_elsewhere: dict[str, Order] = {}
-        # By the client id of the order that is replaced.
-        self._replacements: dict[str, Order] = {}
         self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
+        # By algorithm and symbol: groups with an open order, or with a position of theirs that is not closed.
+        self._groups: dict[tuple[str, str], dict[str, Group]] = {}
         self.ledger = Ledger()
-        self._open_count: dict[str, int] = defaultdict(int)
-        self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-        self._reserved: dict[str, Decimal] = defaultdict(Decimal)
+        self._exposure = Exposure(self.orders)
         self._approvals: dict[str, deque[int]] = defaultdict(deque)
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
             OrderRefused: self._refused,  # type: ignore[dict-item]
             OrderSent: self._sent,  # type: ignore[dict-item]
+            LegFound: self._leg_found,  # type: ignore[dict-item]
             OrderUncertain: self._uncertain,  # type: ignore[dict-item]
             OrderUpdated: self._updated,  # type: ignore[dict-item]
             OrderFilled: self._filled,  # type: ignore[dict-item]
@@ -102,15 +104,28 @@ class Book:
 
     def replaced(self, order: Order) -> Order | None:
         """The order whose place this one takes, or is to take."""
-        return None if order.replaces is None else self.orders.get(order.replaces)
+        return self._exposure.replaced(order)
 
     def replacement(self, order: Order) -> Order | None:
         """The order that was last approved to take the place of this one, whatever became of it."""
-        return self._replacements.get(order.client_order_id)
+        return self._exposure.replacement(order)
 
     def is_in_chain(self, order: Order) -> bool:
         """Whether it replaces another order, or another was approved to replace it."""
-        return order.replaces is not None or order.client_order_id in self._replacements
+        return self._exposure.is_in_chain(order)
+
+    def is_in_group(self, order: Order) -> bool:
+        """Whether it has exits, or is one."""
+        return order.group is not None
+
+    def groups(self) -> Iterator[tuple[str, str, Collection[Group]]]:
+        """By algorithm and symbol: groups with an open order, or a position of theirs that is not closed."""
+        return ((name, symbol, found.values()) for (name, symbol), found in tuple(self._groups.items()))
+
+    def awaiting_legs(self) -> Iterator[Order]:
+        """Orders of which the broker may have exits that are not known here, oldest first."""
+        for found in tuple(self._groups.values()):
+            yield from (group.first for group in found.values() if groups.expects_legs(group.first))
 
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
@@ -135,15 +150,15 @@ class Book:
 
     def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
-        return self._pending.get((algorithm, symbol, side), ZERO)
+        return self._exposure.pending(symbol, side, algorithm)
 
     def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._reserved.get(algorithm, ZERO)
+        return self._exposure.reserved(algorithm)
 
     def open_count(self, algorithm: str = ACCOUNT) -> int:
         """How many orders are open."""
-        return self._open_count.get(algorithm, 0)
+        return self._exposure.open_count(algorithm)
 
     def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
         """How many orders were approved in the second after this time.
@@ -188,9 +203,14 @@ class Book:
         )
         old = self.replaced(order)
         if old is not None:
-            self._replacements[old.client_order_id] = order
+            self._exposure.replace(old, order)
             quantity = order.working.quantity if order.working is not None else None
             order.most = None if quantity is None else plus(max(old.filled, old.reported), quantity)
+        if old is not None and old.group is not None:
+            order.parent = old.parent
+            old.group.join(order, old.role)
+        else:
+            groups.begun(order)
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
             _note_time(self._approvals[name], event.approved_ns)
@@ -221,6 +241,34 @@ class Book:
             status=event.status,
         )
         self.orders[event.client_order_id] = order
+        self._hold(order)
+
+    def _leg_found(self, event: LegFound) -> None:
+        parent, order = self.orders.get(event.parent), self.orders.get(event.client_order_id)
+        if parent is None or (order is not None and order.algorithm != event.algorithm):
+            return
+        if order is None:
+            terms = event.terms
+            order = Order(
+                algorithm=event.algorithm,
+                client_order_id=event.client_order_id,
+                symbol=terms.symbol,
+                side=terms.side,
+                terms=terms,
+                working=terms,
+                told=True,
+                reserve_price=terms.limit_price or terms.stop_price or ZERO,
+                approved_ns=parent.approved_ns,
+                status=event.status,
+                broker_order_id=event.broker_order_id,
+            )
+            self.orders[event.client_order_id] = order
+        if parent.group is None:
+            # One that was made elsewhere: what it is for shows by its leg.
+            Group().join(parent, "take_profit" if parent.side == order.side else "entry")
+        assert parent.group is not None
+        order.parent = event.parent
+        parent.group.join(order, event.role)
         self._hold(order)
 
     def _refused(self, event: OrderRefused) -> None:
@@ -273,26 +321,41 @@ class Book:
             self.orders[event.client_order_id] = order
         if not orders.fill(order, event):
             return
+        before = self.position(order.symbol, order.algorithm)
         self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
+        if before and self.position(order.symbol, order.algorithm) * before <= 0:
+            self._settle(order)
         self._hold(order)
+
+    def _settle(self, order: Order) -> None:
+        """A position is closed: whatever groups opened is closed with it, by whichever order.
+
+        That order's own group counts what its exits close; they may be told of before the entry is.
+        """
+        for group in tuple(self._groups.get((order.algorithm, order.symbol), {}).values()):
+            if group is order.group:
+                continue
+            group.first.settled = plus(group.first.settled, group.unclosed())
+            self.changed.add(group.first.client_order_id)
+            self._hold(group.first)
 
     def _hold(self, order: Order) -> None:
         """Bring indexes and sums in line with what this order and those of its chain may still do."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
         self._index(order)
-        if not self.is_in_chain(order):
-            quantity = order.leaves()
-            value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
-            self._reserve(order, quantity, value, order.open)
-            return
-        old, replacement = self.replaced(order), self.replacement(order)
-        if old is not None and old.open:
-            self._reserve_beyond_replaced(old)
-        self._reserve_beyond_replaced(order)
-        while replacement is not None and replacement.open:
-            self._reserve_beyond_replaced(replacement)
-            replacement = self.replacement(replacement)
+        self._exposure.hold(order)
+        if order.group is not None:
+            self._keep_group(order.group)
+
+    def _keep_group(self, group: Group) -> None:
+        key = group.first.algorithm, group.first.symbol
+        if group.is_open or group.unclosed():
+            self._groups.setdefault(key, {})[group.first.client_order_id] = group
+        elif (found := self._groups.get(key)) is not None:
+            found.pop(group.first.client_order_id, None)
+            if not found:
+                del self._groups[key]
 
     def _index(self, order: Order) -> None:
         order_id, on = order.client_order_id, self._open_on[order.symbol, order.side]
@@ -303,48 +366,6 @@ class Book:
         else:
             for index in (self._open, on, self._open_elsewhere):
                 index.pop(order_id, None)
-
-    def _reserve_beyond_replaced(self, order: Order) -> None:
-        """Count what this order may still do beyond the one that it replaces.
-
-        Until the broker has taken a replacement, either the old order is filled or the new one: the new one
-        adds what it may do beyond the old. Both count as one order until the old one has ended.
-        """
-        quantity, value = self._fillable(order)
-        old = self.replaced(order)
-        counts = order.open and (old is None or not old.open)
-        most, most_worth, link = ZERO, ZERO, order
-        while old is not None and old.open and not link.told:
-            of_old, worth_of_old = self._fillable(old)
-            most, most_worth = max(most, of_old), max(most_worth, worth_of_old)
-            link, old = old, self.replaced(old)
-        self._reserve(order, max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth)), counts)
-
-    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> None:
-        """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
-        if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
-            return
-        more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
-        count = counts - order.held_open
-        for name in (ACCOUNT, order.algorithm):
-            self._pending[name, order.symbol, order.side] += more
-            self._reserved[name] = plus(self._reserved[name], worth)
-            self._open_count[name] += count
-        order.held_quantity, order.held_value, order.held_open = quantity, value, counts
-
-    def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
-        """The quantity that may still be booked as filled; of a purchase its value too, at its reserve price.
-
-        Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
-        then: what is missing of it is still to be heard.
-        """
-        quantity = order.leaves()
-        replacement = self.replacement(order)
-        took_over = replacement is not None and replacement.told and not replacement.never_came
-        if quantity and replacement is not None and took_over and replacement.most is not None:
-            unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
-            quantity = max(ZERO, min(quantity, unheard))
-        return quantity, times(quantity, order.reserve_price) if order.side == "buy" else ZERO
 
 
 def _note_time(times_ns: deque[int], at_ns: int) -> None:

@@ -52,7 +52,11 @@ class OutcomeUnknown(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
-    """An order as the broker has it; `status` is the broker's word."""
+    """An order as the broker has it; `status` is the broker's word.
+
+    `legs` are its exits, where the broker showed them with it; `parent` is the client id of the order whose
+    exit this is, where it was shown so.
+    """
 
     id: str
     client_order_id: str
@@ -70,6 +74,15 @@ class BrokerOrder:
     replaces: str | None = None
     replaced_by: str | None = None
     extended_hours: bool = False
+    order_class: str = ""
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    legs: tuple["BrokerOrder", ...] = ()
+    parent: str = ""
+
+    def with_legs(self) -> tuple["BrokerOrder", ...]:
+        """The order, and each of its exits as an order of its own."""
+        return (self, *self.legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,10 @@ class UnreadableOrder:
     id: str
     client_order_id: str
     why: str
+
+    def with_legs(self) -> tuple["UnreadableOrder", ...]:
+        """The order alone: whatever exits it has are as unreadable as it is."""
+        return (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,9 @@ class OrdersQuery:
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
-    """One answer's orders, oldest first. `next` lists what follows; None on the last page.
+    """One answer's orders, oldest first, each followed by its exits.
+
+    `next` lists what follows; None on the last page.
 
     A following page may repeat orders of this one: those submitted at the moment at which this page ended.
     """

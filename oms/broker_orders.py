@@ -6,13 +6,14 @@ from decimal import Decimal
 from bus.codec import Message
 from bus.order_events import (
     ExternalOrderFound,
+    LegFound,
     OrderApproved,
     OrderFilled,
     OrderSent,
     OrderUpdated,
 )
 from bus.streams import EXTERNAL
-from oms.alpaca_orders import side_of, terms_of
+from oms.alpaca_orders import role_of, side_of, terms_of
 from oms.amounts import ZERO, minus, quotient_nearest, times
 from oms.book import Book
 from oms.broker import BrokerOrder
@@ -45,6 +46,8 @@ def adopted(order: BrokerOrder, book: Book, at_ns: int) -> list[Message]:
 
     There are none for an external one that came to nothing. Raises Unreadable for terms without words here.
     """
+    if (leg := leg_found(order, book, at_ns)) is not None:
+        return [leg]
     algorithm = owner(order.client_order_id, order.replaces, book)
     if algorithm == EXTERNAL:
         came_to_nothing = order.status in TERMINAL and not order.filled_quantity
@@ -65,6 +68,29 @@ def adopted(order: BrokerOrder, book: Book, at_ns: int) -> list[Message]:
         ),
         found(algorithm, order, at_ns, at_ns),
     ]
+
+
+def leg_found(order: BrokerOrder, book: Book, at_ns: int) -> LegFound | None:
+    """That the broker shows an order as an exit of one that the book knows; None where that is no news.
+
+    Raises Unreadable for terms without words here.
+    """
+    parent, known = book.orders.get(order.parent), book.orders.get(order.client_order_id)
+    if parent is None or (known is not None and known.parent == order.parent):
+        return None
+    if known is not None and known.algorithm != parent.algorithm:
+        return None
+    return LegFound(
+        algorithm=parent.algorithm,
+        client_order_id=order.client_order_id,
+        broker_order_id=order.id,
+        parent=parent.client_order_id,
+        role=role_of(order),
+        terms=terms_of(order),
+        # As it was before it was filled, or ended: that is told on its own.
+        status=SENT if known is None else known.status,
+        at_ns=at_ns,
+    )
 
 
 def _found_elsewhere(order: BrokerOrder, at_ns: int) -> ExternalOrderFound:
@@ -127,6 +153,8 @@ def caught_up(known: Order, order: BrokerOrder, at_ns: int) -> list[Message]:
                 status=order.status,
                 at_ns=at_ns,
                 fee=fee_of(order.symbol, side_of(order.side), missed, price),
+                role=known.role,
+                parent=known.parent,
             )
         )
     if (missed <= 0 and advances(known, order.status)) or _differs(known, order):

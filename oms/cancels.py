@@ -127,7 +127,12 @@ def _newest(step: Step, client_order_id: str) -> Order | None:
 
 
 def _not_open(order: Order) -> Reason:
-    return Reason(code="not_open", message=f"it is {order.status} already", value=order.status)
+    """That it is too late; of an entry, which exits of it stand and can be canceled."""
+    message = f"it is {order.status} already"
+    exits = [] if order.group is None else [*order.group.take_profit, *order.group.stop_loss]
+    if standing := [leg.client_order_id for leg in exits if leg.open]:
+        message += f"; its exits stand ({', '.join(standing)}): cancel one, and both are canceled"
+    return Reason(code="not_open", message=message, value=order.status)
 
 
 def _send(

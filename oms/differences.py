@@ -4,7 +4,7 @@ An update may be on its way while the broker is asked, so one look proves nothin
 second look, some seconds later, finds the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -14,7 +14,7 @@ from oms import reconciliation
 from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.broker import BrokerOrder, BrokerPosition
 from oms.inputs import AccountListed, CompareAccount
-from oms.orders import TERMINAL, Order, advances, is_another
+from oms.orders import TERMINAL, Order, advances, differs, is_another
 from oms.step import Step
 
 # What is done about a position that differs: nothing more than telling it, or a halt.
@@ -61,6 +61,9 @@ def take_account(step: Step, account: AccountListed, on_difference: OnDifference
             step.observed.counts["missed_updates"] += 1
             reconciliation.compare(step, order)
             del suspected[order.client_order_id]
+    for order in orders:
+        if order.trail_price is not None or order.trail_percent is not None:
+            _take_trail(step, order, suspected)
     for client_order_id, said in suspected.items():
         if said == ("missing",) == before.get(client_order_id):
             step.look_up(client_order_id)
@@ -96,6 +99,14 @@ def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
     if on_its_way or (order.filled_quantity <= known.filled and not advances(known, order.status)):
         return ()
     return ("known", text(order.filled_quantity), order.status)
+
+
+def _take_trail(step: Step, order: BrokerOrder, suspected: Mapping[str, tuple[str, ...]]) -> None:
+    """Book where a trailing stop stands by now: no update tells of it."""
+    known = step.order(order.client_order_id)
+    moved = known is not None and known.open and differs(known, None, None, order.stop_price)
+    if moved and order.client_order_id not in suspected:
+        reconciliation.compare(step, order)
 
 
 def _missing(step: Step, orders: list[BrokerOrder]) -> list[Order]:

@@ -69,6 +69,9 @@ def _told(order: Order) -> tuple[object, ...]:
         order.assumed,
         order.assumed_up_to,
         order.replace_rejected_ns,
+        order.role,
+        order.parent,
+        order.settled,
     )
 
 

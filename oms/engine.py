@@ -16,7 +16,9 @@ from oms import (
     decisions,
     differences,
     forks,
+    legs,
     pinning,
+    protection,
     reconciliation,
     risk,
     rules,
@@ -126,6 +128,8 @@ class Engine:
             decisions.read_waiting_again(step)
         if self.observed.behind:
             reconciliation.go_on(step)
+        if self.observed.may_be_legs:
+            updates.take_what_may_be_legs(step)
         return step.effects
 
     def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
@@ -171,4 +175,6 @@ class Engine:
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
         sent_orders.look_after_doubts(step, self._longest_send_ns)
+        legs.ask_for_missing(step)
+        protection.look(step)
         differences.look(step, self._compare_every_ns)

@@ -86,6 +86,10 @@ def details(
             symbol: f"{text(booked)} in the book, {text(at_broker)} at the broker"
             for symbol, (booked, at_broker) in state.differences.items()
         },
+        unprotected={
+            f"{name} {symbol}": f"{text(told.quantity)} without a stop-loss: {told.why}"
+            for (name, symbol), told in state.unprotected.items()
+        },
         refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,

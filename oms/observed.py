@@ -24,6 +24,14 @@ class Doubt:
 
 
 @dataclass(slots=True)
+class Waiting:
+    """Until when a question waits, and how long the wait after that is. Mutable: both."""
+
+    until_monotonic_ns: int
+    next_ns: int
+
+
+@dataclass(slots=True)
 class CatchingUp:
     """Bringing the book level with the broker: after a start, or after its stream was interrupted.
 
@@ -81,6 +89,11 @@ class Observed:
     urgent_cancels: set[str] = field(default_factory=set)
     # Replaces by the client id of the order that they replace, until the broker has answered that one.
     replaces_waiting: dict[str, list[RequestRead]] = field(default_factory=dict)
+    # Orders whose exits are asked for, by client id, and updates of what may be one of these exits.
+    legs_asked: dict[str, Waiting] = field(default_factory=dict)
+    may_be_legs: list[Delivery] = field(default_factory=list)
+    # Since when positions are seen to be without their stop-loss, by algorithm and symbol.
+    unprotected_since: dict[tuple[str, str], int] = field(default_factory=dict)
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
     # How often what happened since the process started: requests by kind, events, refusals by code.

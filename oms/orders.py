@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -13,9 +14,12 @@ from bus.order_events import (
     OrderUncertain,
     OrderUpdated,
 )
-from bus.order_messages import OrderTerms, Side
+from bus.order_messages import OrderTerms, Role, Side
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_up, times
+
+if TYPE_CHECKING:
+    from oms.groups import Group
 
 # What the OMS itself knows of an order before the broker has said anything.
 APPROVED = "approved"
@@ -56,6 +60,8 @@ class Order:
     executions not heard of yet.
     `replace_rejected_ns` is when a replacement of it was last rejected. `held_…` is what the book's sums
     contain of it.
+    Of a group with exits: `role` is its place there, `parent` the client id of the order whose exit it is,
+    and `settled` how much of what the group opened was closed by orders outside of it.
     """
 
     algorithm: str
@@ -83,6 +89,10 @@ class Order:
     held_quantity: Decimal = ZERO
     held_value: Decimal = ZERO
     held_open: bool = False
+    role: Role = ""
+    parent: str | None = None
+    settled: Decimal = ZERO
+    group: "Group | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Older journals have pairs in both spellings; in a book there is one, so that they meet."""
@@ -109,13 +119,20 @@ class Order:
 
     def wanted(self) -> Decimal:
         """The quantity ordered; for a notional order the most that its reserve price can buy."""
-        if self.working is None:
+        return self._quantity_of(self.working)
+
+    def asked(self) -> Decimal:
+        """The quantity that its request asked for."""
+        return self._quantity_of(self.terms)
+
+    def _quantity_of(self, terms: OrderTerms | None) -> Decimal:
+        if terms is None:
             return ZERO
-        if self.working.quantity is not None:
-            return self.working.quantity
-        if self.working.notional is None or not self.reserve_price:
+        if terms.quantity is not None:
+            return terms.quantity
+        if terms.notional is None or not self.reserve_price:
             return ZERO
-        return quotient_up(self.working.notional, self.reserve_price)
+        return quotient_up(terms.notional, self.reserve_price)
 
     def leaves(self) -> Decimal:
         """The quantity that may still be filled."""

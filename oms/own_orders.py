@@ -74,16 +74,20 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
 def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order that could trade with one of the account's own, whoever's it is.
 
-    Two limits do where they cross; what has none, a market or a stop order, does with any on the other side
-    (Alpaca, User Protection, Preventing Wash Trades).
+    Two limits do where they cross; what has none, a market or a stop order, does with any on the other side.
+    Orders with exits, exits and trailing stops are exempt (Alpaca, User Protection, Preventing Wash Trades).
     """
     del context
     terms = subject.terms
+    if _is_exempt(terms) or (subject.replaced is not None and subject.replaced.role):
+        return None
     buys = terms.side == "buy"
     price = terms.limit_price
     for order in book.open_on(terms.symbol, "sell" if buys else "buy"):
         other = order.working
         if other is None or order is subject.replaced or order.algorithm == EXTERNAL:
+            continue
+        if order.role or _is_exempt(other):
             continue
         if price is not None and other.limit_price is not None:
             if price < other.limit_price if buys else price > other.limit_price:
@@ -101,6 +105,10 @@ def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
 
 
 CHECKS: tuple[Check, ...] = (crosses_zero, held_for_orders, wash_trade)
+
+
+def _is_exempt(terms: OrderTerms) -> bool:
+    return terms.order_class != "simple" or terms.type == "trailing_stop"
 
 
 def _pending_of_ours(terms: OrderTerms, book: Book) -> Decimal:

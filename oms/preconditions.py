@@ -1,14 +1,10 @@
-"""What must hold before an order is looked at: readiness, halts, leadership, terms that make sense. Pure."""
+"""What must hold before an order is looked at: readiness, halts, leadership, an id of its own. Pure."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from bus.control_messages import Halt, ReduceOnly
-from bus.errors import InvalidInput
 from bus.halt_state import HaltState
-from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
-from bus.symbols import checked_symbol
-from oms.amounts import is_amount
+from bus.order_messages import OrderRequest, Reason, ReplaceRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +74,3 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
 def is_own_id(client_order_id: str, algorithm: str) -> bool:
     """Whether this may be the client id of an order of this algorithm."""
     return len(client_order_id) <= 128 and client_order_id.startswith(f"bb-{algorithm}-")
-
-
-def malformed(terms: OrderTerms) -> Reason | None:
-    """What makes these terms no order at all, if anything."""
-    wrong = _amount_wrong("quantity", terms.quantity) or _amount_wrong("notional", terms.notional)
-    wrong = (
-        wrong
-        or _amount_wrong("limit_price", terms.limit_price)
-        or _amount_wrong("stop_price", terms.stop_price)
-    )
-    if wrong is None and (terms.quantity is None) == (terms.notional is None):
-        wrong = "exactly one of quantity and notional must be set"
-    if wrong is None:
-        wrong = _price_wrong(terms)
-    if wrong is None:
-        try:
-            checked_symbol(terms.symbol)
-        except InvalidInput as error:
-            wrong = str(error)
-    return None if wrong is None else Reason(code="bad_terms", message=wrong)
-
-
-def _amount_wrong(name: str, value: Decimal | None) -> str | None:
-    if value is None or (is_amount(value) and value > 0):
-        return None
-    return f"{name} is {value}: it must be above zero, with at most nine places"
-
-
-def _price_wrong(terms: OrderTerms) -> str | None:
-    needs_limit, needs_stop = terms.type in ("limit", "stop_limit"), terms.type in ("stop", "stop_limit")
-    for name, value, needed in (
-        ("limit_price", terms.limit_price, needs_limit),
-        ("stop_price", terms.stop_price, needs_stop),
-    ):
-        if needed != (value is not None):
-            return f"a {terms.type} order {'needs' if needed else 'has no'} {name}"
-    return None

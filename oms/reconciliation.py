@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from bus.errors import Unreadable
 from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
-from oms import sent_orders
+from oms import legs, sent_orders
 from oms.amounts import minus
 from oms.broker import BrokerOrder, UnreadableOrder
 from oms.broker_orders import adopted, caught_up, found, owner
@@ -187,6 +187,7 @@ def compare(step: Step, order: BrokerOrder) -> None:
         elif not known.broker_order_id:
             step.record(found(known.algorithm, order, known.approved_ns, step.now_ns))
         step.record(*caught_up(known, order, step.now_ns))
+        legs.take(step, order)
     except Unreadable as error:
         not_understood(step, UnreadableOrder(order.id, order.client_order_id, str(error)))
 

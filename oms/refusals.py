@@ -227,6 +227,31 @@ _OWN_ORDERS = (
     ),
 )
 
+_EXITS = (
+    Refusal(
+        "not_an_entry",
+        ("risk",),
+        "a bracket would close what the account has; `value` is how much that is",
+        "fixed: Alpaca takes brackets that open a position alone",
+        "close with a simple or an oco order, then open with a bracket",
+    ),
+    Refusal(
+        "no_position",
+        ("risk",),
+        "an oco order closes a position, and the account has none on that side",
+        "fixed: Alpaca takes oco orders as exits alone",
+        "open the position first, or open it with a bracket",
+    ),
+    Refusal(
+        "exit_price",
+        ("risk",),
+        "an exit does not lie on its own side, a cent away, of the price at which the order opens: its limit "
+        "or stop, else the market; `value` is that price",
+        "fixed: Alpaca takes no such order",
+        "move the exit to where the message says",
+    ),
+)
+
 _SENDING = (
     Refusal(
         "rate_budget",
@@ -295,6 +320,7 @@ REFUSALS: tuple[Refusal, ...] = (
     *_TERMS,
     *_LIMITS,
     *_OWN_ORDERS,
+    *_EXITS,
     *_SENDING,
     *_CANCELS,
     Refusal(

@@ -9,7 +9,18 @@ from oms.amounts import ZERO, minus, text
 from oms.book import Book
 from oms.orders import Order
 
-CHANGEABLE: tuple[Change, ...] = ("quantity", "limit_price", "stop_price", "time_in_force")
+CHANGEABLE: tuple[Change, ...] = (
+    "quantity",
+    "limit_price",
+    "stop_price",
+    "time_in_force",
+    "trail_price",
+    "trail_percent",
+)
+
+
+# An order and its exits share these, so that Alpaca changes neither of one alone.
+_OF_WHOLE_GROUPS = ("quantity", "time_in_force")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,9 @@ def why_not(request: ReplaceRequest, old: Order | None, algorithm: str, book: Bo
         return "its type cannot change, and a market order has nothing to replace"
     if asked.notional is not None or replacement.working.notional is not None:
         return "a notional order cannot be replaced"
+    in_group = book.is_in_group(old)
+    if in_group and (fixed := [name for name in replacement.changes if name in _OF_WHOLE_GROUPS]):
+        return f"{' and '.join(fixed)} of an order with exits, and of an exit, cannot change: its prices can"
     return _quantity_in_the_way(request, old, replacement)
 
 

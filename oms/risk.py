@@ -16,13 +16,15 @@ from bus.order_messages import (
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import Book
 from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
+from oms.exit_checks import exits
 from oms.ledger import ACCOUNT
 from oms.limits import Effective, Limits
 from oms.orders import Order
 from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
-from oms.preconditions import Context, malformed, unmet
+from oms.preconditions import Context, unmet
 from oms.reference_price import Known, MarketHalt, Price
 from oms.replacements import Replacement, worked_out
+from oms.terms import malformed, trigger_price
 
 _PERMISSION = object()
 
@@ -78,8 +80,8 @@ class Refused:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
 
 
-_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS)
-_TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS)
+_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS, exits)
+_TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
 _NO_LIMITS = Reason(code="no_limits", message="no limits are loaded: nothing trades without them")
 
@@ -206,9 +208,10 @@ def reserve_price(terms: OrderTerms, reference: Decimal, collar: Decimal) -> Dec
 
     A notional order: the lowest price within the collar, since that gives the most shares. Otherwise the
     limit where there is one (a sale cannot be worth less than the market), a purchase at the market or at a
-    stop with the collar on top, a sale at the market or stop price itself.
+    stop with the collar on top, a sale at the market or stop price itself. A trailing stop: the furthest at
+    which it may be set off as it stands.
     """
-    anchor = reference if terms.stop_price is None else terms.stop_price
+    anchor = trigger_price(terms, reference)
     if terms.notional is not None:
         return ceiling(times(min(anchor, terms.limit_price or anchor), 1 - collar))
     if terms.limit_price is not None:
@@ -247,7 +250,7 @@ def _subject(
             quantity, terms.limit_price if terms.side == "buy" else max(terms.limit_price, reference)
         )
     else:
-        value = times(quantity, reference if terms.stop_price is None else terms.stop_price)
+        value = times(quantity, trigger_price(terms, reference))
     freed = ZERO if replaced is None else replaced.leaves()
     more = minus(quantity, freed)
     return Subject(

@@ -3,7 +3,7 @@
 from bus.errors import Unreadable
 from bus.order_events import OrderRefused, OrderSent, OrderUncertain
 from bus.order_messages import Reason
-from oms import cancels, excess
+from oms import cancels, excess, legs
 from oms.broker import Accepted, BrokerOrder, Refused, UnreadableOrder, same_order
 from oms.broker_orders import caught_up, found
 from oms.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
@@ -47,6 +47,7 @@ def take_outcome(step: Step, answered: OrderAnswered) -> None:
                 stop_price=outcome.order.stop_price,
             )
         )
+        legs.take(step, outcome.order)
         if step.book.is_in_chain(order):
             excess.cancel_excess(step, order)
     elif order.broker_order_id:
@@ -157,6 +158,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
             step.record(*caught_up(order, at_broker, step.now_ns))
         except Unreadable as error:
             step.error("order at the broker not understood", order=at_broker.id, error=str(error))
+        legs.take(step, at_broker)
     del step.observed.doubts[order.client_order_id]
 
 

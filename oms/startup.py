@@ -236,7 +236,8 @@ async def _take_backlog(oms: Oms, reader: GroupReader) -> None:
             oms.take(BrokerMessagesRead(messages))
             await oms.journal.flush()
             continue
-        held = len(oms.engine.observed.breaks) + len(oms.engine.observed.unreadable)
+        observed = oms.engine.observed
+        held = len(observed.breaks) + len(observed.unreadable) + len(observed.may_be_legs)
         if await reader.lag() <= held:
             # An empty read alone may be that of our own pending entries, with new ones behind it.
             return

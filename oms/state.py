@@ -9,7 +9,14 @@ from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, Positi
 from bus.codec import Message, UnknownMessage
 from bus.halt_state import HaltState
 from bus.journal_messages import ChainBegun, JournalForked
-from bus.order_events import EntryDeadLettered, LeaseRetired, OrderNotUnderstood, Registered
+from bus.order_events import (
+    EntryDeadLettered,
+    LeaseRetired,
+    OrderNotUnderstood,
+    PositionProtected,
+    PositionUnprotected,
+    Registered,
+)
 from oms.book import Book
 from oms.limits import Limits, from_dict
 
@@ -22,8 +29,9 @@ class State:
     `limits` in force, None before any; `halts` as last journalled; `retired`, of each algorithm the last
     lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
-    `differences`, of symbols whose position at the broker is not the book's, both; `unknown`, how many events
-    of a newer version there are, by name and version.
+    `differences`, of symbols whose position at the broker is not the book's, both; `unprotected`,
+    by algorithm and symbol, what was last told of positions without their stop-loss; `unknown`, how many
+    events of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -37,6 +45,7 @@ class State:
         self.dead_letters = 0
         self.not_understood: dict[str, str] = {}
         self.differences: dict[str, tuple[Decimal, Decimal]] = {}
+        self.unprotected: dict[tuple[str, str], PositionUnprotected] = {}
         self.unknown: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -72,6 +81,10 @@ class State:
                 self.differences[event.symbol] = event.booked, event.at_broker
             case PositionAgrees():
                 self.differences.pop(event.symbol, None)
+            case PositionUnprotected():
+                self.unprotected[event.algorithm, event.symbol] = event
+            case PositionProtected():
+                self.unprotected.pop((event.algorithm, event.symbol), None)
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
 
@@ -88,5 +101,6 @@ class State:
             self.dead_letters,
             sorted(self.not_understood.items()),
             sorted(self.differences.items()),
+            sorted((*key, told.quantity) for key, told in self.unprotected.items()),
             sorted(self.unknown.items()),
         ]

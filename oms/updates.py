@@ -90,12 +90,13 @@ class Translation:
     """What one frame means: the events that it comes to, and the order concerned, where the book knew it.
 
     `given_up` is the broker's id of an order that was given up as never sent and is at the broker after all:
-    it must be canceled.
+    it must be canceled. `may_be_leg`: nobody knows the order yet, and it may be an exit of one of ours.
     """
 
     events: list[Message] = field(default_factory=list)
     order: Order | None = None
     given_up: str | None = None
+    may_be_leg: bool = False
 
 
 def take_messages(step: Step, read: BrokerMessagesRead) -> None:
@@ -110,6 +111,13 @@ def take_messages(step: Step, read: BrokerMessagesRead) -> None:
             _take_message(step, message.delivery, kind)
     if step.observed.unreadable:
         rules.acknowledge_unreadable(step)
+
+
+def take_what_may_be_legs(step: Step) -> None:
+    """Take updates anew that waited for the exits of an order of ours to be known; some may wait on."""
+    waiting, step.observed.may_be_legs = step.observed.may_be_legs, []
+    for message in waiting:
+        _take_message(step, message, b"TradeUpdate")
 
 
 def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
@@ -127,6 +135,9 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
             step.effects.acknowledge.append(message)
             if other.id:
                 reconciliation.not_understood(step, other)
+        return
+    if translation.may_be_leg:
+        step.observed.may_be_legs.append(message)
         return
     step.effects.acknowledge.append(message)
     step.record(*translation.events)
@@ -208,6 +219,9 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
             f"order {order.id} has a client id of ours, {order.client_order_id}, and is not ours"
         )
     translation = Translation(order=known)
+    if known is None and _may_be_leg(order, book):
+        translation.may_be_leg = True
+        return translation
     if known is None:
         translation.events += adopted(broker_order(order), book, at_ns)
         if not translation.events:
@@ -221,6 +235,18 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
     if known is not None and known.status == REFUSED and order.status not in TERMINAL:
         translation.given_up = order.id
     return translation
+
+
+def _may_be_leg(order: AlpacaOrder, book: Book) -> bool:
+    """Whether this may be an exit, as yet unknown, of an order of ours."""
+    if not order.order_class or owner(order.client_order_id, order.replaces, book) != EXTERNAL:
+        return False
+    return any(
+        parent.symbol == order.symbol
+        and parent.terms is not None
+        and parent.terms.order_class == order.order_class
+        for parent in book.awaiting_legs()
+    )
 
 
 def _with_known_status(update: _Update) -> _Update:
@@ -254,6 +280,8 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
                 status=order.status,
                 at_ns=at_ns,
                 fee=fee_of(order.symbol, side_of(order.side), news, price),
+                role="" if known is None else known.role,
+                parent=None if known is None else known.parent,
             )
         )
     if known is not None and (

@@ -23,6 +23,7 @@ from bus.order_events import (
     ExternalOrderFound,
     FillAbsorbed,
     LeaseRetired,
+    LegFound,
     OrderApproved,
     OrderFilled,
     OrderNotUnderstood,
@@ -30,6 +31,8 @@ from bus.order_events import (
     OrderSent,
     OrderUncertain,
     OrderUpdated,
+    PositionProtected,
+    PositionUnprotected,
     Registered,
 )
 from bus.order_messages import (
@@ -53,7 +56,14 @@ def terms(order: OrderTerms) -> str:
     amount = number(order.quantity) if order.quantity is not None else f"${number(order.notional)} of"
     prices = [
         f"{word} {number(price)}"
-        for word, price in (("stop", order.stop_price), ("limit", order.limit_price))
+        for word, price in (
+            ("stop", order.stop_price),
+            ("limit", order.limit_price),
+            ("trailing by $", order.trail_price),
+            ("trailing by %", order.trail_percent),
+            ("take profit", order.take_profit),
+            ("stop loss", order.stop_loss),
+        )
         if price is not None
     ]
     return f"{order.side} {amount} {order.symbol} {' '.join(prices) or order.type}"
@@ -129,6 +139,10 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
         f"{m.algorithm}: sent {short(m.client_order_id)}, acknowledged after "
         f"{(m.acknowledged_ns - m.sent_ns) / 1e6:.1f} ms"
     ),
+    LegFound: lambda m: (
+        f"{m.algorithm}: {m.role.replace('_', ' ')} of {short(m.parent)} is {short(m.client_order_id)}: "
+        f"{terms(m.terms)}"
+    ),
     OrderUncertain: lambda m: f"{m.algorithm}: uncertain {short(m.client_order_id)}, {m.why}",
     OrderUpdated: lambda m: f"{m.algorithm}: {m.symbol} {short(m.client_order_id)} is {m.status} ({m.event})",
     OrderFilled: _filled,
@@ -143,6 +157,10 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
         f"POSITION DIFFERS in {m.symbol}: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
     ),
     PositionAgrees: lambda m: f"position in {m.symbol} agrees again",
+    PositionUnprotected: lambda m: (
+        f"{m.algorithm}: UNPROTECTED, {number(m.quantity)} {m.symbol} without a stop-loss: {m.why}"
+    ),
+    PositionProtected: lambda m: f"{m.algorithm}: {m.symbol} is protected again, or closed",
     LeaseRetired: lambda m: f"{m.algorithm}: has stopped; nothing under lease {m.lease} is taken any more",
     AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
     JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",

@@ -56,7 +56,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     before that is known. `external_orders`: open orders that were made elsewhere on the account.
     `not_understood`: orders at the broker that cannot be read, and why, by the broker's id. `agreed_ns`: when
     the OMS last found orders and positions the same at the broker, 0 for not since its start; `differences`:
-    positions that are not the same, by symbol.
+    positions that are not the same, by symbol; `unprotected`: those without the stop-loss that they were to
+    have, by algorithm and symbol.
     """
 
     cash: str
@@ -71,6 +72,7 @@ class OmsStatus(msgspec.Struct, frozen=True):
     not_understood: dict[str, str] = {}
     agreed_ns: int = 0
     differences: dict[str, str] = {}
+    unprotected: dict[str, str] = {}
 
 
 class Feed(msgspec.Struct, frozen=True):

@@ -84,6 +84,7 @@ def _oms(details: OmsDetails) -> OmsStatus:
         not_understood=details.not_understood,
         agreed_ns=details.agreed_ns,
         differences=details.differences,
+        unprotected=details.unprotected,
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,

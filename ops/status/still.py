@@ -5,7 +5,14 @@ from rich.text import Text
 
 from ops.durations import duration
 from ops.status.model import OmsStatus, Status
-from ops.status.tables import STATE_STYLES, algorithms_table, halt_banner, reasons, table_of
+from ops.status.tables import (
+    STATE_STYLES,
+    algorithms_table,
+    halt_banner,
+    protection_banner,
+    reasons,
+    table_of,
+)
 
 
 def still(status: Status) -> RenderableType:
@@ -29,6 +36,7 @@ def still(status: Status) -> RenderableType:
         word,
         _account(status),
         *halt_banner(status),
+        *protection_banner(status),
         processes,
         *reasons(status),
         algorithms_table(status),

@@ -97,6 +97,14 @@ def halt_banner(status: Status) -> list[RenderableType]:
     return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
 
 
+def protection_banner(status: Status) -> list[RenderableType]:
+    """Positions without the stop-loss that they were to have; nothing where all have it."""
+    if status.oms is None or not status.oms.unprotected:
+        return []
+    lines = [f"UNPROTECTED {whose}: {what}" for whose, what in status.oms.unprotected.items()]
+    return [Text("\n".join(lines), style="bold red")]
+
+
 def money(profit: Decimal | None) -> Text:
     """A profit or loss with its sign and colour."""
     if profit is None:

@@ -17,7 +17,15 @@ from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderUnce
 from ops.durations import duration
 from ops.message_lines import message_line
 from ops.status.model import Status
-from ops.status.tables import algorithms_table, halt_banner, money, processes_line, profit_of, table_of
+from ops.status.tables import (
+    algorithms_table,
+    halt_banner,
+    money,
+    processes_line,
+    profit_of,
+    protection_banner,
+    table_of,
+)
 from ops.status.totals import RunTotals
 
 _NOTICES = 3
@@ -81,7 +89,7 @@ class LiveView:
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
             self._prices_seen.setdefault(symbol, deque(maxlen=_SPARKLINE_LOOKS)).append(Decimal(price))
-        above = [self._head(status), *halt_banner(status), *self._middle(status)]
+        above = [self._head(status), *halt_banner(status), *protection_banner(status), *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
         rows = max(3, self._console.height - used - 3)

@@ -87,10 +87,11 @@ def test_every_message_is_in_its_family() -> None:
         (REQUESTS, "OrderRequest CancelRequest ReplaceRequest ShutdownAcknowledged"),
         (
             EVENTS,
-            "Registered OrderApproved OrderRefused OrderSent OrderUncertain OrderUpdated OrderFilled "
-            "FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked PositionDiffers PositionAgrees "
-            "CancelRefused EntryDeadLettered LeaseRetired AccountPinned JournalSetAside ChainBegun "
-            "JournalForked OrdersCanceled LimitsChanged HaltsRead",
+            "Registered OrderApproved OrderRefused OrderSent LegFound OrderUncertain OrderUpdated "
+            "OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked PositionDiffers "
+            "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
+            "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersCanceled "
+            "LimitsChanged HaltsRead",
         ),
         (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Shutdown"),
     ):

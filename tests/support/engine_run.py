@@ -10,7 +10,7 @@ from bus.codec import Message, MessageCodec
 from bus.delivery import Delivery
 from bus.halt_state import HaltState
 from bus.order_events import EVENTS
-from bus.order_messages import Request
+from bus.order_messages import OrderTerms, Request, Role
 from oms.broker import Accepted, BrokerOrder
 from oms.effects import Effects
 from oms.engine import Engine
@@ -33,6 +33,7 @@ from oms.inputs import (
 from oms.limits import parse
 from oms.reference_price import Price
 from oms.risk import Approved
+from oms.terms import closing_side
 
 ACCOUNT = "paper"
 SECOND_NS = 1_000_000_000
@@ -134,6 +135,42 @@ def at_broker(approved: Approved, status: str = "new", filled: str = "0") -> Bro
         filled_quantity=Decimal(filled),
         filled_average_price=Decimal(100) if Decimal(filled) else None,
         replaces=approved.replaces_broker_id,
+        order_class="" if terms.order_class == "simple" else terms.order_class,
+        trail_price=terms.trail_price,
+        trail_percent=terms.trail_percent,
+        legs=tuple(exit_at_broker(approved, role) for role in roles_of(terms)),
+    )
+
+
+def roles_of(terms: OrderTerms) -> tuple[Role, ...]:
+    """The exits that the broker makes of these terms."""
+    named: tuple[tuple[Role, Decimal | None], ...] = (
+        ("take_profit", terms.take_profit),
+        ("stop_loss", terms.stop_loss),
+    )
+    return tuple(role for role, price in named if price is not None)
+
+
+def exit_at_broker(approved: Approved, role: Role, status: str = "held") -> BrokerOrder:
+    """An exit of an approved order, under an id that the broker made."""
+    terms = approved.terms
+    profit = role == "take_profit"
+    return BrokerOrder(
+        id=f"broker-{role}-{approved.client_order_id}",
+        client_order_id=f"{role}-{approved.client_order_id}",
+        symbol=terms.symbol,
+        side=closing_side(terms),
+        type="limit" if profit else "stop" if terms.stop_loss_limit is None else "stop_limit",
+        time_in_force=terms.time_in_force,
+        status=status,
+        quantity=terms.quantity,
+        notional=None,
+        limit_price=terms.take_profit if profit else terms.stop_loss_limit,
+        stop_price=None if profit else terms.stop_loss,
+        filled_quantity=Decimal(0),
+        filled_average_price=None,
+        order_class=terms.order_class,
+        parent=approved.client_order_id,
     )
 
 
@@ -152,6 +189,7 @@ def frame(order: BrokerOrder, event: str, **fields: str) -> bytes:
         "stop_price": None if order.stop_price is None else str(order.stop_price),
         "filled_qty": str(order.filled_quantity),
         "filled_avg_price": None,
+        "order_class": order.order_class,
     }
     data = {"event": event, "timestamp": "2026-01-02T15:04:05.123456789Z", "order": shown, **fields}
     return json.dumps({"stream": "trade_updates", "data": data}).encode()

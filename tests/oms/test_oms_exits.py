@@ -1,0 +1,400 @@
+"""Orders with exits in the engine: legs known, counted by the worst, watched over, told late or twice."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_run import EngineRun, at_broker, exit_at_broker, frame
+from hypothesis import given
+from hypothesis import strategies as st
+from risk_day import name, request, terms
+
+from bus.order_events import LegFound, PositionProtected, PositionUnprotected
+from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
+from bus.streams import EXTERNAL
+from oms.broker import Accepted, BrokerOrder, Unknown
+from oms.engine import COMPARE_EVERY_NS
+from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
+from oms.protection import SETTLED_AFTER_NS
+from oms.risk import Approved
+
+SECOND_NS = 1_000_000_000
+BRACKET: dict[str, Any] = {"order_class": "bracket", "take_profit": Decimal(110), "stop_loss": Decimal(90)}
+
+
+@pytest.fixture
+def run() -> EngineRun:
+    """An engine on an empty account."""
+    made = EngineRun()
+    made.begin()
+    return made
+
+
+def asked(run: EngineRun, wanted: OrderTerms, number: int = 1) -> Approved:
+    """An order with these terms, approved and on its way."""
+    run.price("100")
+    run.read(request(wanted, number))
+    return run.sent[-1]
+
+
+def entered(run: EngineRun, number: int = 1, filled: str = "10", **changes: Any) -> Approved:
+    """A bracket of ten that the broker has taken, with so much of its entry filled."""
+    approved = asked(run, terms("10", **(BRACKET | changes)), number)
+    run.accepted(approved)
+    if Decimal(filled):
+        fill(run, at_broker(approved), filled)
+    return approved
+
+
+def fill(run: EngineRun, order: BrokerOrder, cumulative: str, part: str | None = None) -> None:
+    """An execution, after which so much of the order is filled; all of that by default."""
+    status = "filled" if Decimal(cumulative) == order.quantity else "partially_filled"
+    run.told(
+        frame(
+            replace(order, status=status, filled_quantity=Decimal(cumulative)),
+            "fill" if status == "filled" else "partial_fill",
+            execution_id=f"{order.id}-{cumulative}", qty=part or cumulative, price="100",
+        )
+    )  # fmt: skip
+
+
+def leg(run: EngineRun, approved: Approved, role: Any, status: str, event: str | None = None) -> None:
+    """The broker says that an exit has another status."""
+    run.told(frame(exit_at_broker(approved, role, status), event or status))
+
+
+def legs(approved: Approved) -> tuple[str, str]:
+    """The client ids of both exits."""
+    order_id = approved.client_order_id
+    return f"take_profit-{order_id}", f"stop_loss-{order_id}"
+
+
+def unprotected(run: EngineRun) -> list[Any]:
+    """What was told of protection so far, in order."""
+    return [one for one in run.read_journal() if isinstance(one, PositionUnprotected | PositionProtected)]
+
+
+def test_exits_are_orders_of_the_algorithm(run: EngineRun) -> None:
+    approved = entered(run)
+    book = run.engine.state.book
+    profit, loss = (book.orders[order_id] for order_id in legs(approved))
+    assert [one.algorithm for one in (profit, loss)] == ["alpha", "alpha"]
+    assert [(one.role, one.parent) for one in (profit, loss)] == [
+        ("take_profit", approved.client_order_id), ("stop_loss", approved.client_order_id),
+    ]  # fmt: skip
+    assert book.orders[approved.client_order_id].role == "entry"
+
+
+def test_the_worst_exit_is_what_counts(run: EngineRun) -> None:
+    approved = entered(run, filled="0")
+    book = run.engine.state.book
+    assert (book.pending("AAPL", "buy"), book.pending("AAPL", "sell"), book.open_count()) == (10, 0, 1)
+    fill(run, at_broker(approved), "4")
+    assert (book.pending("AAPL", "buy"), book.pending("AAPL", "sell"), book.open_count()) == (6, 4, 1)
+    fill(run, at_broker(approved), "10", "6")
+    assert (book.pending("AAPL", "buy"), book.pending("AAPL", "sell"), book.open_count()) == (0, 10, 1)
+    fill(run, exit_at_broker(approved, "take_profit"), "3")
+    assert (book.pending("AAPL", "sell"), book.position("AAPL")) == (7, 7)
+    fill(run, exit_at_broker(approved, "take_profit"), "10", "7")
+    assert (book.pending("AAPL", "sell"), book.position("AAPL")) == (0, 0)
+    leg(run, approved, "stop_loss", "canceled")
+    assert (book.pending("AAPL", "sell"), book.open_count()) == (0, 0)
+
+
+def test_the_value_of_a_short_ones_exits_is_that_of_the_dearer(run: EngineRun) -> None:
+    entered(run, side="sell", take_profit=Decimal(90), stop_loss=Decimal(110))
+    book = run.engine.state.book
+    assert (book.pending("AAPL", "buy"), book.reserved("alpha")) == (10, 1100)
+
+
+@pytest.mark.parametrize("wanted", ["1", "10"])
+def test_shares_under_exits_are_held_for_orders(run: EngineRun, wanted: str) -> None:
+    entered(run)
+    run.price("100")
+    effects = run.read(request(terms(wanted, side="sell"), 2))
+    (refused,) = effects.events
+    assert [reason.code for reason in refused.reasons] == ["held_for_orders"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("changes", "held", "code"),
+    [
+        ({}, "0", None),
+        ({"take_profit": Decimal("100.01")}, "0", None),
+        ({"take_profit": Decimal(100)}, "0", "exit_price"),
+        ({"stop_loss": Decimal("99.99")}, "0", None),
+        ({"stop_loss": Decimal(100)}, "0", "exit_price"),
+        ({"type": "limit", "limit_price": Decimal(95), "stop_loss": Decimal("94.99")}, "0", None),
+        ({"type": "limit", "limit_price": Decimal(95), "stop_loss": Decimal(95)}, "0", "exit_price"),
+        ({}, "-10", "not_an_entry"),
+        ({"order_class": "oco", "side": "sell", "type": "limit", "limit_price": Decimal(110),
+          "take_profit": None}, "10", None),
+        ({"order_class": "oco", "side": "sell", "type": "limit", "limit_price": Decimal(110),
+          "take_profit": None}, "0", "no_position"),
+        ({"order_class": "oco", "side": "sell", "type": "limit", "limit_price": Decimal(110),
+          "take_profit": None, "stop_loss": Decimal(100)}, "10", "exit_price"),
+    ],
+)  # fmt: skip
+def test_what_market_and_position_have_against_it(
+    run: EngineRun, changes: dict[str, Any], held: str, code: str | None
+) -> None:
+    size = Decimal(held)
+    if size:
+        approved = asked(run, terms(str(abs(size)), side="buy" if size > 0 else "sell"), 7)
+        run.accepted(approved)
+        fill(run, at_broker(approved), str(abs(size)))
+    run.price("100")
+    effects = run.read(request(terms("10", **(BRACKET | changes)), 8))
+    reasons = [reason.code for event in effects.events for reason in getattr(event, "reasons", ())]
+    assert reasons == ([] if code is None else [code])
+
+
+def test_an_exit_that_is_told_of_before_its_order_waits_for_it(run: EngineRun) -> None:
+    approved = asked(run, terms("10", **BRACKET))
+    book = run.engine.state.book
+    effects = run.told(frame(exit_at_broker(approved, "stop_loss"), "held"))
+    assert (effects.events, effects.acknowledge, book.open_elsewhere()) == ([], [], [])
+    order = at_broker(approved)
+    effects = run.take(OrderAnswered(approved.client_order_id, Accepted(order, run.now_ns, run.now_ns)))
+    assert len(effects.acknowledge) == 1
+    assert book.orders[legs(approved)[1]].algorithm == "alpha"
+    assert not book.open_elsewhere()
+
+
+def test_an_exit_of_an_order_that_came_to_nothing_is_somebody_elses(run: EngineRun) -> None:
+    approved = asked(run, terms("10", **BRACKET))
+    run.told(frame(replace(exit_at_broker(approved, "stop_loss"), client_order_id="by-hand"), "held"))
+    assert "by-hand" not in run.engine.state.book.orders
+    run.told(frame(replace(at_broker(approved), status="rejected"), "rejected"))
+    assert run.engine.state.book.orders["by-hand"].algorithm == EXTERNAL
+
+
+def test_exits_are_asked_for_where_the_answer_was_lost(run: EngineRun) -> None:
+    approved = asked(run, terms("10", **BRACKET))
+    # The websocket says that it is there, and no word of its exits.
+    run.told(frame(at_broker(approved), "new"))
+    run.take(OrderAnswered(approved.client_order_id, Unknown("lost")))
+    question = FindOrder(approved.client_order_id)
+    assert question in run.tick(SECOND_NS).ask
+    run.take(Answered(question, at_broker(approved), run.monotonic_ns))
+    assert all(order_id in run.engine.state.book.orders for order_id in legs(approved))
+    assert run.tick(SECOND_NS).ask == []
+
+
+def test_a_broker_that_does_not_show_exits_is_asked_ever_less_often(run: EngineRun) -> None:
+    approved = asked(run, terms("10", **BRACKET))
+    run.take(
+        OrderAnswered(
+            approved.client_order_id,
+            Accepted(replace(at_broker(approved), legs=()), run.now_ns, run.now_ns),
+        )
+    )
+    question, asks = FindOrder(approved.client_order_id), 0
+    for _ in range(120):
+        if question in run.tick(SECOND_NS).ask:
+            asks += 1
+            run.take(Answered(question, replace(at_broker(approved), legs=()), run.monotonic_ns))
+    assert asks == 7
+
+
+def test_a_replaced_exit_takes_its_place(run: EngineRun) -> None:
+    approved = entered(run)
+    book, (_, loss_id) = run.engine.state.book, legs(approved)
+    wanted = replace_terms(book.orders[loss_id].terms, stop_price=Decimal(95))
+    run.price("100")
+    run.read(_replace(loss_id, wanted, 5))
+    new = run.sent[-1]
+    assert (new.changes, new.event.working) == (("stop_price",), wanted)
+    run.accepted(new)
+    leg(run, approved, "stop_loss", "replaced")
+    order = book.orders[new.client_order_id]
+    assert (order.role, order.parent) == ("stop_loss", approved.client_order_id)
+    assert (book.pending("AAPL", "sell"), book.open_count()) == (10, 1)
+    for _ in range(5):
+        run.tick(SECOND_NS)
+    assert unprotected(run) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quantity": Decimal(5)}, {"time_in_force": "gtc"}], ids=["quantity", "time_in_force"]
+)
+def test_what_a_group_shares_cannot_change_in_one_of_it(run: EngineRun, changes: dict[str, Any]) -> None:
+    approved = entered(run)
+    old = run.engine.state.book.orders[legs(approved)[0]]
+    run.price("100")
+    effects = run.read(_replace(old.client_order_id, replace_terms(old.terms, **changes), 5))
+    (reason,) = effects.events[0].reasons  # type: ignore[attr-defined]
+    assert (reason.code, "its prices can" in reason.message) == ("not_replaceable", True)
+
+
+def test_a_replaced_entry_takes_its_exits_along(run: EngineRun) -> None:
+    approved = entered(run, filled="0", type="limit", limit_price=Decimal(95))
+    wanted = replace_terms(approved.terms, limit_price=Decimal(96))
+    run.price("100")
+    run.read(_replace(approved.client_order_id, wanted, 5))
+    new = run.sent[-1]
+    moved = tuple(
+        replace(exit_at_broker(approved, role), parent=new.client_order_id)
+        for role in ("take_profit", "stop_loss")
+    )
+    order = replace(at_broker(new), legs=moved)
+    run.take(OrderAnswered(new.client_order_id, Accepted(order, run.now_ns, run.now_ns)))
+    run.told(frame(replace(at_broker(approved), status="replaced"), "replaced"))
+    fill(run, order, "10")
+    book = run.engine.state.book
+    assert {book.orders[order_id].parent for order_id in legs(approved)} == {new.client_order_id}
+    assert (book.pending("AAPL", "sell"), book.position("AAPL", "alpha")) == (10, 10)
+    for _ in range(5):
+        run.tick(SECOND_NS)
+    assert unprotected(run) == []
+
+
+def test_a_partial_entry_is_told_once_it_has_settled_and_until_it_is_filled(run: EngineRun) -> None:
+    approved = entered(run, filled="4")
+    run.tick(0)
+    run.tick(SETTLED_AFTER_NS - 1)
+    assert unprotected(run) == []
+    run.tick(1)
+    (told,) = unprotected(run)
+    assert (told.algorithm, told.symbol, told.quantity, told.client_order_id) == (
+        "alpha", "AAPL", 4, approved.client_order_id,
+    )  # fmt: skip
+    assert "4 of its entry are filled and 6 are not" in told.why
+    run.tick(10 * SECOND_NS)
+    assert len(unprotected(run)) == 1
+    fill(run, at_broker(approved), "10", "6")
+    run.tick(1)
+    assert isinstance(unprotected(run)[-1], PositionProtected)
+    assert run.folded().digest() == run.engine.digest()
+
+
+def test_a_canceled_exit_is_told_until_the_position_has_a_stop_or_is_closed(run: EngineRun) -> None:
+    approved = entered(run)
+    leg(run, approved, "stop_loss", "canceled")
+    leg(run, approved, "take_profit", "canceled")
+    _settle(run)
+    (told,) = unprotected(run)
+    assert (told.quantity, told.why) == (10, f"its stop-loss {legs(approved)[1]} is canceled")
+    stop = asked(run, terms("6", side="sell", type="stop", stop_price=Decimal(80)), 2)
+    run.accepted(stop)
+    _settle(run)
+    assert [one.quantity for one in unprotected(run)] == [10, 4]
+    rest = asked(run, terms("4", side="sell", type="trailing_stop", trail_percent=Decimal(1)), 3)
+    run.accepted(rest)
+    run.tick(1)
+    assert isinstance(unprotected(run)[-1], PositionProtected)
+
+
+def test_a_position_that_other_orders_closed_is_forgotten(run: EngineRun) -> None:
+    approved = entered(run)
+    for role in ("stop_loss", "take_profit"):
+        leg(run, approved, role, "expired")
+    _settle(run)
+    close = asked(run, terms("10", side="sell"), 2)
+    run.accepted(close)
+    fill(run, at_broker(close), "10")
+    run.tick(1)
+    assert isinstance(unprotected(run)[-1], PositionProtected)
+    again = asked(run, terms("10"), 3)
+    run.accepted(again)
+    fill(run, at_broker(again), "10")
+    _settle(run)
+    assert len(unprotected(run)) == 2
+    assert not list(run.engine.state.book.groups())
+    assert run.folded().digest() == run.engine.digest()
+
+
+def test_an_oco_that_is_canceled_leaves_what_it_was_to_close(run: EngineRun) -> None:
+    held = asked(run, terms("10"), 1)
+    run.accepted(held)
+    fill(run, at_broker(held), "10")
+    prices = {"limit_price": Decimal(110), "stop_loss": Decimal(90)}
+    oco = asked(run, terms("10", side="sell", type="limit", order_class="oco", **prices), 2)
+    run.accepted(oco)
+    book = run.engine.state.book
+    assert (book.pending("AAPL", "sell"), book.open_count()) == (10, 1)
+    _settle(run)
+    assert unprotected(run) == []
+    run.told(frame(replace(at_broker(oco), status="canceled"), "canceled"))
+    leg(run, oco, "stop_loss", "canceled")
+    _settle(run)
+    assert [one.quantity for one in unprotected(run)] == [10]
+    assert book.pending("AAPL", "sell") == 0
+
+
+def test_the_cancel_of_a_filled_entry_names_its_exits(run: EngineRun) -> None:
+    approved = entered(run)
+    effects = run.read(
+        CancelRequest(client_order_id=approved.client_order_id, lease="1:alpha", requested_ns=1)
+    )
+    assert legs(approved)[0] in effects.events[0].reason.message  # type: ignore[attr-defined]
+
+
+def test_a_trailing_stop_is_booked_where_a_comparison_finds_it(run: EngineRun) -> None:
+    held = asked(run, terms("10"), 1)
+    run.accepted(held)
+    fill(run, at_broker(held), "10")
+    trailing = asked(run, terms("10", side="sell", type="trailing_stop", trail_percent=Decimal(2)), 2)
+    run.accepted(trailing)
+    run.told(frame(at_broker(trailing), "new"))
+    run.tick(0)
+    (question,) = [one for one in run.tick(COMPARE_EVERY_NS).ask if isinstance(one, CompareAccount)]
+    moved = replace(at_broker(trailing), stop_price=Decimal("101.5"))
+    run.take(Answered(question, AccountListed((moved,), None), run.monotonic_ns))
+    order = run.engine.state.book.orders[trailing.client_order_id]
+    assert order.working is not None
+    assert order.working.stop_price == Decimal("101.5")
+    assert run.engine.observed.counts["missed_updates"] == 0
+
+
+@given(data=st.data())
+def test_told_in_any_order_and_twice_book_and_group_are_the_same(data: st.DataObject) -> None:
+    """Whatever comes first, the same position is held and nothing more than it may be closed."""
+    run = EngineRun()
+    run.begin()
+    approved = asked(run, terms("10", **BRACKET))
+    run.accepted(approved)
+    order = at_broker(approved)
+    profit = exit_at_broker(approved, "take_profit")
+    news = [
+        lambda: fill(run, order, "4"),
+        lambda: fill(run, order, "10", "6"),
+        lambda: fill(run, profit, "3"),
+        lambda: leg(run, approved, "take_profit", "new"),
+        lambda: run.told(frame(replace(order, status="new"), "new")),
+    ]
+    told = data.draw(st.permutations(news)) + data.draw(st.lists(st.sampled_from(news), max_size=5))
+    for tell in told:
+        tell()
+    book = run.engine.state.book
+    assert (book.position("AAPL", "alpha"), book.position("AAPL")) == (7, 7)
+    assert (book.pending("AAPL", "sell"), book.pending("AAPL", "buy")) == (7, 0)
+    assert run.folded().digest() == run.engine.digest()
+
+
+def _settle(run: EngineRun) -> None:
+    run.tick(1)
+    run.tick(SETTLED_AFTER_NS)
+
+
+def replace_terms(old: OrderTerms | None, **changes: Any) -> OrderTerms:
+    """Terms with some of them changed."""
+    assert old is not None
+    return OrderTerms(**({one: getattr(old, one) for one in old.__struct_fields__} | changes))
+
+
+def _replace(order_id: str, wanted: OrderTerms, number: int) -> ReplaceRequest:
+    return ReplaceRequest(
+        client_order_id=name(number), replaces=order_id, terms=wanted, lease="1:alpha", trigger="t",
+        received_ns=1, requested_ns=1,
+    )  # fmt: skip
+
+
+def test_legs_are_told_to_the_algorithm(run: EngineRun) -> None:
+    approved = entered(run)
+    told = [event for event in run.read_journal() if isinstance(event, LegFound)]
+    assert [(one.algorithm, one.role, one.parent) for one in told] == [
+        ("alpha", "take_profit", approved.client_order_id),
+        ("alpha", "stop_loss", approved.client_order_id),
+    ]
