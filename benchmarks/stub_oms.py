@@ -18,6 +18,7 @@ from oms.broker import (
     OrdersQuery,
     Outcome,
     Refused,
+    Watcher,
 )
 from oms.risk import Approved
 from oms.settings import OmsSettings
@@ -28,6 +29,9 @@ ANSWER_S = 0.02
 
 class YesBroker:
     """Takes every order and never fills one."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """It always does well."""
 
     async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """An order taken; permission is asked as ever."""

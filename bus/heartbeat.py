@@ -87,6 +87,18 @@ class OmsCounters(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
 
 
+class SendingDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests to the broker stand. `waiting`: those that wait, by algorithm, "" for the OMS's own.
+
+    `broker_failing`: why nothing but cancels and look-ups is sent, "" while the broker answers.
+    `closed_s`: for how long it takes no requests, by its own word on its limit.
+    """
+
+    waiting: dict[str, int] = {}
+    broker_failing: str = ""
+    closed_s: float = 0
+
+
 class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     """How orders stand. Amounts are decimals as text; positions are by algorithm, then by symbol.
 
@@ -114,6 +126,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     halts: dict[str, str] = {}
     halts_known: bool = False
     budget: int = 0
+    sending: SendingDetails = SendingDetails()
     external_orders: tuple[str, ...] = ()
     not_understood: dict[str, str] = {}
     agreed_ns: int = 0

@@ -28,6 +28,13 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "see `backbone doctor`; it passes once the broker answers",
     ),
     ReasonCode(
+        "broker_failing",
+        ("oms",),
+        "the broker has not answered the last requests in its own words; orders are refused at once, cancels "
+        "are still tried, and one look-up at a time finds out when it answers again",
+        "see the broker's own status page; it passes with the first answer",
+    ),
+    ReasonCode(
         "stopping",
         ("every process",),
         "the process ends by itself; the sentence says on whose word",

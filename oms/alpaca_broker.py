@@ -39,7 +39,9 @@ from oms.broker import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    RequestsLeft,
     Unknown,
+    Watcher,
 )
 from oms.http_client import HttpClient
 from oms.http_connection import Answer
@@ -61,7 +63,7 @@ _NOT_FOUND = "40410000"
 _DOUBTFUL = (408, 425, 499)
 
 # Seconds since 1970 have ten digits until the year 2286.
-_MOST_DIGITS_OF_SECONDS = 12
+_MOST_DIGITS = 12
 
 _Read = TypeVar("_Read")
 
@@ -110,6 +112,7 @@ class AlpacaBroker:
                 raise InvalidInput(f"{name}: a key is printable ASCII without spaces around it")
         self._clock = clock
         self._paper, self._page = paper, page
+        self._watcher: Watcher | None = None
         self._client = HttpClient(
             url or (PAPER_URL if paper else LIVE_URL),
             {
@@ -125,6 +128,10 @@ class AlpacaBroker:
     def __repr__(self) -> str:
         return f"<Alpaca {'paper' if self._paper else 'live'}: {self._client}>"
 
+    def watch(self, watcher: Watcher) -> None:
+        """Have this watcher hear of every request from now on."""
+        self._watcher = watcher
+
     async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Send a new order."""
         body = new_order(approved.terms, approved.client_order_id)
@@ -138,11 +145,11 @@ class AlpacaBroker:
 
     async def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel."""
-        self._verdict(await self._client.request("DELETE", _order_target(broker_order_id)))
+        self._verdict(await self._answer("DELETE", _order_target(broker_order_id)))
 
     async def cancel_all(self) -> None:
         """Ask for a cancel of every order. Raises BrokerRefused where one of them was not taken."""
-        answer = await self._client.request("DELETE", "/v2/orders")
+        answer = await self._answer("DELETE", "/v2/orders")
         self._verdict(answer)
         refused = _read(answer, not_canceled) if answer.body else []
         if refused:
@@ -208,7 +215,7 @@ class AlpacaBroker:
             sent_ns = self._clock.now_ns()
 
         try:
-            answer = await self._client.request(method, target, msgspec.json.encode(body), before_first_byte)
+            answer = await self._answer(method, target, msgspec.json.encode(body), before_first_byte)
             acknowledged_ns = self._clock.now_ns()
             self._verdict(answer)
             order = _read(answer, read_order)
@@ -227,12 +234,44 @@ class AlpacaBroker:
         return Accepted(order, sent_ns, acknowledged_ns)
 
     async def _ask(self, target: str, read: Callable[[Any], _Read]) -> _Read:
-        answer = await self._client.request("GET", target)
+        answer = await self._answer("GET", target)
         self._verdict(answer)
         return _read(answer, read)
 
+    async def _answer(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        before_first_byte: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        try:
+            return await self._client.request(method, target, body, before_first_byte)
+        except (BrokerUnreachable, OutcomeUnknown) as error:
+            if self._watcher is not None:
+                self._watcher.failed(str(error))
+            raise
+
     def _verdict(self, answer: Answer) -> None:
         """Return where the broker did what it was asked; raise what its answer means otherwise."""
+        try:
+            self._raise_for(answer)
+        except OutcomeUnknown as error:
+            if self._watcher is not None:
+                self._watcher.failed(str(error))
+            raise
+        except RateLimited:
+            if self._watcher is not None:
+                self._watcher.answered(None)
+            raise
+        except BrokerRefused:
+            if self._watcher is not None:
+                self._watcher.answered(self._left(answer))
+            raise
+        if self._watcher is not None:
+            self._watcher.answered(self._left(answer))
+
+    def _raise_for(self, answer: Answer) -> None:
         status = answer.status
         if 200 <= status < 300:
             return
@@ -249,16 +288,27 @@ class AlpacaBroker:
             raise BrokerRefused(str(refusal.code or status), refusal.message)
         raise OutcomeUnknown(f"the broker answered HTTP {status}")
 
+    def _left(self, answer: Answer) -> RequestsLeft | None:
+        """What the broker says of its limit, where it says it."""
+        left, reset_s = answer.headers.get("x-ratelimit-remaining", ""), self._reset_s(answer)
+        if reset_s is None or not _is_count(left):
+            return None
+        return RequestsLeft(int(left), reset_s)
+
     def _reset_s(self, answer: Answer) -> float | None:
         """Seconds until the broker's limit resets, by the broker's own clock where the answer tells it."""
         written = answer.headers.get("x-ratelimit-reset", "")
-        if not (written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS_OF_SECONDS):
+        if not _is_count(written):
             return None
         try:
             now_s = parsedate_to_datetime(answer.headers["date"]).timestamp()
         except (KeyError, ValueError):
             now_s = self._clock.now_ns() / 1e9
         return max(0.0, int(written) - now_s)
+
+
+def _is_count(written: str) -> bool:
+    return written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS
 
 
 def _order_target(broker_order_id: str) -> str:

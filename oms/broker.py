@@ -51,6 +51,26 @@ class OutcomeUnknown(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsLeft:
+    """The broker's word on its limit: it takes `left` requests more until it counts anew in `reset_s`."""
+
+    left: int
+    reset_s: float
+
+
+class Watcher(Protocol):
+    """Hears of every request how the broker does."""
+
+    def answered(self, left: RequestsLeft | None) -> None:
+        """The broker answered in its own words, whatever it said, and perhaps told of its limit."""
+        ...
+
+    def failed(self, why: str) -> None:
+        """It did not: no connection, no answer, an error of its servers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerOrder:
     """An order as the broker has it; `status` is the broker's word.
 
@@ -174,6 +194,10 @@ class Broker(Protocol):
     Questions and cancels raise BrokerRefused, BrokerUnreachable, RateLimited (nothing was carried out) or
     OutcomeUnknown. Orders return their outcome, and raise RateLimited alone.
     """
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have this watcher hear of every request from now on, before its outcome is returned."""
+        ...
 
     async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Send a new order."""

@@ -136,6 +136,13 @@ class FairQueue(Generic[W]):
                     self._ends_by(_end_ns(requests[0]))
         return ended
 
+    def take_orders(self) -> list[W]:
+        """Take out every order of the shared lane."""
+        found = [request for waiting in self._shared.values() for kind in ORDERS for request in waiting[kind]]
+        for request in found:
+            self.remove(request)
+        return found
+
     def _ends_by(self, until_ns: int) -> None:
         if self._ends_ns is None or until_ns < self._ends_ns:
             self._ends_ns = until_ns

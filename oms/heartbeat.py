@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from bus.codec import Message
-from bus.heartbeat import OmsCounters, OmsDetails, State, StateReason
+from bus.heartbeat import OmsCounters, OmsDetails, SendingDetails, State, StateReason
 from bus.order_events import (
     EntryDeadLettered,
     OrderApproved,
@@ -28,6 +28,8 @@ _COUNTED: dict[type[Message], str] = {
     EntryDeadLettered: "dead",
 }
 
+
+_NOTHING_WAITS = SendingDetails()
 
 # A heartbeat is small: it says no more of these than somebody can look at.
 _MOST_SHOWN = 20
@@ -56,6 +58,7 @@ def details(
     head: str,
     head_at: str,
     unknown_symbols: Collection[str] = (),
+    sending: SendingDetails = _NOTHING_WAITS,
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
@@ -79,6 +82,7 @@ def details(
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         budget=budget,
+        sending=sending,
         external_orders=tuple(_shown(order) for order in state.book.open_elsewhere()[-_MOST_SHOWN:]),
         not_understood=dict(list(state.not_understood.items())[-_MOST_SHOWN:]),
         agreed_ns=observed.agreed_ns,

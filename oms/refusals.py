@@ -256,7 +256,8 @@ _SENDING = (
     Refusal(
         "rate_budget",
         ("oms",),
-        "the order waited too long for the request budget, and was not sent late on old prices",
+        "the order waited too long for the request budget, or cannot go in time by the broker's own word on "
+        "its limit; it was not sent late on old prices. `value` is how many seconds it waited",
         "`BACKBONE_OMS_LONGEST_WAIT_S`, `BACKBONE_OMS_REQUESTS_PER_MINUTE`, `BACKBONE_OMS_CONNECTIONS`",
         "ask for fewer orders, or raise the budget to what the broker allows the account",
     ),
@@ -273,6 +274,14 @@ _SENDING = (
         "no connection to the broker could be made; nothing was sent",
         "`BACKBONE_TRADING_URL`, the network, the broker",
         "see `backbone doctor`; the algorithm may ask again",
+    ),
+    Refusal(
+        "broker_failing",
+        ("oms",),
+        "the broker has not answered the last `limit` requests in its own words (no connection, no answer in "
+        "time, errors of its servers), so nothing but cancels and look-ups is sent; this order was not",
+        "fixed: 5 in a row",
+        "see the broker's own status page; the algorithm may ask again once `backbone status` says ready",
     ),
     Refusal(
         "never_sent",

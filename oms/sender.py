@@ -1,12 +1,17 @@
 """Sends orders, cancels and questions in the loop's own tasks, within the request budget."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from bus.clock import Clock
+from bus.heartbeat import SendingDetails
 from bus.order_messages import Reason
+from oms.breaker import Breaker
 from oms.broker import (
     Broker,
     BrokerError,
@@ -18,6 +23,7 @@ from oms.broker import (
     Outcome,
     RateLimited,
     Refused,
+    RequestsLeft,
     UnreadableOrder,
 )
 from oms.budget import Bucket, Lane
@@ -35,14 +41,20 @@ CANCEL_WAITS_S = (0.25, 1.0, 2.0)
 
 _NS = 1_000_000_000
 
+# How often the broker is asked whether it answers again, at most.
+_LOOK_S = 0.25
+
 Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
 
 
 class Sender:
     """Calls the broker when budget and a connection are free, in the order of `fair_queue.py`.
 
-    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes. Must be made inside
-    the event loop. Mutable: its turns, the count of calls that are not done, and what the kill switch wants.
+    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes. While the broker
+    fails (`breaker.py`) nothing waits: only cancels are sent, and look-ups of our own, one at a time.
+    Mutable: its turns, the count of calls that are not done, what the kill switch wants, how the broker does.
     """
 
     def __init__(
@@ -62,20 +74,34 @@ class Sender:
         self._turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
         self._done = asyncio.Event()
+        self.breaker = Breaker()
+        self._looking: asyncio.Task[None] | None = None
         # Cancels, by name, that the kill switch has asked for as well.
         self._hastened: set[str] = set()
+        broker.watch(self)
 
     def __repr__(self) -> str:
-        return f"<sender: {self._turns}, {self.bucket}>"
+        return f"<sender: {self._turns}, {self.bucket}, {self.breaker}>"
 
     @property
     def waiting(self) -> int:
         """Requests that wait for the budget or a connection."""
         return len(self._turns.queue)
 
-    def waiting_by_algorithm(self) -> dict[str, int]:
-        """Those of them that share the budget, by algorithm; "" is the OMS itself."""
-        return self._turns.queue.by_algorithm()
+    @property
+    def failing(self) -> str:
+        """Why nothing but cancels and look-ups is sent; "" while the broker answers."""
+        return self.breaker.reason(self._clock.monotonic_ns()).message if self.breaker.is_open else ""
+
+    def details(self) -> SendingDetails:
+        """How requests stand, for the heartbeat."""
+        now_ns = self._clock.monotonic_ns()
+        closed_ns = self.bucket.closed_until_ns("shared", now_ns) - now_ns
+        return SendingDetails(
+            waiting=self._turns.queue.by_algorithm(),
+            broker_failing=self.failing,
+            closed_s=max(0, closed_ns) / _NS,
+        )
 
     @property
     def busy(self) -> bool:
@@ -107,7 +133,10 @@ class Sender:
         )
         self._calls += 1
         outcome.add_done_callback(lambda _: self._submitted(outcome, turn))
-        self._turns.ask(turn)
+        if self.breaker.is_open and not urgent:
+            turn.told(self.breaker.reason(self._clock.monotonic_ns()))
+        else:
+            self._turns.ask(turn)
         return outcome
 
     def withdraw(self, client_order_id: str, why: Reason) -> bool:
@@ -132,11 +161,15 @@ class Sender:
         await self._ask_again(self._broker.cancel_all, "urgent", "", "")
 
     async def ask(self, question: Callable[[], Awaitable[Answer]], lane: Lane = "doubt") -> Answer:
-        """Make one request that is no order; raises what the broker raises."""
+        """Make one request that is no order; raises what the broker raises.
+
+        Raises BrokerUnreachable at once while the broker fails.
+        """
         self._calls += 1
         try:
+            self._require_broker()
             turn = await self._turns.take(lane, "", "query")
-            return await self._within(turn, question)
+            return await self._within(turn, question, self._require_broker)
         finally:
             self._ended()
 
@@ -154,6 +187,41 @@ class Sender:
             # A page that brings nothing new would bring itself again.
             following = page.next if len(found) > known else None
         return list(found.values())
+
+    def answered(self, left: RequestsLeft | None) -> None:
+        """The broker answered: it is believed in what it says of its limit."""
+        if self.breaker.answered():
+            log.warning("the broker answers again")
+        if left is not None:
+            self.bucket.told(self._clock.monotonic_ns(), left.left, int(left.reset_s * _NS))
+
+    def failed(self, why: str) -> None:
+        """The broker did not answer: after some of that, what waits is refused, and look-ups begin."""
+        now_ns = self._clock.monotonic_ns()
+        if not self.breaker.failed(now_ns, why):
+            return
+        reason = self.breaker.reason(now_ns)
+        log.error("the broker fails", why=reason.message, orders_refused=self._turns.refuse_orders(reason))
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look_until_answered())
+
+    async def close(self) -> None:
+        """End what is still asked."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+
+    async def _look_until_answered(self) -> None:
+        while self.breaker.is_open:
+            if self.breaker.look(self._clock.monotonic_ns()):
+                turn = await self._turns.take("doubt", "", "query")
+                with contextlib.suppress(BrokerError):
+                    await self._within(turn, self._broker.account)
+            await asyncio.sleep(_LOOK_S)
+
+    def _require_broker(self) -> None:
+        if self.breaker.is_open:
+            raise BrokerUnreachable(self.breaker.reason(self._clock.monotonic_ns()).message)
 
     async def _ask_again(
         self, cancel: Callable[[], Awaitable[None]], lane: Lane, algorithm: str, name: str
@@ -180,9 +248,15 @@ class Sender:
             self._hastened.discard(name)
             self._ended()
 
-    async def _within(self, turn: Turn, request: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make a request in a turn that was granted."""
+    async def _within(
+        self,
+        turn: Turn,
+        request: Callable[[], Awaitable[Answer]],
+        require: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Make a request in a turn that was granted, where what it requires still holds."""
         try:
+            require()
             return await request()
         except RateLimited as error:
             self._limited(error)

@@ -339,13 +339,17 @@ class Oms:
             head=self.journal.last_hash.decode(),
             head_at=self.journal.last_id,
             unknown_symbols=self.unknown_symbols,
+            sending=self.sender.details(),
         )
 
     def _show(self) -> None:
         if self.waiting_for is not None:
             self.service.tell(State.WAITING, self.waiting_for)
-        else:
-            self.service.tell(*heartbeat.state(self.engine))
+            return
+        state, *reasons = heartbeat.state(self.engine)
+        if state is State.READY and self.sender.failing:
+            state, reasons = State.DEGRADED, [StateReason("broker_failing", self.sender.failing)]
+        self.service.tell(state, *reasons)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -356,6 +360,7 @@ class Oms:
             self.prices.close(),
             self.halts.close(),
             self.client.aclose(),
+            self.sender.close(),
             self.broker.close(),
             return_exceptions=True,
         )

@@ -105,6 +105,13 @@ class Turns:
         if self.queue.count("urgent"):
             self._grant()
 
+    def refuse_orders(self, why: Reason) -> int:
+        """Refuse every order that waits in the shared lane; returns how many."""
+        orders = self.queue.take_orders()
+        for turn in orders:
+            turn.told(why)
+        return len(orders)
+
     def withdraw(self, name: str, why: Reason) -> bool:
         """Take back a request that still waits: it hears why. False where it is under way or done."""
         turn = self.queue.named(name)

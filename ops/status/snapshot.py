@@ -85,6 +85,7 @@ def _oms(details: OmsDetails) -> OmsStatus:
         agreed_ns=details.agreed_ns,
         differences=details.differences,
         unprotected=details.unprotected,
+        sending=details.sending,
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,

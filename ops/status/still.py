@@ -68,6 +68,7 @@ def _book(status: Status) -> list[RenderableType]:
         f"limits version {oms.limits_version}",
         f"digest {oms.digest} at journal entry {oms.digest_at}",
         f"compared with the broker: {_compared(status.at_ns, oms)}",
+        f"requests to the broker: {_sending(oms)}",
     )
     return [Text("\n".join(lines), style="dim")]
 
@@ -79,6 +80,18 @@ def _compared(now_ns: int, oms: OmsStatus) -> str:
     if not oms.agreed_ns:
         return "not yet since the start"
     return f"orders and positions agreed {(now_ns - oms.agreed_ns) / 1e9:.0f} s ago"
+
+
+def _sending(oms: OmsStatus) -> str:
+    """What waits, and why nothing is sent where that is so."""
+    sending = oms.sending
+    waiting = ", ".join(f"{name or 'the OMS'} {count}" for name, count in sorted(sending.waiting.items()))
+    parts = [f"waiting: {waiting}" if waiting else "none waits"]
+    if sending.closed_s:
+        parts.append(f"the broker takes no more for {sending.closed_s:.0f} s")
+    if sending.broker_failing:
+        parts.append(sending.broker_failing)
+    return "; ".join(parts)
 
 
 def _made_elsewhere(status: Status) -> list[RenderableType]:

@@ -23,6 +23,7 @@ from oms.broker import (
     RateLimited,
     Refused,
     Unknown,
+    Watcher,
 )
 from oms.orders import TERMINAL
 from oms.risk import Approved
@@ -96,6 +97,10 @@ class FakeBroker:
         return self.orders[client_order_id]
 
     # The protocol.
+
+    def watch(self, watcher: Watcher) -> None:
+        """Remember who is to hear how it does; a test tells."""
+        self.watcher = watcher
 
     async def submit(self, approved: Approved, may_send: MaySend) -> Outcome:
         """Take a new order."""
