@@ -476,6 +476,7 @@ async def test_what_was_not_sent_after_all_costs_no_request() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=40)
     halted = Reason(code="halted", message="everything is halted")
-    outcomes = [await sender.submit(wanted(), lambda: halted) for _ in range(50)]
+    async with asyncio.timeout(4):
+        outcomes = [await sender.submit(wanted(), lambda: halted) for _ in range(50)]
     assert {outcome.reason.code for outcome in outcomes if isinstance(outcome, Refused)} == {"halted"}
     assert isinstance(await sender.submit(wanted(), allowed), Accepted)
