@@ -72,7 +72,7 @@ class Bucket:
     def closed_until_ns(self, lane: Lane, now_ns: int) -> int:
         """Until when the broker takes no request of this lane, by its own word; not after now: it does.
 
-        Not of the urgent lane, which is not held to that: a cancel that comes too early is only refused again.
+        Not of the urgent lane, which is not held to that: what comes too early is only refused again.
         """
         if self._left is not None:
             if now_ns >= self._left_until_ns:
