@@ -5,7 +5,7 @@ from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from algos.parameters import parameter
 from algos.portfolio import Order
-from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled as Fill
 from bus.order_events import PositionProtected, PositionUnprotected
@@ -14,6 +14,7 @@ __all__ = [
     "Algorithm",
     "Bar",
     "Fill",
+    "Flatten",
     "Gap",
     "Halt",
     "KillSwitch",

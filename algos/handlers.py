@@ -6,11 +6,11 @@ from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from algos.portfolio import Order
 from bus.account_messages import Booked
-from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected
 
-KillSwitch = Halt | ReduceOnly | Resume
+KillSwitch = Halt | ReduceOnly | Resume | Flatten
 Protection = PositionUnprotected | PositionProtected
 
 
@@ -51,7 +51,10 @@ class Handlers:
         """A timer of `every` is due."""
 
     def on_kill_switch(self, message: KillSwitch) -> None:
-        """Trading was halted, restricted or resumed in a scope that concerns you."""
+        """Trading was halted, restricted or resumed in a scope that concerns you, or is being flattened.
+
+        What a flatten sells or buys for you comes as orders and fills of yours.
+        """
 
     def on_status_change(self, previous: State, current: State) -> None:
         """You became leader, follower or aborted."""

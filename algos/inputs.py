@@ -14,7 +14,7 @@ import msgspec
 from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from bus.codec import MessageCodec, market_message
-from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
 from bus.entry_position import entry_position
 from bus.errors import Unreadable
 from bus.market_messages import GapClosed, GapOpened, MarketMessage
@@ -116,11 +116,11 @@ class TimerDue(msgspec.Struct, frozen=True):
 
 
 class ControlEntry(msgspec.Struct, frozen=True):
-    """A halt, a restriction or a resumption of trading, with its entry id in the control stream."""
+    """A halt, a restriction, a resumption or a flatten, with its entry id in the control stream."""
 
     entry_id: str
     received_ns: int
-    message: Halt | ReduceOnly | Resume
+    message: Halt | ReduceOnly | Resume | Flatten
 
     @property
     def trigger(self) -> str:

@@ -24,12 +24,12 @@ from algos.inputs import (
     UnreadableEntry,
 )
 from algos.lifecycle import State, moved
-from algos.order_id import client_order_id
 from algos.portfolio import Portfolio
 from bus.account_messages import Booked
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected, Registered
+from bus.order_id import client_order_id
 from bus.order_messages import (
     CancelRequest,
     Change,

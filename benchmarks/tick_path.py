@@ -52,7 +52,7 @@ BESIDE = frozenset(
 # Values, arithmetic, look-ups and conversions: they decide nothing and hand nothing on.
 SMALL = frozenset(
     (
-        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "algos/order_id.py", "algos/terms.py",
+        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "bus/order_id.py", "algos/terms.py",
         "bus/clock.py", "bus/codec.py", "bus/entry_position.py", "bus/group_bookkeeping.py", "bus/halt.py",
         "bus/lease.py", "bus/link.py", "bus/market_batch.py", "bus/rfc3339.py", "bus/streams.py",
         "bus/symbols.py",

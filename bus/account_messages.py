@@ -13,7 +13,7 @@ Trading = Literal["paper", "live"]
 
 # Why something was booked: a fee that was another than assumed, an activity of the account at the broker, an
 # assignment from one algorithm to another, a difference that somebody accepted, a corporate action.
-BookedKind = Literal["fee", "activity", "assigned", "accepted", "corporate_action"]
+BookedKind = Literal["fee", "activity", "assigned", "accepted", "corporate_action", "netted"]
 
 
 class AccountPinned(Message, frozen=True, kw_only=True):
@@ -57,7 +57,8 @@ class Booked(Message, frozen=True, kw_only=True):
     """Something other than an execution changed what an algorithm, or `external`, has.
 
     `quantity` of `symbol` came (or went, where negative), at `price` each; None leaves what was paid as it
-    is, as a split does. `cash` came or went beside it; `symbol` is "" where it was cash alone.
+    is, as a split does. `cash` came or went beside it; `symbol` is "" where it was cash alone. `netted`
+    is what a flatten set off against holders of the other sign: of all of them it sums up to nothing.
     `reference` is the id of the broker's activity, or of the entry in control, that it follows from.
     """
 

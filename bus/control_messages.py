@@ -48,6 +48,19 @@ class CancelOrders(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Flatten(Message, frozen=True, kw_only=True):
+    """Every open order in this scope is canceled, then every position in it brought to zero at the market.
+
+    New orders are refused there until that has ended.
+    """
+
+    wire: ClassVar[str] = "Flatten"
+    scope: str
+    reason: str
+    by: str
+    at_ns: int
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """The algorithms in this scope stop, each after its own `on_shutdown`."""
 
@@ -58,5 +71,5 @@ class Shutdown(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
-ControlMessage = Halt | ReduceOnly | Resume | CancelOrders | Shutdown
-CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, CancelOrders, Shutdown)
+ControlMessage = Halt | ReduceOnly | Resume | CancelOrders | Flatten | Shutdown
+CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, CancelOrders, Flatten, Shutdown)

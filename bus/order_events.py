@@ -17,6 +17,7 @@ from bus.account_messages import (
     PositionDiffers,
 )
 from bus.codec import Message
+from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
 from bus.journal_messages import ChainBegun, JournalForked
 from bus.order_messages import OrderTerms, Reason, Role, Side
 
@@ -313,6 +314,9 @@ Event = (
     | ChainBegun
     | JournalForked
     | OrdersCanceled
+    | FlattenBegun
+    | SymbolFlattenEnded
+    | FlattenEnded
     | LimitsChanged
     | HaltsRead
 )
@@ -341,6 +345,9 @@ EVENTS: tuple[type[Message], ...] = (
     ChainBegun,
     JournalForked,
     OrdersCanceled,
+    FlattenBegun,
+    SymbolFlattenEnded,
+    FlattenEnded,
     LimitsChanged,
     HaltsRead,
 )

@@ -140,6 +140,10 @@ class Book:
         }
         return {name: quantities for name, quantities in held.items() if quantities}
 
+    def holders(self, symbol: str) -> dict[str, Decimal]:
+        """Who holds how much of a symbol, `external` too, without the zeros."""
+        return {name: size for name in self.ledger.names() if (size := self.ledger.position(symbol, name))}
+
     def quantities(self) -> dict[str, Decimal]:
         """What the whole account holds by symbol, without the zeros."""
         return {symbol: holding.quantity for symbol, holding in self.ledger.holdings().items()}

@@ -30,7 +30,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
         message, name = request.message, request.algorithm
         context = contexts.get(name)
         if context is None:
-            context = contexts[name] = _context(step, name, read.control_fresh)
+            context = contexts[name] = context_of(step, name, control_fresh=read.control_fresh)
         match message:
             case ReplaceRequest() if _must_wait(step, message, name):
                 # Its order is on its way to the broker, and can be replaced once that has answered.
@@ -152,7 +152,9 @@ def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: 
     )
 
 
-def _context(step: Step, algorithm: str, control_fresh: bool) -> Context:
+def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
+    """What a decision on an order of this algorithm depends on now."""
+    flattens = step.state.flattens
     return Context(
         account=step.account,
         algorithm=algorithm,
@@ -162,4 +164,5 @@ def _context(step: Step, algorithm: str, control_fresh: bool) -> Context:
         not_ready=not_ready(step.state, step.observed),
         lease=step.observed.leases.get(algorithm, ""),
         retired_lease=step.state.retired.get(algorithm, ""),
+        flattens=flattens if flattens.under_way else None,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bus.codec import Message
+from bus.control_messages import Flatten
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
 from oms import (
@@ -15,6 +16,7 @@ from oms import (
     cancels,
     decisions,
     differences,
+    flattening,
     forks,
     legs,
     pinning,
@@ -44,6 +46,7 @@ from oms.inputs import (
     LeasesRead,
     LimitsRead,
     ListOpenOrders,
+    ListPositions,
     OrderAnswered,
     RequestsRead,
     Started,
@@ -88,7 +91,7 @@ class Engine:
             BrokerMessagesRead: updates.take_messages,
             OrderAnswered: sent_orders.take_outcome,
             CancelAnswered: cancels.take_answer,
-            ControlRead: cancel_scope.take,
+            ControlRead: self._control,
             AllCancelsAnswered: cancel_scope.take_answer,
             Answered: self._answered,
             Unanswered: self._unanswered,
@@ -124,6 +127,8 @@ class Engine:
         self._takers[type(taken)](step, taken)
         if self.observed.cancels_waiting:
             cancels.go_on(step)
+        if self.state.flattens.under_way and not isinstance(taken, RequestsRead):
+            flattening.go_on(step)
         if self.observed.replaces_waiting:
             decisions.read_waiting_again(step)
         if self.observed.behind:
@@ -147,11 +152,20 @@ class Engine:
         """The digest, or None where more orders than that have changed since: then ask again, and again."""
         return self._digest.now() if self._digest.take_note(most_orders) else None
 
+    def _control(self, step: Step, read: ControlRead) -> None:
+        if isinstance(read.message, Flatten):
+            flattening.take(step, read)
+        else:
+            cancel_scope.take(step, read)
+
     def _answered(self, step: Step, answered: Answered) -> None:
         question = answered.question
         self.observed.asked.discard(question)
         if isinstance(question, ListOpenOrders):
             sent_orders.take_open_orders(step, answered)
+            return
+        if isinstance(question, ListPositions):
+            flattening.take_positions(step, answered)
             return
         if isinstance(question, CompareAccount):
             assert isinstance(answered.answer, AccountListed)
@@ -165,6 +179,8 @@ class Engine:
     def _unanswered(self, step: Step, unanswered: Unanswered) -> None:
         if isinstance(unanswered.question, CompareAccount):
             differences.take_unanswered(step, unanswered.question)
+        elif isinstance(unanswered.question, ListPositions):
+            flattening.take_unanswered(step, unanswered)
         else:
             reconciliation.take_unanswered(step, unanswered)
 

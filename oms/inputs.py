@@ -5,14 +5,14 @@ Times that are compared with the clock on the wall end in `_ns`; those of a cloc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
 
 from bus.account_messages import Trading
 from bus.codec import MessageCodec
-from bus.control_messages import CancelOrders
+from bus.control_messages import CancelOrders, Flatten
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
@@ -99,10 +99,14 @@ class CancelAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ControlRead:
-    """An operator's word to cancel, as it was heard on control."""
+    """An operator's word to cancel or to flatten, as it was heard on control.
+
+    `prices` are the last reference prices that are known, however old.
+    """
 
     entry_id: str
-    message: CancelOrders
+    message: CancelOrders | Flatten
+    prices: Mapping[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,12 @@ class CompareAccount:
     since_ns: int
 
 
-Question = FindOrder | ListOrders | ListOpenOrders | ListAccount | CompareAccount
+@dataclass(frozen=True, slots=True)
+class ListPositions:
+    """A question: the account's positions, in an AccountListed without orders."""
+
+
+Question = FindOrder | ListOrders | ListOpenOrders | ListAccount | CompareAccount | ListPositions
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,27 @@ class CatchingUp:
 
 
 @dataclass(slots=True)
+class Closing:
+    """How far the flattening of one symbol is. Mutable: every field; times are monotonic.
+
+    `asks`: the broker is to be asked what it holds, from `ask_from_ns` on; `at_broker` is its answer, None
+    before there is one, and `doubted` an answer that a second is to confirm.
+    `canceled` is when the cancel of an order was last asked for, by client id; `look_ns` when to ask for what
+    nothing is heard of, None before that is known; `refused` how many orders came to nothing, and
+    `not_before_ns` when the next may be sent.
+    """
+
+    asks: bool = False
+    ask_from_ns: int = 0
+    at_broker: Decimal | None = None
+    doubted: Decimal | None = None
+    canceled: dict[str, int] = field(default_factory=dict)
+    look_ns: int | None = None
+    refused: int = 0
+    not_before_ns: int = 0
+
+
+@dataclass(slots=True)
 class Observed:
     """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
 
@@ -94,6 +115,11 @@ class Observed:
     may_be_legs: list[Delivery] = field(default_factory=list)
     # Since when positions are seen to be without their stop-loss, by algorithm and symbol.
     unprotected_since: dict[tuple[str, str], int] = field(default_factory=dict)
+    # The one request that cancels all is under way: what is sent meanwhile may be canceled with the rest.
+    canceling_all: bool = False
+    # Symbols that are being flattened, by the flatten's entry id, and those whose position was asked for.
+    closing: dict[tuple[str, str], Closing] = field(default_factory=dict)
+    positions_asked_for: set[tuple[str, str]] = field(default_factory=set)
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
     # How often what happened since the process started: requests by kind, events, refusals by code.

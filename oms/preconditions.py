@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import OrderRequest, Reason, ReplaceRequest
+from oms.flattens import Flattens
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class Context:
     """What a decision depends on besides the request, the book, limits and prices.
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
-    holder has said that it stopped. `not_ready` is None once orders may be taken.
+    holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
+    under way.
     """
 
     account: str
@@ -23,6 +25,7 @@ class Context:
     not_ready: Reason | None
     lease: str
     retired_lease: str = ""
+    flattens: Flattens | None = None
 
     def mode(self, symbol: str) -> Halt | ReduceOnly | None:
         """The strictest halt that covers an order in this symbol, if any."""
@@ -55,6 +58,8 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
     mode = context.mode(request.terms.symbol)
     if isinstance(mode, Halt):
         reasons.append(Reason(code="halted", message=f"{mode.scope} is halted by {mode.by}: {mode.reason}"))
+    elif context.flattens is not None:
+        reasons += _flattening(context.flattens, request.terms.symbol, context)
     if not context.lease or request.lease != context.lease:
         reasons.append(_NOT_LEADER)
     elif request.lease == context.retired_lease:
@@ -69,6 +74,17 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
             )
         )
     return reasons
+
+
+def _flattening(flattens: Flattens, symbol: str, context: Context) -> list[Reason]:
+    flatten = flattens.covering(context.account, context.algorithm, symbol)
+    if flatten is None:
+        return []
+    begun = flatten.begun
+    message = (
+        f"{begun.scope} is being flattened by {begun.by}: {begun.reason}; orders are taken again after that"
+    )
+    return [Reason(code="flattening", message=message)]
 
 
 def is_own_id(client_order_id: str, algorithm: str) -> bool:

@@ -11,6 +11,7 @@ from oms.inputs import (
     ListAccount,
     ListOpenOrders,
     ListOrders,
+    ListPositions,
     Question,
 )
 from oms.sender import Sender
@@ -27,6 +28,9 @@ async def answer(question: Question, broker: Broker, sender: Sender, clock: Cloc
             return Answered(question, await sender.orders(OrdersQuery("all", since_ns)), asked_ns)
         case ListOpenOrders():
             return Answered(question, await sender.orders(OrdersQuery("open")), asked_ns)
+        case ListPositions():
+            positions = await sender.ask(broker.positions, "urgent")
+            return Answered(question, AccountListed((), positions), asked_ns)
         case ListAccount(since_ns):
             return Answered(question, await _account(since_ns, broker, sender), asked_ns)
         case CompareAccount(since_ns):

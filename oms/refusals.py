@@ -68,6 +68,20 @@ _STATE_OF_OMS = (
         "order at most `limit`, or `backbone resume --reason ...` for that scope",
     ),
     Refusal(
+        "flattening",
+        ("risk",),
+        "the scope's orders are being canceled and its positions brought to zero, and nothing new is taken",
+        "`backbone flatten`, `backbone halt --flatten`",
+        "ask again once the journal's `FlattenEnded` is there, if it is to trade on at all",
+    ),
+    Refusal(
+        "position_changed",
+        ("oms",),
+        "the order was to close a position that became smaller before it left; another closes what is left",
+        "`backbone flatten`, and the position in the book",
+        "nothing",
+    ),
+    Refusal(
         "control_unread",
         ("risk", "oms"),
         "the control stream was not read within 500 ms, so a halt might have been missed",

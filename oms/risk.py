@@ -30,9 +30,12 @@ _PERMISSION = object()
 
 
 class Approved:
-    """Permission to send one order. Only `check` can make one, and the broker takes nothing else."""
+    """Permission to send one order, and the broker takes nothing else.
 
-    __slots__ = ("changes", "event", "reduces", "replaces_broker_id")
+    Only `check` can make one, and `approve_closing`, whose orders (`closes`) go before all others.
+    """
+
+    __slots__ = ("changes", "closes", "event", "reduces", "replaces_broker_id")
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Approved:
         replaces_broker_id: str | None,
         changes: tuple[Change, ...] = (),
         *,
+        closes: bool = False,
         reduces: bool = False,
     ) -> None:
         if permission is not _PERMISSION:
@@ -50,6 +54,7 @@ class Approved:
         self.changes = changes
         # It only reduces positions, so it goes before the algorithm's other orders.
         self.reduces = reduces
+        self.closes = closes
 
     def __repr__(self) -> str:
         terms = self.event.terms
@@ -83,6 +88,9 @@ class Refused:
 _TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS, exits)
 _TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
+_POSITION_CHANGED = Reason(
+    code="position_changed", message="the position that it was to close has become smaller: not sent"
+)
 _NO_LIMITS = Reason(code="no_limits", message="no limits are loaded: nothing trades without them")
 
 
@@ -148,6 +156,34 @@ def check(
     )
 
 
+def approve_closing(
+    client_order_id: str, terms: OrderTerms, trigger: str, book: Book, limits: Limits | None, context: Context
+) -> Approved:
+    """Permission for an operator's order that closes what an algorithm holds, or a part of it, and no more.
+
+    Halts, limits and prices do not bind it: it is what they protect from.
+    """
+    assert not closes_too_much(terms, book, context.algorithm), "it is made of what is held"
+    event = OrderApproved(
+        algorithm=context.algorithm,
+        client_order_id=client_order_id,
+        terms=terms,
+        reserve_price=ZERO,
+        trigger=trigger,
+        received_ns=context.now_ns,
+        requested_ns=context.now_ns,
+        approved_ns=context.now_ns,
+        basis=_basis(limits, None, context, terms.symbol, ZERO),
+    )
+    return Approved(_PERMISSION, event, None, closes=True)
+
+
+def closes_too_much(terms: OrderTerms, book: Book, algorithm: str) -> bool:
+    """Whether an order would trade more than what closes the algorithm's position."""
+    held = book.position(terms.symbol, algorithm)
+    return (terms.quantity or ZERO) > (-held if terms.side == "buy" else held)
+
+
 def basis_without_price(
     request: OrderRequest | ReplaceRequest, limits: Limits | None, context: Context
 ) -> Basis:
@@ -180,10 +216,13 @@ def _basis(
 
 
 def objection(approved: Approved, book: Book, halts: HaltState, account: str) -> Reason | None:
-    """What the present halt state has against sending an order that was approved, if anything.
+    """What the present state has against sending an order that was approved, if anything.
 
     Permission holds only under the rules that gave it: what became stricter since stops the order.
     """
+    if approved.closes:
+        too_much = closes_too_much(approved.terms, book, approved.event.algorithm)
+        return _POSITION_CHANGED if too_much else None
     if not halts.known:
         return Reason(code="halt_unknown", message="the halt state is missing: not sent")
     if not halts.scopes:

@@ -114,21 +114,20 @@ class Sender:
             self._done.clear()
             await self._done.wait()
 
-    def submit(
-        self, approved: Approved, may_send: MaySend, *, urgent: bool = False
-    ) -> "asyncio.Future[Outcome]":
+    def submit(self, approved: Approved, may_send: MaySend) -> "asyncio.Future[Outcome]":
         """Send an approved order, or a replace, once; its approval must be durable.
 
         The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that is canceled is
-        taken back where it still waits.
+        taken back where it still waits. One that closes a position at an operator's word takes the turns of
+        the kill switch, and waits as long as it takes.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         turn = Turn(
-            "urgent" if urgent else "shared",
+            "urgent" if approved.closes else "shared",
             approved.event.algorithm,
             "reduce" if approved.reduces else "new",
             approved.client_order_id,
-            None if urgent else self._clock.monotonic_ns() + self._longest_wait_ns,
+            None if approved.closes else self._clock.monotonic_ns() + self._longest_wait_ns,
             told=lambda refused: self._take_turn(approved, may_send, outcome, turn, refused),
         )
         self._calls += 1

@@ -11,7 +11,7 @@ from bus import halt, streams
 from bus.codec import Message
 from bus.connection import connect
 from bus.consume import GroupReader
-from bus.control_messages import CancelOrders
+from bus.control_messages import CancelOrders, Flatten
 from bus.delivery import Delivery
 from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
@@ -238,10 +238,10 @@ class Oms:
     def hear(self, entry_id: str, message: Message) -> None:
         """Take an operator's word from control; halts and resumes are in the halt state already.
 
-        Before the engine has started nothing is canceled: it does not know yet what is open.
+        Before the engine has started nothing is canceled or closed: it does not know yet what there is.
         """
-        if isinstance(message, CancelOrders) and self.engine.observed.started:
-            self.take(ControlRead(entry_id, message))
+        if isinstance(message, CancelOrders | Flatten) and self.engine.observed.started:
+            self.take(ControlRead(entry_id, message, self.prices.known))
 
     # Carry out.
 
@@ -258,7 +258,7 @@ class Oms:
         """What stands against an approved order directly before its first byte leaves."""
         if not self.lease.lease.held:
             return _LEASE_LOST
-        if not self.halts.fresh():
+        if not approved.closes and not self.halts.fresh():
             return _CONTROL_UNREAD
         return self.engine.objection(approved, self.halts.state)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
 from bus.codec import Message, UnknownMessage
+from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
 from bus.journal_messages import ChainBegun, JournalForked
 from bus.order_events import (
@@ -18,6 +19,7 @@ from bus.order_events import (
     Registered,
 )
 from oms.book import Book
+from oms.flattens import Flattens
 from oms.limits import Limits, from_dict
 
 
@@ -29,9 +31,9 @@ class State:
     `limits` in force, None before any; `halts` as last journalled; `retired`, of each algorithm the last
     lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
-    `differences`, of symbols whose position at the broker is not the book's, both; `unprotected`,
-    by algorithm and symbol, what was last told of positions without their stop-loss; `unknown`, how many
-    events of a newer version there are, by name and version.
+    `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
+    `unprotected`, by algorithm and symbol, what was last told of positions without their stop-loss;
+    `unknown`, how many events of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class State:
         self.registered: set[str] = set()
         self.dead_letters = 0
         self.not_understood: dict[str, str] = {}
+        self.flattens = Flattens()
         self.differences: dict[str, tuple[Decimal, Decimal]] = {}
         self.unprotected: dict[tuple[str, str], PositionUnprotected] = {}
         self.unknown: Counter[str] = Counter()
@@ -62,6 +65,8 @@ class State:
             # Of the journal, not of the account: one that was lost as a whole leaves a new one.
             return
         self.is_new = False
+        if self.flattens.under_way or isinstance(event, FlattenBegun):
+            self.flattens.apply(event)
         if self.book.apply(event):
             return
         match event:
@@ -100,6 +105,7 @@ class State:
             sorted(self.registered),
             self.dead_letters,
             sorted(self.not_understood.items()),
+            self.flattens.comparable(),
             sorted(self.differences.items()),
             sorted((*key, told.quantity) for key, told in self.unprotected.items()),
             sorted(self.unknown.items()),

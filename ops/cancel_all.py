@@ -15,6 +15,7 @@ from ops.given_reason import given_reason
 if TYPE_CHECKING:
     from bus.connection import Client
     from bus.control_messages import CancelOrders
+    from ops.following import Following
 
 _ALGO = Annotated[str | None, typer.Option(help="only orders of this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only orders in this symbol")]
@@ -22,11 +23,6 @@ _ACCOUNT = Annotated[str | None, typer.Option(help="only on this account")]
 _REASON = Annotated[str, typer.Option(help="why; it stays on record")]
 _WAIT = Annotated[float, typer.Option(min=0, max=600, help="seconds to wait for the orders to end")]
 _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-
-# The OMS follows control: it takes what it hears within milliseconds.
-_TAKEN_WITHIN_S = 2.0
-
-_POLL_S = 0.01
 
 
 def add_to(app: typer.Typer) -> None:
@@ -95,68 +91,34 @@ async def cancel(client: "Client", account: str, message: "CancelOrders", wait_s
 
     Raises BackboneError where no OMS takes it: then nothing was canceled.
     """
+    from bus.account_messages import OrdersCanceled
+    from bus.errors import BackboneError
+    from ops.following import Following, NotTaken
+
     began = time.monotonic()
-    following = await _Following.begin(client, account)
-    orders = await following.told(message)
-    left = await following.ended(set(orders), began + wait_s)
+    following = await Following.begin(client, account)
+    try:
+        orders = (await following.told(message, OrdersCanceled)).orders
+    except NotTaken as error:
+        raise BackboneError(
+            f"{error}: nothing was canceled. See `backbone status`; "
+            "where the OMS cannot be started, cancel at the broker"
+        ) from error
+    left = await _open_after(following, set(orders), began + wait_s)
     took_ms = round((time.monotonic() - began) * 1000)
     return Canceled(len(orders), len(orders) - len(left), sorted(left), took_ms)
 
 
-class _Following:
-    """Follows an account's journal from a moment on. Mutable: how far."""
+async def _open_after(following: "Following", orders: set[str], until: float) -> set[str]:
+    """Wait until these have ended; returns those that have not by then."""
+    from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
+    from oms.orders import TERMINAL
 
-    def __init__(self, client: "Client", journal: str, position: str) -> None:
-        self._client, self._journal, self._position = client, journal, position
-        self._ended: set[str] = set()
-
-    @classmethod
-    async def begin(cls, client: "Client", account: str) -> "_Following":
-        """From the journal's present end on."""
-        from bus.streams import journal
-
-        last = await client.xrevrange(journal(account), count=1)
-        return cls(client, journal(account), last[0][0].decode() if last else "0-0")
-
-    async def told(self, message: "CancelOrders") -> tuple[str, ...]:
-        """Tell the OMS; returns the client ids of what was open. Raises BackboneError without an OMS."""
-        from bus import control
-        from bus.account_messages import OrdersCanceled
-        from bus.errors import BackboneError
-
-        entry_id = await control.tell(self._client, message)
-        until = time.monotonic() + _TAKEN_WITHIN_S
-        while time.monotonic() < until:
-            for event in await self._next():
-                if isinstance(event, OrdersCanceled) and event.entry_id == entry_id:
-                    return event.orders
-        raise BackboneError(
-            f"no OMS took it within {_TAKEN_WITHIN_S:g} s: nothing was canceled. See `backbone status`; "
-            "where the OMS cannot be started, cancel at the broker"
-        )
-
-    async def ended(self, orders: set[str], until: float) -> set[str]:
-        """Wait until these have ended; returns those that have not by then."""
-        while orders - self._ended and time.monotonic() < until:
-            await self._next()
-        return orders - self._ended
-
-    async def _next(self) -> list[object]:
-        """What the journal says next, after a short wait where it says nothing."""
-        from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
-        from oms.journal_reader import EVENT_CODEC
-        from oms.orders import TERMINAL
-
-        entries = await self._client.xrange(self._journal, f"({self._position}", count=500)
-        if not entries:
-            await asyncio.sleep(_POLL_S)
-        events: list[object] = []
-        for entry_id, fields in entries:
-            self._position = entry_id.decode()
-            event = EVENT_CODEC.decode(fields)
-            events.append(event)
+    left = set(orders)
+    while left and time.monotonic() < until:
+        for event in await following.next():
             if isinstance(event, OrderRefused) or (
                 isinstance(event, OrderUpdated | OrderFilled) and event.status in TERMINAL
             ):
-                self._ended.add(event.client_order_id)
-        return events
+                left.discard(event.client_order_id)
+    return left

@@ -25,12 +25,15 @@ def with_commands() -> typer.Typer:
     from ops import cancel_all, dead, halt, services
     from ops.account import command as account
     from ops.doctor import command as doctor
+    from ops.flatten import command as flatten
     from ops.journal import command as journal
     from ops.run import demo, up
     from ops.status import command as status
     from ops.tail import command as tail
 
-    for group in (demo, up, services, status, tail, halt, cancel_all, dead, account, journal, doctor):
+    for group in (
+        demo, up, services, status, tail, halt, cancel_all, flatten, dead, account, journal, doctor,
+    ):  # fmt: skip
         group.add_to(app)
     return app
 

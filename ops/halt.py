@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bus.connection import Client
     from bus.halt_state import HaltState
     from ops.cancel_all import Canceled
+    from ops.flatten.progress import Progress
 
 _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
@@ -25,9 +26,15 @@ _REDUCE = Annotated[
 ]
 
 _CANCEL = Annotated[bool, typer.Option("--cancel", help="and cancel every open order there")]
+_FLATTEN = Annotated[
+    bool, typer.Option("--flatten", help="and cancel every open order, then close every position there")
+]
 
 # How long an order may take to end once its cancel was asked for.
 _CANCELED_WITHIN_S = 5.0
+
+# How long positions are waited for; the OMS goes on after that.
+_FLAT_WITHIN_S = 60.0
 
 # How long it is looked for what is known, once the halt holds.
 _LOOK_S = 2.0
@@ -46,6 +53,7 @@ def halt(
     account: _ACCOUNT = None,
     reduce_only: _REDUCE = False,
     cancel: _CANCEL = False,
+    flatten: _FLATTEN = False,
     as_json: _JSON = False,
 ) -> None:
     """Refuse new orders at once.
@@ -53,7 +61,8 @@ def halt(
     Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
     A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive.
     A name under which nothing is known is halted all the same, with a warning that lists what is known.
-    BTC/USD and BTCUSD are one symbol. With --cancel it ends as `backbone cancel-all` does.
+    BTC/USD and BTCUSD are one symbol. With --cancel it ends as `backbone cancel-all` does,
+    with --flatten as `backbone flatten`.
 
     Example: backbone halt --algo ma-cross --reason "prices look wrong"
     """
@@ -68,7 +77,7 @@ def halt(
         by=acting_user(),
         at_ns=time.time_ns(),
     )
-    raise typer.Exit(asyncio.run(_change(message, as_json, cancel=cancel)))
+    raise typer.Exit(asyncio.run(_change(message, as_json, cancel=cancel and not flatten, flatten=flatten)))
 
 
 def resume(
@@ -106,8 +115,8 @@ def _given(reason: str) -> str:
     return given_reason(reason, "find trading halted or resumed")
 
 
-async def _change(message: Any, as_json: bool, *, cancel: bool = False) -> int:
-    """Change the halt state, then cancel where that is asked for; returns the exit code."""
+async def _change(message: Any, as_json: bool, *, cancel: bool = False, flatten: bool = False) -> int:
+    """Change the halt state, then cancel or flatten where that is asked for; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import Resume
     from ops.orders_server import orders_server
@@ -117,9 +126,11 @@ async def _change(message: Any, as_json: bool, *, cancel: bool = False) -> int:
         state = await halts.change(client, message)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
         canceled = await _cancel(client, account, message) if cancel else None
+        flattened = await _flatten(client, account, message, as_json) if flatten else None
         warning = await _doubt(client, message) if before is None else _not_halted(message, before)
-    _print(message, state, [warning] if warning else [], canceled, as_json)
-    return 1 if canceled is not None and canceled.open else 0
+    _print(message, state, [warning] if warning else [], canceled, flattened, as_json)
+    is_left = (canceled is not None and canceled.open) or (flattened is not None and not flattened.flat)
+    return 1 if is_left else 0
 
 
 async def _cancel(client: "Client", account: str, message: Any) -> "Canceled":
@@ -131,6 +142,20 @@ async def _cancel(client: "Client", account: str, message: Any) -> "Canceled":
     said = CancelOrders(scope=message.scope, reason=message.reason, by=message.by, at_ns=message.at_ns)
     try:
         return await cancel(client, account, said, _CANCELED_WITHIN_S)
+    except BackboneError as error:
+        raise BackboneError(f"{message.scope} is halted, but {error}") from error
+
+
+async def _flatten(client: "Client", account: str, message: Any, as_json: bool) -> "Progress":
+    """Flatten the scope that was halted. Raises BackboneError without an OMS: the halt holds."""
+    from bus.control_messages import Flatten
+    from bus.errors import BackboneError
+    from ops.flatten.command import teller
+    from ops.flatten.through_oms import flatten
+
+    said = Flatten(scope=message.scope, reason=message.reason, by=message.by, at_ns=message.at_ns)
+    try:
+        return await flatten(client, account, said, _FLAT_WITHIN_S, teller(as_json))
     except BackboneError as error:
         raise BackboneError(f"{message.scope} is halted, but {error}") from error
 
@@ -164,10 +189,16 @@ def _not_halted(message: Any, before: "HaltState") -> str:
 
 
 def _print(
-    message: Any, state: "HaltState", warnings: list[str], canceled: "Canceled | None", as_json: bool
+    message: Any,
+    state: "HaltState",
+    warnings: list[str],
+    canceled: "Canceled | None",
+    flattened: "Progress | None",
+    as_json: bool,
 ) -> None:
     import msgspec
 
+    from ops.flatten import command
     from ops.status.model import shown_halts
 
     shown = shown_halts(state)
@@ -181,6 +212,7 @@ def _print(
             "halts_known": state.known,
             "cancels_pass": True,
             "canceled": canceled,
+            "flattened": None if flattened is None else command.as_dict(flattened),
             "warnings": warnings,
         }
         print(msgspec.json.encode(body).decode())
@@ -199,5 +231,7 @@ def _print(
         print("New orders and replaces are refused there; cancels still pass.")
     if canceled is not None:
         print(canceled.sentence(message.scope))
+    if flattened is not None:
+        print(command.sentence(flattened))
     for warning in warnings:
         print(f"WARNING: {warning}")

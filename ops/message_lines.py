@@ -14,7 +14,13 @@ from bus.account_messages import (
     PositionAgrees,
     PositionDiffers,
 )
-from bus.control_messages import CancelOrders, Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import CancelOrders, Flatten, Halt, ReduceOnly, Resume, Shutdown
+from bus.flatten_messages import (
+    FlattenBegun,
+    FlattenEnded,
+    FlattenOutcome,
+    SymbolFlattenEnded,
+)
 from bus.journal_messages import ChainBegun, JournalForked
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_events import (
@@ -74,6 +80,14 @@ def short(client_order_id: str) -> str:
     return client_order_id if len(client_order_id) <= 14 else f"…{client_order_id[-8:]}"
 
 
+def outcome(of: FlattenOutcome) -> str:
+    """Say what came of flattening a symbol: `AAPL is flat`."""
+    return f"{of.symbol}: {number(of.left)} left, {of.why}" if of.why else f"{of.symbol} is flat"
+
+
+_VERBS = {"buy": "bought", "sell": "sold"}
+
+
 def _refused(event: OrderRefused) -> str:
     why = "; ".join(f"{reason.code}: {reason.message}" for reason in event.reasons)
     what = f" {terms(event.terms)}" if event.terms is not None else ""
@@ -81,11 +95,10 @@ def _refused(event: OrderRefused) -> str:
 
 
 def _filled(event: OrderFilled) -> str:
-    verb = "bought" if event.side == "buy" else "sold"
     part = "" if event.status == "filled" else f" ({event.status.replace('_', ' ')})"
     unit = event.symbol.partition("/")[0] if event.side == "buy" else "dollars"
     fee = f", fee {number(event.fee)} {unit}" if event.fee else ""
-    what = f"{verb} {number(event.quantity)} {event.symbol} at {number(event.price)}"
+    what = f"{_VERBS[event.side]} {number(event.quantity)} {event.symbol} at {number(event.price)}"
     return f"{event.algorithm}: {what}{part}{fee}"
 
 
@@ -167,6 +180,11 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ChainBegun: lambda m: f"chain begun after {m.after_id}: {m.reason} (by {m.by})",
     JournalForked: lambda m: f"ENTRIES ARE GONE: after {m.after_id} up to {m.until_id}",
     OrdersCanceled: lambda m: f"canceling {len(m.orders)} open orders of {m.scope}: {m.reason} (by {m.by})",
+    FlattenBegun: lambda m: f"flattening {m.scope}: {m.reason} (by {m.by})",
+    SymbolFlattenEnded: lambda m: outcome(m.outcome),
+    FlattenEnded: lambda m: (
+        f"flattening {m.scope} ended: {', '.join(outcome(one) for one in m.outcomes) or 'nothing was held'}"
+    ),
     LimitsChanged: lambda m: f"limits version {m.limits_version} from {m.source}, by {m.by}",
     HaltsRead: lambda m: _halts(m),
     EntryDeadLettered: lambda m: f"could not be read, kept: {m.stream} {m.entry_id}: {m.error}",
@@ -174,6 +192,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ReduceOnly: _control("REDUCE ONLY"),
     Resume: _control("resume"),
     CancelOrders: _control("cancel orders of"),
+    Flatten: _control("FLATTEN"),
     Shutdown: _control("shut down"),
 }
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bus.codec import Message
 from bus.control_messages import CONTROL_MESSAGES
+from bus.flatten_messages import FlattenOutcome
 from bus.market_messages import (
     Bar,
     CanceledTrade,
@@ -31,7 +32,7 @@ from reference_pages.type_words import words
 EXAMPLES = Path(__file__).parents[1] / "tests" / "bus" / "golden" / "messages-0.1.0.jsonl"
 
 # Parts that several messages have.
-PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis)
+PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis, FlattenOutcome)
 
 # Market entries by their name among the examples: a channel, or the marker of a gap.
 MARKET: dict[str, type[msgspec.Struct]] = {

@@ -91,9 +91,9 @@ def test_every_message_is_in_its_family() -> None:
             "OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersCanceled "
-            "LimitsChanged HaltsRead",
+            "FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",
         ),
-        (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Shutdown"),
+        (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Flatten Shutdown"),
     ):
         assert [cls.__name__ for cls in family] == names.split()
     halt = Halt(scope="all", reason="r", by="me", at_ns=1)

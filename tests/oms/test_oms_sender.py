@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 from fake_broker import FakeBroker
-from risk_day import approved, approved_replace, terms
+from risk_day import approved, approved_closing, approved_replace, terms
 from waiting import until
 
 from bus.clock import SystemClock
@@ -111,6 +111,43 @@ async def test_a_cancel_and_a_question_pass_orders_that_hold_every_connection() 
     assert len(broker.sent) == 1
     broker.gate.set()
     await asyncio.gather(*sending)
+
+
+async def test_orders_that_flatten_leave_before_a_queue_of_orders() -> None:
+    """With the burst of the request budget spent, and hundreds of orders waiting for what flows in."""
+    broker = Held()
+    sender = sender_of(broker, per_minute=400, longest_wait_s=60)
+    waiting = [started(sender.submit(wanted(), allowed)) for _ in range(500)]
+    await until(lambda: len(broker.sent) >= 70 and not broker.under_way, "the burst to be spent")
+    before = len(broker.sent)
+    closing = [approved_closing(f"S{number}") for number in range(20)]
+    outcomes = await asyncio.gather(*(sender.submit(order, allowed) for order in closing))
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 20
+    assert broker.sent[before : before + 20] == [order.client_order_id for order in closing]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_orders_that_flatten_need_no_connection_of_other_orders() -> None:
+    broker = Held()
+    broker.gate.clear()
+    sender = sender_of(broker, connections=2)
+    waiting = [started(sender.submit(wanted(), allowed)) for _ in range(4)]
+    await until(lambda: len(broker.under_way) == 2)
+    closing = started(sender.submit(approved_closing("AAPL"), allowed))
+    await until(lambda: approved_closing("AAPL").client_order_id in broker.under_way)
+    broker.gate.set()
+    await asyncio.gather(closing, *waiting)
+
+
+async def test_an_order_that_flattens_waits_as_long_as_it_takes() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=240, longest_wait_s=0.01)
+    sender.bucket.limited(CLOCK.monotonic_ns())
+    assert isinstance(await sender.submit(approved_closing("AAPL"), allowed), Accepted)
+    broker.limit_next()
+    assert isinstance(await sender.submit(approved_closing("MSFT"), allowed), Accepted)
 
 
 async def test_an_order_that_the_budget_does_not_allow_in_time_is_refused_and_not_sent() -> None:

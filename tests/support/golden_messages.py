@@ -21,7 +21,13 @@ from bus.account_messages import (
     PositionDiffers,
 )
 from bus.codec import Message, MessageCodec, market_message, tape_message
-from bus.control_messages import CONTROL_MESSAGES, CancelOrders, Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import CONTROL_MESSAGES, CancelOrders, Flatten, Halt, ReduceOnly, Resume, Shutdown
+from bus.flatten_messages import (
+    FlattenBegun,
+    FlattenEnded,
+    FlattenOutcome,
+    SymbolFlattenEnded,
+)
 from bus.journal_messages import ChainBegun, JournalForked
 from bus.market_messages import (
     Bar,
@@ -284,6 +290,28 @@ MESSAGES: tuple[Message, ...] = (
         reason="halted by the exchange",
         by="bob",
         orders=("bb-ma-cross-1", "by-hand"),
+        at_ns=_AT_NS,
+    ),
+    Flatten(scope="account:paper", reason="out of it", by="bob", at_ns=_AT_NS),
+    FlattenBegun(
+        entry_id="1700000000123-0",
+        scope="account:paper",
+        reason="out of it",
+        by="bob",
+        orders=("bb-ma-cross-1", "by-hand"),
+        positions={"ma-cross": {"AAPL": Decimal("10")}, "external": {"AAPL": Decimal("-4")}},
+        prices={"AAPL": Decimal("187.12")},
+        at_ns=_AT_NS,
+    ),
+    SymbolFlattenEnded(
+        entry_id="1700000000123-0",
+        outcome=FlattenOutcome(symbol="AAPL", left=Decimal("1.5"), why="the order was refused: not tradable"),
+        at_ns=_AT_NS,
+    ),
+    FlattenEnded(
+        entry_id="1700000000123-0",
+        scope="account:paper",
+        outcomes=(FlattenOutcome(symbol="MSFT", left=Decimal(0)),),
         at_ns=_AT_NS,
     ),
     Shutdown(scope="account:paper", reason="over", by="bob", at_ns=_AT_NS),

@@ -15,7 +15,7 @@ from oms.broker import BrokerOrder
 from oms.limits import Limits, parse
 from oms.preconditions import Context
 from oms.reference_price import Known, Price
-from oms.risk import Approved, Refused, check
+from oms.risk import Approved, Refused, approve_closing, check
 
 NOW_NS = 1_700_000_000_000_000_000
 LEASE = "1:alpha"
@@ -144,6 +144,15 @@ def approved(wanted: OrderTerms, number: int | str = 1, algorithm: str = "alpha"
     day.prices[wanted.symbol] = Price(price, NOW_NS, NOW_NS)
     asked = request(wanted, number, client_order_id=name(number, algorithm))
     return day.approve(asked, algorithm=algorithm)
+
+
+def approved_closing(symbol: str) -> Approved:
+    """Permission to sell all that is held, at an operator's word."""
+    day = Day()
+    day.hold("3", symbol)
+    wanted = terms("3", symbol=symbol, side="sell")
+    order_id, context = name(f"flatten {symbol}"), day.context()
+    return approve_closing(order_id, wanted, "flatten 7-0", day.book, day.limits, context)
 
 
 def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms, number: int) -> Approved:

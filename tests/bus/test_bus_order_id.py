@@ -2,7 +2,7 @@
 
 import re
 
-from algos.order_id import client_order_id
+from bus.order_id import client_order_id
 
 LIFE = "0123456789abcdef"
 

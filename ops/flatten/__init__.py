@@ -1,0 +1,1 @@
+"""`backbone flatten`: every position of a scope is brought to zero."""

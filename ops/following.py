@@ -1,0 +1,70 @@
+"""Says a word to the OMS of an account on control, and follows what its journal tells from then on."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from bus.errors import BackboneError
+
+# Imported when a command runs, so that `--help` and other commands stay quick.
+if TYPE_CHECKING:
+    from bus.codec import Message
+    from bus.connection import Client
+    from bus.control_messages import CancelOrders, Flatten
+
+# The OMS follows control: it takes what it hears within milliseconds.
+TAKEN_WITHIN_S = 2.0
+
+_POLL_S = 0.01
+
+Event = TypeVar("Event")
+
+
+class NotTaken(BackboneError):
+    """No OMS has taken what was said on control."""
+
+
+class Following:
+    """Follows an account's journal from a moment on. Mutable: how far, and what was read beyond that."""
+
+    def __init__(self, client: "Client", journal: str, position: str) -> None:
+        self._client, self._journal, self._position = client, journal, position
+        self._read: list[Message] = []
+
+    @classmethod
+    async def begin(cls, client: "Client", account: str) -> "Following":
+        """From the journal's present end on."""
+        from bus.streams import journal
+
+        last = await client.xrevrange(journal(account), count=1)
+        return cls(client, journal(account), last[0][0].decode() if last else "0-0")
+
+    async def told(self, message: "CancelOrders | Flatten", answer: type[Event]) -> Event:
+        """Say it, and return the event with which the OMS takes it. Raises NotTaken where none does."""
+        from bus import control
+
+        entry_id = await control.tell(self._client, message)
+        until = time.monotonic() + TAKEN_WITHIN_S
+        while time.monotonic() < until:
+            events = await self.next()
+            for number, event in enumerate(events, 1):
+                if isinstance(event, answer) and event.entry_id == entry_id:  # type: ignore[attr-defined]
+                    self._read = events[number:]
+                    return event
+        raise NotTaken(f"no OMS took it within {TAKEN_WITHIN_S:g} s")
+
+    async def next(self) -> "list[Message]":
+        """What the journal says next, after a short wait where it says nothing."""
+        from oms.journal_reader import EVENT_CODEC
+
+        if self._read:
+            events, self._read = self._read, []
+            return events
+        entries = await self._client.xrange(self._journal, f"({self._position}", count=500)
+        if not entries:
+            await asyncio.sleep(_POLL_S)
+        events = []
+        for entry_id, fields in entries:
+            self._position = entry_id.decode()
+            events.append(EVENT_CODEC.decode(fields))
+        return events
