@@ -33,7 +33,7 @@ STEPS = ("before_cancel", "after_cancel", "before_journal", "before_send", "afte
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """A simulator that holds 7 AAPL and 0.5 coins, bought by hand, with an order that rests."""
+    """A simulator that holds 7 AAPL and what the fee left of 0.5 coins, bought by hand."""
     with Simulator.start("--symbols", "AAPL,MSFT,BTC/USD", "--requests-per-minute", "100000") as started:
         started.trade("AAPL", "buy", "7")
         started.trade("BTC/USD", "buy", "0.5")
@@ -86,7 +86,7 @@ async def test_killed_at_each_step_of_one_flatten_it_goes_on_and_sells_nothing_t
         never_sent = sum(getattr(event, "by", "") == "oms" and hasattr(event, "reasons") for event in events)
         approved = [event for event in events if isinstance(event, OrderApproved)]
         assert len(approved) == 2 + never_sent
-        assert sold(simulator) == [("AAPL", "sell", Decimal(7)), ("BTC/USD", "sell", Decimal("0.5"))]
+        assert sold(simulator) == [("AAPL", "sell", Decimal(7)), ("BTC/USD", "sell", Decimal("0.49875"))]
         assert not simulator.trading_client().get_all_positions()
         assert not simulator.trading_client().get_orders()
         state = State()
@@ -130,4 +130,4 @@ async def test_what_is_halted_at_the_exchange_is_sold_once_it_trades_again(
         await until(lambda: _ended(oms.client), "the end")
         assert not simulator.trading_client().get_all_positions()
         assert oms.book.positions() == {}
-        assert sold(simulator) == [("AAPL", "sell", Decimal(7)), ("BTC/USD", "sell", Decimal("0.5"))]
+        assert sold(simulator) == [("AAPL", "sell", Decimal(7)), ("BTC/USD", "sell", Decimal("0.49875"))]
