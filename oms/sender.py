@@ -132,7 +132,7 @@ class Sender:
         )
         self._calls += 1
         outcome.add_done_callback(lambda _: self._submitted(outcome, turn))
-        if self.breaker.is_open and not urgent:
+        if self.breaker.is_open and not approved.closes:
             turn.told(self.breaker.reason(self._clock.monotonic_ns()))
         else:
             self._turns.ask(turn)
