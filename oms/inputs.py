@@ -125,7 +125,7 @@ class FindOrder:
 
 @dataclass(frozen=True, slots=True)
 class ListOrders:
-    """A question: every order that was submitted after this time."""
+    """A question: every order that was submitted after this time, and all that are open."""
 
     since_ns: int
 

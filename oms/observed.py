@@ -37,12 +37,14 @@ class CatchingUp:
 
     `breaks` are the new connections, by entry id, before which something may have been missed; `awaited` are
     orders that are asked for one by one; `asked_before` are those among them whose question was under way
-    already: its answer may be older than what was missed. Mutable: all but `at_start` and `breaks`.
+    already: its answer may be older than what was missed. `further_back_ns` is since when orders are listed
+    where a shorter list said nothing of too many; None before that. Mutable: all but `at_start` and `breaks`.
     """
 
     at_start: bool
     breaks: dict[str, BrokerMessageRead]
     listed: bool = False
+    further_back_ns: int | None = None
     awaited: set[str] = field(default_factory=set)
     asked_before: set[str] = field(default_factory=set)
 

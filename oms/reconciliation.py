@@ -26,6 +26,10 @@ from oms.step import Step
 # Clocks differ, and an order may be stamped before we wrote it down.
 _MARGIN_NS = 60 * 1_000_000_000
 
+# So many orders of which a list says nothing are asked for one by one; more, and the list is read from
+# further back: a page of it has 500 orders.
+_MOST_ASKED_SINGLY = 20
+
 
 def take_started(step: Step, started: Started) -> None:
     """Begin: a new journal takes over what the account holds, one with a past is brought level."""
@@ -101,7 +105,7 @@ def _begin(step: Step, *, at_start: bool) -> None:
 
 
 def _ask(step: Step, catching_up: CatchingUp) -> None:
-    """Ask for the broker's orders since the last moment at which the book was certainly level."""
+    """Ask for the broker's open orders, and for all since the book was last certainly level."""
     observed = step.observed
     if observed.under_way and not catching_up.at_start:
         return  # An order whose answer is still to come may have been filled while nobody listened.
@@ -112,29 +116,39 @@ def _ask(step: Step, catching_up: CatchingUp) -> None:
     # A journal that was written while the clock was ahead ends in the future, and nothing is submitted there.
     times_ns = [min(observed.last_ns, step.now_ns)]
     times_ns += [one.heard_before_ns or observed.first_ns for one in catching_up.breaks.values()]
-    times_ns += [order.approved_ns for order in step.book.open_orders() if order.approved_ns]
+    if catching_up.further_back_ns is not None:
+        times_ns.append(catching_up.further_back_ns)
     step.ask(ListOrders(max(0, min(times_ns) - _MARGIN_NS)))
 
 
 def _take_list(step: Step, catching_up: CatchingUp, orders: Sequence[BrokerOrder]) -> None:
-    """Compare each order, and ask one by one for those that the book has open and the list does not show.
+    """Compare each order, and find those that the book has open and the list does not show.
 
     At start an approved order that is not found is in doubt; later such orders are the sender's, or in doubt.
     """
-    catching_up.listed = True
     found_ids = set()
     for order in orders:
         found_ids.add(order.client_order_id)
         known = step.order(order.client_order_id)
         if catching_up.at_start or known is None or known.answered:
             compare(step, order)
-    for known in list(step.book.open_orders()):
-        if known.client_order_id not in found_ids and (catching_up.at_start or known.answered):
-            question = FindOrder(known.client_order_id)
-            catching_up.awaited.add(known.client_order_id)
-            if question in step.observed.asked:
-                catching_up.asked_before.add(known.client_order_id)
-            step.ask(question)
+    missing = [
+        known
+        for known in step.book.open_orders()
+        if known.client_order_id not in found_ids and (catching_up.at_start or known.answered)
+    ]
+    times_ns = [known.approved_ns for known in missing if known.approved_ns]
+    if len(missing) > _MOST_ASKED_SINGLY and times_ns and catching_up.further_back_ns is None:
+        catching_up.further_back_ns = min(times_ns)
+        _ask(step, catching_up)
+        return
+    catching_up.listed = True
+    for known in missing:
+        question = FindOrder(known.client_order_id)
+        catching_up.awaited.add(known.client_order_id)
+        if question in step.observed.asked:
+            catching_up.asked_before.add(known.client_order_id)
+        step.ask(question)
 
 
 def _take_found(step: Step, catching_up: CatchingUp, answered: Answered) -> None:
