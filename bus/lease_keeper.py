@@ -11,8 +11,8 @@ from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.retry import pause, until_answered
 
-# How often a lease that somebody else holds is asked for: a follower takes over within this and its time to
-# live.
+# How often a lease that somebody else holds is asked for, where nothing else is said: a follower takes over
+# within this and its time to live.
 ASK_S = 0.1
 
 # A server that does not do what was asked, for whatever reason: the lease runs out by itself if it stays so.
@@ -31,11 +31,20 @@ class LeaseKeeper:
     - `by_writer`: `keep` leaves that to whoever writes under it, by `regain`. A writer with several batches
       under way must not have an early one refused and a later one accepted.
 
-    `other` names, in sentences, who else may hold it. Mutable: the lease, and the token it last had.
+    `other` names, in sentences, who else may hold it; the lease is asked for every `ask_s`. Mutable: the
+    lease, and the token it last had.
     """
 
-    def __init__(self, lease: Lease, *, regain: Regain = "never", other: str = "another process") -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        regain: Regain = "never",
+        other: str = "another process",
+        ask_s: float = ASK_S,
+    ) -> None:
         self.lease = lease
+        self._ask_s = ask_s
         self._regain: Regain = regain
         self._other = other
         self._token = 0
@@ -74,7 +83,7 @@ class LeaseKeeper:
                     return True
                 held = f"waiting for {self.lease.key}: {self._other} holds it"
                 tell_once(StateReason("lease_held", held))
-            await pause(ASK_S, stopping)
+            await pause(self._ask_s, stopping)
         return False
 
     async def keep(self) -> None:

@@ -55,11 +55,13 @@ def start(
         settings = load(OmsSettings, oms_limits=limits_file)
         logs.set_up("oms", level=settings.log_level)
         limits = read_limits(settings.oms_limits)
-        broker = make_broker(settings)
         await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
         service = Service("oms", settings.account)
-        oms = Oms(service, settings, limits, broker, make_journal)
-        await live(service, settings.orders_redis_url, lambda: startup.live(oms))
+
+        def make_oms() -> Oms:
+            return Oms(service, settings, limits, make_broker(settings), make_journal)
+
+        await live(service, settings.orders_redis_url, lambda: startup.lead_in_turn(make_oms))
 
     return run(body)
 

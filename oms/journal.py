@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from bus.chain import NO_HASH, Chain, message_hash
+from bus.chain import NO_HASH, message_hash
 from bus.clock import Clock
 from bus.codec import Message
-from bus.connection import Client, connect
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
 from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable
@@ -138,7 +137,7 @@ class Journal:
         self._keeper = keeper
         self._lease = keeper.lease
         self._clock = clock
-        self._url = url
+        self._reader = JournalReader(url, self._stream)
         self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
         self._pending: list[_Pending] = []
         self._under_way: _Batch | None = None
@@ -159,26 +158,17 @@ class Journal:
         return f"{self._assigned[0]}-{self._assigned[1]}"
 
     async def fold(self) -> AsyncIterator[Message]:
-        """Every event so far, oldest first; those of newer versions as UnknownMessage.
+        """Every event so far that was not given before, oldest first; of newer versions as UnknownMessage.
 
-        Raises Unreadable where an entry cannot be read, and where one is not what was written.
+        What is written afterwards goes on after it. Raises Unreadable where an entry cannot be read, and
+        where one is not what was written.
         """
-        reader = JournalReader(self._url, self._stream)
-        try:
-            async for event in reader.events():
-                yield event
-        finally:
-            await reader.close()
-        self._go_on_after(reader.first_id, reader.chain)
-        client = connect(self._url, name="oms-fold")
-        try:
-            self._assigned = await self._last_generated(client)
-        finally:
-            await client.aclose()
-
-    def _go_on_after(self, first_id: str, chain: Chain) -> None:
-        self.first_id, self.last_id, self.last_hash = first_id, chain.head_id, chain.written
+        async for event in self._reader.events():
+            yield event
+        chain, self.first_id = self._reader.chain, self._reader.first_id
+        self.last_id, self.last_hash = chain.head_id, chain.written
         self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written
+        self._assigned = await self._reader.last_generated()
 
     def begin_chain(self, by: str) -> None:
         """Cover the entries of an earlier release, which have no hashes, with that of the next one."""
@@ -233,7 +223,8 @@ class Journal:
         await self.commit(())
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        await self._reader.close()
         await self._link.close()
 
     def _assign(self, count: int) -> list[str]:
@@ -246,14 +237,6 @@ class Journal:
             milliseconds, sequence = now_ms, -1
         self._assigned = milliseconds, sequence + count
         return [f"{milliseconds}-{sequence + number}" for number in range(1, count + 1)]
-
-    async def _last_generated(self, client: Client) -> tuple[int, int]:
-        """The highest id that the journal ever had, which an entry that was taken out may have had."""
-        if self.last_id == "0-0":
-            return 0, 0
-        info = await client.xinfo_stream(self._stream)
-        milliseconds, _, sequence = info["last-generated-id"].decode().partition("-")
-        return int(milliseconds), int(sequence)
 
     def _begin(self) -> _Batch:
         """Pack what was handed in, and send it where there is a connection."""

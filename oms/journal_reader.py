@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from bus.chain import Chain, Entry
 from bus.codec import Message, MessageCodec
-from bus.errors import Unreadable
+from bus.entry_position import entry_position
+from bus.errors import ReplyLost, ServerRefused, ServerUnreachable, Unreadable
 from bus.link import Link
 from bus.order_events import EVENTS
 from bus.pages import pages
@@ -29,12 +30,13 @@ class JournalReader:
         return f"<{self._stream} read up to {self.chain.head_id}>"
 
     async def events(self) -> AsyncIterator[Message]:
-        """Every event, oldest first; those of newer versions as UnknownMessage.
+        """Every event that was not given before, oldest first; those of newer versions as UnknownMessage.
 
-        Raises Unreadable where an entry cannot be read, and JournalBroken, once all are read, where one is
-        not what was written.
+        Left in the middle, the next call goes on there. Raises Unreadable where an entry cannot be read, and
+        JournalBroken, once all are read, where one is not what was written.
         """
-        async for page in pages(self._link, self._stream):
+        start = "-" if self.first_id == "0-0" else f"({self.chain.head_id}"
+        async for page in pages(self._link, self._stream, start=start):
             if page and self.first_id == "0-0":
                 self.first_id = page[0][0].decode()
             for entry in page:
@@ -49,6 +51,24 @@ class JournalReader:
                 f"{self._stream} {chain.wrong_id} {chain.why}: where somebody wrote it by hand, take it out "
                 "with XDEL; where it was damaged, or an entry before it is gone, bring it back from a file "
                 "with `backbone journal import`, or take it as it is with `backbone journal begin-chain`"
+            )
+
+    async def last_generated(self) -> tuple[int, int]:
+        """The highest id that the journal ever had, which an entry that was taken out may have had.
+
+        Waits while the server is away.
+        """
+        while True:
+            try:
+                info = await (await self._link.opened()).call("XINFO", "STREAM", self._stream)
+            except (ReplyLost, ServerUnreachable):
+                continue
+            except ServerRefused as error:
+                if "no such key" not in str(error):
+                    raise
+                return 0, 0
+            return entry_position(
+                dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"].decode()
             )
 
     async def close(self) -> None:

@@ -53,6 +53,7 @@ BLOCK_MS = 100
 # A standby takes over this long after the leader was last heard of. Renewed five times as often, it outlives
 # stalls of 400 ms on either side.
 LEASE_MS = 700
+LEASE_ASK_S = 0.02
 
 # How often a lease that may have run out is looked at, until its keeper has it again or gives up.
 _LEASE_LOOK_S = 0.01
@@ -107,6 +108,7 @@ class Oms:
             ),
             regain="at_once",
             other="another OMS",
+            ask_s=LEASE_ASK_S,
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease, account, clock)

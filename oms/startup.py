@@ -11,11 +11,11 @@ from bus.account_keys import confirm
 from bus.account_messages import AccountPinned
 from bus.acting_user import acting_user
 from bus.consume import GroupReader
-from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
+from bus.errors import Fenced, InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
-from oms import pinning
+from oms import pinning, standby
 from oms.broker import BrokerAccount, BrokerError, KeysRefused
 from oms.inputs import (
     AccountRead,
@@ -26,6 +26,7 @@ from oms.inputs import (
     Stopping,
     Tick,
 )
+from oms.journal import JournalMoved
 from oms.journal_head import KEEP_S
 from oms.journal_reader import EVENT_CODEC
 from oms.limit_names import named_symbols, unmatched
@@ -35,39 +36,54 @@ from oms.symbol_check import look_up
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0
 
+# An OMS that was taken over from begins anew after this.
+_STAND_BY_AFTER_S = 0.5
+
 # How long a start waits for the market-data server to say where the journal ended.
 _HEAD_S = 2.0
 
 log = structlog.get_logger()
 
 
+async def lead_in_turn(make_oms: Callable[[], Oms]) -> None:
+    """Live until the service stops; one that another took over from begins anew, and stands by.
+
+    Raises InvalidInput, Unreadable.
+    """
+    while True:
+        oms = make_oms()
+        try:
+            await live(oms)
+            return
+        except (Fenced, JournalMoved) as error:
+            log.error("another OMS took over: standing by", error=str(error))
+        await pause(_STAND_BY_AFTER_S, oms.service.stopping)
+
+
 async def live(oms: Oms) -> None:
     """Start, work until the service stops, stop. Raises InvalidInput, Fenced, JournalMoved, Unreadable."""
-    stopping = oms.service.stopping
     try:
         account = await _account(oms)
         if account is not None:
             # A standby that could never take over is no standby.
             _require_its_own(oms, account, await _pinned_first(oms))
-        if account is not None and await oms.lease.take(stopping=stopping, tell=oms.wait_for):
-            oms.wait_for(None)
-            try:
-                await run_together(
-                    oms.journal.run(),
-                    oms.halts.run(oms.hear),
-                    oms.lease.keep(),
-                    oms.prices.keep(),
-                    oms.actions.failed(),
-                    _work(oms, account),
-                )
-            except (InvalidInput, Unreadable):
-                # Whoever has the right keys, or mends the journal, need not wait until the lease runs out.
-                await oms.lease.give_back()
-                raise
-            # Not while it is renewed: a lease that was just given back would be missed.
-            await oms.lease.give_back()
+            await run_together(oms.halts.run(oms.hear), oms.prices.keep(), _stand_by_and_lead(oms, account))
     finally:
         await oms.close()
+
+
+async def _stand_by_and_lead(oms: Oms, account: AccountRead) -> None:
+    if not await standby.took_over(oms):
+        return
+    oms.wait_for(None)
+    try:
+        await run_together(oms.journal.run(), oms.lease.keep(), oms.actions.failed(), _work(oms, account))
+    except (InvalidInput, Unreadable):
+        # Whoever has the right keys, or mends the journal, need not wait until the lease runs out.
+        await oms.lease.give_back()
+        raise
+    # Not while it is renewed: a lease that was just given back would be missed.
+    await oms.lease.give_back()
 
 
 async def _account(oms: Oms) -> AccountRead | None:

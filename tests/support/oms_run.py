@@ -169,6 +169,13 @@ class Trader:
         await self.client.aclose()
 
 
+async def add_price(market: Any, symbol: str, price: str, age_s: float = 0.0) -> None:
+    """A trade on the tape."""
+    data = {"S": symbol, "p": float(price), "s": 100, "t": time.time_ns()}
+    received_ns = time.time_ns() - int(age_s * 1e9)
+    await market.xadd(streams.market(symbol, "trades"), {"d": json.dumps(data), "r": str(received_ns)})
+
+
 class Running:
     """An OMS at work, and what a test does around it."""
 
@@ -198,11 +205,7 @@ class Running:
 
     async def price(self, symbol: str, price: str, age_s: float = 0.0) -> None:
         """A trade on the tape."""
-        data = {"S": symbol, "p": float(price), "s": 100, "t": time.time_ns()}
-        received_ns = time.time_ns() - int(age_s * 1e9)
-        await self.market.xadd(
-            streams.market(symbol, "trades"), {"d": json.dumps(data), "r": str(received_ns)}
-        )
+        await add_price(self.market, symbol, price, age_s)
 
     async def status(self, symbol: str, code: str, reason_code: str = "", reason: str = "") -> None:
         """A trading status on the tape."""
