@@ -25,7 +25,7 @@ async def answer(question: Question, broker: Broker, sender: Sender, clock: Cloc
             found = await sender.ask(lambda: broker.find(client_order_id))
             return Answered(question, found, asked_ns)
         case ListOrders(since_ns):
-            return Answered(question, list((await _orders(since_ns, sender)).values()), asked_ns)
+            return Answered(question, list((await _orders(since_ns, sender, "doubt")).values()), asked_ns)
         case ListOpenOrders():
             return Answered(question, await sender.orders(OrdersQuery("open")), asked_ns)
         case ListPositions():
