@@ -111,6 +111,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     they were to have, by algorithm and symbol. `refused`: refusals by code. `commits`: batches
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
+    `snapshot_at` is the entry of the last snapshot, "" for none.
     `limits_unmatched`: a sentence for each name in the limits that binds nothing. `account_number` and
     `trading` are those of the broker account that the journal belongs to, "" before that is known.
     """
@@ -139,6 +140,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     digest_at: str = ""
     head: str = ""
     head_at: str = ""
+    snapshot_at: str = ""
     limits_version: int = 0
     limits_unmatched: tuple[str, ...] = ()
     counters: OmsCounters = OmsCounters()

@@ -117,6 +117,11 @@ def kept(account_name: str, label: str, key: str) -> str:
     return f"kept:{{{account_name}}}:{label}:{plain}"
 
 
+def snapshot(account_name: str) -> str:
+    """A hash: the OMS's state after an entry of the journal, so that a start need not read what is before."""
+    return f"orders:{{{account_name}}}:snapshot"
+
+
 def being_imported(key: str) -> str:
     """Where a stream is written until all of it is there."""
     return f"{key}:import"

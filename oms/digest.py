@@ -44,6 +44,15 @@ class Digest:
         return not book.changed
 
 
+def digest_of(state: State) -> str:
+    """The digest of a state that others may follow: what they have noted stays so."""
+    book = state.book
+    followed, book.changed = book.changed, set(book.orders)
+    found = Digest(state).now()
+    book.changed = followed
+    return found
+
+
 def _told(order: Order) -> tuple[object, ...]:
     """All that is known of an order; sets in an order of their own."""
     return (

@@ -118,6 +118,11 @@ class Engine:
         """Take in one event of the journal: what `take` does with each event that it returns."""
         self.state.apply(event)
 
+    def restore(self, state: State) -> None:
+        """Go on from a state that was folded elsewhere."""
+        self.state = state
+        self._digest = Digest(state)
+
     def take(self, taken: Input, now_ns: int) -> Effects:
         """Take one input at this time (since 1970); returns what follows from it.
 

@@ -57,14 +57,15 @@ def details(
     digest_at: str,
     head: str,
     head_at: str,
+    snapshot_at: str,
     unknown_symbols: Collection[str] = (),
     sending: SendingDetails = _NOTHING_WAITS,
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
     `digest_at` is the journal's id at which the state had this digest; `head_at` is its last durable entry,
-    with the hash `head`. `unknown_symbols`: those in the limits
-    that the broker does not know.
+    with the hash `head`, and `snapshot_at` the one after which the last snapshot was made. `unknown_symbols`:
+    those in the limits that the broker does not know.
     """
     state, observed = engine.state, engine.observed
     return OmsDetails(
@@ -101,6 +102,7 @@ def details(
         digest_at=digest_at,
         head=head,
         head_at=head_at,
+        snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
         limits_unmatched=()
         if state.limits is None

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from bus.chain import NO_HASH, message_hash
+from bus.chain import NO_HASH, Chain, message_hash
 from bus.clock import Clock
 from bus.codec import Message
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
@@ -123,13 +123,13 @@ class _Batch:
 class Journal:
     """Writes batches in the order in which they were handed in, under the OMS's lease.
 
-    Mutable: `commits` counts; `first_id` and `last_id` are where the journal durably begins and ends,
-    `last_hash` is that entry's hash, b"" for none, `assigned_id` where it will end once everything handed in
-    is durable.
+    Mutable: `commits` counts batches, and `entries` what was read and what is durable since; `first_id` and
+    `last_id` are where the journal durably begins and ends, `last_hash` is that entry's hash, b"" for none,
+    `assigned_id` where it will end once everything handed in is durable.
     """
 
     def __init__(self, url: str, keeper: LeaseKeeper, account: str, clock: Clock) -> None:
-        self.commits = 0
+        self.commits = self.entries = 0
         self.first_id = self.last_id = "0-0"
         self.last_hash = b""
         self._account = account
@@ -137,6 +137,7 @@ class Journal:
         self._keeper = keeper
         self._lease = keeper.lease
         self._clock = clock
+        self._url = url
         self._reader = JournalReader(url, self._stream)
         self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
         self._pending: list[_Pending] = []
@@ -157,6 +158,16 @@ class Journal:
         """The id of the last entry that was handed in; it becomes the journal's last once that is durable."""
         return f"{self._assigned[0]}-{self._assigned[1]}"
 
+    @property
+    def lease_value(self) -> str:
+        """The lease under which is written now."""
+        return self._lease.value
+
+    async def begin_after(self, chain: Chain, first_id: str) -> None:
+        """Fold only what follows the end of `chain`; before anything is folded."""
+        await self._reader.close()
+        self._reader = JournalReader(self._url, self._stream, chain, first_id)
+
     async def fold(self) -> AsyncIterator[Message]:
         """Every event so far that was not given before, oldest first; of newer versions as UnknownMessage.
 
@@ -165,7 +176,7 @@ class Journal:
         """
         async for event in self._reader.events():
             yield event
-        chain, self.first_id = self._reader.chain, self._reader.first_id
+        chain, self.first_id, self.entries = self._reader.chain, self._reader.first_id, self._reader.entries
         self.last_id, self.last_hash = chain.head_id, chain.written
         self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written
         self._assigned = await self._reader.last_generated()
@@ -285,6 +296,7 @@ class Journal:
                     raise JournalMoved(f"{self._stream}: {error}; start the OMS again") from error
                 raise
         self.last_id, self.last_hash = batch.last_id, batch.last_hash
+        self.entries += sum(len(pending.events) for pending in batch.pending)
 
     def _packed(self, group: list[_Pending]) -> _Batch:
         count = sum(len(pending.events) for pending in group)

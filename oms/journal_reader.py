@@ -18,25 +18,30 @@ class JournalBroken(Unreadable):
 
 
 class JournalReader:
-    """Reads one journal. Mutable: `chain`, as far as it was read, and `first_id`, "0-0" before any entry."""
+    """Reads one journal, from its first entry or from the end of `chain`.
 
-    def __init__(self, url: str, stream: str, *, name: str = "oms-fold") -> None:
-        self.chain = Chain()
-        self.first_id = "0-0"
+    Mutable: `chain`, as far as it was read, `first_id`, "0-0" before any entry, and `entries`, how many were
+    read.
+    """
+
+    def __init__(self, url: str, stream: str, chain: Chain | None = None, first_id: str = "0-0") -> None:
+        self.chain = Chain() if chain is None else chain
+        self.first_id = first_id
+        self.entries = 0
         self._stream = stream
-        self._link = Link(url, name=name)
+        self._link = Link(url, name="oms-fold")
 
     def __repr__(self) -> str:
         return f"<{self._stream} read up to {self.chain.head_id}>"
 
-    async def events(self) -> AsyncIterator[Message]:
+    async def events(self, until: str = "+") -> AsyncIterator[Message]:
         """Every event that was not given before, oldest first; those of newer versions as UnknownMessage.
 
-        Left in the middle, the next call goes on there. Raises Unreadable where an entry cannot be read, and
+        Up to the entry `until` where one is named. Left in the middle, the next call goes on there. Raises Unreadable where an entry cannot be read, and
         JournalBroken, once all are read, where one is not what was written.
         """
         start = "-" if self.first_id == "0-0" else f"({self.chain.head_id}"
-        async for page in pages(self._link, self._stream, start=start):
+        async for page in pages(self._link, self._stream, start=start, end=until):
             if page and self.first_id == "0-0":
                 self.first_id = page[0][0].decode()
             for entry in page:
@@ -78,6 +83,7 @@ class JournalReader:
     def _event(self, entry: Entry) -> Message:
         id_, fields = entry
         self.chain.take(id_, fields)
+        self.entries += 1
         try:
             if fields[0::2][:3] == [b"type", b"version", b"data"]:
                 return EVENT_CODEC.read(fields[1], fields[3], fields[5])

@@ -46,6 +46,7 @@ from oms.registry import LOOK_S, WANT_S, Registry
 from oms.risk import Approved
 from oms.sender import Sender
 from oms.settings import OmsSettings
+from oms.snapshot_keeper import SnapshotKeeper
 
 # Readers look up from a quiet stream this often, so that a stop and a new algorithm are noticed.
 BLOCK_MS = 100
@@ -112,6 +113,9 @@ class Oms:
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease, account, clock)
+        self.snapshots = SnapshotKeeper(
+            url, account, self.journal, lambda: self._digest, settings.oms_snapshot_every
+        )
         self.head = JournalHead(settings.md_redis_url, account, self.journal)
         longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
         self.engine = Engine(
@@ -340,6 +344,7 @@ class Oms:
             digest_at=self._digest[1],
             head=self.journal.last_hash.decode(),
             head_at=self.journal.last_id,
+            snapshot_at=self.snapshots.at_id,
             unknown_symbols=self.unknown_symbols,
             sending=self.sender.details(),
         )

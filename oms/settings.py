@@ -17,6 +17,10 @@ DEFAULT_LIMITS = Path(__file__).with_name("default_limits.toml")
 DOUBT_S = 5.0
 
 
+# A start folds so many entries in well under a second, and a snapshot of a day's orders takes about as long.
+SNAPSHOT_EVERY = 10_000
+
+
 class OmsSettings(AlpacaSettings):
     """How the OMS sends; each field is read from BACKBONE_<FIELD>."""
 
@@ -58,4 +62,9 @@ class OmsSettings(AlpacaSettings):
         default="halt_symbol",
         description="what is done about a position that the broker has otherwise: trading in its symbol is "
         "halted, on the account, or it is told and nothing more",
+    )
+    oms_snapshot_every: int = Field(
+        default=SNAPSHOT_EVERY,
+        ge=100,
+        description="entries of the journal after which the OMS has a snapshot of its state made",
     )

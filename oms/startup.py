@@ -10,12 +10,13 @@ from bus import streams
 from bus.account_keys import confirm
 from bus.account_messages import AccountPinned
 from bus.acting_user import acting_user
+from bus.chain import Chain
 from bus.consume import GroupReader
 from bus.errors import Fenced, InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
-from oms import pinning, standby
+from oms import pinning, snapshots, standby
 from oms.broker import BrokerAccount, BrokerError, KeysRefused
 from oms.inputs import (
     AccountRead,
@@ -67,6 +68,7 @@ async def live(oms: Oms) -> None:
         if account is not None:
             # A standby that could never take over is no standby.
             _require_its_own(oms, account, await _pinned_first(oms))
+            await _begin_from_snapshot(oms)
             await run_together(oms.halts.run(oms.hear), oms.prices.keep(), _stand_by_and_lead(oms, account))
     finally:
         await oms.close()
@@ -120,6 +122,20 @@ async def _pinned_first(oms: Oms) -> AccountPinned | None:
     return event if isinstance(event, AccountPinned) else None
 
 
+async def _begin_from_snapshot(oms: Oms) -> None:
+    """Have the state be what the last snapshot says, where there is one that counts."""
+    found = await until_answered(
+        lambda: snapshots.believed(oms.client, oms.account),
+        stopping=oms.service.stopping,
+        tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for a snapshot: {trouble}")),
+    )
+    if found is not None:
+        snapshot, state = found
+        oms.engine.restore(state)
+        await oms.journal.begin_after(Chain(snapshot.id, snapshot.hash.encode()), snapshot.first_id)
+        oms.snapshots.at_id = snapshot.id
+
+
 def _require_its_own(oms: Oms, account: AccountRead, pinned: AccountPinned | None) -> None:
     if refused := pinning.refusal(oms.account, pinned, account):
         raise InvalidInput(refused)
@@ -141,6 +157,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.want_prices(),
             oms.tick(),
             _keep_head(oms),
+            oms.snapshots.keep(),
         )
     ]
     looking = asyncio.create_task(
@@ -161,6 +178,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
         await ended(stop, looking, reading, *workers, *oms.actions.under_way)
         with contextlib.suppress(ServerAway, ServerRefused):
             await oms.head.write()
+    await oms.snapshots.stop(oms.engine.digest())
     await oms.registry.leave()
 
 

@@ -54,6 +54,7 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.limits import parse
+from oms.snapshot import decode, encode
 
 pytestmark = pytest.mark.property
 
@@ -254,13 +255,19 @@ class EngineMachine(RuleBasedStateMachine):
         """Time passes."""
         self.follow(self.run.tick(seconds * 1_000_000_000))
 
-    @rule(kill=st.booleans())
-    def restart(self, kill: bool) -> None:
-        """The process stops or dies, and another folds the journal; nothing is sent again."""
+    @rule(kill=st.booleans(), snapshot=st.booleans())
+    def restart(self, kill: bool, snapshot: bool) -> None:
+        """The process stops or dies, and another folds the journal, or a snapshot; nothing is sent again."""
         if not kill:
             self.take(Stopping())
         before = self.run.engine.digest()
+        state = self.run.engine.state
         self.run.engine = self.run.folded()
+        if snapshot:
+            self.run.engine.restore(decode(encode(state)))
+            # Not a field of it may be forgotten.
+            state.book.changed = set(state.book.orders)
+            assert encode(self.run.engine.state) == encode(state)
         assert self.run.engine.digest() == before
         self.under_way, self.questions, self.cancels = [], [], []
         self.take(LeasesRead(ALGORITHMS))

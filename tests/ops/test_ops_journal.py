@@ -13,7 +13,7 @@ from bus import streams
 from bus.errors import InvalidInput
 from bus.journal_lines import line_of
 from bus.journal_messages import ChainBegun, JournalForked
-from oms.digest import Digest
+from oms.digest import digest_of
 from oms.journal_reader import JournalReader
 from oms.state import State
 from ops.journal.begin_chain import begun
@@ -57,7 +57,7 @@ async def folded(orders_url: str) -> str:
     async for event in reader.events():
         state.apply(event)
     await reader.close()
-    return Digest(state).now()
+    return digest_of(state)
 
 
 def contents(file: str) -> bytes:
@@ -68,7 +68,7 @@ def contents(file: str) -> bytes:
 async def changed(client: Any, id_: str, **fields: bytes) -> None:
     """Write a journal anew, with one entry changed."""
     entries = await client.xrange(JOURNAL)
-    await client.delete(JOURNAL)
+    await client.delete(JOURNAL, streams.snapshot(ACCOUNT))
     for at, had in entries:
         new = had | ({name.encode(): value for name, value in fields.items()} if at.decode() == id_ else {})
         await client.xadd(JOURNAL, new, id=at)

@@ -1,0 +1,140 @@
+"""Snapshots: the whole state, verified before it counts, and believed where it stands on the journal."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_run import EngineRun
+from fake_broker import FakeBroker
+from oms_run import ACCOUNT, limits_with, market_order, running, trading
+from risk_day import request
+from waiting import until
+
+from bus import streams
+from bus.chain import Chain
+from bus.errors import Fenced
+from oms import snapshots
+from oms.fold import folded
+from oms.snapshot import decode, encode
+from oms.state import State
+
+SNAPSHOT = streams.snapshot(ACCOUNT)
+JOURNAL = streams.journal(ACCOUNT)
+
+
+def traded_state() -> State:
+    """A state with orders of every kind of amount."""
+    run = EngineRun()
+    run.begin()
+    for approved in run.read(request()).send:
+        run.accepted(approved)
+    return run.engine.state
+
+
+def test_what_a_new_field_holds_is_in_a_snapshot_without_a_word() -> None:
+    state = traded_state()
+    shared = {"AAPL": Decimal("1E+3"), "GREAT": 1 << 80, "": None}
+    state.tomorrow = {("alpha", "AAPL"): [shared, frozenset({b"\xff"})]}  # type: ignore[attr-defined]
+    state.book.beside = shared  # type: ignore[attr-defined]
+    again: Any = decode(encode(state))
+    assert again.tomorrow == {("alpha", "AAPL"): [shared, frozenset({b"\xff"})]}
+    assert str(again.book.beside["AAPL"]) == "1E+3"
+    assert again.book.beside is again.tomorrow["alpha", "AAPL"][0]
+
+
+def test_an_order_that_two_indexes_share_is_one_order_again() -> None:
+    state = traded_state()
+    ((order_id, order),) = state.book.orders.items()
+    again = decode(encode(state)).book
+    assert again.orders[order_id] is again.by_broker_id[order.broker_order_id]
+    assert again.orders[order_id] is next(again.open_orders())
+
+
+def test_what_nobody_said_how_to_write_is_refused() -> None:
+    state = traded_state()
+    state.book.odd = [Chain, object()]  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="nobody said how it is written"):
+        encode(state)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x90", b"\x91\x93\xa4dict\x90\xa0", encode(traded_state())[:-9]])
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no state"):
+        decode(data)
+
+
+async def ordered(algo: Any, oms: Any, first: int, count: int) -> None:
+    """So many orders, each sent and filled."""
+    for number in range(first, first + count):
+        order = await algo.order(number, market_order("1"))
+        await algo.told(order, "OrderSent")
+        await oms.fill(order, "1", "100", f"execution-{number}")
+        await algo.told(order, "OrderFilled")
+
+
+@pytest.mark.integration
+async def test_a_snapshot_is_made_every_so_many_entries_and_a_start_goes_on_from_it(
+    md_url: str, orders_url: str, orders_client: Any
+) -> None:
+    broker = FakeBroker()
+    limits = limits_with(price_age_seconds=3600, orders_per_second=1000)
+    async with running(md_url, orders_url, broker, limits=limits, oms_snapshot_every=100) as oms:
+        async with trading(orders_url) as algo:
+            await ordered(algo, oms, 0, 35)
+            await until(lambda: oms.oms.service.details.snapshot_at != "", "a snapshot")
+            await ordered(algo, oms, 100, 2)
+        digest = oms.oms.engine.digest()
+        # As after a kill: what the clean stop makes is taken back.
+        found = await snapshots.stored(orders_client, ACCOUNT)
+        assert found is not None
+    kept = await orders_client.hgetall(SNAPSHOT)
+    assert kept[b"id"].decode() != found.id, "the clean stop makes one too"
+    from_last = await folded(orders_url, ACCOUNT)
+    await orders_client.delete(SNAPSHOT)
+    from_first = await folded(orders_url, ACCOUNT)
+    assert (from_last.snapshot_id, from_last.first_id) == (kept[b"id"].decode(), from_first.first_id)
+    assert from_last.entries <= 1 < 100 < from_first.entries
+    assert encode(from_last.state) == encode(from_first.state)
+    assert from_last.chain.head == from_first.chain.head
+    assert digest
+    async with running(md_url, orders_url, broker, limits=limits) as oms:
+        assert oms.book.position("AAPL", "alpha") == 37
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("damage", ["other code", "a bit", "another digest", "another journal", "odd fields"])
+async def test_a_snapshot_that_does_not_verify_is_not_used(
+    md_url: str, orders_url: str, orders_client: Any, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        await ordered(algo, oms, 0, 2)
+    kept = await orders_client.hgetall(SNAPSHOT)
+    changed = {
+        "other code": {b"code": b"0" * 32},
+        "a bit": {b"state": kept[b"state"].replace(b"alpha", b"blpha")},
+        "another digest": {b"digest": b"0" * 32},
+        "another journal": {b"hash": b"0" * 64},
+        "odd fields": {b"new": b"field"},
+    }[damage]
+    await orders_client.hset(SNAPSHOT, mapping=changed)
+    async with running(md_url, orders_url, broker) as oms:
+        assert oms.book.position("AAPL", "alpha") == 2
+        assert oms.oms.snapshots.at_id == ""
+    assert "snapshot not used" in capsys.readouterr().out
+
+
+@pytest.mark.integration
+async def test_a_state_that_is_not_the_fold_is_never_written(
+    md_url: str, orders_url: str, orders_client: Any
+) -> None:
+    async with running(md_url, orders_url, FakeBroker()) as oms, trading(orders_url) as algo:
+        await ordered(algo, oms, 0, 1)
+        found = await folded(orders_url, ACCOUNT)
+        about = (found.state, found.chain, found.first_id)
+        lease = oms.oms.lease.lease.value
+        with pytest.raises(snapshots.NotTheFold, match="would decide otherwise"):
+            await snapshots.write(orders_client, ACCOUNT, lease, *about, "0" * 32)
+        with pytest.raises(Fenced):
+            await snapshots.write(orders_client, ACCOUNT, "1:other", *about, oms.oms.engine.digest())
+        assert not await orders_client.exists(SNAPSHOT)
