@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import msgspec
 
+from bus.errors import BackboneError
 from oms.state import State
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
@@ -56,8 +57,12 @@ _FACTORIES: dict[str, Callable[[], Any]] = {
 _OURS = ("oms.", "bus.")
 
 
+class NotWritten(BackboneError):
+    """A value is of a kind that no snapshot has held before."""
+
+
 def encode(state: State) -> bytes:
-    """The state as bytes. Raises TypeError for a value of which nobody said how it is written."""
+    """The state as bytes. Raises NotWritten for a value of which nobody said how it is written."""
     writer = _Writer()
     writer.reference(state)
     return msgspec.msgpack.encode(writer.objects)
@@ -109,7 +114,7 @@ class _Writer:
             return ["date", [item.isoformat()], ""]
         name = f"{kind.__module__}.{kind.__qualname__}"
         if not name.startswith(_OURS) or issubclass(kind, Exception):
-            raise TypeError(f"{name} is in the state, and nobody said how it is written into a snapshot")
+            raise NotWritten(f"{name} is in the state, and nobody said how it is written into a snapshot")
         values = [part for pair in _attributes(item) for part in (pair[0], self._value(pair[1]))]
         return ["object", values, name]
 
@@ -173,7 +178,10 @@ def _attributes(item: Any) -> Iterable[tuple[str, object]]:
         return [(name, getattr(item, name)) for name in item.__struct_fields__]
     if is_dataclass(item):
         return [(one.name, getattr(item, one.name)) for one in fields(item) if one.compare]
-    return [(name, value) for name, value in vars(item).items() if not _is_code(value)]
+    slots = (name for kind in type(item).__mro__ for name in getattr(kind, "__slots__", ()))
+    found = {name: getattr(item, name) for name in slots if hasattr(item, name)}
+    found.update(getattr(item, "__dict__", {}))
+    return [(name, value) for name, value in found.items() if not _is_code(value)]
 
 
 def _is_code(value: object) -> bool:

@@ -15,7 +15,7 @@ from bus.chain import Chain
 from bus.errors import Fenced
 from oms import snapshots
 from oms.fold import folded
-from oms.snapshot import decode, encode
+from oms.snapshot import NotWritten, decode, encode
 from oms.state import State
 
 SNAPSHOT = streams.snapshot(ACCOUNT)
@@ -53,7 +53,7 @@ def test_an_order_that_two_indexes_share_is_one_order_again() -> None:
 def test_what_nobody_said_how_to_write_is_refused() -> None:
     state = traded_state()
     state.book.odd = [Chain, object()]  # type: ignore[attr-defined]
-    with pytest.raises(TypeError, match="nobody said how it is written"):
+    with pytest.raises(NotWritten, match="nobody said how it is written"):
         encode(state)
 
 
