@@ -9,6 +9,7 @@ from oms import snapshots
 from oms.journal_reader import JournalReader
 from oms.state import State
 
+
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A state, the journal's chain up to the entry after which it is, and the journal's first entry.

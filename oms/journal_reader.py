@@ -37,8 +37,9 @@ class JournalReader:
     async def events(self, until: str = "+") -> AsyncIterator[Message]:
         """Every event that was not given before, oldest first; those of newer versions as UnknownMessage.
 
-        Up to the entry `until` where one is named. Left in the middle, the next call goes on there. Raises Unreadable where an entry cannot be read, and
-        JournalBroken, once all are read, where one is not what was written.
+        Up to the entry `until` where one is named. Left in the middle, the next call goes on there. Raises
+        Unreadable where an entry cannot be read, and JournalBroken, once all are read, where one is not what
+        was written.
         """
         start = "-" if self.first_id == "0-0" else f"({self.chain.head_id}"
         async for page in pages(self._link, self._stream, start=start, end=until):
