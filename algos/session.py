@@ -24,11 +24,17 @@ from algos.inputs import (
     UnreadableEntry,
 )
 from algos.lifecycle import State, moved
-from algos.portfolio import Portfolio
+from algos.portfolio import Order, Portfolio
 from bus.account_messages import Booked
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
-from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected, Registered
+from bus.order_events import (
+    OrderFilled,
+    OrdersRefused,
+    PositionProtected,
+    PositionUnprotected,
+    Registered,
+)
 from bus.order_id import client_order_id
 from bus.order_messages import (
     CancelRequest,
@@ -232,7 +238,9 @@ class Session:
         event = entry.event
         if self.state.runs_handlers and not self._is_next(entry):
             return
-        order = self.portfolio.apply(event)
+        # Each of several refusals is told by itself, as if it had come alone.
+        together = event.one_by_one() if isinstance(event, OrdersRefused) else (event,)
+        orders = [order for one in together if (order := self.portfolio.apply(one)) is not None]
         self.registered = self.registered or isinstance(event, Registered)
         if self.state is State.ABORTED:
             # An order that was on its way when the algorithm failed may show up now.
@@ -245,8 +253,16 @@ class Session:
             self._call("on_booked", self._handlers.on_booked, entry, event)
         elif isinstance(event, PositionUnprotected | PositionProtected):
             self._call("on_protection", self._handlers.on_protection, entry, event)
-        elif order is not None:
-            self._call("on_order", self._handlers.on_order, entry, order)
+        else:
+            self._tell_orders(entry, orders)
+
+    def _tell_orders(self, entry: OrderEvent, orders: Sequence[Order]) -> None:
+        """What the handlers ask for is numbered on from one to the next: one entry triggers all of it."""
+        asked = 0
+        for order in orders:
+            if self.state.runs_handlers:
+                self._call("on_order", self._handlers.on_order, entry, order, asked=asked)
+                asked = self._orders_of_input
 
     def _is_next(self, entry: StreamEntry) -> bool:
         """Whether handlers run and this entry is new to them; it counts as taken from now on."""
@@ -263,9 +279,11 @@ class Session:
         if self.state is State.ABORTED:
             self._cancel_open_orders()
 
-    def _call(self, name: str, handler: Callable[..., None], input: Input, *arguments: object) -> None:
+    def _call(
+        self, name: str, handler: Callable[..., None], input: Input, *arguments: object, asked: int = 0
+    ) -> None:
         self._input = input
-        self._orders_of_input = 0
+        self._orders_of_input = asked
         waiting = len(self.outbox)
         self.running = name
         try:

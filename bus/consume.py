@@ -34,7 +34,8 @@ class GroupReader:
     stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it, and
     `trimmed` the pending entries whose content was gone.
 
-    Mutable: the counts, the connection, the read under way, and the bookkeeping.
+    Mutable: the counts, the connection, the read under way, and the bookkeeping; `paused`, streams of which
+    nothing new is read for now.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class GroupReader:
     ) -> None:
         self.recreated = 0
         self.trimmed = 0
+        self.paused: set[str] = set()
         self._group = group
         self._member = member
         self._start = start
@@ -263,7 +265,7 @@ class GroupReader:
         """Send acknowledgements and the next read in one write; False where there is nothing to read yet."""
         wire = await self._connected()
         await wire.drained()
-        if not self._book.streams:
+        if not self._book.pending_from and self.paused.issuperset(self._book.streams):
             return False
         packed, acknowledgements = self._packed_acknowledgements(self._book.marked)
         self._read = wire.send(packed + self._packed_read(), acknowledgements + 1)
@@ -274,7 +276,8 @@ class GroupReader:
         head = ("XREADGROUP", "GROUP", self._group, self._member, "COUNT", self._count)
         if pending := self._book.begin_read():
             return pack(*head, "STREAMS", *pending, *pending.values())
-        block, streams = ("BLOCK", self._block_ms, "STREAMS"), self._book.streams
+        block = "BLOCK", self._block_ms, "STREAMS"
+        streams = [one for one in self._book.streams if one not in self.paused]
         return pack(*head, *block, *streams, *([">"] * len(streams)))
 
     def _packed_acknowledgements(self, ids_by_stream: dict[str, list[str]]) -> tuple[bytes, int]:

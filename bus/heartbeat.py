@@ -90,11 +90,13 @@ class OmsCounters(msgspec.Struct, frozen=True, kw_only=True):
 class SendingDetails(msgspec.Struct, frozen=True, kw_only=True):
     """How requests to the broker stand. `waiting`: those that wait, by algorithm, "" for the OMS's own.
 
+    `held`: requests of algorithms that are refused too often, held back before anything is decided on them.
     `broker_failing`: why nothing but cancels and look-ups is sent, "" while the broker answers.
     `closed_s`: for how long it takes no requests, by its own word on its limit.
     """
 
     waiting: dict[str, int] = {}
+    held: dict[str, int] = {}
     broker_failing: str = ""
     closed_s: float = 0
 

@@ -91,6 +91,44 @@ class OrderRefused(Message, frozen=True, kw_only=True):
     basis: Basis | None = None
 
 
+class RefusedOrder(Message, frozen=True):
+    """One of several orders that were refused together; `terms` as in OrderRefused."""
+
+    client_order_id: str
+    terms: OrderTerms | None = None
+
+
+class OrdersRefused(Message, frozen=True, kw_only=True):
+    """Orders that were refused right after one like them, whose OrderRefused says what the decision saw.
+
+    They have its algorithm, codes, symbol and side. `reasons` are those of the first of `orders`: numbers in
+    those of the others may differ. It means what an OrderRefused of each would mean.
+    """
+
+    wire: ClassVar[str] = "OrdersRefused"
+    algorithm: str
+    by: Literal["risk", "broker", "oms"]
+    reasons: tuple[Reason, ...]
+    orders: tuple[RefusedOrder, ...]
+    first_requested_ns: int
+    last_requested_ns: int
+    at_ns: int
+
+    def one_by_one(self) -> tuple[OrderRefused, ...]:
+        """The same, as an OrderRefused for each."""
+        return tuple(
+            OrderRefused(
+                algorithm=self.algorithm,
+                client_order_id=order.client_order_id,
+                by=self.by,
+                reasons=self.reasons,
+                at_ns=self.at_ns,
+                terms=order.terms,
+            )
+            for order in self.orders
+        )
+
+
 class OrderSent(Message, frozen=True, kw_only=True):
     """The broker has the order. `sent_ns`: the request left; `acknowledged_ns`: the answer came.
 
@@ -293,6 +331,7 @@ Event = (
     Registered
     | OrderApproved
     | OrderRefused
+    | OrdersRefused
     | OrderSent
     | LegFound
     | OrderUncertain
@@ -324,6 +363,7 @@ EVENTS: tuple[type[Message], ...] = (
     Registered,
     OrderApproved,
     OrderRefused,
+    OrdersRefused,
     OrderSent,
     LegFound,
     OrderUncertain,

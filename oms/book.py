@@ -14,6 +14,7 @@ from bus.order_events import (
     OrderFilled,
     OrderRefused,
     OrderSent,
+    OrdersRefused,
     OrderUncertain,
     OrderUpdated,
 )
@@ -68,6 +69,10 @@ class Book:
         """Take one event in. False for those that change nothing here (such as Registered)."""
         if isinstance(event, Booked):
             self.ledger.book(event)
+            return True
+        if isinstance(event, OrdersRefused):
+            for refused in event.one_by_one():
+                self.apply(refused)
             return True
         apply = self._appliers.get(type(event))
         if apply is None:

@@ -3,6 +3,7 @@
 from bus.delivery import Delivery
 from bus.order_events import CancelRefused
 from bus.order_messages import CancelRequest, Reason
+from oms.book import Book
 from oms.broker import BrokerRefused
 from oms.effects import CancelOrder
 from oms.inputs import CancelAnswered
@@ -22,7 +23,7 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
     The request is acknowledged with a refusal, or once the broker has answered. An order that was replaced,
     or is about to be, is canceled by canceling what takes its place: whoever is first, nothing works on.
     """
-    order = _newest(step, request.client_order_id)
+    order = newest(step.book, request.client_order_id)
     reason = None
     if not context.lease or request.lease != context.lease:
         reason = Reason(code="not_leader", message="only the leader of an algorithm may cancel its orders")
@@ -50,7 +51,7 @@ def cancel(step: Step, order: Order) -> None:
 
     It goes with the kill switch: no queue of requests delays it.
     """
-    _pass_on(step, _newest(step, order.client_order_id) or order, [], urgent=True)
+    _pass_on(step, newest(step.book, order.client_order_id) or order, [], urgent=True)
 
 
 def cancel_unasked(step: Step, order: Order, broker_order_id: str) -> None:
@@ -116,10 +117,10 @@ def take_answer(step: Step, answered: CancelAnswered) -> None:
         _refuse(step, order, Reason(code="unanswered", message=why))
 
 
-def _newest(step: Step, client_order_id: str) -> Order | None:
+def newest(book: Book, client_order_id: str) -> Order | None:
     """The order, or the one that stands in its place or is about to."""
-    order = step.order(client_order_id)
-    while order is not None and (replacement := step.book.replacement(order)) is not None:
+    order = book.orders.get(client_order_id)
+    while order is not None and (replacement := book.replacement(order)) is not None:
         if replacement.never_came:
             break
         order = replacement

@@ -1,15 +1,17 @@
 """What a request leads to: an order approved or refused, a cancel passed on, or nothing new. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from bus.errors import Unreadable
 from bus.order_events import LeaseRetired, OrderRefused
 from bus.order_messages import (
     CancelRequest,
     OrderRequest,
     Reason,
     ReplaceRequest,
+    Request,
     ShutdownAcknowledged,
 )
 from oms import cancels, unreadable
@@ -18,7 +20,8 @@ from oms.orders import REFUSED
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
 from oms.reference_price import Known
-from oms.risk import Approved, Refused, basis_without_price, check
+from oms.repeats import Repeats
+from oms.risk import Refused, basis_without_price, check
 from oms.step import Step
 
 
@@ -26,11 +29,14 @@ def take_requests(step: Step, read: RequestsRead) -> None:
     """Decide on requests in their order; each is acknowledged with the events that answer it."""
     contexts: dict[str, Context] = {}
     counts = step.observed.counts
+    repeats = Repeats(step)
     for request in read.requests:
         message, name = request.message, request.algorithm
         context = contexts.get(name)
         if context is None:
             context = contexts[name] = context_of(step, name, control_fresh=read.control_fresh)
+        if repeats.untold:
+            repeats.settle(_ids(message))
         match message:
             case ReplaceRequest() if _must_wait(step, message, name):
                 # Its order is on its way to the broker, and can be replaced once that has answered.
@@ -38,7 +44,9 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 continue
             case OrderRequest() | ReplaceRequest():
                 counts["requests"] += 1
-                _decide(step, message, read.prices, context)
+                refused = _decide(step, message, read.prices, context, request.late)
+                if refused is not None:
+                    repeats.refuse(message, refused)
             case CancelRequest():
                 counts["cancel_requests"] += 1
                 message = _of_what_stands(step, message, context)
@@ -50,10 +58,22 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 contexts.pop(name)
             case _:
                 step.keep(request.delivery, message)
+                step.observed.refusals_of[name] += 1
                 answer = unreadable.answer(request, message, step.book.orders.__contains__, step.now_ns)
                 if answer is not None:
                     step.record(answer)
         step.effects.acknowledge.append(request.delivery)
+    repeats.settle()
+
+
+def _ids(message: Request | Unreadable) -> Sequence[str] | None:
+    """The orders on which a decision on this request depends; None where that is not known."""
+    match message:
+        case ReplaceRequest():
+            return message.client_order_id, message.replaces
+        case OrderRequest() | CancelRequest():
+            return (message.client_order_id,)
+    return None
 
 
 def read_waiting_again(step: Step) -> None:
@@ -65,38 +85,42 @@ def read_waiting_again(step: Step) -> None:
 
 
 def _decide(
-    step: Step, request: OrderRequest | ReplaceRequest, prices: Mapping[str, Known], context: Context
-) -> None:
-    """Decide on an order or a replace.
+    step: Step,
+    request: OrderRequest | ReplaceRequest,
+    prices: Mapping[str, Known],
+    context: Context,
+    late: Reason | None,
+) -> OrderRefused | None:
+    """Decide on an order or a replace; returns the refusal, which is still to be recorded.
 
     The same client id with the same terms was answered before: nothing is decided again. With other terms it
     is a conflict, refused and never taken for a duplicate.
     """
     known = step.order(request.client_order_id)
+    if known is None and late is not None:
+        return _refused(step, request, context, late)
     if known is None and isinstance(request, ReplaceRequest) and _is_being_canceled(step, request.replaces):
-        _refuse(step, request, context, _being_canceled(request))
-        return
+        return _refused(step, request, context, _being_canceled(request))
     if known is None:
         verdict = check(request, step.book, step.state.limits, prices, context)
-        if isinstance(verdict, Approved):
-            step.record(verdict.event)
-            step.effects.send.append(verdict)
-            step.observed.under_way.add(request.client_order_id)
-        else:
-            step.record(_refusal(request, verdict, context))
-        return
+        if isinstance(verdict, Refused):
+            return _refusal(request, verdict, context)
+        step.record(verdict.event)
+        step.effects.send.append(verdict)
+        step.observed.under_way.add(request.client_order_id)
+        return None
     replaces = request.replaces if isinstance(request, ReplaceRequest) else None
     # Of one that was refused the book does not remember what it was to replace.
     same_place = known.replaces == replaces or (known.status == REFUSED and known.replaces is None)
     if known.algorithm == context.algorithm and known.terms == request.terms and same_place:
         step.observed.counts["duplicates"] += 1
-        return
+        return None
     conflict = Reason(
         code="id_conflict",
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )
-    _refuse(step, request, context, conflict, *unmet(request, context))
+    return _refused(step, request, context, conflict, *unmet(request, context))
 
 
 def _is_being_canceled(step: Step, client_order_id: str) -> bool:
@@ -126,15 +150,17 @@ def _of_what_stands(step: Step, cancel: CancelRequest, context: Context) -> Canc
                 return cancel
             waiting.remove(request)
             step.effects.acknowledge.append(request.delivery)
-            _refuse(step, message, context, cancels.CANCELED_UNSENT)
+            step.record(_refused(step, message, context, cancels.CANCELED_UNSENT))
             return msgspec.structs.replace(cancel, client_order_id=replaced_id)
     return cancel
 
 
-def _refuse(step: Step, request: OrderRequest | ReplaceRequest, context: Context, *reasons: Reason) -> None:
-    """Refuse for reasons to which no price matters."""
+def _refused(
+    step: Step, request: OrderRequest | ReplaceRequest, context: Context, *reasons: Reason
+) -> OrderRefused:
+    """The refusal for reasons to which no price matters."""
     basis = basis_without_price(request, step.state.limits, context)
-    step.record(_refusal(request, Refused(reasons, basis), context))
+    return _refusal(request, Refused(reasons, basis), context)
 
 
 def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: Context) -> OrderRefused:

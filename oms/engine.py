@@ -142,6 +142,11 @@ class Engine:
             updates.take_what_may_be_legs(step)
         return step.effects
 
+    def may_cancel(self, client_order_id: str) -> bool:
+        """Whether a cancel of this order can do anything: it is open, or what stands in its place."""
+        order = cancels.newest(self.state.book, client_order_id)
+        return order is not None and order.open
+
     def objection(self, approved: Approved, halts: HaltState) -> Reason | None:
         """What has come up since against an approved order that is about to be sent, if anything."""
         if approved.client_order_id in self.observed.cancels_waiting:

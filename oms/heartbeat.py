@@ -8,7 +8,6 @@ from bus.order_events import (
     EntryDeadLettered,
     OrderApproved,
     OrderFilled,
-    OrderRefused,
     OrderSent,
     OrderUncertain,
     OrderUpdated,
@@ -20,7 +19,6 @@ from oms.orders import Order
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
-    OrderRefused: "refused",
     OrderSent: "sent",
     OrderUncertain: "uncertain",
     OrderUpdated: "updates",
@@ -108,6 +106,7 @@ def details(
         if state.limits is None
         else unmatched(state.limits, state.registered, unknown_symbols),
         counters=OmsCounters(
+            refused=observed.orders_refused,
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
             **observed.counts,
         ),

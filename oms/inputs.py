@@ -16,7 +16,7 @@ from bus.control_messages import CancelOrders, Flatten
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
-from bus.order_messages import REQUESTS, OrderRequest, ReplaceRequest, Request
+from bus.order_messages import REQUESTS, OrderRequest, Reason, ReplaceRequest, Request
 from bus.symbols import canonical_symbol
 from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
 from oms.limits import Limits
@@ -24,11 +24,15 @@ from oms.reference_price import Known
 
 
 class RequestRead(msgspec.Struct, frozen=True, gc=False):
-    """A request of one algorithm, or why it cannot be read."""
+    """A request of one algorithm, or why it cannot be read.
+
+    `late` is why an order is not decided on any more; None where it did not wait too long.
+    """
 
     delivery: Delivery
     algorithm: str
     message: Request | Unreadable
+    late: Reason | None = None
 
 
 _REQUESTS = MessageCodec(REQUESTS)

@@ -128,3 +128,6 @@ class Observed:
     counts: Counter[str] = field(default_factory=Counter)
     events: Counter[type[Message]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    # And refusals of orders and cancels by algorithm, with requests of it that could not be read.
+    refusals_of: Counter[str] = field(default_factory=Counter)
+    orders_refused: int = 0

@@ -276,6 +276,14 @@ _SENDING = (
         "ask for fewer orders, or raise the budget to what the broker allows the account",
     ),
     Refusal(
+        "too_many_refusals",
+        ("risk",),
+        "the algorithm was refused so often that its requests are read at 20 a second, and this one waited "
+        "longer for that than an order may; `value` is how many seconds",
+        "fixed: 50 refusals at once, 20 a second after that; `BACKBONE_OMS_LONGEST_WAIT_S`",
+        "see for what it is refused, and correct the algorithm; its cancels of open orders are not held up",
+    ),
+    Refusal(
         "canceled",
         ("oms",),
         "the algorithm canceled the order before it was sent",

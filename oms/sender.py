@@ -93,12 +93,13 @@ class Sender:
         """Why nothing but cancels and look-ups is sent; "" while the broker answers."""
         return self.breaker.reason(self._clock.monotonic_ns()).message if self.breaker.is_open else ""
 
-    def details(self) -> SendingDetails:
-        """How requests stand, for the heartbeat."""
+    def details(self, held: dict[str, int]) -> SendingDetails:
+        """How requests stand, for the heartbeat; `held` are those that are not decided on yet."""
         now_ns = self._clock.monotonic_ns()
         closed_ns = self.bucket.closed_until_ns("shared", now_ns) - now_ns
         return SendingDetails(
             waiting=self._turns.queue.by_algorithm(),
+            held=held,
             broker_failing=self.failing,
             closed_s=max(0, closed_ns) / _NS,
         )

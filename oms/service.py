@@ -38,6 +38,7 @@ from oms.inputs import (
     Tick,
     read_request,
 )
+from oms.intake import Intake
 from oms.journal import Journal
 from oms.journal_head import JournalHead
 from oms.limits import Limits
@@ -134,6 +135,7 @@ class Oms:
         self.actions = Actions(
             broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
         )
+        self.intake = Intake(int(settings.oms_longest_wait_s * 1e9))
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
         self.requests = GroupReader(
@@ -159,12 +161,26 @@ class Oms:
     async def read_requests(self) -> None:
         """Take requests as they come, until cancelled."""
         while True:
-            if await self._may_read() and (deliveries := await self.requests.deliveries()):
-                await self.take_requests(deliveries)
+            if await self._may_read() and (admitted := self._admitted(await self.requests.deliveries())):
+                await self._decide(admitted)
 
     async def take_requests(self, deliveries: Sequence[Delivery]) -> None:
-        """Take requests that were read together, with the leases and prices that they need."""
-        read = [read_request(delivery, self._requests_prefix) for delivery in deliveries]
+        """Take requests again that waited for something."""
+        await self._decide([read_request(delivery, self._requests_prefix) for delivery in deliveries])
+
+    def _admitted(self, deliveries: Sequence[Delivery]) -> list[RequestRead]:
+        """Those to be decided on now, of what was read and of what is held back."""
+        admitted = self.intake.taken(
+            [read_request(delivery, self._requests_prefix) for delivery in deliveries],
+            self.engine.observed.refusals_of,
+            self.engine.may_cancel,
+            self.clock.monotonic_ns(),
+        )
+        self.requests.paused = self.intake.full()
+        return admitted
+
+    async def _decide(self, read: Sequence[RequestRead]) -> None:
+        """Take requests, with the leases and prices that they need."""
         if any(self._is_of_unknown_lease(one) for one in read):
             await self.read_leases()
         symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
@@ -346,7 +362,7 @@ class Oms:
             head_at=self.journal.last_id,
             snapshot_at=self.snapshots.at_id,
             unknown_symbols=self.unknown_symbols,
-            sending=self.sender.details(),
+            sending=self.sender.details(self.intake.held()),
         )
 
     def _show(self) -> None:

@@ -5,7 +5,7 @@ from bus.control_messages import Halt
 from bus.dead_letter import payload_text
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_events import EntryDeadLettered, OrderRefused
+from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused
 from oms.book import Book
 from oms.effects import Effects, Note
 from oms.inputs import FindOrder, Question
@@ -40,9 +40,18 @@ class Step:
             self.state.apply(event)
             self.effects.events.append(event)
             self.observed.events[type(event)] += 1
-            if isinstance(event, OrderRefused):
-                self.observed.refused.update(reason.code for reason in event.reasons)
+            if isinstance(event, OrderRefused | OrdersRefused):
+                self._count_refused(event)
+            elif isinstance(event, CancelRefused):
+                self.observed.refusals_of[event.algorithm] += 1
             self.observed.last_ns = self.now_ns
+
+    def _count_refused(self, event: OrderRefused | OrdersRefused) -> None:
+        count = len(event.orders) if isinstance(event, OrdersRefused) else 1
+        self.observed.refusals_of[event.algorithm] += count
+        self.observed.orders_refused += count
+        for reason in event.reasons:
+            self.observed.refused[reason.code] += count
 
     def ask(self, question: Question) -> None:
         """Have a question asked, once: one that is under way is not asked again."""

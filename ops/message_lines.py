@@ -35,6 +35,7 @@ from bus.order_events import (
     OrderNotUnderstood,
     OrderRefused,
     OrderSent,
+    OrdersRefused,
     OrderUncertain,
     OrderUpdated,
     PositionProtected,
@@ -86,6 +87,14 @@ def outcome(of: FlattenOutcome) -> str:
 
 
 _VERBS = {"buy": "bought", "sell": "sold"}
+
+
+def _refused_together(event: OrdersRefused) -> str:
+    symbols = sorted({one.terms.symbol for one in event.orders if one.terms is not None})
+    what = f" in {', '.join(symbols)}" if symbols else ""
+    why = "; ".join(reason.message for reason in event.reasons)
+    last = short(event.orders[-1].client_order_id) if event.orders else "none"
+    return f"{event.algorithm}: {len(event.orders)} more refused by {event.by}{what}, last {last}, {why}"
 
 
 def _refused(event: OrderRefused) -> str:
@@ -148,6 +157,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     Registered: lambda m: f"{m.algorithm}: registered",
     OrderApproved: lambda m: f"{m.algorithm}: approved {terms(m.terms)} {short(m.client_order_id)}",
     OrderRefused: _refused,
+    OrdersRefused: _refused_together,
     OrderSent: lambda m: (
         f"{m.algorithm}: sent {short(m.client_order_id)}, acknowledged after "
         f"{(m.acknowledged_ns - m.sent_ns) / 1e6:.1f} ms"

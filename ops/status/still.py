@@ -87,6 +87,7 @@ def _sending(oms: OmsStatus) -> str:
     sending = oms.sending
     waiting = ", ".join(f"{name or 'the OMS'} {count}" for name, count in sorted(sending.waiting.items()))
     parts = [f"waiting: {waiting}" if waiting else "none waits"]
+    parts += [f"{name} is refused too often: {count} held back" for name, count in sending.held.items()]
     if sending.closed_s:
         parts.append(f"the broker takes no more for {sending.closed_s:.0f} s")
     if sending.broker_failing:

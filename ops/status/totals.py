@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from algos.portfolio import Portfolio
 from bus.codec import Message
-from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent
+from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent, OrdersRefused
 from bus.order_messages import OrderRequest, ReplaceRequest
 from oms.book import Book
 from ops.status.latencies import Latencies
@@ -49,6 +49,9 @@ class RunTotals:
             case OrderRefused():
                 self.refused[event.reasons[0].code if event.reasons else "unknown"] += 1
                 self._answered.add(event.client_order_id)
+            case OrdersRefused():
+                self.refused[event.reasons[0].code if event.reasons else "unknown"] += len(event.orders)
+                self._answered.update(order.client_order_id for order in event.orders)
             case OrderSent():
                 self.sent += 1
             case OrderFilled():
@@ -56,7 +59,9 @@ class RunTotals:
 
     def seen_by(self, algorithm: str, event: Message) -> None:
         """Add an entry of an algorithm's events stream."""
-        self.portfolios.setdefault(algorithm, Portfolio()).apply(event)
+        portfolio = self.portfolios.setdefault(algorithm, Portfolio())
+        for one in event.one_by_one() if isinstance(event, OrdersRefused) else (event,):
+            portfolio.apply(one)
 
 
 def refusals(refused: Mapping[str, int]) -> dict[str, int]:

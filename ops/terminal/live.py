@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.codec import Message
-from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderUncertain
+from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrdersRefused, OrderUncertain
 from ops.durations import duration
 from ops.message_lines import message_line
 from ops.status.model import Status
@@ -36,10 +36,11 @@ _WIDE = 100
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 # What happens to orders, without the steps in between that only `tail journal` needs.
-_SHOWN = (OrderApproved, OrderFilled, OrderRefused, OrderUncertain)
+_SHOWN = (OrderApproved, OrderFilled, OrderRefused, OrdersRefused, OrderUncertain)
 _STYLES: dict[type[Message], str] = {
     OrderFilled: "bold green",
     OrderRefused: "yellow",
+    OrdersRefused: "yellow",
     OrderUncertain: "bold magenta",
 }
 

@@ -23,7 +23,7 @@ from algos.session import Request, Session
 from algos.subscription import channels_of
 from bus.control_messages import Halt
 from bus.market_messages import GapClosed, GapOpened
-from bus.order_events import Event, OrderApproved, OrderFilled, Registered
+from bus.order_events import Event, OrderApproved, OrderFilled, OrdersRefused, RefusedOrder, Registered
 from bus.order_messages import CancelRequest, OrderRequest, OrderTerms, ReplaceRequest
 
 TRADE = Trade(symbol="AAPL", price=Decimal(100), size=Decimal(1), at_ns=1)
@@ -95,6 +95,37 @@ def approved(order_id: str) -> OrderApproved:
         requested_ns=1,
         approved_ns=1,
     )
+
+
+def test_orders_that_were_refused_together_are_told_one_by_one_and_what_that_triggers_is_all_new() -> None:
+    algorithm, session = led()
+    ids: list[str] = []
+    algorithm.plan = lambda: ids.extend(algorithm.buy("AAPL", 2) for _ in range(3))
+    session.take(tick())
+    leaving(session)
+    heard: list[tuple[str, str]] = []
+    again: list[str] = []
+
+    def on_order(order: Order) -> None:
+        heard.append((order.client_order_id, order.status))
+        again.append(algorithm.buy("AAPL", 1))
+        algorithm.buy("AAPL", 1)
+
+    algorithm.on_order = on_order  # type: ignore[method-assign]
+    together = OrdersRefused(
+        algorithm="scripted",
+        by="risk",
+        reasons=(),
+        orders=tuple(RefusedOrder(order_id) for order_id in ids),
+        first_requested_ns=1,
+        last_requested_ns=2,
+        at_ns=3,
+    )
+    session.take(happened("2-0", together))
+    assert heard == [(order_id, "refused") for order_id in ids]
+    requests = leaving(session)
+    assert len({one.client_order_id for one in requests}) == len(requests) == 6
+    assert set(again) <= {one.client_order_id for one in requests}
 
 
 def test_an_algorithm_is_subscribed_to_what_it_handles() -> None:

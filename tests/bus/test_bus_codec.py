@@ -87,8 +87,9 @@ def test_every_message_is_in_its_family() -> None:
         (REQUESTS, "OrderRequest CancelRequest ReplaceRequest ShutdownAcknowledged"),
         (
             EVENTS,
-            "Registered OrderApproved OrderRefused OrderSent LegFound OrderUncertain OrderUpdated "
-            "OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked PositionDiffers "
+            "Registered OrderApproved OrderRefused OrdersRefused OrderSent LegFound OrderUncertain "
+            "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked "
+            "PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersCanceled "
             "FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",

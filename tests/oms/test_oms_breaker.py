@@ -121,7 +121,7 @@ async def test_an_order_is_never_what_finds_out_whether_the_broker_answers_again
         refused = await sender.submit(approved(terms(), 50), lambda: None)
         assert isinstance(refused, Refused)
         assert refused.reason.code == "broker_failing"
-        assert "HTTP 503" in sender.details().broker_failing
+        assert "HTTP 503" in sender.details({}).broker_failing
         # A cancel is tried all the same: it makes things safer.
         cancel = asyncio.ensure_future(sender.cancel("an-order", "alpha"))
         await until(lambda: any(request.method == "DELETE" for request in server.requests))
@@ -129,7 +129,7 @@ async def test_an_order_is_never_what_finds_out_whether_the_broker_answers_again
         await until(lambda: not sender.breaker.is_open, "a look-up, or the cancel, to be answered")
         with contextlib.suppress(BrokerError):
             await cancel
-        assert sender.details().broker_failing == ""
+        assert sender.details({}).broker_failing == ""
         assert isinstance(await sender.submit(approved(terms(), 51), lambda: None), Accepted)
         posted = [json.loads(one.body)["client_order_id"] for one in server.requests if one.method == "POST"]
         # None was sent twice, and none while it failed.
@@ -158,7 +158,7 @@ async def test_what_an_answer_says_of_the_limit_is_believed() -> None:
         refused = await sender.submit(approved(terms(), 2), lambda: None)
         assert isinstance(refused, Refused)
         assert refused.reason.code == "rate_budget"
-        assert 19 < sender.details().closed_s <= 20
+        assert 19 < sender.details({}).closed_s <= 20
         ill.headers["X_RateLimit_Remaining"] = "180"
         await sender.ask(sender._broker.account)
         assert isinstance(await sender.submit(approved(terms(), 3), lambda: None), Accepted)

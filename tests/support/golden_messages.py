@@ -54,10 +54,12 @@ from bus.order_events import (
     OrderNotUnderstood,
     OrderRefused,
     OrderSent,
+    OrdersRefused,
     OrderUncertain,
     OrderUpdated,
     PositionProtected,
     PositionUnprotected,
+    RefusedOrder,
     Registered,
 )
 from bus.order_messages import (
@@ -145,6 +147,15 @@ MESSAGES: tuple[Message, ...] = (
         at_ns=_AT_NS,
         terms=_LIMIT,
         basis=_BASIS,
+    ),
+    OrdersRefused(
+        algorithm="ma-cross",
+        by="risk",
+        reasons=(_REASON,),
+        orders=(RefusedOrder("bb-ma-cross-2", _LIMIT), RefusedOrder("bb-ma-cross-3")),
+        first_requested_ns=_AT_NS - 2,
+        last_requested_ns=_AT_NS - 1,
+        at_ns=_AT_NS,
     ),
     OrderSent(
         algorithm="ma-cross",
