@@ -16,7 +16,7 @@ class Repeats:
     Each id must be in the book before anything is decided that depends on it: `settle` sees to that.
     """
 
-    __slots__ = ("_ids", "_step", "untold", "_told")
+    __slots__ = ("_ids", "_step", "_told", "untold")
 
     def __init__(self, step: Step) -> None:
         self._step = step

@@ -222,7 +222,17 @@ def _reason(code: str) -> Reason:
 
 def test_the_heartbeat_tells_what_is_reserved(run: EngineRun) -> None:
     decided(run, request(limit_terms("95", "10"), 1))
-    found = details(run.engine, ready=True, leads=True, budget=1, commits=1, digest="1f", digest_at="7-0")
+    found = details(
+        run.engine,
+        ready=True,
+        leads=True,
+        budget=1,
+        commits=1,
+        digest="1f",
+        digest_at="7-0",
+        head="",
+        head_at="",
+    )
     assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
     assert (found.digest, found.digest_at) == ("1f", "7-0")
 
