@@ -1,6 +1,7 @@
 """A flood of refused requests: told together, its sender slowed, nobody else held up, all answered."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from engine_run import EngineRun
@@ -30,12 +31,12 @@ def run() -> EngineRun:
     return run
 
 
-def read_together(run: EngineRun, *messages: object) -> Effects:
+def read_together(run: EngineRun, *messages: Any) -> Effects:
     """Have requests of alpha read as one batch."""
     read = []
     for message in messages:
         run.entries += 1
-        read.append(RequestRead(Delivery("requests:alpha", f"{run.entries}-0", {}), "alpha", message))  # type: ignore[arg-type]
+        read.append(RequestRead(Delivery("requests:alpha", f"{run.entries}-0", {}), "alpha", message))
     return run.take(RequestsRead(read, True, run.prices))
 
 
@@ -131,14 +132,14 @@ class Asking:
         self.let_in: list[tuple[int, RequestRead]] = []
         self.open: set[str] = set()
 
-    def ask(self, algorithm: str, count: int = 1, message: object = None) -> list[RequestRead]:
+    def ask(self, algorithm: str, count: int = 1, message: Any = None) -> list[RequestRead]:
         """Have so many requests read at once."""
         read = []
         for _ in range(count):
             self.entries += 1
             asked = message or request(TOO_MUCH, self.entries)
             delivery = Delivery(f"requests:{algorithm}", f"{self.entries}-0", {})
-            read.append(RequestRead(delivery, algorithm, asked))  # type: ignore[arg-type]
+            read.append(RequestRead(delivery, algorithm, asked))
         return self.read(read)
 
     def read(self, read: list[RequestRead]) -> list[RequestRead]:
