@@ -232,6 +232,7 @@ def test_the_heartbeat_tells_what_is_reserved(run: EngineRun) -> None:
         digest_at="7-0",
         head="",
         head_at="",
+        snapshot_at="",
     )
     assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
     assert (found.digest, found.digest_at) == ("1f", "7-0")
