@@ -25,6 +25,7 @@ def with_commands() -> typer.Typer:
     from ops import cancel_all, dead, halt, services
     from ops.account import command as account
     from ops.doctor import command as doctor
+    from ops.drill import command as drill
     from ops.flatten import command as flatten
     from ops.journal import command as journal
     from ops.run import demo, up
@@ -32,7 +33,7 @@ def with_commands() -> typer.Typer:
     from ops.tail import command as tail
 
     for group in (
-        demo, up, services, status, tail, halt, cancel_all, flatten, dead, account, journal, doctor,
+        demo, up, services, status, tail, halt, cancel_all, flatten, dead, account, journal, doctor, drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

@@ -1,0 +1,148 @@
+"""The takeover drill: the OMS that leads is killed again and again under load, and its standby goes on."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bus.heartbeat import Heartbeat, OmsDetails, State
+from bus.service import ended
+from bus.streams import journal, oms_lease
+from ops.drill.load import SYMBOL, Load
+from ops.drill.scene import ACCOUNT, UNLIMITED, Scene, scene
+from ops.run.reader import RunReader
+from ops.run.reconcile import reconcile
+from ops.status.heartbeat_reader import read_heartbeats
+
+# Promised: from the kill to the next decision in the journal, in 99 of 100 kills.
+WITHIN_S = 1.0
+
+# A standby that is stopped for so long outlives it, and so does the server.
+STALL_S = 0.4
+
+_LEVEL_WITHIN_S = 30.0
+_POLL_S = 0.02
+_DECISIONS = (b"OrderApproved", b"OrderRefused")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a drill: seconds of each takeover, takeovers while nothing was killed, what differs."""
+
+    takeovers_s: tuple[float, ...]
+    stalls: int
+    false_takeovers: int
+    asked: int
+    differences: tuple[str, ...]
+
+    def percentile(self, percent: float) -> float:
+        """The time within which so many percent of the takeovers were over."""
+        ordered = sorted(self.takeovers_s)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that is promised was kept."""
+        quick = not self.takeovers_s or self.percentile(99) <= WITHIN_S
+        return quick and not self.false_takeovers and not self.differences
+
+
+async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[str], None]) -> Outcome:
+    """Kill the leader so many times, and stall leader and server by turns for so many minutes, under load."""
+    arguments = ["--symbols", SYMBOL, "--rate", "20", "--cash", "1000000000"]
+    async with scene(arguments, requests_per_minute=UNLIMITED) as played:
+        url = played.environment["ORDERS_REDIS_URL"]
+        reader, load = RunReader(played.market, played.orders, ACCOUNT), Load(played.orders, url)
+        played.start_oms("oms-0")
+        await _leader(played)
+        wanting = asyncio.create_task(load.want())
+        await load.begin()
+        played.start_oms("oms-1")
+        await _level(played)
+        asking = asyncio.create_task(load.run(a_second))
+        try:
+            takeovers = []
+            for number in range(kills):
+                takeovers.append(await _killed(played))
+                say(f"kill {number + 1} of {kills}: decided again after {takeovers[-1] * 1000:.0f} ms")
+                played.start_oms(f"oms-{number + 2}")
+                await _level(played)
+            stalls, moved = await _stalled(played, stall_minutes, say)
+            await ended(asking)
+            found = await reconcile(reader, played.control)
+        finally:
+            await ended(asking, wanting)
+            await load.close()
+        return Outcome(tuple(takeovers), stalls, moved, load.asked, tuple(found))
+
+
+async def _killed(played: Scene) -> float:
+    """Kill the leader; returns the seconds until the next decision stands in the journal."""
+    leader = await _leader(played)
+    killed_at = time.monotonic()
+    await played.kill(leader)
+    ((last, _),) = await played.orders.xrevrange(journal(ACCOUNT), count=1)
+    while True:
+        found = await played.orders.xread({journal(ACCOUNT): last}, block=1000, count=100)
+        for id_, fields in found[0][1] if found else ():
+            if fields[b"type"] in _DECISIONS:
+                return time.monotonic() - killed_at
+            last = id_
+
+
+async def _stalled(played: Scene, minutes: float, say: Callable[[str], None]) -> tuple[int, int]:
+    """Stop leader, standby or server for a moment, by turns; returns how often, and how often another led."""
+    server = int((await played.orders.info("server"))["process_id"])
+    before = await _token(played)
+    stalls, until, told = 0, time.monotonic() + minutes * 60, time.monotonic()
+    while time.monotonic() < until:
+        leader = await _leader(played)
+        standby = next(pid for pid in played.started if pid != leader)
+        pid = (leader, server, standby)[stalls % 3]
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(STALL_S)
+        os.kill(pid, signal.SIGCONT)
+        stalls += 1
+        if time.monotonic() > told + 10:
+            told = time.monotonic()
+            say(f"{stalls} stalls of {STALL_S * 1000:.0f} ms, {await _token(played) - before} takeovers")
+        await asyncio.sleep(random.uniform(0.6, 1.4))
+    return stalls, await _token(played) - before
+
+
+async def _token(played: Scene) -> int:
+    return int(await played.orders.get(f"{oms_lease(ACCOUNT)}:token") or 0)
+
+
+async def _beats(played: Scene) -> dict[int, tuple[State, OmsDetails]]:
+    """What each OMS that we started says of itself, by pid."""
+    return {
+        one.pid: (one.state, one.details)
+        for one in await read_heartbeats(played.orders, ACCOUNT)
+        if isinstance(one, Heartbeat) and isinstance(one.details, OmsDetails) and one.pid in played.started
+    }
+
+
+async def _leader(played: Scene) -> int:
+    """The pid of the OMS that leads and takes orders, once there is one."""
+    async with asyncio.timeout(_LEVEL_WITHIN_S):
+        while True:
+            for pid, (state, details) in (await _beats(played)).items():
+                if state is State.READY and details.leads:
+                    return pid
+            await asyncio.sleep(_POLL_S)
+
+
+async def _level(played: Scene) -> None:
+    """Wait until one stands by that has the whole journal, but for what was written just now."""
+    async with asyncio.timeout(_LEVEL_WITHIN_S):
+        while True:
+            found = list((await _beats(played)).values())
+            if len(found) == 2 and {state for state, _ in found} == {State.READY, State.WAITING}:
+                at_ms = [int((details.digest_at or "0-0").split("-")[0]) for _, details in found]
+                if min(at_ms) and abs(at_ms[0] - at_ms[1]) < 1000:
+                    return
+            await asyncio.sleep(_POLL_S)
