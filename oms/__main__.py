@@ -66,7 +66,7 @@ def start(
     return run(body)
 
 
-def alpaca(settings: OmsSettings) -> Broker:
+def alpaca(settings: OmsSettings) -> AlpacaBroker:
     """The broker of these settings. Raises InvalidInput where keys are missing."""
     key, secret = settings.keys()
     return AlpacaBroker(

@@ -16,9 +16,11 @@ from oms.alpaca_orders import (
     not_canceled,
     read_account,
     read_asset,
+    read_closed,
     read_listed,
     read_order,
     read_positions,
+    read_suspended,
     replacement,
     time_ns,
     written_time,
@@ -31,6 +33,7 @@ from oms.broker import (
     BrokerPosition,
     BrokerRefused,
     BrokerUnreachable,
+    ClosedAtBroker,
     KeysRefused,
     MaySend,
     OrdersPage,
@@ -55,6 +58,14 @@ PAGE = 500
 
 # Alpaca's code for a client id that is in use; the message tells it from other uses of the code.
 _ID_IN_USE = "40010001"
+
+# What Alpaca says to every order while the account is set so (Lumiwealth/lumibot#373).
+_SUSPENDED = "new orders are rejected by user request"
+_TRADE_SUSPENDED = Reason(
+    code="trade_suspended",
+    message="Alpaca refuses every order of this account, also those that close a position, because it is "
+    "suspended there (suspend_trade): `backbone resume --lift-suspension --reason ...`",
+)
 
 # Alpaca's code for what it has looked for and does not have.
 _NOT_FOUND = "40410000"
@@ -200,6 +211,26 @@ class AlpacaBroker:
             raise
         return True
 
+    async def close_all(self) -> list[ClosedAtBroker]:
+        """Cancel every order and close every position at the market: what came of each position.
+
+        Alpaca's own orders do it, without ids of ours: an answer that is lost must not lead to a second try.
+        """
+        answer = await self._answer("DELETE", "/v2/positions?cancel_orders=true")
+        self._verdict(answer)
+        return _read(answer, read_closed) if answer.body else []
+
+    async def suspended(self) -> bool:
+        """Return whether the account is set to refuse every new order (`suspend_trade`)."""
+        return await self._ask("/v2/account/configurations", read_suspended)
+
+    async def suspend(self, is_suspended: bool) -> bool:
+        """Set whether it is; returns whether it is then. Orders that close a position are refused too."""
+        body = msgspec.json.encode({"suspend_trade": is_suspended})
+        answer = await self._answer("PATCH", "/v2/account/configurations", body)
+        self._verdict(answer)
+        return _read(answer, read_suspended)
+
     async def close(self) -> None:
         """Close the connections; requests under way end with an unknown outcome."""
         await self._client.close()
@@ -226,6 +257,8 @@ class AlpacaBroker:
         except BrokerRefused as error:
             if error.code == _ID_IN_USE and "client_order_id" in error.message:
                 return Unknown(f"the broker has an order of this client id already: {error.message}")
+            if _SUSPENDED in error.message:
+                return Refused("broker", _TRADE_SUSPENDED)
             return Refused("broker", Reason(code=f"broker_{error.code}", message=error.message))
         except OutcomeUnknown as error:
             return Unknown(str(error))

@@ -13,7 +13,7 @@ from bus.order_messages import Change, OrderTerms, Role, Side
 from bus.rfc3339 import time_ns as time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
-from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, UnreadableOrder
+from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, ClosedAtBroker, UnreadableOrder
 from oms.terms import profit_price
 
 # A number of an account, such as PA3JKX1P5QWE: it becomes part of names, so nothing else is let through.
@@ -64,6 +64,16 @@ class _Asset(msgspec.Struct, frozen=True):
     symbol: str
 
 
+class _Closed(msgspec.Struct, frozen=True):
+    symbol: str
+    status: int
+    body: dict[str, Any] = {}
+
+
+class _Configurations(msgspec.Struct, frozen=True):
+    suspend_trade: bool
+
+
 # Names of ours that are others in the body of a request.
 _BODY_NAMES = {"quantity": "qty"}
 
@@ -110,6 +120,26 @@ def not_canceled(raw: Any) -> list[str]:
     if not isinstance(raw, list) or not all(isinstance(line, dict) for line in raw):
         raise Unreadable("the answer to a cancel of all is no list of orders")
     return [str(line.get("id"))[:64] for line in raw if line.get("status") != 200]
+
+
+def read_closed(raw: Any) -> list[ClosedAtBroker]:
+    """The answer to a close of all positions, in the words of Alpaca where it refused. Raises Unreadable."""
+    try:
+        lines = msgspec.convert(raw, list[_Closed], strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the answer to a close of all positions: {error}") from error
+    return [
+        ClosedAtBroker(line.symbol, "" if line.status < 300 else str(line.body.get("message", line.status)))
+        for line in lines
+    ]
+
+
+def read_suspended(raw: Any) -> bool:
+    """Whether an account's settings have it refuse every order. Raises Unreadable."""
+    try:
+        return msgspec.convert(raw, _Configurations).suspend_trade
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the account's settings at Alpaca: {error}") from error
 
 
 def read_positions(raw: Any) -> list[BrokerPosition]:

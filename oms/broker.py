@@ -138,6 +138,14 @@ class BrokerAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedAtBroker:
+    """What came of having the broker close a position itself; `refused` is its no, "" where it took it."""
+
+    symbol: str
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrdersQuery:
     """Which orders to list: the open ones or all, submitted after `after_ns` (since 1970), oldest first."""
 

@@ -355,6 +355,13 @@ REFUSALS: tuple[Refusal, ...] = (
     *_SENDING,
     *_CANCELS,
     Refusal(
+        "trade_suspended",
+        ("broker",),
+        "the account is suspended at Alpaca, which refuses every order, also those that close a position",
+        "`suspend_trade` of the account at Alpaca, `backbone flatten --suspend`",
+        "see why, then `backbone resume --lift-suspension --reason ...`",
+    ),
+    Refusal(
         "broker_<code>",
         ("broker",),
         "the broker refused the order or the cancel: `<code>` is the code of its answer, such as "

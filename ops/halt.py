@@ -30,6 +30,10 @@ _FLATTEN = Annotated[
     bool, typer.Option("--flatten", help="and cancel every open order, then close every position there")
 ]
 
+_LIFT = Annotated[
+    bool, typer.Option("--lift-suspension", help="have Alpaca take orders again too; needs the keys")
+]
+
 # How long an order may take to end once its cancel was asked for.
 _CANCELED_WITHIN_S = 5.0
 
@@ -85,12 +89,14 @@ def resume(
     algo: _ALGO = None,
     symbol: _SYMBOL = None,
     account: _ACCOUNT = None,
+    lift_suspension: _LIFT = False,
     as_json: _JSON = False,
 ) -> None:
     """Lift a halt.
 
     Of exactly this scope; without --algo, --symbol or --account, every halt. Where it was not halted, that is
-    said, with what is.
+    said, with what is. Where Alpaca itself has the account suspended, that is said if the keys are there, and
+    lifted only with --lift-suspension.
 
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """
@@ -107,6 +113,7 @@ def resume(
                 at_ns=time.time_ns(),
             ),
             as_json,
+            lift=lift_suspension,
         )
     )
 
@@ -115,12 +122,17 @@ def _given(reason: str) -> str:
     return given_reason(reason, "find trading halted or resumed")
 
 
-async def _change(message: Any, as_json: bool, *, cancel: bool = False, flatten: bool = False) -> int:
+async def _change(
+    message: Any, as_json: bool, *, cancel: bool = False, flatten: bool = False, lift: bool = False
+) -> int:
     """Change the halt state, then cancel or flatten where that is asked for; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import Resume
+    from ops.flatten.suspension import require_keys, suspension
     from ops.orders_server import orders_server
 
+    if lift:
+        require_keys()
     async with orders_server("ops-halt") as (client, account):
         before = await halts.read(client) if isinstance(message, Resume) else None
         state = await halts.change(client, message)
@@ -128,7 +140,10 @@ async def _change(message: Any, as_json: bool, *, cancel: bool = False, flatten:
         canceled = await _cancel(client, account, message) if cancel else None
         flattened = await _flatten(client, account, message, as_json) if flatten else None
         warning = await _doubt(client, message) if before is None else _not_halted(message, before)
-    _print(message, state, [warning] if warning else [], canceled, flattened, as_json)
+    warnings = [warning] if warning else []
+    if before is not None:
+        warnings += await suspension(lift=lift)
+    _print(message, state, warnings, canceled, flattened, as_json)
     is_left = (canceled is not None and canceled.open) or (flattened is not None and not flattened.flat)
     return 1 if is_left else 0
 

@@ -44,5 +44,5 @@ async def flatten(
 def _no_oms(why: str) -> str:
     return (
         f"{why}: nothing was sent. See `backbone status` and start it with `backbone up` or `backbone oms`; "
-        "where it cannot be started, close the positions at the broker"
+        "or have the broker close the whole account: `backbone flatten --without-oms --reason ...`"
     )

@@ -79,7 +79,7 @@ def test_without_an_oms_it_says_what_to_do(home: Path, md_url: str, orders_url: 
     told = backbone("flatten", "--reason", "drill", within=within)
     assert (told.returncode, told.stdout) == (1, "")
     assert "no OMS of account paper is alive: nothing was sent" in told.stderr
-    assert "close the positions at the broker" in told.stderr
+    assert "--without-oms" in told.stderr
     halted = backbone("halt", "--flatten", "--reason", "drill", within=within)
     assert halted.returncode == 1
     assert "all is halted, but no OMS of account paper is alive" in halted.stderr
