@@ -68,7 +68,8 @@ async def test_the_broker_closes_all_is_suspended_and_the_next_start_books_it(
     assert not simulator.trading_client().get_all_positions()
     assert not simulator.trading_client().get_orders()
 
-    outcome = await broker_of(simulator).submit(approved_closing("AAPL"), lambda: None)
+    broker = broker_of(simulator)
+    outcome = await broker.submit(approved_closing("AAPL"), lambda: None)
     assert isinstance(outcome, Refused)
     assert outcome.reason.code == "trade_suspended"
     assert "--lift-suspension" in outcome.reason.message
@@ -78,10 +79,11 @@ async def test_the_broker_closes_all_is_suspended_and_the_next_start_books_it(
 
     resumed = backbone("resume", "--reason", "back", "--json", within=within)
     assert "is suspended (suspend_trade)" in json.loads(resumed.stdout)["warnings"][-1]
-    assert await broker_of(simulator).suspended()
+    assert await broker.suspended()
     lifted = backbone("resume", "--lift-suspension", "--reason", "back", "--json", within=within)
     assert not [one for one in json.loads(lifted.stdout)["warnings"] if "suspended" in one]
-    assert not await broker_of(simulator).suspended()
+    assert not await broker.suspended()
+    await broker.close()
 
 
 def test_keys_are_asked_for_before_anything_is_done(within: Mapping[str, str]) -> None:
