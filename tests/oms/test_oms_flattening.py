@@ -24,6 +24,7 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.risk import Approved
+from oms.snapshot import decode, encode
 
 TEN = Decimal(10)
 
@@ -370,6 +371,23 @@ def test_one_that_is_under_way_shows_in_the_digest(run: FlattenRun) -> None:
     before = run.engine.digest()
     run.flatten()
     assert run.engine.digest() != before
+
+
+def test_one_that_is_under_way_is_in_a_snapshot(run: FlattenRun) -> None:
+    run.holds("10")
+    run.flatten()
+    quietly(run)
+    restored = decode(encode(run.engine.state))
+    assert restored.flattens.comparable() == run.engine.state.flattens.comparable() != []
+
+
+def test_an_order_in_a_symbol_that_nobody_holds_is_canceled_before_it_is_called_flat(run: FlattenRun) -> None:
+    """What rests there would open a position after the end (richkuo/go-trader#1462)."""
+    resting = run.rests(1)
+    run.flatten()
+    assert run.outcomes() is None
+    run.settle()
+    assert (run.at_broker[resting].status, list(run.outcomes() or {})) == ("canceled", ["AAPL"])
 
 
 def test_one_that_is_stopping_sends_nothing_and_the_next_goes_on(run: FlattenRun) -> None:
