@@ -81,6 +81,10 @@ class Bucket:
                 return max(self._paused_until_ns, self._left_until_ns)
         return self._paused_until_ns
 
+    def most_within(self, lane: Lane, wait_ns: int) -> int:
+        """How many requests of a lane may go out within this time at the most, as of the last question."""
+        return max(0, self._tokens - self._floors[lane] + wait_ns * self.per_minute) // _REQUEST
+
     def take(self, lane: Lane, now_ns: int) -> bool:
         """Spend a token if this lane may have one now."""
         if self.wait_ns(lane, now_ns) > 0:

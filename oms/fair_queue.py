@@ -65,6 +65,13 @@ class FairQueue(Generic[W]):
         """How many requests wait of each algorithm, in the lane that they share."""
         return {name: sum(map(len, kinds.values())) for name, kinds in self._shared.items()}
 
+    def ahead_of(self, request: Waiting) -> int:
+        """How many requests of its own algorithm would go before this one, in the shared lane."""
+        kinds = self._shared.get(request.algorithm)
+        if kinds is None:
+            return 0
+        return sum(len(kinds[kind]) for kind in KINDS[: KINDS.index(request.kind) + 1])
+
     def add(self, request: W) -> None:
         """Let a request wait."""
         if request.name:

@@ -56,12 +56,14 @@ class Turns:
         return f"{self.queue!r}, {self._orders + self._others + self._urgent} under way"
 
     def ask(self, turn: Turn) -> None:
-        """Have a turn granted as soon as it may be, or refused."""
+        """Have a turn granted as soon as it may be, or refused; at once where it cannot go in time."""
         now_ns = self._clock.monotonic_ns()
         turn.asked_ns = turn.asked_ns or now_ns
         if turn.until_ns is not None:
             closed_ns = self._bucket.closed_until_ns(turn.lane, now_ns)
-            if turn.until_ns <= max(now_ns, closed_ns):
+            most = self._bucket.most_within(turn.lane, turn.until_ns - now_ns)
+            if turn.until_ns <= max(now_ns, closed_ns) or self.queue.ahead_of(turn) > most:
+                # It could not go in time even if nobody else asked for anything.
                 turn.told(self._too_late(turn, now_ns))
                 return
         is_free = not len(self.queue) and turn.kind in self._may_start(turn.lane)

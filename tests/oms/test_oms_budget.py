@@ -114,6 +114,16 @@ def test_a_request_that_was_not_sent_costs_nothing() -> None:
     assert bucket.tokens == 50
 
 
+def test_what_may_go_within_a_time_is_the_bucket_and_what_flows_in() -> None:
+    bucket = Bucket(0, 200)
+    assert bucket.most_within("shared", 0) == 35
+    assert bucket.most_within("shared", 10 * SECOND_NS) == 60
+    emptied(bucket, "urgent")
+    assert bucket.most_within("shared", SECOND_NS) == 0
+    # Until the reserves are filled up again nothing goes.
+    assert bucket.most_within("shared", 10 * SECOND_NS) == 10
+
+
 def test_a_clock_that_steps_back_gives_nothing() -> None:
     bucket = Bucket(100 * SECOND_NS, 200)
     emptied(bucket, "urgent", 100 * SECOND_NS)

@@ -484,7 +484,9 @@ async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
     await alone
     # It asked last, and only one of each other went before it.
     assert [order.split("-")[1] for order in broker.sent[:3]].count("beta") <= 2
-    assert sum(one.done() for one in many) <= 8
+    # Sixty-two go in five seconds at the most: what is behind so many of its own is refused at once.
+    refused = [one.result() for one in many if one.done() and isinstance(one.result(), Refused)]
+    assert 200 - 62 - 2 <= len(refused) <= 200 - 62
     for one in many:
         one.cancel()
     await sender.idle()
