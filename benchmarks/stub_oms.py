@@ -9,6 +9,8 @@ from pathlib import Path
 from oms.__main__ import start
 from oms.broker import (
     Accepted,
+    ActivitiesPage,
+    ActivitiesQuery,
     Broker,
     BrokerAccount,
     BrokerOrder,
@@ -83,6 +85,10 @@ class YesBroker:
     async def account(self) -> BrokerAccount:
         """Money enough."""
         return BrokerAccount("STUB", Decimal(10**9), Decimal(10**9), Decimal(10**9))
+
+    async def activities_page(self, query: ActivitiesQuery) -> ActivitiesPage:
+        """Nothing happens."""
+        return ActivitiesPage(())
 
     async def knows(self, symbol: str) -> bool:
         """Every symbol is listed."""

@@ -1,5 +1,6 @@
 """What an operator says to everyone: halts, resumes and shutdowns, with scope, reason and who."""
 
+from decimal import Decimal
 from typing import ClassVar
 
 from bus.codec import Message
@@ -61,6 +62,56 @@ class Flatten(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Reconcile(Message, frozen=True, kw_only=True):
+    """The OMS of this account compares its book with the broker now.
+
+    Differences in what `accept` names, symbols or `cash`, are booked as they are at the broker; with
+    `accept_all` every one.
+    """
+
+    wire: ClassVar[str] = "Reconcile"
+    account: str
+    accept: tuple[str, ...]
+    accept_all: bool
+    reason: str
+    by: str
+    at_ns: int
+
+
+class AssignPosition(Message, frozen=True, kw_only=True):
+    """What `giver` holds of a symbol is `taker`'s from now on, at its average price.
+
+    Both are names of algorithms, or `external`. `quantity` is above zero; of a short position, so much of it.
+    """
+
+    wire: ClassVar[str] = "AssignPosition"
+    account: str
+    symbol: str
+    quantity: Decimal
+    giver: str
+    taker: str
+    reason: str
+    by: str
+    at_ns: int
+
+
+class TakeCorporateAction(Message, frozen=True, kw_only=True):
+    """A split, `new` for `old` shares, or another name.
+
+    `new_symbol` is the same as `symbol` where only the count of shares changes.
+    """
+
+    wire: ClassVar[str] = "TakeCorporateAction"
+    account: str
+    symbol: str
+    new_symbol: str
+    new: int
+    old: int
+    reason: str
+    by: str
+    at_ns: int
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """The algorithms in this scope stop, each after its own `on_shutdown`."""
 
@@ -72,4 +123,16 @@ class Shutdown(Message, frozen=True, kw_only=True):
 
 
 ControlMessage = Halt | ReduceOnly | Resume | CancelOrders | Flatten | Shutdown
-CONTROL_MESSAGES: tuple[type[Message], ...] = (Halt, ReduceOnly, Resume, CancelOrders, Flatten, Shutdown)
+# What an operator asks of one account's OMS alone, which answers in its journal.
+AccountCommand = Reconcile | AssignPosition | TakeCorporateAction
+CONTROL_MESSAGES: tuple[type[Message], ...] = (
+    Halt,
+    ReduceOnly,
+    Resume,
+    CancelOrders,
+    Flatten,
+    Shutdown,
+    Reconcile,
+    AssignPosition,
+    TakeCorporateAction,
+)

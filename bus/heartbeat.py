@@ -101,6 +101,22 @@ class SendingDetails(msgspec.Struct, frozen=True, kw_only=True):
     closed_s: float = 0
 
 
+class BookDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What one algorithm, or `external`, has; decimals as text.
+
+    `average_prices` are by average cost, by symbol. `unrealized_profit` is at the last price of each symbol,
+    and None where one has none. `buying_power` is None where the algorithm has no capital of its own.
+    """
+
+    positions: dict[str, str] = {}
+    average_prices: dict[str, str] = {}
+    cash: str = "0"
+    realized_profit: str = "0"
+    unrealized_profit: str | None = "0"
+    fees: str = "0"
+    buying_power: str | None = None
+
+
 class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     """How orders stand. Amounts are decimals as text; positions are by algorithm, then by symbol.
 
@@ -108,9 +124,10 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
     the broker at once. `external_orders`: open orders that were made elsewhere on the account, a line each,
     the newest few; `not_understood`: why orders at the broker cannot be read, by the broker's id, the last
-    few. `agreed_ns`: when orders and positions were last found the same at the broker, 0 for not since the
-    start; `differences`: positions that are not, by symbol; `unprotected`: those without the stop-loss that
-    they were to have, by algorithm and symbol. `refused`: refusals by code. `commits`: batches
+    few. `agreed_ns`: when orders, positions and cash were last found the same at the broker, 0 for not since
+    the start; `differences`: positions that are not, by symbol; `unexplained`: what the broker has beyond the
+    book, by symbol and of cash; `unprotected`: positions without the stop-loss that they were to have, by
+    algorithm and symbol. `refused`: refusals by code. `commits`: batches
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
     `snapshot_at` is the entry of the last snapshot, "" for none.
@@ -135,6 +152,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     agreed_ns: int = 0
     differences: dict[str, str] = {}
     unprotected: dict[str, str] = {}
+    books: dict[str, BookDetails] = {}
+    unexplained: dict[str, str] = {}
     refused: dict[str, int] = {}
     uncertain_now: int = 0
     commits: int = 0

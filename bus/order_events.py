@@ -8,13 +8,20 @@ from typing import ClassVar, Literal
 
 from bus.account_messages import (
     AccountPinned,
+    ActivityHeard,
     Booked,
+    CashAgrees,
+    CashDiffers,
+    CashOpened,
+    CorporateActionTaken,
+    Declined,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
+    Reconciled,
 )
 from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
@@ -341,6 +348,13 @@ Event = (
     | ExternalOrderFound
     | OrderNotUnderstood
     | Booked
+    | CashOpened
+    | ActivityHeard
+    | CashDiffers
+    | CashAgrees
+    | Reconciled
+    | CorporateActionTaken
+    | Declined
     | PositionDiffers
     | PositionAgrees
     | PositionUnprotected
@@ -373,6 +387,13 @@ EVENTS: tuple[type[Message], ...] = (
     ExternalOrderFound,
     OrderNotUnderstood,
     Booked,
+    CashOpened,
+    ActivityHeard,
+    CashDiffers,
+    CashAgrees,
+    Reconciled,
+    CorporateActionTaken,
+    Declined,
     PositionDiffers,
     PositionAgrees,
     PositionUnprotected,

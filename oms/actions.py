@@ -79,6 +79,9 @@ class Actions:
             self._start(self._read_again(effects.read_again))
         if effects.halt is not None:
             self._start(self._halt(effects.halt))
+        for resume in effects.resume:
+            log.warning("halt lifted", scope=resume.scope, reason=resume.reason, by=resume.by)
+            self._start(self._until_written(partial(halt.change, self._client, resume)))
         if effects.first_halt_state:
             self._start(self._until_written(lambda: halt.initialise(self._client, self._clock.now_ns())))
 

@@ -11,6 +11,7 @@ import msgspec
 from bus.clock import Clock
 from bus.errors import InvalidInput, Unreadable
 from bus.order_messages import Reason
+from oms.alpaca_activities import read_activities
 from oms.alpaca_orders import (
     new_order,
     not_canceled,
@@ -28,6 +29,8 @@ from oms.alpaca_orders import (
 from oms.broker import (
     SEND_TIMEOUT_S,
     Accepted,
+    ActivitiesPage,
+    ActivitiesQuery,
     BrokerAccount,
     BrokerOrder,
     BrokerPosition,
@@ -55,6 +58,9 @@ LIVE_URL = "https://api.alpaca.markets"
 
 # The most orders that Alpaca lists in one answer.
 PAGE = 500
+
+# The most activities that Alpaca lists in one answer.
+ACTIVITIES_PAGE = 100
 
 # Alpaca's code for a client id that is in use; the message tells it from other uses of the code.
 _ID_IN_USE = "40010001"
@@ -200,6 +206,21 @@ class AlpacaBroker:
     async def account(self) -> BrokerAccount:
         """Return the account of the keys."""
         return await self._ask("/v2/account", read_account)
+
+    async def activities_page(self, query: ActivitiesQuery) -> ActivitiesPage:
+        """Return the first page of these activities."""
+        asked = {
+            "category": "non_trade_activity",
+            "after": written_time(query.after_ns),
+            "direction": "asc",
+            "page_size": str(ACTIVITIES_PAGE),
+        }
+        if query.after_id:
+            asked["page_token"] = query.after_id
+        found = await self._ask(f"/v2/account/activities?{urlencode(asked)}", read_activities)
+        is_last = len(found) < ACTIVITIES_PAGE
+        following = None if is_last else ActivitiesQuery(query.after_ns, found[-1].id)
+        return ActivitiesPage(tuple(found), following)
 
     async def knows(self, symbol: str) -> bool:
         """Return whether there is an asset of this symbol."""

@@ -2,6 +2,7 @@
 
 from decimal import (
     ROUND_CEILING,
+    ROUND_DOWN,
     ROUND_HALF_EVEN,
     Context,
     Decimal,
@@ -56,6 +57,11 @@ def quotient_nearest(left: Decimal, right: Decimal) -> Decimal:
 def quotient_up(left: Decimal, right: Decimal) -> Decimal:
     """The quotient, rounded up to nine places. Raises DivisionByZero."""
     return ceiling(_EXACT.divide(left, right))
+
+
+def quotient_down(left: Decimal, right: Decimal) -> Decimal:
+    """The quotient, rounded towards zero to nine places. Raises DivisionByZero."""
+    return _EXACT.divide(left, right).quantize(NINTH_PLACE, rounding=ROUND_DOWN, context=_EXACT)
 
 
 def text(value: Decimal) -> str:

@@ -146,6 +146,39 @@ class ClosedAtBroker:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerActivity:
+    """Something that happened to the account and is no trade: a dividend, a fee, a transfer.
+
+    `type` is the broker's word. `quantity` and `cash` are what came, below zero what went; both are zero of
+    what is booked with executions already. `price` is what each is worth, where that is told.
+    """
+
+    id: str
+    type: str
+    symbol: str
+    quantity: Decimal
+    price: Decimal | None
+    cash: Decimal
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitiesQuery:
+    """Activities that are no trades, after `after_ns` (since 1970), oldest first; those after `after_id`."""
+
+    after_ns: int
+    after_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitiesPage:
+    """One answer's activities, oldest first. `next` lists what follows; None on the last page."""
+
+    activities: tuple[BrokerActivity, ...]
+    next: ActivitiesQuery | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OrdersQuery:
     """Which orders to list: the open ones or all, submitted after `after_ns` (since 1970), oldest first."""
 
@@ -237,6 +270,10 @@ class Broker(Protocol):
 
     async def account(self) -> BrokerAccount:
         """Return the account of the keys."""
+        ...
+
+    async def activities_page(self, query: ActivitiesQuery) -> ActivitiesPage:
+        """Return the first page of the activities that the query names."""
         ...
 
     async def knows(self, symbol: str) -> bool:

@@ -1,6 +1,7 @@
 """Canceling every open order of a scope, at the word of an operator. Pure."""
 
 from bus.account_messages import OrdersCanceled
+from bus.control_messages import CancelOrders
 from bus.halt_state import covers
 from oms import cancels
 from oms.inputs import AllCancelsAnswered, ControlRead
@@ -11,6 +12,7 @@ from oms.step import Step
 def take(step: Step, read: ControlRead) -> None:
     """Cancel what works in the scope, and keep from leaving what has not left."""
     message = read.message
+    assert isinstance(message, CancelOrders)
     found = open_in(step, message.scope)
     step.warn("canceling open orders", scope=message.scope, by=message.by, orders=str(len(found)))
     step.record(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bus.codec import Message
-from bus.control_messages import Halt
+from bus.control_messages import Halt, Resume
 from bus.delivery import Delivery
 from oms.inputs import Question
 from oms.risk import Approved
@@ -37,8 +37,8 @@ class Effects:
     read again. `withdraw` names orders, by client id, that are not to be sent where they still wait. `send`
     may go to the broker; `cancel` too, `cancel_all` (every order of the account) and `ask`. `hasten` names
     orders, by the broker's id, whose cancel is under way and has become urgent. `halt` is to be put into
-    force; `read_again` names requests that waited for something: they are to be taken anew, with the prices
-    of then.
+    force, and each of `resume` too; `read_again` names requests that waited for something: they are to be
+    taken anew, with the prices of then.
     `first_halt_state`: write the halt state of a new account, on which nobody can have halted anything.
     `notes` are logged at once.
     """
@@ -53,5 +53,6 @@ class Effects:
     cancel_all: bool = False
     read_again: list[Delivery] = field(default_factory=list)
     halt: Halt | None = None
+    resume: list[Resume] = field(default_factory=list)
     first_halt_state: bool = False
     notes: list[Note] = field(default_factory=list)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from bus.codec import Message
-from bus.control_messages import Flatten
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
 from oms import (
@@ -19,6 +18,7 @@ from oms import (
     flattening,
     forks,
     legs,
+    operator_words,
     pinning,
     protection,
     reconciliation,
@@ -27,9 +27,9 @@ from oms import (
     sent_orders,
     updates,
 )
-from oms.differences import OnDifference
 from oms.digest import Digest
 from oms.effects import Effects
+from oms.holdings import OnDifference
 from oms.inputs import (
     AccountListed,
     AccountRead,
@@ -91,7 +91,7 @@ class Engine:
             BrokerMessagesRead: updates.take_messages,
             OrderAnswered: sent_orders.take_outcome,
             CancelAnswered: cancels.take_answer,
-            ControlRead: self._control,
+            ControlRead: operator_words.take,
             AllCancelsAnswered: cancel_scope.take_answer,
             Answered: self._answered,
             Unanswered: self._unanswered,
@@ -162,12 +162,6 @@ class Engine:
         """The digest, or None where more orders than that have changed since: then ask again, and again."""
         return self._digest.now() if self._digest.take_note(most_orders) else None
 
-    def _control(self, step: Step, read: ControlRead) -> None:
-        if isinstance(read.message, Flatten):
-            flattening.take(step, read)
-        else:
-            cancel_scope.take(step, read)
-
     def _answered(self, step: Step, answered: Answered) -> None:
         question = answered.question
         self.observed.asked.discard(question)
@@ -179,7 +173,7 @@ class Engine:
             return
         if isinstance(question, CompareAccount):
             assert isinstance(answered.answer, AccountListed)
-            differences.take_account(step, answered.answer, self._on_difference)
+            differences.take_account(step, answered.answer, self._on_difference, answered.asked_monotonic_ns)
             return
         # One question may have been asked for both: the order was in doubt, and has been heard of since.
         if isinstance(question, FindOrder) and question.client_order_id in self.observed.doubts:

@@ -1,6 +1,7 @@
 """What the OMS says of itself in its heartbeat. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 
 from bus.codec import Message
 from bus.heartbeat import OmsCounters, OmsDetails, SendingDetails, State, StateReason
@@ -16,6 +17,7 @@ from oms.amounts import text
 from oms.engine import Engine
 from oms.limit_names import unmatched
 from oms.orders import Order
+from oms.shown_books import shown_books, unexplained
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
@@ -58,6 +60,7 @@ def details(
     snapshot_at: str,
     unknown_symbols: Collection[str] = (),
     sending: SendingDetails = _NOTHING_WAITS,
+    last_prices: Mapping[str, Decimal] | None = None,
 ) -> OmsDetails:
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
@@ -93,6 +96,8 @@ def details(
             f"{name} {symbol}": f"{text(told.quantity)} without a stop-loss: {told.why}"
             for (name, symbol), told in state.unprotected.items()
         },
+        books=shown_books(state, last_prices or {}),
+        unexplained=unexplained(state),
         refused=dict(observed.refused),
         uncertain_now=len(observed.doubts),
         commits=commits,

@@ -12,13 +12,21 @@ from msgspec.structs import replace
 
 from bus.account_messages import Trading
 from bus.codec import MessageCodec
-from bus.control_messages import CancelOrders, Flatten
+from bus.control_messages import AccountCommand, CancelOrders, Flatten
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.order_messages import REQUESTS, OrderRequest, Reason, ReplaceRequest, Request
 from bus.symbols import canonical_symbol
-from oms.broker import BrokerError, BrokerOrder, BrokerPosition, Outcome, UnreadableOrder
+from oms.broker import (
+    BrokerAccount,
+    BrokerActivity,
+    BrokerError,
+    BrokerOrder,
+    BrokerPosition,
+    Outcome,
+    UnreadableOrder,
+)
 from oms.limits import Limits
 from oms.reference_price import Known
 
@@ -103,13 +111,13 @@ class CancelAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ControlRead:
-    """An operator's word to cancel or to flatten, as it was heard on control.
+    """An operator's word to the OMS, as it was heard on control.
 
     `prices` are the last reference prices that are known, however old.
     """
 
     entry_id: str
-    message: CancelOrders | Flatten
+    message: CancelOrders | Flatten | AccountCommand
     prices: Mapping[str, Known] = field(default_factory=dict)
 
 
@@ -141,9 +149,13 @@ class ListOpenOrders:
 
 @dataclass(frozen=True, slots=True)
 class ListAccount:
-    """A question: positions, orders submitted after this time and all open ones, as of one moment."""
+    """A question: positions, money, orders submitted after this time and all open ones, as of one moment.
+
+    With activities after `activities_since_ns`.
+    """
 
     since_ns: int
+    activities_since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,7 @@ class CompareAccount:
     """A question while orders are taken: the same, asked once; no positions where orders changed."""
 
     since_ns: int
+    activities_since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +176,16 @@ Question = FindOrder | ListOrders | ListOpenOrders | ListAccount | CompareAccoun
 
 @dataclass(frozen=True, slots=True)
 class AccountListed:
-    """What an account holds: orders and positions that belong together.
+    """What an account holds: orders, positions and money that belong together.
 
-    `positions` is None where orders changed between the two answers.
+    `positions` is None where orders changed between the two answers. `account` is the money of then, None
+    where it was not asked for, and `activities` what happened to it that is no trade.
     """
 
     orders: Sequence[BrokerOrder | UnreadableOrder]
     positions: Sequence[BrokerPosition] | None
+    account: BrokerAccount | None = None
+    activities: Sequence[BrokerActivity] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ from decimal import Decimal
 
 from bus.account_messages import Booked
 from bus.order_messages import Side
+from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_nearest, times
 
 # The key under which the whole account is counted, beside each algorithm and `external`.
 ACCOUNT = ""
+
+# In what the fees of sales are taken.
+DOLLARS = "USD"
 
 _NO_HOLDINGS: dict[str, "Holding"] = {}
 
@@ -43,7 +47,7 @@ class Ledger:
         self._holdings: dict[str, dict[str, Holding]] = defaultdict(dict)
         self._cash: dict[str, Decimal] = defaultdict(Decimal)
         self._fees: dict[str, Decimal] = defaultdict(Decimal)
-        self._coin_fees: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self._taken_fees: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self._realized: dict[str, Decimal] = defaultdict(Decimal)
         self._invested: dict[str, Decimal] = defaultdict(Decimal)
 
@@ -63,7 +67,7 @@ class Ledger:
                 sorted((name, amount) for name, amount in sums.items() if amount)
                 for sums in (self._cash, self._fees, self._realized)
             ),
-            sorted((*whose, amount) for whose, amount in self._coin_fees.items() if amount),
+            sorted((*whose, amount) for whose, amount in self._taken_fees.items() if amount),
         ]
 
     # Questions.
@@ -90,9 +94,9 @@ class Ledger:
         """All fees in dollars; those in coins at the price of their execution."""
         return self._fees.get(name, ZERO)
 
-    def coin_fees(self, symbol: str, name: str = ACCOUNT) -> Decimal:
-        """The fees in coins of this symbol alone."""
-        return self._coin_fees.get((name, symbol), ZERO)
+    def taken_fees(self, symbol: str, name: str = ACCOUNT) -> Decimal:
+        """The fees taken with executions, in coins of this pair, or with DOLLARS in money of sales."""
+        return self._taken_fees.get((name, symbol), ZERO)
 
     def realized_profit(self, name: str = ACCOUNT) -> Decimal:
         """What closed positions earned, fees taken off."""
@@ -124,24 +128,32 @@ class Ledger:
             if event.kind == "fee":
                 self._realized[whose] = plus(self._realized[whose], event.cash)
                 self._fees[whose] = minus(self._fees[whose], event.cash)
+                self._taken_fees[whose, DOLLARS] = minus(self._taken_fees[whose, DOLLARS], event.cash)
             if not event.symbol:
                 continue
             symbol = canonical_symbol(event.symbol)
             if event.kind == "fee":
-                self._coin_fees[whose, symbol] = minus(self._coin_fees[whose, symbol], event.quantity)
+                self._taken_fees[whose, symbol] = minus(self._taken_fees[whose, symbol], event.quantity)
             if event.price is None:
                 self._add(whose, symbol, event.quantity)
             else:
                 self._trade(whose, symbol, event.quantity, event.price)
 
+    def open_cash(self, cash: Decimal) -> None:
+        """What the account has beside what was booked so far is of before, and `external` has it."""
+        before = minus(cash, self._cash[ACCOUNT])
+        for whose in (ACCOUNT, EXTERNAL):
+            self._cash[whose] = plus(self._cash[whose], before)
+
     def _take_fee(self, name: str, symbol: str, side: Side, fee: Decimal, price: Decimal) -> None:
         if side == "buy":
             self._add(name, symbol, -fee)
-            self._coin_fees[name, symbol] = plus(self._coin_fees[name, symbol], fee)
+            self._taken_fees[name, symbol] = plus(self._taken_fees[name, symbol], fee)
             self._fees[name] = plus(self._fees[name], times(fee, price))
         else:
             self._cash[name] = minus(self._cash[name], fee)
             self._realized[name] = minus(self._realized[name], fee)
+            self._taken_fees[name, DOLLARS] = plus(self._taken_fees[name, DOLLARS], fee)
             self._fees[name] = plus(self._fees[name], fee)
 
     def _trade(self, name: str, symbol: str, signed: Decimal, price: Decimal) -> None:

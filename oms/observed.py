@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bus.codec import Message
+from bus.control_messages import Reconcile
 from bus.delivery import Delivery
 from oms.inputs import BrokerMessageRead, Question, RequestRead
 
@@ -21,6 +22,14 @@ class Doubt:
     next_question_monotonic_ns: int | None = None
     asked: int = 0
     not_found: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciling:
+    """An operator waits for a comparison of which the questions are asked from then on."""
+
+    message: Reconcile
+    since_monotonic_ns: int
 
 
 @dataclass(slots=True)
@@ -93,11 +102,18 @@ class Observed:
     agreed_ns: int = 0
     # Orders that are asked for although nothing waits for the answer, by client order id.
     looked_up: set[str] = field(default_factory=set)
+    # Whether somebody asked for a comparison now.
+    compare_now: bool = False
     # Whether the last comparison found what the one before had not.
     look_again: bool = False
     # What the last comparison found and the next has to find again: by client order id, and by symbol.
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    suspected_cash: Decimal | None = None
+    # When activities of the account were last listed.
+    activities_ns: int = 0
+    # An operator's requests to compare, by their entry in control, that are not answered yet.
+    reconciling: dict[str, Reconciling] = field(default_factory=dict)
     asked: set[Question] = field(default_factory=set)
     # Approved orders whose outcome is still to come, and those that are in doubt.
     under_way: set[str] = field(default_factory=set)

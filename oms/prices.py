@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import structlog
 
@@ -11,7 +12,7 @@ from bus.link import Link
 from bus.streams import market
 from bus.symbols import checked_symbol
 from bus.wire import Reply, Wire, pack
-from oms.reference_price import Known, SymbolMarket, channels
+from oms.reference_price import Known, Price, SymbolMarket, channels
 
 # What came since is read this often, of symbols that were asked for lately, while nobody waits for it: a
 # decision then only looks.
@@ -115,6 +116,11 @@ class Prices:
             if followed is None or now_ns - followed.read_ns > CACHE_NS:
                 found.append(symbol)
         return found
+
+    def last(self, symbols: Iterable[str]) -> dict[str, Decimal]:
+        """The last price of each of these that has one, however old."""
+        known = ((symbol, self.known.get(symbol)) for symbol in symbols)
+        return {symbol: price.price for symbol, price in known if isinstance(price, Price)}
 
     def wanted(self) -> set[str]:
         """The symbols that were asked for lately: what ingest hears of them is needed."""

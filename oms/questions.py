@@ -1,7 +1,9 @@
 """Asking the broker what the engine wants to know; each question once, without deciding anything."""
 
+from functools import partial
+
 from bus.clock import Clock
-from oms.broker import Broker, BrokerOrder, OrdersQuery, UnreadableOrder
+from oms.broker import ActivitiesQuery, Broker, BrokerActivity, BrokerOrder, OrdersQuery, UnreadableOrder
 from oms.budget import Lane
 from oms.inputs import (
     AccountListed,
@@ -31,26 +33,42 @@ async def answer(question: Question, broker: Broker, sender: Sender, clock: Cloc
         case ListPositions():
             positions = await sender.ask(broker.positions, "urgent")
             return Answered(question, AccountListed((), positions), asked_ns)
-        case ListAccount(since_ns):
-            return Answered(question, await _account(since_ns, broker, sender), asked_ns)
-        case CompareAccount(since_ns):
+        case ListAccount():
+            return Answered(question, await _account(question, broker, sender), asked_ns)
+        case CompareAccount():
             # It only checks: orders do not wait for it, and it takes turns with them.
-            return Answered(question, await _account_once(since_ns, broker, sender, "shared"), asked_ns)
+            return Answered(question, await _account_once(question, broker, sender, "shared"), asked_ns)
 
 
-async def _account(since_ns: int, broker: Broker, sender: Sender) -> AccountListed:
-    """Orders and positions that belong together: nothing was filled between the two answers."""
+async def _account(question: ListAccount, broker: Broker, sender: Sender) -> AccountListed:
+    """Orders, positions and money that belong together: nothing was filled between the answers."""
     while True:
-        listed = await _account_once(since_ns, broker, sender, "doubt")
+        listed = await _account_once(question, broker, sender, "doubt")
         if listed.positions is not None:
             return listed
 
 
-async def _account_once(since_ns: int, broker: Broker, sender: Sender, lane: Lane) -> AccountListed:
-    orders = await _orders(since_ns, sender, lane)
+async def _account_once(
+    question: ListAccount | CompareAccount, broker: Broker, sender: Sender, lane: Lane
+) -> AccountListed:
+    orders = await _orders(question.since_ns, sender, lane)
     positions = await sender.ask(broker.positions, lane)
-    again = await _orders(since_ns, sender, lane)
-    return AccountListed(list(again.values()), positions if again == orders else None)
+    account = await sender.ask(broker.account, lane)
+    activities = await _activities(question.activities_since_ns, broker, sender, lane)
+    again = await _orders(question.since_ns, sender, lane)
+    return AccountListed(list(again.values()), positions if again == orders else None, account, activities)
+
+
+async def _activities(since_ns: int, broker: Broker, sender: Sender, lane: Lane) -> list[BrokerActivity]:
+    """What happened to the account since then that is no trade, page by page."""
+    found: dict[str, BrokerActivity] = {}
+    following: ActivitiesQuery | None = ActivitiesQuery(since_ns)
+    while following is not None:
+        page = await sender.ask(partial(broker.activities_page, following), lane)
+        known = len(found)
+        found.update((one.id, one) for one in page.activities)
+        following = page.next if len(found) > known else None
+    return list(found.values())
 
 
 async def _orders(since_ns: int, sender: Sender, lane: Lane) -> dict[str, BrokerOrder | UnreadableOrder]:

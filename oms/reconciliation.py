@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from bus.account_messages import CashOpened
 from bus.errors import Unreadable
 from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
-from oms import legs, sent_orders
+from oms import activities, legs, sent_orders
 from oms.amounts import minus
 from oms.broker import BrokerOrder, UnreadableOrder
 from oms.broker_orders import adopted, caught_up, found, owner
@@ -35,12 +36,13 @@ def take_started(step: Step, started: Started) -> None:
     """Begin: a new journal takes over what the account holds, one with a past is brought level."""
     observed = step.observed
     observed.first_ns, observed.last_ns = started.first_ns, started.last_ns
+    observed.activities_ns = step.now_ns if started.last_ns is None else min(started.last_ns, step.now_ns)
     observed.behind = True
     if started.first_ns is None:
         # Orders that ended just now are within the reach of a later catching up: they are booked here, so
         # that their fills are not counted again beside the positions they led to.
         observed.first_ns = observed.last_ns = step.now_ns
-        step.ask(ListAccount(step.now_ns - 2 * _MARGIN_NS))
+        step.ask(ListAccount(step.now_ns - 2 * _MARGIN_NS, activities.since_ns(step)))
     else:
         sent_orders.remember_given_up(step)
         _begin(step, at_start=True)
@@ -265,6 +267,9 @@ def take_over(step: Step, account: AccountListed) -> None:
                 at_ns=step.now_ns,
             )
         )
+    if account.account is not None:
+        ids = tuple(one.id for one in account.activities)
+        step.record(CashOpened(cash=account.account.cash, activities=ids, at_ns=step.now_ns))
     unread = len(orders) < len(account.orders)
     still_open = any(order.status not in TERMINAL for order in orders)
     step.effects.first_halt_state = not (unread or still_open or account.positions)

@@ -11,7 +11,7 @@ from bus import halt, streams
 from bus.codec import Message
 from bus.connection import connect
 from bus.consume import GroupReader
-from bus.control_messages import CancelOrders, Flatten
+from bus.control_messages import AccountCommand, CancelOrders, Flatten
 from bus.delivery import Delivery
 from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
@@ -262,7 +262,8 @@ class Oms:
 
         Before the engine has started nothing is canceled or closed: it does not know yet what there is.
         """
-        if isinstance(message, CancelOrders | Flatten) and self.engine.observed.started:
+        words = CancelOrders | Flatten | AccountCommand
+        if isinstance(message, words) and self.engine.observed.started:
             self.take(ControlRead(entry_id, message, self.prices.known))
 
     # Carry out.
@@ -327,7 +328,11 @@ class Oms:
             await reader.redeliver_unseen()
 
     async def _want_prices(self) -> None:
-        await self.registry.want_prices(self.engine.state.book.symbols() | self.prices.wanted())
+        held = self.engine.state.book.symbols()
+        await self.registry.want_prices(held | self.prices.wanted())
+        if due := self.prices.due(held):
+            # Profits are shown at them.
+            await self.prices.refresh(due)
 
     async def _look(self) -> None:
         await self.registry.look(self.requests)
@@ -363,6 +368,7 @@ class Oms:
             snapshot_at=self.snapshots.at_id,
             unknown_symbols=self.unknown_symbols,
             sending=self.sender.details(self.intake.held()),
+            last_prices=self.prices.last(self.engine.state.book.ledger.holdings()),
         )
 
     def _show(self) -> None:

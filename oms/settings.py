@@ -7,8 +7,8 @@ from pydantic import Field
 from bus.settings import AlpacaSettings
 from oms.broker import SEND_TIMEOUT_S
 from oms.budget import PER_MINUTE
-from oms.differences import OnDifference
 from oms.engine import COMPARE_EVERY_NS
+from oms.holdings import OnDifference
 from oms.sender import CONNECTIONS, LONGEST_WAIT_S
 
 DEFAULT_LIMITS = Path(__file__).with_name("default_limits.toml")

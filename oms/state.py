@@ -5,7 +5,18 @@ from decimal import Decimal
 
 import msgspec
 
-from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
+from bus.account_messages import (
+    AccountPinned,
+    ActivityHeard,
+    Booked,
+    CashAgrees,
+    CashDiffers,
+    CashOpened,
+    HaltsRead,
+    LimitsChanged,
+    PositionAgrees,
+    PositionDiffers,
+)
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
@@ -32,8 +43,9 @@ class State:
     lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
     `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
-    `unprotected`, by algorithm and symbol, what was last told of positions without their stop-loss;
-    `unknown`, how many events of a newer version there are, by name and version.
+    `cash_difference`, the same of cash, which counts once it was `cash_opened`; `activities`, the ids of
+    those that are booked; `unprotected`, by algorithm and symbol, what was last told of positions without
+    their stop-loss; `unknown`, how many events of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -49,6 +61,9 @@ class State:
         self.flattens = Flattens()
         self.differences: dict[str, tuple[Decimal, Decimal]] = {}
         self.unprotected: dict[tuple[str, str], PositionUnprotected] = {}
+        self.cash_opened = False
+        self.activities: set[str] = set()
+        self.cash_difference: tuple[Decimal, Decimal] | None = None
         self.unknown: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -68,8 +83,20 @@ class State:
         if self.flattens.under_way or isinstance(event, FlattenBegun):
             self.flattens.apply(event)
         if self.book.apply(event):
+            if isinstance(event, Booked) and event.kind == "activity":
+                self.activities.add(event.reference)
             return
         match event:
+            case CashOpened():
+                self.cash_opened = True
+                self.activities.update(event.activities)
+                self.book.ledger.open_cash(event.cash)
+            case ActivityHeard():
+                self.activities.add(event.activity_id)
+            case CashDiffers():
+                self.cash_difference = event.booked, event.at_broker
+            case CashAgrees():
+                self.cash_difference = None
             case LimitsChanged():
                 self.limits = from_dict(event.limits, event.source, event.limits_version)
             case HaltsRead():
@@ -108,5 +135,8 @@ class State:
             self.flattens.comparable(),
             sorted(self.differences.items()),
             sorted((*key, told.quantity) for key, told in self.unprotected.items()),
+            self.cash_opened,
+            sorted(self.activities),
+            self.cash_difference,
             sorted(self.unknown.items()),
         ]

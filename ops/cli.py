@@ -24,6 +24,7 @@ def with_commands() -> typer.Typer:
     """Add every group of commands to the application and return it."""
     from ops import cancel_all, dead, halt, services
     from ops.account import command as account
+    from ops.book import command as book
     from ops.doctor import command as doctor
     from ops.drill import command as drill
     from ops.flatten import command as flatten
@@ -33,7 +34,7 @@ def with_commands() -> typer.Typer:
     from ops.tail import command as tail
 
     for group in (
-        demo, up, services, status, tail, halt, cancel_all, flatten, dead, account, journal, doctor, drill,
+        demo, up, services, status, tail, halt, cancel_all, flatten, book, dead, account, journal, doctor, drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

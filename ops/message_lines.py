@@ -6,15 +6,32 @@ from typing import Any
 
 from bus.account_messages import (
     AccountPinned,
+    ActivityHeard,
     Booked,
+    CashAgrees,
+    CashDiffers,
+    CashOpened,
+    CorporateActionTaken,
+    Declined,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
+    Reconciled,
 )
-from bus.control_messages import CancelOrders, Flatten, Halt, ReduceOnly, Resume, Shutdown
+from bus.control_messages import (
+    AssignPosition,
+    CancelOrders,
+    Flatten,
+    Halt,
+    Reconcile,
+    ReduceOnly,
+    Resume,
+    Shutdown,
+    TakeCorporateAction,
+)
 from bus.flatten_messages import (
     FlattenBegun,
     FlattenEnded,
@@ -119,6 +136,27 @@ def _booked(event: Booked) -> str:
     return f"{event.algorithm}: {' and '.join(amounts)} booked, {kind}: {event.reason} (by {event.by})"
 
 
+def _reconciled(event: Reconciled) -> str:
+    if event.agrees and not event.accepted:
+        return f"compared with the broker: all agrees (asked by {event.by})"
+    said = [f"{one.what} accepted" for one in event.accepted]
+    said += [f"{one.what} DIFFERS" for one in event.differences]
+    why = f": {event.reason}" if event.reason else ""
+    return f"compared with the broker: {', '.join(said)}{why} (asked by {event.by})"
+
+
+def _action(message: CorporateActionTaken | TakeCorporateAction) -> str:
+    if message.new_symbol != message.symbol:
+        return f"{message.symbol} is {message.new_symbol} now"
+    return f"{message.new} for {message.old} {message.symbol}"
+
+
+def _reconcile(message: Reconcile) -> str:
+    accepted = "all" if message.accept_all else ", ".join(message.accept)
+    accepting = f", accepting {accepted}: {message.reason}" if accepted else ""
+    return f"compare {message.account} with the broker{accepting} (by {message.by})"
+
+
 def _found_elsewhere(event: ExternalOrderFound) -> str:
     amount = number(event.quantity) if event.quantity is not None else f"${number(event.notional)} of"
     return f"made elsewhere: {event.side} {amount} {event.symbol} {event.type} {event.broker_order_id}"
@@ -176,6 +214,15 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ExternalOrderFound: _found_elsewhere,
     OrderNotUnderstood: lambda m: f"{m.algorithm}: order {m.broker_order_id} not understood: {m.error}",
     Booked: _booked,
+    CashOpened: lambda m: f"cash of before: {number(m.cash)} dollars",
+    ActivityHeard: lambda m: f"{m.type} {m.symbol}: booked already with its executions ({m.description})",
+    CashDiffers: lambda m: (
+        f"CASH DIFFERS: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
+    ),
+    CashAgrees: lambda m: "cash agrees again",
+    Reconciled: _reconciled,
+    CorporateActionTaken: lambda m: f"corporate action: {_action(m)}: {m.reason} (by {m.by})",
+    Declined: lambda m: f"declined: {m.why} (asked by {m.by})",
     PositionDiffers: lambda m: (
         f"POSITION DIFFERS in {m.symbol}: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
     ),
@@ -204,6 +251,11 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     CancelOrders: _control("cancel orders of"),
     Flatten: _control("FLATTEN"),
     Shutdown: _control("shut down"),
+    Reconcile: _reconcile,
+    AssignPosition: lambda m: (
+        f"assign {number(m.quantity)} {m.symbol} of {m.giver} to {m.taker}: {m.reason} (by {m.by})"
+    ),
+    TakeCorporateAction: lambda m: f"corporate action: {_action(m)}: {m.reason} (by {m.by})",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from bus.account_messages import Difference
 from bus.codec import Message
 from bus.control_messages import CONTROL_MESSAGES
 from bus.flatten_messages import FlattenOutcome
@@ -32,7 +33,7 @@ from reference_pages.type_words import words
 EXAMPLES = Path(__file__).parents[1] / "tests" / "bus" / "golden" / "messages-0.1.0.jsonl"
 
 # Parts that several messages have.
-PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis, FlattenOutcome)
+PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis, FlattenOutcome, Difference)
 
 # Market entries by their name among the examples: a channel, or the marker of a gap.
 MARKET: dict[str, type[msgspec.Struct]] = {

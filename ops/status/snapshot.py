@@ -86,6 +86,8 @@ def _oms(details: OmsDetails) -> OmsStatus:
         differences=details.differences,
         unprotected=details.unprotected,
         sending=details.sending,
+        books=details.books,
+        unexplained=details.unexplained,
         limits_version=details.limits_version,
         digest=details.digest,
         digest_at=details.digest_at,

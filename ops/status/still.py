@@ -1,5 +1,7 @@
 """Draws the status once, for `backbone status`."""
 
+from decimal import Decimal
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -9,6 +11,7 @@ from ops.status.tables import (
     STATE_STYLES,
     algorithms_table,
     halt_banner,
+    money,
     protection_banner,
     reasons,
     table_of,
@@ -40,6 +43,7 @@ def still(status: Status) -> RenderableType:
         processes,
         *reasons(status),
         algorithms_table(status),
+        *_books(status),
         *_book(status),
         *_made_elsewhere(status),
         latency,
@@ -73,13 +77,37 @@ def _book(status: Status) -> list[RenderableType]:
     return [Text("\n".join(lines), style="dim")]
 
 
+def _books(status: Status) -> list[RenderableType]:
+    """What each algorithm and `external` has, and what nobody does."""
+    if status.oms is None or not status.oms.books:
+        return []
+    table = table_of("books", "name", "position", "cash", "realized", "unrealized", "fees")
+    for name, book in status.oms.books.items():
+        held = ", ".join(
+            f"{size} {symbol} at {book.average_prices[symbol]}" for symbol, size in book.positions.items()
+        )
+        unrealized = None if book.unrealized_profit is None else Decimal(book.unrealized_profit)
+        table.add_row(
+            Text(name, style="bold"),
+            held or "flat",
+            f"{Decimal(book.cash):,.2f}",
+            money(Decimal(book.realized_profit)),
+            money(unrealized),
+            f"{Decimal(book.fees):,.2f}",
+        )
+    lost = [f"{what} {amount}" for what, amount in status.oms.unexplained.items()]
+    unexplained = Text(f"unexplained: {', '.join(lost)}; see `backbone reconcile`", style="bold red")
+    return [table, unexplained] if lost else [table]
+
+
 def _compared(now_ns: int, oms: OmsStatus) -> str:
     """What the OMS found when it last asked the broker, and how long ago that was."""
-    if oms.differences:
-        return "; ".join(f"{symbol} DIFFERS, {what}" for symbol, what in oms.differences.items())
+    if oms.unexplained:
+        found = {what: f"{amount} unexplained" for what, amount in oms.unexplained.items()} | oms.differences
+        return "; ".join(f"{symbol} DIFFERS, {what}" for symbol, what in found.items())
     if not oms.agreed_ns:
         return "not yet since the start"
-    return f"orders and positions agreed {(now_ns - oms.agreed_ns) / 1e9:.0f} s ago"
+    return f"orders, positions and cash agreed {(now_ns - oms.agreed_ns) / 1e9:.0f} s ago"
 
 
 def _sending(oms: OmsStatus) -> str:

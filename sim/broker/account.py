@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from sim.broker.configurations import Configurations
 from sim.broker.ledger import EXACT
+from sim.broker.movements import Movement
 from sim.broker.orders import Order
 from sim.broker.position import Position
 from sim.broker.summary import LEAST_MARGIN_EQUITY, Summary
@@ -59,6 +60,20 @@ class Account:
         if position.qty == 0:
             del self.positions[asset.symbol]
         return position.qty
+
+    def move(self, asset: Asset | None, movement: Movement) -> None:
+        """Apply what is no fill; what comes with a price costs that, otherwise the cost stays the same."""
+        self.cash = EXACT.add(self.cash, movement.cash)
+        change = movement.position_change
+        if asset is None or not change:
+            return
+        position = self.positions.setdefault(asset.symbol, Position(asset))
+        if movement.price is None:
+            position.qty = EXACT.add(position.qty, change)
+        else:
+            position.add(change, movement.price)
+        if position.qty == 0:
+            del self.positions[asset.symbol]
 
     def qty(self, symbol: str) -> Decimal:
         """Return the signed quantity held, zero where there is none."""

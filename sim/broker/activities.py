@@ -1,4 +1,4 @@
-"""Lists an account's activities: one for each fill, in the order of the fills."""
+"""Lists an account's activities: one for each fill, and what else changed the account, in order of time."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sim.amounts import plain
+from sim.broker.movements import Movement
 from sim.broker.updates import Update
 from sim.exchange.hours import new_york
 from sim.exchange.settlement import settlement_day
@@ -14,7 +15,7 @@ from sim.refusals import malformed
 from sim.times import SECOND_NS, rfc3339
 
 TRADE_TYPES = ("FILL",)
-# Alpaca's names. Only fills happen here: the other types are accepted and have no entries.
+# Alpaca's names. Fills happen by themselves, the others when the control endpoint is asked for them.
 OTHER_TYPES = (
     "ACATC", "ACATS", "CFEE", "CGD", "CIL", "CSD", "CSR", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT",
     "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "DIVWH", "EXTRD", "FEE", "FOPT", "FXTRD", "INT", "INTNRA",
@@ -29,7 +30,7 @@ _MICROSECOND_NS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One fill as an activity; `body` is what Alpaca shows."""
+    """One activity; `body` is what Alpaca shows."""
 
     id: str
     at_ns: int
@@ -49,19 +50,19 @@ class Wanted:
 
 
 class Activities:
-    """Reads activities from an account's history of updates, which grows meanwhile."""
+    """Reads activities from an account's updates and its other movements, which grow meanwhile."""
 
-    def __init__(self, history: Sequence[Update]) -> None:
+    def __init__(self, history: Sequence[Update], movements: Sequence[Movement] = ()) -> None:
         self._history = history
+        self._movements = movements
         self._read = 0
+        self._read_movements = 0
         self._found: list[Activity] = []
         self._places: dict[str, int] = {}
 
     def select(self, wanted: Wanted) -> list[Activity]:
         """Return one page. Raises Refused (422) where the page's token is no activity of this account."""
         self._catch_up()
-        if not wanted.types & frozenset(TRADE_TYPES):
-            return []
         found = self._found if wanted.is_ascending else self._found[::-1]
         begin = 0
         if wanted.page_token is not None:
@@ -69,20 +70,21 @@ class Activities:
             if place is None:
                 raise malformed(f"invalid page_token {wanted.page_token}; allowed: the id of an activity")
             begin = place + 1 if wanted.is_ascending else len(found) - place
-        within = (one for one in itertools.islice(found, begin, None) if _is_within(one, wanted))
+        within = (one for one in itertools.islice(found, begin, None) if _is_wanted(one, wanted))
         return list(itertools.islice(within, wanted.page_size))
 
     def _catch_up(self) -> None:
-        while self._read < len(self._history):
-            update = self._history[self._read]
-            self._read += 1
-            if update.fill is not None:
-                activity = _activity(update)
-                self._places[activity.id] = len(self._found)
-                self._found.append(activity)
+        news = [_activity(update) for update in self._history[self._read :] if update.fill is not None]
+        news += [_movement(movement) for movement in self._movements[self._read_movements :]]
+        self._read, self._read_movements = len(self._history), len(self._movements)
+        for activity in sorted(news, key=lambda one: one.at_ns):
+            self._places[activity.id] = len(self._found)
+            self._found.append(activity)
 
 
-def _is_within(activity: Activity, wanted: Wanted) -> bool:
+def _is_wanted(activity: Activity, wanted: Wanted) -> bool:
+    if activity.body["activity_type"] not in wanted.types:
+        return False
     if wanted.after_ns is not None and activity.at_ns <= wanted.after_ns:
         return False
     return wanted.until_ns is None or activity.at_ns < wanted.until_ns
@@ -107,6 +109,25 @@ def _activity(update: Update) -> Activity:
         "transaction_time": _microseconds(fill.at_ns),
     }
     return Activity(activity_id, fill.at_ns, body)
+
+
+def _movement(movement: Movement) -> Activity:
+    """Return what is no fill: it has a day of New York's, and no time."""
+    activity_id = f"{_prefix(movement.at_ns)}::{movement.id}"
+    body = {
+        "activity_type": movement.type,
+        "id": activity_id,
+        "date": new_york(movement.at_ns).date().isoformat(),
+        "net_amount": plain(movement.cash),
+        "description": movement.description,
+        "status": "executed",
+    }
+    if movement.symbol:
+        # Pairs have no slash here, as in positions.
+        body |= {"symbol": movement.symbol.replace("/", ""), "qty": plain(movement.qty)}
+    if movement.price is not None:
+        body["price"] = plain(movement.price)
+    return Activity(activity_id, movement.at_ns, body)
 
 
 def activity_event_json(update: Update) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 from sim.broker.account import Account
 from sim.broker.admission import admit, check_against_market, check_distance, intent
@@ -10,12 +11,14 @@ from sim.broker.execution import Execution
 from sim.broker.ledger import Fill
 from sim.broker.market_view import MarketView
 from sim.broker.matching import PARTIAL_CHANCE, protective_price
+from sim.broker.movements import Movement
 from sim.broker.open_orders import OpenOrders
 from sim.broker.order_classes import check_legs
 from sim.broker.orders import Order, Ticket
 from sim.broker.sessions import check_cutoff, expires_ns, is_routed, may_work
 from sim.broker.summary import Summary
 from sim.broker.updates import Update
+from sim.exchange.assets import Asset
 from sim.exchange.hours import MarketHours
 from sim.refusals import invalid, malformed, not_found
 
@@ -39,6 +42,7 @@ class Brokerage:
         self.opening_cash = cash
         self.account = Account(cash, fractions_at_market_only=fractions_at_market_only)
         self.orders: dict[str, Order] = {}
+        self.movements: list[Movement] = []
         self._by_client_id: dict[str, Order] = {}
         self._open = OpenOrders()
         self._market = market
@@ -187,6 +191,20 @@ class Brokerage:
         updates = [self._execution.tell("new", order, now_ns)]
         assert ticket.qty is not None
         return updates + self._execution.fill(order, ticket.qty, price, now_ns)
+
+    def move(self, asset: Asset | None, movement: Movement) -> None:
+        """Change cash or a position otherwise than by a fill, whatever the account allows."""
+        self.movements.append(movement)
+        self.account.move(asset, movement)
+
+    def split(self, asset: Asset, ratio: Fraction, movement: Movement) -> list[Update]:
+        """Split the account's shares: the position, and what its open orders still ask for."""
+        self.move(asset, movement)
+        return [
+            update
+            for order in self._open.all(asset.symbol)
+            for update in self._execution.split(order, ratio, movement.at_ns)
+        ]
 
     def find(self, order_id: str) -> Order:
         """Return the order with this id. Raises Refused (404)."""

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
+from sim.amounts import SMALLEST_QTY
 from sim.broker.account import Account
 from sim.broker.fees import fee_of
 from sim.broker.ledger import Fill
@@ -136,6 +139,27 @@ class Execution:
         order.updated_ns = now_ns
         return [self.tell("restated", order, now_ns), *self.place(order, now_ns)]
 
+    def split(self, order: Order, ratio: Fraction, now_ns: int) -> list[Update]:
+        """Restate an open order in shares after a split; one by notional stays as it is."""
+        ticket = order.ticket
+        if ticket.qty is None:
+            return []
+        left = _scaled(ticket.qty - order.filled_qty, ratio)
+        prices: dict[str, Any] = {
+            name: _scaled(price, 1 / ratio)
+            for name in ("limit_price", "stop_price")
+            if (price := getattr(ticket, name)) is not None
+        }
+        works = self._open.is_at_work(order)
+        if works:
+            # The market finds it by its price.
+            self._open.put_aside(order)
+        order.ticket = replace(ticket, qty=order.filled_qty + left, **prices)
+        order.updated_ns = now_ns
+        if works:
+            self._open.put_to_work(order)
+        return [self.tell("restated", order, now_ns)]
+
     def end(self, order: Order, status: str, now_ns: int) -> list[Update]:
         """End an open order as canceled, expired or rejected, and the open orders of its group with it."""
         root = order.parent or order
@@ -220,3 +244,8 @@ class Execution:
             order.replaced_ns = now_ns
         self._open.remove(order)
         return self.tell(status, order, now_ns)
+
+
+def _scaled(amount: Decimal, ratio: Fraction) -> Decimal:
+    """Return the amount times the ratio, to nine decimals."""
+    return (amount * ratio.numerator / ratio.denominator).quantize(SMALLEST_QTY)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
+from sim.broker.movements import Movement
+
 ZERO = Decimal(0)
 
 # In this many digits sums of money are exact, whatever the quantities and prices.
@@ -120,7 +122,20 @@ class Ledger:
         self.realized = ZERO
         self.entries: list[Entry] = []
         self.sums: dict[str, SymbolSum] = {}
+        self._moved = 0
         self.filled: dict[str, tuple[Decimal, Decimal]] = {}  # quantity and value, by order
+
+    def follow_movements(self, movements: Sequence[Movement]) -> None:
+        """Fold what else changed the account since the last call; `movements` is always the whole list."""
+        for movement in movements[self._moved :]:
+            self.cash = EXACT.add(self.cash, movement.cash)
+            if movement.position_change:
+                total = self.sums.setdefault(movement.symbol, SymbolSum())
+                total.position = EXACT.add(total.position, movement.position_change)
+                if movement.price is not None:
+                    worth = EXACT.multiply(movement.position_change, movement.price)
+                    total.cost_basis = EXACT.add(total.cost_basis, worth)
+        self._moved = len(movements)
 
     def follow(self, fills: Sequence[Fill]) -> None:
         """Fold the fills since the last call; `fills` is always the whole list."""

@@ -21,6 +21,7 @@ def ledger_json(brokerage: Brokerage, ledger: Ledger, since: int = 0) -> dict[st
     explain.
     """
     ledger.follow(brokerage.fills)
+    ledger.follow_movements(brokerage.movements)
     entries, summary = ledger.entries, brokerage.summary()
     return {
         "opening_cash": plain(ledger.opening_cash),

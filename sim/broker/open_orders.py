@@ -55,6 +55,11 @@ class OpenOrders:
         """Return the orders of every symbol that the market may fill or trigger."""
         return [order for working in self.working.values() for order in working.all()]
 
+    def is_at_work(self, order: Order) -> bool:
+        """Return whether the market may fill or trigger this order."""
+        working = self.working.get(order.ticket.asset.symbol)
+        return working is not None and order in working.all()
+
     def aside(self) -> list[Order]:
         """Return the orders that wait for a session, oldest first."""
         return list(self._aside.values())

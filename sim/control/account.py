@@ -13,6 +13,7 @@ from sim.broker.ledger_json import ledger_json
 from sim.broker.order_rules import MOST
 from sim.broker.orders import Ticket
 from sim.control.bad_input import body_as
+from sim.control.movements import MovementRoutes
 from sim.rest.json_bodies import answer
 
 
@@ -35,7 +36,11 @@ class AccountRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
-        return [web.get("/ledger", self.ledger), web.post("/trades", self.trade)]
+        return [
+            web.get("/ledger", self.ledger),
+            web.post("/trades", self.trade),
+            *MovementRoutes(self._account).routes(),
+        ]
 
     async def ledger(self, request: web.Request) -> web.Response:
         """GET /ledger: all of it, or from fill number `since` on."""

@@ -22,7 +22,10 @@ class ActivityRoutes:
     """The handlers; each request is about the authenticated account."""
 
     def __init__(self, accounts: TradingAccounts) -> None:
-        self._activities = {account.key: Activities(account.history) for account in accounts.all()}
+        self._activities = {
+            account.key: Activities(account.history, account.brokerage.movements)
+            for account in accounts.all()
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""

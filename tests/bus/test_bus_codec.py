@@ -88,13 +88,17 @@ def test_every_message_is_in_its_family() -> None:
         (
             EVENTS,
             "Registered OrderApproved OrderRefused OrdersRefused OrderSent LegFound OrderUncertain "
-            "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked "
-            "PositionDiffers "
+            "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked CashOpened "
+            "ActivityHeard CashDiffers CashAgrees Reconciled CorporateActionTaken Declined PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersCanceled "
             "FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",
         ),
-        (CONTROL_MESSAGES, "Halt ReduceOnly Resume CancelOrders Flatten Shutdown"),
+        (
+            CONTROL_MESSAGES,
+            "Halt ReduceOnly Resume CancelOrders Flatten Shutdown "
+            "Reconcile AssignPosition TakeCorporateAction",
+        ),
     ):
         assert [cls.__name__ for cls in family] == names.split()
     halt = Halt(scope="all", reason="r", by="me", at_ns=1)

@@ -12,9 +12,9 @@ from bus.account_messages import Booked, PositionAgrees, PositionDiffers
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
 from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder
-from oms.differences import OnDifference
 from oms.effects import Effects
 from oms.engine import COMPARE_EVERY_NS, Engine
+from oms.holdings import OnDifference
 from oms.inputs import (
     AccountListed,
     Answered,

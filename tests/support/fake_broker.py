@@ -10,7 +10,10 @@ from decimal import Decimal
 from bus.order_messages import Reason
 from oms.broker import (
     Accepted,
+    ActivitiesPage,
+    ActivitiesQuery,
     BrokerAccount,
+    BrokerActivity,
     BrokerError,
     BrokerOrder,
     BrokerPosition,
@@ -35,6 +38,8 @@ class FakeBroker:
     def __init__(self) -> None:
         self.orders: dict[str, BrokerOrder] = {}
         self.held: dict[str, Decimal] = {}
+        self.moved_cash = Decimal(0)
+        self.activities: list[BrokerActivity] = []
         self.unlisted = {"NOSUCH"}
         self.sent: list[str] = []
         self.canceled: list[str] = []
@@ -186,11 +191,20 @@ class FakeBroker:
         return [BrokerPosition(symbol, size, Decimal(100)) for symbol, size in self.held.items()]
 
     async def account(self) -> BrokerAccount:
-        """A hundred thousand dollars."""
+        """A hundred thousand dollars, `moved_cash`, and what fills brought less what they cost."""
         self._reachable()
         if not self.keys_accepted:
             raise KeysRefused("401", "it does not accept the keys")
-        return BrokerAccount(self.number, Decimal(100_000), Decimal(100_000), Decimal(400_000))
+        cash = Decimal(100_000) + self.moved_cash
+        for order in self.orders.values():
+            paid = order.filled_quantity * (order.filled_average_price or 0)
+            cash += paid if order.side == "sell" else -paid
+        return BrokerAccount(self.number, cash, cash, Decimal(400_000))
+
+    async def activities_page(self, query: ActivitiesQuery) -> ActivitiesPage:
+        """All of `activities` on one page, whenever they happened."""
+        self._reachable()
+        return ActivitiesPage(tuple(self.activities))
 
     async def knows(self, symbol: str) -> bool:
         """What was not put into `unlisted`."""

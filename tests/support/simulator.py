@@ -111,6 +111,14 @@ class Simulator:
         )["order"]
         return order
 
+    def activity(self, type: str, **fields: str) -> None:
+        """Have something that is no trade happen to the account: a dividend, a fee, a transfer."""
+        self._ask("POST", "/activities", {"type": type, **fields})
+
+    def split(self, symbol: str, ratio: str) -> None:
+        """Split the account's shares."""
+        self._ask("POST", "/splits", {"symbol": symbol, "ratio": ratio})
+
     def state(self) -> dict[str, Any]:
         """tape_finished, is_playing, clients, messages_played, messages_sent."""
         return self._ask("GET", "/state")

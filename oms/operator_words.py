@@ -1,0 +1,23 @@
+"""What an operator asks of the OMS on control, each word handed to whoever decides on it. Pure."""
+
+from bus.control_messages import AssignPosition, CancelOrders, Flatten, Reconcile
+from oms import acceptance, assignments, cancel_scope, corporate_actions, flattening
+from oms.inputs import ControlRead
+from oms.step import Step
+
+
+def take(step: Step, read: ControlRead) -> None:
+    """Take one word; what is for another account's OMS is nothing."""
+    message = read.message
+    if isinstance(message, Flatten):
+        flattening.take(step, read)
+    elif isinstance(message, CancelOrders):
+        cancel_scope.take(step, read)
+    elif message.account != step.account:
+        return
+    elif isinstance(message, Reconcile):
+        acceptance.take(step, read.entry_id, message)
+    elif isinstance(message, AssignPosition):
+        assignments.take(step, read.entry_id, message)
+    else:
+        corporate_actions.take(step, read.entry_id, message)
