@@ -110,7 +110,11 @@ class MessageCodec:
             wire, number = kind.decode(), int(version)
             if number > self._present.get(wire, 0):
                 return UnknownMessage(wire=wire, version=number, data=data)
-        known = ", ".join(f"{name.decode()} version {number.decode()}" for name, number in self._decoders)
+        # The first version of each goes without saying.
+        known = ", ".join(
+            name.decode() if number == b"1" else f"{name.decode()} version {number.decode()}"
+            for name, number in self._decoders
+        )
         raise Unreadable(
             f"an entry of type {_shown(kind)} and version {_shown(version)}; known here: {known}"
         )

@@ -34,7 +34,8 @@ def with_commands() -> typer.Typer:
     from ops.tail import command as tail
 
     for group in (
-        demo, up, services, status, tail, halt, cancel_all, flatten, book, dead, account, journal, doctor, drill,
+        demo, up, services, status, tail, halt, cancel_all, flatten, book, dead, account, journal, doctor,
+        drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

@@ -39,7 +39,7 @@ from oms.settings import DEFAULT_LIMITS, OmsSettings
 
 ACCOUNT = "paper"
 # What a journal begins with, where one algorithm comes to an empty account.
-FIRST_KINDS = ("AccountPinned", "LimitsChanged", "HaltsRead", "Registered")
+FIRST_KINDS = ("AccountPinned", "CashOpened", "LimitsChanged", "HaltsRead", "Registered")
 
 EVENT_CODEC = MessageCodec(EVENTS)
 REQUEST_CODEC = MessageCodec(REQUESTS)
