@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from algos.portfolio import Order
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import OrderFilled, PositionProtected, PositionUnprotected

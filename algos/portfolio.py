@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.codec import Message
 from bus.order_events import (
     CancelRefused,

@@ -25,7 +25,7 @@ from algos.inputs import (
 )
 from algos.lifecycle import State, moved
 from algos.portfolio import Order, Portfolio
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import (

@@ -8,21 +8,14 @@ from typing import ClassVar, Literal
 
 from bus.account_messages import (
     AccountPinned,
-    ActivityHeard,
-    Booked,
-    CashAgrees,
-    CashDiffers,
-    CashOpened,
-    CorporateActionTaken,
-    Declined,
     HaltsRead,
     JournalSetAside,
     LimitsChanged,
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
-    Reconciled,
 )
+from bus.book_messages import BOOK_EVENTS, BookEvent
 from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
 from bus.journal_messages import ChainBegun, JournalForked
@@ -347,14 +340,7 @@ Event = (
     | FillAbsorbed
     | ExternalOrderFound
     | OrderNotUnderstood
-    | Booked
-    | CashOpened
-    | ActivityHeard
-    | CashDiffers
-    | CashAgrees
-    | Reconciled
-    | CorporateActionTaken
-    | Declined
+    | BookEvent
     | PositionDiffers
     | PositionAgrees
     | PositionUnprotected
@@ -386,14 +372,7 @@ EVENTS: tuple[type[Message], ...] = (
     FillAbsorbed,
     ExternalOrderFound,
     OrderNotUnderstood,
-    Booked,
-    CashOpened,
-    ActivityHeard,
-    CashDiffers,
-    CashAgrees,
-    Reconciled,
-    CorporateActionTaken,
-    Declined,
+    *BOOK_EVENTS,
     PositionDiffers,
     PositionAgrees,
     PositionUnprotected,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bus.account_messages import Booked, CashAgrees, Difference, PositionAgrees, Reconciled
+from bus.account_messages import PositionAgrees
+from bus.book_messages import Booked, CashAgrees, Difference, Reconciled
 from bus.control_messages import Halt, Reconcile, Resume
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol

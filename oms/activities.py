@@ -5,7 +5,7 @@ It belongs to `external`, whoever held the shares: no algorithm made it happen.
 
 from collections.abc import Iterable
 
-from bus.account_messages import ActivityHeard, Booked
+from bus.book_messages import ActivityHeard, Booked
 from bus.streams import EXTERNAL
 from oms.broker import BrokerActivity
 from oms.step import Step

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from bus.account_messages import Booked, Declined
+from bus.book_messages import Booked, Declined
 from bus.control_messages import AssignPosition
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol

@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.codec import Message
 from bus.order_events import (
     ExternalOrderFound,

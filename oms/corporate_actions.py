@@ -7,7 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from bus.account_messages import Booked, CorporateActionTaken, Declined, LimitsChanged
+from bus.account_messages import LimitsChanged
+from bus.book_messages import Booked, CorporateActionTaken, Declined
 from bus.control_messages import TakeCorporateAction
 from bus.errors import InvalidInput
 from bus.symbols import checked_symbol

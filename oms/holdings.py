@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
-from bus.account_messages import Booked, CashAgrees, CashDiffers, CashOpened, PositionAgrees, PositionDiffers
+from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
 from bus.control_messages import Halt
 from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.broker import BrokerPosition

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from decimal import Decimal
 
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.order_messages import Side
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol

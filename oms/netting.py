@@ -7,7 +7,7 @@ the difference.
 from collections.abc import Mapping
 from decimal import Decimal
 
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from oms.amounts import ZERO, minus, plus, quotient_nearest, times
 from oms.flattens import Flatten
 from oms.orders import Order

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bus.account_messages import CashOpened
+from bus.book_messages import CashOpened
 from bus.errors import Unreadable
 from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL

@@ -5,18 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
-from bus.account_messages import (
-    AccountPinned,
-    ActivityHeard,
-    Booked,
-    CashAgrees,
-    CashDiffers,
-    CashOpened,
-    HaltsRead,
-    LimitsChanged,
-    PositionAgrees,
-    PositionDiffers,
-)
+from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
+from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState

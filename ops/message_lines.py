@@ -6,6 +6,14 @@ from typing import Any
 
 from bus.account_messages import (
     AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    OrdersCanceled,
+    PositionAgrees,
+    PositionDiffers,
+)
+from bus.book_messages import (
     ActivityHeard,
     Booked,
     CashAgrees,
@@ -13,12 +21,6 @@ from bus.account_messages import (
     CashOpened,
     CorporateActionTaken,
     Declined,
-    HaltsRead,
-    JournalSetAside,
-    LimitsChanged,
-    OrdersCanceled,
-    PositionAgrees,
-    PositionDiffers,
     Reconciled,
 )
 from bus.control_messages import (

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from bus.account_messages import Difference
+from bus.book_messages import Difference
 from bus.codec import Message
 from bus.control_messages import CONTROL_MESSAGES
 from bus.flatten_messages import FlattenOutcome

@@ -26,7 +26,7 @@ async def asked(
     Raises InvalidInput with the OMS's own words where it declines, and BackboneError where no answer comes.
     """
     from bus import control
-    from bus.account_messages import Declined
+    from bus.book_messages import Declined
     from ops.following import Following
 
     following = await Following.begin(client, account)

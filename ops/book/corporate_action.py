@@ -16,7 +16,7 @@ from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
-    from bus.account_messages import CorporateActionTaken
+    from bus.book_messages import CorporateActionTaken
     from bus.control_messages import TakeCorporateAction
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
@@ -88,7 +88,7 @@ def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json
 
 
 async def _run(message: "Callable[[str], TakeCorporateAction]") -> "CorporateActionTaken":
-    from bus.account_messages import CorporateActionTaken
+    from bus.book_messages import CorporateActionTaken
     from ops.orders_server import orders_server
 
     async with orders_server("ops-corporate-action") as (client, account):

@@ -17,7 +17,7 @@ from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
-    from bus.account_messages import Booked
+    from bus.book_messages import Booked
     from bus.control_messages import AssignPosition
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
@@ -78,7 +78,7 @@ def assign(
 
 
 async def _run(message: "Callable[[str], AssignPosition]", to: str) -> "Booked":
-    from bus.account_messages import Booked
+    from bus.book_messages import Booked
     from ops.orders_server import orders_server
 
     async with orders_server("ops-positions") as (client, account):

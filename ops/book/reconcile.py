@@ -16,7 +16,7 @@ from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
-    from bus.account_messages import Difference, Reconciled
+    from bus.book_messages import Difference, Reconciled
     from bus.control_messages import Reconcile
 
 _ACCEPT = Annotated[list[str] | None, typer.Option(help="book this symbol's difference, or that of `cash`")]
@@ -68,7 +68,7 @@ def reconcile(
 
 
 async def _run(message: "Callable[[str], Reconcile]") -> "Reconciled":
-    from bus.account_messages import Reconciled
+    from bus.book_messages import Reconciled
     from ops.orders_server import orders_server
 
     async with orders_server("ops-reconcile") as (client, account):

@@ -8,16 +8,8 @@ import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LIMITS, limit_terms, request
 
-from bus.account_messages import (
-    Booked,
-    CashAgrees,
-    CashDiffers,
-    CorporateActionTaken,
-    Declined,
-    LimitsChanged,
-    PositionAgrees,
-    Reconciled,
-)
+from bus.account_messages import LimitsChanged, PositionAgrees
+from bus.book_messages import Booked, CashAgrees, CashDiffers, CorporateActionTaken, Declined, Reconciled
 from bus.control_messages import AssignPosition, Halt, Reconcile, TakeCorporateAction
 from bus.halt_state import HaltState
 from bus.order_events import OrderUpdated

@@ -8,7 +8,8 @@ import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LEASE, limit_terms, name, request
 
-from bus.account_messages import Booked, PositionAgrees, PositionDiffers
+from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.book_messages import Booked
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
 from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder

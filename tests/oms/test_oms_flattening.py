@@ -7,7 +7,7 @@ import pytest
 from flatten_run import ENTRY, FlattenRun
 from risk_day import limit_terms, name, request
 
-from bus.account_messages import Booked
+from bus.book_messages import Booked
 from bus.control_messages import CancelOrders, Halt
 from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState

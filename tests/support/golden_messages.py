@@ -12,6 +12,14 @@ from typing import Any
 
 from bus.account_messages import (
     AccountPinned,
+    HaltsRead,
+    JournalSetAside,
+    LimitsChanged,
+    OrdersCanceled,
+    PositionAgrees,
+    PositionDiffers,
+)
+from bus.book_messages import (
     ActivityHeard,
     Booked,
     CashAgrees,
@@ -20,12 +28,6 @@ from bus.account_messages import (
     CorporateActionTaken,
     Declined,
     Difference,
-    HaltsRead,
-    JournalSetAside,
-    LimitsChanged,
-    OrdersCanceled,
-    PositionAgrees,
-    PositionDiffers,
     Reconciled,
 )
 from bus.codec import Message, MessageCodec, market_message, tape_message
