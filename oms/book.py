@@ -43,7 +43,7 @@ class Book:
         self._open: dict[str, Order] = {}
         self._open_elsewhere: dict[str, Order] = {}
         self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
-        # By algorithm and symbol: groups with an open order, or with a position of theirs that is not closed.
+        # By algorithm and symbol: groups of which something is open, not closed, or not known yet.
         self._groups: dict[tuple[str, str], dict[str, Group]] = {}
         self.ledger = Ledger()
         self._exposure = Exposure(self.orders)
@@ -119,12 +119,16 @@ class Book:
         """Whether it replaces another order, or another was approved to replace it."""
         return self._exposure.is_in_chain(order)
 
+    def was_replaced_before(self, order: Order) -> bool:
+        """Whether more than one order was approved to take the place of this one."""
+        return self._exposure.was_replaced_before(order)
+
     def is_in_group(self, order: Order) -> bool:
         """Whether it has exits, or is one."""
         return order.group is not None
 
     def groups(self) -> Iterator[tuple[str, str, Collection[Group]]]:
-        """By algorithm and symbol: groups with an open order, or a position of theirs that is not closed."""
+        """By algorithm and symbol: groups of which something is open, not closed, or not known yet."""
         return ((name, symbol, found.values()) for (name, symbol), found in tuple(self._groups.items()))
 
     def awaiting_legs(self) -> Iterator[Order]:
@@ -359,7 +363,7 @@ class Book:
 
     def _keep_group(self, group: Group) -> None:
         key = group.first.algorithm, group.first.symbol
-        if group.is_open or group.unclosed():
+        if group.is_open or group.unclosed() or groups.expects_legs(group.first):
             self._groups.setdefault(key, {})[group.first.client_order_id] = group
         elif (found := self._groups.get(key)) is not None:
             found.pop(group.first.client_order_id, None)

@@ -20,6 +20,7 @@ class Exposure:
         self._orders = orders
         # By the client id of the order that is replaced.
         self._replacements: dict[str, Order] = {}
+        self._replaced_again: set[str] = set()
         self._open_count: dict[str, int] = defaultdict(int)
         self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._reserved: dict[str, Decimal] = defaultdict(Decimal)
@@ -48,8 +49,14 @@ class Exposure:
         """Whether it replaces another order, or another was approved to replace it."""
         return order.replaces is not None or order.client_order_id in self._replacements
 
+    def was_replaced_before(self, order: Order) -> bool:
+        """Whether more than one order was approved to take the place of this one."""
+        return order.client_order_id in self._replaced_again
+
     def replace(self, old: Order, new: Order) -> None:
         """Note that one order was approved to take the place of another."""
+        if old.client_order_id in self._replacements:
+            self._replaced_again.add(old.client_order_id)
         self._replacements[old.client_order_id] = new
 
     def hold(self, order: Order) -> None:
@@ -58,7 +65,7 @@ class Exposure:
             self._hold_group(order.group)
             return
         if not self.is_in_chain(order):
-            quantity = order.leaves()
+            quantity = order.outstanding()
             value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
             self._reserve(order, quantity, value, order.open)
             return
@@ -115,7 +122,7 @@ class Exposure:
         Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
         then: what is missing of it is still to be heard.
         """
-        quantity = order.leaves()
+        quantity = order.outstanding()
         replacement = self.replacement(order)
         took_over = replacement is not None and replacement.told and not replacement.never_came
         if quantity and replacement is not None and took_over and replacement.most is not None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from bus.order_messages import Role, Side
 from oms.amounts import ZERO, minus, plus, times
-from oms.orders import Order
+from oms.orders import REFUSED, Order
 
 # What an order adds to the sums beside the one that it replaces: quantity, and whether it counts as open.
 Beyond = Callable[[Order], tuple[Decimal, bool]]
@@ -113,10 +113,11 @@ def begun(order: Order) -> Group | None:
 def expects_legs(order: Order) -> bool:
     """Whether the broker has, or may come to have, exits of this order that the book does not know yet.
 
-    Those of an order that takes another's place are known already: they go over to it.
+    Those of an order that takes another's place are known already: they go over to it. One that was rejected
+    after it was taken had some.
     """
     group = order.group
-    if group is None or order.terms is None or order is not group.first or order.never_came:
+    if group is None or order.terms is None or order is not group.first or order.status == REFUSED:
         return False
     match order.terms.order_class:
         case "bracket":

@@ -11,10 +11,8 @@ from oms.observed import Waiting
 from oms.orders import Order, is_another
 from oms.step import Step
 
-_SECOND_NS = 1_000_000_000
-
 # Where the broker does not show the exits of an order, it is asked again after so long, then half as often.
-_FIRST_WAIT_NS, _LONGEST_WAIT_NS = _SECOND_NS, 60 * _SECOND_NS
+_FIRST_WAIT_NS = 1_000_000_000
 
 
 def take(step: Step, order: BrokerOrder) -> None:
@@ -50,4 +48,4 @@ def _ask(step: Step, order: Order) -> None:
     if now_ns >= wait.until_monotonic_ns:
         step.look_up(order_id)
         wait.until_monotonic_ns = now_ns + wait.next_ns
-        wait.next_ns = min(2 * wait.next_ns, _LONGEST_WAIT_NS)
+        wait.next_ns *= 2

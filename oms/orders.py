@@ -92,7 +92,7 @@ class Order:
     role: Role = ""
     parent: str | None = None
     settled: Decimal = ZERO
-    group: "Group | None" = field(default=None, repr=False)
+    group: "Group | None" = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Older journals have pairs in both spellings; in a book there is one, so that they meet."""
@@ -139,6 +139,13 @@ class Order:
         if not self.open:
             return ZERO
         return max(ZERO, self.wanted() - max(self.filled, self.reported))
+
+    def outstanding(self) -> Decimal:
+        """The quantity that may still be booked: to be filled, or counted by the broker and not told yet.
+
+        Between the two it must not be forgotten: it is in no position, and is not open any more.
+        """
+        return max(ZERO, minus(self.wanted() if self.open else self.reported, self.filled))
 
 
 def is_another(order: Order, broker_order_id: str) -> bool:

@@ -90,12 +90,14 @@ class Translation:
     """What one frame means: the events that it comes to, and the order concerned, where the book knew it.
 
     `given_up` is the broker's id of an order that was given up as never sent and is at the broker after all:
-    it must be canceled. `may_be_leg`: nobody knows the order yet, and it may be an exit of one of ours.
+    it must be canceled. `look_up` is an order that it may have ended, and of which the broker is to be asked.
+    `may_be_leg`: nobody knows the order yet, and it may be an exit of one of ours.
     """
 
     events: list[Message] = field(default_factory=list)
     order: Order | None = None
     given_up: str | None = None
+    look_up: Order | None = None
     may_be_leg: bool = False
 
 
@@ -144,6 +146,8 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
     order = translation.order
     if order is None:
         return
+    if translation.look_up is not None and translation.look_up.broker_order_id:
+        step.look_up(translation.look_up.client_order_id)
     if translation.given_up is not None:
         sent_orders.cancel_given_up(step, order, translation.given_up)
     if step.book.is_in_chain(order):
@@ -231,6 +235,9 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
         _fill(translation, update, known, algorithm, at_ns)
     else:
         replacement = None if known is None else book.replacement(known)
+        if known is not None and update.event == "order_replace_rejected" and book.was_replaced_before(known):
+            # It does not say which one was rejected, and may be late: the broker is asked about the last.
+            translation.look_up, replacement = replacement, None
         _change(translation, update, known, replacement, algorithm, at_ns)
     if known is not None and known.status == REFUSED and order.status not in TERMINAL:
         translation.given_up = order.id

@@ -214,8 +214,8 @@ class BookMachine(RuleBasedStateMachine):
         assert exactly(self.book.cash(ACCOUNT), paid) == 0
 
     @invariant()
-    def what_is_held_back_is_what_open_orders_may_still_do(self) -> None:
-        """Counts, quantities and values of open orders, worked out anew."""
+    def what_is_held_back_is_what_orders_may_still_do(self) -> None:
+        """Counts, quantities and values of orders, worked out anew."""
         for algorithm in ALGORITHMS:
             own = [order for order in self.book.orders.values() if order.algorithm == algorithm]
             open_ones = [order for order in own if order.status not in TERMINAL]
@@ -223,12 +223,12 @@ class BookMachine(RuleBasedStateMachine):
             value = ZERO
             for symbol in SYMBOLS:
                 for side in ("buy", "sell"):
-                    some = [order for order in open_ones if (order.symbol, order.side) == (symbol, side)]
-                    left = sum((may_fill(order) for order in some), ZERO)
+                    some = [order for order in own if (order.symbol, order.side) == (symbol, side)]
+                    left = sum((may_come(order) for order in some), ZERO)
                     assert self.book.pending(symbol, side, algorithm) == left
                     if side == "buy":
                         for order in some:
-                            value = exactly(value, times(may_fill(order), order.reserve_price))
+                            value = exactly(value, times(may_come(order), order.reserve_price))
             assert self.book.reserved(algorithm) == value
         assert self.book.open_count() == sum(self.book.open_count(each) for each in ALGORITHMS)
         assert len(list(self.book.open_orders())) == self.book.open_count()
@@ -266,12 +266,14 @@ def exactly(left: Decimal, right: Decimal) -> Decimal:
     return _WIDE.divide(Decimal(whole), Decimal(scale))
 
 
-def may_fill(order: Any) -> Decimal:
-    """What an order may still fill, from its terms."""
+def may_come(order: Any) -> Decimal:
+    """What an order may still fill, from its terms, or the broker has counted of it and not told yet."""
+    if order.status in TERMINAL:
+        return max(ZERO, order.reported - order.filled)
     wanted = order.terms.quantity
     if wanted is None:
         wanted = quotient_up(order.terms.notional, order.reserve_price)
-    return max(ZERO, wanted - max(order.filled, order.reported))
+    return max(ZERO, wanted - order.filled)
 
 
 TestBook = BookMachine.TestCase

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from risk_day import name, request, terms
 
 from bus.order_events import LegFound, PositionProtected, PositionUnprotected
-from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
+from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
-from oms.broker import Accepted, BrokerOrder, Unknown
+from oms.broker import Accepted, BrokerOrder, Refused, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
 from oms.protection import SETTLED_AFTER_NS
@@ -166,7 +166,8 @@ def test_an_exit_of_an_order_that_came_to_nothing_is_somebody_elses(run: EngineR
     approved = asked(run, terms("10", **BRACKET))
     run.told(frame(replace(exit_at_broker(approved, "stop_loss"), client_order_id="by-hand"), "held"))
     assert "by-hand" not in run.engine.state.book.orders
-    run.told(frame(replace(at_broker(approved), status="rejected"), "rejected"))
+    refused = Refused("broker", Reason(code="broker_42210000", message="no"))
+    run.take(OrderAnswered(approved.client_order_id, refused))
     assert run.engine.state.book.orders["by-hand"].algorithm == EXTERNAL
 
 
