@@ -26,6 +26,16 @@ class Group:
     take_profit: list[Order] = field(default_factory=list)
     stop_loss: list[Order] = field(default_factory=list)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the same orders are in the same places; each of them knows its group in turn."""
+        return isinstance(other, Group) and self._ids() == other._ids()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _ids(self) -> list[list[str]]:
+        chains = (self.entry, self.take_profit, self.stop_loss)
+        return [[order.client_order_id for order in chain] for chain in chains]
+
     def __repr__(self) -> str:
         return f"<group of {self.first.client_order_id}>"
 
@@ -50,7 +60,7 @@ class Group:
         """Take an order in, in this role."""
         order.role, order.group = role, self
         chain = self.entry if role == "entry" else self.stop_loss if role == "stop_loss" else self.take_profit
-        if order not in chain:
+        if not any(known is order for known in chain):
             chain.append(order)
 
     def opened(self) -> Decimal:

@@ -92,7 +92,7 @@ class Order:
     role: Role = ""
     parent: str | None = None
     settled: Decimal = ZERO
-    group: "Group | None" = field(default=None, repr=False, compare=False)
+    group: "Group | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Older journals have pairs in both spellings; in a book there is one, so that they meet."""

@@ -109,7 +109,9 @@ class _Writer:
         if name := _MAPPINGS.get(kind):
             return [name, self._values(part for pair in item.items() for part in pair), _factory_of(item)]
         if name := _SEQUENCES.get(kind):
-            return [name, self._values(item), ""]
+            # A set that was filled in another order may run through its members in another, too.
+            members = sorted(item, key=repr) if isinstance(item, set | frozenset) else item
+            return [name, self._values(members), ""]
         if kind is date:
             return ["date", [item.isoformat()], ""]
         name = f"{kind.__module__}.{kind.__qualname__}"

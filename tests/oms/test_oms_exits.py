@@ -18,6 +18,7 @@ from oms.engine import COMPARE_EVERY_NS
 from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
 from oms.protection import SETTLED_AFTER_NS
 from oms.risk import Approved
+from oms.snapshot import decode, encode
 
 SECOND_NS = 1_000_000_000
 BRACKET: dict[str, Any] = {"order_class": "bracket", "take_profit": Decimal(110), "stop_loss": Decimal(90)}
@@ -399,3 +400,22 @@ def test_legs_are_told_to_the_algorithm(run: EngineRun) -> None:
         ("alpha", "take_profit", approved.client_order_id),
         ("alpha", "stop_loss", approved.client_order_id),
     ]
+
+
+def test_groups_are_in_a_snapshot(run: EngineRun) -> None:
+    approved = entered(run, filled="4")
+    restored = decode(encode(run.engine.state))
+    book = restored.book
+    for event in (
+        replace_fill(run, at_broker(approved), "10", "6"),
+        replace_fill(run, exit_at_broker(approved, "take_profit"), "3"),
+    ):
+        restored.apply(event)
+    assert (book.pending("AAPL", "sell"), book.open_count(), len(list(book.groups()))) == (7, 1, 1)
+    assert book.orders == run.engine.state.book.orders
+
+
+def replace_fill(run: EngineRun, order: BrokerOrder, cumulative: str, part: str | None = None) -> Any:
+    """An execution; returns the event that it came to."""
+    fill(run, order, cumulative, part)
+    return run.read_journal()[-1]
