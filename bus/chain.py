@@ -16,6 +16,7 @@ NO_HASH = b"0" * 64
 
 # The field that holds an entry's hash, and the type of an entry from which on a journal is covered anew.
 HASH = b"hash"
+_AS_WRITTEN = [b"type", b"version", b"data", HASH]
 CHAIN_BEGUN = b"ChainBegun"
 
 
@@ -61,10 +62,12 @@ class Chain:
 
     def take(self, id_: bytes, fields: list[bytes]) -> None:
         """Take the next entry, with its names and values by turns."""
-        content, said = (fields[:-2], fields[-1]) if fields[-2:-1] == [HASH] else (fields, None)
-        if len(content) == 6 and content[0] == b"type" and content[2] == b"version" and content[4] == b"data":
-            head = message_hash(self.head, id_, content[1], content[3], content[5])
+        said: bytes | None
+        if len(fields) == 8 and fields[::2] == _AS_WRITTEN:
+            _, kind, _, version, _, data, _, said = fields
+            head = message_hash(self.head, id_, kind, version, data)
         else:
+            content, said = (fields[:-2], fields[-1]) if fields[-2:-1] == [HASH] else (fields, None)
             head = entry_hash(self.head, id_, content)
         if said == head:
             self.begun = True
