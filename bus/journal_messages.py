@@ -22,6 +22,18 @@ class ChainBegun(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class OrdersPutAway(Message, frozen=True, kw_only=True):
+    """A trading day began: orders that had ended when the one before began leave the OMS's memory.
+
+    Their ids are known on. `kept` are client ids of some that stay, since something is to happen with them.
+    """
+
+    wire: ClassVar[str] = "OrdersPutAway"
+    day: str
+    kept: tuple[str, ...]
+    at_ns: int
+
+
 class JournalForked(Message, frozen=True, kw_only=True):
     """Entries that had been written are gone: the server lost them, or is a copy of before.
 

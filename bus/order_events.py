@@ -18,7 +18,7 @@ from bus.account_messages import (
 from bus.book_messages import BOOK_EVENTS, BookEvent
 from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
-from bus.journal_messages import ChainBegun, JournalForked
+from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.order_messages import OrderTerms, Reason, Role, Side
 
 
@@ -352,6 +352,7 @@ Event = (
     | JournalSetAside
     | ChainBegun
     | JournalForked
+    | OrdersPutAway
     | OrdersCanceled
     | FlattenBegun
     | SymbolFlattenEnded
@@ -384,6 +385,7 @@ EVENTS: tuple[type[Message], ...] = (
     JournalSetAside,
     ChainBegun,
     JournalForked,
+    OrdersPutAway,
     OrdersCanceled,
     FlattenBegun,
     SymbolFlattenEnded,

@@ -1,11 +1,12 @@
 """The book: orders and reservations by algorithm, with the ledger, as a fold over the journal."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 
 from bus.book_messages import Booked
 from bus.codec import Message
+from bus.journal_messages import OrdersPutAway
 from bus.order_events import (
     ExternalOrderFound,
     FillAbsorbed,
@@ -22,13 +23,15 @@ from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
 from oms import groups, orders
 from oms.amounts import ZERO, plus
+from oms.approvals import Approvals
 from oms.exposure import Exposure
 from oms.groups import Group
 from oms.ledger import ACCOUNT, Ledger
 from oms.orders import Order
+from oms.put_away import PutAway
 
-_SECOND_NS = 1_000_000_000
 _NO_ORDERS: dict[str, Order] = {}
+_NO_GROUPS: dict[str, Group] = {}
 
 
 class Book:
@@ -40,6 +43,7 @@ class Book:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.by_broker_id: dict[str, Order] = {}
+        self.put_away = PutAway(self.orders)
         self._open: dict[str, Order] = {}
         self._open_elsewhere: dict[str, Order] = {}
         self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
@@ -47,7 +51,7 @@ class Book:
         self._groups: dict[tuple[str, str], dict[str, Group]] = {}
         self.ledger = Ledger()
         self._exposure = Exposure(self.orders)
-        self._approvals: dict[str, deque[int]] = defaultdict(deque)
+        self.approvals = Approvals()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
             OrderRefused: self._refused,  # type: ignore[dict-item]
@@ -67,6 +71,9 @@ class Book:
 
     def apply(self, event: Message) -> bool:
         """Take one event in. False for those that change nothing here (such as Registered)."""
+        if isinstance(event, OrdersPutAway):
+            self._put_away(event)
+            return True
         if isinstance(event, Booked):
             self.ledger.book(event)
             return True
@@ -85,11 +92,19 @@ class Book:
         """Everything but the orders that tells two books apart, in an order of its own."""
         return [
             *self.ledger.comparable(),
-            # Each time is in its order too: how many they are, and from when to when, tells the rest.
-            sorted((name, len(times), times[0], times[-1]) for name, times in self._approvals.items()),
+            self.put_away.comparable(),
+            self.approvals.comparable(),
         ]
 
     # Questions.
+
+    def order(self, client_order_id: str) -> Order | None:
+        """The order of this client id, also one that was put away: not to be changed then."""
+        return self.orders.get(client_order_id) or self.put_away.order(client_order_id)
+
+    def knows(self, client_order_id: str) -> bool:
+        """Whether there ever was an order of this client id."""
+        return client_order_id in self.orders or client_order_id in self.put_away
 
     def open_orders(self) -> Iterator[Order]:
         """Orders that may still be filled, oldest first."""
@@ -173,27 +188,6 @@ class Book:
         """How many orders are open."""
         return self._exposure.open_count(algorithm)
 
-    def approvals_since(self, since_ns: int, algorithm: str = ACCOUNT) -> int:
-        """How many orders were approved in the second after this time.
-
-        A clock that was set back by less than a second counts them all the same; what was approved further
-        in the future is of before it was set back by more, and would hold up every order for as long.
-        """
-        times_ns = self._approvals.get(algorithm)
-        if times_ns is None:
-            return 0
-        # They never fall, so only those at both ends need a look.
-        count, until_ns = len(times_ns), since_ns + 2 * _SECOND_NS
-        for at_ns in times_ns:
-            if at_ns > since_ns:
-                break
-            count -= 1
-        for at_ns in reversed(times_ns):
-            if at_ns <= until_ns:
-                break
-            count -= 1
-        return count
-
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
         return self.ledger.holdings().keys() | {order.symbol for order in self._open.values()}
@@ -226,7 +220,7 @@ class Book:
             groups.begun(order)
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
-            _note_time(self._approvals[name], event.approved_ns)
+            self.approvals.note(name, event.approved_ns)
         self._hold(order)
 
     def _found_elsewhere(self, event: ExternalOrderFound) -> None:
@@ -289,7 +283,7 @@ class Book:
         if order is not None:
             orders.refused(order, event)
             self._hold(order)
-        elif event.terms is not None:
+        elif event.terms is not None and event.client_order_id not in self.put_away:
             # Remembered, so that the same request, delivered again, gets the same answer.
             self.orders[event.client_order_id] = Order(
                 algorithm=event.algorithm,
@@ -318,7 +312,7 @@ class Book:
             orders.absorbed(order, event)
 
     def _updated(self, event: OrderUpdated) -> None:
-        order = self.orders.get(event.client_order_id)
+        order = self.put_away.taken_back(event.client_order_id)
         if order is None:
             order = Order(event.algorithm, event.client_order_id, event.symbol, "buy", status=orders.SENT)
             self.orders[event.client_order_id] = order
@@ -326,7 +320,7 @@ class Book:
         self._hold(order)
 
     def _filled(self, event: OrderFilled) -> None:
-        order = self.orders.get(event.client_order_id)
+        order = self.put_away.taken_back(event.client_order_id)
         if order is None:
             order = Order(
                 event.algorithm, event.client_order_id, event.symbol, event.side, status=orders.SENT
@@ -380,11 +374,19 @@ class Book:
             for index in (self._open, on, self._open_elsewhere):
                 index.pop(order_id, None)
 
+    def _put_away(self, event: OrdersPutAway) -> None:
+        for order in self.put_away.turn(event.kept, self._is_needed):
+            self.changed.add(order.client_order_id)
+            self._exposure.forget(order)
+            if self.by_broker_id.get(order.broker_order_id) is order:
+                del self.by_broker_id[order.broker_order_id]
 
-def _note_time(times_ns: deque[int], at_ns: int) -> None:
-    """Append a time and forget those a second older, and those of before the clock was set back."""
-    while times_ns and times_ns[-1] > at_ns + _SECOND_NS:
-        times_ns.pop()
-    times_ns.append(max(at_ns, times_ns[-1]) if times_ns else at_ns)
-    while times_ns[0] <= times_ns[-1] - _SECOND_NS:
-        times_ns.popleft()
+    def _is_needed(self, order: Order) -> bool:
+        """Whether what an order that works may still do depends on this one."""
+        around = (self.replaced(order), self.replacement(order))
+        if any(other is not None and other.open for other in around):
+            return True
+        if order.group is None:
+            return False
+        first = order.group.first
+        return first.client_order_id in self._groups.get((first.algorithm, first.symbol), _NO_GROUPS)

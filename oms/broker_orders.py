@@ -75,7 +75,7 @@ def leg_found(order: BrokerOrder, book: Book, at_ns: int) -> LegFound | None:
 
     Raises Unreadable for terms without words here.
     """
-    parent, known = book.orders.get(order.parent), book.orders.get(order.client_order_id)
+    parent, known = book.orders.get(order.parent), book.order(order.client_order_id)
     if parent is None or (known is not None and known.parent == order.parent):
         return None
     if known is not None and known.algorithm != parent.algorithm:

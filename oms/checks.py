@@ -109,7 +109,7 @@ def order_rate(subject: Subject, book: Book, context: Context) -> Reason | None:
     since_ns = context.now_ns - _SECOND_NS
     for whose, scope in _scopes(subject, context):
         limit = scope.orders_per_second
-        if limit is not None and (count := book.approvals_since(since_ns, whose) + 1) > limit:
+        if limit is not None and (count := book.approvals.since(since_ns, whose) + 1) > limit:
             return _above("order_rate", f"orders a second in {whose or 'the account'}", limit, Decimal(count))
     return None
 

@@ -59,7 +59,9 @@ def take_requests(step: Step, read: RequestsRead) -> None:
             case _:
                 step.keep(request.delivery, message)
                 step.observed.refusals_of[name] += 1
-                answer = unreadable.answer(request, message, step.book.orders.__contains__, step.now_ns)
+                answer = unreadable.answer(
+                    request, message, lambda one: step.book.order(one) is not None, step.now_ns
+                )
                 if answer is not None:
                     step.record(answer)
         step.effects.acknowledge.append(request.delivery)
@@ -112,7 +114,10 @@ def _decide(
     replaces = request.replaces if isinstance(request, ReplaceRequest) else None
     # Of one that was refused the book does not remember what it was to replace.
     same_place = known.replaces == replaces or (known.status == REFUSED and known.replaces is None)
-    if known.algorithm == context.algorithm and known.terms == request.terms and same_place:
+    same_terms = known.terms == request.terms or step.book.put_away.has_terms(
+        request.client_order_id, request.terms
+    )
+    if known.algorithm == context.algorithm and same_terms and same_place:
         step.observed.counts["duplicates"] += 1
         return None
     conflict = Reason(
@@ -135,7 +140,7 @@ def _being_canceled(request: ReplaceRequest) -> Reason:
 
 def _must_wait(step: Step, request: ReplaceRequest, algorithm: str) -> bool:
     old = step.order(request.replaces)
-    is_known = request.client_order_id in step.book.orders
+    is_known = step.book.knows(request.client_order_id)
     return old is not None and old.algorithm == algorithm and not old.answered and not is_known
 
 

@@ -37,7 +37,9 @@ class Digest:
         for _ in range(min(most, len(book.changed))):
             order_id = book.changed.pop()
             order = book.orders.get(order_id)
-            if order is not None:
+            if order is None:
+                self._sum = (self._sum - self._hashes.pop(order_id, 0)) % _MODULUS
+            else:
                 hashed = int.from_bytes(_hashed(_told(order)))
                 self._sum = (self._sum - self._hashes.get(order_id, 0) + hashed) % _MODULUS
                 self._hashes[order_id] = hashed

@@ -13,6 +13,7 @@ from bus.order_messages import Reason
 from oms import (
     cancel_scope,
     cancels,
+    day_turn,
     decisions,
     differences,
     flattening,
@@ -194,6 +195,7 @@ class Engine:
 
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
+        day_turn.look(step)
         sent_orders.look_after_doubts(step, self._longest_send_ns)
         legs.ask_for_missing(step)
         protection.look(step)

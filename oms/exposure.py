@@ -59,6 +59,12 @@ class Exposure:
             self._replaced_again.add(old.client_order_id)
         self._replacements[old.client_order_id] = new
 
+    def forget(self, order: Order) -> None:
+        """Let go of an order that ended long ago."""
+        self._replacements.pop(order.client_order_id, None)
+        if order.replaces is not None and self._replacements.get(order.replaces) is order:
+            del self._replacements[order.replaces]
+
     def hold(self, order: Order) -> None:
         """Bring the sums in line with what this order, those of its chain and of its group may still do."""
         if order.group is not None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from bus.codec import Message
@@ -91,6 +92,8 @@ class Observed:
     stopping: bool = False
     # Why the broker's orders are not known, as it was last told; "" while they are, or nothing was asked.
     trouble: str = ""
+    # The trading day of the last look at it; None before the first.
+    day: date | None = None
     # New connections of the broker's stream, by entry id, that nobody has caught up with yet.
     breaks: dict[str, BrokerMessageRead] = field(default_factory=dict)
     # The broker may know more than the book, whatever the reason.

@@ -65,8 +65,8 @@ class Step:
         self.ask(FindOrder(client_order_id))
 
     def order(self, client_order_id: str) -> Order | None:
-        """The order of this client id, if the book knows it."""
-        return self.state.book.orders.get(client_order_id)
+        """The order of this client id, if the book knows it; not to be changed where it was put away."""
+        return self.state.book.order(client_order_id)
 
     def keep(self, delivery: Delivery, error: Unreadable) -> None:
         """Have an entry that cannot be read kept as a dead letter."""

@@ -187,7 +187,7 @@ def _made_elsewhere(frame: bytes, book: Book, error: Unreadable) -> UnreadableOr
         ids = _read_ids(envelope.data).order
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    known = book.orders.get(ids.client_order_id) or book.by_broker_id.get(ids.id)
+    known = book.order(ids.client_order_id) or book.by_broker_id.get(ids.id)
     algorithm = owner(ids.client_order_id, ids.replaces, book) if known is None else known.algorithm
     if algorithm != EXTERNAL or known is not None or not ids.id:
         return None
@@ -217,7 +217,7 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
             "first told; compare the position with the broker's"
         )
     at_ns = received_ns if update.timestamp is None else time_ns(update.timestamp)
-    known = book.orders.get(order.client_order_id)
+    known = book.order(order.client_order_id)
     if known is not None and is_another(known, order.id):
         raise Unreadable(
             f"order {order.id} has a client id of ours, {order.client_order_id}, and is not ours"

@@ -40,7 +40,7 @@ from bus.flatten_messages import (
     FlattenOutcome,
     SymbolFlattenEnded,
 )
-from bus.journal_messages import ChainBegun, JournalForked
+from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_events import (
     CancelRefused,
@@ -237,6 +237,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     AccountPinned: lambda m: f"the journal belongs to Alpaca's {m.trading} account {m.number}",
     JournalSetAside: lambda m: f"set aside as {m.kept_as}: {m.reason} (by {m.by})",
     ChainBegun: lambda m: f"chain begun after {m.after_id}: {m.reason} (by {m.by})",
+    OrdersPutAway: lambda m: f"trading day {m.day}: orders that ended before the last one are put away",
     JournalForked: lambda m: f"ENTRIES ARE GONE: after {m.after_id} up to {m.until_id}",
     OrdersCanceled: lambda m: f"canceling {len(m.orders)} open orders of {m.scope}: {m.reason} (by {m.by})",
     FlattenBegun: lambda m: f"flattening {m.scope}: {m.reason} (by {m.by})",

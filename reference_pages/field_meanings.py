@@ -150,6 +150,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "AccountPinned.trading": "paper or live",
     "JournalSetAside.kept_as": "the part of its new name that tells it from others: number and time",
     "ChainBegun.after_id": "the entry before it",
+    "OrdersPutAway.day": "the trading day that began, as YYYY-MM-DD",
+    "OrdersPutAway.kept": "client order ids of those that stay in memory",
     "JournalForked.after_id": "the last entry that is there, of those before what is missing",
     "JournalForked.until_id": "the last entry that is known to be missing",
     "JournalForked.until_hash": "the hash of that one",

@@ -91,8 +91,8 @@ def test_every_message_is_in_its_family() -> None:
             "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked CashOpened "
             "ActivityHeard CashDiffers CashAgrees Reconciled CorporateActionTaken Declined PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
-            "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersCanceled "
-            "FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",
+            "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersPutAway "
+            "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",
         ),
         (
             CONTROL_MESSAGES,

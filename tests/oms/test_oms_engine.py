@@ -255,6 +255,12 @@ class EngineMachine(RuleBasedStateMachine):
         """Time passes."""
         self.follow(self.run.tick(seconds * 1_000_000_000))
 
+    @rule(days=st.integers(1, 3))
+    def another_day(self, days: int) -> None:
+        """Trading days begin, and orders that ended before leave memory."""
+        for _ in range(days):
+            self.follow(self.run.tick(86_400 * 1_000_000_000))
+
     @rule(kill=st.booleans(), snapshot=st.booleans())
     def restart(self, kill: bool, snapshot: bool) -> None:
         """The process stops or dies, and another folds the journal, or a snapshot; nothing is sent again."""

@@ -49,7 +49,7 @@ from bus.flatten_messages import (
     FlattenOutcome,
     SymbolFlattenEnded,
 )
-from bus.journal_messages import ChainBegun, JournalForked
+from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.market_messages import (
     Bar,
     CanceledTrade,
@@ -323,6 +323,7 @@ MESSAGES: tuple[Message, ...] = (
         at_ns=_AT_NS,
     ),
     ChainBegun(after_id="1700000000123-4", reason="its entries had no hashes", by="oms", at_ns=_AT_NS),
+    OrdersPutAway(day="2023-11-15", kept=("bb-ma-cross-0f3a",), at_ns=_AT_NS),
     JournalForked(after_id="1700000000123-4", until_id="1700000000456-0", until_hash="5c" * 32, at_ns=_AT_NS),
     LimitsChanged(
         limits_version=3,
