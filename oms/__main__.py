@@ -55,13 +55,15 @@ def start(
         settings = load(OmsSettings, oms_limits=limits_file)
         logs.set_up("oms", level=settings.log_level)
         limits = read_limits(settings.oms_limits)
-        await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
         service = Service("oms", settings.account)
 
         def make_oms() -> Oms:
             return Oms(service, settings, limits, make_broker(settings), make_journal)
 
-        await live(service, settings.orders_redis_url, lambda: startup.lead_in_turn(make_oms))
+        # Before a server is asked for: keys that are missing are the first to be told of.
+        oms = make_oms()
+        await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
+        await live(service, settings.orders_redis_url, lambda: startup.lead_in_turn(oms, make_oms))
 
     return run(body)
 

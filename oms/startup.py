@@ -46,19 +46,19 @@ _HEAD_S = 2.0
 log = structlog.get_logger()
 
 
-async def lead_in_turn(make_oms: Callable[[], Oms]) -> None:
-    """Live until the service stops; one that another took over from begins anew, and stands by.
+async def lead_in_turn(oms: Oms, make_oms: Callable[[], Oms]) -> None:
+    """Live until the service stops; where another took over, one that is made anew stands by.
 
     Raises InvalidInput, Unreadable.
     """
     while True:
-        oms = make_oms()
         try:
             await live(oms)
             return
         except (Fenced, JournalMoved) as error:
             log.error("another OMS took over: standing by", error=str(error))
         await pause(_STAND_BY_AFTER_S, oms.service.stopping)
+        oms = make_oms()
 
 
 async def live(oms: Oms) -> None:

@@ -14,7 +14,6 @@ from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderRefused
 from bus.order_messages import CancelRequest, OrderRequest, Reason, ShutdownAcknowledged
 from oms.broker import Refused, Unknown
-from oms.heartbeat import details
 from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 from oms.limits import parse
 from oms.orders import REFUSED
@@ -222,18 +221,7 @@ def _reason(code: str) -> Reason:
 
 def test_the_heartbeat_tells_what_is_reserved(run: EngineRun) -> None:
     decided(run, request(limit_terms("95", "10"), 1))
-    found = details(
-        run.engine,
-        ready=True,
-        leads=True,
-        budget=1,
-        commits=1,
-        digest="1f",
-        digest_at="7-0",
-        head="",
-        head_at="",
-        snapshot_at="",
-    )
+    found = run.shown(digest="1f", digest_at="7-0")
     assert (found.open_orders, found.cash, found.reserved) == (1, "0", "950")
     assert (found.digest, found.digest_at) == ("1f", "7-0")
 

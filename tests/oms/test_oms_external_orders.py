@@ -19,7 +19,6 @@ from bus.order_events import (
 )
 from oms.alpaca_orders import read_listed
 from oms.broker import BrokerOrder, UnreadableOrder
-from oms.heartbeat import details
 from oms.inputs import AccountListed, Answered, HaltStateRead, ListAccount, ListOrders, Started
 from oms.orders import TERMINAL
 
@@ -57,7 +56,7 @@ def test_an_open_order_made_by_hand_counts_in_the_account_s_limits(run: EngineRu
     book = run.engine.state.book
     assert (book.pending("AAPL", "buy"), book.pending("AAPL", "buy", "external")) == (60, 60)
     assert (book.open_count(), book.reserved()) == (1, 6600)
-    shown = details(run.engine, ready=True, leads=True, budget=0, commits=0, digest="", digest_at="")
+    shown = run.shown()
     assert shown.external_orders == ("buy 60 AAPL trailing_stop at 110: new, 61e69015",)
     assert len(run.read(request(limit_terms("100", "40"), 1)).send) == 1
     (refused,) = run.read(request(limit_terms("100", "1"), 2)).events

@@ -60,7 +60,7 @@ def run() -> EngineRun:
         ({"time_in_force": "GTC"}, "terms.time_in_force is one of day, gtc, ioc, fok, opg and cls"),
         ({"side": "short"}, "terms.side is one of buy and sell"),
         ({"side": None}, "terms.side is one of buy and sell"),
-        ({"type": "trailing_stop"}, "terms.type is one of market, limit, stop and stop_limit"),
+        ({"type": "iceberg"}, "terms.type is one of market, limit, stop, stop_limit and trailing_stop"),
         ({"quantity": "many"}, "terms.quantity is a decimal number"),
         ({"quantity": []}, "terms.quantity is a decimal number"),
         ({"limit_price": "dear"}, "terms.limit_price is a decimal number"),

@@ -9,11 +9,13 @@ from risk_day import LEASE, LIMITS, NOW_NS
 from bus.codec import Message, MessageCodec
 from bus.delivery import Delivery
 from bus.halt_state import HaltState
+from bus.heartbeat import OmsDetails
 from bus.order_events import EVENTS
 from bus.order_messages import OrderTerms, Request, Role
 from oms.broker import Accepted, BrokerOrder
 from oms.effects import Effects
 from oms.engine import Engine
+from oms.heartbeat import details
 from oms.inputs import (
     AccountListed,
     Answered,
@@ -101,6 +103,21 @@ class EngineRun:
         self.now_ns += nanoseconds
         self.monotonic_ns += nanoseconds
         return self.take(Tick(self.monotonic_ns))
+
+    def shown(self, *, digest: str = "", digest_at: str = "") -> OmsDetails:
+        """What the heartbeat of an OMS that leads with this engine says."""
+        return details(
+            self.engine,
+            ready=True,
+            leads=True,
+            budget=1,
+            commits=1,
+            digest=digest,
+            digest_at=digest_at,
+            head="",
+            head_at="",
+            snapshot_at="",
+        )
 
     def folded(self) -> Engine:
         """A new engine, fed from the journal as it is written."""
