@@ -87,7 +87,10 @@ class Bucket:
 
     def take(self, lane: Lane, now_ns: int) -> bool:
         """Spend a token if this lane may have one now."""
-        if self.wait_ns(lane, now_ns) > 0:
+        self._refill(now_ns)
+        if self._tokens < self._floors[lane] + _REQUEST:
+            return False
+        if now_ns < (self._urgent_from_ns if lane == "urgent" else self.closed_until_ns(lane, now_ns)):
             return False
         self._tokens -= _REQUEST
         if self._left:

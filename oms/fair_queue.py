@@ -1,7 +1,7 @@
 """Which of the requests that wait for the broker goes next: fair by algorithm, safest first. Pure."""
 
 from bisect import insort
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -34,32 +34,35 @@ class FairQueue(Generic[W]):
 
     So between two requests of an algorithm at most one of each other goes, however many those have waiting:
     one that asks without end is in its own way alone. Within an algorithm and a kind, whoever's time ends
-    first is first, or else who asked first. Mutable: what waits, and whose turn it is.
+    first is first, or else who asked first. Mutable: what waits, how much of each kind,
+    and whose turn it is.
     """
 
     def __init__(self) -> None:
         self._ahead: dict[Lane, deque[W]] = {"urgent": deque(), "doubt": deque()}
         # The algorithm whose turn it is comes first. Those of which nothing waits are left out.
         self._shared: OrderedDict[str, dict[Kind, deque[W]]] = OrderedDict()
-        self._kinds: Counter[Kind] = Counter()
+        # All that wait, and those of the shared lane by kind.
+        self.size = 0
+        self.kinds: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._named: dict[str, W] = {}
         self._ends_ns: int | None = None
 
     def __repr__(self) -> str:
         urgent, doubts = len(self._ahead["urgent"]), len(self._ahead["doubt"])
-        return f"{urgent} urgent requests, {doubts} look-ups and {self._kinds.total()} others waiting"
+        return f"{urgent} urgent requests, {doubts} look-ups and {sum(self.kinds.values())} others waiting"
 
     def __len__(self) -> int:
-        return sum(map(len, self._ahead.values())) + self._kinds.total()
+        return self.size
 
     @property
     def ends_ns(self) -> int | None:
         """No request's time ends before this; None where none has an end."""
         return self._ends_ns
 
-    def count(self, lane: Lane, kinds: Iterable[Kind] = KINDS) -> int:
-        """How many requests wait in a lane, in the shared one of these kinds."""
-        return sum(self._kinds[kind] for kind in kinds) if lane == "shared" else len(self._ahead[lane])
+    def waits(self, lane: Lane) -> bool:
+        """Whether any request waits in a lane."""
+        return bool(self._shared if lane == "shared" else self._ahead[lane])
 
     def by_algorithm(self) -> dict[str, int]:
         """How many requests wait of each algorithm, in the lane that they share."""
@@ -68,12 +71,15 @@ class FairQueue(Generic[W]):
     def ahead_of(self, request: Waiting) -> int:
         """How many requests of its own algorithm would go before this one, in the shared lane."""
         kinds = self._shared.get(request.algorithm)
-        if kinds is None:
-            return 0
-        return sum(len(kinds[kind]) for kind in KINDS[: KINDS.index(request.kind) + 1])
+        count = 0
+        if kinds is not None:
+            for kind in KINDS[: KINDS.index(request.kind) + 1]:
+                count += len(kinds[kind])
+        return count
 
     def add(self, request: W) -> None:
         """Let a request wait."""
+        self.size += 1
         if request.name:
             self._named[request.name] = request
         if request.lane != "shared":
@@ -89,7 +95,7 @@ class FairQueue(Generic[W]):
             insort(requests, request, key=_end_ns)
         else:
             requests.append(request)
-        self._kinds[request.kind] += 1
+        self.kinds[request.kind] += 1
         if until_ns is not None:
             self._ends_by(until_ns)
 
@@ -156,10 +162,11 @@ class FairQueue(Generic[W]):
 
     def _gone(self, request: W) -> W:
         """Note that a request was taken out."""
+        self.size -= 1
         if request.name:
             self._named.pop(request.name, None)
         if request.lane == "shared":
-            self._kinds[request.kind] -= 1
+            self.kinds[request.kind] -= 1
             if not any(self._shared[request.algorithm].values()):
                 del self._shared[request.algorithm]
         return request

@@ -71,7 +71,7 @@ class Sender:
         self._clock = clock
         self._longest_wait_s = longest_wait_s
         self._longest_wait_ns = int(longest_wait_s * _NS)
-        self._turns = Turns(bucket, clock, connections, self._too_late)
+        self.turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
         self._done = asyncio.Event()
         self.breaker = Breaker()
@@ -81,12 +81,12 @@ class Sender:
         broker.watch(self)
 
     def __repr__(self) -> str:
-        return f"<sender: {self._turns}, {self.bucket}, {self.breaker}>"
+        return f"<sender: {self.turns}, {self.bucket}, {self.breaker}>"
 
     @property
     def waiting(self) -> int:
         """Requests that wait for the budget or a connection."""
-        return len(self._turns.queue)
+        return len(self.turns.queue)
 
     @property
     def failing(self) -> str:
@@ -98,7 +98,7 @@ class Sender:
         now_ns = self._clock.monotonic_ns()
         closed_ns = self.bucket.closed_until_ns("shared", now_ns) - now_ns
         return SendingDetails(
-            waiting=self._turns.queue.by_algorithm(),
+            waiting=self.turns.queue.by_algorithm(),
             held=held,
             broker_failing=self.failing,
             closed_s=max(0, closed_ns) / _NS,
@@ -122,26 +122,17 @@ class Sender:
         taken back where it still waits. One that closes a position at an operator's word takes the turns of
         the kill switch, and waits as long as it takes.
         """
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        turn = Turn(
-            "urgent" if approved.closes else "shared",
-            approved.event.algorithm,
-            "reduce" if approved.reduces else "new",
-            approved.client_order_id,
-            None if approved.closes else self._clock.monotonic_ns() + self._longest_wait_ns,
-            told=lambda refused: self._take_turn(approved, may_send, outcome, turn, refused),
-        )
+        order = _Order(self, approved, may_send)
         self._calls += 1
-        outcome.add_done_callback(lambda _: self._submitted(outcome, turn))
         if self.breaker.is_open and not approved.closes:
-            turn.told(self.breaker.reason(self._clock.monotonic_ns()))
+            order.told(self.breaker.reason(self._clock.monotonic_ns()))
         else:
-            self._turns.ask(turn)
-        return outcome
+            self.turns.ask(order)
+        return order.outcome
 
     def withdraw(self, client_order_id: str, why: Reason) -> bool:
         """Take back an order that still waits; False where it is under way or done."""
-        return self._turns.withdraw(client_order_id, why)
+        return self.turns.withdraw(client_order_id, why)
 
     async def cancel(self, broker_order_id: str, algorithm: str = "", *, urgent: bool = False) -> None:
         """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal.
@@ -154,7 +145,7 @@ class Sender:
     def hasten(self, broker_order_id: str) -> None:
         """Have a cancel that is not done yet take the turns of the kill switch from now on."""
         self._hastened.add(broker_order_id)
-        self._turns.hasten(broker_order_id)
+        self.turns.hasten(broker_order_id)
 
     async def cancel_all(self) -> None:
         """Ask for a cancel of every order, as `cancel` does for one, urgently."""
@@ -168,10 +159,10 @@ class Sender:
         self._calls += 1
         try:
             self._require_broker()
-            turn = await self._turns.take(lane, "", "query")
+            turn = await self.turns.take(lane, "", "query")
             return await self._within(turn, question, self._require_broker)
         finally:
-            self._ended()
+            self.ended()
 
     async def orders(self, query: OrdersQuery, lane: Lane = "doubt") -> list[BrokerOrder | UnreadableOrder]:
         """List orders by time of submission, page by page, each page a request of its own.
@@ -201,7 +192,7 @@ class Sender:
         if not self.breaker.failed(now_ns, why):
             return
         reason = self.breaker.reason(now_ns)
-        log.error("the broker fails", why=reason.message, orders_refused=self._turns.refuse_orders(reason))
+        log.error("the broker fails", why=reason.message, orders_refused=self.turns.refuse_orders(reason))
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look_until_answered())
 
@@ -214,7 +205,7 @@ class Sender:
     async def _look_until_answered(self) -> None:
         while self.breaker.is_open:
             if self.breaker.look(self._clock.monotonic_ns()):
-                turn = await self._turns.take("doubt", "", "query")
+                turn = await self.turns.take("doubt", "", "query")
                 with contextlib.suppress(BrokerError):
                     await self._within(turn, self._broker.account)
             await asyncio.sleep(_LOOK_S)
@@ -230,7 +221,7 @@ class Sender:
         waits = iter(CANCEL_WAITS_S)
         try:
             while True:
-                turn = await self._turns.take(
+                turn = await self.turns.take(
                     "urgent" if name in self._hastened else lane, algorithm, "cancel", name
                 )
                 try:
@@ -246,7 +237,7 @@ class Sender:
                     await asyncio.sleep(wait_s)
         finally:
             self._hastened.discard(name)
-            self._ended()
+            self.ended()
 
     async def _within(
         self,
@@ -259,63 +250,37 @@ class Sender:
             require()
             return await request()
         except RateLimited as error:
-            self._limited(error)
+            self.limited(error)
             raise
         except BrokerUnreachable:
             self.bucket.put_back()
             raise
         finally:
-            self._turns.give_back(turn)
+            self.turns.give_back(turn)
 
-    def _take_turn(
-        self,
-        approved: Approved,
-        may_send: MaySend,
-        outcome: "asyncio.Future[Outcome]",
-        turn: Turn,
-        refused: Reason | None,
-    ) -> None:
-        if outcome.done():
-            if refused is None:
-                self._turns.give_back(turn)  # It was canceled in this moment.
-        elif refused is not None:
-            outcome.set_result(Refused("oms", refused))
-        else:
-            send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
-            sending = asyncio.ensure_future(send(approved, may_send))
-            sending.add_done_callback(lambda _: self._sent(sending, outcome, turn))
-            outcome.add_done_callback(lambda _: sending.cancel())
+    def until_ns(self) -> int:
+        """Until when an order waits that is asked for now."""
+        return self._clock.monotonic_ns() + self._longest_wait_ns
 
-    def _sent(
-        self, sending: "asyncio.Future[Outcome]", outcome: "asyncio.Future[Outcome]", turn: Turn
-    ) -> None:
-        error = None if sending.cancelled() else sending.exception()
-        if isinstance(error, RateLimited):
-            self._limited(error)
-            if not outcome.done():
-                # Certainly not carried out, so the same order may go again, while its time lasts.
-                self._turns.again(turn)
-                return
-        if not outcome.done():
-            if sending.cancelled():
-                outcome.cancel()
-            elif error is not None:
-                outcome.set_exception(error)
-            else:
-                answered = sending.result()
-                if isinstance(answered, Refused) and answered.by == "oms":
-                    self.bucket.put_back()  # Nothing was sent.
-                outcome.set_result(answered)
-        self._turns.give_back(turn)
+    def begin(self, order: "_Order") -> "asyncio.Future[Outcome]":
+        """Send an order whose turn has come."""
+        approved = order.approved
+        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
+        return asyncio.ensure_future(send(approved, order.may_send))
 
-    def _submitted(self, outcome: "asyncio.Future[Outcome]", turn: Turn) -> None:
-        if outcome.cancelled():
-            self._turns.queue.remove(turn)
-        self._ended()
+    def limited(self, error: RateLimited) -> None:
+        """The broker answered 429."""
+        reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
+        self.bucket.limited(self._clock.monotonic_ns(), reset_ns)
+
+    def ended(self) -> None:
+        """A call is done."""
+        self._calls -= 1
+        self._done.set()
 
     def _too_late(self, turn: Turn, now_ns: int) -> Reason:
         closed_s = (self.bucket.closed_until_ns(turn.lane, now_ns) - now_ns) / _NS
-        own = self._turns.queue.by_algorithm().get(turn.algorithm, 0)
+        own = self.turns.queue.by_algorithm().get(turn.algorithm, 0)
         why = (
             f"the broker takes no more requests for {closed_s:.1f} s"
             if closed_s > 0
@@ -328,10 +293,62 @@ class Sender:
             value=f"{(now_ns - turn.asked_ns) / _NS:.1f}",
         )
 
-    def _limited(self, error: RateLimited) -> None:
-        reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
-        self.bucket.limited(self._clock.monotonic_ns(), reset_ns)
 
-    def _ended(self) -> None:
-        self._calls -= 1
-        self._done.set()
+class _Order(Turn):
+    """An order on its way. Mutable: `sending`, while it is at the broker; `outcome`, until it is known."""
+
+    __slots__ = ("approved", "may_send", "outcome", "sender", "sending")
+
+    def __init__(self, sender: Sender, approved: Approved, may_send: MaySend) -> None:
+        super().__init__(
+            "urgent" if approved.closes else "shared",
+            approved.event.algorithm,
+            "reduce" if approved.reduces else "new",
+            approved.client_order_id,
+            None if approved.closes else sender.until_ns(),
+        )
+        self.sender, self.approved, self.may_send = sender, approved, may_send
+        self.sending: asyncio.Future[Outcome] | None = None
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome.add_done_callback(self._ended)
+
+    def told(self, refused: Reason | None) -> None:
+        """Its turn has come, or it is not sent."""
+        if self.outcome.done():
+            if refused is None:
+                self.sender.turns.give_back(self)  # It was canceled in this moment.
+        elif refused is not None:
+            self.outcome.set_result(Refused("oms", refused))
+        else:
+            self.sending = self.sender.begin(self)
+            self.sending.add_done_callback(self._sent)
+
+    def _sent(self, sending: "asyncio.Future[Outcome]") -> None:
+        sender, outcome = self.sender, self.outcome
+        self.sending = None
+        error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, RateLimited):
+            sender.limited(error)
+            if not outcome.done():
+                # Certainly not carried out, so the same order may go again, while its time lasts.
+                sender.turns.again(self)
+                return
+        if not outcome.done():
+            if sending.cancelled():
+                outcome.cancel()
+            elif error is not None:
+                outcome.set_exception(error)
+            else:
+                answered = sending.result()
+                if isinstance(answered, Refused) and answered.by == "oms":
+                    sender.bucket.put_back()  # Nothing was sent.
+                outcome.set_result(answered)
+        sender.turns.give_back(self)
+
+    def _ended(self, outcome: "asyncio.Future[Outcome]") -> None:
+        if outcome.cancelled():
+            if self.sending is not None:
+                self.sending.cancel()
+            else:
+                self.sender.turns.queue.remove(self)
+        self.sender.ended()

@@ -18,15 +18,33 @@ _LANES: tuple[Lane, ...] = ("urgent", "doubt", "shared")
 _CANCELS: tuple[Kind, ...] = ("cancel",)
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class Turn(Waiting):
-    """A request that waits for its turn, and hears of it by `told`: None for granted, or why not.
+    """A request that waits for its turn. Mutable: `asked_ns`, when it was first asked for (monotonic)."""
 
-    Mutable: `asked_ns`, when it was first asked for (monotonic).
-    """
-
-    told: Callable[[Reason | None], object]
     asked_ns: int = 0
+
+    def told(self, refused: Reason | None) -> None:
+        """It is granted (None), or this is why it is not."""
+        raise NotImplementedError
+
+
+class _Awaited(Turn):
+    """A turn that somebody awaits for as long as it takes. Mutable: `granted`, and `turns`' count of it."""
+
+    __slots__ = ("granted", "turns")
+
+    def __init__(self, turns: "Turns", lane: Lane, algorithm: str, kind: Kind, name: str) -> None:
+        super().__init__(lane, algorithm, kind, name)
+        self.turns = turns
+        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def told(self, refused: Reason | None) -> None:
+        """It is granted: nothing else is ever said of it."""
+        if self.granted.done():
+            self.turns.give_back(self)  # Its task was canceled and has not run since.
+        else:
+            self.granted.set_result(None)
 
 
 class Turns:
@@ -58,34 +76,29 @@ class Turns:
     def ask(self, turn: Turn) -> None:
         """Have a turn granted as soon as it may be, or refused; at once where it cannot go in time."""
         now_ns = self._clock.monotonic_ns()
-        turn.asked_ns = turn.asked_ns or now_ns
-        if turn.until_ns is not None:
-            closed_ns = self._bucket.closed_until_ns(turn.lane, now_ns)
-            most = self._bucket.most_within(turn.lane, turn.until_ns - now_ns)
-            if turn.until_ns <= max(now_ns, closed_ns) or self.queue.ahead_of(turn) > most:
-                # It could not go in time even if nobody else asked for anything.
-                turn.told(self._too_late(turn, now_ns))
-                return
-        is_free = not len(self.queue) and turn.kind in self._may_start(turn.lane)
+        turn.asked_ns = now_ns
+        is_free = not self.queue.size and turn.kind in self._may_start(turn.lane)
         if is_free and self._bucket.take(turn.lane, now_ns):
             self._count(turn, 1)
             turn.told(None)
             return
+        if turn.until_ns is not None and self._is_hopeless(turn, turn.until_ns, now_ns):
+            turn.told(self._too_late(turn, now_ns))
+            return
         self.queue.add(turn)
         # Behind others of its kind it changes nothing: a turn that is given back, or the timer, grants it.
-        is_first = self.queue.count("shared", (turn.kind,)) == 1 or turn.until_ns == self.queue.ends_ns
+        is_first = self.queue.kinds[turn.kind] == 1 or turn.until_ns == self.queue.ends_ns
         if turn.lane != "shared" or is_first:
             self._grant()
 
     async def take(self, lane: Lane, algorithm: str, kind: Kind, name: str = "") -> Turn:
         """Wait for a turn, for as long as it takes."""
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = Turn(lane, algorithm, kind, name, told=lambda _: self._resolve(granted, turn))
+        turn = _Awaited(self, lane, algorithm, kind, name)
         self.ask(turn)
         try:
-            await granted
+            await turn.granted
         except asyncio.CancelledError:
-            if not self.queue.remove(turn) and granted.done() and not granted.cancelled():
+            if not self.queue.remove(turn) and turn.granted.done() and not turn.granted.cancelled():
                 self.give_back(turn)
             raise
         return turn
@@ -93,7 +106,7 @@ class Turns:
     def give_back(self, turn: Turn) -> None:
         """End a turn that was granted."""
         self._count(turn, -1)
-        if len(self.queue):
+        if self.queue.size:
             self._grant()
 
     def again(self, turn: Turn) -> None:
@@ -104,7 +117,7 @@ class Turns:
     def hasten(self, name: str) -> None:
         """Have a request that still waits go with the urgent ones."""
         self.queue.hasten(name)
-        if self.queue.count("urgent"):
+        if self.queue.waits("urgent"):
             self._grant()
 
     def refuse_orders(self, why: Reason) -> int:
@@ -123,11 +136,11 @@ class Turns:
         turn.told(why)
         return True
 
-    def _resolve(self, granted: "asyncio.Future[None]", turn: Turn) -> None:
-        if granted.done():
-            self.give_back(turn)  # Its task was canceled and has not run since.
-        else:
-            granted.set_result(None)
+    def _is_hopeless(self, turn: Turn, until_ns: int, now_ns: int) -> bool:
+        """Whether it could not go in time even if nobody else asked for anything."""
+        if until_ns <= max(now_ns, self._bucket.closed_until_ns(turn.lane, now_ns)):
+            return True
+        return self.queue.ahead_of(turn) > self._bucket.most_within(turn.lane, until_ns - now_ns)
 
     def _count(self, turn: Turn, one: int) -> None:
         if turn.lane == "urgent":
@@ -152,7 +165,9 @@ class Turns:
             turn.told(self._too_late(turn, now_ns))
         waits_ns: list[int] = []
         for lane in _LANES:
-            while self.queue.count(lane, kinds := self._may_start(lane)) and kinds:
+            while self.queue.waits(lane) and (kinds := self._may_start(lane)):
+                if kinds is _CANCELS and lane == "shared" and not self.queue.kinds["cancel"]:
+                    break
                 if not self._bucket.take(lane, now_ns):
                     waits_ns.append(self._bucket.wait_ns(lane, now_ns))
                     break
@@ -160,7 +175,7 @@ class Turns:
                 assert granted is not None, "one was counted"
                 self._count(granted, 1)
                 granted.told(None)
-        if len(self.queue) and self.queue.ends_ns is not None:
+        if self.queue.size and self.queue.ends_ns is not None:
             waits_ns.append(self.queue.ends_ns - now_ns)
         if waits_ns:
             self._wake_in(min(waits_ns), now_ns)

@@ -78,7 +78,7 @@ def test_a_request_that_became_urgent_leaves_its_place() -> None:
     queue = queue_of(waiting("alpha", "cancel"), cancel)
     queue.hasten("an order")
     queue.hasten("unknown")
-    assert (queue.count("urgent"), queue.by_algorithm()) == (1, {"alpha": 1})
+    assert (queue.waits("urgent"), queue.by_algorithm()) == (True, {"alpha": 1})
     assert queue.take("urgent") is cancel
 
 
@@ -117,10 +117,10 @@ class FairQueueMachine(RuleBasedStateMachine):
             self.known.remove(request)
         self._forget()
         for lane in RESERVES:
-            while self.queue.count(lane) and self.bucket.take(lane, self.now_ns):
+            while self.queue.waits(lane) and self.bucket.take(lane, self.now_ns):
                 self._take(lane)
                 assert self.bucket.tokens >= RESERVES[lane], "reserves hold"
-            assert not self.queue.count(lane) or self.bucket.wait_ns(lane, self.now_ns) > 0, (
+            assert not self.queue.waits(lane) or self.bucket.wait_ns(lane, self.now_ns) > 0, (
                 "no token is idle"
             )
 

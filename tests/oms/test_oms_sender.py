@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -451,12 +450,16 @@ async def test_who_goes_again_waits_where_its_time_puts_it_and_hears_in_time() -
     now_ns = CLOCK.monotonic_ns()
     late = Reason(code="rate_budget", message="too late")
     heard: dict[str, Reason | None] = {}
+
+    class Told(Turn):
+        def told(self, refused: Reason | None) -> None:
+            heard[self.name] = refused
+
     turns = Turns(Bucket(now_ns, 200), CLOCK, 1, lambda turn, _: late)
     holding = await turns.take("shared", "alpha", "new")
     for name, seconds in (("later", 600), ("sooner", 0.05)):
         until_ns = now_ns + int(seconds * 1e9)
-        told = partial(heard.__setitem__, name)
-        turns.ask(Turn("shared", "alpha", "new", name, until_ns, told=told))
+        turns.ask(Told("shared", "alpha", "new", name, until_ns))
     await until(lambda: bool(heard), "the one whose time ends first to hear it")
     assert heard == {"sooner": late}
     assert turns.withdraw("later", CANCELED_UNSENT)
