@@ -1,6 +1,7 @@
 """Grants requests their turns: as the fair queue, the budget and so many requests at once allow."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -19,14 +20,14 @@ _CANCELS: tuple[Kind, ...] = ("cancel",)
 
 
 @dataclass(slots=True, eq=False)
-class Turn(Waiting):
+class Turn(Waiting, ABC):
     """A request that waits for its turn. Mutable: `asked_ns`, when it was first asked for (monotonic)."""
 
     asked_ns: int = 0
 
+    @abstractmethod
     def told(self, refused: Reason | None) -> None:
         """It is granted (None), or this is why it is not."""
-        raise NotImplementedError
 
 
 class _Awaited(Turn):
