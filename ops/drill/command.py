@@ -9,6 +9,10 @@ import typer
 if TYPE_CHECKING:
     from ops.drill.takeover import Outcome
 
+# Alpaca's limit, and so many requests that a queue waits for it.
+_ALPACA_A_MINUTE = 200
+_QUEUED_A_SECOND = 50
+
 _HELP = """Try what is promised for the worst day, on servers and a simulator of its own, and measure it.
 
 Example: backbone drill takeover --times 10
@@ -20,11 +24,12 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help=_HELP, no_args_is_help=True)
     group.callback(help=_HELP)(_drills)
     group.command()(takeover)
+    group.command()(halt)
     app.add_typer(group, name="drill")
 
 
 def _drills() -> None:
-    """One command is a group too, for those that come."""
+    """Without a command it says what there are."""
 
 
 def takeover(
@@ -54,6 +59,47 @@ def takeover(
     outcome = asyncio.run(run(times, stall_minutes, rate, say))
     _print(outcome, as_json)
     raise typer.Exit(0 if outcome.passed else 1)
+
+
+def halt(
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1, max=5000, help="requests a second, of which the broker takes any number"),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000, help="requests a minute that the broker takes, as Alpaca does 200"),
+    ] = None,
+    times: Annotated[int, typer.Option(min=1, max=1000, help="halts of each kind under each load")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Halt under load, and measure how long orders and cancels still reach the broker.
+
+    By the real command, by turns `backbone halt` and `backbone halt --cancel`: from the time that stands in
+    the halt to the last order that reached the simulator's ledger after it, and to the last cancel. At most
+    250 ms in each trial, or the exit code is 1. Without options under two loads: 1,000 requests a second with
+    the broker's limit lifted, and 50 a second with 200 a minute taken. Nothing of yours is touched.
+
+    Example: backbone drill halt --requests-per-minute 200 --times 10
+    """
+    from ops.drill.halt import WITHIN_MS, Asked, run
+
+    loads = [Asked(rate or 1000, 0)] if rate or not requests_per_minute else []
+    if requests_per_minute or not rate:
+        loads.append(Asked(_QUEUED_A_SECOND, requests_per_minute or _ALPACA_A_MINUTE))
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    trials = asyncio.run(run(loads, times, say))
+    passed = all(trial.passed for trial in trials)
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.encode({"passed": passed, "within_ms": WITHIN_MS, "trials": trials}).decode())
+    else:
+        print("passed" if passed else "NOT PASSED")
+    raise typer.Exit(0 if passed else 1)
 
 
 def _print(outcome: "Outcome", as_json: bool) -> None:

@@ -18,24 +18,40 @@ ALGORITHM = "drill"
 SYMBOL = "AAPL"
 _LEASE_MS = 3_600_000
 
+# Timers are no finer than that, and the loop has others to serve.
+_LEAST_WAIT_S = 0.002
+
 _CODEC = MessageCodec(REQUESTS)
 
 
 class Load:
-    """Asks for one share of AAPL at the market again and again. Mutable: how many times it has asked."""
+    """Asks for one share of AAPL again and again, at the market or at a limit.
 
-    def __init__(self, orders: Client, url: str) -> None:
+    Mutable: how many times it has asked.
+    """
+
+    def __init__(
+        self, orders: Client, url: str, *, algorithm: str = ALGORITHM, limit_price: Decimal | None = None
+    ) -> None:
         self.asked = 0
+        self._algorithm = algorithm
+        self._terms = OrderTerms(
+            symbol=SYMBOL,
+            side="buy",
+            quantity=Decimal(1),
+            type="market" if limit_price is None else "limit",
+            limit_price=limit_price,
+        )
         self._orders = orders
-        self._lease = Lease(orders, algorithm_lease(ACCOUNT, ALGORITHM), "drill", ttl_ms=_LEASE_MS)
+        self._lease = Lease(orders, algorithm_lease(ACCOUNT, algorithm), "drill", ttl_ms=_LEASE_MS)
         self._publisher = Publisher(url, self._lease)
-        self._wants = Wants(orders, ACCOUNT, ALGORITHM, {"trades": [SYMBOL]})
+        self._wants = Wants(orders, ACCOUNT, algorithm, {"trades": [SYMBOL]})
 
     async def begin(self) -> None:
         """Register, and lead once the OMS has answered."""
         entry = Entry(lineage="drill", registered_ns=SystemClock().now_ns())
-        await register(self._orders, ACCOUNT, ALGORITHM, entry)
-        while not await self._orders.xread({events(ACCOUNT, ALGORITHM): "0"}, block=1000, count=1):
+        await register(self._orders, ACCOUNT, self._algorithm, entry)
+        while not await self._orders.xread({events(ACCOUNT, self._algorithm): "0"}, block=1000, count=1):
             continue
         await self._lease.acquire()
 
@@ -44,27 +60,30 @@ class Load:
         await self._wants.run(lambda: True)
 
     async def run(self, a_second: float) -> None:
-        """Ask so many times a second, until cancelled."""
-        due = time.monotonic()
+        """Ask so many times a second, until cancelled; what is due together is asked for together."""
+        began, before = time.monotonic(), self.asked
         while True:
-            due += 1 / a_second
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await self.ask()
+            due = int((time.monotonic() - began) * a_second) - (self.asked - before)
+            await self.ask(due)
+            next_s = began + (self.asked - before + 1) / a_second
+            await asyncio.sleep(max(_LEAST_WAIT_S, next_s - time.monotonic()))
 
-    async def ask(self) -> str:
-        """Ask once; returns the client order id."""
+    async def ask(self, count: int = 1) -> None:
+        """Ask so many times."""
+        stream = requests(ACCOUNT, self._algorithm)
+        await self._publisher.append([(stream, _CODEC.encode(self._next())) for _ in range(count)])
+
+    def _next(self) -> OrderRequest:
         self.asked += 1
         now_ns = time.time_ns()
-        request = OrderRequest(
-            client_order_id=f"bb-{ALGORITHM}-{self.asked:032x}",
-            terms=OrderTerms(symbol=SYMBOL, side="buy", quantity=Decimal(1)),
+        return OrderRequest(
+            client_order_id=f"bb-{self._algorithm}-{self.asked:032x}",
+            terms=self._terms,
             lease=self._lease.value,
             trigger=f"{self.asked}",
             received_ns=now_ns,
             requested_ns=now_ns,
         )
-        await self._publisher.append([(requests(ACCOUNT, ALGORITHM), _CODEC.encode(request))])
-        return request.client_order_id
 
     async def close(self) -> None:
         """Give the lease back."""

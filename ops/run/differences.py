@@ -17,7 +17,7 @@ _OPEN_WORDS = ("approved", "uncertain", "sent")
 
 
 class LedgerOrder(msgspec.Struct, frozen=True):
-    """One order as the broker has it."""
+    """One order as the broker has it; its times are Alpaca's."""
 
     id: str
     client_order_id: str
@@ -25,6 +25,8 @@ class LedgerOrder(msgspec.Struct, frozen=True):
     side: str
     status: str
     filled_qty: Decimal
+    created_at: str = ""
+    canceled_at: str | None = None
 
 
 class LedgerFill(msgspec.Struct, frozen=True):

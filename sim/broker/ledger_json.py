@@ -82,6 +82,8 @@ def _order_json(order: Order) -> dict[str, Any]:
         "filled_avg_price": plain_or_none(order.filled_avg_price),
         "replaces": order.replaces,
         "replaced_by": order.replaced_by,
+        "created_at": rfc3339(order.created_ns),
+        "canceled_at": None if order.canceled_ns is None else rfc3339(order.canceled_ns),
     }
 
 
