@@ -13,6 +13,8 @@ from oms.observed import Observed
 from oms.orders import Order
 from oms.state import State
 
+_REFUSALS = (OrderRefused, OrdersRefused, CancelRefused)
+
 
 class Step:
     """What the functions that decide share while one input is taken.
@@ -40,15 +42,15 @@ class Step:
             self.state.apply(event)
             self.effects.events.append(event)
             self.observed.events[type(event)] += 1
-            if isinstance(event, OrderRefused | OrdersRefused):
+            if isinstance(event, _REFUSALS):
                 self._count_refused(event)
-            elif isinstance(event, CancelRefused):
-                self.observed.refusals_of[event.algorithm] += 1
             self.observed.last_ns = self.now_ns
 
-    def _count_refused(self, event: OrderRefused | OrdersRefused) -> None:
+    def _count_refused(self, event: OrderRefused | OrdersRefused | CancelRefused) -> None:
         count = len(event.orders) if isinstance(event, OrdersRefused) else 1
         self.observed.refusals_of[event.algorithm] += count
+        if isinstance(event, CancelRefused):
+            return
         self.observed.orders_refused += count
         for reason in event.reasons:
             self.observed.refused[reason.code] += count

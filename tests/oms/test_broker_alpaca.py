@@ -1,5 +1,6 @@
 """Alpaca's API in bad weather: what is a verdict, what is a doubt, and nothing is sent twice."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -194,6 +195,21 @@ async def test_quantities_and_prices_arrive_exactly(broker: AlpacaBroker) -> Non
 def sender_of(broker: AlpacaBroker) -> Sender:
     """A sender with a budget that does not matter."""
     return Sender(broker, Bucket(CLOCK.monotonic_ns(), 100_000), CLOCK)
+
+
+async def test_after_two_seconds_of_429_orders_go_at_the_reset_and_none_twice(
+    simulator: Simulator, broker: AlpacaBroker
+) -> None:
+    sender = Sender(broker, Bucket(CLOCK.monotonic_ns()), CLOCK)
+    simulator.fault("rate_limit", seconds=2)
+    ended_s = CLOCK.monotonic_ns() / 1e9 + 2
+    orders = [resting() for _ in range(5)]
+    outcomes = await asyncio.gather(*(sender.submit(order, allowed) for order in orders))
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 5
+    # The reset is told in whole seconds, on both sides.
+    assert CLOCK.monotonic_ns() / 1e9 - ended_s < 3
+    assert [len(at_simulator(simulator, order)) for order in orders] == [1] * 5
+    await sender.close()
 
 
 async def test_more_orders_than_a_page_are_all_listed(simulator: Simulator) -> None:
