@@ -28,6 +28,15 @@ class HaltState(msgspec.Struct, frozen=True):
         return next((mode for mode in found if isinstance(mode, Halt)), found[0] if found else None)
 
 
+def united(state: HaltState, others: Mapping[str, Halt | ReduceOnly]) -> HaltState:
+    """The state with other halts in it: of each scope the stricter."""
+    scopes = dict(state.scopes)
+    for scope, mode in others.items():
+        if scope not in scopes or (isinstance(mode, Halt) and not isinstance(scopes[scope], Halt)):
+            scopes[scope] = mode
+    return HaltState(state.known, MappingProxyType(scopes))
+
+
 def covers(scope: str, account: str, algorithm: str, symbol: str) -> bool:
     """Whether an order of this algorithm in this symbol is in this scope."""
     symbols = [f"symbol:{spelling}" for spelling in spellings(symbol)]
@@ -43,6 +52,19 @@ def same_scopes(scope: str) -> tuple[str, ...]:
     """Every way in which this scope may be written: that of a pair has two."""
     kind, _, name = scope.partition(":")
     return tuple(f"symbol:{spelling}" for spelling in spellings(name)) if kind == "symbol" else (scope,)
+
+
+def checked_scope(scope: str) -> str:
+    """The same scope. Raises InvalidInput for what is none."""
+    kind, _, name = scope.partition(":")
+    checks = {"algorithm": checked_name, "account": checked_name}
+    if kind in checks:
+        checks[kind](name, kind)
+    elif kind == "symbol":
+        checked_symbol(name)
+    elif scope != "all":
+        raise InvalidInput(f"scope {scope!r}: use all, account:..., algorithm:... or symbol:...")
+    return scope
 
 
 def scope_of(*, algorithm: str | None = None, symbol: str | None = None, account: str | None = None) -> str:

@@ -101,6 +101,13 @@ class SendingDetails(msgspec.Struct, frozen=True, kw_only=True):
     closed_s: float = 0
 
 
+class LatchDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What the latch file says, by scope: why it is halted, and by whom."""
+
+    file: str = ""
+    scopes: dict[str, str] = {}
+
+
 class BookDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What one algorithm, or `external`, has; decimals as text.
 
@@ -131,7 +138,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
     `snapshot_at` is the entry of the last snapshot, "" for none.
-    `limits_unmatched`: a sentence for each name in the limits that binds nothing. `account_number` and
+    `limits_unmatched`: a sentence for each name in the limits that binds nothing. `latched`: what the latch
+    file says. `account_number` and
     `trading` are those of the broker account that the journal belongs to, "" before that is known.
     """
 
@@ -145,6 +153,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     reserved: str = "0"
     halts: dict[str, str] = {}
     halts_known: bool = False
+    latched: LatchDetails = LatchDetails()
     budget: int = 0
     sending: SendingDetails = SendingDetails()
     external_orders: tuple[str, ...] = ()

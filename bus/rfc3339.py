@@ -1,7 +1,7 @@
-"""Reads times as Alpaca writes them over HTTP, exact to the nanosecond. Pure."""
+"""Reads and writes times as Alpaca does over HTTP, exact to the nanosecond. Pure."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bus.errors import Unreadable
 
@@ -19,3 +19,9 @@ def time_ns(written: str) -> int:
     except ValueError as error:
         raise Unreadable(f"{written[:64]!r} is no time: {error}") from error
     return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+
+
+def written(at_ns: int) -> str:
+    """A time as text, such as 2026-01-02T15:04:05.123456789Z; `time_ns` reads it back."""
+    seconds, fraction = divmod(at_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09}Z"

@@ -68,6 +68,15 @@ class BusSettings(BaseSettings):
         "given, paper or live, as BACKBONE_TRADING says",
         json_schema_extra={"default_shown": "$BACKBONE_TRADING"},
     )
+    halt_file: Path | None = Field(
+        default=None,
+        description="the latch file: `backbone halt` writes halts down in it, and they hold for the OMS that "
+        "shares it even with no server",
+        json_schema_extra={
+            "default_shown": "$BACKBONE_HOME/halts-$BACKBONE_ACCOUNT.json",
+            **_read_by("oms", "ops"),
+        },
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="the lowest level of log lines that are written",
@@ -218,7 +227,7 @@ def _refuse_unknown(cls: type[BusSettings]) -> None:
     own = {variable_name(cls, field) for field in cls.model_fields}
     known = own | {variable_name(AlpacaSettings, field) for field in AlpacaSettings.model_fields} | _OTHERS
     for name in os.environ:
-        if not name.startswith(PREFIX) or name.removesuffix("_FILE") in known:
+        if not name.startswith(PREFIX) or name in known or name.removesuffix("_FILE") in known:
             continue
         section = next((section for section in _SECTIONS if name.startswith(section)), None)
         if section is None or any(variable.startswith(section) for variable in own):

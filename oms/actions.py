@@ -10,7 +10,7 @@ import structlog
 from bus import halt
 from bus.clock import Clock
 from bus.connection import Client
-from bus.control_messages import Halt
+from bus.control_messages import Halt, ReduceOnly
 from bus.delivery import Delivery
 from bus.order_messages import Reason
 from bus.retry import until_answered
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Actions:
-    """Carries out effects without waiting for any, and has the engine take what came of each.
+    """Carries out effects but halts without waiting for any, and has the engine take what came of each.
 
     `objection` says what stands against an approved order directly before its first byte leaves. Must be
     made inside the event loop. Mutable: `under_way`, what is not done yet.
@@ -77,8 +77,6 @@ class Actions:
                 self._start(self._ask(question))
         if effects.read_again:
             self._start(self._read_again(effects.read_again))
-        if effects.halt is not None:
-            self._start(self._halt(effects.halt))
         for resume in effects.resume:
             log.warning("halt lifted", scope=resume.scope, reason=resume.reason, by=resume.by)
             self._start(self._until_written(partial(halt.change, self._client, resume)))
@@ -138,9 +136,9 @@ class Actions:
         log.warning("the broker did not answer", question=repr(question), error=trouble)
         self._take(Unanswered(question, trouble))
 
-    async def _halt(self, message: Halt) -> None:
-        log.error("account halted", reason=message.reason)
-        await self._until_written(lambda: halt.change(self._client, message))
+    def put_in_force(self, message: Halt | ReduceOnly) -> None:
+        """Write a halt into the halt key, however long its server is away."""
+        self._start(self._until_written(lambda: halt.change(self._client, message)))
 
     async def _until_written(self, write: Callable[[], Awaitable[object]]) -> None:
         await until_answered(

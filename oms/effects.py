@@ -36,7 +36,7 @@ class Effects:
     `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
     read again. `withdraw` names orders, by client id, that are not to be sent where they still wait. `send`
     may go to the broker; `cancel` too, `cancel_all` (every order of the account) and `ask`. `hasten` names
-    orders, by the broker's id, whose cancel is under way and has become urgent. `halt` is to be put into
+    orders, by the broker's id, whose cancel is under way and has become urgent. `halts` are to be put into
     force, and each of `resume` too; `read_again` names requests that waited for something: they are to be
     taken anew, with the prices of then.
     `first_halt_state`: write the halt state of a new account, on which nobody can have halted anything.
@@ -52,7 +52,7 @@ class Effects:
     hasten: list[str] = field(default_factory=list)
     cancel_all: bool = False
     read_again: list[Delivery] = field(default_factory=list)
-    halt: Halt | None = None
+    halts: list[Halt] = field(default_factory=list)
     resume: list[Resume] = field(default_factory=list)
     first_halt_state: bool = False
     notes: list[Note] = field(default_factory=list)

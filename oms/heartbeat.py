@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from bus.codec import Message
-from bus.heartbeat import OmsCounters, OmsDetails, SendingDetails, State, StateReason
+from bus.heartbeat import LatchDetails, OmsCounters, OmsDetails, SendingDetails, State, StateReason
 from bus.order_events import (
     EntryDeadLettered,
     OrderApproved,
@@ -18,6 +18,7 @@ from oms.engine import Engine
 from oms.limit_names import unmatched
 from oms.orders import Order
 from oms.shown_books import shown_books, unexplained
+from oms.state import State as OmsState
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
@@ -30,16 +31,17 @@ _COUNTED: dict[type[Message], str] = {
 
 
 _NOTHING_WAITS = SendingDetails()
+_NOTHING_LATCHED = LatchDetails()
 
 # A heartbeat is small: it says no more of these than somebody can look at.
 _MOST_SHOWN = 20
 
 
-def state(engine: Engine) -> tuple[State, *tuple[StateReason, ...]]:
-    """The heartbeat's state, and why it is not `ready`."""
+def state(engine: Engine, failing: str = "") -> tuple[State, *tuple[StateReason, ...]]:
+    """The heartbeat's state, and why it is not `ready`; `failing` is why the broker is not asked now."""
     why = engine.not_ready
     if why is None:
-        return (State.READY,)
+        return (State.DEGRADED, StateReason("broker_failing", failing)) if failing else (State.READY,)
     reason = StateReason(why.code, why.message)
     if engine.observed.stopping:
         return State.STOPPING, reason
@@ -59,6 +61,7 @@ def details(
     head_at: str,
     snapshot_at: str,
     unknown_symbols: Collection[str] = (),
+    latched: LatchDetails = _NOTHING_LATCHED,
     sending: SendingDetails = _NOTHING_WAITS,
     last_prices: Mapping[str, Decimal] | None = None,
 ) -> OmsDetails:
@@ -83,6 +86,7 @@ def details(
         reserved=text(state.book.reserved()),
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
+        latched=latched,
         budget=budget,
         sending=sending,
         external_orders=tuple(_shown(order) for order in state.book.open_elsewhere()[-_MOST_SHOWN:]),
@@ -107,15 +111,17 @@ def details(
         head_at=head_at,
         snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
-        limits_unmatched=()
-        if state.limits is None
-        else unmatched(state.limits, state.registered, unknown_symbols),
+        limits_unmatched=_unmatched(state, unknown_symbols),
         counters=OmsCounters(
             refused=observed.orders_refused,
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
             **observed.counts,
         ),
     )
+
+
+def _unmatched(state: OmsState, unknown_symbols: Collection[str]) -> tuple[str, ...]:
+    return () if state.limits is None else unmatched(state.limits, state.registered, unknown_symbols)
 
 
 def _shown(order: Order) -> str:

@@ -9,7 +9,6 @@ from typing import Literal
 
 from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
-from bus.control_messages import Halt
 from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.broker import BrokerPosition
 from oms.inputs import AccountListed
@@ -114,9 +113,7 @@ def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
     if on_difference == "halt_account" or len(symbols) > 1:
         step.halt_account(reason)
     else:
-        scope = f"symbol:{symbols[0]}"
-        # One of the whole account that this input has asked for holds here too.
-        step.effects.halt = step.effects.halt or Halt(scope=scope, reason=reason, by="oms", at_ns=step.now_ns)
+        step.halt(f"symbol:{symbols[0]}", reason)
 
 
 def _book_fees(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:

@@ -7,6 +7,7 @@ from bus.connection import Client
 from bus.consume import GroupReader
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
+from oms.inputs import RequestRead
 from oms.reference_price import channels
 
 # How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
@@ -49,6 +50,11 @@ class Registry:
             await reader.add([requests(self._account, name) for name in new])
             self.leases |= dict.fromkeys(new, "")
         await self.read_leases()
+
+    def knows(self, read: RequestRead) -> bool:
+        """Whether the lease of a request, where it has one, is that which was read last."""
+        lease = getattr(read.message, "lease", None)
+        return lease is None or self.leases.get(read.algorithm) == lease
 
     async def read_leases(self) -> None:
         """Read who leads each algorithm now."""

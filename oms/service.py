@@ -11,7 +11,7 @@ from bus import halt, streams
 from bus.codec import Message
 from bus.connection import connect
 from bus.consume import GroupReader
-from bus.control_messages import AccountCommand, CancelOrders, Flatten
+from bus.control_messages import AccountCommand, CancelOrders, Flatten, Resume
 from bus.delivery import Delivery
 from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
@@ -41,6 +41,7 @@ from oms.inputs import (
 from oms.intake import Intake
 from oms.journal import Journal
 from oms.journal_head import JournalHead
+from oms.latches import Latches
 from oms.limits import Limits
 from oms.prices import Prices
 from oms.registry import LOOK_S, WANT_S, Registry
@@ -136,6 +137,7 @@ class Oms:
             broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
         )
         self.intake = Intake(int(settings.oms_longest_wait_s * 1e9))
+        self.latches = Latches(settings.halt_file, account, self.halts, self.actions.put_in_force)
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
         self.requests = GroupReader(
@@ -181,7 +183,7 @@ class Oms:
 
     async def _decide(self, read: Sequence[RequestRead]) -> None:
         """Take requests, with the leases and prices that they need."""
-        if any(self._is_of_unknown_lease(one) for one in read):
+        if not all(self.registry.knows(one) for one in read):
             await self.read_leases()
         symbols = {one.message.terms.symbol for one in read if hasattr(one.message, "terms")}
         if due := self.prices.due(symbols):
@@ -238,7 +240,7 @@ class Oms:
 
     def take(self, taken: Input) -> "asyncio.Future[None]":
         """Have the engine take an input, and its effects journalled and then carried out."""
-        halts = self.halts.state
+        halts = self.latches.state
         if self.rules_taken and halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
         effects = self.engine.take(taken, self.clock.now_ns())
@@ -258,10 +260,13 @@ class Oms:
             oldest.result()
 
     def hear(self, entry_id: str, message: Message) -> None:
-        """Take an operator's word from control; halts and resumes are in the halt state already.
+        """Take an operator's word from control; halts and resumes are in the halt key already.
 
-        Before the engine has started nothing is canceled or closed: it does not know yet what there is.
+        Before the engine has started nothing is canceled or closed: it does not know yet what there is. A
+        resume lifts what is latched here too, wherever it was given.
         """
+        if isinstance(message, Resume):
+            self.latches.resume(message)
         words = CancelOrders | Flatten | AccountCommand
         if isinstance(message, words) and self.engine.observed.started:
             self.take(ControlRead(entry_id, message, self.prices.known))
@@ -275,6 +280,8 @@ class Oms:
             reader.acknowledged_elsewhere(effects.acknowledge)
         if effects.first_halt_state:
             self.halt_state_awaited = True
+        for message in effects.halts:
+            self.latches.halt(message)
         self.actions.start(effects)
 
     def _objection(self, approved: Approved) -> Reason | None:
@@ -283,7 +290,7 @@ class Oms:
             return _LEASE_LOST
         if not approved.closes and not self.halts.fresh():
             return _CONTROL_UNREAD
-        return self.engine.objection(approved, self.halts.state)
+        return self.engine.objection(approved, self.latches.state)
 
     # Observe.
 
@@ -302,6 +309,7 @@ class Oms:
     async def tick(self) -> None:
         """Tell the engine that time passes, and everyone how it is, until cancelled."""
         while True:
+            self.latches.look()
             self.take(Tick(self.clock.monotonic_ns()))
             self.tell()
             await asyncio.sleep(TICK_S)
@@ -338,10 +346,6 @@ class Oms:
         await self.registry.look(self.requests)
         self.take(LeasesRead(dict(self.registry.leases)))
 
-    def _is_of_unknown_lease(self, read: RequestRead) -> bool:
-        lease = getattr(read.message, "lease", None)
-        return lease is not None and self.registry.leases.get(read.algorithm) != lease
-
     # Tell.
 
     def wait_for(self, reason: StateReason | None) -> None:
@@ -367,6 +371,7 @@ class Oms:
             head_at=self.journal.last_id,
             snapshot_at=self.snapshots.at_id,
             unknown_symbols=self.unknown_symbols,
+            latched=self.latches.details(),
             sending=self.sender.details(self.intake.held()),
             last_prices=self.prices.last(self.engine.state.book.ledger.holdings()),
         )
@@ -374,11 +379,8 @@ class Oms:
     def _show(self) -> None:
         if self.waiting_for is not None:
             self.service.tell(State.WAITING, self.waiting_for)
-            return
-        state, *reasons = heartbeat.state(self.engine)
-        if state is State.READY and self.sender.failing:
-            state, reasons = State.DEGRADED, [StateReason("broker_failing", self.sender.failing)]
-        self.service.tell(state, *reasons)
+        else:
+            self.service.tell(*heartbeat.state(self.engine, self.sender.failing))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -83,9 +83,13 @@ class Step:
             )
         )
 
+    def halt(self, scope: str, reason: str) -> None:
+        """Have trading in a scope halted."""
+        self.effects.halts.append(Halt(scope=scope, reason=reason, by="oms", at_ns=self.now_ns))
+
     def halt_account(self, reason: str) -> None:
         """Have trading on the whole account halted."""
-        self.effects.halt = Halt(scope=f"account:{self.account}", reason=reason, by="oms", at_ns=self.now_ns)
+        self.halt(f"account:{self.account}", reason)
 
     def warn(self, text: str, **about: str) -> None:
         """Have a warning logged."""

@@ -1,6 +1,8 @@
-"""`backbone halt` and `backbone resume`: they need the orders server and nobody else."""
+"""`backbone halt` and `backbone resume`: they need nobody; the orders server makes a halt hold at once."""
 
 import asyncio
+import contextlib
+import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from bus.halt_state import HaltState
     from ops.cancel_all import Canceled
     from ops.flatten.progress import Progress
+    from ops.latch import Latched
 
 _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
@@ -39,6 +42,8 @@ _CANCELED_WITHIN_S = 5.0
 
 # How long positions are waited for; the OMS goes on after that.
 _FLAT_WITHIN_S = 60.0
+# How long the orders server may take: what is latched holds meanwhile.
+_REACHED_S = 3.0
 
 # How long it is looked for what is known, once the halt holds.
 _LOOK_S = 2.0
@@ -63,7 +68,9 @@ def halt(
     """Refuse new orders at once.
 
     Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
-    A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive.
+    A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive. It is
+    latched in a file too (BACKBONE_HALT_FILE, or in $BACKBONE_HOME): where the orders server does not answer,
+    an OMS that shares the file halts all the same, and so does the next start.
     A name under which nothing is known is halted all the same, with a warning that lists what is known.
     BTC/USD and BTCUSD are one symbol. With --cancel it ends as `backbone cancel-all` does,
     with --flatten as `backbone flatten`.
@@ -95,8 +102,9 @@ def resume(
     """Lift a halt.
 
     Of exactly this scope; without --algo, --symbol or --account, every halt. Where it was not halted, that is
-    said, with what is. Where Alpaca itself has the account suspended, that is said if the keys are there, and
-    lifted only with --lift-suspension.
+    said, with what is. What the latch file has is lifted too; where the orders server does not answer that
+    alone, with exit code 1. Where Alpaca itself has the account suspended, that is said if the keys are
+    there, and lifted only with --lift-suspension.
 
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """
@@ -104,18 +112,8 @@ def resume(
     from bus.halt_state import scope_of
 
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
-    asyncio.run(
-        _change(
-            Resume(
-                scope=scope,
-                reason=_given(reason),
-                by=acting_user(),
-                at_ns=time.time_ns(),
-            ),
-            as_json,
-            lift=lift_suspension,
-        )
-    )
+    message = Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
+    raise typer.Exit(asyncio.run(_change(message, as_json, lift=lift_suspension)))
 
 
 def _given(reason: str) -> str:
@@ -125,25 +123,37 @@ def _given(reason: str) -> str:
 async def _change(
     message: Any, as_json: bool, *, cancel: bool = False, flatten: bool = False, lift: bool = False
 ) -> int:
-    """Change the halt state, then cancel or flatten where that is asked for; returns the exit code."""
+    """Change latch file and halt state, then cancel or flatten where asked; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import Resume
+    from bus.errors import InvalidInput, ServerAway, ServerRefused
+    from ops import latch
     from ops.flatten.suspension import require_keys, suspension
     from ops.orders_server import orders_server
 
     if lift:
         require_keys()
-    async with orders_server("ops-halt") as (client, account):
-        before = await halts.read(client) if isinstance(message, Resume) else None
-        state = await halts.change(client, message)
+    latched = latch.change(message)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            if latched.servers is None:
+                raise InvalidInput(f"Nothing is running for account {latched.account}.")
+            async with asyncio.timeout(_REACHED_S):
+                server = orders_server("ops-halt", latched.servers)
+                client, account = await stack.enter_async_context(server)
+                before = await halts.read(client) if isinstance(message, Resume) else None
+                state = await halts.change(client, message)
+        except (InvalidInput, ServerAway, ServerRefused, TimeoutError) as error:
+            why = str(error) or f"The orders server did not answer within {_REACHED_S:g} s."
+            return _print_without_server(message, latched, why, as_json)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
         canceled = await _cancel(client, account, message) if cancel else None
         flattened = await _flatten(client, account, message, as_json) if flatten else None
-        warning = await _doubt(client, message) if before is None else _not_halted(message, before)
+        warning = await _doubt(client, message) if before is None else _not_halted(message, before, latched)
     warnings = [warning] if warning else []
     if before is not None:
         warnings += await suspension(lift=lift)
-    _print(message, state, warnings, canceled, flattened, as_json)
+    _print(message, state, warnings, canceled, flattened, latched, as_json)
     is_left = (canceled is not None and canceled.open) or (flattened is not None and not flattened.flat)
     return 1 if is_left else 0
 
@@ -190,11 +200,13 @@ async def _doubt(client: "Client", message: Any) -> str:
         return f"whether anything is called so could not be found out ({why}); it holds all the same"
 
 
-def _not_halted(message: Any, before: "HaltState") -> str:
+def _not_halted(message: Any, before: "HaltState", latched: "Latched") -> str:
     """Return that a resume had nothing to lift, and what is halted; empty where it lifted something."""
     from bus.halt_state import same_scopes
     from ops.known_names import listed
 
+    if latched.lifted:
+        return ""
     if message.scope == "all":
         return "" if before.scopes or not before.known else "nothing was halted"
     if not before.scopes.keys().isdisjoint(same_scopes(message.scope)):
@@ -203,26 +215,55 @@ def _not_halted(message: Any, before: "HaltState") -> str:
     return f"{message.scope} was not halted by itself: {there}"
 
 
+def _print_without_server(message: Any, latched: "Latched", why: str, as_json: bool) -> int:
+    """Say what holds although no orders server took it; returns the exit code, 0 for a latched halt."""
+    from bus.control_messages import Resume
+    from ops import latch
+
+    done = not latched.error and not isinstance(message, Resume)
+    if as_json:
+        body = _body(message, latched) | {"halts_known": False, "reached_server": False, "why": why}
+        print(json.dumps(body))
+    else:
+        print(latch.without_server(message, latched, why))
+    return 0 if done else 1
+
+
+def _body(message: Any, latched: "Latched") -> dict[str, Any]:
+    """What every answer in JSON begins with."""
+    return {
+        "command": message.wire,
+        "scope": message.scope,
+        "reason": message.reason,
+        "by": message.by,
+        "latch": {
+            "file": str(latched.file),
+            "lifted": latched.lifted,
+            "latched": latched.left,
+            "error": latched.error,
+        },
+    }
+
+
 def _print(
     message: Any,
     state: "HaltState",
     warnings: list[str],
     canceled: "Canceled | None",
     flattened: "Progress | None",
+    latched: "Latched",
     as_json: bool,
 ) -> None:
     import msgspec
 
+    from ops import latch
     from ops.flatten import command
     from ops.status.model import shown_halts
 
     shown = shown_halts(state)
     if as_json:
-        body = {
-            "command": message.wire,
-            "scope": message.scope,
-            "reason": message.reason,
-            "by": message.by,
+        body = _body(message, latched) | {
+            "reached_server": True,
             "halts": shown,
             "halts_known": state.known,
             "cancels_pass": True,
@@ -244,6 +285,8 @@ def _print(
         print("Nothing is halted: trading goes on.")
     if shown:
         print("New orders and replaces are refused there; cancels still pass.")
+    if said := latch.sentence(message, latched):
+        print(said)
     if canceled is not None:
         print(canceled.sentence(message.scope))
     if flattened is not None:

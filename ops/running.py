@@ -21,11 +21,15 @@ _NAMES_AN_ACCOUNT = ("BACKBONE_ACCOUNT", "BACKBONE_TRADING")
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """The two servers to speak to and the account on them."""
+    """The two servers to speak to and the account on them.
+
+    `halt_file` is the latch file of a run whose data end with it; "" for the one that the settings name.
+    """
 
     market: str
     orders: str
     account: str
+    halt_file: str = ""
 
     def __repr__(self) -> str:
         return f"<servers of account {self.account}>"
@@ -138,17 +142,23 @@ def servers(*, orders_only: bool = False) -> Servers:
     Raises InvalidInput where neither tells, or where only one variable is set (`orders_only` needs no other).
     """
     settings = load(BusSettings)
-    given = given_servers(settings, orders_only=orders_only)
-    if given is not None:
-        return given
-    running = read(settings)
-    if running is None:
+    found = known_servers(settings, orders_only=orders_only)
+    if found is None:
         of_account = f" for account {settings.account}" if _names_an_account() else ""
         raise InvalidInput(
             f"nothing is running{of_account}: start it with `backbone demo` or `backbone up`, or set "
             "MD_REDIS_URL and ORDERS_REDIS_URL to the servers to speak to"
         )
-    return running.servers
+    return found
+
+
+def known_servers(settings: BusSettings, *, orders_only: bool = False) -> Servers | None:
+    """The same; None where neither tells. Raises InvalidInput where only one variable is set."""
+    given = given_servers(settings, orders_only=orders_only)
+    if given is not None:
+        return given
+    running = read(settings)
+    return None if running is None else running.servers
 
 
 def given_servers(settings: BusSettings, *, orders_only: bool = False) -> Servers | None:

@@ -31,6 +31,12 @@ def servers() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer
     shutil.rmtree(directory)
 
 
+@pytest.fixture(autouse=True)
+def _no_home_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is latched on this machine reaches a test, nor one test another."""
+    monkeypatch.setenv("BACKBONE_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty home for the command, with a path short enough for its servers' sockets."""

@@ -16,7 +16,7 @@ class Plan:
 
     `servers` None starts two of our own, with their data in `data_directory`, or for this run only.
     `simulator` holds the simulator's arguments; None is Alpaca. The run ends after `seconds`, with the
-    recorded data, or when it is told to.
+    recorded data, or when it is told to. `halted`: it starts with trading halted.
     """
 
     command: str
@@ -31,6 +31,7 @@ class Plan:
     limits: Path | None = None
     is_live: bool = False
     shared: bool = False
+    halted: bool = False
 
     @property
     def title(self) -> str:

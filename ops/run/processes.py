@@ -61,6 +61,8 @@ def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
 def with_servers(servers: Servers, environment: Mapping[str, str]) -> dict[str, str]:
     """Put the servers into an environment: on a command line everybody could read their passwords."""
     given = {"MD_REDIS_URL": servers.market, "ORDERS_REDIS_URL": servers.orders}
+    if servers.halt_file:
+        given["BACKBONE_HALT_FILE"] = servers.halt_file
     kept = {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in given}
     return kept | given | {"BACKBONE_ACCOUNT": servers.account}
 

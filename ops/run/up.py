@@ -22,6 +22,9 @@ def up(
     limits: Annotated[Path | None, typer.Option(help="risk limits as TOML")] = None,
     seconds: Seconds = None,
     shared: Shared = False,
+    halted: Annotated[
+        bool, typer.Option("--halted", help="with trading halted, until `backbone resume`")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run everything here, against Alpaca paper.
@@ -34,19 +37,26 @@ def up(
     BACKBONE_ACCOUNT names another. A journal belongs to the account of Alpaca's that it began with: keys of
     another are refused.
 
+    With --halted nothing is ordered until `backbone resume --reason ...`, also after further starts.
+
     Example: backbone up --algo my_algorithm.py:Mine --symbols AAPL,MSFT --limits limits.toml
     """
     from ops.run.command import run_command
 
     raise typer.Exit(
         run_command(
-            lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared), prints_json=as_json
+            lambda: _planned(symbols, tuple(algo or ()), limits, seconds, shared, halted), prints_json=as_json
         )
     )
 
 
 def _planned(
-    symbols: str, targets: tuple[str, ...], limits: Path | None, seconds: float | None, shared: bool
+    symbols: str,
+    targets: tuple[str, ...],
+    limits: Path | None,
+    seconds: float | None,
+    shared: bool,
+    halted: bool,
 ) -> "Plan":
     from bus.settings import AlpacaSettings, load
     from ops.run.plan import DEFAULT_SYMBOLS, Plan, split
@@ -69,5 +79,6 @@ def _planned(
         seconds=seconds,
         limits=limits,
         shared=shared,
+        halted=halted,
         is_live=settings.trading == "live",
     )

@@ -22,6 +22,8 @@ def status(
 
     Every process with pid and state, halts, algorithms, latencies and streams.
 
+    Where no server answers it says what is latched for the next start.
+
     It speaks to MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else to what runs on this machine.
 
     Example: backbone status --json
@@ -39,12 +41,21 @@ def status(
 
 async def _ask() -> "Status":
     from bus.connection import connect
-    from ops.running import servers as known_servers
+    from bus.errors import InvalidInput
+    from bus.settings import BusSettings, load
+    from ops import latch
+    from ops.running import known_servers
+    from ops.running import servers as found_servers
     from ops.servers import check
     from ops.status.snapshot import snapshot
 
-    servers = known_servers()
-    await check(servers)
+    try:
+        servers = found_servers()
+        await check(servers)
+    except InvalidInput as error:
+        settings = load(BusSettings)
+        latched = latch.shown(settings, known_servers(settings))
+        raise InvalidInput(f"{error}\n{latched}" if latched else str(error)) from error
     market, orders = connect(servers.market, name="ops-status"), connect(servers.orders, name="ops-status")
     try:
         return await snapshot(market, orders, servers.account, time.time_ns())

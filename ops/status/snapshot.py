@@ -85,6 +85,7 @@ def _oms(details: OmsDetails) -> OmsStatus:
         agreed_ns=details.agreed_ns,
         differences=details.differences,
         unprotected=details.unprotected,
+        latched=details.latched,
         sending=details.sending,
         books=details.books,
         unexplained=details.unexplained,

@@ -124,7 +124,7 @@ def test_cash_that_differs_is_told_once_and_halts_nothing(run: EngineRun, cash: 
     effects = look(run, cash=cash, after_ns=AGAIN_NS)
     (told,) = effects.events
     assert isinstance(told, CashDiffers)
-    assert effects.halt is None
+    assert not effects.halts
     assert look(run, cash=cash).events == []
     assert run.engine.observed.agreed_ns < run.now_ns
     assert look(run).events == [CashAgrees(at_ns=run.now_ns)]
@@ -193,8 +193,7 @@ def test_a_word_for_another_account_is_none(run: EngineRun) -> None:
 
 
 def test_a_difference_that_is_accepted_is_external_s_and_lifts_its_halt(run: EngineRun) -> None:
-    halt = looks(run, ("AAPL", "5"), ("MSFT", "2")).halt
-    assert halt is not None
+    halt = looks(run, ("AAPL", "5"), ("MSFT", "2")).halts[0]
     run.take(HaltStateRead(HaltState(known=True, scopes={halt.scope: halt})))
     # One of two: the halt stands for the other.
     asked(run, reconcile("AAPL"))
@@ -300,8 +299,7 @@ def test_limits_in_shares_follow_a_split_and_a_new_name() -> None:
 
 def test_without_a_word_a_split_halts_its_symbol_alone(run: EngineRun) -> None:
     order = bought(run)
-    halt = looks(run, ("AAPL", "40"), cash="99000", orders=[order]).halt
-    assert halt is not None
+    halt = looks(run, ("AAPL", "40"), cash="99000", orders=[order]).halts[0]
     assert halt.scope == "symbol:AAPL"
 
 

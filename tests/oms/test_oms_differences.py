@@ -136,8 +136,7 @@ def test_a_position_that_differs_is_told_and_its_symbol_halted(run: EngineRun) -
     assert effects.events == [
         PositionDiffers(symbol="AAPL", booked=Decimal(0), at_broker=Decimal(5), at_ns=run.now_ns)
     ]
-    assert effects.halt is not None
-    assert effects.halt.scope == "symbol:AAPL"
+    assert effects.halts[0].scope == "symbol:AAPL"
     assert run.folded().state.differences == {"AAPL": (0, 5)}
     # It is told once, until it is another.
     assert compared(run, [], shares("5")).events == []
@@ -167,7 +166,7 @@ def test_what_is_done_about_a_difference_is_a_setting(
     compared(run, [], *positions)
     effects = compared(run, [], *positions, after_ns=LOOK_AGAIN_NS)
     assert len(effects.events) == len(held)
-    assert (None if effects.halt is None else effects.halt.scope) == scope
+    assert [halt.scope for halt in effects.halts] == ([] if scope is None else [scope])
 
 
 def coins_by_hand(run: EngineRun, number: int, side: str, quantity: str) -> BrokerOrder:
@@ -200,7 +199,7 @@ def test_a_fee_that_was_another_is_booked_and_halts_nothing(
     effects = compared(run, [order], shares(at_broker, "BTC/USD"), after_ns=LOOK_AGAIN_NS)
     (event,) = effects.events
     assert isinstance(event, Booked if is_fee else PositionDiffers)
-    assert (effects.halt is None) == is_fee
+    assert (not effects.halts) == is_fee
     assert (run.engine.state.book.position("BTC/USD") == Decimal(at_broker)) == is_fee
     assert run.folded().digest() == run.engine.digest()
 
@@ -275,13 +274,13 @@ def test_a_comparison_that_is_not_answered_waits_for_its_next_time(run: EngineRu
 def test_a_difference_that_was_told_stays_told_while_trading_goes_on(run: EngineRun) -> None:
     """Each trade halted the symbol again, although the same five shares were missing."""
     compared(run, [], shares("5"))
-    assert compared(run, [], shares("5"), after_ns=LOOK_AGAIN_NS).halt is not None
+    assert compared(run, [], shares("5"), after_ns=LOOK_AGAIN_NS).halts
     run.price("100")
     order = filled(working(run))
     run.told(frame(order, "fill", execution_id="e1", qty="10", price="100"))
     for after_ns in (COMPARE_EVERY_NS, COMPARE_EVERY_NS):
         effects = compared(run, [order], shares("15"), after_ns=after_ns)
-        assert (effects.events, effects.halt) == ([], None)
+        assert (effects.events, effects.halts) == ([], [])
 
 
 def test_the_fee_of_coins_that_were_sold_again_halts_nothing(run: EngineRun) -> None:
@@ -296,8 +295,7 @@ def test_an_account_halt_is_not_replaced_by_that_of_a_symbol(run: EngineRun) -> 
     unreadable = UnreadableOrder("b9", name(77), "qty is NaN")
     (question,) = run.tick(LOOK_AGAIN_NS).ask
     effects = run.take(Answered(question, AccountListed([unreadable], [shares("5")]), run.monotonic_ns))
-    assert effects.halt is not None
-    assert effects.halt.scope == "account:paper"
+    assert effects.halts[0].scope == "account:paper"
 
 
 def test_an_order_of_somebody_else_under_our_id_is_not_booked_as_ours(run: EngineRun) -> None:
@@ -309,7 +307,7 @@ def test_an_order_of_somebody_else_under_our_id_is_not_booked_as_ours(run: Engin
         compared(run, [filled(other, "500")], after_ns=after_ns)
     assert run.engine.state.book.position("AAPL", "alpha") == 0
     update = frame(filled(other, "500"), "fill", execution_id="e1", qty="500", price="100")
-    assert run.told(update).halt is not None
+    assert run.told(update).halts
 
 
 def test_one_of_ours_that_was_replaced_twice_by_hand_unheard_stays_its_algorithm_s(run: EngineRun) -> None:

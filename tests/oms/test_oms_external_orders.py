@@ -129,7 +129,7 @@ def test_an_order_that_cannot_be_read_is_named_once_and_hides_no_other(run: Engi
         "OrderNotUnderstood",
         "ExternalOrderFound",
     ]
-    assert effects.halt is None
+    assert not effects.halts
     assert run.engine.not_ready is None
     assert len([event for event in run.read_journal() if isinstance(event, OrderNotUnderstood)]) == 1
 
@@ -139,8 +139,7 @@ def test_one_of_ours_that_cannot_be_read_halts_the_account(run: EngineRun) -> No
     run.tick(0)
     (question,) = run.take(Started(NOW_NS, NOW_NS)).ask
     effects = run.take(Answered(question, [replace(MULTI_LEG, client_order_id=name(9))], 0))
-    assert effects.halt is not None
-    assert effects.halt.scope == "account:paper"
+    assert effects.halts[0].scope == "account:paper"
 
 
 def update(**order: Any) -> bytes:
@@ -161,7 +160,7 @@ def update(**order: Any) -> bytes:
 def test_what_is_plainly_nothing_of_ours_is_kept_and_halts_nothing(run: EngineRun, data: bytes) -> None:
     effects = run.told(data)
     assert isinstance(effects.events[0], EntryDeadLettered)
-    assert (effects.halt, len(effects.acknowledge), run.engine.not_ready) == (None, 1, None)
+    assert (effects.halts, len(effects.acknowledge), run.engine.not_ready) == ([], 1, None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_what_is_plainly_nothing_of_ours_is_kept_and_halts_nothing(run: EngineRu
 def test_what_may_be_of_ours_halts_the_account(run: EngineRun, data: bytes) -> None:
     (approved,) = run.read(request(limit_terms("100", "10"), 1)).send
     run.accepted(approved)
-    assert run.told(data).halt is not None
+    assert run.told(data).halts
 
 
 def test_an_order_of_ours_that_was_changed_by_hand_stays_its_algorithm_s(run: EngineRun) -> None:

@@ -88,8 +88,7 @@ def test_an_execution_that_the_broker_revises_is_kept_and_halts_the_account(even
     run.told(order_frame(order, "new"))
     taken_back = replace(order, filled_quantity=Decimal(0))
     effects = run.told(order_frame(taken_back, event, execution_id="e2", previous_execution_id="e1", qty="4"))
-    assert effects.halt is not None
-    assert f"a {event} of order b1" in effects.halt.reason
+    assert f"a {event} of order b1" in effects.halts[0].reason
     assert [type(one) for one in effects.events] == [EntryDeadLettered]
     assert effects.acknowledge == []
     assert run.engine.not_ready is not None

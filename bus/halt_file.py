@@ -1,0 +1,152 @@
+"""The latch file: halts written down beside the OMS, so that they hold with no server at all.
+
+`backbone halt` and the OMS write it, and the OMS unites it with the halt key. It is JSON for people: somebody
+may halt with an editor. Whatever cannot be read in it halts everything.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.errors import InvalidInput, Unreadable
+from bus.halt_state import checked_scope, same_scopes
+from bus.rfc3339 import time_ns, written
+
+_ABOUT = (
+    "Halts of trading. The OMS that shares this file sends no orders in these scopes, whatever its server "
+    "says, until `backbone resume --reason ...`. What cannot be read here halts everything."
+)
+
+Modes = Mapping[str, Halt | ReduceOnly]
+
+_NOTHING: Modes = MappingProxyType({})
+
+
+class _Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    scope: str
+    mode: Literal["halted", "reduce_only"]
+    reason: str
+    by: str
+    at: str
+
+
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    about: str = _ABOUT
+    halts: tuple[_Latch, ...] = ()
+
+
+def path_of(given: Path | None, account: str) -> Path:
+    """The file that is given, or that of this account in $BACKBONE_HOME (~/.backbone)."""
+    home = Path(os.environ.get("BACKBONE_HOME") or Path.home() / ".backbone")
+    return given or home / f"halts-{account}.json"
+
+
+def read(path: Path) -> Modes:
+    """What is latched, by scope; nothing where there is no file. Raises Unreadable, which names it."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return _NOTHING
+    except OSError as error:
+        raise Unreadable(f"the latch file {path} cannot be read: {error.strerror}") from error
+    try:
+        latches = msgspec.json.decode(raw, type=_Content).halts
+        return MappingProxyType({checked_scope(one.scope): _message(one) for one in latches})
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidInput, Unreadable) as error:
+        raise Unreadable(f"the latch file {path} cannot be read: {error}") from error
+
+
+def latch(path: Path, message: Halt | ReduceOnly) -> Modes:
+    """Write a halt down, in place of one of the same scope; returns what is latched.
+
+    Raises Unreadable for a file that halts everything already, and leaves it; OSError where it cannot be
+    written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(path):
+        kept = {scope: mode for scope, mode in read(path).items() if scope not in same_scopes(message.scope)}
+        latched = kept | {message.scope: message}
+        _write(path, latched)
+    return latched
+
+
+def release(path: Path, resume: Resume) -> Modes:
+    """Take away what a resume lifts; returns that. What was latched after the resume stays.
+
+    One of everything takes the whole file away, also where it cannot be read. Raises Unreadable for such a
+    file and a resume of less; OSError where it cannot be written.
+    """
+    if not path.exists():
+        return _NOTHING
+    with _locked(path):
+        try:
+            latched = read(path)
+        except Unreadable as error:
+            if resume.scope != "all":
+                raise
+            path.unlink(missing_ok=True)
+            return {"all": Halt(scope="all", reason=str(error), by="", at_ns=0)}
+        lifted = {
+            scope: mode
+            for scope, mode in latched.items()
+            if (resume.scope == "all" or scope in same_scopes(resume.scope)) and mode.at_ns <= resume.at_ns
+        }
+        left = {scope: mode for scope, mode in latched.items() if scope not in lifted}
+        if lifted and left:
+            _write(path, left)
+        elif lifted or not left:
+            path.unlink(missing_ok=True)
+    return lifted
+
+
+def _message(one: _Latch) -> Halt | ReduceOnly:
+    kind = Halt if one.mode == "halted" else ReduceOnly
+    return kind(scope=one.scope, reason=one.reason, by=one.by, at_ns=time_ns(one.at))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file for reading and writing it anew: beside it, since the file itself is replaced."""
+    with open(path.with_name(f"{path.name}.lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, latched: Modes) -> None:
+    """Put the file there as a whole, on the disk: power may fail in the next moment."""
+    content = _Content(
+        halts=tuple(
+            _Latch(
+                scope=scope,
+                mode="halted" if isinstance(mode, Halt) else "reduce_only",
+                reason=mode.reason,
+                by=mode.by,
+                at=written(mode.at_ns),
+            )
+            for scope, mode in sorted(latched.items())
+        )
+    )
+    descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

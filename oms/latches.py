@@ -1,0 +1,118 @@
+"""The latch file as the OMS follows it: united with the halt key, and written where it halts by itself."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from bus import halt_file
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.errors import Unreadable
+from bus.halt import HaltWatch
+from bus.halt_state import HaltState, united
+from bus.heartbeat import LatchDetails
+
+log = structlog.get_logger()
+
+
+class Latches:
+    """Follows the latch file: it is looked at with one call, and read where it changed.
+
+    Mutable: `latched`, by scope; what the file looked like; which latches the key lacked, and which of these
+    were put in force.
+    """
+
+    def __init__(
+        self,
+        given: Path | None,
+        account: str,
+        key: HaltWatch,
+        put_in_force: Callable[[Halt | ReduceOnly], None],
+    ) -> None:
+        self.path = halt_file.path_of(given, account)
+        self._key = key
+        self.latched: halt_file.Modes = {}
+        self._put_in_force = put_in_force
+        self._looked: tuple[int, ...] = ()
+        self._lacking: halt_file.Modes = {}
+        self._told: set[Halt | ReduceOnly] = set()
+
+    def __repr__(self) -> str:
+        return f"<latches of {self.path}: {', '.join(self.latched) or 'none'}>"
+
+    @property
+    def state(self) -> HaltState:
+        """The halt key as last read, with what is latched: of each scope the stricter."""
+        return united(self._key.state, self.latched) if self.latched else self._key.state
+
+    def details(self) -> LatchDetails:
+        """What is latched, for the heartbeat."""
+        shown = {scope: f"{mode.reason} (by {mode.by})" for scope, mode in sorted(self.latched.items())}
+        return LatchDetails(file=str(self.path), scopes=shown)
+
+    def look(self) -> None:
+        """Read the file if it has changed, and have everyone told of it by the key.
+
+        One that cannot be read halts everything.
+        """
+        looks = _looks(self.path)
+        if looks != self._looked:
+            self._looked = looks
+            self._read()
+        self._tell()
+
+    def _read(self) -> None:
+        try:
+            self.latched = halt_file.read(self.path)
+        except Unreadable as error:
+            self.latched = {"all": Halt(scope="all", reason=str(error), by="the latch file", at_ns=0)}
+        if self.latched:
+            log.error("halts are latched", file=str(self.path), scopes=sorted(self.latched))
+
+    def _tell(self) -> None:
+        """Put in force for everyone what the key lacks, now and at the look before.
+
+        Whoever latches writes the key too, a moment later: one look proves nothing.
+        """
+        state = self._key.state
+        lacking = {
+            scope: mode
+            for scope, mode in self.latched.items()
+            if united(state, {scope: mode}).scopes != state.scopes
+        }
+        for scope, mode in lacking.items():
+            if self._lacking.get(scope) == mode and mode not in self._told:
+                self._told.add(mode)
+                self._put_in_force(mode)
+        self._lacking = lacking
+
+    def halt(self, message: Halt) -> None:
+        """Write a halt of the OMS's own down, and put it in force for everyone."""
+        log.error("trading halted", scope=message.scope, reason=message.reason)
+        try:
+            halt_file.latch(self.path, message)
+        except (OSError, Unreadable) as error:
+            log.error("not latched", scope=message.scope, error=str(error))
+        self.look()
+        self._told.add(message)
+        self._put_in_force(message)
+
+    def resume(self, message: Resume) -> None:
+        """Lift what a resume lifts, wherever it was given."""
+        try:
+            halt_file.release(self.path, message)
+        except (OSError, Unreadable) as error:
+            log.error("latches not lifted", scope=message.scope, error=str(error))
+        self.look()
+
+
+def _looks(path: Path) -> tuple[int, ...]:
+    """What tells one content of a file from another; nothing where there is no file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        return (error.errno or 0,)
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

@@ -1,0 +1,122 @@
+"""The latch file as `backbone halt` and `backbone resume` use it: before any server, which may not answer."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bus import halt_file
+from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.errors import BackboneError, Unreadable
+from bus.settings import BusSettings, load
+from ops.running import Servers, known_servers
+
+
+@dataclass(frozen=True)
+class Latched:
+    """What was done with the latch file. `lifted` and `left` are scopes; `error` is why nothing was done."""
+
+    file: Path
+    account: str
+    servers: Servers | None
+    lifted: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+def change(message: Halt | ReduceOnly | Resume) -> Latched:
+    """Write a halt down, or take away what a resume lifts.
+
+    Raises InvalidInput as `known_servers` does, and BackboneError for a resume of one scope where the file
+    cannot be read: it halts everything, and only a resume of everything lifts that.
+    """
+    settings = load(BusSettings)
+    servers = known_servers(settings, orders_only=True)
+    path = file_of(settings, servers)
+    account = settings.account if servers is None else servers.account
+    lifted: list[str] = []
+    error = ""
+    try:
+        if isinstance(message, Resume):
+            lifted = sorted(halt_file.release(path, message))
+        else:
+            halt_file.latch(path, message)
+    except Unreadable as unreadable:
+        if isinstance(message, Resume):
+            raise BackboneError(
+                f"{unreadable}: so everything is halted, and nothing was resumed. Mend it, or lift all "
+                "with `backbone resume --reason ...` without a scope"
+            ) from unreadable
+        error = f"{unreadable}: it halts everything as it is, and was left so"
+    except OSError as refused:
+        error = f"the latch file {path} cannot be written: {refused.strerror}"
+    return Latched(path, account, servers, lifted, _scopes(path), error)
+
+
+def sentence(message: Halt | ReduceOnly | Resume, latched: Latched) -> str:
+    """What was done, for people; empty where there was nothing to lift."""
+    if latched.error:
+        return f"WARNING: {latched.error}"
+    if not isinstance(message, Resume):
+        return f"Latched in {latched.file}: it holds at every start until `backbone resume`."
+    if not latched.lifted:
+        return ""
+    left = f"; still latched: {', '.join(latched.left)}" if latched.left else ""
+    return f"Lifted in the latch file {latched.file} too: {', '.join(latched.lifted)}{left}."
+
+
+def without_server(message: Halt | ReduceOnly | Resume, latched: Latched, why: str) -> str:
+    """What holds now, and what will at the next start, where no orders server took the word."""
+    if isinstance(message, Resume):
+        done = sentence(message, latched) or f"Nothing was latched in {latched.file}."
+        return (
+            f"{done}\n{why}\n"
+            "Not resumed there: what the orders server has halted stays halted. Give the command again once "
+            "it answers."
+        )
+    if latched.error:
+        return (
+            f"{why}\n{latched.error}\n"
+            "This command has halted nothing: stop the OMS, or cancel and block trading at the broker."
+        )
+    scope = "everything" if message.scope == "all" else message.scope
+    return (
+        f"{why}\n"
+        f"Latched in {latched.file}: {scope} is {_mode(message)}.\n"
+        "Now: an OMS that shares this file holds to it at once. Any other sends nothing from 500 ms after it "
+        "could last read control; where it still can, it trades on.\n"
+        "At the next start it holds before anything is sent, until `backbone resume --reason ...`.\n"
+        "Open orders and positions stay at the broker: where no OMS is alive, "
+        "`backbone flatten --without-oms --reason ...` closes the whole account there."
+    )
+
+
+def file_of(settings: BusSettings, servers: Servers | None) -> Path:
+    """The latch file of what runs, or of the account in the settings."""
+    if servers is not None and servers.halt_file:
+        return Path(servers.halt_file)
+    return halt_file.path_of(settings.halt_file, settings.account if servers is None else servers.account)
+
+
+def shown(settings: BusSettings, servers: Servers | None) -> str:
+    """What is latched, as a sentence; empty where nothing is."""
+    path = file_of(settings, servers)
+    try:
+        latched = halt_file.read(path)
+    except Unreadable as error:
+        return f"HALTED: everything, at the next start too: {error}"
+    if not latched:
+        return ""
+    each = "; ".join(
+        f"{scope} {_mode(one)}, {one.reason} (by {one.by})" for scope, one in sorted(latched.items())
+    )
+    return f"LATCHED in {path}, at the next start too: {each}"
+
+
+def _mode(message: Halt | ReduceOnly) -> str:
+    return "halted" if isinstance(message, Halt) else "reduce only"
+
+
+def _scopes(path: Path) -> list[str]:
+    try:
+        return sorted(halt_file.read(path))
+    except Unreadable:
+        return ["all"]
