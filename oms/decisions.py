@@ -196,4 +196,5 @@ def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
         lease=step.observed.leases.get(algorithm, ""),
         retired_lease=step.state.retired.get(algorithm, ""),
         flattens=flattens if flattens.under_way else None,
+        told=step.observed.told,
     )

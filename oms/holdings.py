@@ -11,8 +11,10 @@ from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
 from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.broker import BrokerPosition
+from oms.buying_power import used
 from oms.inputs import AccountListed
 from oms.ledger import DOLLARS
+from oms.preconditions import Told
 from oms.step import Step
 
 # What is done about a position that differs: nothing more than telling it, or a halt. Cash has no symbol to
@@ -37,11 +39,19 @@ def compare(step: Step, account: AccountListed, on_difference: OnDifference) -> 
     assert account.positions is not None, "orders did not change meanwhile"
     step.observed.look_again = False
     _compare_positions(step, account.positions, on_difference)
+    remember_money(step, account)
     _compare_cash(step, account, on_difference)
     observed, state = step.observed, step.state
     suspected = observed.suspected_positions or observed.suspected_cash is not None
     if not suspected and not state.differences and state.cash_difference is None:
         observed.agreed_ns = step.now_ns
+
+
+def remember_money(step: Step, account: AccountListed) -> None:
+    """Remember what may be spent by the broker's word, as of a moment at which no order was under way."""
+    money = account.account
+    if money is not None:
+        step.observed.told = Told(money.buying_power, money.cash, used(step.book))
 
 
 def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_difference: OnDifference) -> None:

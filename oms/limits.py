@@ -22,6 +22,11 @@ NUMBERS: dict[str, str] = {
     "price_collar_percent": "how far from the reference price a limit may reach",
     "price_age_seconds": "the age up to which a reference price counts",
 }
+# What an algorithm may have beside; without it there is no such limit.
+OF_ALGORITHMS: dict[str, str] = {
+    "capital": "what the algorithm may have invested and reserved, in dollars; its realized profit adds to it"
+}
+_MEANINGS = NUMBERS | OF_ALGORITHMS
 _WHOLE = ("open_orders", "orders_per_second")
 _PER_SYMBOL = tuple(name for name in NUMBERS if name not in _WHOLE)
 _SECTIONS = ("account", "each_algorithm", "algorithm", "symbol", "feed")
@@ -43,6 +48,7 @@ class Scope:
     orders_per_second: Decimal | None = None
     price_collar_percent: Decimal | None = None
     price_age_seconds: Decimal | None = None
+    capital: Decimal | None = None
     restricted: frozenset[str] = frozenset()
 
 
@@ -95,6 +101,10 @@ class Limits:
         if found is None:
             found = self._effective[algorithm, symbol] = self._worked_out(algorithm, symbol)
         return found
+
+    def capital(self, algorithm: str) -> Decimal | None:
+        """What this algorithm may have invested and reserved; None where nothing says so."""
+        return _tightest((self.each_algorithm, self.algorithms.get(algorithm, Scope())), "capital")
 
     def _worked_out(self, algorithm: str, symbol: str) -> Effective:
         written = spellings(symbol)
@@ -179,11 +189,11 @@ def checked(raw: Mapping[str, object], source: str) -> Limits:
     return Limits(
         account=account,
         each_algorithm=_scope(
-            source, "each_algorithm", raw.get("each_algorithm", {}), tuple(NUMBERS), lists=True
+            source, "each_algorithm", raw.get("each_algorithm", {}), tuple(_MEANINGS), lists=True
         ),
         algorithms={
             _checked(source, "algorithm", name): _scope(
-                source, f"algorithm.{name}", table, tuple(NUMBERS), lists=True
+                source, f"algorithm.{name}", table, tuple(_MEANINGS), lists=True
             )
             for name, table in _table(source, "algorithm", raw.get("algorithm", {})).items()
         },
@@ -214,7 +224,7 @@ def _with_numbers(shown: Mapping[str, object]) -> dict[str, object]:
     """Numbers are text in `as_dict`, so that JSON keeps them exact."""
     return {
         name: Decimal(value)
-        if name in NUMBERS and isinstance(value, str)
+        if name in _MEANINGS and isinstance(value, str)
         else _with_numbers(value)
         if isinstance(value, Mapping)
         else value
@@ -240,7 +250,7 @@ def _scope(source: str, section: str, raw: object, names: tuple[str, ...], *, li
 def _number(source: str, section: str, name: str, value: object) -> Decimal:
     where = f"{source}: [{section}] {name}"
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise InvalidInput(f"{where} is {value!r}: it must be a number, zero or more ({NUMBERS[name]})")
+        raise InvalidInput(f"{where} is {value!r}: it must be a number, zero or more ({_MEANINGS[name]})")
     number = Decimal(value)
     if not is_amount(number) or number < 0:
         raise InvalidInput(f"{where} is {value}: it must be zero or more, with at most nine places")
@@ -284,6 +294,7 @@ def _counted(
         position_value=_tightest(scopes, "position_value"),
         open_orders=_tightest(scopes, "open_orders"),
         orders_per_second=_tightest(scopes, "orders_per_second"),
+        capital=_tightest(scopes, "capital"),
     )
 
 
@@ -294,7 +305,7 @@ def _tightest(scopes: tuple[Scope, ...], name: str) -> Decimal | None:
 
 def _shown(scope: Scope) -> dict[str, object]:
     shown: dict[str, object] = {
-        name: text(value) for name in NUMBERS if (value := getattr(scope, name)) is not None
+        name: text(value) for name in _MEANINGS if (value := getattr(scope, name)) is not None
     }
     if scope.restricted:
         shown["restricted"] = sorted(scope.restricted)

@@ -10,6 +10,7 @@ from bus.codec import Message
 from bus.control_messages import Reconcile
 from bus.delivery import Delivery
 from oms.inputs import BrokerMessageRead, Question, RequestRead
+from oms.preconditions import Told
 
 
 @dataclass(slots=True)
@@ -112,6 +113,8 @@ class Observed:
     # What the last comparison found and the next has to find again: by client order id, and by symbol.
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    # What the broker last said may be spent.
+    told: Told | None = None
     suspected_cash: Decimal | None = None
     # When activities of the account were last listed.
     activities_ns: int = 0

@@ -1,6 +1,7 @@
 """What must hold before an order is looked at: readiness, halts, leadership, an id of its own. Pure."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
@@ -9,12 +10,24 @@ from oms.flattens import Flattens
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the broker last said may be spent, and what the book had in use at that moment.
+
+    `buying_power` is for shares; pairs are paid for with `cash` alone.
+    """
+
+    buying_power: Decimal
+    cash: Decimal
+    used: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a decision depends on besides the request, the book, limits and prices.
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
     holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
-    under way.
+    under way. `told` is what the broker said may be spent, None before it has.
     """
 
     account: str
@@ -26,6 +39,7 @@ class Context:
     lease: str
     retired_lease: str = ""
     flattens: Flattens | None = None
+    told: Told | None = None
 
     def mode(self, symbol: str) -> Halt | ReduceOnly | None:
         """The strictest halt that covers an order in this symbol, if any."""

@@ -6,7 +6,7 @@ from bus.book_messages import CashOpened
 from bus.errors import Unreadable
 from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
-from oms import activities, legs, sent_orders
+from oms import activities, holdings, legs, sent_orders
 from oms.amounts import minus
 from oms.broker import BrokerOrder, UnreadableOrder
 from oms.broker_orders import adopted, caught_up, found, owner
@@ -270,6 +270,7 @@ def take_over(step: Step, account: AccountListed) -> None:
     if account.account is not None:
         ids = tuple(one.id for one in account.activities)
         step.record(CashOpened(cash=account.account.cash, activities=ids, at_ns=step.now_ns))
+    holdings.remember_money(step, account)
     unread = len(orders) < len(account.orders)
     still_open = any(order.status not in TERMINAL for order in orders)
     step.effects.first_halt_state = not (unread or still_open or account.positions)

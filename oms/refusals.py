@@ -233,6 +233,20 @@ _OWN_ORDERS = (
         "order at most `limit`, or cancel the others first",
     ),
     Refusal(
+        "capital",
+        ("risk",),
+        "the order may cost more than what is left of its algorithm's capital and realized profit",
+        "`capital` in `[algorithm.<name>]` or `[each_algorithm]`",
+        "order for at most `limit` dollars, or free some: sell, or cancel what waits",
+    ),
+    Refusal(
+        "buying_power",
+        ("risk",),
+        "the order may cost more than the broker says the account may spend, less what was put to use since",
+        "the broker's word on the account, read whenever the book is compared with it",
+        "order for at most `limit` dollars; what became free counts within `BACKBONE_OMS_COMPARE_S`",
+    ),
+    Refusal(
         "wash_trade",
         ("risk",),
         "the order could trade with another of the same account, whoever's it is; `value` is its client id",

@@ -15,6 +15,7 @@ from bus.order_messages import (
 )
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import Book
+from oms.buying_power import CHECKS as CHECKS_OF_MONEY
 from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
 from oms.exit_checks import exits
 from oms.ledger import ACCOUNT
@@ -85,7 +86,7 @@ class Refused:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
 
 
-_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_OWN_ORDERS, exits)
+_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_MONEY, *CHECKS_OF_OWN_ORDERS, exits)
 _TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
 _POSITION_CHANGED = Reason(

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from bus.heartbeat import BookDetails
 from oms.amounts import ZERO, minus, plus, text, times
-from oms.ledger import Ledger
+from oms.buying_power import left_of_capital
 from oms.state import State
 
 CASH = "cash"
@@ -13,8 +13,7 @@ CASH = "cash"
 
 def shown_books(state: State, last_prices: Mapping[str, Decimal]) -> dict[str, BookDetails]:
     """The book of each algorithm, and that of `external`."""
-    ledger = state.book.ledger
-    return {name: _book(ledger, name, last_prices) for name in sorted(ledger.names())}
+    return {name: _book(state, name, last_prices) for name in sorted(state.book.ledger.names())}
 
 
 def unexplained(state: State) -> dict[str, str]:
@@ -28,7 +27,8 @@ def unexplained(state: State) -> dict[str, str]:
     return found
 
 
-def _book(ledger: Ledger, name: str, last_prices: Mapping[str, Decimal]) -> BookDetails:
+def _book(state: State, name: str, last_prices: Mapping[str, Decimal]) -> BookDetails:
+    ledger = state.book.ledger
     holdings = ledger.holdings(name)
     profit: Decimal | None = ZERO
     for symbol, held in holdings.items():
@@ -44,4 +44,10 @@ def _book(ledger: Ledger, name: str, last_prices: Mapping[str, Decimal]) -> Book
         realized_profit=text(ledger.realized_profit(name)),
         unrealized_profit=None if profit is None else text(profit),
         fees=text(ledger.fees(name)),
+        buying_power=_buying_power(state, name),
     )
+
+
+def _buying_power(state: State, name: str) -> str | None:
+    capital = None if state.limits is None else state.limits.capital(name)
+    return None if capital is None else text(left_of_capital(state.book, name, capital))

@@ -40,11 +40,19 @@ class LedgerFill(msgspec.Struct, frozen=True):
     fee: Decimal = _ZERO
 
 
+class LedgerMovement(msgspec.Struct, frozen=True):
+    """What came to a position otherwise than by an execution, or went: shares transferred, a split."""
+
+    symbol: str
+    qty: Decimal
+
+
 class Ledger(msgspec.Struct, frozen=True):
-    """The broker's orders and executions, oldest first."""
+    """The broker's orders and executions, oldest first, and what else changed its positions."""
 
     orders: tuple[LedgerOrder, ...]
     fills: tuple[LedgerFill, ...]
+    movements: tuple[LedgerMovement, ...] = ()
 
 
 def read_ledger(raw: bytes) -> Ledger:
@@ -111,6 +119,8 @@ def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
     held: dict[str, Decimal] = defaultdict(Decimal)
     for fill in ledger.fills:
         held[fill.symbol] += fill.qty - fill.fee if fill.side == "buy" else -fill.qty
+    for movement in ledger.movements:
+        held[movement.symbol] += movement.qty
     booked = {symbol for symbols in book.positions().values() for symbol in symbols}
     for symbol in sorted(booked | held.keys()):
         if held[symbol] != book.position(symbol):

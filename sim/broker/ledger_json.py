@@ -7,6 +7,7 @@ from typing import Any
 from sim.amounts import plain, plain_or_none
 from sim.broker.brokerage import Brokerage
 from sim.broker.ledger import EXACT, Entry, Ledger, SymbolSum
+from sim.broker.movements import Movement
 from sim.broker.orders import Order
 from sim.times import rfc3339
 
@@ -27,6 +28,7 @@ def ledger_json(brokerage: Brokerage, ledger: Ledger, since: int = 0) -> dict[st
         "opening_cash": plain(ledger.opening_cash),
         "orders": [_order_json(order) for order in _told(brokerage.orders.values(), entries, since)],
         "fills": [_entry_json(number, entries[number]) for number in range(since, len(entries))],
+        "movements": [_movement_json(one) for one in brokerage.movements],
         "next": len(entries),
         "cash": plain(ledger.cash),
         "positions": {s: plain(one.position) for s, one in sorted(ledger.sums.items()) if one.position},
@@ -102,6 +104,17 @@ def _entry_json(number: int, entry: Entry) -> dict[str, Any]:
         "cash_after": plain(entry.cash),
         "position_after": plain(entry.position),
         "realized_profit": plain(entry.realized),
+    }
+
+
+def _movement_json(movement: Movement) -> dict[str, Any]:
+    return {
+        "id": movement.id,
+        "type": movement.type,
+        "symbol": movement.symbol,
+        "qty": plain(movement.position_change),
+        "cash": plain(movement.cash),
+        "at": rfc3339(movement.at_ns),
     }
 
 
