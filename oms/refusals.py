@@ -17,15 +17,6 @@ class Refusal:
     do_now: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """One code for why the OMS takes no orders, and what to do now."""
-
-    code: str
-    meaning: str
-    do_now: str
-
-
 def _limit(code: str, name: str, meaning: str, do_now: str) -> Refusal:
     """Describe the code of a limit that stands in the limits file."""
     return Refusal(code, ("risk",), meaning, f"`{name}` of {_FILE}", do_now)
@@ -382,30 +373,5 @@ REFUSALS: tuple[Refusal, ...] = (
         "`broker_40310000`, or the HTTP status where it gave none, such as `broker_422`",
         "the broker",
         "act on the message, which is the broker's own",
-    ),
-)
-
-NOT_READY: tuple[NotReady, ...] = (
-    NotReady("starting", "the OMS reads its journal and asks the broker for orders", "wait"),
-    NotReady("stopping", "the OMS is told to end", "start it again, or let another instance take over"),
-    NotReady(
-        "catching_up",
-        "trade updates may have been missed, and the broker is asked for what happened",
-        "wait; where it stays, look at the OMS's log",
-    ),
-    NotReady(
-        "halting",
-        "the broker said what cannot be read, and the account is being halted",
-        "see `backbone dead` for the entry, look at the account, then `backbone resume --reason ...`",
-    ),
-    NotReady(
-        "broker_unreachable",
-        "the broker does not say which orders it has",
-        "see `backbone doctor`; it passes once the broker answers",
-    ),
-    NotReady(
-        "newer_journal",
-        "the journal holds events that this version does not know, which may be fills or halts",
-        "start the version that wrote them; cancels and the halt work meanwhile",
     ),
 )

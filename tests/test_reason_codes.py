@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.state_reasons import STATE_REASONS
-from oms.refusals import NOT_READY, REFUSALS
+from oms.not_ready import NOT_READY
+from oms.refusals import REFUSALS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bus", "ingest", "algos", "oms", "ops")
