@@ -58,6 +58,7 @@ async def test_a_refusal_says_every_reason(md_url: str, orders_url: str) -> None
             "position_quantity",
             "position_value",
             "price_collar",
+            "buying_power",
         }
         assert oms.broker.sent == []
 
