@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
@@ -148,19 +149,22 @@ def _is_version(version: bytes) -> bool:
 
 def _not_finite(message: Message) -> str | None:
     """Return the first field that is Infinity or NaN: the decoder takes them, and no limit stops them."""
-    for name in _numeric_fields(type(message)):
-        value = getattr(message, name)
-        if isinstance(value, Decimal) and not value.is_finite():
-            return name
-        if isinstance(value, Message) and (inner := _not_finite(value)):
-            return f"{name}.{inner}"
+    names, values_of = _numeric_fields(type(message))
+    for number, value in enumerate(values_of(message)):
+        if value is None:
+            continue
+        if isinstance(value, Decimal):
+            if not value.is_finite():
+                return names[number]
+        elif isinstance(value, Message) and (inner := _not_finite(value)):
+            return f"{names[number]}.{inner}"
     return None
 
 
 @cache
-def _numeric_fields(cls: type[Message]) -> tuple[str, ...]:
-    """The fields that may hold a decimal, or a message that may."""
-    return tuple(
+def _numeric_fields(cls: type[Message]) -> tuple[tuple[str, ...], Callable[[Message], tuple[Any, ...]]]:
+    """The fields that may hold a decimal, or a message that may, and what gets their values."""
+    names = tuple(
         field.name
         for field in msgspec.structs.fields(cls)
         if any(
@@ -168,6 +172,8 @@ def _numeric_fields(cls: type[Message]) -> tuple[str, ...]:
             for kind in (field.type, *get_args(field.type))
         )
     )
+    # Of one name alone it would give the bare value, of none nothing.
+    return names, attrgetter(*names, "__class__", "__class__")
 
 
 _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {

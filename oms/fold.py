@@ -41,8 +41,7 @@ async def folded(url: str, account: str, *, until: str = "+") -> Folded:
         chain = Chain(snapshot_id, snapshot.hash.encode())
     reader = JournalReader(url, streams.journal(account), chain, first_id)
     try:
-        async for event in reader.events(until):
-            state.apply(event)
+        await reader.fold(state.apply, until)
     finally:
         await reader.close()
     return Folded(state, chain, reader.first_id, reader.entries, snapshot_id)

@@ -5,7 +5,7 @@ answers. Whatever is handed in while a batch is under way makes the next one (gr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bus.chain import NO_HASH, Chain, message_hash
@@ -168,14 +168,13 @@ class Journal:
         await self._reader.close()
         self._reader = JournalReader(self._url, self._stream, chain, first_id)
 
-    async def fold(self) -> AsyncIterator[Message]:
-        """Every event so far that was not given before, oldest first; of newer versions as UnknownMessage.
+    async def fold(self, apply: Callable[[Message], None]) -> None:
+        """Give every event that was not given before, oldest first; of newer versions as UnknownMessage.
 
         What is written afterwards goes on after it. Raises Unreadable where an entry cannot be read, and
         where one is not what was written.
         """
-        async for event in self._reader.events():
-            yield event
+        await self._reader.fold(apply)
         chain, self.first_id, self.entries = self._reader.chain, self._reader.first_id, self._reader.entries
         self.last_id, self.last_hash = chain.head_id, chain.written
         self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written

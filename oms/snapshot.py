@@ -22,6 +22,7 @@ from bus.errors import BackboneError
 from oms.state import State
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+_TEXTS = frozenset({str, bytes})
 _SMALLEST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
 _MAPPINGS: dict[type, str] = {
@@ -106,6 +107,14 @@ class _Writer:
 
     def _body(self, item: Any) -> list[Any]:
         kind = type(item)
+        if (
+            kind is dict
+            and item
+            and set(map(type, item)) <= _TEXTS
+            and set(map(type, item.values())) <= _TEXTS
+        ):
+            # Great ones, such as that of all orders there ever were, are written and read in one piece.
+            return ["plain", item, ""]
         if name := _MAPPINGS.get(kind):
             return [name, self._values(part for pair in item.items() for part in pair), _factory_of(item)]
         if name := _SEQUENCES.get(kind):
@@ -138,6 +147,10 @@ class _Reader:
         kind, values, about = self._objects[number]
         if kind == "object":
             return self._object(number, _class(about), values, fresh)
+        self._objects[number] = None
+        if kind == "plain":
+            self._made[number] = values
+            return values
         parts = [self._value(value) for value in values]
         if kind in ("dict", "defaultdict", "counter", "mappingproxy"):
             parts = list(zip(parts[0::2], parts[1::2], strict=True))

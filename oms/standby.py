@@ -28,7 +28,6 @@ async def took_over(oms: Oms) -> bool:
 async def _follow(oms: Oms) -> None:
     """Have the state be what the journal says, until cancelled."""
     while True:
-        async for event in oms.journal.fold():
-            oms.engine.apply(event)
+        await oms.journal.fold(oms.engine.apply)
         oms.tell()
         await asyncio.sleep(LOOK_S)

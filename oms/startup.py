@@ -191,8 +191,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     if not await _until(oms, oms.halts.fresh):
         return False
     oms.latches.look()
-    async for event in oms.journal.fold():
-        oms.engine.apply(event)
+    await oms.journal.fold(oms.engine.apply)
     _require_its_own(oms, account, oms.engine.state.pinned)
     oms.journal.begin_chain(acting_user())
     oms.take(account)

@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     group.callback(help=_HELP)(_drills)
     group.command()(takeover)
     group.command()(halt)
+    group.command()(recovery)
     app.add_typer(group, name="drill")
 
 
@@ -100,6 +101,35 @@ def halt(
     else:
         print("passed" if passed else "NOT PASSED")
     raise typer.Exit(0 if passed else 1)
+
+
+def recovery(
+    entries: Annotated[int, typer.Option(min=20_000, help="how long the journal is")] = 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Time the fold of a long journal in a process of its own: from its first entry, and from a snapshot.
+
+    The chain is checked. Of a million entries: 12 s and 150 MB; from a snapshot and 10,000 entries behind it:
+    2 s. Exit code 1 where it took more, in proportion. Nothing of yours is touched; the journal takes about
+    0.7 kB an entry on the disk and in the server's memory.
+
+    Example: backbone drill recovery --entries 100000
+    """
+    import msgspec
+
+    from ops.drill.recovery import run
+
+    found = asyncio.run(run(entries, lambda text: None if as_json else print(text, file=sys.stderr)))
+    if as_json:
+        print(msgspec.json.encode({"passed": found.passed, **msgspec.to_builtins(found)}).decode())
+    else:
+        for what, took in (("first entry", found.from_first), ("snapshot", found.from_snapshot)):
+            print(
+                f"from the {what}: {took.entries:,} entries, {took.orders:,} orders in {took.seconds:.1f} s "
+                f"({took.cpu_seconds:.1f} s of CPU), at most {took.peak_megabytes:.0f} MB"
+            )
+        print("passed" if found.passed else "NOT PASSED")
+    raise typer.Exit(0 if found.passed else 1)
 
 
 def _print(outcome: "Outcome", as_json: bool) -> None:

@@ -13,7 +13,7 @@ from risk_day import NOW_NS, Day, fill, request
 
 from bus import streams
 from bus.clock import ManualClock, SystemClock
-from bus.codec import UnknownMessage
+from bus.codec import Message, UnknownMessage
 from bus.connection import connect
 from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
@@ -46,6 +46,13 @@ async def writing(url: str, direct_url: str) -> AsyncIterator[tuple[Journal, Lea
         await asyncio.gather(task, return_exceptions=True)
         await journal.close()
         await client.aclose()
+
+
+async def folded(journal: Journal) -> list[Message]:
+    """The events that the journal gives."""
+    events: list[Message] = []
+    await journal.fold(events.append)
+    return events
 
 
 async def written(url: str, stream: str = "") -> list[int]:
@@ -189,7 +196,7 @@ async def test_the_fold_gives_back_what_was_written_exactly(orders_url: str) -> 
     events = [registered(1), approval, filled]
     async with writing(orders_url, orders_url) as (journal, _, _):
         await journal.commit(events)
-        again = [event async for event in journal.fold()]
+        again = await folded(journal)
         assert again == events
 
 
@@ -217,7 +224,7 @@ async def test_what_cannot_be_read_is_named_with_what_to_do(orders_url: str) -> 
     journal = Journal(orders_url, keeper, ACCOUNT, SystemClock())
     try:
         with pytest.raises(Unreadable, match=f"{entry_id}: OrderSent.*take that entry out"):
-            [event async for event in journal.fold()]
+            await folded(journal)
     finally:
         await journal.close()
         await client.aclose()
@@ -229,10 +236,10 @@ async def test_what_a_newer_version_wrote_is_kept_and_written_after(orders_url: 
     await client.xadd(stream, {"type": "OrderShipped", "version": "2", "data": '{"ship": "it"}'})
     await client.aclose()
     async with writing(orders_url, orders_url) as (journal, _, _):
-        (event,) = [event async for event in journal.fold()]
+        (event,) = await folded(journal)
         assert event == UnknownMessage(wire="OrderShipped", version=2, data=b'{"ship": "it"}')
         await journal.commit([registered(1)])
-        assert [type(event).__name__ async for event in journal.fold()] == ["Registered"]
+        assert [type(event).__name__ for event in await folded(journal)] == ["Registered"]
 
 
 async def test_ids_go_up_though_the_clock_goes_back_and_the_last_entry_is_taken_out(orders_url: str) -> None:
@@ -243,7 +250,7 @@ async def test_ids_go_up_though_the_clock_goes_back_and_the_last_entry_is_taken_
     for back_ms in (0, 1_000, 0):
         earlier = ManualClock(clock.now_ns() - back_ms * 1_000_000)
         journal = Journal(orders_url, LeaseKeeper(lease), ACCOUNT, earlier)
-        [event async for event in journal.fold()]
+        await folded(journal)
         task = asyncio.create_task(journal.run())
         await journal.commit([registered(1), registered(2)])
         await journal.commit([registered(3)])

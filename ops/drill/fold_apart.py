@@ -1,0 +1,44 @@
+"""Folds a journal as an OMS does at its start, in a process of its own: `python -m ops.drill.fold_apart`.
+
+Arguments: the server's address and the account. Standard output gets what it took, as JSON.
+"""
+
+import resource
+import sys
+import time
+
+import msgspec
+import uvloop
+
+from oms import __main__ as _all_that_an_oms_loads  # noqa: F401
+from oms.digest import digest_of
+from oms.fold import folded
+
+_PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class Took(msgspec.Struct, frozen=True):
+    """How long a fold took, of how many entries, with how much memory at the most."""
+
+    entries: int
+    orders: int
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+    digest: str
+
+
+async def _fold(url: str, account: str) -> Took:
+    began, cpu_began = time.monotonic(), time.process_time()
+    found = await folded(url, account)
+    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT_BYTES / 1e6
+    book = found.state.book
+    orders = len(book.orders) + len(book.put_away)
+    return Took(
+        found.entries, orders, round(seconds, 2), round(cpu_seconds, 2), round(peak), digest_of(found.state)
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_fold(*sys.argv[1:]))))
