@@ -176,7 +176,11 @@ class AlpacaBroker:
         """Return the order of this client id, or None."""
         query = urlencode({"client_order_id": client_order_id, "nested": "true"})
         try:
-            return await self._ask(f"/v2/orders:by_client_order_id?{query}", read_order)
+            order = await self._ask(f"/v2/orders:by_client_order_id?{query}", read_order)
+            if order.order_class and not order.legs:
+                # That exits are shown is documented of a question by the broker's own id alone.
+                return await self._ask(f"{_order_target(order.id)}?nested=true", read_order)
+            return order
         except BrokerRefused as error:
             if error.code == _NOT_FOUND:
                 return None

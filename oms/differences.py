@@ -56,6 +56,7 @@ def take_account(
             step.observed.counts["missed_updates"] += 1
             reconciliation.compare(step, order)
             del suspected[order.client_order_id]
+    _ask_for_exits(step, orders)
     for order in orders:
         if _trails(order):
             _take_trail(step, order, suspected)
@@ -119,10 +120,23 @@ def _take_trail(step: Step, order: BrokerOrder, suspected: Mapping[str, tuple[st
 
 
 def _missing(step: Step, orders: list[BrokerOrder]) -> list[Order]:
-    """Orders that the book has open at the broker, and that are in neither of its lists."""
+    """Orders that the book has open at the broker, and that are in neither of its lists; not exits."""
     listed = {order.client_order_id for order in orders}
     return [
         known
         for known in step.book.open_orders()
-        if known.broker_order_id and known.client_order_id not in listed
+        if known.broker_order_id and known.parent is None and known.client_order_id not in listed
     ]
+
+
+def _ask_for_exits(step: Step, orders: list[BrokerOrder]) -> None:
+    """Ask for exits that no list shows, by the order that they belong to.
+
+    Alpaca's open orders leave out the exits of an entry that is filled, and the one that is held
+    (alpacahq/alpaca-trade-api-js#80, alpaca-trade-api-python#322): that they are not there says nothing.
+    """
+    listed = {order.client_order_id for order in orders}
+    open_exits = (known for known in step.book.open_orders() if known.parent is not None)
+    for parent in {known.parent for known in open_exits if known.client_order_id not in listed}:
+        assert parent is not None, "chosen by it"
+        step.look_up(parent)

@@ -232,7 +232,9 @@ def translate(frame: bytes, book: Book, received_ns: int) -> Translation:
             return translation
     algorithm = known.algorithm if known is not None else owner(order.client_order_id, order.replaces, book)
     if update.event in _FILLS:
-        _fill(translation, update, known, algorithm, at_ns)
+        # Alpaca was seen to replace a stop-loss by another as it is triggered (alpaca-backtrader-api#80).
+        place = known or (None if order.replaces is None else book.by_broker_id.get(order.replaces))
+        _fill(translation, update, known, place, algorithm, at_ns)
     else:
         replacement = None if known is None else book.replacement(known)
         if known is not None and update.event == "order_replace_rejected" and book.was_replaced_before(known):
@@ -264,7 +266,14 @@ def _with_known_status(update: _Update) -> _Update:
     return replace(update, order=replace(update.order, status=ended))
 
 
-def _fill(translation: Translation, update: _Update, known: Order | None, algorithm: str, at_ns: int) -> None:
+def _fill(
+    translation: Translation,
+    update: _Update,
+    known: Order | None,
+    place: Order | None,
+    algorithm: str,
+    at_ns: int,
+) -> None:
     order, quantity, price = update.order, update.qty, update.price
     sound = quantity is not None and price is not None and is_amount(quantity) and is_countable(price)
     if quantity is None or price is None or not sound or quantity <= 0:
@@ -287,8 +296,8 @@ def _fill(translation: Translation, update: _Update, known: Order | None, algori
                 status=order.status,
                 at_ns=at_ns,
                 fee=fee_of(order.symbol, side_of(order.side), news, price),
-                role="" if known is None else known.role,
-                parent=None if known is None else known.parent,
+                role="" if place is None else place.role,
+                parent=None if place is None else place.parent,
             )
         )
     if known is not None and (

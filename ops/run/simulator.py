@@ -106,9 +106,26 @@ class Control:
         state = msgspec.json.decode(await self._get("/state"))
         return bool(state["tape_finished"])
 
+    async def fault(self, name: str, **fields: object) -> None:
+        """Turn a fault on. Raises ServerUnreachable where it does not answer."""
+        await self._change("POST", {"fault": name, **fields})
+
+    async def clear_faults(self) -> None:
+        """Turn all faults off. Raises ServerUnreachable where it does not answer."""
+        await self._change("DELETE", None)
+
     async def close(self) -> None:
         """Close the connection."""
         await self._session.close()
+
+    async def _change(self, method: str, body: dict[str, object] | None) -> None:
+        url = f"{self._url}/faults"
+        try:
+            async with self._session.request(method, url, json=body) as response:
+                if response.status != 200:
+                    raise InvalidInput(f"the simulator: {await response.text()}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServerUnreachable(f"the simulator does not answer at {url}: {error}") from error
 
     async def _get(self, path: str) -> bytes:
         try:

@@ -11,7 +11,7 @@ from sim.stream_errors import ERRORS
 STREAMS = ("stocks", "crypto", "options", "news", "test", "trade_updates")
 APIS = ("trading", "data")
 MOMENTS = ("request", "response")
-STATUSES = (500, 502, 503, 504)
+STATUSES = (408, 422, 425, 499, 500, 502, 503, 504)
 REQUESTS = ("submit", "replace", "cancel", "close", "read", "trading", "data", "any")
 BAD_QUOTES = ("crossed", "zero", "stale")
 HELD_STATES = ("suspended", "stopped", "done_for_day", "calculated")

@@ -8,6 +8,10 @@ from sim.faults.faults import Faults
 
 _ON_ORDERS = {"POST": "submit", "PATCH": "replace", "DELETE": "cancel"}
 _WORDS = {
+    408: "request timeout",
+    422: "order is not open",
+    425: "too early",
+    499: "client closed request",
     500: "internal server error occurred",
     502: "bad gateway",
     503: "service unavailable",

@@ -13,7 +13,7 @@ from risk_day import name, request, terms
 from bus.order_events import LegFound, PositionProtected, PositionUnprotected
 from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
-from oms.broker import Accepted, BrokerOrder, Refused, Unknown
+from oms.broker import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
 from oms.protection import SETTLED_AFTER_NS
@@ -400,6 +400,41 @@ def test_legs_are_told_to_the_algorithm(run: EngineRun) -> None:
         ("alpha", "take_profit", approved.client_order_id),
         ("alpha", "stop_loss", approved.client_order_id),
     ]
+
+
+def test_exits_that_no_list_shows_are_asked_for_by_their_order_and_nothing_else_waits(run: EngineRun) -> None:
+    approved = entered(run)
+    run.tick(0)
+    (question,) = [one for one in run.tick(COMPARE_EVERY_NS).ask if isinstance(one, CompareAccount)]
+    entry = replace(at_broker(approved), status="filled", filled_quantity=Decimal(10), legs=())
+    held = BrokerPosition("AAPL", Decimal(10), Decimal(100))
+    asks = run.take(Answered(question, AccountListed((entry,), (held,)), run.monotonic_ns)).ask
+    assert asks == [FindOrder(approved.client_order_id)]
+    assert run.engine.observed.agreed_ns == run.now_ns
+    profit = exit_at_broker(approved, "take_profit", "canceled")
+    loss = exit_at_broker(approved, "stop_loss", "canceled")
+    run.take(Answered(asks[0], replace(entry, legs=(profit, loss)), run.monotonic_ns))
+    assert run.engine.state.book.open_count() == 0
+
+
+def test_a_stop_loss_that_the_broker_replaces_as_it_is_triggered_is_that_exit(run: EngineRun) -> None:
+    """Alpaca was seen to fill not the stop-loss itself but another order in its place."""
+    approved = entered(run)
+    old = exit_at_broker(approved, "stop_loss")
+    new = replace(old, id="b-new", client_order_id="made-by-the-broker", replaces=old.id, status="filled")
+    run.told(
+        frame(replace(new, filled_quantity=Decimal(10)), "fill", execution_id="e-new", qty="10", price="89")
+    )
+    run.told(frame(replace(old, status="replaced", replaced_by="b-new"), "replaced"))
+    leg(run, approved, "take_profit", "canceled")
+    book = run.engine.state.book
+    order = book.orders["made-by-the-broker"]
+    assert (order.algorithm, order.role, order.parent) == ("alpha", "stop_loss", approved.client_order_id)
+    filled = next(one for one in run.read_journal() if getattr(one, "execution_id", "") == "e-new")
+    assert (filled.role, filled.parent) == ("stop_loss", approved.client_order_id)  # type: ignore[attr-defined]
+    assert (book.position("AAPL", "alpha"), book.open_count(), book.pending("AAPL", "sell")) == (0, 0, 0)
+    _settle(run)
+    assert unprotected(run) == []
 
 
 def test_groups_are_in_a_snapshot(run: EngineRun) -> None:

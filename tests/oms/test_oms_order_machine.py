@@ -13,7 +13,7 @@ from told_orders import ENDS, ZERO, Kept, Known, ToldOrders
 
 from bus.order_messages import OrderTerms, Reason, ReplaceRequest, Role
 from oms.broker import Accepted, BrokerOrder, Refused, Unknown
-from oms.inputs import OrderAnswered
+from oms.inputs import FindOrder, OrderAnswered
 from oms.risk import Approved
 
 # Words that end nothing, those of Alpaca's list and one that nobody knows; what an order is after each.
@@ -308,5 +308,40 @@ def _refused() -> Refused:
 
 TestOrders = Orders.TestCase
 TestOrders.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+    max_examples=60, stateful_step_count=40, deadline=None, report_multiple_bugs=False
 )
+
+
+def test_a_rejection_that_is_told_late_ends_no_later_replacement() -> None:
+    """The broker is asked about the last: the update does not say which one it rejected."""
+    machine = Orders()
+    machine.buy_stop(Decimal(4))
+    (old,) = machine.broker.orders.values()
+    machine.run.take(_accepted(machine, *machine.answers.pop()))
+    first = _replace(machine, old)
+    rejected = Kept(first.client_order_id, "buy", Decimal(4), type="stop", replaces=old, status="rejected")
+    machine.broker.tell(rejected, "rejected")
+    machine.run.told(machine.broker.updates[-1].frame)
+    second = _replace(machine, old)
+    machine.run.take(_accepted(machine, second, Kept(second.client_order_id, "buy", Decimal(4))))
+    machine.broker.tell(old, "order_replace_rejected")
+    effects = machine.run.told(machine.broker.updates[-1].frame)
+    assert machine.run.engine.state.book.orders[second.client_order_id].open
+    assert FindOrder(second.client_order_id) in effects.ask
+
+
+def _accepted(machine: Orders, approved: Approved, kept: Kept) -> OrderAnswered:
+    order = at_broker(approved)
+    return OrderAnswered(kept.client_order_id, Accepted(order, machine.run.now_ns, machine.run.now_ns))
+
+
+def _replace(machine: Orders, old: Kept) -> Any:
+    machine.count += 1
+    terms_of = machine._terms_of(old) | {"stop_price": Decimal(101) + machine.count}
+    effects = machine.run.read(
+        ReplaceRequest(
+            client_order_id=name(machine.count), replaces=old.client_order_id, terms=OrderTerms(**terms_of),
+            lease="1:alpha", trigger="t", received_ns=1, requested_ns=1, changes=("stop_price",),
+        )
+    )  # fmt: skip
+    return effects.send[0] if effects.send else None

@@ -207,6 +207,8 @@ def frame(order: BrokerOrder, event: str, **fields: str) -> bytes:
         "filled_qty": str(order.filled_quantity),
         "filled_avg_price": None,
         "order_class": order.order_class,
+        "replaces": order.replaces,
+        "replaced_by": order.replaced_by,
     }
     data = {"event": event, "timestamp": "2026-01-02T15:04:05.123456789Z", "order": shown, **fields}
     return json.dumps({"stream": "trade_updates", "data": data}).encode()

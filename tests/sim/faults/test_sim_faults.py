@@ -67,7 +67,7 @@ def test_a_stream_may_be_named_as_people_say_it(said: str) -> None:
         ({"fault": "error_500", "count": 10**30}, "up to 1000000"),
         ({"fault": "latency", "ms": True}, "ms is True"),
         ({"fault": "latency", "ms": float("nan")}, "ms is nan"),
-        ({"fault": "http_error", "status": 418}, "allowed: 500, 502, 503, 504"),
+        ({"fault": "http_error", "status": 418}, "allowed: 408, 422, 425, 499, 500, 502, 503, 504"),
         ({"fault": "http_error", "status": 500, "accepted": 1}, "accepted is 1; allowed: true, false"),
         ({"fault": "reset", "on": ["submit"]}, "allowed: submit, replace, cancel"),
         ({"fault": "duplicate_updates", "stream": "stocks"}, "stream is no field of duplicate_updates"),
