@@ -430,8 +430,8 @@ def test_a_stop_loss_that_the_broker_replaces_as_it_is_triggered_is_that_exit(ru
     book = run.engine.state.book
     order = book.orders["made-by-the-broker"]
     assert (order.algorithm, order.role, order.parent) == ("alpha", "stop_loss", approved.client_order_id)
-    filled = next(one for one in run.read_journal() if getattr(one, "execution_id", "") == "e-new")
-    assert (filled.role, filled.parent) == ("stop_loss", approved.client_order_id)  # type: ignore[attr-defined]
+    filled: Any = next(one for one in run.read_journal() if getattr(one, "execution_id", "") == "e-new")
+    assert (filled.role, filled.parent) == ("stop_loss", approved.client_order_id)
     assert (book.position("AAPL", "alpha"), book.open_count(), book.pending("AAPL", "sell")) == (0, 0, 0)
     _settle(run)
     assert unprotected(run) == []
