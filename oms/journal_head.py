@@ -7,7 +7,6 @@ durable; its journal looks whole all the same.
 from bus import streams
 from bus.chain import HASH
 from bus.connection import Client, connect
-from bus.entry_position import entry_position
 from oms.inputs import EntriesMissing
 from oms.journal import Journal
 
@@ -61,9 +60,6 @@ class JournalHead:
     async def _is_there(self, orders: Client, id_: str, hash_: bytes) -> bool:
         """Whether the journal, or one of the account's that was set aside, has this entry."""
         journal = streams.journal(self._account)
-        first_ms, _ = entry_position(self._journal.first_id)
-        if self._journal.first_id != "0-0" and entry_position(id_)[0] < first_ms:
-            return True  # It is behind what was archived.
         kept = orders.scan_iter(match=streams.kept(self._account, "*", journal), count=500)
         for stream in (journal, *[key.decode() async for key in kept]):
             found = await orders.xrange(stream, id_, id_)

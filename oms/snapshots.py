@@ -11,7 +11,6 @@ import structlog
 from bus import streams
 from bus.chain import HASH, Chain
 from bus.connection import Client
-from bus.entry_position import entry_position
 from bus.errors import BackboneError
 from bus.lease import FENCE
 from oms import snapshot
@@ -125,10 +124,7 @@ def code() -> str:
 
 
 async def _stands(client: Client, account: str, found: Snapshot) -> bool:
-    """Whether the journal has the entry on which a snapshot stands, or begins behind it."""
-    stream = streams.journal(account)
-    if here := await client.xrange(stream, found.id, found.id):
-        said: bytes | None = here[0][1].get(HASH)
-        return said is not None and said.decode() == found.hash
-    first = await client.xrange(stream, count=1)
-    return bool(first) and entry_position(first[0][0].decode()) > entry_position(found.id)
+    """Whether the journal has the entry on which a snapshot stands."""
+    here = await client.xrange(streams.journal(account), found.id, found.id)
+    said: bytes | None = here[0][1].get(HASH) if here else None
+    return said is not None and said.decode() == found.hash

@@ -13,9 +13,9 @@ import msgspec
 from bus import embedded, streams
 from bus.connection import Client, connect
 from bus.lease import Lease
+from oms import snapshots
 from oms.digest import digest_of
 from oms.fold import folded
-from oms.snapshotting import Wanted, make
 from ops.drill.fold_apart import Took
 from ops.drill.long_journal import entries
 
@@ -57,6 +57,7 @@ async def run(count: int, say: Callable[[str], None]) -> Recovery:
             snapshot_at = await _write(client, count, say)
             say("folding it from its first entry ...")
             from_first = await _apart(server.url)
+            say(f"it took {from_first.seconds:.1f} s and {from_first.peak_megabytes:.0f} MB")
             say(f"making a snapshot {BEHIND_SNAPSHOT:,} entries before its end, and folding from there ...")
             await _snapshot(client, server.url, snapshot_at)
             from_snapshot = await _apart(server.url)
@@ -86,7 +87,8 @@ async def _snapshot(client: Client, url: str, at: str) -> None:
     lease = Lease(client, streams.oms_lease(_ACCOUNT), "drill", ttl_ms=600_000)
     assert await lease.acquire()
     found = await folded(url, _ACCOUNT, until=at)
-    await make(Wanted(url, _ACCOUNT, at, digest_of(found.state), lease.value))
+    digest = digest_of(found.state)
+    await snapshots.write(client, _ACCOUNT, lease.value, found.state, found.chain, found.first_id, digest)
 
 
 async def _apart(url: str) -> Took:

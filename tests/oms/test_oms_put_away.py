@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from engine_run import EngineRun, at_broker, frame
-from risk_day import request, terms
+from risk_day import limit_terms, replace_request, request, terms
 
 from bus.journal_messages import OrdersPutAway
 from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent
@@ -64,6 +64,25 @@ def test_an_open_order_stays_for_as_long_as_it_works() -> None:
     for _ in range(5):
         run.tick(DAY_NS)
     assert approved.client_order_id in run.engine.state.book.orders
+
+
+def test_an_order_that_was_replaced_stays_for_as_long_as_its_replacement_works() -> None:
+    run = EngineRun()
+    run.begin()
+    (old,) = run.read(request(limit_terms("99"))).send
+    run.accepted(old)
+    (new,) = run.read(replace_request(old.client_order_id, limit_terms("99.5"))).send
+    run.accepted(new)
+    run.told(frame(at_broker(old, "replaced"), "replaced"))
+    for _ in range(4):
+        run.tick(DAY_NS)
+    assert old.client_order_id in run.engine.state.book.orders
+    run.told(frame(at_broker(new, "canceled"), "canceled"))
+    # A weekend is in between, which belongs to the day that it leads to.
+    for _ in range(4):
+        run.tick(DAY_NS)
+    assert not run.engine.state.book.orders
+    assert run.folded().digest() == run.engine.digest()
 
 
 def test_a_request_that_comes_again_is_not_sent_again() -> None:
