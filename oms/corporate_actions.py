@@ -20,6 +20,7 @@ from oms.step import Step
 _IN_SHARES = ("order_quantity", "position_quantity")
 
 _MOST_SHARES = 1000
+_DAY_NS = 24 * 3600 * 1_000_000_000
 
 
 def take(step: Step, entry_id: str, message: TakeCorporateAction) -> None:
@@ -62,6 +63,14 @@ def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
     renames = message.new_symbol != message.symbol
     if not renames and message.new == message.old:
         return f"{message.new}:{message.old} changes nothing"
+    booked_ns = step.state.corporate_actions.get(
+        (message.symbol, message.new_symbol, message.new, message.old)
+    )
+    if booked_ns is not None and step.now_ns - booked_ns < _DAY_NS:
+        return (
+            f"the same was booked {(step.now_ns - booked_ns) / 1e9:.0f} s ago: twice in a day is a mistake; "
+            "`backbone reconcile` says whether the books agree"
+        )
     if not step.book.position(message.symbol) and not _in_limits(step, message.symbol):
         return f"nobody holds {message.symbol}, and no limit names it"
     if renames and any(order.symbol == message.symbol for order in step.book.open_orders()):

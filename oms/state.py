@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
-from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened
+from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened, CorporateActionTaken
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
@@ -34,8 +34,9 @@ class State:
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
     `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
     `cash_difference`, the same of cash, which counts once it was `cash_opened`; `activities`, the ids of
-    those that are booked; `unprotected`, by algorithm and symbol, what was last told of positions without
-    their stop-loss; `unknown`, how many events of a newer version there are, by name and version.
+    those that are booked; `corporate_actions`, when each was last booked; `unprotected`, by algorithm and
+    symbol, what was last told of positions without their stop-loss; `unknown`, how many events of a newer
+    version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class State:
         self.flattens = Flattens()
         self.differences: dict[str, tuple[Decimal, Decimal]] = {}
         self.unprotected: dict[tuple[str, str], PositionUnprotected] = {}
+        self.corporate_actions: dict[tuple[str, str, int, int], int] = {}
         self.cash_opened = False
         self.activities: set[str] = set()
         self.cash_difference: tuple[Decimal, Decimal] | None = None
@@ -77,6 +79,9 @@ class State:
                 self.activities.add(event.reference)
             return
         match event:
+            case CorporateActionTaken():
+                action = event.symbol, event.new_symbol, event.new, event.old
+                self.corporate_actions[action] = event.at_ns
             case CashOpened():
                 self.cash_opened = True
                 self.activities.update(event.activities)
@@ -125,6 +130,7 @@ class State:
             self.flattens.comparable(),
             sorted(self.differences.items()),
             sorted((*key, told.quantity) for key, told in self.unprotected.items()),
+            sorted(self.corporate_actions.items()),
             self.cash_opened,
             sorted(self.activities),
             self.cash_difference,

@@ -283,6 +283,30 @@ def test_a_split_morning(run: EngineRun) -> None:
     parts_make_the_whole(run)
 
 
+def test_the_same_split_twice_in_a_day_is_a_mistake(run: EngineRun) -> None:
+    """It was carried out again by who calculated anew (wealthfolio, issue 541)."""
+    bought(run)
+    asked(run, action(4, 1))
+    (told,) = asked(run, action(4, 1), "8-0").events
+    assert isinstance(told, Declined)
+    assert "the same was booked 0 s ago" in told.why
+    assert run.folded().digest() == run.engine.digest()
+    run.now_ns += 24 * 3600 * SECOND_NS
+    assert not any(isinstance(one, Declined) for one in asked(run, action(4, 1), "9-0").events)
+
+
+def test_a_position_that_the_broker_lists_no_more_is_told_and_can_be_accepted(run: EngineRun) -> None:
+    """Who looks only at what the broker lists misses it (Vibe-Trading, issue 667)."""
+    order = bought(run)
+    (told,) = looks(run, cash="99000", orders=[order]).events
+    assert (told.booked, told.at_broker) == (10, 0)  # type: ignore[attr-defined]
+    asked(run, reconcile("AAPL"))
+    booked, *_ = look(run, cash="99000", orders=[order], after_ns=SECOND_NS).events
+    assert (booked.quantity, booked.price) == (-10, 100)  # type: ignore[attr-defined]
+    assert run.engine.state.book.quantities() == {}
+    parts_make_the_whole(run)
+
+
 def test_limits_in_shares_follow_a_split_and_a_new_name() -> None:
     run = EngineRun()
     run.begin(LIMITS + "[symbol.AAPL]\nposition_quantity = 50\nposition_value = 9000\n")
@@ -309,6 +333,7 @@ def test_an_order_that_the_broker_restated_without_a_word_is_found(run: EngineRu
     (approved,) = run.read(request(limit_terms("100", "10"), 1)).send
     run.accepted(approved)
     restated = at_broker(approved)
+    run.told(frame(restated, "new"))
     restated = type(restated)(
         **{name: getattr(restated, name) for name in restated.__slots__}
         | {"quantity": D(40), "limit_price": D(25)}
