@@ -85,9 +85,8 @@ def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json
     what = f"{new} for {old} {name}" if name == new_name else f"{name} is {new_name} now"
     print(f"{what}: booked for {', '.join(told.holders) or 'nobody, for none holds it'}.")
     print(f"Change the limits file too where it names {name}. `backbone reconcile` asks the broker;")
-    print(
-        f"where {name} was halted for the difference, `backbone resume --symbol {name} --reason ...` lifts it."
-    )
+    lift = f"backbone resume --symbol {name} --reason ..."
+    print(f"where {name} was halted for the difference, `{lift}` lifts it.")
 
 
 async def _run(message: "Callable[[str], TakeCorporateAction]") -> "CorporateActionTaken":
