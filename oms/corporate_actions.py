@@ -20,7 +20,8 @@ from oms.step import Step
 _IN_SHARES = ("order_quantity", "position_quantity")
 
 _MOST_SHARES = 1000
-_DAY_NS = 24 * 3600 * 1_000_000_000
+_SECOND_NS = 1_000_000_000
+_DAY_NS = 24 * 3600 * _SECOND_NS
 
 
 def take(step: Step, entry_id: str, message: TakeCorporateAction) -> None:
@@ -68,7 +69,7 @@ def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
     )
     if booked_ns is not None and step.now_ns - booked_ns < _DAY_NS:
         return (
-            f"the same was booked {(step.now_ns - booked_ns) / 1e9:.0f} s ago: twice in a day is a mistake; "
+            f"the same was booked {(step.now_ns - booked_ns) // _SECOND_NS} s ago: twice in a day is a mistake; "
             "`backbone reconcile` says whether the books agree"
         )
     if not step.book.position(message.symbol) and not _in_limits(step, message.symbol):
