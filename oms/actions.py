@@ -60,6 +60,9 @@ class Actions:
 
     def start(self, effects: Effects) -> None:
         """Begin what these effects ask for. They must be durable."""
+        if effects.cancel_all:
+            # First: thousands that are withdrawn are each told of it, and the broker would hear last.
+            self._start(self._cancel_all())
         for client_order_id in effects.withdraw:
             self._sender.withdraw(client_order_id, CANCELED_UNSENT)
         for approved in effects.send:
@@ -68,8 +71,6 @@ class Actions:
             self._start(self._cancel(order))
         for broker_order_id in effects.hasten:
             self._sender.hasten(broker_order_id)
-        if effects.cancel_all:
-            self._start(self._cancel_all())
         for question in effects.ask:
             if isinstance(question, CompareAccount):
                 self._start(self._compare(question))

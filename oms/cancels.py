@@ -66,7 +66,9 @@ def go_on(step: Step) -> None:
     A replacement that came to nothing leaves the order in whose place it was to stand: that is canceled.
     """
     waiting = step.observed.cancels_waiting
-    for client_order_id in list(waiting):
+    # Only what this step said can have changed an order: thousands may wait after a halt of everything.
+    said = dict.fromkeys(getattr(event, "client_order_id", "") for event in step.effects.events)
+    for client_order_id in [order_id for order_id in said if order_id in waiting]:
         order = step.book.orders[client_order_id]
         if not order.answered:
             continue

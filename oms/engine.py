@@ -61,6 +61,9 @@ from oms.risk import Approved
 from oms.state import State
 from oms.step import Step
 
+# After these only the symbols of the orders that they are about may have changed.
+_OF_SINGLE_ORDERS = (OrderAnswered, CancelAnswered, BrokerMessagesRead)
+
 # How often book and broker are compared while orders are taken.
 COMPARE_EVERY_NS = 30 * 1_000_000_000
 
@@ -134,7 +137,7 @@ class Engine:
         if self.observed.cancels_waiting:
             cancels.go_on(step)
         if self.state.flattens.under_way and not isinstance(taken, RequestsRead):
-            flattening.go_on(step)
+            flattening.go_on(step, wholly=not isinstance(taken, _OF_SINGLE_ORDERS))
         if self.observed.replaces_waiting:
             decisions.read_waiting_again(step)
         if self.observed.behind:

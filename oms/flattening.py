@@ -76,11 +76,20 @@ def take(step: Step, read: ControlRead) -> None:
     _cancel(step, step.state.flattens.under_way[read.entry_id], begins=True)
 
 
-def go_on(step: Step) -> None:
-    """Take every flatten as far as it goes now."""
+def go_on(step: Step, *, wholly: bool) -> None:
+    """Take every flatten as far as it goes now; not `wholly`: in the symbols of which something was said.
+
+    Thousands of orders may end one by one, and each must not lead to a look at all the others.
+    """
     if not step.observed.started or step.observed.stopping or step.observed.behind:
         return
     for flatten in list(step.state.flattens.under_way.values()):
+        done = len(flatten.outcomes)
+        if not wholly:
+            for symbol in _symbols_told(step, flatten):
+                _close(step, flatten, symbol)
+            if len(flatten.outcomes) == done:
+                continue
         _cancel(step, flatten)
         symbols = _symbols(step, flatten)
         for symbol in symbols:
@@ -133,6 +142,14 @@ def _symbols(step: Step, flatten: Flatten) -> list[str]:
     return sorted(found | {symbol for symbol in others if _concerns(step, begun.scope, symbol)})
 
 
+def _symbols_told(step: Step, flatten: Flatten) -> list[str]:
+    """Symbols that the flatten is not done with, and of whose orders this step says something."""
+    said = (step.order(getattr(event, "client_order_id", "")) for event in step.effects.events)
+    found = dict.fromkeys(order.symbol for order in said if order is not None)
+    entry_id = flatten.begun.entry_id
+    return [symbol for symbol in found if (entry_id, symbol) in step.observed.closing]
+
+
 def _symbols_now(step: Step) -> set[str]:
     """Symbols that anybody holds, whatever the account as a whole does, or has an order in."""
     held = {symbol for holdings in step.book.positions().values() for symbol in holdings}
@@ -142,16 +159,15 @@ def _symbols_now(step: Step) -> set[str]:
 def _concerns(step: Step, scope: str, symbol: str) -> bool:
     if symbol in step.state.differences and covers(scope, step.account, EXTERNAL, symbol):
         return True
-    return bool(_holders(step, scope, symbol) or _open(step, scope, symbol))
+    return bool(_holders(step, scope, symbol)) or any(_open(step, scope, symbol))
 
 
 def _close(step: Step, flatten: Flatten, symbol: str) -> None:
     """Take one symbol as far as it goes now."""
     closing = _closing(step, flatten.begun.entry_id, symbol)
-    unsettled = list(_unsettled(step, flatten, symbol, closing))
-    if unsettled:
+    if next(_unsettled(step, flatten, symbol, closing), None) is not None:
         closing.asks, closing.at_broker = False, None
-        _look(step, flatten, closing, unsettled)
+        _look(step, flatten, symbol, closing)
         return
     holders = _holders(step, flatten.begun.scope, symbol)
     why = _gave_up(step, flatten, symbol) if holders else ""
@@ -269,13 +285,14 @@ def _cancel(step: Step, flatten: Flatten, *, begins: bool = False) -> None:
         cancel_scope.cancel(step, flatten.begun.scope, due, at_once=len(others) == len(orders))
 
 
-def _look(step: Step, flatten: Flatten, closing: Closing, unsettled: list[Order]) -> None:
+def _look(step: Step, flatten: Flatten, symbol: str, closing: Closing) -> None:
     """Now and then ask for an order of which nothing is heard."""
     if closing.look_ns is None:
         closing.look_ns = _now(step) + _LOOK_NS
     elif _now(step) >= closing.look_ns:
         waited_ns = step.now_ns - flatten.begun.at_ns
         closing.look_ns = _now(step) + max(_LOOK_NS, min(_LONGEST_LOOK_NS, waited_ns // 4))
+        unsettled = _unsettled(step, flatten, symbol, closing)
         if known := next((order for order in unsettled if order.answered), None):
             step.look_up(known.client_order_id)
 
@@ -303,10 +320,12 @@ def _holders(step: Step, scope: str, symbol: str) -> dict[str, Decimal]:
     return {name: size for name, size in holders if covers(scope, step.account, name, symbol)}
 
 
-def _open(step: Step, scope: str, symbol: str) -> list[Order]:
+def _open(step: Step, scope: str, symbol: str) -> Iterator[Order]:
     """Orders of the scope in this symbol that may still fill."""
-    orders = (*step.book.open_on(symbol, "buy"), *step.book.open_on(symbol, "sell"))
-    return [order for order in orders if covers(scope, step.account, order.algorithm, symbol)]
+    for side in ("buy", "sell"):
+        for order in step.book.open_on(symbol, side):
+            if covers(scope, step.account, order.algorithm, symbol):
+                yield order
 
 
 def _closing(step: Step, entry_id: str, symbol: str) -> Closing:

@@ -100,9 +100,9 @@ async def cancel(client: "Client", account: str, message: "CancelOrders", wait_s
     try:
         orders = (await following.told(message, OrdersCanceled)).orders
     except NotTaken as error:
+        came = "" if error.alive else ": nothing was canceled"
         raise BackboneError(
-            f"{error}: nothing was canceled. See `backbone status`; "
-            "where the OMS cannot be started, cancel at the broker"
+            f"{error}{came}. See `backbone status`; where the OMS cannot be started, cancel at the broker"
         ) from error
     left = await _open_after(following, set(orders), began + wait_s)
     took_ms = round((time.monotonic() - began) * 1000)

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from bus.connection import Client
     from bus.control_messages import CancelOrders, Flatten
 
-# The OMS follows control: it takes what it hears within milliseconds.
+# The OMS follows control and takes what it hears within milliseconds; one whose machine cannot keep up is
+# waited for while it holds its lease.
 TAKEN_WITHIN_S = 2.0
+_LONGEST_S = 20.0
 
 _POLL_S = 0.01
 
@@ -21,14 +23,21 @@ Event = TypeVar("Event")
 
 
 class NotTaken(BackboneError):
-    """No OMS has taken what was said on control."""
+    """No OMS has taken what was said on control; one that is `alive` still may."""
+
+    def __init__(self, message: str, *, alive: bool) -> None:
+        super().__init__(message)
+        self.alive = alive
 
 
 class Following:
     """Follows an account's journal from a moment on. Mutable: how far, and what was read beyond that."""
 
-    def __init__(self, client: "Client", journal: str, position: str) -> None:
-        self._client, self._journal, self._position = client, journal, position
+    def __init__(self, client: "Client", account: str, position: str) -> None:
+        from bus import streams
+
+        self._client, self._position = client, position
+        self._journal, self._lease = streams.journal(account), streams.oms_lease(account)
         self._read: list[Message] = []
 
     @classmethod
@@ -37,21 +46,30 @@ class Following:
         from bus.streams import journal
 
         last = await client.xrevrange(journal(account), count=1)
-        return cls(client, journal(account), last[0][0].decode() if last else "0-0")
+        return cls(client, account, last[0][0].decode() if last else "0-0")
 
     async def told(self, message: "CancelOrders | Flatten", answer: type[Event]) -> Event:
         """Say it, and return the event with which the OMS takes it. Raises NotTaken where none does."""
         from bus import control
 
         entry_id = await control.tell(self._client, message)
-        until = time.monotonic() + TAKEN_WITHIN_S
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while not (why := await self._given_up(time.monotonic() - began)):
             events = await self.next()
             for number, event in enumerate(events, 1):
                 if isinstance(event, answer) and event.entry_id == entry_id:  # type: ignore[attr-defined]
                     self._read = events[number:]
                     return event
-        raise NotTaken(f"no OMS took it within {TAKEN_WITHIN_S:g} s")
+        raise why
+
+    async def _given_up(self, waited_s: float) -> NotTaken | None:
+        if waited_s >= TAKEN_WITHIN_S and not await self._client.exists(self._lease):
+            return NotTaken(f"no OMS took it within {TAKEN_WITHIN_S:g} s", alive=False)
+        if waited_s >= _LONGEST_S:
+            return NotTaken(
+                f"an OMS is alive and has not taken it within {_LONGEST_S:g} s: it still may", alive=True
+            )
+        return None
 
     async def next(self) -> "list[Message]":
         """What the journal says next, after a short wait where it says nothing."""

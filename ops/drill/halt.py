@@ -67,7 +67,8 @@ class Trial:
     @property
     def passed(self) -> bool:
         """Whether it kept what is promised."""
-        return max(self.last_order_ms, self.last_cancel_ms or 0.0) <= WITHIN_MS
+        missing = "--cancel" in self.command and self.canceled < self.sent
+        return not missing and max(self.last_order_ms, self.last_cancel_ms or 0.0) <= WITHIN_MS
 
     def __str__(self) -> str:
         orders = "no order" if not self.last_order_ms else f"last order {self.last_order_ms:.0f} ms"

@@ -29,6 +29,10 @@ async def flatten(
     try:
         progress = Progress(await following.told(message, FlattenBegun))
     except NotTaken as error:
+        if error.alive:
+            raise BackboneError(
+                f"{error}. See `backbone status` and `backbone tail` for what it does"
+            ) from error
         raise BackboneError(_no_oms(str(error))) from error
     told = time.monotonic()
     while not progress.ended and time.monotonic() < until:

@@ -1,19 +1,21 @@
 """Canceling every open order of a scope at the word of an operator."""
 
+import time
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from engine_run import EngineRun, at_broker, frame
-from risk_day import limit_terms, name, request
+from risk_day import LIMITS, limit_terms, name, request
 from test_oms_external_orders import BY_HAND
 
 from bus.account_messages import OrdersCanceled
 from bus.control_messages import CancelOrders
 from oms.alpaca_orders import not_canceled
-from oms.broker import BrokerRefused
+from oms.broker import BrokerRefused, Refused
+from oms.cancels import CANCELED_UNSENT
 from oms.effects import CancelOrder, Effects
-from oms.inputs import AllCancelsAnswered, ControlRead
+from oms.inputs import AllCancelsAnswered, ControlRead, OrderAnswered
 from oms.risk import Approved
 
 
@@ -95,6 +97,30 @@ def test_where_the_one_request_comes_to_nothing_each_is_canceled(run: EngineRun)
     effects = run.take(AllCancelsAnswered(BrokerRefused("207", "2 orders were not canceled")))
     assert len(effects.cancel) == 4
     assert run.take(AllCancelsAnswered(None)).cancel == []
+
+
+def seconds_of_canceling(waiting: int) -> float:
+    """How long the engine takes for a cancel of all while so many orders have not left, and each answer."""
+    run = EngineRun()
+    run.begin(
+        LIMITS.replace("open_orders = 200", "open_orders = 9_999").replace("second = 100", "second = 9_999")
+    )
+    for number in range(waiting):
+        ordered(run, number)
+    began = time.process_time()
+    canceled(run, "all")
+    for number in range(waiting):
+        run.take(OrderAnswered(name(number), Refused("oms", CANCELED_UNSENT)))
+    took_s = time.process_time() - began
+    assert not run.engine.state.book.open_count()
+    return took_s
+
+
+def test_thousands_that_wait_do_not_each_look_at_all_the_others() -> None:
+    """Four times as many take about four times as long; with a look at each other it was sixteen."""
+    seconds_of_canceling(50)
+    fewer, more = (min(seconds_of_canceling(count) for _ in range(2)) for count in (300, 1200))
+    assert more < 8 * fewer
 
 
 def test_orders_that_come_afterwards_are_taken(run: EngineRun) -> None:
