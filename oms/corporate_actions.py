@@ -70,8 +70,8 @@ def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
     if booked_ns is not None and step.now_ns - booked_ns < _DAY_NS:
         seconds = (step.now_ns - booked_ns) // _SECOND_NS
         return (
-            f"the same was booked {seconds} s ago, and twice in a day is a mistake: `backbone reconcile` says "
-            "whether the books agree"
+            f"the same was booked {seconds} s ago, and twice in a day is a mistake: `backbone reconcile` "
+            "says whether the books agree"
         )
     if not step.book.position(message.symbol) and not _in_limits(step, message.symbol):
         return f"nobody holds {message.symbol}, and no limit names it"
