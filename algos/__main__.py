@@ -74,6 +74,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         connections(settings, name, streams_of(algorithm.symbols, channels), service.clock),
         service,
         account=settings.account,
+        symbols=algorithm.symbols,
         subscriptions=dict.fromkeys(channels, algorithm.symbols),
         trigger_max_age_s=settings.algo_trigger_max_age_s,
         shutdown_grace_s=settings.algo_shutdown_grace_s,

@@ -17,17 +17,26 @@ log = structlog.get_logger()
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An algorithm's entry in the registry. `lineage` is born with it and stays, through every restart."""
+    """An algorithm's entry in the registry. `lineage` is born with it and stays, through every restart.
+
+    `symbols` are those that it trades, as it was last started; None was written by earlier releases.
+    """
 
     lineage: str
     registered_ns: int
+    symbols: tuple[str, ...] | None = None
 
 
 async def register(client: Client, account: str, name: str, entry: Entry) -> Entry:
-    """Enter an algorithm in the registry; returns the entry in force, which is the first one ever made."""
+    """Enter an algorithm in the registry; returns its entry: the first ever made, with these symbols."""
     key = algorithms(account)
     await client.hsetnx(key, name, msgspec.json.encode(entry))
-    return msgspec.json.decode(await client.hget(key, name), type=Entry)
+    first = msgspec.json.decode(await client.hget(key, name), type=Entry)
+    if first.symbols == entry.symbols:
+        return first
+    in_force = msgspec.structs.replace(first, symbols=entry.symbols)
+    await client.hset(key, name, msgspec.json.encode(in_force))
+    return in_force
 
 
 class Wants:

@@ -56,13 +56,14 @@ class Runner:
         service: Service,
         *,
         account: str,
+        symbols: Sequence[str],
         subscriptions: Mapping[str, Sequence[str]],
         trigger_max_age_s: float,
         shutdown_grace_s: float,
     ) -> None:
         self._session, self._connections, self._service = session, connections, service
         self._clock, self._lease = service.clock, connections.lease.lease
-        self._account = account
+        self._account, self._symbols = account, tuple(symbols)
         self._grace_s = shutdown_grace_s
         self._driver = Driver(
             session,
@@ -89,8 +90,8 @@ class Runner:
             await self._close()
 
     async def _live(self) -> None:
-        entry = Entry(lineage=secrets.token_hex(8), registered_ns=self._clock.now_ns())
         client, session = self._connections.client, self._session
+        entry = Entry(secrets.token_hex(8), self._clock.now_ns(), self._symbols)
         session.lineage = (await register(client, self._account, session.name, entry)).lineage
         if await self._is_registered() and await self._take_lease():
             try:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from benchmarks import (
     algorithm_memory,
+    decision_cost,
     decisions,
     first_fill,
     hop,
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Path], Row]] = {
     "hop_1k": lambda directory: hop.measure(directory, rate=1_000),
     "hop_20k": lambda directory: hop.measure(directory, rate=20_000),
     "tick_to_approved": tick_to_approved.measure,
+    "decision_cost": decision_cost.measure,
     "oms_decisions": decisions.measure,
     "algo_memory": algorithm_memory.measure,
     "first_fill": first_fill.measure,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from oms.__main__ import start
+from oms.assets import Asset
 from oms.broker import (
     Accepted,
     ActivitiesPage,
@@ -90,8 +91,12 @@ class YesBroker:
         """Nothing happens."""
         return ActivitiesPage(())
 
-    async def knows(self, symbol: str) -> bool:
-        """Every symbol is listed."""
+    async def asset(self, symbol: str) -> Asset:
+        """Every symbol is traded."""
+        return Asset("active", tradable=True, shortable=True, easy_to_borrow=True)
+
+    async def is_market_open(self) -> bool:
+        """It never closes."""
         return True
 
     async def close(self) -> None:

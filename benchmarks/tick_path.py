@@ -137,6 +137,7 @@ async def trace(environment: dict[str, str]) -> Trace:
         connections(settings, "one", [f"md:{SYMBOL}:trades"], SystemClock()),
         services[2],
         account=settings.account,
+        symbols=(SYMBOL,),
         subscriptions={"trades": (SYMBOL,)},
         trigger_max_age_s=settings.algo_trigger_max_age_s,
         shutdown_grace_s=settings.algo_shutdown_grace_s,

@@ -9,7 +9,8 @@ from bus.codec import Message
 class Halt(Message, frozen=True, kw_only=True, tag="Halt"):
     """New orders and replaces in this scope are refused; cancels go through.
 
-    Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`.
+    Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`. `latched`: the OMS halted it for
+    what an algorithm did, and only a person who gives a name lifts it.
     """
 
     wire: ClassVar[str] = "Halt"
@@ -17,6 +18,7 @@ class Halt(Message, frozen=True, kw_only=True, tag="Halt"):
     reason: str
     by: str
     at_ns: int
+    latched: bool = False
 
 
 class ReduceOnly(Message, frozen=True, kw_only=True, tag="ReduceOnly"):

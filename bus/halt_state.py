@@ -37,6 +37,15 @@ def united(state: HaltState, others: Mapping[str, Halt | ReduceOnly]) -> HaltSta
     return HaltState(state.known, MappingProxyType(scopes))
 
 
+def latched_in(state: HaltState, scope: str) -> list[Halt]:
+    """The halts in a scope that only a person who gives a name lifts; `all` has every one in it."""
+    return [
+        mode
+        for name, mode in state.scopes.items()
+        if isinstance(mode, Halt) and mode.latched and (scope == "all" or name in same_scopes(scope))
+    ]
+
+
 def covers(scope: str, account: str, algorithm: str, symbol: str) -> bool:
     """Whether an order of this algorithm in this symbol is in this scope."""
     symbols = [f"symbol:{spelling}" for spelling in spellings(symbol)]

@@ -23,11 +23,12 @@ from bus.order_messages import OrderTerms, Reason, Role, Side
 
 
 class Registered(Message, frozen=True, kw_only=True):
-    """The OMS reads this algorithm's requests from now on."""
+    """The OMS reads this algorithm's requests; again where the `symbols` that it declared are others."""
 
     wire: ClassVar[str] = "Registered"
     algorithm: str
     at_ns: int
+    symbols: tuple[str, ...] | None = None
 
 
 class Basis(Message, frozen=True, kw_only=True):
@@ -37,7 +38,9 @@ class Basis(Message, frozen=True, kw_only=True):
     where no price of the symbol was known. `price_feed` is the feed that it came from. `limits_version` is 0
     where no limits were loaded. `halt` is the strictest that covered the order. `lease` is the lease under
     which the algorithm led, "" for none. `not_ready` is the code of why no orders were taken, "" while they
-    were. `reserve_price` is None where the terms were too wrong to reserve anything.
+    were. `reserve_price` is None where the terms were too wrong to reserve anything. `band_price` is the
+    price of some minutes before, None where no band was set. `responsible_person` answers for the algorithm's
+    orders, as the limits name them; "" where they name nobody.
     """
 
     price: Decimal | None
@@ -50,6 +53,8 @@ class Basis(Message, frozen=True, kw_only=True):
     lease: str
     reserve_price: Decimal | None
     price_feed: str = ""
+    band_price: Decimal | None = None
+    responsible_person: str = ""
 
 
 class OrderApproved(Message, frozen=True, kw_only=True):

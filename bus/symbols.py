@@ -1,6 +1,7 @@
 """How symbols are written: a pair is BTC/USD or BTCUSD at Alpaca, and both are one symbol here. Pure."""
 
 import re
+from functools import lru_cache
 
 from bus.errors import InvalidInput
 
@@ -35,6 +36,7 @@ def spellings(symbol: str) -> tuple[str, ...]:
     return (symbol, symbol.replace("/", "")) if "/" in symbol else (symbol,)
 
 
+@lru_cache(maxsize=4096)
 def checked_symbol(symbol: str) -> str:
     """The canonical spelling of what somebody typed (AAPL, BRK.B, BTC/USD, BTCUSD), or InvalidInput."""
     if not _SYMBOL.fullmatch(symbol):

@@ -56,6 +56,11 @@ def session_from(at_ns: int) -> Session:
     return _session_from_minute(at_ns // _MINUTE_NS)
 
 
+def is_regular(at_ns: int) -> bool:
+    """Whether the regular session of shares is on."""
+    return _is_regular_minute(at_ns // _MINUTE_NS)
+
+
 def phase(at_ns: int) -> Phase:
     """What the market of shares does at this moment."""
     session = session_from(at_ns)
@@ -90,6 +95,12 @@ def _session_from_minute(minute: int) -> Session:
         if session is not None and at_ns < session.extended_closes_ns:
             return session
         day += timedelta(1)
+
+
+@lru_cache(maxsize=256)
+def _is_regular_minute(minute: int) -> bool:
+    session = _session_from_minute(minute)
+    return session.opens_ns <= minute * _MINUTE_NS < session.closes_ns
 
 
 def _utc_day(at_ns: int) -> date:

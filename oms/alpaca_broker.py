@@ -18,6 +18,7 @@ from oms.alpaca_orders import (
     read_account,
     read_asset,
     read_closed,
+    read_is_open,
     read_listed,
     read_order,
     read_positions,
@@ -26,6 +27,7 @@ from oms.alpaca_orders import (
     time_ns,
     written_time,
 )
+from oms.assets import UNKNOWN, Asset
 from oms.broker import (
     SEND_TIMEOUT_S,
     Accepted,
@@ -226,15 +228,18 @@ class AlpacaBroker:
         following = None if is_last else ActivitiesQuery(query.after_ns, found[-1].id)
         return ActivitiesPage(tuple(found), following)
 
-    async def knows(self, symbol: str) -> bool:
-        """Return whether there is an asset of this symbol."""
+    async def asset(self, symbol: str) -> Asset:
+        """Return what Alpaca says of a symbol."""
         try:
-            await self._ask(f"/v2/assets/{quote(symbol)}", read_asset)
+            return await self._ask(f"/v2/assets/{quote(symbol)}", read_asset)
         except BrokerRefused as error:
             if error.code == _NOT_FOUND:
-                return False
+                return UNKNOWN
             raise
-        return True
+
+    async def is_market_open(self) -> bool:
+        """Return whether the regular session is on."""
+        return await self._ask("/v2/clock", read_is_open)
 
     async def close_all(self) -> list[ClosedAtBroker]:
         """Cancel every order and close every position at the market: what came of each position.

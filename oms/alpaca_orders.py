@@ -13,6 +13,7 @@ from bus.order_messages import Change, OrderTerms, Role, Side
 from bus.rfc3339 import time_ns as time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
+from oms.assets import Asset
 from oms.broker import BrokerAccount, BrokerOrder, BrokerPosition, ClosedAtBroker, UnreadableOrder
 from oms.terms import profit_price
 
@@ -61,7 +62,16 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 class _Asset(msgspec.Struct, frozen=True):
+    # What it does not say is not held against a symbol: the broker refuses what it does not take.
     symbol: str
+    status: str = "active"
+    tradable: bool = True
+    shortable: bool = True
+    easy_to_borrow: bool = True
+
+
+class _Clock(msgspec.Struct, frozen=True):
+    is_open: bool
 
 
 class _Closed(msgspec.Struct, frozen=True):
@@ -178,12 +188,23 @@ def read_account(raw: Any) -> BrokerAccount:
     )
 
 
-def read_asset(raw: Any) -> str:
-    """The symbol of an asset of a REST answer. Raises Unreadable, naming the field that is wrong."""
+def read_asset(raw: Any) -> Asset:
+    """An asset of a REST answer. Raises Unreadable, naming the field that is wrong."""
     try:
-        return msgspec.convert(raw, _Asset, strict=False).symbol
+        found = msgspec.convert(raw, _Asset, strict=False)
     except msgspec.ValidationError as error:
         raise Unreadable(f"an asset of Alpaca's: {error}") from error
+    status = found.status if found.tradable or found.status != "active" else "active, and not tradable"
+    tradable = found.tradable and found.status == "active"
+    return Asset(status, tradable, found.shortable, found.easy_to_borrow)
+
+
+def read_is_open(raw: Any) -> bool:
+    """Whether the market is open, of a REST answer. Raises Unreadable."""
+    try:
+        return msgspec.convert(raw, _Clock).is_open
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"Alpaca's clock: {error}") from error
 
 
 def check_numbers(order: AlpacaOrder) -> None:

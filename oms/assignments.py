@@ -40,7 +40,7 @@ def take(step: Step, entry_id: str, message: AssignPosition) -> None:
 
 def _why_not(step: Step, message: AssignPosition) -> str | None:
     symbol = canonical_symbol(message.symbol)
-    known = step.state.registered | {EXTERNAL}
+    known = step.state.registered.keys() | {EXTERNAL}
     for name in (message.giver, message.taker):
         if name not in known:
             return f"no algorithm {name} has registered; known are {', '.join(sorted(known))}"

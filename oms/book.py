@@ -21,6 +21,7 @@ from bus.order_events import (
 )
 from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
+from bus.symbols import canonical_symbol
 from oms import groups, orders
 from oms.amounts import ZERO, plus
 from oms.approvals import Approvals
@@ -29,6 +30,8 @@ from oms.groups import Group
 from oms.ledger import ACCOUNT, Ledger
 from oms.orders import Order
 from oms.put_away import PutAway
+from oms.reach import Reach
+from oms.repetition import Repetition
 
 _NO_ORDERS: dict[str, Order] = {}
 _NO_GROUPS: dict[str, Group] = {}
@@ -51,6 +54,8 @@ class Book:
         self._groups: dict[tuple[str, str], dict[str, Group]] = {}
         self.ledger = Ledger()
         self._exposure = Exposure(self.orders)
+        self.reach = Reach(self.ledger.position, self._exposure.pending)
+        self.repetition = Repetition()
         self.approvals = Approvals()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
@@ -76,6 +81,8 @@ class Book:
             return True
         if isinstance(event, Booked):
             self.ledger.book(event)
+            if event.symbol:
+                self._reach_changed(event.algorithm, canonical_symbol(event.symbol))
             return True
         if isinstance(event, OrdersRefused):
             for refused in event.one_by_one():
@@ -184,6 +191,10 @@ class Book:
         """The value of what open buy orders may still buy, at their reserve prices."""
         return self._exposure.reserved(algorithm)
 
+    def unexecuted(self, algorithm: str = ACCOUNT) -> Decimal:
+        """The value of what open orders of both sides may still trade, at their reserve prices."""
+        return self._exposure.unexecuted(algorithm)
+
     def open_count(self, algorithm: str = ACCOUNT) -> int:
         """How many orders are open."""
         return self._exposure.open_count(algorithm)
@@ -221,6 +232,10 @@ class Book:
         self.orders[event.client_order_id] = order
         for name in (ACCOUNT, event.algorithm):
             self.approvals.note(name, event.approved_ns)
+        self.repetition.approved(event)
+        price = event.reserve_price if event.basis is None else event.basis.price
+        if price is not None:
+            self.reach.priced(order.symbol, price)
         self._hold(order)
 
     def _found_elsewhere(self, event: ExternalOrderFound) -> None:
@@ -330,6 +345,8 @@ class Book:
             return
         before = self.position(order.symbol, order.algorithm)
         self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
+        self.reach.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
+        self.repetition.filled(order.algorithm, order.symbol, event.side)
         if before and self.position(order.symbol, order.algorithm) * before <= 0:
             self._settle(order)
         self._hold(order)
@@ -352,8 +369,13 @@ class Book:
             self.by_broker_id.setdefault(order.broker_order_id, order)
         self._index(order)
         self._exposure.hold(order)
+        self._reach_changed(order.algorithm, order.symbol)
         if order.group is not None:
             self._keep_group(order.group)
+
+    def _reach_changed(self, algorithm: str, symbol: str) -> None:
+        for name in (ACCOUNT, algorithm):
+            self.reach.changed(name, symbol)
 
     def _keep_group(self, group: Group) -> None:
         key = group.first.algorithm, group.first.symbol

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from bus.errors import BackboneError
 from bus.order_messages import OrderTerms, Reason
+from oms.assets import Asset
 from oms.risk import Approved
 
 # Alpaca answers an order in tens of milliseconds. After this long, counted over the whole call from the
@@ -276,8 +277,12 @@ class Broker(Protocol):
         """Return the first page of the activities that the query names."""
         ...
 
-    async def knows(self, symbol: str) -> bool:
-        """Return whether the broker lists this symbol, tradable now or not."""
+    async def asset(self, symbol: str) -> Asset:
+        """Return what the broker says of a symbol; `UNKNOWN` where it lists none of this name."""
+        ...
+
+    async def is_market_open(self) -> bool:
+        """Return whether the regular session of shares is on."""
         ...
 
     async def close(self) -> None:

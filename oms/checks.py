@@ -1,16 +1,16 @@
 """Risk's checks: each a small pure function that finds nothing wrong (None) or says what, by how much."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+
+import msgspec
 
 from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, text, times
 from oms.book import Book
-from oms.ledger import ACCOUNT
-from oms.limits import Effective, Scope
+from oms.limit_scopes import Effective, Scope
 from oms.orders import Order
 from oms.preconditions import Context
 from oms.reference_price import MarketHalt, Price
@@ -20,21 +20,23 @@ _SECOND_NS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
 
 
-@dataclass(slots=True)
-class Subject:
+class Subject(msgspec.Struct):
     """The order that is checked, with what several checks need worked out once.
 
-    `price` is the reference price where there is one, `market_halt` why there is none while trading in the
-    symbol is halted. `quantity` is what is reserved: for a notional
-    order the most shares that it may become. `reached` is the position that it and all open orders on its
-    side may lead to, of the algorithm and of the account, counted upwards on the way that they go. `freed` is
-    the open quantity of the order being replaced.
-    `reserve_price` is None where there is no reference price.
+    `holders` are whose orders and positions count, and the limits that each is held against: the algorithm
+    and the account. `price` is the reference price where there is one, `market_halt` why there is none while
+    trading in the symbol is halted. `quantity` is what is reserved: for a notional order the most shares that
+    it may become. `reached` is the position that it and all open orders on its side may lead to, of the
+    algorithm and of the account, counted upwards on the way that they go. `freed` is the open quantity of the
+    order being replaced. `reserve_price` is None where there is no reference price, and `before`, the
+    price of some minutes ago, also where no price band is set. Mutable: `exposures`, what all positions and
+    orders of a holder come to with this one, gross and net, by its place in `holders`, once one was asked.
     """
 
     request: OrderRequest | ReplaceRequest
     terms: OrderTerms
     effective: Effective
+    holders: tuple[tuple[str, Scope], tuple[str, Scope]]
     price: Price | None
     market_halt: MarketHalt | None
     quantity: Decimal
@@ -43,6 +45,8 @@ class Subject:
     replaced: Order | None
     freed: Decimal
     reserve_price: Decimal | None
+    before: Price | None
+    exposures: dict[int, tuple[Decimal, Decimal]] = {}
 
     @property
     def account_reached(self) -> Decimal:
@@ -61,7 +65,7 @@ Check = Callable[[Subject, Book, Context], Reason | None]
 def order_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """One order's quantity."""
     del book, context
-    return _above(
+    return above(
         "order_quantity", "the order's quantity", subject.effective.account.order_quantity, subject.quantity
     )
 
@@ -69,16 +73,16 @@ def order_quantity(subject: Subject, book: Book, context: Context) -> Reason | N
 def order_value(subject: Subject, book: Book, context: Context) -> Reason | None:
     """One order's value: at its limit, its stop, or the reference price."""
     del book, context
-    return _above("order_value", "the order's value", subject.effective.account.order_value, subject.value)
+    return above("order_value", "the order's value", subject.effective.account.order_value, subject.value)
 
 
 def position_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The position that this order and all open ones on its side may lead to."""
     del book
-    for (whose, scope), reached in zip(_scopes(subject, context), subject.reached, strict=True):
+    for (whose, scope), reached in zip(subject.holders, subject.reached, strict=True):
         limit = scope.position_quantity
         if limit is not None and reached > limit:
-            return _above("position_quantity", _position_of(whose, subject), limit, reached)
+            return above("position_quantity", _position_of(whose, subject), limit, reached)
     return None
 
 
@@ -87,30 +91,30 @@ def position_value(subject: Subject, book: Book, context: Context) -> Reason | N
     del book
     if subject.price is None:
         return None
-    for (whose, scope), reached in zip(_scopes(subject, context), subject.reached, strict=True):
+    for (whose, scope), reached in zip(subject.holders, subject.reached, strict=True):
         limit = scope.position_value
         if limit is not None and (value := times(reached, subject.price.price)) > limit:
-            return _above("position_value", _position_of(whose, subject), limit, value)
+            return above("position_value", _position_of(whose, subject), limit, value)
     return None
 
 
 def open_orders(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders open at once, this one included."""
     more = 0 if subject.replaced is not None else 1
-    for whose, scope in _scopes(subject, context):
+    for whose, scope in subject.holders:
         limit = scope.open_orders
         if limit is not None and (count := book.open_count(whose) + more) > limit:
-            return _above("open_orders", f"orders open in {whose or 'the account'}", limit, Decimal(count))
+            return above("open_orders", f"orders open in {named(whose)}", limit, Decimal(count))
     return None
 
 
 def order_rate(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders approved within the last second, this one included."""
     since_ns = context.now_ns - _SECOND_NS
-    for whose, scope in _scopes(subject, context):
+    for whose, scope in subject.holders:
         limit = scope.orders_per_second
         if limit is not None and (count := book.approvals.since(since_ns, whose) + 1) > limit:
-            return _above("order_rate", f"orders a second in {whose or 'the account'}", limit, Decimal(count))
+            return above("order_rate", f"orders a second in {named(whose)}", limit, Decimal(count))
     return None
 
 
@@ -208,9 +212,9 @@ def replaceable(subject: Subject, book: Book, context: Context) -> Reason | None
     return Reason(code="not_replaceable", message=f"{request.replaces} cannot be replaced: {why}")
 
 
-def _scopes(subject: Subject, context: Context) -> tuple[tuple[str, Scope], tuple[str, Scope]]:
-    """Whose orders and positions count, and the limits that they are held against."""
-    return (context.algorithm, subject.effective.own), (ACCOUNT, subject.effective.account)
+def named(whose: str) -> str:
+    """An algorithm, or the account, as a sentence names it."""
+    return whose or "the account"
 
 
 def _position_of(whose: str, subject: Subject) -> str:
@@ -218,7 +222,8 @@ def _position_of(whose: str, subject: Subject) -> str:
     return f"the position of {whose} in {symbol}" if whose else f"the account's position in {symbol}"
 
 
-def _above(code: str, what: str, limit: Decimal | None, value: Decimal) -> Reason | None:
+def above(code: str, what: str, limit: Decimal | None, value: Decimal) -> Reason | None:
+    """The refusal of a value above its limit; None where it is within it, or there is none."""
     if limit is None or value <= limit:
         return None
     return Reason(
@@ -245,7 +250,8 @@ CHECKS: tuple[Check, ...] = (
 
 # Limits of how much may be at risk. They do not bind an order that only makes that less: one that was lowered
 # below what is held would otherwise keep the holder in. What is left is what its size cannot mend: a wrong
-# price, a loop that orders too often, a symbol not to be touched.
+# price, a loop that orders too often, a symbol not to be touched. Of the checks in other files, only those
+# of own orders bind it.
 _OF_SIZE = frozenset({order_quantity, order_value, position_quantity, position_value, open_orders})
 
 CHECKS_OF_A_REDUCTION: tuple[Check, ...] = tuple(check for check in CHECKS if check not in _OF_SIZE)

@@ -44,11 +44,16 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 continue
             case OrderRequest() | ReplaceRequest():
                 counts["requests"] += 1
+                step.observed.requests.came(name, step.now_ns)
                 refused = _decide(step, message, read.prices, context, request.late)
                 if refused is not None:
                     repeats.refuse(message, refused)
+                    if step.state.runaways.reason(name) != context.ran_away:
+                        step.halt_runaways()
+                        contexts.pop(name)
             case CancelRequest():
                 counts["cancel_requests"] += 1
+                step.observed.requests.came(name, step.now_ns)
                 message = _of_what_stands(step, message, context)
                 cancels.take_request(step, request.delivery, message, context)
                 continue
@@ -197,4 +202,9 @@ def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
         retired_lease=step.state.retired.get(algorithm, ""),
         flattens=flattens if flattens.under_way else None,
         told=step.observed.told,
+        declared=step.state.registered.get(algorithm),
+        assets=step.observed.assets,
+        market_open=step.observed.market_clock.is_open(step.now_ns),
+        requests=step.observed.requests,
+        ran_away=step.state.runaways.reason(algorithm),
     )

@@ -36,6 +36,7 @@ from oms.inputs import (
     AccountRead,
     AllCancelsAnswered,
     Answered,
+    AssetRead,
     BrokerMessagesRead,
     CancelAnswered,
     CompareAccount,
@@ -48,6 +49,7 @@ from oms.inputs import (
     LimitsRead,
     ListOpenOrders,
     ListPositions,
+    MarketClockRead,
     OrderAnswered,
     RequestsRead,
     Started,
@@ -104,6 +106,8 @@ class Engine:
             HaltStateRead: rules.take_halts,
             LimitsRead: rules.take_limits,
             LeasesRead: rules.take_leases,
+            AssetRead: rules.take_asset,
+            MarketClockRead: rules.take_market_clock,
             Started: reconciliation.take_started,
             Stopping: self._stopping,
             Tick: self._tick,
@@ -199,6 +203,7 @@ class Engine:
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
         day_turn.look(step)
+        step.halt_runaways()
         sent_orders.look_after_doubts(step, self._longest_send_ns)
         legs.ask_for_missing(step)
         protection.look(step)

@@ -24,6 +24,7 @@ class Exposure:
         self._open_count: dict[str, int] = defaultdict(int)
         self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._reserved: dict[str, Decimal] = defaultdict(Decimal)
+        self._unexecuted: dict[str, Decimal] = defaultdict(Decimal)
 
     def pending(self, symbol: str, side: str, algorithm: str) -> Decimal:
         """The quantity that open orders of this side may still fill."""
@@ -32,6 +33,10 @@ class Exposure:
     def reserved(self, algorithm: str) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""
         return self._reserved.get(algorithm, ZERO)
+
+    def unexecuted(self, algorithm: str) -> Decimal:
+        """The value of what open orders of both sides may still trade, at their reserve prices."""
+        return self._unexecuted.get(algorithm, ZERO)
 
     def open_count(self, algorithm: str) -> int:
         """How many orders are open."""
@@ -72,8 +77,7 @@ class Exposure:
             return
         if not self.is_in_chain(order):
             quantity = order.outstanding()
-            value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
-            self._reserve(order, quantity, value, order.open)
+            self._reserve(order, quantity, times(quantity, order.reserve_price), order.open)
             return
         old, replacement = self.replaced(order), self.replacement(order)
         if old is not None and old.open:
@@ -118,12 +122,14 @@ class Exposure:
         count = counts - order.held_open
         for name in (ACCOUNT, order.algorithm):
             self._pending[name, order.symbol, order.side] += more
-            self._reserved[name] = plus(self._reserved[name], worth)
+            self._unexecuted[name] = plus(self._unexecuted[name], worth)
+            if order.side == "buy":
+                self._reserved[name] = plus(self._reserved[name], worth)
             self._open_count[name] += count
         order.held_quantity, order.held_value, order.held_open = quantity, value, counts
 
     def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
-        """The quantity that may still be booked as filled; of a purchase its value too, at its reserve price.
+        """The quantity that may still be booked as filled, and its value at its reserve price.
 
         Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
         then: what is missing of it is still to be heard.
@@ -134,4 +140,4 @@ class Exposure:
         if quantity and replacement is not None and took_over and replacement.most is not None:
             unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
             quantity = max(ZERO, min(quantity, unheard))
-        return quantity, times(quantity, order.reserve_price) if order.side == "buy" else ZERO
+        return quantity, times(quantity, order.reserve_price)

@@ -102,7 +102,7 @@ class Group:
                 if left is not None:
                     quantity = min(quantity, left)
                     left = minus(left, quantity)
-                value = times(quantity, order.reserve_price) if order.side == "buy" else ZERO
+                value = times(quantity, order.reserve_price)
                 sum_of_chain, worth_of_chain = plus(sum_of_chain, quantity), plus(worth_of_chain, value)
                 more = min(quantity, max(ZERO, minus(sum_of_chain, of_first)))
                 worth = min(value, max(ZERO, minus(worth_of_chain, worth_of_first)))

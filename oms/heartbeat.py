@@ -14,6 +14,7 @@ from bus.order_events import (
     OrderUpdated,
 )
 from oms.amounts import text
+from oms.assets import UNKNOWN
 from oms.engine import Engine
 from oms.limit_names import unmatched
 from oms.orders import Order
@@ -60,7 +61,6 @@ def details(
     head: str,
     head_at: str,
     snapshot_at: str,
-    unknown_symbols: Collection[str] = (),
     latched: LatchDetails = _NOTHING_LATCHED,
     sending: SendingDetails = _NOTHING_WAITS,
     last_prices: Mapping[str, Decimal] | None = None,
@@ -68,8 +68,7 @@ def details(
     """How orders stand: holdings by algorithm, halts by scope, refusals by code.
 
     `digest_at` is the journal's id at which the state had this digest; `head_at` is its last durable entry,
-    with the hash `head`, and `snapshot_at` the one after which the last snapshot was made. `unknown_symbols`:
-    those in the limits that the broker does not know.
+    with the hash `head`, and `snapshot_at` the one after which the last snapshot was made.
     """
     state, observed = engine.state, engine.observed
     return OmsDetails(
@@ -111,7 +110,9 @@ def details(
         head_at=head_at,
         snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
-        limits_unmatched=_unmatched(state, unknown_symbols),
+        limits_unmatched=_unmatched(
+            state, {symbol for symbol, asset in observed.assets.items() if asset == UNKNOWN}
+        ),
         counters=OmsCounters(
             refused=observed.orders_refused,
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},

@@ -18,6 +18,7 @@ from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.order_messages import REQUESTS, OrderRequest, Reason, ReplaceRequest, Request
 from bus.symbols import canonical_symbol
+from oms.assets import Asset
 from oms.broker import (
     BrokerAccount,
     BrokerActivity,
@@ -243,9 +244,28 @@ class LimitsRead:
 
 @dataclass(frozen=True, slots=True)
 class LeasesRead:
-    """The lease value of each registered algorithm; "" where nobody leads."""
+    """The lease value of each registered algorithm, "" where nobody leads; and the symbols that it declared.
+
+    One that declared none, as those of earlier releases, is missing in `declared`.
+    """
 
     leases: Mapping[str, str]
+    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRead:
+    """What the broker says of a symbol."""
+
+    symbol: str
+    asset: Asset
+
+
+@dataclass(frozen=True, slots=True)
+class MarketClockRead:
+    """Whether the market is open, by the broker's word."""
+
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +305,8 @@ Input = (
     | HaltStateRead
     | LimitsRead
     | LeasesRead
+    | AssetRead
+    | MarketClockRead
     | Started
     | Stopping
     | Tick

@@ -8,9 +8,9 @@ from oms.limits import Limits
 
 def named_symbols(limits: Limits) -> list[str]:
     """Every symbol that the limits name."""
-    restricted = [scope.restricted for scope in (limits.account, limits.each_algorithm)]
-    restricted += [scope.restricted for scope in limits.algorithms.values()]
-    return sorted(frozenset(limits.symbols).union(*restricted))
+    scopes = (limits.account, limits.each_algorithm, *limits.algorithms.values())
+    listed = (names for scope in scopes for names in (scope.restricted, scope.symbols or ()))
+    return sorted(frozenset(limits.symbols).union(*listed))
 
 
 def unmatched(
@@ -26,9 +26,12 @@ def unmatched(
         for name in limits.algorithms
         if name not in registered
     ]
+    scopes = (limits.account, limits.each_algorithm, *limits.algorithms.values())
+    restricted = frozenset().union(*(scope.restricted for scope in scopes))
     for symbol in named_symbols(limits):
         if symbol in unknown_symbols:
-            where = f'[symbol."{symbol}"]' if symbol in limits.symbols else f"restricted {symbol}"
+            listed = "restricted" if symbol in restricted else "symbols"
+            where = f'[symbol."{symbol}"]' if symbol in limits.symbols else f"{listed} {symbol}"
             found.append(f"{where}: the broker knows no such symbol")
     return tuple(found)
 

@@ -9,8 +9,10 @@ from decimal import Decimal
 from bus.codec import Message
 from bus.control_messages import Reconcile
 from bus.delivery import Delivery
+from oms.assets import Asset, MarketClock
 from oms.inputs import BrokerMessageRead, Question, RequestRead
 from oms.preconditions import Told
+from oms.request_rate import RequestRate
 
 
 @dataclass(slots=True)
@@ -86,6 +88,11 @@ class Observed:
     """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
 
     leases: Mapping[str, str] = field(default_factory=dict)
+    # What the broker said of symbols and of the market; before it has, the calendar tells.
+    assets: dict[str, Asset] = field(default_factory=dict)
+    market_clock: MarketClock = field(default_factory=MarketClock)
+    # Orders, replaces and cancels as they came.
+    requests: RequestRate = field(default_factory=RequestRate)
     monotonic_ns: int = 0
     first_ns: int | None = None
     last_ns: int | None = None

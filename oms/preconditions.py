@@ -1,12 +1,17 @@
 """What must hold before an order is looked at: readiness, halts, leadership, an id of its own. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_messages import OrderRequest, Reason, ReplaceRequest
+from oms.assets import Asset
 from oms.flattens import Flattens
+from oms.request_rate import RequestRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,14 @@ class Told:
     used: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What a decision depends on besides the request, the book, limits and prices.
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
     holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
-    under way. `told` is what the broker said may be spent, None before it has.
+    under way. `told` is what the broker said may be spent, None before it has. `declared` are the symbols that
+    the algorithm said it would trade, None where it said nothing. `assets` are as far as the broker has told
+    them, `requests` those that came lately. `ran_away` is why the algorithm is to be halted, if it is.
     """
 
     account: str
@@ -40,6 +46,11 @@ class Context:
     retired_lease: str = ""
     flattens: Flattens | None = None
     told: Told | None = None
+    declared: frozenset[str] | None = None
+    assets: Mapping[str, Asset] = {}
+    market_open: bool = True
+    requests: RequestRate = msgspec.field(default_factory=RequestRate)
+    ran_away: str | None = None
 
     def mode(self, symbol: str) -> Halt | ReduceOnly | None:
         """The strictest halt that covers an order in this symbol, if any."""
@@ -72,6 +83,9 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
     mode = context.mode(request.terms.symbol)
     if isinstance(mode, Halt):
         reasons.append(Reason(code="halted", message=f"{mode.scope} is halted by {mode.by}: {mode.reason}"))
+    elif context.ran_away is not None:
+        message = f"algorithm:{context.algorithm} is halted by oms: {context.ran_away}"
+        reasons.append(Reason(code="halted", message=message))
     elif context.flattens is not None:
         reasons += _flattening(context.flattens, request.terms.symbol, context)
     if not context.lease or request.lease != context.lease:

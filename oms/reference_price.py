@@ -4,9 +4,9 @@ The newest heard is not the newest happened: a print may come late, be canceled 
 that sets no price; a quote may be a stub; and a halted symbol has no price at all.
 """
 
-from bisect import insort_right
+from bisect import bisect_right, insort_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -55,6 +55,10 @@ RESUMPTIONS = frozenset("3T")
 # A trade so long after a halt is one of another session: the resumption was missed.
 OTHER_SESSION_NS = 12 * 3600 * 1_000_000_000
 
+# So many minutes back a price is told that stood then.
+MINUTES_BACK = 30
+_MINUTE_NS = 60_000_000_000
+
 # The channels that hold prices themselves, and all that make a price.
 _PRICES = ("trades", "quotes", "bars")
 CHANNELS_OF_STOCKS = ("statuses", "corrections", "cancelErrors", "snapshots", *_PRICES)
@@ -65,13 +69,15 @@ CHANNELS_OF_CRYPTO = ("snapshots", *_PRICES)
 class Price:
     """A reference price: `at_ns` is the market's time of it, `received_ns` when we received it.
 
-    `feed` is where it was heard, "" where the entry does not say.
+    `feed` is where it was heard, "" where the entry does not say. `past` are prices that stood before, one
+    of each minute in which there was one, oldest first.
     """
 
     price: Decimal
     at_ns: int
     received_ns: int
     feed: str = ""
+    past: tuple["Price", ...] = field(default=(), compare=False, repr=False)
 
     def age_ns(self, now_ns: int) -> int:
         """The greater of its two ages.
@@ -79,6 +85,11 @@ class Price:
         A time that is yet to come counts as one just as long past: it is of before a clock was set back.
         """
         return max(abs(now_ns - self.at_ns), abs(now_ns - self.received_ns))
+
+    def before(self, at_ns: int) -> "Price":
+        """The price that stood at a moment before; where none is known that is so old, the oldest that is."""
+        stood = bisect_right(self.past, at_ns, key=_time_of) - 1
+        return self.past[max(0, stood)] if self.past else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +136,28 @@ class SymbolMarket:
         self._status: TradingStatus | None = None
         # Since when the status may have changed unheard; None where it cannot.
         self._unheard_since_ns: int | None = None
+        # The last price that was told, and those before it of the minutes that are over.
+        self._told: Price | None = None
+        self._past: tuple[Price, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<market with {len(self._trades)} trades: {self.known()}>"
+        return f"<market with {len(self._trades)} trades: {self._now()}>"
 
     def known(self) -> Known | None:
-        """The market's price now, or its halt; None where nothing that counts was heard."""
+        """The market's price now, or its halt; None where nothing that counts was heard.
+
+        Each price that is told is remembered, as what stood until the next.
+        """
+        now = self._now()
+        if not isinstance(now, Price):
+            return now
+        told = self._told
+        if told is not None and now.at_ns // _MINUTE_NS > told.at_ns // _MINUTE_NS:
+            self._past = (*self._past[-MINUTES_BACK:], told)
+        self._told = now
+        return replace(now, past=self._past) if self._past else now
+
+    def _now(self) -> Known | None:
         trade, status = self._last_trade(), self._status
         if status is None:
             return _chosen(trade, self._quote, self._bar_that_stands())
@@ -247,6 +274,10 @@ class SymbolMarket:
 def _price(price: Decimal, at_ns: int, received_ns: int, feed: str) -> Price:
     """A price; nobody knows one before it was received, so a later time is the fault of a clock."""
     return Price(price, min(at_ns, received_ns), received_ns, feed)
+
+
+def _time_of(price: Price) -> int:
+    return price.at_ns
 
 
 def _market_time(one: _Print) -> int:

@@ -1,26 +1,7 @@
 """Every code with which an order or a cancel is refused: its meaning, what decides it, what to do. Pure."""
 
-from dataclasses import dataclass
-from typing import Literal
-
-_FILE = "the limits file"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One code: who says it (`by`), of what, its meaning, what decides it and what to do now."""
-
-    code: str
-    by: tuple[Literal["risk", "oms", "broker"], ...]
-    meaning: str
-    decided_by: str
-    do_now: str
-
-
-def _limit(code: str, name: str, meaning: str, do_now: str) -> Refusal:
-    """Describe the code of a limit that stands in the limits file."""
-    return Refusal(code, ("risk",), meaning, f"`{name}` of {_FILE}", do_now)
-
+from oms.limit_refusals import EXPOSURE, LIMITS, LOOPS, WHERE_AND_WHEN
+from oms.refusal import Refusal
 
 _STATE_OF_OMS = (
     Refusal(
@@ -141,68 +122,6 @@ _TERMS = (
         "the order to be replaced is not open at the broker, not this algorithm's, or of another kind",
         "fixed",
         "cancel and order anew, or leave it where it is done already",
-    ),
-)
-
-_LIMITS = (
-    _limit(
-        "order_quantity", "order_quantity", "one order's quantity is above the limit", "order less at once"
-    ),
-    _limit(
-        "order_value", "order_value", "one order's value in dollars is above the limit", "order less at once"
-    ),
-    _limit(
-        "position_quantity",
-        "position_quantity",
-        "the position that this order and all open ones on its side may lead to is above the limit",
-        "cancel open orders or reduce the position",
-    ),
-    _limit(
-        "position_value",
-        "position_value",
-        "the same position at the reference price, in dollars, is above the limit",
-        "cancel open orders or reduce the position",
-    ),
-    _limit(
-        "open_orders",
-        "open_orders",
-        "more orders than the limit would be open at once",
-        "cancel orders that are not needed any more",
-    ),
-    _limit(
-        "order_rate",
-        "orders_per_second",
-        "more orders than the limit would be approved within one second",
-        "ask less often; see whether the algorithm asks in a loop",
-    ),
-    _limit(
-        "price_collar",
-        "price_collar_percent",
-        "the limit price reaches too far beyond the reference price: too high a purchase, too low a sale",
-        "correct the price; `limit` is the furthest that is let through",
-    ),
-    _limit("restricted", "restricted", "the symbol is on the restricted list", "trade another symbol"),
-    _limit(
-        "stale_price",
-        "price_age_seconds",
-        "the market's last price of the symbol is too old, by the market's time or by when it was received",
-        "see with `backbone status` whether ingest is connected; the message names the section that refused",
-    ),
-    Refusal(
-        "no_price",
-        ("risk",),
-        "no price of the symbol that counts is known: late, canceled and contingent prints, crossed and "
-        "very wide quotes do not count",
-        "the streams of trades, quotes and bars of the symbol",
-        "see whether ingest runs, serves the symbol, and the market is open; ask again in some seconds: "
-        "the symbol is wanted of ingest from now on",
-    ),
-    Refusal(
-        "market_halted",
-        ("risk",),
-        "trading in the symbol is halted or paused on its exchange; `value` is the tape's code for why",
-        "the stream `md:<symbol>:statuses`",
-        "nothing: orders are taken again once trading resumes",
     ),
 )
 
@@ -354,7 +273,10 @@ REFUSALS: tuple[Refusal, ...] = (
     *_STATE_OF_OMS,
     *_WHO_ASKS,
     *_TERMS,
-    *_LIMITS,
+    *LIMITS,
+    *EXPOSURE,
+    *LOOPS,
+    *WHERE_AND_WHEN,
     *_OWN_ORDERS,
     *_EXITS,
     *_SENDING,

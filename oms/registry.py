@@ -1,5 +1,6 @@
-"""Which algorithms there are, who leads each, and which symbols need a reference price."""
+"""Which algorithms there are, who leads each, what each declared, and which symbols need a price."""
 
+import msgspec
 import orjson
 import structlog
 
@@ -7,7 +8,8 @@ from bus.connection import Client
 from bus.consume import GroupReader
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
-from oms.inputs import RequestRead
+from bus.symbols import canonical_symbol
+from oms.inputs import LeasesRead, RequestRead
 from oms.reference_price import channels
 
 # How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
@@ -22,16 +24,25 @@ log = structlog.get_logger()
 
 
 class Registry:
-    """Follows the registered algorithms. Mutable: `leases`, the lease value of each as last read."""
+    """Follows the registered algorithms.
+
+    Mutable: `leases`, the lease value of each as last read, and `declared`, the symbols of each that says
+    which it trades.
+    """
 
     def __init__(self, client: Client, account: str) -> None:
         self.leases: dict[str, str] = {}
+        self.declared: dict[str, frozenset[str]] = {}
         self._client = client
         self._account = account
         self._refused: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<registry of {len(self.leases)} algorithms>"
+
+    def read(self) -> LeasesRead:
+        """What was last read, for the engine."""
+        return LeasesRead(dict(self.leases), dict(self.declared))
 
     async def look(self, reader: GroupReader) -> None:
         """Have the requests of newly registered algorithms read too, and read who leads each now."""
@@ -57,13 +68,21 @@ class Registry:
         return lease is None or self.leases.get(read.algorithm) == lease
 
     async def read_leases(self) -> None:
-        """Read who leads each algorithm now."""
+        """Read who leads each algorithm now, and what it declared when it was started."""
         names = list(self.leases)
         if not names:
             return
-        values = await self._client.mget([algorithm_lease(self._account, name) for name in names])
-        for name, value in zip(names, values, strict=True):
+        together = self._client.pipeline(transaction=False)
+        together.mget([algorithm_lease(self._account, name) for name in names])
+        together.hmget(algorithms(self._account), names)
+        values, entries = await together.execute()
+        for name, value, entry in zip(names, values, entries, strict=True):
             self.leases[name] = value.decode(errors="replace") if value else ""
+            symbols = _declared(entry)
+            if symbols is None:
+                self.declared.pop(name, None)
+            else:
+                self.declared[name] = symbols
 
     async def want_prices(self, needed: set[str]) -> None:
         """Want what makes the price of these symbols, and of all that somebody on this account wants."""
@@ -92,3 +111,19 @@ class Registry:
             await self._client.delete(wants(self._account, "oms"))
         except (ServerAway, ServerRefused) as error:
             log.warning("wants not removed", error=str(error))
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    symbols: tuple[str, ...] | None = None
+
+
+_read_entry = msgspec.json.Decoder(_Entry).decode
+
+
+def _declared(entry: bytes | None) -> frozenset[str] | None:
+    """The symbols of a registry's entry; None where it names none, or was written by hand."""
+    try:
+        symbols = _read_entry(entry).symbols if entry else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return None if symbols is None else frozenset(map(canonical_symbol, symbols))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
@@ -12,18 +13,26 @@ from bus.order_messages import (
     OrderTerms,
     Reason,
     ReplaceRequest,
+    Side,
 )
 from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
 from oms.book import Book
 from oms.buying_power import CHECKS as CHECKS_OF_MONEY
-from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Subject, beyond_reduction
+from oms.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, Subject, beyond_reduction
 from oms.exit_checks import exits
+from oms.exposure_checks import CHECKS as CHECKS_OF_EXPOSURE
+from oms.exposure_checks import ONLY_WHERE_SET as OF_EXPOSURE
 from oms.ledger import ACCOUNT
-from oms.limits import Effective, Limits
+from oms.limit_scopes import Effective
+from oms.limits import Limits
+from oms.market_checks import CHECKS as CHECKS_OF_THE_MARKET
+from oms.market_checks import short_sale
 from oms.orders import Order
 from oms.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.preconditions import Context, unmet
 from oms.reference_price import Known, MarketHalt, Price
+from oms.repetition_checks import CHECKS as CHECKS_OF_REPETITION
+from oms.repetition_checks import ONLY_WHERE_SET as OF_REPETITION
 from oms.replacements import Replacement, worked_out
 from oms.terms import malformed, trigger_price
 
@@ -86,7 +95,17 @@ class Refused:
         return f"<refused: {', '.join(reason.code for reason in self.reasons)}>"
 
 
-_TO_RISK_MORE = (*CHECKS, *CHECKS_OF_MONEY, *CHECKS_OF_OWN_ORDERS, exits)
+_TO_RISK_MORE = (
+    *CHECKS,
+    *CHECKS_OF_MONEY,
+    *CHECKS_OF_EXPOSURE,
+    *CHECKS_OF_REPETITION,
+    *CHECKS_OF_THE_MARKET,
+    *CHECKS_OF_OWN_ORDERS,
+    exits,
+)
+# Checks of limits that need not be set, with the limit that each is of: a decision leaves out the others.
+_ONLY_WHERE_SET = OF_EXPOSURE | OF_REPETITION
 _TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
 _POSITION_CHANGED = Reason(
@@ -127,12 +146,12 @@ def check(
         known,
         context,
     )
-    reduces = subject.reduces
-    for find in _TO_REDUCE if reduces else _TO_RISK_MORE:
+    optional, reduces = subject.effective.optional, subject.reduces
+    for find in _TO_REDUCE if reduces else _to_risk_more(optional, terms.side):
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)
-    basis = _basis(limits, price, context, terms.symbol, subject.reserve_price)
+    basis = _basis(limits, price, context, terms.symbol, subject.reserve_price, subject.before)
     if reasons or subject.reserve_price is None:
         return Refused(tuple(reasons), basis)
     event = OrderApproved(
@@ -185,6 +204,15 @@ def closes_too_much(terms: OrderTerms, book: Book, algorithm: str) -> bool:
     return (terms.quantity or ZERO) > (-held if terms.side == "buy" else held)
 
 
+@lru_cache(maxsize=256)
+def _to_risk_more(optional: frozenset[str], side: Side) -> tuple[Check, ...]:
+    """The checks that can find anything on this side where these of the optional limits are set."""
+    never = {check for check, name in _ONLY_WHERE_SET.items() if name not in optional}
+    if side == "buy":
+        never.add(short_sale)
+    return tuple(check for check in _TO_RISK_MORE if check not in never)
+
+
 def basis_without_price(
     request: OrderRequest | ReplaceRequest, limits: Limits | None, context: Context
 ) -> Basis:
@@ -193,7 +221,12 @@ def basis_without_price(
 
 
 def _basis(
-    limits: Limits | None, price: Price | None, context: Context, symbol: str, reserve: Decimal | None
+    limits: Limits | None,
+    price: Price | None,
+    context: Context,
+    symbol: str,
+    reserve: Decimal | None,
+    before: Price | None = None,
 ) -> Basis:
     mode = context.mode(symbol)
     if not context.halts.known:
@@ -213,6 +246,8 @@ def _basis(
         not_ready="" if context.not_ready is None else context.not_ready.code,
         lease=context.lease,
         reserve_price=reserve,
+        band_price=None if before is None else before.price,
+        responsible_person="" if limits is None else limits.responsible_person(context.algorithm),
     )
 
 
@@ -293,10 +328,12 @@ def _subject(
         value = times(quantity, trigger_price(terms, reference))
     freed = ZERO if replaced is None else replaced.leaves()
     more = minus(quantity, freed)
+    band = effective.band
     return Subject(
         request=request,
         terms=terms,
         effective=effective,
+        holders=((context.algorithm, effective.own), (ACCOUNT, effective.account)),
         price=price,
         market_halt=known if isinstance(known, MarketHalt) else None,
         quantity=quantity,
@@ -305,6 +342,7 @@ def _subject(
         replaced=replaced,
         freed=freed,
         reserve_price=reserve,
+        before=None if price is None or band is None else price.before(price.at_ns - band[1]),
     )
 
 

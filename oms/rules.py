@@ -1,9 +1,10 @@
-"""The rules under which orders are taken: halts, limits and leases, as they are read. Pure."""
+"""The rules under which orders are taken: halts, limits, leases, what the broker trades, as read. Pure."""
 
 from bus.account_messages import HaltsRead, LimitsChanged
 from bus.control_messages import Halt
 from bus.order_events import Registered
-from oms.inputs import HaltStateRead, LeasesRead, LimitsRead
+from oms.assets import MarketClock
+from oms.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
 from oms.step import Step
 
 
@@ -45,8 +46,24 @@ def take_limits(step: Step, read: LimitsRead) -> None:
 
 
 def take_leases(step: Step, read: LeasesRead) -> None:
-    """Remember who leads each algorithm, and tell those that are new that their requests are read."""
+    """Remember who leads each algorithm, and tell those that are new that their requests are read.
+
+    An algorithm that was started with other symbols is told so too.
+    """
     step.observed.leases = read.leases
+    known = step.state.registered
     for name in read.leases:
-        if name not in step.state.registered:
-            step.record(Registered(algorithm=name, at_ns=step.now_ns))
+        declared = read.declared.get(name)
+        if name not in known or known[name] != declared:
+            symbols = None if declared is None else tuple(sorted(declared))
+            step.record(Registered(algorithm=name, at_ns=step.now_ns, symbols=symbols))
+
+
+def take_asset(step: Step, read: AssetRead) -> None:
+    """Remember what the broker says of a symbol."""
+    step.observed.assets[read.symbol] = read.asset
+
+
+def take_market_clock(step: Step, read: MarketClockRead) -> None:
+    """Remember whether the market is open."""
+    step.observed.market_clock = MarketClock.told(read.is_open, step.now_ns)

@@ -32,7 +32,6 @@ from oms.inputs import (
     ControlRead,
     HaltStateRead,
     Input,
-    LeasesRead,
     RequestRead,
     RequestsRead,
     Tick,
@@ -42,7 +41,9 @@ from oms.intake import Intake
 from oms.journal import Journal
 from oms.journal_head import JournalHead
 from oms.latches import Latches
+from oms.limit_names import named_symbols
 from oms.limits import Limits
+from oms.market_questions import MarketQuestions
 from oms.prices import Prices
 from oms.registry import LOOK_S, WANT_S, Registry
 from oms.risk import Approved
@@ -84,9 +85,9 @@ class Oms:
     """The parts of one OMS, and one event's way through them.
 
     Must be made inside the event loop. Mutable: the engine and the parts; `waiting_for`, why the engine does
-    not work yet; `unknown_symbols`, those in the limits that the broker does not know; `halt_state_awaited`,
-    set once a first one is written; `rules_taken`, set once halts and limits may be journalled. In a new
-    journal nothing stands before what the account held: a start that ends earlier must find it new again.
+    not work yet; `halt_state_awaited`, set once a first one is written; `rules_taken`, set once halts and
+    limits may be journalled. In a new journal nothing stands before what the account held: a start that ends
+    earlier must find it new again.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Oms:
         )
         self.intake = Intake(int(settings.oms_longest_wait_s * 1e9))
         self.latches = Latches(settings.halt_file, account, self.halts, self.actions.put_in_force)
+        self.market_questions = MarketQuestions(broker, self.sender, clock, self.take)
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
         self.requests = GroupReader(
@@ -150,7 +152,6 @@ class Oms:
         self._account_stream = streams.account(account)
         # And the journal's id at which the state had it.
         self._digest = "", "0-0"
-        self.unknown_symbols: set[str] = set()
         self.halt_state_awaited = False
         self.rules_taken = False
         self._handed_in: deque[asyncio.Future[None]] = deque()
@@ -329,7 +330,15 @@ class Oms:
             await self.registry.read_leases()
         except (ServerAway, ServerRefused) as error:
             log.warning("leases not readable", error=str(error))
-        self.take(LeasesRead(dict(self.registry.leases)))
+        self.take(self.registry.read())
+
+    def symbols_of_interest(self) -> list[str]:
+        """Symbols of which one wants to know what the broker says: ordered or held first, then all others."""
+        state = self.engine.state
+        used = state.book.symbols() | self.prices.wanted()
+        declared = {symbol for symbols in state.registered.values() for symbol in symbols or ()} - {"*"}
+        named = [] if state.limits is None else named_symbols(state.limits)
+        return [*sorted(used), *sorted(declared - used), *named]
 
     async def _redeliver_unseen(self) -> None:
         for reader in self._readers():
@@ -344,7 +353,7 @@ class Oms:
 
     async def _look(self) -> None:
         await self.registry.look(self.requests)
-        self.take(LeasesRead(dict(self.registry.leases)))
+        self.take(self.registry.read())
 
     # Tell.
 
@@ -370,7 +379,6 @@ class Oms:
             head=self.journal.last_hash.decode(),
             head_at=self.journal.last_id,
             snapshot_at=self.snapshots.at_id,
-            unknown_symbols=self.unknown_symbols,
             latched=self.latches.details(),
             sending=self.sender.details(self.intake.held()),
             last_prices=self.prices.last(self.engine.state.book.ledger.holdings()),

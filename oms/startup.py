@@ -30,9 +30,8 @@ from oms.inputs import (
 from oms.journal import JournalMoved
 from oms.journal_head import KEEP_S
 from oms.journal_reader import EVENT_CODEC
-from oms.limit_names import named_symbols, unmatched
+from oms.limit_names import unmatched
 from oms.service import MOST_HASHED, Oms
-from oms.symbol_check import look_up
 
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0
@@ -160,9 +159,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.snapshots.keep(),
         )
     ]
-    looking = asyncio.create_task(
-        look_up(named_symbols(oms.limits), oms.broker, oms.sender, oms.unknown_symbols)
-    )
+    looking = asyncio.create_task(oms.market_questions.run(oms.symbols_of_interest))
     stop = asyncio.create_task(oms.service.stopping.wait())
     try:
         await asyncio.wait({stop, reading, *workers}, return_when=asyncio.FIRST_COMPLETED)
@@ -221,6 +218,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
         return False
     if not oms.rules_taken:
         _take_rules(oms)
+    await oms.market_questions.market_clock()
     await oms.registry.look(oms.requests)
     return True
 

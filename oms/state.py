@@ -15,6 +15,7 @@ from bus.order_events import (
     EntryDeadLettered,
     LeaseRetired,
     OrderNotUnderstood,
+    OrderRefused,
     PositionProtected,
     PositionUnprotected,
     Registered,
@@ -22,6 +23,7 @@ from bus.order_events import (
 from oms.book import Book
 from oms.flattens import Flattens
 from oms.limits import Limits, from_dict
+from oms.runaways import Runaways
 
 
 class State:
@@ -29,8 +31,9 @@ class State:
 
     Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
     known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
-    `limits` in force, None before any; `halts` as last journalled; `retired`, of each algorithm the last
-    lease under which it has acknowledged its shutdown; `registered` algorithms; `dead_letters`, how many
+    `limits` in force, None before any; `halts` as last journalled; `runaways`, who is to be halted;
+    `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
+    algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how many
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
     `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
     `cash_difference`, the same of cash, which counts once it was `cash_opened`; `activities`, the ids of
@@ -45,8 +48,9 @@ class State:
         self.book = Book()
         self.limits: Limits | None = None
         self.halts = HaltState(known=False)
+        self.runaways = Runaways()
         self.retired: dict[str, str] = {}
-        self.registered: set[str] = set()
+        self.registered: dict[str, frozenset[str] | None] = {}
         self.dead_letters = 0
         self.not_understood: dict[str, str] = {}
         self.flattens = Flattens()
@@ -77,6 +81,8 @@ class State:
         if self.book.apply(event):
             if isinstance(event, Booked) and event.kind == "activity":
                 self.activities.add(event.reference)
+            if isinstance(event, OrderRefused):
+                self.runaways.refused(event)
             return
         match event:
             case CorporateActionTaken():
@@ -96,10 +102,11 @@ class State:
                 self.limits = from_dict(event.limits, event.source, event.limits_version)
             case HaltsRead():
                 self.halts = HaltState(known=event.known, scopes=event.scopes)
+                self.runaways.halts_read(self.halts)
             case LeaseRetired():
                 self.retired[event.algorithm] = event.lease
             case Registered():
-                self.registered.add(event.algorithm)
+                self.registered[event.algorithm] = None if event.symbols is None else frozenset(event.symbols)
             case EntryDeadLettered():
                 self.dead_letters += 1
             case OrderNotUnderstood():
@@ -123,8 +130,12 @@ class State:
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
+            self.runaways.comparable(),
             sorted(self.retired.items()),
-            sorted(self.registered),
+            sorted(
+                (name, [] if declared is None else sorted(declared))
+                for name, declared in self.registered.items()
+            ),
             self.dead_letters,
             sorted(self.not_understood.items()),
             self.flattens.comparable(),

@@ -91,6 +91,10 @@ class Step:
         """Have trading on the whole account halted."""
         self.halt(f"account:{self.account}", reason)
 
+    def halt_runaways(self) -> None:
+        """Have each algorithm halted that ran away and was not seen halted yet."""
+        self.effects.halts += self.state.runaways.to_halt(self.now_ns)
+
     def warn(self, text: str, **about: str) -> None:
         """Have a warning logged."""
         self.effects.notes.append(Note("warning", text, about))

@@ -23,6 +23,9 @@ _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
 _ACCOUNT = Annotated[str | None, typer.Option(help="only this account")]
 _REASON = Annotated[str, typer.Option(help="why; everyone is told, and it stays on record")]
+_BY = Annotated[
+    str | None, typer.Option(help="the person who answers for it; needed where the OMS halted an algorithm")
+]
 _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 _REDUCE = Annotated[
     bool, typer.Option("--reduce-only", help="let orders through that bring a position closer to zero")
@@ -97,14 +100,16 @@ def resume(
     symbol: _SYMBOL = None,
     account: _ACCOUNT = None,
     lift_suspension: _LIFT = False,
+    by: _BY = None,
     as_json: _JSON = False,
 ) -> None:
     """Lift a halt.
 
     Of exactly this scope; without --algo, --symbol or --account, every halt. Where it was not halted, that is
     said, with what is. What the latch file has is lifted too; where the orders server does not answer that
-    alone, with exit code 1. Where Alpaca itself has the account suspended, that is said if the keys are
-    there, and lifted only with --lift-suspension.
+    alone, with exit code 1. What the OMS halted because an algorithm ordered the same again and again is
+    resumed with --by NAME alone: a person looked at what it did. Where Alpaca itself has the account
+    suspended, that is said if the keys are there, and lifted only with --lift-suspension.
 
     Example: backbone resume --algo ma-cross --reason "feed checked"
     """
@@ -112,8 +117,33 @@ def resume(
     from bus.halt_state import scope_of
 
     scope = scope_of(algorithm=algo, symbol=symbol and symbol.upper(), account=account)
-    message = Resume(scope=scope, reason=_given(reason), by=acting_user(), at_ns=time.time_ns())
+    message = Resume(scope=scope, reason=_given(reason), by=_who(by), at_ns=time.time_ns())
     raise typer.Exit(asyncio.run(_change(message, as_json, lift=lift_suspension)))
+
+
+def _who(by: str | None) -> str:
+    """Return who resumes: the name that was given, and the user and machine in any case."""
+    from bus.errors import InvalidInput
+
+    if by is None:
+        return acting_user()
+    if not by.strip() or not by.isprintable():
+        raise InvalidInput("--by is empty: give the name of who answers for it, such as --by 'Ann Lee'")
+    return f"{by.strip()} ({acting_user()})"
+
+
+def _without_a_name(message: Any, before: "HaltState") -> str:
+    """Return what the OMS halted and a user without a name would resume, as a sentence; empty for nothing."""
+    from bus.halt_state import latched_in
+
+    latched = latched_in(before, message.scope)
+    if not latched or message.by != acting_user():
+        return ""
+    why = "; ".join(f"{one.scope}: {one.reason}" for one in latched)
+    return (
+        f"it stays halted, by the OMS, until a named person lifts it: {why}. Look at what it did, then give "
+        "--by NAME"
+    )
 
 
 def _given(reason: str) -> str:
@@ -133,7 +163,7 @@ async def _change(
 
     if lift:
         require_keys()
-    latched = latch.change(message)
+    latched, unnamed = latch.change(message), ""
     async with contextlib.AsyncExitStack() as stack:
         try:
             if latched.servers is None:
@@ -142,10 +172,13 @@ async def _change(
                 server = orders_server("ops-halt", latched.servers)
                 client, account = await stack.enter_async_context(server)
                 before = await halts.read(client) if isinstance(message, Resume) else None
-                state = await halts.change(client, message)
+                unnamed = "" if before is None else _without_a_name(message, before)
+                state = await halts.change(client, message) if not unnamed else before
         except (InvalidInput, ServerAway, ServerRefused, TimeoutError) as error:
             why = str(error) or f"The orders server did not answer within {_REACHED_S:g} s."
             return _print_without_server(message, latched, why, as_json)
+        if unnamed:
+            raise InvalidInput(unnamed)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
         canceled = await _cancel(client, account, message) if cancel else None
         flattened = await _flatten(client, account, message, as_json) if flatten else None

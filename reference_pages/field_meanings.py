@@ -58,6 +58,10 @@ FIELD_MEANINGS: dict[str, str] = {
     "Basis.control_fresh": "whether the control stream had been read within 500 ms",
     "Basis.not_ready": 'the code of why no orders were taken; "" while they were',
     "Basis.lease": 'the lease under which the algorithm led; "" for none',
+    "Basis.band_price": "the price of some minutes before, that the band is held against; none without one",
+    "Basis.responsible_person": "who answers for the algorithm's orders, as the limits name them",
+    "Halt.latched": "whether only a person who gives a name lifts it: the OMS halted what ran away",
+    "Registered.symbols": "the symbols that it declared, and it orders in no other; none of earlier releases",
     "Basis.price_feed": "the feed that the price came from, such as iex; empty where none is named",
     "Basis.reserve_price": "dollars; null where there was no price to reserve at",
     # Events.

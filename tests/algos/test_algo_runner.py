@@ -45,6 +45,7 @@ async def test_an_algorithm_that_fails_while_it_gets_ready_gives_the_lease_back(
         Connections(*given),
         service,
         account="paper",
+        symbols=(),
         subscriptions={},
         trigger_max_age_s=10,
         shutdown_grace_s=1,

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import exchange_calendars
 import pytest
 
-from bus.trading_day import NEW_YORK, phase, session_on, trading_day
+from bus.trading_day import NEW_YORK, is_regular, phase, session_on, trading_day
 
 SECOND_NS = 1_000_000_000
 
@@ -107,3 +107,4 @@ def test_a_weekend_has_an_hour_less_or_more_where_the_clocks_change(sunday: date
 )
 def test_the_phases_of_a_day(at: str, expected: str) -> None:
     assert phase(ns(at)) == expected
+    assert is_regular(ns(at)) is (expected == "regular")

@@ -13,6 +13,7 @@ from simulator import Simulator
 from bus.clock import SystemClock
 from bus.order_messages import OrderTerms, Reason
 from oms.alpaca_broker import AlpacaBroker
+from oms.assets import UNKNOWN
 from oms.broker import (
     Accepted,
     Broker,
@@ -180,9 +181,14 @@ async def test_a_replace_without_permission_changes_nothing(tried: Tried) -> Non
 
 
 async def test_it_is_known_which_symbols_there_are(tried: Tried) -> None:
-    assert await tried.broker.knows("AAPL")
-    assert await tried.broker.knows("BTC/USD")
-    assert not await tried.broker.knows("NOSUCH")
+    shares, coins = await tried.broker.asset("AAPL"), await tried.broker.asset("BTC/USD")
+    assert (shares.status, shares.tradable, shares.can_be_shorted) == ("active", True, True)
+    assert coins.tradable
+    assert await tried.broker.asset("NOSUCH") == UNKNOWN
+
+
+async def test_it_is_known_whether_the_market_is_open(tried: Tried) -> None:
+    assert await tried.broker.is_market_open()
 
 
 async def test_the_account_and_its_positions_can_be_read(tried: Tried) -> None:

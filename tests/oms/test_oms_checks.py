@@ -4,7 +4,20 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from risk_day import LEASE, LIMITS, NOW_NS, Day, fill, halted, name, replace_request, request, terms
+from risk_day import (
+    LEASE,
+    LIMITS,
+    NOW_NS,
+    Day,
+    codes,
+    fill,
+    halted,
+    limited,
+    name,
+    replace_request,
+    request,
+    terms,
+)
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
@@ -16,29 +29,6 @@ from oms.reference_price import MarketHalt, Price
 from oms.risk import Approved, Refused
 
 SECOND_NS = 1_000_000_000
-
-
-def codes(verdict: Approved | Refused) -> list[str]:
-    """Why not; empty for a yes."""
-    return [] if isinstance(verdict, Approved) else [reason.code for reason in verdict.reasons]
-
-
-def limited(**changes: object) -> Day:
-    """A day on which only these limits bind."""
-    wide: dict[str, object] = {
-        "order_quantity": 1_000_000,
-        "order_value": 1_000_000_000,
-        "position_quantity": 1_000_000,
-        "position_value": 1_000_000_000,
-        "open_orders": 1000,
-        "orders_per_second": 1000,
-        "price_collar_percent": 50,
-        "price_age_seconds": 5,
-    }
-    day = Day()
-    content = "\n".join(f"{key} = {value}" for key, value in (wide | changes).items())
-    day.limits = parse(f"[account]\n{content}", "limits")
-    return day
 
 
 def limit(price: str, quantity: str = "10", side: str = "buy") -> OrderTerms:

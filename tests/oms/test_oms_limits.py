@@ -4,18 +4,15 @@ from decimal import Decimal
 from typing import get_args
 
 import pytest
-from fake_broker import FakeBroker
 from risk_day import LIMITS
 
-from bus.clock import SystemClock
 from bus.errors import InvalidInput
 from bus.settings import AlpacaSettings
 from ingest.wants import CRYPTO
-from oms import symbol_check
-from oms.budget import Bucket
+from oms.limit_kinds import FEEDS, REQUIRED
 from oms.limit_names import named_symbols, unmatched
-from oms.limits import FEEDS, NUMBERS, AgeLimit, from_dict, parse
-from oms.sender import Sender
+from oms.limit_scopes import AgeLimit
+from oms.limits import from_dict, parse
 from oms.settings import DEFAULT_LIMITS
 
 
@@ -135,7 +132,7 @@ def test_limits_are_shown_in_the_shape_of_the_file() -> None:
     shown = parse(LIMITS + '[each_algorithm]\nrestricted = ["GME"]', "limits").as_dict()
     assert shown["each_algorithm"] == {"restricted": ["GME"]}
     assert isinstance(shown["account"], dict)
-    assert set(shown["account"]) == set(NUMBERS)
+    assert set(shown["account"]) == {*REQUIRED, "repeated_seconds"}
 
 
 @pytest.mark.parametrize(
@@ -168,17 +165,3 @@ def test_a_mistake_is_named_with_its_file(content: str, named: str) -> None:
         parse(content, "limits.toml")
     assert "limits.toml" in str(caught.value)
     assert named in str(caught.value)
-
-
-async def test_where_the_broker_does_not_answer_nothing_is_said_of_a_symbol(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(symbol_check, "PAUSE_S", 0)
-    clock, broker, unknown = SystemClock(), FakeBroker(), set[str]()
-    sender = Sender(broker, Bucket(clock.monotonic_ns()), clock)
-    broker.away = True
-    await symbol_check.look_up(["NOSUCH", "GME"], broker, sender, unknown)
-    assert unknown == set()
-    broker.away = False
-    await symbol_check.look_up(["GME", "NOSUCH"], broker, sender, unknown)
-    assert unknown == {"NOSUCH"}

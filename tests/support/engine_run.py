@@ -26,6 +26,7 @@ from oms.inputs import (
     LeasesRead,
     LimitsRead,
     ListAccount,
+    MarketClockRead,
     OrderAnswered,
     RequestRead,
     RequestsRead,
@@ -67,6 +68,7 @@ class EngineRun:
         self.take(HaltStateRead(HaltState(known=True)))
         self.take(LimitsRead(parse(limits, "limits"), "limits.toml", "a test"))
         self.take(LeasesRead({"alpha": LEASE, "beta": "1:beta"}))
+        self.take(MarketClockRead(is_open=True))
         self.price("100")
         self.tick(0)
         (question,) = self.take(Started(None, None)).ask

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bus.order_messages import Reason
+from oms.assets import UNKNOWN, Asset
 from oms.broker import (
     Accepted,
     ActivitiesPage,
@@ -41,6 +42,8 @@ class FakeBroker:
         self.moved_cash = Decimal(0)
         self.activities: list[BrokerActivity] = []
         self.unlisted = {"NOSUCH"}
+        self.assets: dict[str, Asset] = {}
+        self.market_open = True
         self.sent: list[str] = []
         self.canceled: list[str] = []
         self.number = "PA123"
@@ -206,10 +209,16 @@ class FakeBroker:
         self._reachable()
         return ActivitiesPage(tuple(self.activities))
 
-    async def knows(self, symbol: str) -> bool:
-        """What was not put into `unlisted`."""
+    async def asset(self, symbol: str) -> Asset:
+        """What was put into `assets`; tradable unless it is among `unlisted`."""
         self._reachable()
-        return symbol not in self.unlisted
+        found = self.assets.get(symbol, Asset("active", True, True, True))
+        return UNKNOWN if symbol in self.unlisted else found
+
+    async def is_market_open(self) -> bool:
+        """What `market_open` says."""
+        self._reachable()
+        return self.market_open
 
     async def close(self) -> None:
         """Let go of what waits."""

@@ -269,7 +269,9 @@ async def starting(
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
     found = load(OmsSettings, **values)
     service = Service("oms", found.account)
-    oms = Oms(service, found, limits or limits_with(price_age_seconds=3600), used, make_journal)
+    oms = Oms(
+        service, found, limits or limits_with(price_age_seconds=3600, repeated_seconds=0), used, make_journal
+    )
     task = asyncio.create_task(startup.live(oms))
     run = Running(oms, used, task, client, market)
     try:

@@ -30,6 +30,7 @@ open_orders = 200
 orders_per_second = 100
 price_collar_percent = 5
 price_age_seconds = 5
+repeated_seconds = 0
 """
 
 
@@ -178,3 +179,27 @@ def approved_replace(old: BrokerOrder, old_terms: OrderTerms, wanted: OrderTerms
 def limit_terms(price: str, quantity: str = "10", side: str = "buy") -> OrderTerms:
     """Terms of a limit order in AAPL."""
     return terms(quantity, type="limit", limit_price=Decimal(price), side=side)
+
+
+def codes(verdict: Approved | Refused) -> list[str]:
+    """Why not; empty for a yes."""
+    return [] if isinstance(verdict, Approved) else [reason.code for reason in verdict.reasons]
+
+
+def limited(more: str = "", **changes: object) -> Day:
+    """A day on which only these limits of the account bind, and those of `more` sections."""
+    wide: dict[str, object] = {
+        "order_quantity": 1_000_000,
+        "order_value": 1_000_000_000,
+        "position_quantity": 1_000_000,
+        "position_value": 1_000_000_000,
+        "open_orders": 1000,
+        "orders_per_second": 1000,
+        "price_collar_percent": 50,
+        "price_age_seconds": 5,
+        "repeated_seconds": 0,
+    }
+    day = Day()
+    content = "\n".join(f"{key} = {value}" for key, value in (wide | changes).items())
+    day.limits = parse(f"[account]\n{content}\n{more}", "limits")
+    return day

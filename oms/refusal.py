@@ -1,0 +1,24 @@
+"""What a code of a refusal, or of not being ready, is described by. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One code: who says it (`by`), of what, its meaning, what decides it and what to do now."""
+
+    code: str
+    by: tuple[Literal["risk", "oms", "broker"], ...]
+    meaning: str
+    decided_by: str
+    do_now: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """One code for why the OMS takes no orders, and what to do now."""
+
+    code: str
+    meaning: str
+    do_now: str
