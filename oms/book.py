@@ -19,7 +19,6 @@ from bus.order_events import (
     OrderUncertain,
     OrderUpdated,
 )
-from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms import groups, orders
@@ -241,27 +240,7 @@ class Book:
     def _found_elsewhere(self, event: ExternalOrderFound) -> None:
         if event.client_order_id in self.orders:
             return
-        order = Order(
-            algorithm=event.algorithm,
-            client_order_id=event.client_order_id,
-            symbol=event.symbol,
-            side=event.side,
-            working=OrderTerms(
-                symbol=event.symbol,
-                side=event.side,
-                # Any word of Alpaca's: nothing here depends on what an external order's type is.
-                type=event.type,  # type: ignore[arg-type]
-                time_in_force=event.time_in_force,  # type: ignore[arg-type]
-                quantity=event.quantity,
-                notional=event.notional,
-                limit_price=event.limit_price,
-                stop_price=event.stop_price,
-            ),
-            told=True,
-            reserve_price=event.reserve_price,
-            broker_order_id=event.broker_order_id,
-            status=event.status,
-        )
+        order = orders.found_elsewhere(event)
         self.orders[event.client_order_id] = order
         self._hold(order)
 

@@ -1,6 +1,6 @@
 """What the OMS says of itself in its heartbeat. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from bus.codec import Message
@@ -19,7 +19,6 @@ from oms.engine import Engine
 from oms.limit_names import unmatched
 from oms.orders import Order
 from oms.shown_books import shown_books, unexplained
-from oms.state import State as OmsState
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
@@ -110,9 +109,7 @@ def details(
         head_at=head_at,
         snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
-        limits_unmatched=_unmatched(
-            state, {symbol for symbol, asset in observed.assets.items() if asset == UNKNOWN}
-        ),
+        limits_unmatched=_unmatched(engine),
         counters=OmsCounters(
             refused=observed.orders_refused,
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
@@ -121,8 +118,13 @@ def details(
     )
 
 
-def _unmatched(state: OmsState, unknown_symbols: Collection[str]) -> tuple[str, ...]:
-    return () if state.limits is None else unmatched(state.limits, state.registered, unknown_symbols)
+def _unmatched(engine: Engine) -> tuple[str, ...]:
+    """A sentence for each name in the limits that binds nothing."""
+    limits = engine.state.limits
+    if limits is None:
+        return ()
+    unknown = {symbol for symbol, asset in engine.observed.assets.items() if asset == UNKNOWN}
+    return unmatched(limits, engine.state.registered, unknown)
 
 
 def _shown(order: Order) -> str:

@@ -11,7 +11,9 @@ from bus.trading_day import trading_day
 from oms.assets import UNKNOWN
 from oms.broker import Broker, BrokerError
 from oms.inputs import AssetRead, Input, MarketClockRead
+from oms.limit_names import named_symbols
 from oms.sender import Sender
+from oms.state import State
 
 # Orders need the budget of requests more: of a hundred symbols the last is asked for after eight minutes.
 # What is not known yet is left to the broker, which refuses what it does not trade.
@@ -19,6 +21,14 @@ PAUSE_S = 5.0
 CLOCK_EVERY_S = 60.0
 
 log = structlog.get_logger()
+
+
+def of_interest(state: State, asked_for: set[str]) -> list[str]:
+    """Symbols of which one wants to know what the broker says: ordered or held first, then all others."""
+    used = state.book.symbols() | asked_for
+    declared = {symbol for symbols in state.registered.values() for symbol in symbols or ()} - {"*"}
+    named = [] if state.limits is None else named_symbols(state.limits)
+    return [*sorted(used), *sorted(declared - used), *named]
 
 
 class MarketQuestions:

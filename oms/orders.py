@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bus.order_events import (
+    ExternalOrderFound,
     FillAbsorbed,
     OrderFilled,
     OrderRefused,
@@ -146,6 +147,31 @@ class Order:
         Between the two it must not be forgotten: it is in no position, and is not open any more.
         """
         return max(ZERO, minus(self.wanted() if self.open else self.reported, self.filled))
+
+
+def found_elsewhere(event: ExternalOrderFound) -> Order:
+    """An order that was made elsewhere on the account, as the broker has it."""
+    return Order(
+        algorithm=event.algorithm,
+        client_order_id=event.client_order_id,
+        symbol=event.symbol,
+        side=event.side,
+        working=OrderTerms(
+            symbol=event.symbol,
+            side=event.side,
+            # Any word of Alpaca's: nothing here depends on what an external order's type is.
+            type=event.type,  # type: ignore[arg-type]
+            time_in_force=event.time_in_force,  # type: ignore[arg-type]
+            quantity=event.quantity,
+            notional=event.notional,
+            limit_price=event.limit_price,
+            stop_price=event.stop_price,
+        ),
+        told=True,
+        reserve_price=event.reserve_price,
+        broker_order_id=event.broker_order_id,
+        status=event.status,
+    )
 
 
 def is_another(order: Order, broker_order_id: str) -> bool:

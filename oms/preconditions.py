@@ -31,9 +31,9 @@ class Context(msgspec.Struct, frozen=True):
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
     holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
-    under way. `told` is what the broker said may be spent, None before it has. `declared` are the symbols that
-    the algorithm said it would trade, None where it said nothing. `assets` are as far as the broker has told
-    them, `requests` those that came lately. `ran_away` is why the algorithm is to be halted, if it is.
+    under way. `told` is what the broker said may be spent, None before it has. `declared` are the symbols
+    that the algorithm said it would trade, None where it said nothing. `assets` are as far as the broker has
+    told them, `requests` those that came lately. `ran_away` is why the algorithm is to be halted, if it is.
     """
 
     account: str

@@ -41,7 +41,6 @@ from oms.intake import Intake
 from oms.journal import Journal
 from oms.journal_head import JournalHead
 from oms.latches import Latches
-from oms.limit_names import named_symbols
 from oms.limits import Limits
 from oms.market_questions import MarketQuestions
 from oms.prices import Prices
@@ -331,14 +330,6 @@ class Oms:
         except (ServerAway, ServerRefused) as error:
             log.warning("leases not readable", error=str(error))
         self.take(self.registry.read())
-
-    def symbols_of_interest(self) -> list[str]:
-        """Symbols of which one wants to know what the broker says: ordered or held first, then all others."""
-        state = self.engine.state
-        used = state.book.symbols() | self.prices.wanted()
-        declared = {symbol for symbols in state.registered.values() for symbol in symbols or ()} - {"*"}
-        named = [] if state.limits is None else named_symbols(state.limits)
-        return [*sorted(used), *sorted(declared - used), *named]
 
     async def _redeliver_unseen(self) -> None:
         for reader in self._readers():

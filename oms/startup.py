@@ -31,6 +31,7 @@ from oms.journal import JournalMoved
 from oms.journal_head import KEEP_S
 from oms.journal_reader import EVENT_CODEC
 from oms.limit_names import unmatched
+from oms.market_questions import of_interest
 from oms.service import MOST_HASHED, Oms
 
 # How long a stop waits for requests to the broker that are under way.
@@ -159,7 +160,9 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.snapshots.keep(),
         )
     ]
-    looking = asyncio.create_task(oms.market_questions.run(oms.symbols_of_interest))
+    looking = asyncio.create_task(
+        oms.market_questions.run(lambda: of_interest(oms.engine.state, oms.prices.wanted()))
+    )
     stop = asyncio.create_task(oms.service.stopping.wait())
     try:
         await asyncio.wait({stop, reading, *workers}, return_when=asyncio.FIRST_COMPLETED)

@@ -173,7 +173,8 @@ async def _change(
                 client, account = await stack.enter_async_context(server)
                 before = await halts.read(client) if isinstance(message, Resume) else None
                 unnamed = "" if before is None else _without_a_name(message, before)
-                state = await halts.change(client, message) if not unnamed else before
+                if not unnamed:
+                    state = await halts.change(client, message)
         except (InvalidInput, ServerAway, ServerRefused, TimeoutError) as error:
             why = str(error) or f"The orders server did not answer within {_REACHED_S:g} s."
             return _print_without_server(message, latched, why, as_json)

@@ -177,8 +177,12 @@ def run_away(run: EngineRun) -> OrderRefused:
     effects = run.read(request(limit_terms("99"), 11))
     (refused,) = effects.events
     assert isinstance(refused, OrderRefused)
-    assert effects.halt is not None
-    assert (effects.halt.scope, effects.halt.by, effects.halt.latched) == ("algorithm:alpha", "oms", True)
+    assert effects.halts
+    assert (effects.halts[0].scope, effects.halts[0].by, effects.halts[0].latched) == (
+        "algorithm:alpha",
+        "oms",
+        True,
+    )
     return refused
 
 
@@ -195,7 +199,7 @@ def test_the_eleventh_of_the_same_halts_the_algorithm_until_it_is_resumed() -> N
     assert isinstance(run.read(beta, "beta").events[0], OrderApproved)
     halt = Halt(scope="algorithm:alpha", reason="it ran away", by="oms", at_ns=run.now_ns, latched=True)
     run.take(HaltStateRead(HaltState(known=True, scopes={halt.scope: halt})))
-    assert run.tick(SECOND_NS).halt is None
+    assert run.tick(SECOND_NS).halts == []
     run.take(HaltStateRead(HaltState(known=True)))
     run.tick(MINUTE_NS)
     run.price("100")
@@ -211,8 +215,7 @@ def test_a_crash_before_the_halt_is_written_lets_nothing_go_on() -> None:
     again = EngineRun()
     again.engine = folded
     again.now_ns = run.now_ns + 3600 * SECOND_NS
-    halt = again.tick(SECOND_NS).halt
-    assert halt is not None
+    (halt,) = again.tick(SECOND_NS).halts
     assert (halt.scope, halt.latched) == ("algorithm:alpha", True)
     # Each tick, until it is seen in force.
-    assert again.tick(SECOND_NS).halt is not None
+    assert again.tick(SECOND_NS).halts

@@ -46,7 +46,8 @@ REQUEST_CODEC = MessageCodec(REQUESTS)
 
 
 def limits_text(**changes: object) -> str:
-    """The default limits file with some numbers changed, wherever they stand."""
+    """The default limits file with some numbers changed, wherever they stand; repetition is not counted."""
+    changes = {"repeated_seconds": 0} | changes
     lines = []
     for line in DEFAULT_LIMITS.read_text().splitlines():
         name = line.split(" = ")[0]
@@ -269,9 +270,7 @@ async def starting(
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
     found = load(OmsSettings, **values)
     service = Service("oms", found.account)
-    oms = Oms(
-        service, found, limits or limits_with(price_age_seconds=3600, repeated_seconds=0), used, make_journal
-    )
+    oms = Oms(service, found, limits or limits_with(price_age_seconds=3600), used, make_journal)
     task = asyncio.create_task(startup.live(oms))
     run = Running(oms, used, task, client, market)
     try:
