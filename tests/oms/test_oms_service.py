@@ -234,8 +234,8 @@ async def test_a_rate_limited_order_goes_out_later(md_url: str, orders_url: str)
 async def test_an_order_that_waits_too_long_for_the_budget_is_not_sent_late(
     md_url: str, orders_url: str
 ) -> None:
-    # Fourteen requests at once, most of which the start needs, and some of the rest kept for cancels.
-    slow = {"oms_requests_per_minute": 58, "oms_longest_wait_s": 0.3}
+    # Fifteen requests at once, most of which the start needs, and some of the rest kept for cancels.
+    slow = {"oms_requests_per_minute": 62, "oms_longest_wait_s": 0.3}
     async with running(md_url, orders_url, **slow) as oms, trading(orders_url) as algo:
         ids = [await algo.order(number, market_order("1")) for number in range(12)]
         refused = await algo.told(ids[-1], "OrderRefused")
