@@ -86,6 +86,18 @@ def test_a_reduction_passes_above_the_limit() -> None:
     assert codes(day.judge(request(terms("1")))) == ["gross_exposure", "net_exposure", "unexecuted_value"]
 
 
+def test_gross_counts_the_side_that_leads_further() -> None:
+    day = priced(limited(gross_exposure=2000))
+    day.approve(request(limit_terms("110", "20", "sell"), 1))
+    assert codes(day.judge(request(limit_terms("90", "5"), 2))) == []
+    assert codes(day.judge(request(terms("1", symbol="MSFT"), 2))) == ["gross_exposure"]
+    day.approve(request(limit_terms("90", "5"), 2))
+    assert codes(day.judge(request(terms("1", symbol="MSFT"), 3))) == ["gross_exposure"]
+    below = priced(limited(gross_exposure=1900))
+    below.book.apply(Day().approve(request(limit_terms("104", "20", "sell"), 1)).event)
+    assert codes(below.judge(request(limit_terms("90", "5"), 2))) == ["gross_exposure"]
+
+
 def test_a_symbol_counts_at_the_price_of_its_last_decision() -> None:
     day = priced(limited(gross_exposure=2000))
     day.approve(request(terms("10"), 1))

@@ -217,5 +217,7 @@ def test_a_crash_before_the_halt_is_written_lets_nothing_go_on() -> None:
     again.now_ns = run.now_ns + 3600 * SECOND_NS
     (halt,) = again.tick(SECOND_NS).halts
     assert (halt.scope, halt.latched) == ("algorithm:alpha", True)
+    # A halt state that does not have it yet is no word of a person's.
+    again.take(HaltStateRead(HaltState(known=True, scopes={"symbol:X": halt})))
     # Each tick, until it is seen in force.
     assert again.tick(SECOND_NS).halts
