@@ -75,23 +75,23 @@ class Book:
 
     def apply(self, event: Message) -> bool:
         """Take one event in. False for those that change nothing here (such as Registered)."""
-        if isinstance(event, OrdersPutAway):
-            self._put_away(event)
-            return True
-        if isinstance(event, Booked):
-            self.ledger.book(event)
-            if event.symbol:
-                self._reach_changed(event.algorithm, canonical_symbol(event.symbol))
-            return True
-        if isinstance(event, OrdersRefused):
-            for refused in event.one_by_one():
-                self.apply(refused)
-            return True
         apply = self._appliers.get(type(event))
-        if apply is None:
-            return False
-        self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
-        apply(event)
+        if apply is not None:
+            self.changed.add(event.client_order_id)  # type: ignore[attr-defined]
+            apply(event)
+            return True
+        match event:
+            case OrdersRefused():
+                for refused in event.one_by_one():
+                    self.apply(refused)
+            case OrdersPutAway():
+                self._put_away(event)
+            case Booked():
+                self.ledger.book(event)
+                if event.symbol:
+                    self._reach_changed(event.algorithm, canonical_symbol(event.symbol))
+            case _:
+                return False
         return True
 
     def comparable(self) -> list[object]:

@@ -25,6 +25,9 @@ from oms.flattens import Flattens
 from oms.limits import Limits, from_dict
 from oms.runaways import Runaways
 
+# Of the journal, not of the account: a journal that was lost as a whole leaves a new one.
+_OF_THE_JOURNAL = (ChainBegun, JournalForked)
+
 
 class State:
     """What an OMS must know again after a restart. Only `apply` changes it.
@@ -72,8 +75,7 @@ class State:
             # One that somebody wrote later moves no journal to another account.
             self.pinned = self.pinned or event
             return
-        if isinstance(event, ChainBegun | JournalForked):
-            # Of the journal, not of the account: one that was lost as a whole leaves a new one.
+        if isinstance(event, _OF_THE_JOURNAL):
             return
         self.is_new = False
         if self.flattens.under_way or isinstance(event, FlattenBegun):
