@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bus import streams
 from bus.chain import Chain
 from bus.connection import connect
-from oms import snapshots
+from oms import snapshot_store
 from oms.journal_reader import JournalReader
 from oms.state import State
 
@@ -31,7 +31,7 @@ async def folded(url: str, account: str, *, until: str = "+") -> Folded:
     """
     client = connect(url, name="oms-fold")
     try:
-        found = await snapshots.believed(client, account)
+        found = await snapshot_store.believed(client, account)
     finally:
         await client.aclose()
     state, chain, first_id, snapshot_id = State(), Chain(), "0-0", ""

@@ -11,7 +11,7 @@ import structlog
 from bus.entry_position import entry_position
 from bus.errors import BackboneError
 from oms.journal import Journal
-from oms.snapshotting import Made, Wanted, make
+from oms.snapshot_process import Made, Wanted, make
 
 # How often it is looked whether one is due.
 _LOOK_S = 1.0
@@ -89,7 +89,7 @@ async def _made_apart(wanted: Wanted) -> Made:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "oms.snapshotting",
+        "oms.snapshot_process",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

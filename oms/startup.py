@@ -16,7 +16,7 @@ from bus.errors import Fenced, InvalidInput, ServerAway, ServerRefused, Unreadab
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
-from oms import pinning, snapshots, standby
+from oms import pinning, snapshot_store, standby
 from oms.broker import BrokerAccount, BrokerError, KeysRefused
 from oms.inputs import (
     AccountRead,
@@ -125,7 +125,7 @@ async def _pinned_first(oms: Oms) -> AccountPinned | None:
 async def _begin_from_snapshot(oms: Oms) -> None:
     """Have the state be what the last snapshot says, where there is one that counts."""
     found = await until_answered(
-        lambda: snapshots.believed(oms.client, oms.account),
+        lambda: snapshot_store.believed(oms.client, oms.account),
         stopping=oms.service.stopping,
         tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for a snapshot: {trouble}")),
     )

@@ -13,7 +13,7 @@ import msgspec
 from bus import embedded, streams
 from bus.connection import Client, connect
 from bus.lease import Lease
-from oms import snapshots
+from oms import snapshot_store
 from oms.digest import digest_of
 from oms.fold import folded
 from ops.drill.fold_apart import Took
@@ -88,7 +88,9 @@ async def _snapshot(client: Client, url: str, at: str) -> None:
     assert await lease.acquire()
     found = await folded(url, _ACCOUNT, until=at)
     digest = digest_of(found.state)
-    await snapshots.write(client, _ACCOUNT, lease.value, found.state, found.chain, found.first_id, digest)
+    await snapshot_store.write(
+        client, _ACCOUNT, lease.value, found.state, found.chain, found.first_id, digest
+    )
 
 
 async def _apart(url: str) -> Took:

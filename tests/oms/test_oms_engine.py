@@ -54,7 +54,7 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.limits import parse
-from oms.snapshot import decode, encode
+from oms.snapshot_encoding import decode, encode
 
 pytestmark = pytest.mark.property
 

@@ -18,7 +18,7 @@ from oms.engine import COMPARE_EVERY_NS
 from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
 from oms.protection import SETTLED_AFTER_NS
 from oms.risk import Approved
-from oms.snapshot import decode, encode
+from oms.snapshot_encoding import decode, encode
 
 SECOND_NS = 1_000_000_000
 BRACKET: dict[str, Any] = {"order_class": "bracket", "take_profit": Decimal(110), "stop_loss": Decimal(90)}

@@ -24,7 +24,7 @@ from oms.inputs import (
     Unanswered,
 )
 from oms.risk import Approved
-from oms.snapshot import decode, encode
+from oms.snapshot_encoding import decode, encode
 
 TEN = Decimal(10)
 

@@ -13,10 +13,10 @@ from waiting import until
 from bus import streams
 from bus.chain import Chain
 from bus.errors import Fenced
-from oms import snapshots
+from oms import snapshot_store
 from oms.digest import digest_of
 from oms.fold import folded
-from oms.snapshot import NotWritten, decode, encode
+from oms.snapshot_encoding import NotWritten, decode, encode
 from oms.state import State
 
 SNAPSHOT = streams.snapshot(ACCOUNT)
@@ -86,7 +86,7 @@ async def test_a_snapshot_is_made_every_so_many_entries_and_a_start_goes_on_from
             await ordered(algo, oms, 100, 2)
         digest = oms.oms.engine.digest()
         # As after a kill: what the clean stop makes is taken back.
-        found = await snapshots.stored(orders_client, ACCOUNT)
+        found = await snapshot_store.stored(orders_client, ACCOUNT)
         assert found is not None
     kept = await orders_client.hgetall(SNAPSHOT)
     assert kept[b"id"].decode() != found.id, "the clean stop makes one too"
@@ -134,8 +134,8 @@ async def test_a_state_that_is_not_the_fold_is_never_written(
         found = await folded(orders_url, ACCOUNT)
         about = (found.state, found.chain, found.first_id)
         lease = oms.oms.lease.lease.value
-        with pytest.raises(snapshots.NotTheFold, match="would decide otherwise"):
-            await snapshots.write(orders_client, ACCOUNT, lease, *about, "0" * 32)
+        with pytest.raises(snapshot_store.NotTheFold, match="would decide otherwise"):
+            await snapshot_store.write(orders_client, ACCOUNT, lease, *about, "0" * 32)
         with pytest.raises(Fenced):
-            await snapshots.write(orders_client, ACCOUNT, "1:other", *about, oms.oms.engine.digest())
+            await snapshot_store.write(orders_client, ACCOUNT, "1:other", *about, oms.oms.engine.digest())
         assert not await orders_client.exists(SNAPSHOT)

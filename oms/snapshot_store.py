@@ -13,7 +13,7 @@ from bus.chain import HASH, Chain
 from bus.connection import Client
 from bus.errors import BackboneError
 from bus.lease import FENCE
-from oms import snapshot
+from oms import snapshot_encoding
 from oms.digest import digest_of
 from oms.state import State
 
@@ -68,7 +68,7 @@ async def believed(client: Client, account: str) -> tuple[Snapshot, State] | Non
         return None
     try:
         why = "" if found.code == code() else "other code wrote it"
-        state = State() if why else snapshot.decode(found.state)
+        state = State() if why else snapshot_encoding.decode(found.state)
         if not why and digest_of(state) != found.digest:
             why = "its state has another digest than it says"
     except ValueError as error:
@@ -103,9 +103,9 @@ async def write(
         number="" if state.pinned is None else state.pinned.number,
         trading="" if state.pinned is None else state.pinned.trading,
         made_ns=str(time.time_ns()),
-        state=snapshot.encode(state),
+        state=snapshot_encoding.encode(state),
     )
-    if digest_of(snapshot.decode(made.state)) != digest:
+    if digest_of(snapshot_encoding.decode(made.state)) != digest:
         raise NotTheFold(f"the snapshot after entry {made.id} is read back as another state")
     values = [part for item in msgspec.structs.asdict(made).items() for part in item]
     await client.eval(_WRITE, 2, streams.oms_lease(account), streams.snapshot(account), lease, *values)

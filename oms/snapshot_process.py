@@ -1,4 +1,4 @@
-"""Makes a snapshot in a process of its own: `python -m oms.snapshotting`, started by the OMS.
+"""Makes a snapshot in a process of its own: `python -m oms.snapshot_process`, started by the OMS.
 
 It folds the journal itself, from the snapshot before on, and holds what it comes to against the digest of the
 state in the OMS's memory. The order, as JSON, comes on standard input; the answer goes to standard output.
@@ -15,7 +15,7 @@ import msgspec
 from bus import logs
 from bus.connection import connect
 from bus.errors import BackboneError
-from oms import snapshots
+from oms import snapshot_store
 from oms.fold import folded
 
 # Behind whatever trades.
@@ -48,7 +48,7 @@ async def make(wanted: Wanted) -> Made:
     found = await folded(wanted.url, wanted.account, until=wanted.until)
     client = connect(wanted.url, name="oms-snapshot")
     try:
-        written = await snapshots.write(
+        written = await snapshot_store.write(
             client, wanted.account, wanted.lease, found.state, found.chain, found.first_id, wanted.digest
         )
     finally:
