@@ -1,4 +1,4 @@
-"""Decides what the facts about a set-up mean; each finding says what to do. Pure."""
+"""Decides what the facts about a set-up mean; each finding says what to do."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Resolves what people type after `backbone tail` to streams. Pure."""
+"""Resolves what people type after `backbone tail` to streams."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
