@@ -163,9 +163,7 @@ def test_modules_that_decide_read_no_clock_no_chance_and_no_environment(path: Pa
 
 def test_modules_that_call_themselves_pure_are_held_to_it() -> None:
     says_so = {
-        path
-        for path in OURS
-        if (ast.get_docstring(tree(path)) or "").partition("\n\n")[0].endswith(" Pure.")
+        path for path in OURS if (ast.get_docstring(tree(path)) or "").partition("\n\n")[0].endswith(" Pure.")
     }
     assert not {named(path) for path in says_so - set(pure_modules())}
 
