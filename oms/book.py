@@ -23,10 +23,10 @@ from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms import groups, orders
 from oms.amounts import ZERO, plus
-from oms.approvals import Approvals
 from oms.exposure import Exposure
 from oms.groups import Group
 from oms.ledger import ACCOUNT, Ledger
+from oms.order_rate import OrderRate
 from oms.orders import Order
 from oms.put_away import PutAway
 from oms.reach import Reach
@@ -55,7 +55,7 @@ class Book:
         self._exposure = Exposure(self.orders)
         self.reach = Reach(self.ledger.position, self._exposure.pending)
         self.repetition = Repetition()
-        self.approvals = Approvals()
+        self.approvals = OrderRate()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
             OrderApproved: self._approved,  # type: ignore[dict-item]
             OrderRefused: self._refused,  # type: ignore[dict-item]

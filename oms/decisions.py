@@ -15,12 +15,12 @@ from bus.order_messages import (
     ShutdownAcknowledged,
 )
 from oms import cancels, unreadable
+from oms.grouped_refusals import GroupedRefusals
 from oms.inputs import RequestsRead
 from oms.orders import REFUSED
 from oms.preconditions import Context, unmet
 from oms.readiness import not_ready
 from oms.reference_price import Known
-from oms.repeats import Repeats
 from oms.risk import Refused, basis_without_price, check
 from oms.step import Step
 
@@ -29,14 +29,14 @@ def take_requests(step: Step, read: RequestsRead) -> None:
     """Decide on requests in their order; each is acknowledged with the events that answer it."""
     contexts: dict[str, Context] = {}
     counts = step.observed.counts
-    repeats = Repeats(step)
+    grouped = GroupedRefusals(step)
     for request in read.requests:
         message, name = request.message, request.algorithm
         context = contexts.get(name)
         if context is None:
             context = contexts[name] = context_of(step, name, control_fresh=read.control_fresh)
-        if repeats.untold:
-            repeats.settle(_ids(message))
+        if grouped.untold:
+            grouped.settle(_ids(message))
         match message:
             case ReplaceRequest() if _must_wait(step, message, name):
                 # Its order is on its way to the broker, and can be replaced once that has answered.
@@ -47,7 +47,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 step.observed.requests.came(name, step.now_ns)
                 refused = _decide(step, message, read.prices, context, request.late)
                 if refused is not None:
-                    repeats.refuse(message, refused)
+                    grouped.refuse(message, refused)
                     if step.state.runaways.reason(name) != context.ran_away:
                         step.halt_runaways()
                         contexts.pop(name)
@@ -70,7 +70,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 if answer is not None:
                     step.record(answer)
         step.effects.acknowledge.append(request.delivery)
-    repeats.settle()
+    grouped.settle()
 
 
 def _ids(message: Request | Unreadable) -> Sequence[str] | None:

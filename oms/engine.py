@@ -13,13 +13,13 @@ from bus.order_messages import Reason
 from oms import (
     cancel_scope,
     cancels,
-    day_turn,
     decisions,
     differences,
+    end_of_day,
     flattening,
     forks,
     legs,
-    operator_words,
+    operator_commands,
     pinning,
     protection,
     reconciliation,
@@ -97,7 +97,7 @@ class Engine:
             BrokerMessagesRead: updates.take_messages,
             OrderAnswered: sent_orders.take_outcome,
             CancelAnswered: cancels.take_answer,
-            ControlRead: operator_words.take,
+            ControlRead: operator_commands.take,
             AllCancelsAnswered: cancel_scope.take_answer,
             Answered: self._answered,
             Unanswered: self._unanswered,
@@ -202,7 +202,7 @@ class Engine:
 
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
-        day_turn.look(step)
+        end_of_day.look(step)
         step.halt_runaways()
         sent_orders.look_after_doubts(step, self._longest_send_ns)
         legs.ask_for_missing(step)

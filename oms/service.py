@@ -37,13 +37,13 @@ from oms.inputs import (
     Tick,
     read_request,
 )
-from oms.intake import Intake
 from oms.journal import Journal
 from oms.journal_head import JournalHead
 from oms.latches import Latches
 from oms.limits import Limits
 from oms.market_questions import MarketQuestions
 from oms.prices import Prices
+from oms.refusal_throttle import RefusalThrottle
 from oms.registry import LOOK_S, WANT_S, Registry
 from oms.risk import Approved
 from oms.sender import Sender
@@ -136,7 +136,7 @@ class Oms:
         self.actions = Actions(
             broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
         )
-        self.intake = Intake(int(settings.oms_longest_wait_s * 1e9))
+        self.throttle = RefusalThrottle(int(settings.oms_longest_wait_s * 1e9))
         self.latches = Latches(settings.halt_file, account, self.halts, self.actions.put_in_force)
         self.market_questions = MarketQuestions(broker, self.sender, clock, self.take)
         self.prices = Prices(settings.md_redis_url, clock)
@@ -172,13 +172,13 @@ class Oms:
 
     def _admitted(self, deliveries: Sequence[Delivery]) -> list[RequestRead]:
         """Those to be decided on now, of what was read and of what is held back."""
-        admitted = self.intake.taken(
+        admitted = self.throttle.taken(
             [read_request(delivery, self._requests_prefix) for delivery in deliveries],
             self.engine.observed.refusals_of,
             self.engine.may_cancel,
             self.clock.monotonic_ns(),
         )
-        self.requests.paused = self.intake.full()
+        self.requests.paused = self.throttle.full()
         return admitted
 
     async def _decide(self, read: Sequence[RequestRead]) -> None:
@@ -371,7 +371,7 @@ class Oms:
             head_at=self.journal.last_id,
             snapshot_at=self.snapshots.at_id,
             latched=self.latches.details(),
-            sending=self.sender.details(self.intake.held()),
+            sending=self.sender.details(self.throttle.held()),
             last_prices=self.prices.last(self.engine.state.book.ledger.holdings()),
         )
 

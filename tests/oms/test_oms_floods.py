@@ -17,7 +17,7 @@ from bus.order_events import CancelRefused, OrderApproved, OrderRefused, OrdersR
 from bus.order_messages import CancelRequest
 from oms.effects import Effects
 from oms.inputs import RequestRead, RequestsRead
-from oms.intake import REFUSALS_A_SECOND, REFUSALS_AT_ONCE, Intake
+from oms.refusal_throttle import REFUSALS_A_SECOND, REFUSALS_AT_ONCE, RefusalThrottle
 
 SECOND_NS = 1_000_000_000
 TOO_MUCH = limit_terms("95", "2000")
@@ -122,10 +122,10 @@ def test_a_batch_leaves_the_book_as_its_requests_one_by_one_do(asked: list[tuple
 
 
 class Asking:
-    """An intake, and algorithms that ask; what is let in is refused, but for those of `fine`."""
+    """A throttle, and algorithms that ask; what is let in is refused, but for those of `fine`."""
 
     def __init__(self) -> None:
-        self.intake = Intake(5 * SECOND_NS)
+        self.throttle = RefusalThrottle(5 * SECOND_NS)
         self.refusals: Counter[str] = Counter()
         self.now_ns = 0
         self.entries = 0
@@ -144,7 +144,7 @@ class Asking:
 
     def read(self, read: list[RequestRead]) -> list[RequestRead]:
         """Have these read; returns what is let in."""
-        let_in = self.intake.taken(read, self.refusals, self.open.__contains__, self.now_ns)
+        let_in = self.throttle.taken(read, self.refusals, self.open.__contains__, self.now_ns)
         self.let_in += [(self.now_ns, one) for one in let_in]
         self.refusals.update(one.algorithm for one in let_in if one.algorithm != "fine")
         return let_in
@@ -155,8 +155,8 @@ def test_who_is_not_refused_is_never_held_and_who_is_does_not_hold_up_others() -
     for _ in range(50):
         assert len(asking.ask("fine", 200)) == 200
         asking.ask("flood", 200)
-    assert asking.intake.held() == {"flood": 50 * 200 - 200}
-    assert asking.intake.full() == {"requests:flood"}
+    assert asking.throttle.held() == {"flood": 50 * 200 - 200}
+    assert asking.throttle.full() == {"requests:flood"}
     assert len(asking.ask("fine", 500)) == 500
 
 
@@ -164,7 +164,7 @@ def test_a_flood_is_read_at_a_bounded_rate_and_in_its_order() -> None:
     asking = Asking()
     for tenth in range(600):
         asking.now_ns = tenth * SECOND_NS // 10
-        asking.ask("flood", 0 if asking.intake.full() else 40)
+        asking.ask("flood", 0 if asking.throttle.full() else 40)
         asking.read([])
     ids = [int(one.delivery.id.split("-")[0]) for _, one in asking.let_in]
     assert ids == sorted(ids)
@@ -183,7 +183,7 @@ def test_once_a_flood_ends_its_sender_is_read_as_ever() -> None:
     assert len(asking.read([])) == 10
     asking.now_ns += 10 * SECOND_NS
     assert len(asking.ask("flood", 30)) == 30
-    assert asking.intake.held() == {}
+    assert asking.throttle.held() == {}
 
 
 def test_a_cancel_of_an_open_order_passes_what_is_held_and_one_of_a_held_order_does_not() -> None:
@@ -194,7 +194,7 @@ def test_a_cancel_of_an_open_order_passes_what_is_held_and_one_of_a_held_order_d
     passed = asking.ask("flood", 1, cancel(1))
     behind = asking.ask("flood", 1, cancel(2))
     assert (len(held), len(passed), len(behind)) == (0, 1, 0)
-    assert asking.intake.held() == {"flood": 2}
+    assert asking.throttle.held() == {"flood": 2}
 
 
 def test_what_is_delivered_again_while_it_is_held_is_held_once() -> None:
@@ -202,7 +202,7 @@ def test_what_is_delivered_again_while_it_is_held_is_held_once() -> None:
     asking.ask("flood", 200)
     read = [RequestRead(Delivery("requests:flood", "9-9", {}), "flood", request(TOO_MUCH, 7))]
     assert asking.read(read) == asking.read(read) == []
-    assert asking.intake.held() == {"flood": 1}
+    assert asking.throttle.held() == {"flood": 1}
 
 
 # In an OMS.

@@ -24,7 +24,7 @@ MOST_HELD = 2_000
 
 
 @dataclass(slots=True)
-class _Sender:
+class _Algorithm:
     """One algorithm. Mutable: all of it. `credit_ns` grows with time, and each refusal takes of it."""
 
     at_ns: int
@@ -34,7 +34,7 @@ class _Sender:
     ids: set[str] = field(default_factory=set)
 
 
-class Intake:
+class RefusalThrottle:
     """Holds back the requests of algorithms that are refused too often, and lets them in bit by bit.
 
     Nobody else waits for them, and cancels of open orders never wait. An order that waits longer than
@@ -44,21 +44,21 @@ class Intake:
 
     def __init__(self, longest_wait_ns: int) -> None:
         self._longest_wait_ns = longest_wait_ns
-        self._senders: dict[str, _Sender] = {}
+        self._algorithms: dict[str, _Algorithm] = {}
 
     def __repr__(self) -> str:
-        return f"<intake: {sum(self.held().values())} requests held>"
+        return f"<refusal throttle: {sum(self.held().values())} requests held>"
 
     def held(self) -> dict[str, int]:
         """How many requests are held of each algorithm that is held back."""
-        return {name: len(sender.held) for name, sender in self._senders.items() if sender.held}
+        return {name: len(algorithm.held) for name, algorithm in self._algorithms.items() if algorithm.held}
 
     def full(self) -> set[str]:
         """The streams of which nothing more should be read for now."""
         return {
-            sender.held[0][1].delivery.stream
-            for sender in self._senders.values()
-            if len(sender.held) >= MOST_HELD
+            algorithm.held[0][1].delivery.stream
+            for algorithm in self._algorithms.values()
+            if len(algorithm.held) >= MOST_HELD
         }
 
     def taken(
@@ -74,43 +74,43 @@ class Intake:
         id may be canceled.
         """
         names = {one.algorithm for one in read}
-        for name in names | self._senders.keys():
+        for name in names | self._algorithms.keys():
             self._credit(name, refusals.get(name, 0), now_ns)
         now: list[RequestRead] = []
         for one in read:
-            sender = self._senders[one.algorithm]
+            algorithm = self._algorithms[one.algorithm]
             cancels = isinstance(one.message, CancelRequest) and is_open(one.message.client_order_id)
-            if cancels or (sender.credit_ns > 0 and not sender.held):
+            if cancels or (algorithm.credit_ns > 0 and not algorithm.held):
                 now.append(one)
-            elif one.delivery.id not in sender.ids:
-                sender.ids.add(one.delivery.id)
-                sender.held.append((now_ns, one))
-        for name in list(self._senders):
+            elif one.delivery.id not in algorithm.ids:
+                algorithm.ids.add(one.delivery.id)
+                algorithm.held.append((now_ns, one))
+        for name in list(self._algorithms):
             now += self._let_in(name, now_ns)
         return now
 
     def _credit(self, name: str, refusals: int, now_ns: int) -> None:
-        sender = self._senders.get(name)
-        if sender is None:
-            self._senders[name] = _Sender(now_ns, refusals)
+        algorithm = self._algorithms.get(name)
+        if algorithm is None:
+            self._algorithms[name] = _Algorithm(now_ns, refusals)
             return
-        grown_ns = min(_MOST_CREDIT_NS, sender.credit_ns + now_ns - sender.at_ns)
+        grown_ns = min(_MOST_CREDIT_NS, algorithm.credit_ns + now_ns - algorithm.at_ns)
         # A batch is decided on as a whole; however large it was, nobody owes more than a second.
-        sender.credit_ns = max(-_SECOND_NS, grown_ns - (refusals - sender.refusals) * _COST_NS)
-        sender.at_ns, sender.refusals = now_ns, refusals
+        algorithm.credit_ns = max(-_SECOND_NS, grown_ns - (refusals - algorithm.refusals) * _COST_NS)
+        algorithm.at_ns, algorithm.refusals = now_ns, refusals
 
     def _let_in(self, name: str, now_ns: int) -> list[RequestRead]:
         """A second's worth at once, so that refusals of one kind are told together."""
-        sender = self._senders[name]
-        if not sender.held:
+        algorithm = self._algorithms[name]
+        if not algorithm.held:
             return []
-        room = max(0, sender.credit_ns) // _COST_NS
-        if room < min(len(sender.held), REFUSALS_A_SECOND):
+        room = max(0, algorithm.credit_ns) // _COST_NS
+        if room < min(len(algorithm.held), REFUSALS_A_SECOND):
             return []
         let_in = []
-        for _ in range(min(room, len(sender.held))):
-            since_ns, one = sender.held.popleft()
-            sender.ids.discard(one.delivery.id)
+        for _ in range(min(room, len(algorithm.held))):
+            since_ns, one = algorithm.held.popleft()
+            algorithm.ids.discard(one.delivery.id)
             let_in.append(self._marked(one, now_ns - since_ns))
         return let_in
 

@@ -1,18 +1,18 @@
-"""When orders were approved within the last second, by algorithm and in all. Pure."""
+"""How many orders were approved within the last second, by algorithm and in all. Pure."""
 
 from collections import defaultdict, deque
 
 _SECOND_NS = 1_000_000_000
 
 
-class Approvals:
-    """Times of approvals. Mutable, all by the book's events."""
+class OrderRate:
+    """Times of approvals, as few as the last second needs. Mutable, all by the book's events."""
 
     def __init__(self) -> None:
         self._times: dict[str, deque[int]] = defaultdict(deque)
 
     def __repr__(self) -> str:
-        return f"<approvals of {len(self._times)} algorithms>"
+        return f"<order rate of {len(self._times)} algorithms>"
 
     def since(self, since_ns: int, name: str) -> int:
         """How many orders were approved in the second after this time.

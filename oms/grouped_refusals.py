@@ -10,7 +10,7 @@ from oms.step import Step
 _Kind = tuple[str, tuple[str, ...], str, str]
 
 
-class Repeats:
+class GroupedRefusals:
     """What was refused so far in a batch. Mutable: the kinds that were told, and what is `untold` of each.
 
     Each id must be in the book before anything is decided that depends on it: `settle` sees to that.
