@@ -43,11 +43,13 @@ def buying_power(subject: Subject, book: Book, context: Context) -> Reason | Non
 
     What became free since counts at its next word, some seconds later.
     """
-    told = context.told
-    if told is None:
+    spending = context.spending_power
+    if spending is None:
         return None
-    of, amount = ("cash", told.cash) if "/" in subject.terms.symbol else ("buying power", told.buying_power)
-    left, cost = minus(amount, max(ZERO, minus(used(book), told.used))), _cost(subject, book, ACCOUNT)
+    of, amount = (
+        ("cash", spending.cash) if "/" in subject.terms.symbol else ("buying power", spending.buying_power)
+    )
+    left, cost = minus(amount, max(ZERO, minus(used(book), spending.used))), _cost(subject, book, ACCOUNT)
     if cost <= left:
         return None
     return Reason(

@@ -201,7 +201,7 @@ def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
         lease=step.observed.leases.get(algorithm, ""),
         retired_lease=step.state.retired.get(algorithm, ""),
         flattens=flattens if flattens.under_way else None,
-        told=step.observed.told,
+        spending_power=step.observed.spending_power,
         declared=step.state.registered.get(algorithm),
         assets=step.observed.assets,
         market_open=step.observed.market_clock.is_open(step.now_ns),

@@ -14,7 +14,7 @@ from oms.broker import BrokerPosition
 from oms.buying_power import used
 from oms.inputs import AccountListed
 from oms.ledger import DOLLARS
-from oms.preconditions import Told
+from oms.preconditions import SpendingPower
 from oms.step import Step
 
 # What is done about a position that differs: nothing more than telling it, or a halt. Cash has no symbol to
@@ -51,7 +51,7 @@ def remember_money(step: Step, account: AccountListed) -> None:
     """Remember what may be spent by the broker's word, as of a moment at which no order was under way."""
     money = account.account
     if money is not None:
-        step.observed.told = Told(money.buying_power, money.cash, used(step.book))
+        step.observed.spending_power = SpendingPower(money.buying_power, money.cash, used(step.book))
 
 
 def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_difference: OnDifference) -> None:

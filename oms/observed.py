@@ -11,7 +11,7 @@ from bus.control_messages import Reconcile
 from bus.delivery import Delivery
 from oms.assets import Asset, MarketClock
 from oms.inputs import BrokerMessageRead, Question, RequestRead
-from oms.preconditions import Told
+from oms.preconditions import SpendingPower
 from oms.request_rate import RequestRate
 
 
@@ -121,7 +121,7 @@ class Observed:
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     # What the broker last said may be spent.
-    told: Told | None = None
+    spending_power: SpendingPower | None = None
     suspected_cash: Decimal | None = None
     # When activities of the account were last listed.
     activities_ns: int = 0

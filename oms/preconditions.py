@@ -15,7 +15,7 @@ from oms.request_rate import RequestRate
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SpendingPower:
     """What the broker last said may be spent, and what the book had in use at that moment.
 
     `buying_power` is for shares; pairs are paid for with `cash` alone.
@@ -31,7 +31,7 @@ class Context(msgspec.Struct, frozen=True):
 
     `lease` is the present lease value of the algorithm, "" where nobody leads; `retired_lease` is one whose
     holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
-    under way. `told` is what the broker said may be spent, None before it has. `declared` are the symbols
+    under way. `spending_power` is None before the broker has said it. `declared` are the symbols
     that the algorithm said it would trade, None where it said nothing. `assets` are as far as the broker has
     told them, `requests` those that came lately. `ran_away` is why the algorithm is to be halted, if it is.
     """
@@ -45,7 +45,7 @@ class Context(msgspec.Struct, frozen=True):
     lease: str
     retired_lease: str = ""
     flattens: Flattens | None = None
-    told: Told | None = None
+    spending_power: SpendingPower | None = None
     declared: frozenset[str] | None = None
     assets: Mapping[str, Asset] = {}
     market_open: bool = True

@@ -9,7 +9,7 @@ from bus.errors import InvalidInput
 from bus.order_messages import OrderTerms
 from oms.buying_power import left_of_capital
 from oms.limits import from_dict, parse
-from oms.preconditions import Told
+from oms.preconditions import SpendingPower
 from oms.risk import Approved, Refused
 
 D = Decimal
@@ -75,9 +75,9 @@ def test_what_is_held_and_reserved_is_spent_and_profit_is_not(day: Day) -> None:
 def test_a_reduction_is_exempt(day: Day) -> None:
     day.hold("4", algorithm="alpha")
     day.limits = parse(CAPITAL.replace("capital = 1000", "capital = 0"), "limits")
-    poor = Told(D(0), D(0), D(0))
-    assert codes(day, limit_terms("100", "4", side="sell"), told=poor) == []
-    assert codes(day, limit_terms("100", "1"), told=poor) == ["capital", "buying_power"]
+    poor = SpendingPower(D(0), D(0), D(0))
+    assert codes(day, limit_terms("100", "4", side="sell"), spending_power=poor) == []
+    assert codes(day, limit_terms("100", "1"), spending_power=poor) == ["capital", "buying_power"]
 
 
 @pytest.mark.parametrize(
@@ -89,19 +89,19 @@ def test_the_account_s_money_at_the_limit_and_one_past_it(symbol: str, quantity:
     day = Day()
     day.prices[symbol] = day.prices["AAPL"]
     order = terms(quantity, symbol=symbol, type="limit", limit_price=D(100))
-    told = Told(buying_power=D(2000), cash=D(500), used=D(0))
-    assert codes(day, order, told=told) == (["buying_power"] if refused else [])
+    said = SpendingPower(buying_power=D(2000), cash=D(500), used=D(0))
+    assert codes(day, order, spending_power=said) == (["buying_power"] if refused else [])
 
 
 def test_what_was_put_to_use_since_counts_and_what_became_free_does_not() -> None:
     day = Day()
-    told = Told(buying_power=D(2000), cash=D(2000), used=D(300))
+    said = SpendingPower(buying_power=D(2000), cash=D(2000), used=D(300))
     # Less is in use than then: it counts once the broker says so.
-    assert codes(day, limit_terms("100", "20"), told=told) == []
-    assert codes(day, limit_terms("100", "20.1"), told=told) == ["buying_power"]
+    assert codes(day, limit_terms("100", "20"), spending_power=said) == []
+    assert codes(day, limit_terms("100", "20.1"), spending_power=said) == ["buying_power"]
     open_order(day, limit_terms("100", "10"), 1)
-    assert codes(day, limit_terms("100", "13"), told=told) == []
-    assert codes(day, limit_terms("100", "13.1"), told=told) == ["buying_power"]
+    assert codes(day, limit_terms("100", "13"), spending_power=said) == []
+    assert codes(day, limit_terms("100", "13.1"), spending_power=said) == ["buying_power"]
 
 
 def test_capital_is_an_algorithm_s(day: Day) -> None:
