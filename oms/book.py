@@ -29,8 +29,8 @@ from oms.ledger import ACCOUNT, Ledger
 from oms.order_rate import OrderRate
 from oms.orders import Order
 from oms.put_away import PutAway
-from oms.reach import Reach
 from oms.repetition import Repetition
+from oms.reservations import Reservations
 
 _NO_ORDERS: dict[str, Order] = {}
 _NO_GROUPS: dict[str, Group] = {}
@@ -52,8 +52,8 @@ class Book:
         # By algorithm and symbol: groups of which something is open, not closed, or not known yet.
         self._groups: dict[tuple[str, str], dict[str, Group]] = {}
         self.ledger = Ledger()
-        self._exposure = Exposure(self.orders)
-        self.reach = Reach(self.ledger.position, self._exposure.pending)
+        self._reservations = Reservations(self.orders)
+        self.exposure = Exposure(self.ledger.position, self._reservations.pending)
         self.repetition = Repetition()
         self.approvals = OrderRate()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
@@ -89,7 +89,7 @@ class Book:
             case Booked():
                 self.ledger.book(event)
                 if event.symbol:
-                    self._reach_changed(event.algorithm, canonical_symbol(event.symbol))
+                    self._exposure_changed(event.algorithm, canonical_symbol(event.symbol))
             case _:
                 return False
         return True
@@ -130,19 +130,19 @@ class Book:
 
     def replaced(self, order: Order) -> Order | None:
         """The order whose place this one takes, or is to take."""
-        return self._exposure.replaced(order)
+        return self._reservations.replaced(order)
 
     def replacement(self, order: Order) -> Order | None:
         """The order that was last approved to take the place of this one, whatever became of it."""
-        return self._exposure.replacement(order)
+        return self._reservations.replacement(order)
 
     def is_in_chain(self, order: Order) -> bool:
         """Whether it replaces another order, or another was approved to replace it."""
-        return self._exposure.is_in_chain(order)
+        return self._reservations.is_in_chain(order)
 
     def was_replaced_before(self, order: Order) -> bool:
         """Whether more than one order was approved to take the place of this one."""
-        return self._exposure.was_replaced_before(order)
+        return self._reservations.was_replaced_before(order)
 
     def is_in_group(self, order: Order) -> bool:
         """Whether it has exits, or is one."""
@@ -184,19 +184,19 @@ class Book:
 
     def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
-        return self._exposure.pending(symbol, side, algorithm)
+        return self._reservations.pending(symbol, side, algorithm)
 
     def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._exposure.reserved(algorithm)
+        return self._reservations.reserved(algorithm)
 
     def unexecuted(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open orders of both sides may still trade, at their reserve prices."""
-        return self._exposure.unexecuted(algorithm)
+        return self._reservations.unexecuted(algorithm)
 
     def open_count(self, algorithm: str = ACCOUNT) -> int:
         """How many orders are open."""
-        return self._exposure.open_count(algorithm)
+        return self._reservations.open_count(algorithm)
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
@@ -220,7 +220,7 @@ class Book:
         )
         old = self.replaced(order)
         if old is not None:
-            self._exposure.replace(old, order)
+            self._reservations.replace(old, order)
             quantity = order.working.quantity if order.working is not None else None
             order.most = None if quantity is None else plus(max(old.filled, old.reported), quantity)
         if old is not None and old.group is not None:
@@ -234,7 +234,7 @@ class Book:
         self.repetition.approved(event)
         price = event.reserve_price if event.basis is None else event.basis.price
         if price is not None:
-            self.reach.priced(order.symbol, price)
+            self.exposure.priced(order.symbol, price)
         self._hold(order)
 
     def _found_elsewhere(self, event: ExternalOrderFound) -> None:
@@ -324,7 +324,7 @@ class Book:
             return
         before = self.position(order.symbol, order.algorithm)
         self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
-        self.reach.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
+        self.exposure.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
         self.repetition.filled(order.algorithm, order.symbol, event.side)
         if before and self.position(order.symbol, order.algorithm) * before <= 0:
             self._settle(order)
@@ -347,14 +347,14 @@ class Book:
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
         self._index(order)
-        self._exposure.hold(order)
-        self._reach_changed(order.algorithm, order.symbol)
+        self._reservations.hold(order)
+        self._exposure_changed(order.algorithm, order.symbol)
         if order.group is not None:
             self._keep_group(order.group)
 
-    def _reach_changed(self, algorithm: str, symbol: str) -> None:
+    def _exposure_changed(self, algorithm: str, symbol: str) -> None:
         for name in (ACCOUNT, algorithm):
-            self.reach.changed(name, symbol)
+            self.exposure.changed(name, symbol)
 
     def _keep_group(self, group: Group) -> None:
         key = group.first.algorithm, group.first.symbol
@@ -378,7 +378,7 @@ class Book:
     def _put_away(self, event: OrdersPutAway) -> None:
         for order in self.put_away.turn(event.kept, self._is_needed):
             self.changed.add(order.client_order_id)
-            self._exposure.forget(order)
+            self._reservations.forget(order)
             if self.by_broker_id.get(order.broker_order_id) is order:
                 del self.by_broker_id[order.broker_order_id]
 

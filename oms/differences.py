@@ -6,7 +6,7 @@ second look, some seconds later, finds the same.
 
 from collections.abc import Mapping
 
-from oms import acceptance, activities, holdings, reconciliation
+from oms import accepted_differences, activities, holdings, reconciliation
 from oms.amounts import text
 from oms.broker import BrokerOrder
 from oms.holdings import OnDifference
@@ -72,7 +72,7 @@ def take_account(
         if step.state.cash_opened:
             activities.book(step, account.activities)
         holdings.compare(step, account, on_difference)
-        acceptance.go_on(step, account.positions, asked_monotonic_ns)
+        accepted_differences.go_on(step, account.positions, asked_monotonic_ns)
     # Somebody waits for what a look finds that sees the account at rest.
     observed.look_again |= bool(observed.reconciling)
 
@@ -82,7 +82,7 @@ def take_unanswered(step: Step, question: CompareAccount) -> None:
     step.observed.asked.discard(question)
     step.observed.compared_monotonic_ns = step.observed.monotonic_ns
     step.observed.look_again = False
-    acceptance.give_up(step)
+    accepted_differences.give_up(step)
 
 
 def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:

@@ -1,143 +1,98 @@
-"""What open orders may still do, as sums by algorithm and symbol, kept as each order changes. Pure."""
+"""What positions and open orders may come to in dollars, over all symbols: gross and net. Pure."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal
 
+from bus.order_messages import Side
 from oms.amounts import ZERO, minus, plus, times
-from oms.groups import Group
-from oms.ledger import ACCOUNT
-from oms.orders import Order
+
+# The furthest that positions can get if open orders fill: without signs, upwards, downwards. In each symbol
+# either its purchases or its sales fill, whichever leads further.
+Sums = tuple[Decimal, Decimal, Decimal]
+
+_NOWHERE: Sums = (ZERO, ZERO, ZERO)
+_NOTHING: dict[str, Sums] = {}
 
 
 class Exposure:
-    """Sums over open orders. An order and what is to replace it count once, and so do an order and its exits.
+    """Sums by holder (an algorithm, or the account), kept as positions and orders change.
 
-    `orders` are those of the book, by client id. Mutable: the sums, and what each order says they hold of it.
+    Each symbol counts at the price of the last decision in it; before there was one, at that of its last
+    fill. `position` tells what a holder has of a symbol, `pending` what its open orders of one side may still
+    fill. Mutable: prices and sums.
     """
 
-    def __init__(self, orders: Mapping[str, Order]) -> None:
-        self._orders = orders
-        # By the client id of the order that is replaced.
-        self._replacements: dict[str, Order] = {}
-        self._replaced_again: set[str] = set()
-        self._open_count: dict[str, int] = defaultdict(int)
-        self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-        self._reserved: dict[str, Decimal] = defaultdict(Decimal)
-        self._unexecuted: dict[str, Decimal] = defaultdict(Decimal)
+    def __init__(
+        self, position: Callable[[str, str], Decimal], pending: Callable[[str, str, str], Decimal]
+    ) -> None:
+        self._position, self._pending = position, pending
+        self._prices: dict[str, Decimal] = {}
+        self._sums: dict[str, Sums] = {}
+        # By symbol, then by holder; those that come to nothing are left out.
+        self._parts: dict[str, dict[str, Sums]] = {}
 
-    def pending(self, symbol: str, side: str, algorithm: str) -> Decimal:
-        """The quantity that open orders of this side may still fill."""
-        return self._pending.get((algorithm, symbol, side), ZERO)
+    def __repr__(self) -> str:
+        return f"<exposure of {len(self._sums)} holders in {len(self._prices)} symbols>"
 
-    def reserved(self, algorithm: str) -> Decimal:
-        """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._reserved.get(algorithm, ZERO)
-
-    def unexecuted(self, algorithm: str) -> Decimal:
-        """The value of what open orders of both sides may still trade, at their reserve prices."""
-        return self._unexecuted.get(algorithm, ZERO)
-
-    def open_count(self, algorithm: str) -> int:
-        """How many orders are open."""
-        return self._open_count.get(algorithm, 0)
-
-    def replaced(self, order: Order) -> Order | None:
-        """The order whose place this one takes, or is to take."""
-        return None if order.replaces is None else self._orders.get(order.replaces)
-
-    def replacement(self, order: Order) -> Order | None:
-        """The order that was last approved to take the place of this one, whatever became of it."""
-        return self._replacements.get(order.client_order_id)
-
-    def is_in_chain(self, order: Order) -> bool:
-        """Whether it replaces another order, or another was approved to replace it."""
-        return order.replaces is not None or order.client_order_id in self._replacements
-
-    def was_replaced_before(self, order: Order) -> bool:
-        """Whether more than one order was approved to take the place of this one."""
-        return order.client_order_id in self._replaced_again
-
-    def replace(self, old: Order, new: Order) -> None:
-        """Note that one order was approved to take the place of another."""
-        if old.client_order_id in self._replacements:
-            self._replaced_again.add(old.client_order_id)
-        self._replacements[old.client_order_id] = new
-
-    def forget(self, order: Order) -> None:
-        """Let go of an order that ended long ago."""
-        self._replacements.pop(order.client_order_id, None)
-        if order.replaces is not None and self._replacements.get(order.replaces) is order:
-            del self._replacements[order.replaces]
-
-    def hold(self, order: Order) -> None:
-        """Bring the sums in line with what this order, those of its chain and of its group may still do."""
-        if order.group is not None:
-            self._hold_group(order.group)
+    def changed(self, holder: str, symbol: str) -> None:
+        """Take in that a position changed, or what is pending."""
+        price, parts = self._prices.get(symbol, ZERO), self._parts.get(symbol)
+        if parts is None:
+            parts = self._parts[symbol] = {}
+        held = self._position(symbol, holder)
+        highest = times(plus(held, self._pending(symbol, "buy", holder)), price)
+        lowest = times(minus(held, self._pending(symbol, "sell", holder)), price)
+        old, new = parts.get(holder, _NOWHERE), (max(highest, -lowest), highest, lowest)
+        if new == old:
             return
-        if not self.is_in_chain(order):
-            quantity = order.outstanding()
-            self._reserve(order, quantity, times(quantity, order.reserve_price), order.open)
-            return
-        old, replacement = self.replaced(order), self.replacement(order)
-        if old is not None and old.open:
-            self._reserve(old, *self._beyond_replaced(old))
-        self._reserve(order, *self._beyond_replaced(order))
-        while replacement is not None and replacement.open:
-            self._reserve(replacement, *self._beyond_replaced(replacement))
-            replacement = self.replacement(replacement)
+        self._sums[holder] = _moved(self._sums.get(holder, _NOWHERE), old, new)
+        if new[0]:
+            parts[holder] = new
+        else:
+            parts.pop(holder, None)
 
-    def _hold_group(self, group: Group) -> None:
-        """The same for an order with exits: together these count what the worse of them may do."""
-        for order in group.entry:
-            self._reserve(order, *self._beyond_replaced(order))
-        for order, quantity, value, counts in group.shares(self._quantity_beyond_replaced):
-            self._reserve(order, quantity, value, counts)
+    def priced(self, symbol: str, price: Decimal) -> None:
+        """Take the price at which a symbol counts from now on."""
+        if self._prices.get(symbol) != price:
+            self._prices[symbol] = price
+            for holder in tuple(self._parts.get(symbol, ())):
+                self.changed(holder, symbol)
 
-    def _quantity_beyond_replaced(self, order: Order) -> tuple[Decimal, bool]:
-        quantity, _, counts = self._beyond_replaced(order)
-        return quantity, counts
+    def filled_at(self, symbol: str, price: Decimal, *, elsewhere: bool) -> None:
+        """Take the price of a fill, where no decision tells a better one."""
+        if elsewhere or symbol not in self._prices:
+            self.priced(symbol, price)
 
-    def _beyond_replaced(self, order: Order) -> tuple[Decimal, Decimal, bool]:
-        """What this order may still do beyond the one that it replaces: quantity, value, whether it counts.
+    def of(self, holder: str) -> Sums:
+        """What a holder's positions and orders come to."""
+        return self._sums.get(holder, _NOWHERE)
 
-        Until the broker has taken a replacement, either the old order is filled or the new one: the new one
-        adds what it may do beyond the old. Both count as one order until the old one has ended.
+    def with_order(
+        self, holder: str, symbol: str, side: Side, reached: Decimal, price: Decimal
+    ) -> tuple[Decimal, Decimal]:
+        """What they would come to with an order more, this symbol at this price: gross, and net on its side.
+
+        `reached` is the position to which all open orders on its side and it may lead, counted upwards on the
+        way that they go.
         """
-        quantity, value = self._fillable(order)
-        old = self.replaced(order)
-        counts = order.open and (old is None or not old.open)
-        most, most_worth, link = ZERO, ZERO, order
-        while old is not None and old.open and not link.told:
-            of_old, worth_of_old = self._fillable(old)
-            most, most_worth = max(most, of_old), max(most_worth, worth_of_old)
-            link, old = old, self.replaced(old)
-        return max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth)), counts
+        gross, highest, lowest = self._sums.get(holder, _NOWHERE)
+        old = self._parts.get(symbol, _NOTHING).get(holder, _NOWHERE)
+        held, furthest = self._position(symbol, holder), times(reached, price)
+        if side == "buy":
+            back = minus(self._pending(symbol, "sell", holder), held)
+            net = plus(minus(highest, old[1]), furthest)
+        else:
+            back = plus(self._pending(symbol, "buy", holder), held)
+            net = plus(minus(old[2], lowest), furthest)
+        return plus(minus(gross, old[0]), max(furthest, times(back, price))), net
 
-    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> None:
-        """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
-        if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
-            return
-        more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
-        count = counts - order.held_open
-        for name in (ACCOUNT, order.algorithm):
-            self._pending[name, order.symbol, order.side] += more
-            self._unexecuted[name] = plus(self._unexecuted[name], worth)
-            if order.side == "buy":
-                self._reserved[name] = plus(self._reserved[name], worth)
-            self._open_count[name] += count
-        order.held_quantity, order.held_value, order.held_open = quantity, value, counts
 
-    def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
-        """The quantity that may still be booked as filled, and its value at its reserve price.
-
-        Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
-        then: what is missing of it is still to be heard.
-        """
-        quantity = order.outstanding()
-        replacement = self.replacement(order)
-        took_over = replacement is not None and replacement.told and not replacement.never_came
-        if quantity and replacement is not None and took_over and replacement.most is not None:
-            unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
-            quantity = max(ZERO, min(quantity, unheard))
-        return quantity, times(quantity, order.reserve_price)
+def _moved(total: Sums, old: Sums, new: Sums) -> Sums:
+    """A sum in which the part of one symbol changes."""
+    if old is _NOWHERE:
+        return plus(total[0], new[0]), plus(total[1], new[1]), plus(total[2], new[2])
+    return (
+        plus(minus(total[0], old[0]), new[0]),
+        plus(minus(total[1], old[1]), new[1]),
+        plus(minus(total[2], old[2]), new[2]),
+    )

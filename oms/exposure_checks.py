@@ -49,7 +49,7 @@ def _with_order(subject: Subject, book: Book, number: int) -> tuple[Decimal, Dec
     if found is None:
         terms, whose = subject.terms, subject.holders[number][0]
         price = ZERO if subject.price is None else subject.price.price
-        found = book.reach.with_order(whose, terms.symbol, terms.side, subject.reached[number], price)
+        found = book.exposure.with_order(whose, terms.symbol, terms.side, subject.reached[number], price)
         subject.exposures[number] = found
     return found
 

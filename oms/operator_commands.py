@@ -1,7 +1,7 @@
 """What an operator asks of the OMS on control, each word handed to whoever decides on it. Pure."""
 
 from bus.control_messages import AssignPosition, CancelOrders, Flatten, Reconcile
-from oms import acceptance, assignments, cancel_scope, corporate_actions, flattening
+from oms import accepted_differences, assignments, cancel_scope, corporate_actions, flattening
 from oms.inputs import ControlRead
 from oms.step import Step
 
@@ -16,7 +16,7 @@ def take(step: Step, read: ControlRead) -> None:
     elif message.account != step.account:
         return
     elif isinstance(message, Reconcile):
-        acceptance.take(step, read.entry_id, message)
+        accepted_differences.take(step, read.entry_id, message)
     elif isinstance(message, AssignPosition):
         assignments.take(step, read.entry_id, message)
     else:

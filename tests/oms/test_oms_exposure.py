@@ -252,7 +252,7 @@ class LimitsMachine(RuleBasedStateMachine):
         ):
             gross, highest, lowest, unexecuted, count = self.reach(holder)
             assert gross <= gross_limit
-            assert self.day.book.reach.of(holder) == (gross, highest, lowest)
+            assert self.day.book.exposure.of(holder) == (gross, highest, lowest)
             assert self.day.book.unexecuted(holder) == unexecuted
             if holder == ACCOUNT:
                 assert count <= LIMITS["open_orders"]
