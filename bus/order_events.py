@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from bus.account_messages import (
     AccountPinned,
-    HaltsRead,
     JournalSetAside,
     LimitsChanged,
     OrdersCanceled,
@@ -18,6 +17,7 @@ from bus.account_messages import (
 from bus.book_messages import BOOK_EVENTS, BookEvent
 from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
+from bus.halt_messages import HALT_EVENTS, HaltEvent
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.order_messages import OrderTerms, Reason, Role, Side
 
@@ -346,6 +346,7 @@ Event = (
     | ExternalOrderFound
     | OrderNotUnderstood
     | BookEvent
+    | HaltEvent
     | PositionDiffers
     | PositionAgrees
     | PositionUnprotected
@@ -363,7 +364,6 @@ Event = (
     | SymbolFlattenEnded
     | FlattenEnded
     | LimitsChanged
-    | HaltsRead
 )
 EVENTS: tuple[type[Message], ...] = (
     Registered,
@@ -379,6 +379,7 @@ EVENTS: tuple[type[Message], ...] = (
     ExternalOrderFound,
     OrderNotUnderstood,
     *BOOK_EVENTS,
+    *HALT_EVENTS,
     PositionDiffers,
     PositionAgrees,
     PositionUnprotected,
@@ -396,5 +397,4 @@ EVENTS: tuple[type[Message], ...] = (
     SymbolFlattenEnded,
     FlattenEnded,
     LimitsChanged,
-    HaltsRead,
 )

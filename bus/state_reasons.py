@@ -35,6 +35,12 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "see the broker's own status page; it passes with the first answer",
     ),
     ReasonCode(
+        "halted_automatically",
+        ("oms",),
+        "the OMS halted a scope by itself, for what the sentence says; it takes orders elsewhere",
+        "find out why, then `backbone resume` of that scope with a reason",
+    ),
+    ReasonCode(
         "stopping",
         ("every process",),
         "the process ends by itself; the sentence says on whose word",

@@ -11,6 +11,7 @@ from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
 from oms import (
+    automatic_halts,
     cancel_scope,
     cancels,
     decisions,
@@ -28,6 +29,7 @@ from oms import (
     sent_orders,
     updates,
 )
+from oms.automatic_halts import HALT_AFTER, HaltAfter
 from oms.digest import Digest
 from oms.effects import Effects
 from oms.holdings import OnDifference
@@ -47,6 +49,7 @@ from oms.inputs import (
     Input,
     LeasesRead,
     LimitsRead,
+    Listened,
     ListOpenOrders,
     ListPositions,
     MarketClockRead,
@@ -84,6 +87,7 @@ class Engine:
         longest_send_ns: int,
         compare_every_ns: int = COMPARE_EVERY_NS,
         on_difference: OnDifference = "halt_symbol",
+        halt_after: HaltAfter = HALT_AFTER,
     ) -> None:
         self.account = account
         self.state = State()
@@ -91,6 +95,7 @@ class Engine:
         self._longest_send_ns = longest_send_ns
         self._compare_every_ns = compare_every_ns
         self._on_difference: OnDifference = on_difference
+        self._halt_after = halt_after
         self._digest = Digest(self.state)
         self._takers: dict[type, Callable[[Step, Any], None]] = {
             RequestsRead: decisions.take_requests,
@@ -111,6 +116,7 @@ class Engine:
             Started: reconciliation.take_started,
             Stopping: self._stopping,
             Tick: self._tick,
+            Listened: self._listened,
         }
 
     def __repr__(self) -> str:
@@ -148,6 +154,8 @@ class Engine:
             reconciliation.go_on(step)
         if self.observed.may_be_legs:
             updates.take_what_may_be_legs(step)
+        if self.observed.refused_now:
+            automatic_halts.count_refused(step)
         return step.effects
 
     def may_cancel(self, client_order_id: str) -> bool:
@@ -208,3 +216,7 @@ class Engine:
         legs.ask_for_missing(step)
         protection.look(step)
         differences.look(step, self._compare_every_ns)
+        automatic_halts.look(step)
+
+    def _listened(self, step: Step, listened: Listened) -> None:
+        automatic_halts.take_listened(step, listened, self._halt_after)

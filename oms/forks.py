@@ -21,6 +21,7 @@ def take(step: Step, missing: EntriesMissing) -> None:
         )
     )
     step.halt_account(
+        "journal_lost",
         f"the journal lost its entries after {missing.after_id} up to {missing.until_id} with their server: "
-        "halts and limits set since are gone too; look, set them again, then resume"
+        "halts and limits set since are gone too; look, set them again, then resume",
     )

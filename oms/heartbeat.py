@@ -37,15 +37,20 @@ _NOTHING_LATCHED = LatchDetails()
 _MOST_SHOWN = 20
 
 
-def state(engine: Engine, failing: str = "") -> tuple[State, *tuple[StateReason, ...]]:
-    """The heartbeat's state, and why it is not `ready`; `failing` is why the broker is not asked now."""
+def state(engine: Engine, failing: str = "") -> tuple[State, list[StateReason]]:
+    """The heartbeat's state and its reasons; `failing` is why the broker is not asked now."""
     why = engine.not_ready
     if why is None:
-        return (State.DEGRADED, StateReason("broker_failing", failing)) if failing else (State.READY,)
+        reasons = [StateReason("broker_failing", failing)] if failing else []
+        reasons += [
+            StateReason("halted_automatically", f"{event.scope} was halted: {event.reason}")
+            for event in engine.state.triggers.in_force.values()
+        ]
+        return State.DEGRADED if failing else State.READY, reasons
     reason = StateReason(why.code, why.message)
     if engine.observed.stopping:
-        return State.STOPPING, reason
-    return (State.DEGRADED if engine.observed.started else State.STARTING), reason
+        return State.STOPPING, [reason]
+    return State.DEGRADED if engine.observed.started else State.STARTING, [reason]
 
 
 def details(

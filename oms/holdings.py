@@ -113,7 +113,9 @@ def _compare_cash(step: Step, account: AccountListed, on_difference: OnDifferenc
     step.error("cash differs", book=text(pair[0]), broker=text(pair[1]))
     step.record(CashDiffers(booked=pair[0], at_broker=pair[1], at_ns=step.now_ns))
     if on_difference == "halt_account":
-        step.halt_account(f"{HALTED_FOR_CASH}: {text(pair[0])} in the book, {text(pair[1])} at the broker")
+        step.halt_account(
+            "cash_differs", f"{HALTED_FOR_CASH}: {text(pair[0])} in the book, {text(pair[1])} at the broker"
+        )
 
 
 def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
@@ -121,9 +123,9 @@ def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
         return
     reason = f"{HALTED_FOR}{', '.join(symbols)}"
     if on_difference == "halt_account" or len(symbols) > 1:
-        step.halt_account(reason)
+        step.halt_account("position_differs", reason)
     else:
-        step.halt(f"symbol:{symbols[0]}", reason)
+        step.halt(f"symbol:{symbols[0]}", "position_differs", reason)
 
 
 def _book_fees(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:

@@ -6,6 +6,7 @@ Times that are compared with the clock on the wall end in `_ns`; those of a cloc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
@@ -269,6 +270,20 @@ class MarketClockRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Listened:
+    """What was seen just now.
+
+    `feeds`: whether each kind that an ingest names is connected; whether the market-data server answers; the
+    names of the processes and algorithms that are `alive`; the last `prices` of what is held, however old.
+    """
+
+    feeds: Mapping[str, bool]
+    market_data_readable: bool
+    alive: frozenset[str]
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The journal is folded and what the account stream kept is taken: the broker may be asked.
 
@@ -310,4 +325,5 @@ Input = (
     | Started
     | Stopping
     | Tick
+    | Listened
 )

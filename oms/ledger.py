@@ -7,6 +7,7 @@ from bus.book_messages import Booked
 from bus.order_messages import Side
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
+from bus.trading_day import is_crypto
 from oms.amounts import ZERO, minus, plus, quotient_nearest, times
 
 # The key under which the whole account is counted, beside each algorithm and `external`.
@@ -49,6 +50,8 @@ class Ledger:
         self._fees: dict[str, Decimal] = defaultdict(Decimal)
         self._taken_fees: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self._realized: dict[str, Decimal] = defaultdict(Decimal)
+        # The part of it that pairs made.
+        self._realized_in_crypto: dict[str, Decimal] = defaultdict(Decimal)
         self._invested: dict[str, Decimal] = defaultdict(Decimal)
 
     def __repr__(self) -> str:
@@ -102,6 +105,11 @@ class Ledger:
         """What closed positions earned, fees taken off."""
         return self._realized.get(name, ZERO)
 
+    def realized_of(self, name: str, *, crypto: bool) -> Decimal:
+        """The part of it that pairs made, or all the rest."""
+        in_crypto = self._realized_in_crypto.get(name, ZERO)
+        return in_crypto if crypto else minus(self.realized_profit(name), in_crypto)
+
     def invested(self, name: str = ACCOUNT) -> Decimal:
         """What the positions held now cost, long and short alike."""
         return self._invested.get(name, ZERO)
@@ -126,7 +134,7 @@ class Ledger:
         for whose in (ACCOUNT, event.algorithm):
             self._cash[whose] = plus(self._cash[whose], event.cash)
             if event.kind == "fee":
-                self._realized[whose] = plus(self._realized[whose], event.cash)
+                self._earn(whose, event.symbol, event.cash)
                 self._fees[whose] = minus(self._fees[whose], event.cash)
                 self._taken_fees[whose, DOLLARS] = minus(self._taken_fees[whose, DOLLARS], event.cash)
             if not event.symbol:
@@ -152,7 +160,7 @@ class Ledger:
             self._fees[name] = plus(self._fees[name], times(fee, price))
         else:
             self._cash[name] = minus(self._cash[name], fee)
-            self._realized[name] = minus(self._realized[name], fee)
+            self._earn(name, symbol, -fee)
             self._taken_fees[name, DOLLARS] = plus(self._taken_fees[name, DOLLARS], fee)
             self._fees[name] = plus(self._fees[name], fee)
 
@@ -173,7 +181,7 @@ class Ledger:
             left = times(after, price)
         earned = minus(minus(left, cost), value)
         if earned:
-            self._realized[name] = plus(self._realized[name], earned)
+            self._earn(name, symbol, earned)
         held.quantity = after
         self._set_cost(name, held, left)
 
@@ -182,8 +190,13 @@ class Ledger:
         held = self._held(name, symbol)
         held.quantity = plus(held.quantity, signed)
         if not held.quantity and held.cost:
-            self._realized[name] = minus(self._realized[name], held.cost)
+            self._earn(name, symbol, -held.cost)
             self._set_cost(name, held, ZERO)
+
+    def _earn(self, name: str, symbol: str, amount: Decimal) -> None:
+        self._realized[name] = plus(self._realized[name], amount)
+        if is_crypto(canonical_symbol(symbol)):
+            self._realized_in_crypto[name] = plus(self._realized_in_crypto[name], amount)
 
     def _set_cost(self, name: str, held: Holding, cost: Decimal) -> None:
         self._invested[name] = plus(self._invested[name], minus(abs(cost), abs(held.cost)))

@@ -28,7 +28,16 @@ OPTIONAL: dict[str, str] = {
 OF_ALGORITHMS: dict[str, str] = {
     "capital": "what the algorithm may have invested and reserved, in dollars; its realized profit adds to it"
 }
-NUMBERS = REQUIRED | OPTIONAL | OF_ALGORITHMS
+# Beyond these trading halts by itself, where they are set.
+OF_HALTS: dict[str, str] = {
+    "day_loss": "the most that may be lost in a trading day, in dollars, before trading is halted",
+    "rejects_per_second": "how many orders the broker may reject in one second before trading is halted",
+    "refusals_per_second": "how many orders may be refused in one second before trading is halted",
+    "unanswered_seconds": "how long an order may be in doubt at the broker before trading is halted",
+}
+# What is done about an algorithm without a heartbeat that has open orders or positions.
+ON_SILENCE = ("nothing", "halt", "cancel")
+NUMBERS = REQUIRED | OPTIONAL | OF_ALGORITHMS | OF_HALTS
 SWITCHES: dict[str, str] = {
     "short_sales": "whether a position may go below zero",
     "orders_while_closed": "whether orders may be left at the broker while the market is closed",
@@ -37,7 +46,16 @@ SWITCHES: dict[str, str] = {
 # What holds where nobody sets it: a loop that orders the same again and again is not waited for.
 DEFAULTS = {"repeated_orders": Decimal(10), "repeated_seconds": Decimal(60), "price_band_minutes": Decimal(5)}
 
-WHOLE = frozenset({"open_orders", "orders_per_second", "messages_per_minute", "repeated_orders"})
+WHOLE = frozenset(
+    {
+        "open_orders",
+        "orders_per_second",
+        "messages_per_minute",
+        "repeated_orders",
+        "rejects_per_second",
+        "refusals_per_second",
+    }
+)
 # Of these the larger is the tighter.
 LONGER_IS_TIGHTER = frozenset({"duplicate_seconds", "repeated_seconds", "price_band_minutes"})
 # What is remembered of past orders and prices goes back no further.
@@ -49,13 +67,17 @@ MOST: dict[str, int] = {
 }
 
 # These count what an algorithm or the account does in all symbols.
-_IN_ALL_SYMBOLS = WHOLE | {
-    "capital",
-    "gross_exposure",
-    "net_exposure",
-    "unexecuted_value",
-    "repeated_seconds",
-}
+_IN_ALL_SYMBOLS = (
+    WHOLE
+    | OF_HALTS.keys()
+    | {
+        "capital",
+        "gross_exposure",
+        "net_exposure",
+        "unexecuted_value",
+        "repeated_seconds",
+    }
+)
 PER_SYMBOL = tuple(name for name in NUMBERS if name not in _IN_ALL_SYMBOLS)
 PER_FEED = ("price_age_seconds",)
 
@@ -67,8 +89,8 @@ SECTIONS = ("account", "each_algorithm", "algorithm", "symbol", "feed")
 # What else each section may set: lists of symbols, and who answers for an algorithm's orders.
 OTHERS: dict[str, tuple[str, ...]] = {
     "account": ("restricted", "responsible_person"),
-    "each_algorithm": ("restricted", "responsible_person"),
-    "algorithm": ("restricted", "symbols", "responsible_person"),
+    "each_algorithm": ("restricted", "responsible_person", "on_silence"),
+    "algorithm": ("restricted", "symbols", "responsible_person", "on_silence"),
     "symbol": (),
     "feed": (),
 }

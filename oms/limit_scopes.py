@@ -35,11 +35,16 @@ class Scope:
     repeated_seconds: Decimal | None = None
     price_band_percent: Decimal | None = None
     price_band_minutes: Decimal | None = None
+    day_loss: Decimal | None = None
+    rejects_per_second: Decimal | None = None
+    refusals_per_second: Decimal | None = None
+    unanswered_seconds: Decimal | None = None
     short_sales: bool | None = None
     orders_while_closed: bool | None = None
     restricted: frozenset[str] = frozenset()
     symbols: frozenset[str] | None = None
     responsible_person: str = ""
+    on_silence: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """What it sets, as plain JSON values; numbers are text."""
@@ -53,6 +58,8 @@ class Scope:
             shown["symbols"] = sorted(self.symbols)
         if self.responsible_person:
             shown["responsible_person"] = self.responsible_person
+        if self.on_silence:
+            shown["on_silence"] = self.on_silence
         return shown
 
 

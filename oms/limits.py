@@ -15,6 +15,7 @@ from oms.limit_kinds import (
     MOST,
     NUMBERS,
     OF_ALGORITHMS,
+    ON_SILENCE,
     OTHERS,
     PER_FEED,
     PER_SYMBOL,
@@ -57,6 +58,11 @@ class Limits:
         own = self.algorithms.get(algorithm)
         named = (own, self.each_algorithm, self.account)
         return next((one.responsible_person for one in named if one and one.responsible_person), "")
+
+    def day_losses(self) -> dict[str, Decimal | None]:
+        """The most that may be lost in a day, by section."""
+        of_algorithms = {name: scope.day_loss for name, scope in self.algorithms.items()}
+        return of_algorithms | {"[a]": self.account.day_loss, "[e]": self.each_algorithm.day_loss}
 
     def _worked_out(self, algorithm: str, symbol: str) -> Effective:
         written = spellings(symbol)
@@ -185,9 +191,17 @@ def _scope(source: str, section: str, raw: object) -> Scope:
             found[name] = _switch(source, section, name, value)
         elif name == "responsible_person":
             found[name] = _person(source, section, value)
+        elif name == "on_silence":
+            found[name] = _on_silence(source, section, value)
         else:
             found[name] = _symbols(source, section, name, value)
     return Scope(**found)
+
+
+def _on_silence(source: str, section: str, value: object) -> str:
+    if value not in ON_SILENCE:
+        raise InvalidInput(f"{source}: [{section}] on_silence is {value!r}: use {', '.join(ON_SILENCE)}")
+    return str(value)
 
 
 def _number(source: str, section: str, name: str, value: object) -> Decimal:

@@ -1,6 +1,6 @@
 """What an OMS has observed and need not know after a restart: leases, what is under way, doubts. Pure."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,6 +9,7 @@ from decimal import Decimal
 from bus.codec import Message
 from bus.control_messages import Reconcile
 from bus.delivery import Delivery
+from bus.halt_messages import Market
 from oms.assets import Asset, MarketClock
 from oms.inputs import BrokerMessageRead, Question, RequestRead
 from oms.preconditions import SpendingPower
@@ -84,6 +85,23 @@ class Closing:
 
 
 @dataclass(slots=True)
+class Counted:
+    """What automatic halts are counted from.
+
+    Mutable: times of rejects and refusals of the last second, by kind and name; since when something is
+    away, by what and whom (monotonic); when one listened first and last; the feeds that an ingest named
+    last; halts that are asked for already.
+    """
+
+    times: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
+    since: dict[tuple[str, str], int] = field(default_factory=dict)
+    first_monotonic_ns: int | None = None
+    last_monotonic_ns: int = 0
+    feeds: frozenset[str] = frozenset()
+    asked: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Observed:
     """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
 
@@ -154,6 +172,14 @@ class Observed:
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
     # How often what happened since the process started: requests by kind, events, refusals by code.
+    counted: Counted = field(default_factory=Counted)
+    # Rejects and refusals of this input: by whom, of which algorithm, for which code, how many.
+    refused_now: list[tuple[str, str, str, int]] = field(default_factory=list)
+    # Profits of the days, by market and name, and since when a new day waits for prices.
+    profits: dict[Market, dict[str, Decimal]] = field(default_factory=dict)
+    day_awaited: dict[str, int] = field(default_factory=dict)
+    # Days at whose beginning nobody had anything, by market.
+    begins_empty: dict[Market, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     events: Counter[type[Message]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)

@@ -130,13 +130,15 @@ class Prices:
         }
         return set(self._asked_ns)
 
-    async def refresh(self, symbols: Sequence[str]) -> None:
-        """Read these now; without an answer in time the last known prices stay, and age."""
+    async def refresh(self, symbols: Sequence[str]) -> bool:
+        """Read these now; without an answer in time the last known prices stay, and age: False then."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._read(symbols)
         except (ServerAway, TimeoutError) as error:
             log.warning("prices not readable", error=str(error) or "no answer in time")
+            return False
+        return True
 
     async def keep(self) -> None:
         """Read on what was asked for lately again and again, until cancelled."""

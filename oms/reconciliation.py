@@ -235,7 +235,7 @@ def not_understood(step: Step, order: UnreadableOrder) -> None:
         )
     )
     if algorithm != EXTERNAL:
-        step.halt_account(f"order {order.client_order_id} of ours cannot be read: {order.why}")
+        step.halt_account("unreadable", f"order {order.client_order_id} of ours cannot be read: {order.why}")
 
 
 def take_over(step: Step, account: AccountListed) -> None:

@@ -3,6 +3,7 @@
 from bus.account_messages import HaltsRead, LimitsChanged
 from bus.control_messages import Halt
 from bus.order_events import Registered
+from oms import automatic_halts
 from oms.assets import MarketClock
 from oms.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
 from oms.step import Step
@@ -10,9 +11,10 @@ from oms.step import Step
 
 def take_halts(step: Step, read: HaltStateRead) -> None:
     """Journal a halt state that differs from the last, and let go of entries that waited for a halt."""
-    known, halts = step.state.halts, read.halts
+    known, halts = step.state.halts_read, read.halts
     if (known.known, known.scopes) != (halts.known, halts.scopes):
         step.record(HaltsRead(known=halts.known, scopes=dict(halts.scopes), at_ns=step.now_ns))
+        automatic_halts.take_lifted(step)
     acknowledge_unreadable(step)
 
 
@@ -21,7 +23,7 @@ def acknowledge_unreadable(step: Step) -> None:
 
     Not before: a crash in between must not leave the account open.
     """
-    scopes = step.state.halts.scopes
+    scopes = step.state.halts_read.scopes
     halted = any(isinstance(scopes.get(scope), Halt) for scope in (f"account:{step.account}", "all"))
     if step.observed.unreadable and halted:
         step.effects.acknowledge += step.observed.unreadable
@@ -52,9 +54,11 @@ def take_leases(step: Step, read: LeasesRead) -> None:
     """
     step.observed.leases = read.leases
     known = step.state.registered
-    for name in read.leases:
+    for name, lease in read.leases.items():
         declared = read.declared.get(name)
-        if name not in known or known[name] != declared:
+        # One that had said that it stopped, and leads anew, is awaited again.
+        is_back = bool(lease) and name in step.state.stopped and step.state.retired[name] != lease
+        if name not in known or known[name] != declared or is_back:
             symbols = None if declared is None else tuple(sorted(declared))
             step.record(Registered(algorithm=name, at_ns=step.now_ns, symbols=symbols))
 

@@ -125,6 +125,7 @@ class Oms:
             longest_send_ns=int(longest_send_s * 1e9),
             compare_every_ns=int(settings.oms_compare_s * 1e9),
             on_difference=settings.oms_on_difference,
+            halt_after=settings.halt_after(),
         )
         self.sender = Sender(
             broker,
@@ -241,7 +242,8 @@ class Oms:
     def take(self, taken: Input) -> "asyncio.Future[None]":
         """Have the engine take an input, and its effects journalled and then carried out."""
         halts = self.latches.state
-        if self.rules_taken and halts != self.engine.state.halts and not isinstance(taken, HaltStateRead):
+        differs = halts != self.engine.state.halts_read
+        if self.rules_taken and differs and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
         effects = self.engine.take(taken, self.clock.now_ns())
         for note in effects.notes:
@@ -379,7 +381,8 @@ class Oms:
         if self.waiting_for is not None:
             self.service.tell(State.WAITING, self.waiting_for)
         else:
-            self.service.tell(*heartbeat.state(self.engine, self.sender.failing))
+            state, reasons = heartbeat.state(self.engine, self.sender.failing)
+            self.service.tell(state, *reasons)
 
     async def close(self) -> None:
         """Close every connection."""

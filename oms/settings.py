@@ -4,7 +4,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from bus.service import HEARTBEAT_TTL_MS
 from bus.settings import AlpacaSettings
+from oms.automatic_halts import HaltAfter
 from oms.broker import SEND_TIMEOUT_S
 from oms.budget import PER_MINUTE
 from oms.engine import COMPARE_EVERY_NS
@@ -58,6 +60,33 @@ class OmsSettings(AlpacaSettings):
         le=86_400,
         description="seconds between two comparisons of the book with the broker while orders are taken",
     )
+    oms_feed_lost_s: float = Field(
+        default=30,
+        gt=0,
+        le=86_400,
+        description="seconds without a market feed, while its market is open, "
+        "after which the account is halted",
+    )
+    oms_updates_lost_s: float = Field(
+        default=30,
+        gt=0,
+        le=86_400,
+        description="seconds without trade updates after which the account is halted",
+    )
+    oms_market_data_lost_s: float = Field(
+        default=30,
+        gt=0,
+        le=86_400,
+        description="seconds for which the market-data server cannot be read after "
+        "which the account is halted",
+    )
+    oms_silent_s: float = Field(
+        default=30,
+        gt=0,
+        le=86_400,
+        description="seconds without a heartbeat of an algorithm that has open orders "
+        "or positions after which its on_silence, in the limits, is done",
+    )
     oms_on_difference: OnDifference = Field(
         default="halt_symbol",
         description="what is done about a position that the broker has otherwise: trading in its symbol is "
@@ -68,3 +97,13 @@ class OmsSettings(AlpacaSettings):
         ge=100,
         description="entries of the journal after which the OMS has a snapshot of its state made",
     )
+
+    def halt_after(self) -> HaltAfter:
+        """For how long something may be away before the OMS halts."""
+        return HaltAfter(
+            feed_ns=int(self.oms_feed_lost_s * 1e9),
+            updates_ns=int(self.oms_updates_lost_s * 1e9),
+            market_data_ns=int(self.oms_market_data_lost_s * 1e9),
+            silent_ns=int(self.oms_silent_s * 1e9),
+            alive_ns=HEARTBEAT_TTL_MS * 1_000_000,
+        )

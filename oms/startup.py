@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -31,6 +32,7 @@ from oms.journal import JournalMoved
 from oms.journal_head import KEEP_S
 from oms.journal_reader import EVENT_CODEC
 from oms.limit_names import unmatched
+from oms.listening import LISTEN_S, listened
 from oms.market_questions import of_interest
 from oms.service import MOST_HASHED, Oms
 
@@ -156,6 +158,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.redeliver_unseen(),
             oms.want_prices(),
             oms.tick(),
+            oms.repeat(LISTEN_S, partial(_listen, oms)),
             _keep_head(oms),
             oms.snapshots.keep(),
         )
@@ -224,6 +227,11 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     await oms.market_questions.market_clock()
     await oms.registry.look(oms.requests)
     return True
+
+
+async def _listen(oms: Oms) -> None:
+    """See what is connected, alive and priced."""
+    oms.take(await listened(oms.client, oms.account, oms.prices, oms.engine.state.book.ledger))
 
 
 async def _compare_head(oms: Oms) -> None:

@@ -9,7 +9,8 @@ from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, Positi
 from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened, CorporateActionTaken
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
-from bus.halt_state import HaltState
+from bus.halt_messages import HaltEvent, HaltLifted, HaltTriggered, TradingDayBegun
+from bus.halt_state import HaltState, united
 from bus.journal_messages import ChainBegun, JournalForked
 from bus.order_events import (
     EntryDeadLettered,
@@ -22,6 +23,7 @@ from bus.order_events import (
 )
 from oms.book import Book
 from oms.flattens import Flattens
+from oms.halt_triggers import HaltTriggers
 from oms.limits import Limits, from_dict
 from oms.runaways import Runaways
 
@@ -34,8 +36,10 @@ class State:
 
     Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
     known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
-    `limits` in force, None before any; `halts` as last journalled; `runaways`, who is to be halted;
-    `retired`, of each algorithm the last lease under which it has acknowledged its shutdown; `registered`
+    `limits` in force, None before any; `halts`, the key as last journalled (`halts_read`) with the automatic
+    ones that it is still to have (`triggers`); `runaways`, who is to be halted; `retired`, of each algorithm
+    the last lease under which it has acknowledged its shutdown; `stopped`, those that have not registered
+    since; `registered`
     algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how many
     entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
     `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
@@ -50,9 +54,12 @@ class State:
         self.is_new = True
         self.book = Book()
         self.limits: Limits | None = None
+        self.halts_read = HaltState(known=False)
+        self.triggers = HaltTriggers()
         self.halts = HaltState(known=False)
         self.runaways = Runaways()
         self.retired: dict[str, str] = {}
+        self.stopped: set[str] = set()
         self.registered: dict[str, frozenset[str] | None] = {}
         self.dead_letters = 0
         self.not_understood: dict[str, str] = {}
@@ -76,6 +83,10 @@ class State:
             self.pinned = self.pinned or event
             return
         if isinstance(event, _OF_THE_JOURNAL):
+            return
+        if isinstance(event, HaltTriggered):
+            # Also given for a journal that was lost: what the account held is still to be taken over then.
+            self._halt_by(event)
             return
         self.is_new = False
         if self.flattens.under_way or isinstance(event, FlattenBegun):
@@ -101,14 +112,22 @@ class State:
             case CashAgrees():
                 self.cash_difference = None
             case LimitsChanged():
+                before = None if self.limits is None else self.limits.day_losses()
                 self.limits = from_dict(event.limits, event.source, event.limits_version)
+                if self.limits.day_losses() != before:
+                    self.triggers.accepted.clear()
             case HaltsRead():
-                self.halts = HaltState(known=event.known, scopes=event.scopes)
-                self.runaways.halts_read(self.halts)
+                self.halts_read = HaltState(known=event.known, scopes=event.scopes)
+                self.runaways.halts_read(self.halts_read)
+                self._halt_by(event)
+            case HaltLifted() | TradingDayBegun():
+                self._halt_by(event)
             case LeaseRetired():
                 self.retired[event.algorithm] = event.lease
+                self.stopped.add(event.algorithm)
             case Registered():
                 self.registered[event.algorithm] = None if event.symbols is None else frozenset(event.symbols)
+                self.stopped.discard(event.algorithm)
             case EntryDeadLettered():
                 self.dead_letters += 1
             case OrderNotUnderstood():
@@ -124,6 +143,10 @@ class State:
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
 
+    def _halt_by(self, event: HaltEvent) -> None:
+        self.triggers.apply(event)
+        self.halts = united(self.halts_read, self.triggers.pending(key_known=self.halts_read.known))
+
     def comparable(self) -> list[object]:
         """Everything but the book that tells two states apart, in an order of its own."""
         return [
@@ -133,6 +156,8 @@ class State:
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
             self.runaways.comparable(),
+            self.triggers.comparable(),
+            sorted(self.stopped),
             sorted(self.retired.items()),
             sorted(
                 (name, [] if declared is None else sorted(declared))

@@ -5,7 +5,8 @@ from bus.control_messages import Halt
 from bus.dead_letter import payload_text
 from bus.delivery import Delivery
 from bus.errors import Unreadable
-from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused
+from bus.halt_messages import HaltTriggered
+from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused, OrderUpdated
 from oms.book import Book
 from oms.effects import Effects, Note
 from oms.inputs import FindOrder, Question
@@ -44,6 +45,8 @@ class Step:
             self.observed.events[type(event)] += 1
             if isinstance(event, _REFUSALS):
                 self._count_refused(event)
+            elif type(event) is OrderUpdated and event.status == "rejected":
+                self.observed.refused_now.append(("broker", event.algorithm, "", 1))
             self.observed.last_ns = self.now_ns
 
     def _count_refused(self, event: OrderRefused | OrdersRefused | CancelRefused) -> None:
@@ -52,6 +55,7 @@ class Step:
         if isinstance(event, CancelRefused):
             return
         self.observed.orders_refused += count
+        self.observed.refused_now.append((event.by, event.algorithm, event.reasons[0].code, count))
         for reason in event.reasons:
             self.observed.refused[reason.code] += count
 
@@ -83,13 +87,20 @@ class Step:
             )
         )
 
-    def halt(self, scope: str, reason: str) -> None:
-        """Have trading in a scope halted."""
+    def halt(self, scope: str, code: str, reason: str, limit: str = "", value: str = "") -> None:
+        """Have trading in a scope halted, unless it is; `limit` and `value` are those of the rule."""
+        if isinstance(self.state.halts.scopes.get(scope), Halt):
+            return
+        event = HaltTriggered(
+            scope=scope, code=code, reason=reason, limit=limit, value=value, at_ns=self.now_ns
+        )
+        self.record(event)
+        self.observed.counted.asked.add(scope)
         self.effects.halts.append(Halt(scope=scope, reason=reason, by="oms", at_ns=self.now_ns))
 
-    def halt_account(self, reason: str) -> None:
-        """Have trading on the whole account halted."""
-        self.halt(f"account:{self.account}", reason)
+    def halt_account(self, code: str, reason: str) -> None:
+        """Have trading on the whole account halted, unless it is."""
+        self.halt(f"account:{self.account}", code, reason)
 
     def halt_runaways(self) -> None:
         """Have each algorithm halted that ran away and was not seen halted yet."""

@@ -170,7 +170,7 @@ def _keep(step: Step, message: Delivery, error: Unreadable) -> None:
     The entry is acknowledged once the account is halted.
     """
     step.keep(message, error)
-    step.halt_account(f"{message.stream} {message.id} cannot be read: {error}")
+    step.halt_account("unreadable", f"{message.stream} {message.id} cannot be read: {error}")
     step.observed.unreadable.append(message)
     step.observed.behind = True
 

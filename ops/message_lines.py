@@ -40,6 +40,7 @@ from bus.flatten_messages import (
     FlattenOutcome,
     SymbolFlattenEnded,
 )
+from bus.halt_messages import HaltLifted, HaltTriggered, TradingDayBegun
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_events import (
@@ -175,6 +176,9 @@ def _control(verb: str) -> Callable[[Any], str]:
 
 
 _LINES: dict[type[Any], Callable[[Any], str]] = {
+    HaltTriggered: lambda m: f"HALTED {m.scope} automatically, {m.code}: {m.reason}",
+    HaltLifted: lambda m: f"automatic halt of {m.scope} lifted ({m.code}); it counts anew",
+    TradingDayBegun: lambda m: f"trading day {m.day} of {m.market} begun, profit so far {number(m.account)}",
     Trade: lambda m: f"{m.symbol} trade {number(m.size)} at {number(m.price)}",
     Quote: lambda m: (
         f"{m.symbol} quote bid {number(m.bid_price)} x {number(m.bid_size)}, "

@@ -28,6 +28,17 @@ FIELD_MEANINGS: dict[str, str] = {
     "filled_quantity": "shares or coins filled so far, this event included",
     "execution_id": "the broker's id of the execution",
     "scope": "`all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`",
+    # Automatic halts.
+    "code": "what it was for, such as day_loss",
+    "HaltTriggered.reason": "the sentence that everyone is told",
+    "limit": 'the rule\'s limit, "" where it has none',
+    "value": 'what was found, "" where the rule has none',
+    "loss": "dollars lost in the day by then, by market, which are accepted",
+    "market": "whose day: New York's for shares, UTC's for crypto",
+    "unpriced": "symbols that had no price by then",
+    "TradingDayBegun.day": "the date",
+    "TradingDayBegun.account": "dollars that the account had gained since the journal began",
+    "TradingDayBegun.algorithms": "the same of each algorithm",
     # Terms.
     "type": "the kind of order",
     "time_in_force": "how long the order stands",

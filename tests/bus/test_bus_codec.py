@@ -89,10 +89,11 @@ def test_every_message_is_in_its_family() -> None:
             EVENTS,
             "Registered OrderApproved OrderRefused OrdersRefused OrderSent LegFound OrderUncertain "
             "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked CashOpened "
-            "ActivityHeard CashDiffers CashAgrees Reconciled CorporateActionTaken Declined PositionDiffers "
+            "ActivityHeard CashDiffers CashAgrees Reconciled CorporateActionTaken Declined "
+            "HaltsRead HaltTriggered HaltLifted TradingDayBegun PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersPutAway "
-            "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged HaltsRead",
+            "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged",
         ),
         (
             CONTROL_MESSAGES,

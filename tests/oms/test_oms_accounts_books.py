@@ -298,7 +298,7 @@ def test_the_same_split_twice_in_a_day_is_a_mistake(run: EngineRun) -> None:
 def test_a_position_that_the_broker_lists_no_more_is_told_and_can_be_accepted(run: EngineRun) -> None:
     """Who looks only at what the broker lists misses it (Vibe-Trading, issue 667)."""
     order = bought(run)
-    (told,) = looks(run, cash="99000", orders=[order]).events
+    told = looks(run, cash="99000", orders=[order]).events[0]
     assert (told.booked, told.at_broker) == (10, 0)  # type: ignore[attr-defined]
     asked(run, reconcile("AAPL"))
     booked, *_ = look(run, cash="99000", orders=[order], after_ns=SECOND_NS).events

@@ -233,7 +233,7 @@ class EngineMachine(RuleBasedStateMachine):
     def halt(self, state: HaltState) -> None:
         """Another halt state is read."""
         self.take(HaltStateRead(state))
-        assert self.run.engine.state.halts == state
+        assert self.run.engine.state.halts_read == state
 
     @rule(quantity=st.sampled_from([5, 1000]))
     def limit(self, quantity: int) -> None:

@@ -70,10 +70,10 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
         with monkeypatch.context() as patched:
             patched.setattr(halt, "change", fail)
             await oms.broker_message(b"garbage")
-            await until(lambda: "is being halted" in oms.oms.service.why, "orders to be refused")
+            await until(lambda: f"account:{ACCOUNT}" in oms.oms.latches.state.scopes, "the latch")
             async with trading(orders_url) as algo:
                 refused = await algo.told(await algo.order(1, limit_order("99", "1")), "OrderRefused")
-                assert refused.basis.not_ready == "halting"
+                assert refused.basis.halt == "halted"
             oms.task.cancel()
             await asyncio.gather(oms.task, return_exceptions=True)
     async with running(md_url, orders_url) as again:

@@ -11,6 +11,7 @@ from engine_run import frame as order_frame
 from risk_day import NOW_NS, Day, limit_terms, name, request
 
 from bus.errors import Unreadable
+from bus.halt_messages import HaltTriggered
 from bus.order_events import EntryDeadLettered, OrderFilled, OrderSent
 from oms.alpaca_orders import position_symbol, time_ns
 from oms.book import Book
@@ -89,7 +90,7 @@ def test_an_execution_that_the_broker_revises_is_kept_and_halts_the_account(even
     taken_back = replace(order, filled_quantity=Decimal(0))
     effects = run.told(order_frame(taken_back, event, execution_id="e2", previous_execution_id="e1", qty="4"))
     assert f"a {event} of order b1" in effects.halts[0].reason
-    assert [type(one) for one in effects.events] == [EntryDeadLettered]
+    assert [type(one) for one in effects.events] == [EntryDeadLettered, HaltTriggered]
     assert effects.acknowledge == []
     assert run.engine.not_ready is not None
 
@@ -201,7 +202,7 @@ def test_a_receive_time_that_is_none_makes_the_entry_unreadable(received: str) -
     run = EngineRun()
     run.begin()
     effects = run.told(frame("new", "new"), received=received)
-    assert [type(event) for event in effects.events] == [EntryDeadLettered]
+    assert [type(event) for event in effects.events] == [EntryDeadLettered, HaltTriggered]
 
 
 def test_another_order_under_our_client_id_changes_nothing_of_ours() -> None:

@@ -49,6 +49,7 @@ from bus.flatten_messages import (
     FlattenOutcome,
     SymbolFlattenEnded,
 )
+from bus.halt_messages import HaltLifted, HaltTriggered, TradingDayBegun
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.market_messages import (
     Bar,
@@ -176,6 +177,23 @@ MESSAGES: tuple[Message, ...] = (
         orders=(RefusedOrder("bb-ma-cross-2", _LIMIT), RefusedOrder("bb-ma-cross-3")),
         first_requested_ns=_AT_NS - 2,
         last_requested_ns=_AT_NS - 1,
+        at_ns=_AT_NS,
+    ),
+    HaltTriggered(
+        scope="algorithm:ma-cross",
+        code="day_loss",
+        reason="the day's loss is 5000.01 dollars; the limit is 5000",
+        limit="5000",
+        value="5000.01",
+        at_ns=_AT_NS,
+    ),
+    HaltLifted(scope="algorithm:ma-cross", code="day_loss", loss={"shares": Decimal("5100.5")}, at_ns=_AT_NS),
+    TradingDayBegun(
+        market="shares",
+        day="2026-11-30",
+        account=Decimal("-12.5"),
+        algorithms={"ma-cross": Decimal("-12.5")},
+        unpriced=("GME",),
         at_ns=_AT_NS,
     ),
     OrderSent(
