@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oms_run import limits_text
 from risk_day import limit_terms, request
 
+from bus.book_messages import Booked
 from bus.control_messages import Halt
 from bus.halt_messages import HaltLifted, HaltTriggered
 from bus.halt_state import HaltState
@@ -295,3 +296,50 @@ def test_what_was_halted_stays_halted_until_somebody_resumes(steps: list[str]) -
         found = {scope for scope, mode in run.engine.state.halts.scopes.items() if isinstance(mode, Halt)}
         assert halted <= found
         halted = found
+
+
+def test_what_is_still_away_at_a_resume_is_counted_anew() -> None:
+    run = began()
+    away = {"feeds": {"stocks": False, "account": True}}
+    seen = [one for _ in range(31) for one in triggered(listen(run, **away))]
+    assert seen == [(ACCOUNT, "feed_lost")]
+    written(run)
+    resume(run)
+    assert [triggered(listen(run, **away)) for _ in range(30)] == [[]] * 30
+    assert triggered(listen(run, **away)) == [(ACCOUNT, "feed_lost")]
+
+
+def test_money_that_came_or_went_is_no_profit_or_loss() -> None:
+    """A deposit that counts as profit hides a loss, a withdrawal is one (Account-Protector, issue 8)."""
+    run = began(day_loss=100)
+    listen(run)
+    bought(run)
+    for number, cash in enumerate((Decimal(5000), Decimal(-9000))):
+        run.engine.apply(
+            Booked(
+                algorithm="external", kind="activity", symbol="", quantity=Decimal(0), price=None, cash=cash,
+                reference=f"transfer-{number}", reason="a transfer", by="broker", at_ns=run.now_ns,
+            )
+        )  # fmt: skip
+        assert triggered(listen(run)) == []
+    assert len(triggered(listen(run, prices={"AAPL": Decimal("89.9")}))) == 2
+
+
+def test_nothing_traded_is_no_loss_even_where_none_is_allowed() -> None:
+    """A limit near nothing halted a bot that had not traded (hummingbot, issue 1145)."""
+    run = began(day_loss=0)
+    assert [triggered(listen(run)) for _ in range(3)] == [[]] * 3
+    bought(run)
+    assert triggered(listen(run)) == []
+
+
+def test_a_gain_after_a_resume_halts_nothing() -> None:
+    """A protection was triggered again by the first trade that won (freqtrade, issue 7170)."""
+    run = began(day_loss=100)
+    listen(run)
+    bought(run)
+    assert triggered(listen(run, prices={"AAPL": Decimal(80)}))
+    written(run)
+    resume(run)
+    for price in ("81", "85", "80", "89"):
+        assert triggered(listen(run, prices={"AAPL": Decimal(price)})) == []
