@@ -45,14 +45,14 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return TEXT | st.booleans() | st.lists(TEXT, max_size=2)
     if arguments := typing.get_args(kind):
         return st.one_of(*(values_of(argument) for argument in arguments))
-    if isinstance(kind, type) and issubclass(kind, Message):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return messages(kind)
     simple = {Decimal: DECIMALS, str: TEXT, int: NANOSECONDS, bool: st.booleans(), type(None): st.none()}
     return simple[kind]
 
 
-def messages(cls: type[Message]) -> st.SearchStrategy[Message]:
-    """Messages of one class, every field drawn."""
+def messages(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Messages of one class, or parts of one, every field drawn."""
     hints = typing.get_type_hints(cls)
     return st.builds(
         cls, **{field.name: values_of(hints[field.name]) for field in msgspec.structs.fields(cls)}

@@ -19,7 +19,8 @@ class Patient(Algorithm):
 
     def on_trade(self, trade: Trade) -> None:
         if len(self.open_orders) < 12:
-            self.buy(trade.symbol, 1, limit_price=round(trade.price * 97 / 100, 2))
+            # Of different sizes: the same order again and again would be taken for a loop.
+            self.buy(trade.symbol, 1 + len(self.open_orders), limit_price=round(trade.price * 97 / 100, 2))
 '''
 
 

@@ -49,7 +49,6 @@ def test_help_has_an_example(command: str, within: dict[str, str]) -> None:
         (["halt"], "--reason"),
         (["halt", "--reason", " "], "--reason is empty"),
         (["halt", "--reason", "x", "--algo", "Not A Name"], "Not A Name"),
-        (["resume", "--reason", "x"], "nothing is running"),
         (["dead", "put-back", "x"], "ID 'x'"),
         (["account", "begin-anew", "--yes"], "--reason"),
         (["account", "begin-anew", "--reason", "reset"], "--yes is missing"),
@@ -111,8 +110,9 @@ def test_halt_and_resume_need_nobody_but_the_orders_server(orders_url: str, with
         kinds = [fields[b"type"] for _, fields in client.xrange("control:{control}")]
     assert kinds == [b"Halt", b"ReduceOnly", b"Halt"]
     left = backbone("resume", "--symbol", "AAPL", "--reason", "fine", within=within)
-    assert "AAPL" not in left.stdout
+    assert "halted: symbol:AAPL" not in left.stdout
     assert "reduce only: all" in left.stdout
+    assert "symbol:AAPL; still latched: algorithm:nobody, all." in left.stdout
     assert "Nothing is halted" in backbone("resume", "--reason", "over", within=within).stdout
 
 
@@ -151,9 +151,9 @@ def test_a_pair_is_halted_and_resumed_in_either_spelling(orders_url: str, within
         one = backbone("halt", "--symbol", halted, "--reason", "x", within=within)
         assert "halted: symbol:BTC/USD, x" in one.stdout
         assert "WARNING" not in one.stdout
-        assert backbone("resume", "--symbol", resumed, "--reason", "x", within=within).stdout == (
-            "Nothing is halted: trading goes on.\n"
-        )
+        lifted = backbone("resume", "--symbol", resumed, "--reason", "x", within=within).stdout
+        assert lifted.startswith("Nothing is halted: trading goes on.\nLifted in the latch file ")
+        assert lifted.endswith(" too: symbol:BTC/USD.\n")
 
 
 def test_a_resume_of_what_is_not_halted_says_what_is(orders_url: str, within: dict[str, str]) -> None:
@@ -165,7 +165,7 @@ def test_a_resume_of_what_is_not_halted_says_what_is(orders_url: str, within: di
     assert list(said["halts"]) == ["algorithm:ma-cross"]
     assert not said["halts_known"]
     over = backbone("resume", "--reason", "over", within=within)
-    assert over.stdout == "Nothing is halted: trading goes on.\n"
+    assert over.stdout.startswith("Nothing is halted: trading goes on.\nLifted in the latch file ")
     again = backbone("resume", "--reason", "over", within=within)
     assert "WARNING: nothing was halted" in again.stdout
 
