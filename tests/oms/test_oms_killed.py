@@ -262,8 +262,9 @@ async def test_killed_again_and_again_at_any_moment(
                 process = start("never", 1)
                 await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
                 await price(md_url)
-                names = [f"any-{round_number}-{number}" for number in range(6)]
-                ids += [await algo.order(name, limit_order("5", "1")) for name in names]
+                # Of different sizes: eighteen equal orders would be taken for a loop.
+                sizes = range(1 + 6 * round_number, 7 + 6 * round_number)
+                ids += [await algo.order(f"any-{size}", limit_order("5", str(size))) for size in sizes]
                 wanted = round_number * 4
 
                 async def some(wanted: int = wanted) -> bool:
