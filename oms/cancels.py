@@ -14,6 +14,9 @@ from oms.step import Step
 # Why an order is refused whose cancel came before it was sent.
 CANCELED_UNSENT = Reason(code="canceled", message="canceled before it was sent")
 
+# An algorithm that cancels whatever it does not know must not keep a position that an operator closes.
+_CLOSES = Reason(code="flattening", message="it closes a position at the word of an operator")
+
 _UNKNOWN_ORDER = Reason(code="unknown_order", message="there is no such order of this algorithm")
 
 
@@ -31,6 +34,8 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
         reason = _UNKNOWN_ORDER
     elif not order.open:
         reason = _not_open(order)
+    elif step.state.flattens.own(order.client_order_id):
+        reason = _CLOSES
     if reason is not None:
         step.effects.acknowledge.append(read)
         step.record(
@@ -121,12 +126,25 @@ def take_answer(step: Step, answered: CancelAnswered) -> None:
 
 def newest(book: Book, client_order_id: str) -> Order | None:
     """The order, or the one that stands in its place or is about to."""
-    order = book.orders.get(client_order_id)
+    order = book.order(client_order_id)
+    if order is not None and client_order_id in book.put_away:
+        order = _in_place_of(book, order)
     while order is not None and (replacement := book.replacement(order)) is not None:
         if replacement.never_came:
             break
         order = replacement
     return order
+
+
+def _in_place_of(book: Book, gone: Order) -> Order:
+    """What works in the place of an order that was put away; that order itself where nothing does."""
+    for order in book.open_orders():
+        link: Order | None = order
+        while link is not None and link.replaces is not None:
+            if link.replaces == gone.client_order_id:
+                return order
+            link = book.order(link.replaces)
+    return gone
 
 
 def _not_open(order: Order) -> Reason:

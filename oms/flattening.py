@@ -5,7 +5,7 @@ fill heard of, what does the broker hold; then market orders, or the end. So a f
 one, a restart in the middle and an order that came to nothing need no paths of their own. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from bus.control_messages import Flatten as FlattenMessage
@@ -22,7 +22,7 @@ from bus.streams import EXTERNAL
 from oms import cancel_scope, cancels, decisions, netting, risk
 from oms.amounts import ZERO, text
 from oms.flattens import Flatten, trigger_of
-from oms.inputs import AccountListed, Answered, ControlRead, ListPositions, Unanswered
+from oms.inputs import AccountListed, Answered, ControlRead, FindOrder, ListPositions, Unanswered
 from oms.observed import Closing
 from oms.orders import REFUSED, Order
 from oms.reference_price import Price
@@ -169,11 +169,10 @@ def _close(step: Step, flatten: Flatten, symbol: str) -> None:
         closing.asks, closing.at_broker = False, None
         _look(step, flatten, symbol, closing)
         return
+    if _awaits_exits(step, flatten.begun.scope, symbol, closing):
+        return
     holders = _holders(step, flatten.begun.scope, symbol)
-    why = _gave_up(step, flatten, symbol) if holders else ""
-    if why:
-        _done(step, flatten, symbol, sum(holders.values(), ZERO), why)
-    elif not holders and flatten.of_one_algorithm:
+    if not holders and flatten.of_one_algorithm:
         _done(step, flatten, symbol, ZERO, "")
     elif closing.at_broker is None:
         closing.asks = True
@@ -204,7 +203,9 @@ def _trade(step: Step, flatten: Flatten, symbol: str, closing: Closing, holders:
         return
     booked = step.book.position(symbol)
     orders = netting.closing(holders, booked, closing.at_broker, whole=whole)
-    if orders:
+    if why := _gave_up(step, flatten, symbol, orders):
+        _done(step, flatten, symbol, sum(holders.values(), ZERO), why)
+    elif orders:
         if step.observed.canceling_all or _now(step) < _not_before_ns(step, flatten, symbol, closing):
             return
         for name, quantity in orders.items():
@@ -243,8 +244,11 @@ def _send(step: Step, flatten: Flatten, symbol: str, algorithm: str, quantity: D
     step.observed.under_way.add(order_id)
 
 
-def _gave_up(step: Step, flatten: Flatten, symbol: str) -> str:
-    """Why no further order is sent, where one came to nothing for a reason that will not pass."""
+def _gave_up(step: Step, flatten: Flatten, symbol: str, orders: Mapping[str, Decimal]) -> str:
+    """Why these orders are not sent, where one came to nothing for a reason that will not pass.
+
+    What the broker refused may have been too much: others went on trading the symbol. Less goes again.
+    """
     last_of = {step.book.orders[one].algorithm: one for one in flatten.orders.get(symbol, ())}
     for order_id in last_of.values():
         order, refusal = step.book.orders[order_id], flatten.refusals.get(order_id)
@@ -252,6 +256,9 @@ def _gave_up(step: Step, flatten: Flatten, symbol: str) -> str:
             continue
         if order.status != REFUSED:
             return f"its order {order_id} is {order.status} and nothing of it was filled"
+        is_less = abs(orders.get(order.algorithm, ZERO)) < order.asked()
+        if refusal is not None and refusal.by == "broker" and is_less:
+            continue
         if refusal is not None and (refusal.by == "broker" or order.refusal == cancels.CANCELED_UNSENT.code):
             return f"the order was refused: {'; '.join(reason.message for reason in refusal.reasons)}"
     return ""
@@ -264,6 +271,21 @@ def _unsettled(step: Step, flatten: Flatten, symbol: str, closing: Closing) -> I
         order = step.book.orders.get(order_id)
         if order is not None and order.symbol == symbol and not order.open and order.reported > order.filled:
             yield order
+
+
+def _awaits_exits(step: Step, scope: str, symbol: str, closing: Closing) -> bool:
+    """Whether the broker is being asked for exits that the book does not know: they hold what is to be sold.
+
+    It is asked once: an order that ended in part may have none.
+    """
+    for order in step.book.awaiting_legs():
+        group, order_id = order.group, order.client_order_id
+        if order.symbol != symbol or not covers(scope, step.account, order.algorithm, symbol):
+            continue
+        if order.broker_order_id and group is not None and group.unclosed() and order_id not in closing.exits:
+            closing.exits.add(order_id)
+            step.look_up(order_id)
+    return any(FindOrder(order_id) in step.observed.asked for order_id in closing.exits)
 
 
 def _cancel(step: Step, flatten: Flatten, *, begins: bool = False) -> None:

@@ -70,7 +70,8 @@ class Closing:
     `asks`: the broker is to be asked what it holds, from `ask_from_ns` on; `at_broker` is its answer, None
     before there is one, and `doubted` an answer that a second is to confirm.
     `canceled` is when the cancel of an order was last asked for, by client id; `look_ns` when to ask for what
-    nothing is heard of, None before that is known; `refused` how many orders came to nothing, and
+    nothing is heard of, None before that is known; `exits` are orders of which the broker was asked for exits
+    that the book does not know; `refused` how many orders came to nothing, and
     `not_before_ns` when the next may be sent.
     """
 
@@ -80,6 +81,7 @@ class Closing:
     doubted: Decimal | None = None
     canceled: dict[str, int] = field(default_factory=dict)
     look_ns: int | None = None
+    exits: set[str] = field(default_factory=set)
     refused: int = 0
     not_before_ns: int = 0
 

@@ -159,6 +159,7 @@ def _take_found(step: Step, catching_up: CatchingUp, answered: Answered) -> None
     assert isinstance(question, FindOrder)
     assert isinstance(answered.answer, BrokerOrder | None)
     if question.client_order_id not in catching_up.awaited:
+        _take_found_later(step, answered)
         return
     if question.client_order_id in catching_up.asked_before:
         catching_up.asked_before.discard(question.client_order_id)

@@ -5,18 +5,20 @@ from decimal import Decimal
 
 import pytest
 from flatten_run import ENTRY, FlattenRun
-from risk_day import limit_terms, name, request
+from risk_day import LEASE, limit_terms, name, request, terms
 
 from bus.book_messages import Booked
 from bus.control_messages import CancelOrders, Halt
 from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
-from bus.order_events import OrderApproved, OrderRefused
+from bus.order_events import CancelRefused, OrderApproved, OrderRefused
+from bus.order_messages import CancelRequest
 from oms.broker import BrokerPosition
 from oms.inputs import (
     AccountListed,
     Answered,
     ControlRead,
+    FindOrder,
     HaltStateRead,
     ListPositions,
     OrderAnswered,
@@ -86,10 +88,9 @@ def test_a_fill_that_is_still_to_be_heard_is_waited_for_and_asked_for(run: Flatt
     run.fill(resting, "3")
     run.updates.clear()
     run.do()
-    quietly(run)
-    assert closed(run) == {}, "the canceled order had filled 3, of which nothing was heard"
-    run.tick(10**9)
-    run.tick(10**9)
+    run.tell()
+    assert FindOrder(resting) in run.work, "the canceled order had filled 3, of which nothing was heard"
+    assert closed(run) == {}
     run.settle()
     assert list(closed(run).values()) == [("sell", Decimal(13))]
 
@@ -432,3 +433,57 @@ def test_the_ids_are_the_same_after_a_restart(run: FlattenRun) -> None:
         again.do()
     assert again.work[0].client_order_id == first
     assert ENTRY in again.work[0].event.trigger
+
+
+def test_exits_of_which_nobody_has_heard_are_asked_for_before_anything_is_sold(run: FlattenRun) -> None:
+    """They hold the shares, and the broker refuses to sell these twice."""
+    wanted = terms("10", order_class="bracket", take_profit=Decimal(110), stop_loss=Decimal(90))
+    order_id = name(1)
+    run.read(request(wanted, 1))
+    run.do(answer=False)
+    run.fill(order_id, "10")
+    while run.tell():
+        pass
+    # The answer to the look-up that the doubt led to is lost with the process.
+    run.work.clear()
+    run.engine.observed.asked.clear()
+    run.flatten("algorithm:alpha")
+    assert FindOrder(order_id) in run.work
+    assert not [one for one in run.work if isinstance(one, Approved)]
+    for leg in run.at_broker[order_id].legs:
+        run.at_broker[leg.client_order_id] = leg
+    quietly(run)
+    assert {one.status for one in run.at_broker.values() if one.parent} == {"canceled"}
+    run.settle()
+    assert run.engine.state.book.positions() == {}
+    assert len(closed(run)) == 2, "the entry, and one order that closes it"
+
+
+def test_what_was_too_much_once_another_traded_is_sent_again_as_less(run: FlattenRun) -> None:
+    run.holds("-5")
+    run.flatten("algorithm:alpha")
+    while not any(isinstance(one, Approved) for one in run.work):
+        run.do()
+    # An order of another algorithm fills first: the broker takes none across zero.
+    run.holds("1", "beta")
+    run.refusal = "insufficient qty available for order (requested: 5, available: 4)"
+    run.do()
+    run.refusal = None
+    run.settle()
+    outcomes = run.outcomes()
+    assert outcomes is not None
+    assert outcomes["AAPL"].why == ""
+    assert run.engine.state.book.position("AAPL", "alpha") == 0
+    assert [order.quantity for order in run.own()] == [Decimal(4), Decimal(1)]
+
+
+def test_an_algorithm_does_not_cancel_what_closes_its_position(run: FlattenRun) -> None:
+    run.holds("10")
+    run.flatten()
+    while not run.own():
+        run.do()
+    cancel = CancelRequest(client_order_id=run.own()[0].client_order_id, lease=LEASE, requested_ns=run.now_ns)
+    effects = run.read(cancel)
+    (event,) = effects.events
+    assert isinstance(event, CancelRefused)
+    assert (event.reason.code, effects.cancel) == ("flattening", [])
