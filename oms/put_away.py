@@ -60,12 +60,12 @@ class PutAway:
     def turn(self, kept: Collection[str], is_needed: Callable[[Order], bool]) -> list[Order]:
         """Let orders go that had ended when the last day began; returns them, to be forgotten elsewhere too.
 
-        Those in `kept` stay, and those that are needed.
+        Those in `kept` stay, those that are needed, and those of which a fill is still to be told.
         """
         gone = []
         for name in self._ended:
             order = self._orders.get(name)
-            if order is None or order.open or name in kept or is_needed(order):
+            if order is None or order.open or order.outstanding() or name in kept or is_needed(order):
                 continue
             self._add(order)
             del self._orders[name]

@@ -9,7 +9,7 @@ from engine_run import EngineRun, at_broker, frame
 from risk_day import limit_terms, replace_request, request, terms
 
 from bus.journal_messages import OrdersPutAway
-from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent
+from bus.order_events import CancelRefused, OrderApproved, OrderFilled, OrderRefused, OrderSent
 from bus.order_messages import CancelRequest
 from oms.orders import Order
 from oms.put_away import PutAway
@@ -126,11 +126,47 @@ def test_a_fill_that_is_news_is_booked_and_the_order_is_back() -> None:
     assert run.folded().digest() == run.engine.digest()
 
 
+def test_an_order_of_which_a_fill_is_still_to_be_told_stays() -> None:
+    run = EngineRun()
+    run.begin()
+    (approved,) = run.read(request()).send
+    run.accepted(approved)
+    run.told(frame(at_broker(approved, "canceled", filled="6"), "canceled"))
+    # The look-up of it came to nothing: the process that asked is gone.
+    run.engine.observed.looked_up.clear()
+    for _ in range(3):
+        run.tick(DAY_NS)
+    order = at_broker(approved, "canceled", filled="6")
+    run.told(frame(order, "fill", execution_id="e1", qty="6", price="100"))
+    book = run.engine.state.book
+    assert (book.position("AAPL", "alpha"), book.pending("AAPL", "buy")) == (6, 0)
+
+
+def test_a_cancel_of_one_that_was_replaced_twice_is_one_of_what_stands_in_its_place() -> None:
+    run = EngineRun()
+    run.begin()
+    (first,) = run.read(request(limit_terms("99"))).send
+    run.accepted(first)
+    old = first
+    for number, price in ((2, "99.5"), (3, "99.6")):
+        (new,) = run.read(replace_request(old.client_order_id, limit_terms(price), number)).send
+        run.accepted(new)
+        run.told(frame(at_broker(old, "replaced"), "replaced"))
+        old = new
+    for _ in range(3):
+        run.tick(DAY_NS)
+    assert first.client_order_id not in run.engine.state.book.orders
+    cancel = CancelRequest(client_order_id=first.client_order_id, lease="1:alpha", requested_ns=run.now_ns)
+    (sent,) = run.read(cancel).cancel
+    assert sent.client_order_id == old.client_order_id
+
+
 def test_a_cancel_of_it_is_refused() -> None:
     run, approved = gone()
     cancel = CancelRequest(client_order_id=approved.client_order_id, lease="1:alpha", requested_ns=run.now_ns)
     (event,) = run.read(cancel).events
-    assert type(event).__name__ == "CancelRefused"
+    assert isinstance(event, CancelRefused)
+    assert event.reason.message == "it is filled already"
 
 
 def test_what_stays_of_an_order_is_small() -> None:
