@@ -87,9 +87,7 @@ class Book:
             case OrdersPutAway():
                 self._put_away(event)
             case Booked():
-                self.ledger.book(event)
-                if event.symbol:
-                    self._exposure_changed(event.algorithm, canonical_symbol(event.symbol))
+                self._booked(event)
             case _:
                 return False
         return True
@@ -273,8 +271,7 @@ class Book:
         self._hold(order)
 
     def _refused(self, event: OrderRefused) -> None:
-        order = self.orders.get(event.client_order_id)
-        if order is not None:
+        if (order := self.orders.get(event.client_order_id)) is not None:
             orders.refused(order, event)
             self._hold(order)
         elif event.terms is not None and event.client_order_id not in self.put_away:
@@ -327,16 +324,26 @@ class Book:
         self.exposure.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
         self.repetition.filled(order.algorithm, order.symbol, event.side)
         if before and self.position(order.symbol, order.algorithm) * before <= 0:
-            self._settle(order)
+            self._settle(order.algorithm, order.symbol, order.group)
         self._hold(order)
 
-    def _settle(self, order: Order) -> None:
-        """A position is closed: whatever groups opened is closed with it, by whichever order.
+    def _booked(self, event: Booked) -> None:
+        name, symbol = event.algorithm, canonical_symbol(event.symbol)
+        before = self.position(symbol, name)
+        self.ledger.book(event)
+        if before and self.position(symbol, name) * before <= 0:
+            self._settle(name, symbol, None)
+        if symbol:
+            self._exposure_changed(name, symbol)
 
-        That order's own group counts what its exits close; they may be told of before the entry is.
+    def _settle(self, algorithm: str, symbol: str, own: Group | None) -> None:
+        """A position is closed: whatever groups opened is closed with it, by whichever order or word.
+
+        The own group of the order that closed it counts what its exits close; they may be told of before the
+        entry is.
         """
-        for group in tuple(self._groups.get((order.algorithm, order.symbol), {}).values()):
-            if group is order.group:
+        for group in tuple(self._groups.get((algorithm, symbol), {}).values()):
+            if group is own:
                 continue
             group.first.settled = plus(group.first.settled, group.unclosed())
             self.changed.add(group.first.client_order_id)

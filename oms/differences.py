@@ -136,7 +136,11 @@ def _ask_for_exits(step: Step, orders: list[BrokerOrder]) -> None:
     (alpacahq/alpaca-trade-api-js#80, alpaca-trade-api-python#322): that they are not there says nothing.
     """
     listed = {order.client_order_id for order in orders}
-    open_exits = (known for known in step.book.open_orders() if known.parent is not None)
-    for parent in {known.parent for known in open_exits if known.client_order_id not in listed}:
-        assert parent is not None, "chosen by it"
-        step.look_up(parent)
+    hidden = {
+        # One in whose place another stands is not shown with the order that it belongs to any more.
+        known.client_order_id if step.book.replacement(known) is not None else known.parent
+        for known in step.book.open_orders()
+        if known.parent is not None and known.client_order_id not in listed
+    }
+    for order_id in hidden:
+        step.look_up(order_id)

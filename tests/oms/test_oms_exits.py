@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from risk_day import name, request, terms
 
-from bus.order_events import LegFound, PositionProtected, PositionUnprotected
+from bus.control_messages import AssignPosition
+from bus.order_events import LegFound, PositionProtected, PositionUnprotected, Registered
 from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
 from oms.broker import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
 from oms.engine import COMPARE_EVERY_NS
-from oms.inputs import AccountListed, Answered, CompareAccount, FindOrder, OrderAnswered
+from oms.inputs import AccountListed, Answered, CompareAccount, ControlRead, FindOrder, OrderAnswered
 from oms.protection import SETTLED_AFTER_NS
 from oms.risk import Approved
 from oms.snapshot_encoding import decode, encode
@@ -307,6 +308,28 @@ def test_a_position_that_other_orders_closed_is_forgotten(run: EngineRun) -> Non
     assert run.folded().digest() == run.engine.digest()
 
 
+def test_a_position_that_was_assigned_to_another_is_forgotten(run: EngineRun) -> None:
+    """No later position of the algorithm is told to be without the stop-loss of this one."""
+    approved = entered(run)
+    for role in ("stop_loss", "take_profit"):
+        leg(run, approved, role, "expired")
+    _settle(run)
+    for one in ("alpha", "beta"):
+        run.engine.apply(Registered(algorithm=one, at_ns=run.now_ns))
+    given = AssignPosition(
+        account="paper", symbol="AAPL", quantity=Decimal(10), giver="alpha", taker="beta",
+        reason="a test", by="ann", at_ns=run.now_ns,
+    )  # fmt: skip
+    run.take(ControlRead("7-0", given))
+    assert run.engine.state.book.position("AAPL", "alpha") == 0
+    assert not list(run.engine.state.book.groups())
+    again = asked(run, terms("10"), 3)
+    run.accepted(again)
+    fill(run, at_broker(again), "10")
+    _settle(run)
+    assert isinstance(unprotected(run)[-1], PositionProtected)
+
+
 def test_an_oco_that_is_canceled_leaves_what_it_was_to_close(run: EngineRun) -> None:
     held = asked(run, terms("10"), 1)
     run.accepted(held)
@@ -415,6 +438,25 @@ def test_exits_that_no_list_shows_are_asked_for_by_their_order_and_nothing_else_
     loss = exit_at_broker(approved, "stop_loss", "canceled")
     run.take(Answered(asks[0], replace(entry, legs=(profit, loss)), run.monotonic_ns))
     assert run.engine.state.book.open_count() == 0
+
+
+def test_a_replaced_exit_whose_end_was_lost_is_asked_for_itself(run: EngineRun) -> None:
+    """Its order shows what stands in its place, and not itself any more."""
+    approved = entered(run)
+    book, (_, loss_id) = run.engine.state.book, legs(approved)
+    run.price("100")
+    run.read(_replace(loss_id, replace_terms(book.orders[loss_id].terms, stop_price=Decimal(95)), 5))
+    run.accepted(run.sent[-1])
+    run.tick(0)
+    (question,) = [one for one in run.tick(COMPARE_EVERY_NS).ask if isinstance(one, CompareAccount)]
+    held = BrokerPosition("AAPL", Decimal(10), Decimal(100))
+    entry = replace(at_broker(approved), status="filled", filled_quantity=Decimal(10), legs=())
+    asks = run.take(Answered(question, AccountListed((entry,), (held,)), run.monotonic_ns)).ask
+    assert FindOrder(loss_id) in asks
+    run.take(
+        Answered(FindOrder(loss_id), exit_at_broker(approved, "stop_loss", "replaced"), run.monotonic_ns)
+    )
+    assert not book.orders[loss_id].open
 
 
 def test_a_stop_loss_that_the_broker_replaces_as_it_is_triggered_is_that_exit(run: EngineRun) -> None:
