@@ -57,6 +57,7 @@ def take_account(
             reconciliation.compare(step, order)
             del suspected[order.client_order_id]
     _ask_for_exits(step, orders)
+    _ask_for_partly_told(step)
     for order in orders:
         if _trails(order):
             _take_trail(step, order, suspected)
@@ -144,3 +145,12 @@ def _ask_for_exits(step: Step, orders: list[BrokerOrder]) -> None:
     }
     for order_id in hidden:
         step.look_up(order_id)
+
+
+def _ask_for_partly_told(step: Step) -> None:
+    """Ask for orders that ended with more than was told: they may stand in no list any more."""
+    for order_id in step.observed.partly_told:
+        order = step.order(order_id)
+        if order is not None and order.outstanding():
+            step.look_up(order_id)
+    step.observed.partly_told.clear()

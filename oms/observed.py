@@ -133,6 +133,8 @@ class Observed:
     agreed_ns: int = 0
     # Orders that are asked for although nothing waits for the answer, by client order id.
     looked_up: set[str] = field(default_factory=set)
+    # Orders that ended with more filled than was told, by client id; the next comparison asks for them.
+    partly_told: set[str] = field(default_factory=set)
     # Whether somebody asked for a comparison now.
     compare_now: bool = False
     # Whether the last comparison found what the one before had not.

@@ -149,8 +149,7 @@ def _take_message(step: Step, message: Delivery, kind: bytes) -> None:
     if translation.look_up is not None and translation.look_up.broker_order_id:
         step.look_up(translation.look_up.client_order_id)
     elif not order.open and order.outstanding():
-        # It ended with more than was told, and may stand in no list any more.
-        step.look_up(order.client_order_id)
+        step.observed.partly_told.add(order.client_order_id)
     if translation.given_up is not None:
         sent_orders.cancel_given_up(step, order, translation.given_up)
     if step.book.is_in_chain(order):

@@ -459,6 +459,21 @@ def test_a_replaced_exit_whose_end_was_lost_is_asked_for_itself(run: EngineRun) 
     assert not book.orders[loss_id].open
 
 
+def test_an_order_that_ended_with_more_than_was_told_is_asked_for(run: EngineRun) -> None:
+    """One that was submitted long ago is in no list of the broker's after its end."""
+    approved = asked(run, terms("10"))
+    run.accepted(approved)
+    ended = at_broker(approved, "canceled", filled="6")
+    run.told(frame(ended, "canceled"))
+    run.tick(0)
+    (question,) = [one for one in run.tick(COMPARE_EVERY_NS).ask if isinstance(one, CompareAccount)]
+    held = BrokerPosition("AAPL", Decimal(6), Decimal(100))
+    asks = run.take(Answered(question, AccountListed((), (held,)), run.monotonic_ns)).ask
+    assert asks == [FindOrder(approved.client_order_id)]
+    run.take(Answered(asks[0], ended, run.monotonic_ns))
+    assert run.engine.state.book.position("AAPL", "alpha") == 6
+
+
 def test_a_stop_loss_that_the_broker_replaces_as_it_is_triggered_is_that_exit(run: EngineRun) -> None:
     """Alpaca was seen to fill not the stop-loss itself but another order in its place."""
     approved = entered(run)

@@ -132,8 +132,6 @@ def test_an_order_of_which_a_fill_is_still_to_be_told_stays() -> None:
     (approved,) = run.read(request()).send
     run.accepted(approved)
     run.told(frame(at_broker(approved, "canceled", filled="6"), "canceled"))
-    # The look-up of it came to nothing: the process that asked is gone.
-    run.engine.observed.looked_up.clear()
     for _ in range(3):
         run.tick(DAY_NS)
     order = at_broker(approved, "canceled", filled="6")
