@@ -60,8 +60,10 @@ def test_the_books_of_an_account_on_which_others_act(demo: Demo) -> None:
     told = backbone("reconcile", within=within)
     assert told.returncode == 1
     assert "differs: AAPL: 8 in the book, 32 at the broker" in told.stdout
-    halted = demo.status_once("its symbol to be halted", lambda one: "symbol:AAPL" in one["halts"])
-    assert halted["oms"]["unexplained"] == {"AAPL": "24"}
+    demo.status_once(
+        "its symbol to be halted, and what is not explained",
+        lambda one: "symbol:AAPL" in one["halts"] and one["oms"]["unexplained"] == {"AAPL": "24"},
+    )
     split = backbone("corporate-action", "split", "AAPL", "4:1", "--reason", "x", within=within)
     assert "4 for 1 AAPL: booked for external, quiet." in split.stdout, split.stderr
     agreed = backbone("reconcile", within=within)

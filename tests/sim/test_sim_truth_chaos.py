@@ -57,9 +57,13 @@ def check(client: Client) -> dict[str, Any]:
     assert ledger["difference"] == {"cash": "0", "positions": {}, "orders": []}
     cash, held = OPENING, dict.fromkeys(SYMBOLS, Decimal(0))
     for fill in ledger["fills"]:
-        signed = Decimal(fill["qty"]) if fill["side"] == "buy" else -Decimal(fill["qty"])
-        cash -= signed * Decimal(fill["price"])
-        held[fill["symbol"]] += signed
+        quantity, fee = Decimal(fill["qty"]), Decimal(fill["fee"])
+        if fill["side"] == "buy":
+            cash -= quantity * Decimal(fill["price"])
+            held[fill["symbol"]] += quantity - fee
+        else:
+            cash += quantity * Decimal(fill["price"]) - fee
+            held[fill["symbol"]] -= quantity
         assert (Decimal(fill["cash_after"]), Decimal(fill["position_after"])) == (cash, held[fill["symbol"]])
     assert cash == Decimal(ledger["cash"])
     assert {s: qty for s, qty in held.items() if qty} == {
