@@ -45,6 +45,11 @@ def take_started(step: Step, started: Started) -> None:
         step.ask(ListAccount(step.now_ns - 2 * _MARGIN_NS, activities.since_ns(step)))
     else:
         sent_orders.remember_given_up(step)
+        observed.partly_told |= {
+            order.client_order_id
+            for order in step.book.orders.values()
+            if not order.open and order.outstanding()
+        }
         _begin(step, at_start=True)
 
 

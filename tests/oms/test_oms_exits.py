@@ -16,7 +16,7 @@ from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
 from oms.broker import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
 from oms.engine import COMPARE_EVERY_NS
-from oms.inputs import AccountListed, Answered, CompareAccount, ControlRead, FindOrder, OrderAnswered
+from oms.inputs import AccountListed, Answered, CompareAccount, ControlRead, FindOrder, OrderAnswered, Started
 from oms.protection import SETTLED_AFTER_NS
 from oms.risk import Approved
 from oms.snapshot_encoding import decode, encode
@@ -472,6 +472,15 @@ def test_an_order_that_ended_with_more_than_was_told_is_asked_for(run: EngineRun
     assert asks == [FindOrder(approved.client_order_id)]
     run.take(Answered(asks[0], ended, run.monotonic_ns))
     assert run.engine.state.book.position("AAPL", "alpha") == 6
+
+
+def test_such_an_order_is_known_again_after_a_restart(run: EngineRun) -> None:
+    approved = asked(run, terms("10"))
+    run.accepted(approved)
+    run.told(frame(at_broker(approved, "canceled", filled="6"), "canceled"))
+    run.engine = run.folded()
+    run.take(Started(run.now_ns - SECOND_NS, run.now_ns))
+    assert run.engine.observed.partly_told == {approved.client_order_id}
 
 
 def test_a_stop_loss_that_the_broker_replaces_as_it_is_triggered_is_that_exit(run: EngineRun) -> None:
