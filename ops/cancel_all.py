@@ -98,7 +98,7 @@ async def cancel(client: "Client", account: str, message: "CancelOrders", wait_s
     began = time.monotonic()
     following = await Following.begin(client, account)
     try:
-        orders = (await following.told(message, OrdersCanceled)).orders
+        orders = (await following.ask(message, OrdersCanceled)).orders
     except NotTaken as error:
         came = "" if error.alive else ": nothing was canceled"
         raise BackboneError(

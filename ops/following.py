@@ -4,13 +4,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from bus.errors import BackboneError
+from bus.errors import BackboneError, InvalidInput
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
     from bus.codec import Message
     from bus.connection import Client
-    from bus.control_messages import CancelOrders, Flatten
+    from bus.control_messages import AccountCommand, CancelOrders, Flatten
 
 # The OMS follows control and takes what it hears within milliseconds; one whose machine cannot keep up is
 # waited for while it holds its lease.
@@ -48,16 +48,24 @@ class Following:
         last = await client.xrevrange(journal(account), count=1)
         return cls(client, account, last[0][0].decode() if last else "0-0")
 
-    async def told(self, message: "CancelOrders | Flatten", answer: type[Event]) -> Event:
-        """Say it, and return the event with which the OMS takes it. Raises NotTaken where none does."""
+    async def ask(self, message: "CancelOrders | Flatten | AccountCommand", answer: type[Event]) -> Event:
+        """Say it, and return the event with which the OMS takes it.
+
+        Raises NotTaken where none does, and InvalidInput with the OMS's own words where it declines.
+        """
         from bus import control
+        from bus.book_messages import Declined
 
         entry_id = await control.tell(self._client, message)
         began = time.monotonic()
         while not (why := await self._given_up(time.monotonic() - began)):
             events = await self.next()
             for number, event in enumerate(events, 1):
-                if isinstance(event, answer) and event.entry_id == entry_id:  # type: ignore[attr-defined]
+                if _asked_by(event) != entry_id:
+                    continue
+                if isinstance(event, Declined):
+                    raise InvalidInput(event.why)
+                if isinstance(event, answer):
                     self._read = events[number:]
                     return event
         raise why
@@ -67,7 +75,7 @@ class Following:
             return NotTaken(f"no OMS took it within {TAKEN_WITHIN_S:g} s", alive=False)
         if waited_s >= _LONGEST_S:
             return NotTaken(
-                f"an OMS is alive and has not taken it within {_LONGEST_S:g} s: it still may", alive=True
+                f"an OMS is alive and has not answered within {_LONGEST_S:g} s: it still may", alive=True
             )
         return None
 
@@ -86,3 +94,11 @@ class Following:
             self._position = entry_id.decode()
             events.append(EVENT_CODEC.decode(fields))
         return events
+
+
+def _asked_by(event: "Message") -> str:
+    """The entry in control by which an event came about; "" where by none."""
+    from bus.book_messages import Booked
+
+    asked_by: str = event.reference if isinstance(event, Booked) else getattr(event, "entry_id", "")
+    return asked_by

@@ -3,21 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.book.asking import asked
-from ops.following import TAKEN_WITHIN_S
+from ops.book.asking import ask
 from ops.given_reason import given_reason
-
-# Imported when a command runs, so that `--help` and other commands stay quick.
-if TYPE_CHECKING:
-    from bus.book_messages import CorporateActionTaken
-    from bus.control_messages import TakeCorporateAction
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
 _NEW_SYMBOL = Annotated[str, typer.Argument(help="its new name")]
@@ -59,6 +52,7 @@ def rename(symbol: _SYMBOL, new_symbol: _NEW_SYMBOL, reason: _REASON, as_json: _
 
 
 def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json: bool) -> None:
+    from bus.book_messages import CorporateActionTaken
     from bus.control_messages import TakeCorporateAction
     from bus.symbols import checked_symbol
 
@@ -77,7 +71,8 @@ def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json
             at_ns=time.time_ns(),
         )
 
-    told = asyncio.run(_run(message))
+    undone = "nothing was booked"
+    told = asyncio.run(ask("ops-corporate-action", message, CorporateActionTaken, undone=undone))
     if as_json:
         said = {"symbol": name, "new_symbol": new_name, "new": new, "old": old, "holders": told.holders}
         print(json.dumps(said))
@@ -87,20 +82,3 @@ def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json
     print(f"Change the limits file too where it names {name}. `backbone reconcile` asks the broker;")
     lift = f"backbone resume --symbol {name} --reason ..."
     print(f"where {name} was halted for the difference, `{lift}` lifts it.")
-
-
-async def _run(message: "Callable[[str], TakeCorporateAction]") -> "CorporateActionTaken":
-    from bus.book_messages import CorporateActionTaken
-    from ops.orders_server import orders_server
-
-    async with orders_server("ops-corporate-action") as (client, account):
-        told = await asked(
-            client,
-            account,
-            message(account),
-            lambda event, entry_id: isinstance(event, CorporateActionTaken) and event.entry_id == entry_id,
-            TAKEN_WITHIN_S,
-            "no OMS is alive that has started; nothing was booked",
-        )
-    assert isinstance(told, CorporateActionTaken)
-    return told

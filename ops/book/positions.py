@@ -3,22 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.book.asking import asked
-from ops.following import TAKEN_WITHIN_S
+from ops.book.asking import ask
 from ops.given_reason import given_reason
-
-# Imported when a command runs, so that `--help` and other commands stay quick.
-if TYPE_CHECKING:
-    from bus.book_messages import Booked
-    from bus.control_messages import AssignPosition
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
 _QUANTITY = Annotated[str, typer.Argument(help="how many of them; of a short position, so much of it")]
@@ -45,6 +38,7 @@ def assign(
 
     Example: backbone positions assign AAPL 10 --to ma-cross --reason "bought before it ran"
     """
+    from bus.book_messages import Booked
     from bus.control_messages import AssignPosition
     from bus.symbols import checked_symbol
 
@@ -68,29 +62,10 @@ def assign(
             at_ns=time.time_ns(),
         )
 
-    told = asyncio.run(_run(message, to))
+    told = asyncio.run(ask("ops-positions", message, Booked, undone="nothing was assigned"))
     price = f"{told.price.normalize():f}" if told.price else "0"
     if as_json:
         said = {"symbol": name, "quantity": f"{size:f}", "from": giver, "to": to, "average_price": price}
         print(json.dumps(said))
     else:
         print(f"{size:f} {name} of {giver} are {to}'s now, at {price} each.")
-
-
-async def _run(message: "Callable[[str], AssignPosition]", to: str) -> "Booked":
-    from bus.book_messages import Booked
-    from ops.orders_server import orders_server
-
-    async with orders_server("ops-positions") as (client, account):
-        told = await asked(
-            client,
-            account,
-            message(account),
-            lambda event, entry_id: (
-                isinstance(event, Booked) and (event.reference, event.algorithm) == (entry_id, to)
-            ),
-            TAKEN_WITHIN_S,
-            "no OMS is alive that has started; nothing was assigned",
-        )
-    assert isinstance(told, Booked)
-    return told

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,21 +10,17 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.book.asking import asked
+from ops.book.asking import ask
 from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
     from bus.book_messages import Difference, Reconciled
-    from bus.control_messages import Reconcile
 
 _ACCEPT = Annotated[list[str] | None, typer.Option(help="book this symbol's difference, or that of `cash`")]
 _ALL = Annotated[bool, typer.Option("--all", help="book every difference")]
 _REASON = Annotated[str, typer.Option(help="why it is accepted; it stays on record")]
 _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-
-# A difference counts once a second look, two seconds later, finds the same; orders may be under way as well.
-_WAIT_S = 20.0
 
 
 def reconcile(
@@ -39,6 +34,7 @@ def reconcile(
 
     Example: backbone reconcile --accept AAPL --reason "bought by hand on the phone"
     """
+    from bus.book_messages import Reconciled
     from bus.control_messages import Reconcile
     from bus.symbols import checked_symbol
 
@@ -58,31 +54,15 @@ def reconcile(
             at_ns=time.time_ns(),
         )
 
-    told = asyncio.run(_run(message))
+    hindered = "the broker does not answer it, or orders change all the time"
+    undone = "nothing is known, and nothing was accepted"
+    told = asyncio.run(ask("ops-reconcile", message, Reconciled, undone=undone, hindered=hindered))
     unknown = sorted(set(names) - {one.what for one in (*told.accepted, *told.differences)})
     if as_json:
         print(json.dumps(_as_dict(told, unknown)))
     else:
         print("\n".join(_lines(told, unknown)))
     raise typer.Exit(0 if told.agrees else 1)
-
-
-async def _run(message: "Callable[[str], Reconcile]") -> "Reconciled":
-    from bus.book_messages import Reconciled
-    from ops.orders_server import orders_server
-
-    async with orders_server("ops-reconcile") as (client, account):
-        told = await asked(
-            client,
-            account,
-            message(account),
-            lambda event, entry_id: isinstance(event, Reconciled) and event.entry_id == entry_id,
-            _WAIT_S,
-            "no OMS is alive, the broker does not answer it, or orders change all the time; nothing is "
-            "known, and nothing was accepted",
-        )
-    assert isinstance(told, Reconciled)
-    return told
 
 
 def _lines(told: "Reconciled", unknown: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ async def flatten(
     following = await Following.begin(client, account)
     until = time.monotonic() + wait_s
     try:
-        progress = Progress(await following.told(message, FlattenBegun))
+        progress = Progress(await following.ask(message, FlattenBegun))
     except NotTaken as error:
         if error.alive:
             raise BackboneError(
