@@ -31,6 +31,7 @@ open_orders = 1_000_000_000
 orders_per_second = 1_000_000_000
 price_collar_percent = 50
 price_age_seconds = 60
+repeated_seconds = 0
 """
 UNLIMITED = 10_000_000
 
