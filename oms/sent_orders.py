@@ -166,10 +166,11 @@ def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
     """Whether what the broker has under our client id is what was approved.
 
     Of an order that took another's place only symbol and side are compared: its size is the broker's word.
+    So is that of an OCO, which shrinks by what its other exit is filled for.
     """
     if order.terms is None:
         return True
-    if order.replaces is not None:
+    if order.replaces is not None or order.terms.order_class == "oco":
         same_symbol = order.symbol.replace("/", "") == at_broker.symbol.replace("/", "")
         return same_symbol and order.side == at_broker.side
     return same_order(order.terms, at_broker)

@@ -188,7 +188,10 @@ def _print(outcome: "Outcome", as_json: bool) -> None:
         )
     if outcome.stalls:
         print(f"stalls of 400 ms: {outcome.stalls}, takeovers by them: {outcome.false_takeovers}")
-    print(f"orders asked for: {outcome.asked}; book, algorithm and ledger ", end="")
+    print(
+        f"orders asked for: {outcome.asked}, approved: {outcome.approved}; book, algorithm and ledger ",
+        end="",
+    )
     print("agree" if not outcome.differences else "differ:")
     for sentence in outcome.differences:
         print(f"  {sentence}")

@@ -36,6 +36,7 @@ class Outcome:
     stalls: int
     false_takeovers: int
     asked: int
+    approved: int
     differences: tuple[str, ...]
 
     def percentile(self, percent: float) -> float:
@@ -47,7 +48,8 @@ class Outcome:
     def passed(self) -> bool:
         """Whether all that is promised was kept."""
         quick = not self.takeovers_s or self.percentile(99) <= WITHIN_S
-        return quick and not self.false_takeovers and not self.differences
+        traded = self.approved > self.asked / 2
+        return quick and traded and not self.false_takeovers and not self.differences
 
 
 async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[str], None]) -> Outcome:
@@ -76,7 +78,7 @@ async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[
         finally:
             await ended(asking, wanting)
             await load.close()
-        return Outcome(tuple(takeovers), stalls, moved, load.asked, tuple(found))
+        return Outcome(tuple(takeovers), stalls, moved, load.asked, reader.totals.approved, tuple(found))
 
 
 async def _killed(played: Scene) -> float:

@@ -348,6 +348,23 @@ def test_an_oco_that_is_canceled_leaves_what_it_was_to_close(run: EngineRun) -> 
     assert book.pending("AAPL", "sell") == 0
 
 
+def test_an_oco_in_doubt_is_ours_though_its_stop_was_filled_in_part(run: EngineRun) -> None:
+    """The broker trims the take-profit by what the stop-loss closed."""
+    held = asked(run, terms("10"), 1)
+    run.accepted(held)
+    fill(run, at_broker(held), "10")
+    prices = {"limit_price": Decimal(110), "stop_loss": Decimal(90)}
+    oco = asked(run, terms("10", side="sell", type="limit", order_class="oco", **prices), 2)
+    run.take(OrderAnswered(oco.client_order_id, Unknown("no answer")))
+    question = FindOrder(oco.client_order_id)
+    assert question in run.tick(SECOND_NS).ask
+    trimmed = replace(at_broker(oco), quantity=Decimal(9))
+    effects = run.take(Answered(question, trimmed, run.monotonic_ns))
+    assert effects.halts == []
+    order = run.engine.state.book.orders[oco.client_order_id]
+    assert (order.open, order.wanted()) == (True, 9)
+
+
 def test_the_cancel_of_a_filled_entry_names_its_exits(run: EngineRun) -> None:
     approved = entered(run)
     effects = run.read(
