@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oms_run import ACCOUNT, EVENT_CODEC, Trader, limit_order
+from oms_run import ACCOUNT, EVENT_CODEC, Trader, limit_order, one_by_one
 from simulator import Simulator
 from waiting import until
 
@@ -93,8 +93,9 @@ async def price(md_url: str) -> None:
 
 
 async def journal(client: Any) -> list[Any]:
-    """Every event in the journal."""
-    return [EVENT_CODEC.decode(fields) for _, fields in await client.xrange(streams.journal(ACCOUNT))]
+    """Every event in the journal, refusals one by one."""
+    entries = await client.xrange(streams.journal(ACCOUNT))
+    return one_by_one(EVENT_CODEC.decode(fields) for _, fields in entries)
 
 
 def ends(events: list[Any]) -> dict[str, str]:
@@ -127,14 +128,17 @@ async def ordered_until_dead(
     ids: list[str] = []
 
     async def dead() -> bool:
-        if len(ids) <= len([event for event in await algo.events() if _is_refused(event)]) + ORDERS - 1:
+        if (
+            len(ids)
+            <= len([event for event in one_by_one(await algo.events()) if _is_refused(event)]) + ORDERS - 1
+        ):
             await price(md_url)
             ids.append(await algo.order(f"{name}-{len(ids)}", limit_order("5", "1")))
         return process.poll() is not None
 
     await until(dead, "the OMS to die", timeout_s=60)
     assert process.returncode == -signal.SIGKILL
-    refused = {event.client_order_id for event in await algo.events() if _is_refused(event)}
+    refused = {event.client_order_id for event in one_by_one(await algo.events()) if _is_refused(event)}
     return [order_id for order_id in ids if order_id not in refused]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.lease import Lease
-from bus.order_events import EVENTS
+from bus.order_events import EVENTS, OrdersRefused
 from bus.order_messages import (
     REQUESTS,
     CancelRequest,
@@ -149,7 +149,7 @@ class Trader:
         messages = [EVENT_CODEC.decode(fields) for _, fields in found]
         if order_id is None:
             return messages
-        return [message for message in messages if getattr(message, "client_order_id", None) == order_id]
+        return [one for one in one_by_one(messages) if getattr(one, "client_order_id", None) == order_id]
 
     async def told(self, order_id: str, kind: str) -> Any:
         """The first event of this kind about an order, once it is there."""
@@ -168,6 +168,15 @@ class Trader:
         await self.lease.release()
         await self.publisher.close()
         await self.client.aclose()
+
+
+def one_by_one(events: Iterable[Any]) -> list[Any]:
+    """The same events, with an OrderRefused for each order that was refused together with others."""
+    return [
+        single
+        for event in events
+        for single in (event.one_by_one() if isinstance(event, OrdersRefused) else (event,))
+    ]
 
 
 async def add_price(market: Any, symbol: str, price: str, age_s: float = 0.0) -> None:
