@@ -59,7 +59,9 @@ class GroupBookkeeping:
         for stream, ids in ids_by_stream.items():
             if ids:
                 self.outstanding.setdefault(stream, {}).update(dict.fromkeys(ids))
-                if not self.reading:
+                # What is pending was delivered, also where the reply to that read was lost: the group stands
+                # behind it, and made again before it would give out what is acknowledged.
+                if not self.reading or entry_position(ids[-1]) > entry_position(self.position[stream]):
                     self.position[stream] = ids[-1]
         for stream, began in self.reading.items():
             if self.pending_from.get(stream) != began:

@@ -314,6 +314,24 @@ async def test_a_read_that_is_lost_comes_again(
     assert seen(found) == [("s", 1), ("s", 2)]
 
 
+async def test_what_came_after_a_lost_reply_comes_no_more_once_acknowledged_though_the_group_is_lost(
+    proxy: Proxy, market_client: Any, opened: Open
+) -> None:
+    reader = await opened("s", url=proxy.url)
+    await nothing_more(reader)
+    await add(market_client, "s", 1, 2)
+    proxy.lose_reply(b"XREADGROUP")
+    for one in await take(reader, 2):
+        assert one.redelivered
+        reader.acknowledge(one)
+    await reader.flush()
+    await nothing_more(reader)
+    await market_client.xgroup_destroy("s", GROUP)
+    await add(market_client, "s", 3)
+    assert seen(await take(reader, 1)) == [("s", 3)]
+    assert reader.recreated == 1
+
+
 @pytest.mark.parametrize("lost", ["reply", "request"])
 async def test_an_acknowledgement_that_is_lost_is_sent_again(
     proxy: Proxy, market_client: Any, opened: Open, lost: str
