@@ -325,7 +325,7 @@ class Book:
         self.repetition.filled(order.algorithm, order.symbol, event.side)
         if before and self.position(order.symbol, order.algorithm) * before <= 0:
             self._settle(order.algorithm, order.symbol, order.group)
-        self._hold(order)
+        self._hold(order, moved=True)
 
     def _booked(self, event: Booked) -> None:
         name, symbol = event.algorithm, canonical_symbol(event.symbol)
@@ -349,13 +349,13 @@ class Book:
             self.changed.add(group.first.client_order_id)
             self._hold(group.first)
 
-    def _hold(self, order: Order) -> None:
-        """Bring indexes and sums in line with what this order and those of its chain may still do."""
+    def _hold(self, order: Order, *, moved: bool = False) -> None:
+        """Bring indexes and sums in line with what an order may still do; `moved`: its position is new."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
         self._index(order)
-        self._reservations.hold(order)
-        self._exposure_changed(order.algorithm, order.symbol)
+        if self._reservations.hold(order) or moved:
+            self._exposure_changed(order.algorithm, order.symbol)
         if order.group is not None:
             self._keep_group(order.group)
 

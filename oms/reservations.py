@@ -70,29 +70,33 @@ class Reservations:
         if order.replaces is not None and self._replacements.get(order.replaces) is order:
             del self._replacements[order.replaces]
 
-    def hold(self, order: Order) -> None:
-        """Bring the sums in line with what this order, those of its chain and of its group may still do."""
+    def hold(self, order: Order) -> bool:
+        """Bring the sums in line with what this order, those of its chain and of its group may still do.
+
+        False where they were so already: whatever hangs on them need not be worked out again.
+        """
         if order.group is not None:
-            self._hold_group(order.group)
-            return
+            return self._hold_group(order.group)
         if not self.is_in_chain(order):
             quantity = order.outstanding()
-            self._reserve(order, quantity, times(quantity, order.reserve_price), order.open)
-            return
-        old, replacement = self.replaced(order), self.replacement(order)
+            return self._reserve(order, quantity, times(quantity, order.reserve_price), order.open)
+        old, replacement, changed = self.replaced(order), self.replacement(order), False
         if old is not None and old.open:
-            self._reserve(old, *self._beyond_replaced(old))
-        self._reserve(order, *self._beyond_replaced(order))
+            changed |= self._reserve(old, *self._beyond_replaced(old))
+        changed |= self._reserve(order, *self._beyond_replaced(order))
         while replacement is not None and replacement.open:
-            self._reserve(replacement, *self._beyond_replaced(replacement))
+            changed |= self._reserve(replacement, *self._beyond_replaced(replacement))
             replacement = self.replacement(replacement)
+        return changed
 
-    def _hold_group(self, group: Group) -> None:
+    def _hold_group(self, group: Group) -> bool:
         """The same for an order with exits: together these count what the worse of them may do."""
+        changed = False
         for order in group.entry:
-            self._reserve(order, *self._beyond_replaced(order))
+            changed |= self._reserve(order, *self._beyond_replaced(order))
         for order, quantity, value, counts in group.shares(self._quantity_beyond_replaced):
-            self._reserve(order, quantity, value, counts)
+            changed |= self._reserve(order, quantity, value, counts)
+        return changed
 
     def _quantity_beyond_replaced(self, order: Order) -> tuple[Decimal, bool]:
         quantity, _, counts = self._beyond_replaced(order)
@@ -114,10 +118,10 @@ class Reservations:
             link, old = old, self.replaced(old)
         return max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth)), counts
 
-    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> None:
+    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> bool:
         """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
         if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
-            return
+            return False
         more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
         count = counts - order.held_open
         for name in (ACCOUNT, order.algorithm):
@@ -127,6 +131,7 @@ class Reservations:
                 self._reserved[name] = plus(self._reserved[name], worth)
             self._open_count[name] += count
         order.held_quantity, order.held_value, order.held_open = quantity, value, counts
+        return True
 
     def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
         """The quantity that may still be booked as filled, and its value at its reserve price.
