@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ops.drill.takeover import Outcome
 
 # Alpaca's limit, and so many requests that a queue waits for it.
@@ -34,6 +36,16 @@ def _drills() -> None:
     """Without a command it says what there are."""
 
 
+def _teller(as_json: bool) -> "Callable[[str], None]":
+    """What tells how far a drill is: on stderr, and not where one JSON object is all that is asked for."""
+
+    def say(progress: str) -> None:
+        if not as_json:
+            print(progress, file=sys.stderr)
+
+    return say
+
+
 def kill_oms(
     times: Annotated[int, typer.Option(min=1, help="how often the OMS is killed")] = 20,
     rate: Annotated[float, typer.Option(min=0.1, max=1000, help="orders asked for a second beside")] = 5,
@@ -53,11 +65,7 @@ def kill_oms(
 
     from ops.drill.kill_oms import run
 
-    def say(text: str) -> None:
-        if not as_json:
-            print(text, file=sys.stderr)
-
-    killed = asyncio.run(run(times, rate, seed, say))
+    killed = asyncio.run(run(times, rate, seed, _teller(as_json)))
     if as_json:
         print(msgspec.json.encode({"passed": killed.passed, **msgspec.to_builtins(killed)}).decode())
     else:
@@ -93,11 +101,7 @@ def takeover(
     """
     from ops.drill.takeover import run
 
-    def say(text: str) -> None:
-        if not as_json:
-            print(text, file=sys.stderr)
-
-    outcome = asyncio.run(run(times, stall_minutes, rate, say))
+    outcome = asyncio.run(run(times, stall_minutes, rate, _teller(as_json)))
     _print(outcome, as_json)
     raise typer.Exit(0 if outcome.passed else 1)
 
@@ -129,8 +133,8 @@ def halt(
     if requests_per_minute or not rate:
         loads.append(Asked(_QUEUED_A_SECOND, requests_per_minute or _ALPACA_A_MINUTE))
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+    def say(trial: str) -> None:
+        print(trial, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     trials = asyncio.run(run(loads, times, say))
     passed = all(trial.passed for trial in trials)
@@ -159,7 +163,7 @@ def recovery(
 
     from ops.drill.recovery import run
 
-    found = asyncio.run(run(entries, lambda text: None if as_json else print(text, file=sys.stderr)))
+    found = asyncio.run(run(entries, _teller(as_json)))
     if as_json:
         print(msgspec.json.encode({"passed": found.passed, **msgspec.to_builtins(found)}).decode())
     else:

@@ -85,13 +85,11 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(
-    simulator_arguments: Sequence[str], *, requests_per_minute: int, limits: str = LIMITS
-) -> AsyncIterator[Scene]:
+async def scene(simulator_arguments: Sequence[str], *, requests_per_minute: int) -> AsyncIterator[Scene]:
     """Servers, a simulator that takes so many requests a minute, and ingest; all ended with the block."""
     with tempfile.TemporaryDirectory(prefix="bb-drill-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
-        (directory / "limits.toml").write_text(limits)
+        (directory / "limits.toml").write_text(LIMITS)
         servers = []
         for role in ("market", "orders"):
             server = embedded.start(role, directory / role, before_exec=end_with_this_process())
