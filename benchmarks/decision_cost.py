@@ -12,8 +12,11 @@ from bus.delivery import Delivery
 from bus.halt_state import HaltState
 from bus.order_events import Basis, OrderApproved, OrderUpdated
 from bus.order_messages import OrderRequest, OrderTerms
+from oms.book.orders import Order
 from oms.engine import Engine
-from oms.inputs import (
+from oms.limits.limits import Limits, parse
+from oms.prices.reference_price import Known, Price
+from oms.state.inputs import (
     AccountListed,
     Answered,
     HaltStateRead,
@@ -24,9 +27,6 @@ from oms.inputs import (
     Started,
     Tick,
 )
-from oms.limits import Limits, parse
-from oms.orders import Order
-from oms.reference_price import Known, Price
 
 OPEN_ORDERS = 50
 LIMITS = 100

@@ -21,7 +21,7 @@ from bus.order_events import OrderApproved
 from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 from bus.publish import Publisher
 from bus.streams import algorithm_lease, algorithms, events, journal, requests
-from oms.journal_reader import EVENT_CODEC
+from oms.journal.journal_reader import EVENT_CODEC
 
 LIMITS = Path(__file__).with_name("wide_limits.toml")
 ACCOUNT = "paper"

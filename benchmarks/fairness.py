@@ -23,7 +23,7 @@ from bus import embedded
 from bus.connection import connect
 from bus.order_events import CancelRefused, OrderRefused, OrderSent, OrdersRefused, OrderUpdated
 from bus.streams import events, journal, requests
-from oms.journal_reader import EVENT_CODEC
+from oms.journal.journal_reader import EVENT_CODEC
 
 LIMITS = Path(__file__).with_name("wide_limits.toml")
 ACCOUNT = "paper"

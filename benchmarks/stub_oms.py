@@ -7,8 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from oms.__main__ import start
-from oms.assets import Asset
-from oms.broker import (
+from oms.broker.protocol import (
     Accepted,
     ActivitiesPage,
     ActivitiesQuery,
@@ -23,7 +22,8 @@ from oms.broker import (
     Refused,
     Watcher,
 )
-from oms.risk import Approved
+from oms.risk.approval import Approved
+from oms.risk.assets import Asset
 from oms.settings import OmsSettings
 
 # Alpaca answers an order in tens of milliseconds.

@@ -31,7 +31,7 @@ from ingest.service import Ingest
 from ingest.settings import IngestSettings
 from oms import startup
 from oms.__main__ import alpaca
-from oms.limits_file import read_limits
+from oms.limits.limits_file import read_limits
 from oms.service import Oms
 from oms.settings import OmsSettings
 
@@ -52,15 +52,15 @@ BESIDE = frozenset(
 # Values, arithmetic, look-ups and conversions: they decide nothing and hand nothing on.
 SMALL = frozenset(
     (
-        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "bus/order_id.py", "algos/terms.py",
-        "bus/clock.py", "bus/codec.py", "bus/entry_position.py", "bus/group_bookkeeping.py", "bus/halt.py",
-        "bus/lease.py", "bus/link.py", "bus/market_batch.py", "bus/rfc3339.py", "bus/streams.py",
-        "bus/symbols.py",
-        "ingest/buffer.py", "oms/alpaca_orders.py", "oms/amounts.py", "oms/broker_orders.py", "oms/budget.py",
-        "oms/checks.py", "oms/http_connection.py", "oms/inputs.py", "oms/limits.py", "oms/own_orders.py",
-        "oms/preconditions.py",
-        "oms/prices.py", "oms/readiness.py", "oms/reference_price.py", "oms/state.py", "oms/step.py",
-        "oms/turns.py",
+        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "algos/terms.py", "bus/clock.py",
+        "bus/codec.py", "bus/entry_position.py", "bus/group_bookkeeping.py", "bus/halt.py", "bus/lease.py",
+        "bus/link.py", "bus/market_batch.py", "bus/order_id.py", "bus/rfc3339.py", "bus/streams.py",
+        "bus/symbols.py", "ingest/buffer.py", "oms/amounts.py", "oms/broker/alpaca_orders.py",
+        "oms/broker/broker_orders.py", "oms/broker/budget.py", "oms/broker/http_connection.py",
+        "oms/broker/turns.py", "oms/limits/limits.py", "oms/prices/prices.py",
+        "oms/prices/reference_price.py", "oms/requests/readiness.py", "oms/risk/checks.py",
+        "oms/risk/own_orders.py", "oms/risk/preconditions.py", "oms/state/inputs.py", "oms/state/state.py",
+        "oms/state/step.py",
     )
 )  # fmt: skip
 

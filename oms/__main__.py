@@ -12,10 +12,10 @@ from bus.service import Service, live, run
 from bus.settings import load
 from bus.variables import help_text
 from oms import startup
-from oms.alpaca_broker import AlpacaBroker
-from oms.broker import Broker
-from oms.journal import Journal
-from oms.limits_file import read_limits
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.protocol import Broker
+from oms.journal.journal import Journal
+from oms.limits.limits_file import read_limits
 from oms.service import Oms
 from oms.settings import DEFAULT_LIMITS, OmsSettings
 

@@ -15,10 +15,12 @@ from bus.delivery import Delivery
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from oms import questions
-from oms.broker import Broker, BrokerError, Outcome
-from oms.cancels import CANCELED_UNSENT
-from oms.effects import CancelOrder, Effects
-from oms.inputs import (
+from oms.broker.protocol import Broker, BrokerError, Outcome
+from oms.broker.sender import Sender
+from oms.requests.cancels import CANCELED_UNSENT
+from oms.risk.approval import Approved
+from oms.state.effects import CancelOrder, Effects
+from oms.state.inputs import (
     AllCancelsAnswered,
     CancelAnswered,
     CompareAccount,
@@ -27,8 +29,6 @@ from oms.inputs import (
     Question,
     Unanswered,
 )
-from oms.risk import Approved
-from oms.sender import Sender
 
 # A question that the broker did not answer is asked again after this long at the most.
 _ASK_AGAIN_S = 1.0

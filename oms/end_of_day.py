@@ -2,8 +2,8 @@
 
 from bus.journal_messages import OrdersPutAway
 from bus.trading_day import trading_day
-from oms.observed import Observed
-from oms.step import Step
+from oms.state.observed import Observed
+from oms.state.step import Step
 
 
 def look(step: Step) -> None:

@@ -10,30 +10,19 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import (
-    automatic_halts,
-    cancel_scope,
-    cancels,
-    decisions,
-    differences,
-    end_of_day,
-    flattening,
-    forks,
-    legs,
-    operator_commands,
-    pinning,
-    protection,
-    reconciliation,
-    risk,
-    rules,
-    sent_orders,
-    updates,
-)
-from oms.automatic_halts import HALT_AFTER, HaltAfter
-from oms.digest import Digest
-from oms.effects import Effects
-from oms.holdings import OnDifference
-from oms.inputs import (
+from oms import end_of_day, operator_commands, rules, updates
+from oms.halts import automatic_halts, cancel_scope, flattening
+from oms.halts.automatic_halts import HALT_AFTER, HaltAfter
+from oms.journal import forks, pinning
+from oms.journal.digest import Digest
+from oms.reconciliation import differences, reconciliation
+from oms.reconciliation.holdings import OnDifference
+from oms.requests import cancels, decisions, legs, protection, sent_orders
+from oms.requests.readiness import not_ready
+from oms.risk import approval as risk
+from oms.risk.approval import Approved
+from oms.state.effects import Effects
+from oms.state.inputs import (
     AccountListed,
     AccountRead,
     AllCancelsAnswered,
@@ -60,11 +49,9 @@ from oms.inputs import (
     Tick,
     Unanswered,
 )
-from oms.observed import Observed
-from oms.readiness import not_ready
-from oms.risk import Approved
-from oms.state import State
-from oms.step import Step
+from oms.state.observed import Observed
+from oms.state.state import State
+from oms.state.step import Step
 
 # After these only the symbols of the orders that they are about may have changed.
 _OF_SINGLE_ORDERS = (OrderAnswered, CancelAnswered, BrokerMessagesRead)

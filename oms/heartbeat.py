@@ -14,10 +14,10 @@ from bus.order_events import (
     OrderUpdated,
 )
 from oms.amounts import text
-from oms.assets import UNKNOWN
+from oms.book.orders import Order
 from oms.engine import Engine
-from oms.limit_names import unmatched
-from oms.orders import Order
+from oms.limits.limit_names import unmatched
+from oms.risk.assets import UNKNOWN
 from oms.shown_books import shown_books, unexplained
 
 _COUNTED: dict[type[Message], str] = {

@@ -3,9 +3,9 @@
 from bus import streams
 from bus.connection import Client
 from bus.heartbeat import Heartbeat, IngestDetails, decode
-from oms.inputs import Listened
-from oms.ledger import Ledger
-from oms.prices import Prices
+from oms.book.ledger import Ledger
+from oms.prices.prices import Prices
+from oms.state.inputs import Listened
 
 # Well within what anything may be away for.
 LISTEN_S = 1.0

@@ -8,12 +8,12 @@ import structlog
 
 from bus.clock import Clock
 from bus.trading_day import trading_day
-from oms.assets import UNKNOWN
-from oms.broker import Broker, BrokerError
-from oms.inputs import AssetRead, Input, MarketClockRead
-from oms.limit_names import named_symbols
-from oms.sender import Sender
-from oms.state import State
+from oms.broker.protocol import Broker, BrokerError
+from oms.broker.sender import Sender
+from oms.limits.limit_names import named_symbols
+from oms.risk.assets import UNKNOWN
+from oms.state.inputs import AssetRead, Input, MarketClockRead
+from oms.state.state import State
 
 # Orders need the budget of requests more: of a hundred symbols the last is asked for after eight minutes.
 # What is not known yet is left to the broker, which refuses what it does not trade.

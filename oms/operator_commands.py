@@ -1,9 +1,10 @@
 """What an operator asks of the OMS on control, each word handed to whoever decides on it. Pure."""
 
 from bus.control_messages import AssignPosition, CancelOrders, Flatten, Reconcile
-from oms import accepted_differences, assignments, cancel_scope, corporate_actions, flattening
-from oms.inputs import ControlRead
-from oms.step import Step
+from oms.halts import cancel_scope, flattening
+from oms.reconciliation import accepted_differences, assignments, corporate_actions
+from oms.state.inputs import ControlRead
+from oms.state.step import Step
 
 
 def take(step: Step, read: ControlRead) -> None:

@@ -3,9 +3,17 @@
 from functools import partial
 
 from bus.clock import Clock
-from oms.broker import ActivitiesQuery, Broker, BrokerActivity, BrokerOrder, OrdersQuery, UnreadableOrder
-from oms.budget import Lane
-from oms.inputs import (
+from oms.broker.budget import Lane
+from oms.broker.protocol import (
+    ActivitiesQuery,
+    Broker,
+    BrokerActivity,
+    BrokerOrder,
+    OrdersQuery,
+    UnreadableOrder,
+)
+from oms.broker.sender import Sender
+from oms.state.inputs import (
     AccountListed,
     Answered,
     CompareAccount,
@@ -16,7 +24,6 @@ from oms.inputs import (
     ListPositions,
     Question,
 )
-from oms.sender import Sender
 
 
 async def answer(question: Question, broker: Broker, sender: Sender, clock: Clock) -> Answered:

@@ -9,15 +9,16 @@ from bus.consume import GroupReader
 from bus.errors import InvalidInput, ServerAway, ServerRefused
 from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
 from bus.symbols import canonical_symbol
-from oms.inputs import LeasesRead, RequestRead
-from oms.reference_price import channels
+from oms.prices.reference_price import channels
+from oms.state.inputs import LeasesRead, RequestRead
 
 # How often the registry is looked at, how often the OMS renews its own wants, and how long they hold.
 LOOK_S = 0.25
 WANT_S = 1.0
 _WANTS_TTL_MS = 5000
 
-# What makes a price (`oms/reference_price.py`). Bars are not asked for: where somebody has them they help.
+# What makes a price (`oms/prices/reference_price.py`). Bars are not asked for: where somebody has them they
+# help.
 _WANTED = ("trades", "quotes", "statuses", "corrections", "cancelErrors", "snapshots")
 
 log = structlog.get_logger()

@@ -3,10 +3,10 @@
 from bus.account_messages import HaltsRead, LimitsChanged
 from bus.control_messages import Halt
 from bus.order_events import Registered
-from oms import automatic_halts
-from oms.assets import MarketClock
-from oms.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
-from oms.step import Step
+from oms.halts import automatic_halts
+from oms.risk.assets import MarketClock
+from oms.state.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
+from oms.state.step import Step
 
 
 def take_halts(step: Step, read: HaltStateRead) -> None:

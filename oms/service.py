@@ -21,12 +21,24 @@ from bus.order_messages import Reason
 from bus.service import Service
 from oms import heartbeat
 from oms.actions import Actions
-from oms.broker import Broker
-from oms.budget import Bucket
-from oms.effects import Effects
+from oms.broker.budget import Bucket
+from oms.broker.protocol import Broker
+from oms.broker.sender import Sender
 from oms.engine import Engine
-from oms.heard_before import heard_before_ns
-from oms.inputs import (
+from oms.journal.journal import Journal
+from oms.journal.journal_head import JournalHead
+from oms.journal.snapshot_keeper import SnapshotKeeper
+from oms.latches import Latches
+from oms.limits.limits import Limits
+from oms.market_questions import MarketQuestions
+from oms.prices.prices import Prices
+from oms.reconciliation.heard_before import heard_before_ns
+from oms.registry import LOOK_S, WANT_S, Registry
+from oms.requests.refusal_throttle import RefusalThrottle
+from oms.risk.approval import Approved
+from oms.settings import OmsSettings
+from oms.state.effects import Effects
+from oms.state.inputs import (
     BrokerMessageRead,
     BrokerMessagesRead,
     ControlRead,
@@ -37,18 +49,6 @@ from oms.inputs import (
     Tick,
     read_request,
 )
-from oms.journal import Journal
-from oms.journal_head import JournalHead
-from oms.latches import Latches
-from oms.limits import Limits
-from oms.market_questions import MarketQuestions
-from oms.prices import Prices
-from oms.refusal_throttle import RefusalThrottle
-from oms.registry import LOOK_S, WANT_S, Registry
-from oms.risk import Approved
-from oms.sender import Sender
-from oms.settings import OmsSettings
-from oms.snapshot_keeper import SnapshotKeeper
 
 # Readers look up from a quiet stream this often, so that a stop and a new algorithm are noticed.
 BLOCK_MS = 100

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from bus.service import HEARTBEAT_TTL_MS
 from bus.settings import AlpacaSettings
-from oms.automatic_halts import HaltAfter
-from oms.broker import SEND_TIMEOUT_S
-from oms.budget import PER_MINUTE
+from oms.broker.budget import PER_MINUTE
+from oms.broker.protocol import SEND_TIMEOUT_S
+from oms.broker.sender import CONNECTIONS, LONGEST_WAIT_S
 from oms.engine import COMPARE_EVERY_NS
-from oms.holdings import OnDifference
-from oms.sender import CONNECTIONS, LONGEST_WAIT_S
+from oms.halts.automatic_halts import HaltAfter
+from oms.reconciliation.holdings import OnDifference
 
 DEFAULT_LIMITS = Path(__file__).with_name("default_limits.toml")
 

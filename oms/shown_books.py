@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from bus.heartbeat import BookDetails
 from oms.amounts import ZERO, minus, plus, text, times
-from oms.buying_power import left_of_capital
-from oms.state import State
+from oms.risk.buying_power import left_of_capital
+from oms.state.state import State
 
 CASH = "cash"
 

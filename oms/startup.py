@@ -17,9 +17,17 @@ from bus.errors import Fenced, InvalidInput, ServerAway, ServerRefused, Unreadab
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
 from bus.service import ended, run_together
-from oms import pinning, snapshot_store, standby
-from oms.broker import BrokerAccount, BrokerError, KeysRefused
-from oms.inputs import (
+from oms import standby
+from oms.broker.protocol import BrokerAccount, BrokerError, KeysRefused
+from oms.journal import pinning, snapshot_store
+from oms.journal.journal import JournalMoved
+from oms.journal.journal_head import KEEP_S
+from oms.journal.journal_reader import EVENT_CODEC
+from oms.limits.limit_names import unmatched
+from oms.listening import LISTEN_S, listened
+from oms.market_questions import of_interest
+from oms.service import MOST_HASHED, Oms
+from oms.state.inputs import (
     AccountRead,
     BrokerMessagesRead,
     HaltStateRead,
@@ -28,13 +36,6 @@ from oms.inputs import (
     Stopping,
     Tick,
 )
-from oms.journal import JournalMoved
-from oms.journal_head import KEEP_S
-from oms.journal_reader import EVENT_CODEC
-from oms.limit_names import unmatched
-from oms.listening import LISTEN_S, listened
-from oms.market_questions import of_interest
-from oms.service import MOST_HASHED, Oms
 
 # How long a stop waits for requests to the broker that are under way.
 _LAST_ANSWERS_S = 10.0

@@ -16,16 +16,18 @@ from bus.errors import Unreadable
 from bus.order_events import CancelRefused, FillAbsorbed, OrderFilled, OrderUpdated
 from bus.order_messages import Reason
 from bus.streams import EXTERNAL
-from oms import excess, reconciliation, rules, sent_orders
-from oms.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
+from oms import rules
 from oms.amounts import ZERO, is_amount
-from oms.book import Book
-from oms.broker import UnreadableOrder
-from oms.broker_orders import adopted, owner
-from oms.fees import fee_of
-from oms.inputs import BrokerMessagesRead
-from oms.orders import REFUSED, TERMINAL, Order, advances, countable, differs, is_another
-from oms.step import Step
+from oms.book.book import Book
+from oms.book.fees import fee_of
+from oms.book.orders import REFUSED, TERMINAL, Order, advances, countable, differs, is_another
+from oms.broker.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
+from oms.broker.broker_orders import adopted, owner
+from oms.broker.protocol import UnreadableOrder
+from oms.reconciliation import reconciliation
+from oms.requests import excess, sent_orders
+from oms.state.inputs import BrokerMessagesRead
+from oms.state.step import Step
 
 # Times from here on, of the year 2262, are no times: they need more than 63 bits.
 _NO_TIME_NS = 1 << 63

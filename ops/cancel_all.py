@@ -112,7 +112,7 @@ async def cancel(client: "Client", account: str, message: "CancelOrders", wait_s
 async def _open_after(following: "Following", orders: set[str], until: float) -> set[str]:
     """Wait until these have ended; returns those that have not by then."""
     from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
-    from oms.orders import TERMINAL
+    from oms.book.orders import TERMINAL
 
     left = set(orders)
     while left and time.monotonic() < until:

@@ -81,7 +81,7 @@ class Following:
 
     async def next(self) -> "list[Message]":
         """What the journal says next, after a short wait where it says nothing."""
-        from oms.journal_reader import EVENT_CODEC
+        from oms.journal.journal_reader import EVENT_CODEC
 
         if self._read:
             events, self._read = self._read, []

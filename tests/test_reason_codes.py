@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.state_reasons import STATE_REASONS
-from oms.not_ready import NOT_READY
-from oms.refusals import REFUSALS
+from oms.requests.not_ready import NOT_READY
+from oms.risk.refusals import REFUSALS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bus", "ingest", "algos", "oms", "ops")
 
 # Where the reasons are made for which no orders are taken at all.
-NOT_READY_MODULE = ROOT / "oms" / "readiness.py"
+NOT_READY_MODULE = ROOT / "oms" / "requests" / "readiness.py"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

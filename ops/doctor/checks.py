@@ -12,11 +12,11 @@ from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
 from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.settings import AlpacaSettings, load
-from oms.alpaca_orders import read_account
-from oms.inputs import AccountRead
-from oms.limit_names import unmatched
-from oms.limits_file import read_limits
+from oms.broker.alpaca_orders import read_account
+from oms.limits.limit_names import unmatched
+from oms.limits.limits_file import read_limits
 from oms.settings import OmsSettings
+from oms.state.inputs import AccountRead
 from ops.doctor import rules
 from ops.doctor.rules import Finding
 from ops.pinned_account import pinned_account

@@ -8,8 +8,8 @@ import msgspec
 from bus.account_messages import AccountPinned
 from bus.connection import OLDEST_SERVER
 from bus.heartbeat import AT_WORK, Heartbeat, UnreadableHeartbeat
-from oms import pinning
-from oms.inputs import AccountRead
+from oms.journal import pinning
+from oms.state.inputs import AccountRead
 from ops.status.model import HaltedScope
 
 Level = Literal["ok", "warning", "problem"]

@@ -18,9 +18,9 @@ from bus.codec import Message
 from bus.delivery import Delivery
 from bus.order_events import OrderApproved
 from oms.__main__ import alpaca, start
-from oms.broker import Broker, MaySend, Outcome
-from oms.journal import Journal
-from oms.risk import Approved
+from oms.broker.protocol import Broker, MaySend, Outcome
+from oms.journal.journal import Journal
+from oms.risk.approval import Approved
 from oms.settings import OmsSettings
 
 POINTS = ("before_journal", "before_call", "after_call")

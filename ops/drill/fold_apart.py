@@ -10,9 +10,8 @@ import time
 import msgspec
 import uvloop
 
-from oms import __main__ as _all_that_an_oms_loads  # noqa: F401
-from oms.digest import digest_of
-from oms.fold import folded
+from oms.journal.digest import digest_of
+from oms.journal.fold import folded
 
 _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 

@@ -12,7 +12,7 @@ from bus.journal_messages import OrdersPutAway
 from bus.order_events import Basis, OrderApproved, OrderFilled, OrderSent, OrderUpdated, Registered
 from bus.order_messages import OrderTerms, Side
 from bus.trading_day import trading_day
-from oms.journal_reader import EVENT_CODEC
+from oms.journal.journal_reader import EVENT_CODEC
 
 _FIRST_NS = 1_704_117_600_000_000_000  # 2024-01-01 14:00 UTC
 _DAY_NS = 86_400 * 1_000_000_000

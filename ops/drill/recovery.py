@@ -13,9 +13,9 @@ import msgspec
 from bus import embedded, streams
 from bus.connection import Client, connect
 from bus.lease import Lease
-from oms import snapshot_store
-from oms.digest import digest_of
-from oms.fold import folded
+from oms.journal import snapshot_store
+from oms.journal.digest import digest_of
+from oms.journal.fold import folded
 from ops.drill.fold_apart import Took
 from ops.drill.long_journal import entries
 

@@ -12,8 +12,8 @@ from bus.connection import Client, connect
 from bus.errors import BackboneError, InvalidInput, ServerAway, ServerRefused
 from bus.settings import load
 from oms.__main__ import alpaca
-from oms.alpaca_broker import AlpacaBroker
-from oms.broker import BrokerError, OrdersQuery
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.protocol import BrokerError, OrdersQuery
 from oms.settings import OmsSettings
 from ops import running
 from ops.pinned_account import pinned_account

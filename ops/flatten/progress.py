@@ -8,7 +8,7 @@ from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, FlattenOutcome, SymbolFlattenEnded
 from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent, OrderUpdated
 from bus.order_messages import OrderTerms
-from oms.orders import TERMINAL
+from oms.book.orders import TERMINAL
 from ops.message_lines import number, outcome
 
 

@@ -13,7 +13,7 @@ from bus.control_messages import Flatten
 from bus.errors import BackboneError, InvalidInput
 from bus.halt_state import scope_of
 from oms.amounts import text
-from oms.broker import BrokerError
+from oms.broker.protocol import BrokerError
 from ops.flatten.at_broker import AtBroker, Left, account_at_broker, close_all
 
 

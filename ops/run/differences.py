@@ -7,8 +7,8 @@ from decimal import Decimal
 import msgspec
 
 from algos.portfolio import Portfolio
-from oms.book import Book
-from oms.orders import TERMINAL, Order
+from oms.book.book import Book
+from oms.book.orders import TERMINAL, Order
 
 _ZERO = Decimal(0)
 

@@ -10,7 +10,7 @@ from algos.parameters import read_parameters
 from algos.settings import AlgoSettings
 from bus.settings import load
 from ingest.settings import IngestSettings
-from oms.limits_file import read_limits
+from oms.limits.limits_file import read_limits
 from oms.settings import OmsSettings
 from ops.run.supervise import Spec, python
 from ops.running import Servers

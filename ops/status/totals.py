@@ -7,7 +7,7 @@ from algos.portfolio import Portfolio
 from bus.codec import Message
 from bus.order_events import OrderApproved, OrderFilled, OrderRefused, OrderSent, OrdersRefused
 from bus.order_messages import OrderRequest, ReplaceRequest
-from oms.book import Book
+from oms.book.book import Book
 from ops.status.latencies import Latencies
 
 

@@ -18,7 +18,7 @@ from bus.order_events import (
     OrderUpdated,
 )
 from bus.order_messages import OrderTerms, Reason, Side
-from oms.book import Book
+from oms.book.book import Book
 
 pytestmark = pytest.mark.property
 

@@ -18,8 +18,9 @@ from simulator import Simulator
 
 from bus.clock import SystemClock
 from bus.errors import InvalidInput
-from oms.alpaca_broker import AlpacaBroker
-from oms.broker import (
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.budget import Bucket
+from oms.broker.protocol import (
     Accepted,
     BrokerOrder,
     KeysRefused,
@@ -28,9 +29,8 @@ from oms.broker import (
     Refused,
     Unknown,
 )
-from oms.budget import Bucket
-from oms.risk import Approved
-from oms.sender import Sender
+from oms.broker.sender import Sender
+from oms.risk.approval import Approved
 
 pytestmark = pytest.mark.contract
 

@@ -12,9 +12,8 @@ from simulator import Simulator
 
 from bus.clock import SystemClock
 from bus.order_messages import OrderTerms, Reason
-from oms.alpaca_broker import AlpacaBroker
-from oms.assets import UNKNOWN
-from oms.broker import (
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.protocol import (
     Accepted,
     Broker,
     BrokerOrder,
@@ -24,7 +23,8 @@ from oms.broker import (
     Unknown,
     same_order,
 )
-from oms.risk import Approved
+from oms.risk.approval import Approved
+from oms.risk.assets import UNKNOWN
 
 pytestmark = pytest.mark.contract
 

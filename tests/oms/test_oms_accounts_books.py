@@ -13,10 +13,10 @@ from bus.book_messages import Booked, CashAgrees, CashDiffers, CorporateActionTa
 from bus.control_messages import AssignPosition, Halt, Reconcile, TakeCorporateAction
 from bus.halt_state import HaltState
 from bus.order_events import OrderUpdated
-from oms.broker import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition
-from oms.effects import Effects
+from oms.broker.protocol import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition
 from oms.engine import COMPARE_EVERY_NS
-from oms.inputs import AccountListed, Answered, CompareAccount, ControlRead, HaltStateRead
+from oms.state.effects import Effects
+from oms.state.inputs import AccountListed, Answered, CompareAccount, ControlRead, HaltStateRead
 
 AGAIN_NS = 2 * SECOND_NS
 D = Decimal

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from risk_day import NOW_NS, Day, name, request
 
 from bus.order_messages import OrderTerms
-from oms.alpaca_orders import new_order
 from oms.amounts import NINTH_PLACE, is_amount, text, times
-from oms.checks import CHECKS
-from oms.limits import parse
-from oms.reference_price import Price
-from oms.risk import Approved, reserve_price
+from oms.broker.alpaca_orders import new_order
+from oms.limits.limits import parse
+from oms.prices.reference_price import Price
+from oms.risk.approval import Approved, reserve_price
+from oms.risk.checks import CHECKS
 
 pytestmark = pytest.mark.property
 

@@ -17,10 +17,10 @@ from bus.halt_messages import HaltLifted, HaltTriggered
 from bus.halt_state import HaltState
 from bus.order_events import LeaseRetired
 from bus.order_messages import Reason
-from oms.broker import Refused, Unknown
-from oms.effects import Effects
-from oms.inputs import HaltStateRead, LeasesRead, LimitsRead, Listened, OrderAnswered
-from oms.limits import parse
+from oms.broker.protocol import Refused, Unknown
+from oms.limits.limits import parse
+from oms.state.effects import Effects
+from oms.state.inputs import HaltStateRead, LeasesRead, LimitsRead, Listened, OrderAnswered
 
 SECOND_NS = 1_000_000_000
 ACCOUNT, ALPHA = "account:paper", "algorithm:alpha"

@@ -19,9 +19,9 @@ from bus.order_events import (
 )
 from bus.order_messages import OrderTerms, Reason
 from oms.amounts import ZERO, quotient_up, times
-from oms.book import Book
-from oms.ledger import ACCOUNT
-from oms.orders import TERMINAL
+from oms.book.book import Book
+from oms.book.ledger import ACCOUNT
+from oms.book.orders import TERMINAL
 
 pytestmark = pytest.mark.property
 

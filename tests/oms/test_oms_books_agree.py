@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from risk_day import limit_terms, request
 
-from oms.alpaca_activities import read_activities
-from oms.alpaca_orders import read_account, read_listed, read_order, read_positions
 from oms.amounts import ZERO, plus
-from oms.broker import Accepted
+from oms.broker.alpaca_activities import read_activities
+from oms.broker.alpaca_orders import read_account, read_listed, read_order, read_positions
+from oms.broker.protocol import Accepted
 from oms.engine import COMPARE_EVERY_NS
-from oms.inputs import AccountListed, Answered, CompareAccount, OrderAnswered
 from oms.shown_books import unexplained
+from oms.state.inputs import AccountListed, Answered, CompareAccount, OrderAnswered
 from sim.broker.account_json import account_json, position_json
 from sim.broker.activities import OTHER_TYPES, Activities, Wanted
 from sim.broker.movements import Movement

@@ -12,11 +12,11 @@ from risk_day import approved, terms
 from waiting import until
 
 from bus.clock import SystemClock
-from oms.alpaca_broker import AlpacaBroker
-from oms.breaker import FAILURES, Breaker
-from oms.broker import Accepted, BrokerError, BrokerUnreachable, Refused, Unknown
-from oms.budget import Bucket
-from oms.sender import Sender
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.breaker import FAILURES, Breaker
+from oms.broker.budget import Bucket
+from oms.broker.protocol import Accepted, BrokerError, BrokerUnreachable, Refused, Unknown
+from oms.broker.sender import Sender
 
 SECOND_NS = 1_000_000_000
 CLOCK = SystemClock()

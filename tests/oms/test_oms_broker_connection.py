@@ -30,8 +30,10 @@ from waiting import until
 
 from bus.clock import ManualClock, SystemClock
 from bus.order_messages import Reason
-from oms.alpaca_broker import AlpacaBroker
-from oms.broker import (
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.budget import Bucket
+from oms.broker.http_client import HttpClient
+from oms.broker.protocol import (
     Accepted,
     BrokerError,
     BrokerOrder,
@@ -43,10 +45,8 @@ from oms.broker import (
     Refused,
     Unknown,
 )
-from oms.budget import Bucket
-from oms.http_client import HttpClient
-from oms.risk import Approved
-from oms.sender import Sender
+from oms.broker.sender import Sender
+from oms.risk.approval import Approved
 
 pytestmark = pytest.mark.integration
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oms.budget import Bucket, Lane
+from oms.broker.budget import Bucket, Lane
 
 SECOND_NS = 1_000_000_000
 

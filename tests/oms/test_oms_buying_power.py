@@ -7,10 +7,10 @@ from risk_day import LIMITS, Day, limit_terms, request, terms
 
 from bus.errors import InvalidInput
 from bus.order_messages import OrderTerms
-from oms.buying_power import left_of_capital
-from oms.limits import from_dict, parse
-from oms.preconditions import SpendingPower
-from oms.risk import Approved, Refused
+from oms.limits.limits import from_dict, parse
+from oms.risk.approval import Approved, Refused
+from oms.risk.buying_power import left_of_capital
+from oms.risk.preconditions import SpendingPower
 
 D = Decimal
 CAPITAL = LIMITS + "[algorithm.alpha]\ncapital = 1000\n"

@@ -11,12 +11,12 @@ from test_oms_external_orders import BY_HAND
 
 from bus.account_messages import OrdersCanceled
 from bus.control_messages import CancelOrders
-from oms.alpaca_orders import not_canceled
-from oms.broker import BrokerRefused, Refused
-from oms.cancels import CANCELED_UNSENT
-from oms.effects import CancelOrder, Effects
-from oms.inputs import AllCancelsAnswered, ControlRead, OrderAnswered
-from oms.risk import Approved
+from oms.broker.alpaca_orders import not_canceled
+from oms.broker.protocol import BrokerRefused, Refused
+from oms.requests.cancels import CANCELED_UNSENT
+from oms.risk.approval import Approved
+from oms.state.effects import CancelOrder, Effects
+from oms.state.inputs import AllCancelsAnswered, ControlRead, OrderAnswered
 
 
 @pytest.fixture

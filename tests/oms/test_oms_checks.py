@@ -23,10 +23,10 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_events import OrderSent
 from bus.order_messages import OrderTerms
-from oms.limits import parse
-from oms.readiness import STARTING
-from oms.reference_price import MarketHalt, Price
-from oms.risk import Approved, Refused
+from oms.limits.limits import parse
+from oms.prices.reference_price import MarketHalt, Price
+from oms.requests.readiness import STARTING
+from oms.risk.approval import Approved, Refused
 
 SECOND_NS = 1_000_000_000
 

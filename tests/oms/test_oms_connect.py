@@ -12,9 +12,9 @@ from raw_server import RawServer, Request, answer_bytes
 from waiting import until
 
 from bus.clock import SystemClock
-from oms.broker import BrokerUnreachable
-from oms.connect import connect
-from oms.http_client import HttpClient
+from oms.broker.connect import connect
+from oms.broker.http_client import HttpClient
+from oms.broker.protocol import BrokerUnreachable
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +96,7 @@ async def test_addresses_that_refuse_are_all_tried_and_the_refusal_is_said(
 async def test_of_two_connections_that_open_at_once_one_is_kept_and_the_other_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("oms.connect.NEXT_ADDRESS_S", 0)
+    monkeypatch.setattr("oms.broker.connect.NEXT_ADDRESS_S", 0)
     writers: list[asyncio.StreamWriter] = []
     loop = asyncio.get_running_loop()
     open_one, both_open, opened = loop.create_connection, asyncio.Barrier(2), []

@@ -13,10 +13,10 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderRefused
 from bus.order_messages import CancelRequest, OrderRequest, Reason, ShutdownAcknowledged
-from oms.broker import Refused, Unknown
-from oms.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
-from oms.limits import parse
-from oms.orders import REFUSED
+from oms.book.orders import REFUSED
+from oms.broker.protocol import Refused, Unknown
+from oms.limits.limits import parse
+from oms.state.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 
 
 @pytest.fixture

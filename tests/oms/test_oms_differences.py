@@ -13,11 +13,18 @@ from bus.book_messages import Booked
 from bus.halt_state import HaltState
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
-from oms.broker import BrokerOrder, BrokerPosition, BrokerRefused, OutcomeUnknown, Unknown, UnreadableOrder
-from oms.effects import Effects
+from oms.broker.protocol import (
+    BrokerOrder,
+    BrokerPosition,
+    BrokerRefused,
+    OutcomeUnknown,
+    Unknown,
+    UnreadableOrder,
+)
 from oms.engine import COMPARE_EVERY_NS, Engine
-from oms.holdings import OnDifference
-from oms.inputs import (
+from oms.reconciliation.holdings import OnDifference
+from oms.state.effects import Effects
+from oms.state.inputs import (
     AccountListed,
     Answered,
     CancelAnswered,

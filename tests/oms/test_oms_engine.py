@@ -24,7 +24,7 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
-from oms.broker import (
+from oms.broker.protocol import (
     Accepted,
     BrokerOrder,
     BrokerPosition,
@@ -33,8 +33,10 @@ from oms.broker import (
     Refused,
     Unknown,
 )
-from oms.effects import Effects
-from oms.inputs import (
+from oms.journal.snapshot_encoding import decode, encode
+from oms.limits.limits import parse
+from oms.state.effects import Effects
+from oms.state.inputs import (
     AccountListed,
     Answered,
     CancelAnswered,
@@ -53,8 +55,6 @@ from oms.inputs import (
     Stopping,
     Unanswered,
 )
-from oms.limits import parse
-from oms.snapshot_encoding import decode, encode
 
 pytestmark = pytest.mark.property
 

@@ -14,12 +14,20 @@ from bus.control_messages import AssignPosition
 from bus.order_events import LegFound, PositionProtected, PositionUnprotected, Registered
 from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
-from oms.broker import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
 from oms.engine import COMPARE_EVERY_NS
-from oms.inputs import AccountListed, Answered, CompareAccount, ControlRead, FindOrder, OrderAnswered, Started
-from oms.protection import SETTLED_AFTER_NS
-from oms.risk import Approved
-from oms.snapshot_encoding import decode, encode
+from oms.journal.snapshot_encoding import decode, encode
+from oms.requests.protection import SETTLED_AFTER_NS
+from oms.risk.approval import Approved
+from oms.state.inputs import (
+    AccountListed,
+    Answered,
+    CompareAccount,
+    ControlRead,
+    FindOrder,
+    OrderAnswered,
+    Started,
+)
 
 SECOND_NS = 1_000_000_000
 BRACKET: dict[str, Any] = {"order_class": "bracket", "take_profit": Decimal(110), "stop_loss": Decimal(90)}

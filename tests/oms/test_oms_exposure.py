@@ -12,10 +12,10 @@ from risk_day import NOW_NS, Day, codes, limit_terms, limited, name, replace_req
 from bus.order_events import OrderFilled, OrderSent, OrderUpdated
 from bus.order_messages import OrderTerms, Side
 from oms.amounts import ZERO
-from oms.ledger import ACCOUNT
-from oms.orders import TERMINAL
-from oms.reference_price import Price
-from oms.risk import Approved, Refused
+from oms.book.ledger import ACCOUNT
+from oms.book.orders import TERMINAL
+from oms.prices.reference_price import Price
+from oms.risk.approval import Approved, Refused
 
 PRICES = {"AAPL": Decimal(100), "MSFT": Decimal(50)}
 

@@ -17,10 +17,10 @@ from bus.order_events import (
     OrderNotUnderstood,
     OrderRefused,
 )
-from oms.alpaca_orders import read_listed
-from oms.broker import BrokerOrder, UnreadableOrder
-from oms.inputs import AccountListed, Answered, HaltStateRead, ListAccount, ListOrders, Started
-from oms.orders import TERMINAL
+from oms.book.orders import TERMINAL
+from oms.broker.alpaca_orders import read_listed
+from oms.broker.protocol import BrokerOrder, UnreadableOrder
+from oms.state.inputs import AccountListed, Answered, HaltStateRead, ListAccount, ListOrders, Started
 
 BY_HAND = BrokerOrder(
     id="61e69015",

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from oms.budget import Bucket, Lane
-from oms.fair_queue import KINDS, ORDERS, FairQueue, Kind, Waiting
+from oms.broker.budget import Bucket, Lane
+from oms.broker.fair_queue import KINDS, ORDERS, FairQueue, Kind, Waiting
 
 SECOND_NS = 1_000_000_000
 # Of a bucket of fifteen.

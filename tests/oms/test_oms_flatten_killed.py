@@ -22,8 +22,8 @@ from bus.connection import connect
 from bus.control_messages import Flatten
 from bus.flatten_messages import FlattenEnded
 from bus.order_events import OrderApproved
-from oms.alpaca_broker import AlpacaBroker
-from oms.state import State
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.state.state import State
 
 pytestmark = pytest.mark.e2e
 

@@ -13,8 +13,10 @@ from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
-from oms.broker import BrokerPosition
-from oms.inputs import (
+from oms.broker.protocol import BrokerPosition
+from oms.journal.snapshot_encoding import decode, encode
+from oms.risk.approval import Approved
+from oms.state.inputs import (
     AccountListed,
     Answered,
     ControlRead,
@@ -25,8 +27,6 @@ from oms.inputs import (
     Stopping,
     Unanswered,
 )
-from oms.risk import Approved
-from oms.snapshot_encoding import decode, encode
 
 TEN = Decimal(10)
 
@@ -236,7 +236,7 @@ def test_the_brokers_no_is_told_in_its_words(run: FlattenRun) -> None:
 
 def test_what_never_left_is_sent_again_under_another_id_and_ever_more_slowly(run: FlattenRun) -> None:
     from bus.order_messages import Reason
-    from oms.broker import Refused
+    from oms.broker.protocol import Refused
 
     run.holds("10")
     run.flatten()

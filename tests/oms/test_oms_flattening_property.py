@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from oms.broker import BrokerOrder
-from oms.orders import TERMINAL
+from oms.book.orders import TERMINAL
+from oms.broker.protocol import BrokerOrder
 
 pytestmark = pytest.mark.property
 

@@ -15,9 +15,9 @@ from bus import streams
 from bus.delivery import Delivery
 from bus.order_events import CancelRefused, OrderApproved, OrderRefused, OrdersRefused
 from bus.order_messages import CancelRequest
-from oms.effects import Effects
-from oms.inputs import RequestRead, RequestsRead
-from oms.refusal_throttle import REFUSALS_A_SECOND, REFUSALS_AT_ONCE, RefusalThrottle
+from oms.requests.refusal_throttle import REFUSALS_A_SECOND, REFUSALS_AT_ONCE, RefusalThrottle
+from oms.state.effects import Effects
+from oms.state.inputs import RequestRead, RequestsRead
 
 SECOND_NS = 1_000_000_000
 TOO_MUCH = limit_terms("95", "2000")

@@ -10,8 +10,8 @@ from oms_run import ACCOUNT, limit_order, market_order, running, trading
 from waiting import until
 
 from bus import streams
-from oms.broker import MaySend, OrdersPage, OrdersQuery, Outcome
-from oms.risk import Approved
+from oms.broker.protocol import MaySend, OrdersPage, OrdersQuery, Outcome
+from oms.risk.approval import Approved
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_events import EntryDeadLettered, Registered
-from oms.journal import Journal, JournalMoved
+from oms.journal.journal import Journal, JournalMoved
 
 pytestmark = pytest.mark.integration
 

@@ -19,7 +19,7 @@ from waiting import until
 
 from bus import streams
 from bus.connection import connect
-from oms.state import State
+from oms.state.state import State
 
 pytestmark = pytest.mark.e2e
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from algos.portfolio import Position
 from oms.amounts import ZERO, plus
-from oms.fees import fee_of
-from oms.ledger import Ledger
+from oms.book.fees import fee_of
+from oms.book.ledger import Ledger
 from sim.broker.account import Account
 from sim.broker.fees import fee_of as fee_at_broker
 from sim.broker.ledger import Fill

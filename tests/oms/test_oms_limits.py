@@ -9,10 +9,10 @@ from risk_day import LIMITS
 from bus.errors import InvalidInput
 from bus.settings import AlpacaSettings
 from ingest.wants import CRYPTO
-from oms.limit_kinds import FEEDS, REQUIRED
-from oms.limit_names import named_symbols, unmatched
-from oms.limit_scopes import AgeLimit
-from oms.limits import from_dict, parse
+from oms.limits.limit_kinds import FEEDS, REQUIRED
+from oms.limits.limit_names import named_symbols, unmatched
+from oms.limits.limit_scopes import AgeLimit
+from oms.limits.limits import from_dict, parse
 from oms.settings import DEFAULT_LIMITS
 
 

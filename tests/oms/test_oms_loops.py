@@ -22,10 +22,10 @@ from bus.control_messages import Halt
 from bus.halt_state import HaltState
 from bus.order_events import OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
-from oms.inputs import HaltStateRead
-from oms.reference_price import Price, SymbolMarket
-from oms.request_rate import RequestRate
-from oms.risk import Refused
+from oms.prices.reference_price import Price, SymbolMarket
+from oms.risk.approval import Refused
+from oms.risk.request_rate import RequestRate
+from oms.state.inputs import HaltStateRead
 
 # As where a file sets nothing: ten within a minute.
 LOOPS_COUNT = LIMITS.replace("repeated_seconds = 0\n", "")

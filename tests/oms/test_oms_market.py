@@ -16,8 +16,8 @@ from waiting import until
 
 from bus import streams
 from bus.clock import SystemClock
-from oms.alpaca_broker import AlpacaBroker
-from oms.reference_price import Price
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.prices.reference_price import Price
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,7 @@ from risk_day import Day, codes, limit_terms, limited, request, terms
 
 from bus.order_messages import OrderTerms
 from bus.trading_day import NEW_YORK
-from oms.assets import UNKNOWN, Asset, MarketClock
+from oms.risk.assets import UNKNOWN, Asset, MarketClock
 
 ACTIVE = Asset("active", tradable=True, shortable=True, easy_to_borrow=True)
 

@@ -12,9 +12,9 @@ from risk_day import name, request, terms
 from told_orders import ENDS, ZERO, Kept, Known, ToldOrders
 
 from bus.order_messages import OrderTerms, Reason, ReplaceRequest, Role
-from oms.broker import Accepted, BrokerOrder, Refused, Unknown
-from oms.inputs import FindOrder, OrderAnswered
-from oms.risk import Approved
+from oms.broker.protocol import Accepted, BrokerOrder, Refused, Unknown
+from oms.risk.approval import Approved
+from oms.state.inputs import FindOrder, OrderAnswered
 
 # Words that end nothing, those of Alpaca's list and one that nobody knows; what an order is after each.
 OPEN_WORDS = {

@@ -10,9 +10,9 @@ from risk_day import NOW_NS, Day, halted, limit_terms, name, replace_request, re
 from bus.control_messages import Halt
 from bus.order_events import OrderApproved, OrderSent
 from bus.order_messages import OrderTerms, Reason
-from oms.limits import parse
-from oms.reference_price import Price
-from oms.risk import Approved, Refused
+from oms.limits.limits import parse
+from oms.prices.reference_price import Price
+from oms.risk.approval import Approved, Refused
 
 PAIR = "BTC/USD"
 

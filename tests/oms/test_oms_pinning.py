@@ -14,11 +14,11 @@ from bus.account_keys import is_confirmed
 from bus.account_messages import AccountPinned
 from bus.errors import InvalidInput, Unreadable
 from bus.journal_messages import ChainBegun
-from oms.alpaca_orders import read_account
-from oms.broker import BrokerAccount, OutcomeUnknown
+from oms.broker.alpaca_orders import read_account
+from oms.broker.protocol import BrokerAccount, OutcomeUnknown
 from oms.engine import Engine
-from oms.inputs import AccountRead
-from oms.pinning import refusal
+from oms.journal.pinning import refusal
+from oms.state.inputs import AccountRead
 
 PINNED = AccountPinned(number="PA1", trading="paper", at_ns=1)
 MONEY = {"cash": "1", "equity": "2", "buying_power": "4"}

@@ -15,7 +15,7 @@ from waiting import until
 from bus.clock import ManualClock
 from bus.connection import Client, connect
 from bus.streams import market
-from oms.prices import (
+from oms.prices.prices import (
     ANEW_EVERY_NS,
     ANSWER_TIMEOUT_S,
     CACHE_NS,
@@ -24,7 +24,7 @@ from oms.prices import (
     WANTED_FOR_NS,
     Prices,
 )
-from oms.reference_price import MarketHalt, Price
+from oms.prices.reference_price import MarketHalt, Price
 
 pytestmark = pytest.mark.integration
 

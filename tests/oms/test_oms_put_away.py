@@ -11,9 +11,9 @@ from risk_day import limit_terms, replace_request, request, terms
 from bus.journal_messages import OrdersPutAway
 from bus.order_events import CancelRefused, OrderApproved, OrderFilled, OrderRefused, OrderSent
 from bus.order_messages import CancelRequest
-from oms.orders import Order
-from oms.put_away import PutAway
-from oms.risk import Approved
+from oms.book.orders import Order
+from oms.book.put_away import PutAway
+from oms.risk.approval import Approved
 
 DAY_NS = 86_400 * 1_000_000_000
 

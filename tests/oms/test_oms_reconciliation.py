@@ -7,8 +7,8 @@ from engine_run import SECOND_NS, EngineRun, at_broker
 from risk_day import limit_terms, request
 
 from bus.halt_state import HaltState
-from oms.broker import BrokerOrder
-from oms.inputs import Answered, FindOrder, HaltStateRead, ListOrders, Started
+from oms.broker.protocol import BrokerOrder
+from oms.state.inputs import Answered, FindOrder, HaltStateRead, ListOrders, Started
 
 HOUR_NS = 3600 * SECOND_NS
 # An order may be stamped before we wrote it down.

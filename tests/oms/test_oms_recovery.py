@@ -11,9 +11,9 @@ from risk_day import approved, terms
 from waiting import until
 
 from bus import streams
-from oms.book import Book
-from oms.broker import Accepted, BrokerOrder, OrdersPage, OrdersQuery
-from oms.risk import Approved
+from oms.book.book import Book
+from oms.broker.protocol import Accepted, BrokerOrder, OrdersPage, OrdersQuery
+from oms.risk.approval import Approved
 
 pytestmark = pytest.mark.integration
 

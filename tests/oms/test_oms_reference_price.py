@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms.reference_price import (
+from oms.prices.reference_price import (
     BAR_AFTER_NS,
     BAR_NS,
     MOST_TRADES,

@@ -12,13 +12,13 @@ from risk_day import LEASE, LIMITS, limit_terms, name, replace_request, request
 
 from bus.order_events import OrderRefused, OrderSent, OrderUpdated
 from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
-from oms.alpaca_orders import replacement
-from oms.broker import Accepted, BrokerOrder, Refused
-from oms.cancels import CANCELED_UNSENT
-from oms.effects import CancelOrder, Effects
-from oms.inputs import OrderAnswered
-from oms.orders import TERMINAL
-from oms.risk import Approved
+from oms.book.orders import TERMINAL
+from oms.broker.alpaca_orders import replacement
+from oms.broker.protocol import Accepted, BrokerOrder, Refused
+from oms.requests.cancels import CANCELED_UNSENT
+from oms.risk.approval import Approved
+from oms.state.effects import CancelOrder, Effects
+from oms.state.inputs import OrderAnswered
 
 HUNDRED = limit_terms("100", "100")
 

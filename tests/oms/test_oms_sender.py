@@ -14,7 +14,8 @@ from waiting import until
 
 from bus.clock import SystemClock
 from bus.order_messages import Reason
-from oms.broker import (
+from oms.broker.budget import Bucket
+from oms.broker.protocol import (
     Accepted,
     Broker,
     BrokerError,
@@ -29,11 +30,10 @@ from oms.broker import (
     Refused,
     Unknown,
 )
-from oms.budget import Bucket
-from oms.cancels import CANCELED_UNSENT
-from oms.risk import Approved
-from oms.sender import Sender
-from oms.turns import Turn, Turns
+from oms.broker.sender import Sender
+from oms.broker.turns import Turn, Turns
+from oms.requests.cancels import CANCELED_UNSENT
+from oms.risk.approval import Approved
 
 CLOCK = SystemClock()
 
@@ -285,7 +285,7 @@ class Deaf(FakeBroker):
 @pytest.fixture
 def quick_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancels that are repeated after milliseconds."""
-    monkeypatch.setattr("oms.sender.CANCEL_WAITS_S", (0.001, 0.002, 0.003))
+    monkeypatch.setattr("oms.broker.sender.CANCEL_WAITS_S", (0.001, 0.002, 0.003))
 
 
 @pytest.mark.usefixtures("quick_cancels")

@@ -23,8 +23,8 @@ from waiting import until
 
 from bus import streams
 from bus.order_messages import CancelRequest, ShutdownAcknowledged
-from oms.limits import parse
-from oms.reference_price import MarketHalt, Price
+from oms.limits.limits import parse
+from oms.prices.reference_price import MarketHalt, Price
 
 pytestmark = pytest.mark.integration
 

@@ -13,11 +13,11 @@ from waiting import until
 from bus import streams
 from bus.chain import Chain
 from bus.errors import Fenced
-from oms import snapshot_store
-from oms.digest import digest_of
-from oms.fold import folded
-from oms.snapshot_encoding import NotWritten, decode, encode
-from oms.state import State
+from oms.journal import snapshot_store
+from oms.journal.digest import digest_of
+from oms.journal.fold import folded
+from oms.journal.snapshot_encoding import NotWritten, decode, encode
+from oms.state.state import State
 
 SNAPSHOT = streams.snapshot(ACCOUNT)
 JOURNAL = streams.journal(ACCOUNT)

@@ -15,7 +15,7 @@ from bus.heartbeat import State
 from bus.service import Service
 from bus.settings import load
 from oms import startup
-from oms.journal import Journal
+from oms.journal.journal import Journal
 from oms.service import Oms
 from oms.settings import OmsSettings
 

@@ -12,7 +12,7 @@ from waiting import until
 from bus.clock import SystemClock
 from bus.halt import HaltWatch
 from bus.lease import Lease
-from oms.http_client import HttpClient
+from oms.broker.http_client import HttpClient
 
 pytestmark = pytest.mark.integration
 

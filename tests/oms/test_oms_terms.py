@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from risk_day import terms
 
-from oms.alpaca_orders import new_order
-from oms.terms import malformed, trigger_price
+from oms.broker.alpaca_orders import new_order
+from oms.risk.terms import malformed, trigger_price
 
 BRACKET: dict[str, Any] = {
     "order_class": "bracket",

@@ -15,7 +15,7 @@ from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.order_events import CancelRefused, EntryDeadLettered, OrderApproved, OrderRefused
 from bus.order_messages import OrderRequest
-from oms.inputs import RequestRead, RequestsRead, read_request
+from oms.state.inputs import RequestRead, RequestsRead, read_request
 
 PREFIX = "requests:"
 

@@ -13,8 +13,8 @@ from risk_day import NOW_NS, Day, limit_terms, name, request
 from bus.errors import Unreadable
 from bus.halt_messages import HaltTriggered
 from bus.order_events import EntryDeadLettered, OrderFilled, OrderSent
-from oms.alpaca_orders import position_symbol, time_ns
-from oms.book import Book
+from oms.book.book import Book
+from oms.broker.alpaca_orders import position_symbol, time_ns
 from oms.updates import translate
 
 

@@ -15,8 +15,8 @@ from risk_day import approved_closing
 from simulator import Simulator
 
 from bus.clock import SystemClock
-from oms.alpaca_broker import AlpacaBroker
-from oms.broker import ClosedAtBroker, Refused
+from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.protocol import ClosedAtBroker, Refused
 from ops.flatten.at_broker import AtBroker, Left
 from ops.flatten.without_oms import lines
 

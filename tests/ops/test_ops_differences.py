@@ -9,7 +9,7 @@ from algos.portfolio import Portfolio
 from bus.codec import Message
 from bus.order_events import OrderApproved, OrderFilled, OrderSent, OrderUpdated
 from bus.order_messages import OrderTerms, Side
-from oms.book import Book
+from oms.book.book import Book
 from ops.run.differences import Ledger, LedgerFill, LedgerOrder, differences, read_ledger
 
 

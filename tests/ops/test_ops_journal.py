@@ -13,9 +13,9 @@ from bus import streams
 from bus.errors import InvalidInput
 from bus.journal_lines import line_of
 from bus.journal_messages import ChainBegun, JournalForked
-from oms.digest import digest_of
-from oms.journal_reader import JournalReader
-from oms.state import State
+from oms.journal.digest import digest_of
+from oms.journal.journal_reader import JournalReader
+from oms.state.state import State
 from ops.journal.begin_chain import begun
 from ops.journal.export import exported
 from ops.journal.restore import restored

@@ -5,7 +5,7 @@ from heartbeat_of import heartbeat_of
 
 from bus.account_messages import AccountPinned
 from bus.heartbeat import State, StateReason, UnreadableHeartbeat
-from oms.inputs import AccountRead
+from oms.state.inputs import AccountRead
 from ops.doctor import rules
 from ops.status.model import HaltedScope
 

@@ -12,11 +12,15 @@ from bus.halt_state import HaltState
 from bus.heartbeat import OmsDetails
 from bus.order_events import EVENTS
 from bus.order_messages import OrderTerms, Request, Role
-from oms.broker import Accepted, BrokerOrder
-from oms.effects import Effects
+from oms.broker.protocol import Accepted, BrokerOrder
 from oms.engine import Engine
 from oms.heartbeat import details
-from oms.inputs import (
+from oms.limits.limits import parse
+from oms.prices.reference_price import Price
+from oms.risk.approval import Approved
+from oms.risk.terms import closing_side
+from oms.state.effects import Effects
+from oms.state.inputs import (
     AccountListed,
     Answered,
     BrokerMessageRead,
@@ -33,10 +37,6 @@ from oms.inputs import (
     Started,
     Tick,
 )
-from oms.limits import parse
-from oms.reference_price import Price
-from oms.risk import Approved
-from oms.terms import closing_side
 
 ACCOUNT = "paper"
 SECOND_NS = 1_000_000_000

@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bus.order_messages import Reason
-from oms.assets import UNKNOWN, Asset
-from oms.broker import (
+from oms.book.orders import TERMINAL
+from oms.broker.protocol import (
     Accepted,
     ActivitiesPage,
     ActivitiesQuery,
@@ -29,8 +29,8 @@ from oms.broker import (
     Unknown,
     Watcher,
 )
-from oms.orders import TERMINAL
-from oms.risk import Approved
+from oms.risk.approval import Approved
+from oms.risk.assets import UNKNOWN, Asset
 
 
 class FakeBroker:

@@ -12,9 +12,20 @@ from bus.flatten_messages import FlattenEnded, FlattenOutcome
 from bus.halt_state import HaltState
 from bus.order_events import OrderFilled
 from bus.order_messages import Reason, Side
-from oms.broker import Accepted, BrokerOrder, BrokerPosition, BrokerRefused, Outcome, Refused, Unknown
-from oms.effects import CancelOrder, Effects
-from oms.inputs import (
+from oms.book.orders import TERMINAL
+from oms.broker.protocol import (
+    Accepted,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerRefused,
+    Outcome,
+    Refused,
+    Unknown,
+)
+from oms.limits.limits import parse
+from oms.risk.approval import Approved
+from oms.state.effects import CancelOrder, Effects
+from oms.state.inputs import (
     AccountListed,
     AllCancelsAnswered,
     Answered,
@@ -32,9 +43,6 @@ from oms.inputs import (
     Question,
     Started,
 )
-from oms.limits import parse
-from oms.orders import TERMINAL
-from oms.risk import Approved
 
 ENTRY = "7-0"
 _ALL = "cancel all"

@@ -15,9 +15,9 @@ from bus.chain import HASH, NO_HASH, Chain, entry_hash
 from bus.control_messages import Halt
 from bus.journal_lines import entries_of, line_of
 from bus.order_messages import CancelRequest, ShutdownAcknowledged
-from oms.inputs import AccountRead, CancelAnswered, HaltStateRead
-from oms.journal_reader import EVENT_CODEC
-from oms.state import State
+from oms.journal.journal_reader import EVENT_CODEC
+from oms.state.inputs import AccountRead, CancelAnswered, HaltStateRead
+from oms.state.state import State
 
 GOLDEN = Path(__file__).parents[1] / "oms" / "golden"
 DAY_NS = 86_400 * 1_000_000_000

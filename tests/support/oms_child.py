@@ -18,9 +18,9 @@ from bus.delivery import Delivery
 from bus.flatten_messages import FlattenEnded
 from bus.order_events import OrderApproved
 from oms.__main__ import alpaca, start
-from oms.broker import Broker, MaySend, Outcome
-from oms.journal import Journal
-from oms.risk import Approved
+from oms.broker.protocol import Broker, MaySend, Outcome
+from oms.journal.journal import Journal
+from oms.risk.approval import Approved
 from oms.settings import OmsSettings
 
 # What is written after a point is reached.

@@ -31,9 +31,9 @@ from bus.publish import Publisher
 from bus.service import Service
 from bus.settings import load
 from oms import startup
-from oms.broker import Broker
-from oms.journal import Journal
-from oms.limits import Limits, parse
+from oms.broker.protocol import Broker
+from oms.journal.journal import Journal
+from oms.limits.limits import Limits, parse
 from oms.service import Oms
 from oms.settings import DEFAULT_LIMITS, OmsSettings
 

@@ -10,12 +10,12 @@ from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
 from bus.order_events import OrderFilled, OrderSent
 from bus.order_messages import OrderRequest, OrderTerms, ReplaceRequest, Side
-from oms.book import Book
-from oms.broker import BrokerOrder
-from oms.limits import Limits, parse
-from oms.preconditions import Context
-from oms.reference_price import Known, Price
-from oms.risk import Approved, Refused, approve_closing, check
+from oms.book.book import Book
+from oms.broker.protocol import BrokerOrder
+from oms.limits.limits import Limits, parse
+from oms.prices.reference_price import Known, Price
+from oms.risk.approval import Approved, Refused, approve_closing, check
+from oms.risk.preconditions import Context
 
 NOW_NS = 1_700_000_000_000_000_000
 LEASE = "1:alpha"

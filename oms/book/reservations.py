@@ -1,0 +1,148 @@
+"""What open orders may still do, as sums by algorithm and symbol, kept as each order changes. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from decimal import Decimal
+
+from oms.amounts import ZERO, minus, plus, times
+from oms.book.groups import Group
+from oms.book.ledger import ACCOUNT
+from oms.book.orders import Order
+
+
+class Reservations:
+    """Sums over open orders. An order and what is to replace it count once, and so do an order and its exits.
+
+    `orders` are those of the book, by client id. Mutable: the sums, and what each order says they hold of it.
+    """
+
+    def __init__(self, orders: Mapping[str, Order]) -> None:
+        self._orders = orders
+        # By the client id of the order that is replaced.
+        self._replacements: dict[str, Order] = {}
+        self._replaced_again: set[str] = set()
+        self._open_count: dict[str, int] = defaultdict(int)
+        self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+        self._reserved: dict[str, Decimal] = defaultdict(Decimal)
+        self._unexecuted: dict[str, Decimal] = defaultdict(Decimal)
+
+    def pending(self, symbol: str, side: str, algorithm: str) -> Decimal:
+        """The quantity that open orders of this side may still fill."""
+        return self._pending.get((algorithm, symbol, side), ZERO)
+
+    def reserved(self, algorithm: str) -> Decimal:
+        """The value of what open buy orders may still buy, at their reserve prices."""
+        return self._reserved.get(algorithm, ZERO)
+
+    def unexecuted(self, algorithm: str) -> Decimal:
+        """The value of what open orders of both sides may still trade, at their reserve prices."""
+        return self._unexecuted.get(algorithm, ZERO)
+
+    def open_count(self, algorithm: str) -> int:
+        """How many orders are open."""
+        return self._open_count.get(algorithm, 0)
+
+    def replaced(self, order: Order) -> Order | None:
+        """The order whose place this one takes, or is to take."""
+        return None if order.replaces is None else self._orders.get(order.replaces)
+
+    def replacement(self, order: Order) -> Order | None:
+        """The order that was last approved to take the place of this one, whatever became of it."""
+        return self._replacements.get(order.client_order_id)
+
+    def is_in_chain(self, order: Order) -> bool:
+        """Whether it replaces another order, or another was approved to replace it."""
+        return order.replaces is not None or order.client_order_id in self._replacements
+
+    def was_replaced_before(self, order: Order) -> bool:
+        """Whether more than one order was approved to take the place of this one."""
+        return order.client_order_id in self._replaced_again
+
+    def replace(self, old: Order, new: Order) -> None:
+        """Note that one order was approved to take the place of another."""
+        if old.client_order_id in self._replacements:
+            self._replaced_again.add(old.client_order_id)
+        self._replacements[old.client_order_id] = new
+
+    def forget(self, order: Order) -> None:
+        """Let go of an order that ended long ago."""
+        self._replacements.pop(order.client_order_id, None)
+        if order.replaces is not None and self._replacements.get(order.replaces) is order:
+            del self._replacements[order.replaces]
+
+    def hold(self, order: Order) -> bool:
+        """Bring the sums in line with what this order, those of its chain and of its group may still do.
+
+        False where they were so already: whatever hangs on them need not be worked out again.
+        """
+        if order.group is not None:
+            return self._hold_group(order.group)
+        if not self.is_in_chain(order):
+            quantity = order.outstanding()
+            return self._reserve(order, quantity, times(quantity, order.reserve_price), order.open)
+        old, replacement, changed = self.replaced(order), self.replacement(order), False
+        if old is not None and old.open:
+            changed |= self._reserve(old, *self._beyond_replaced(old))
+        changed |= self._reserve(order, *self._beyond_replaced(order))
+        while replacement is not None and replacement.open:
+            changed |= self._reserve(replacement, *self._beyond_replaced(replacement))
+            replacement = self.replacement(replacement)
+        return changed
+
+    def _hold_group(self, group: Group) -> bool:
+        """The same for an order with exits: together these count what the worse of them may do."""
+        changed = False
+        for order in group.entry:
+            changed |= self._reserve(order, *self._beyond_replaced(order))
+        for order, quantity, value, counts in group.shares(self._quantity_beyond_replaced):
+            changed |= self._reserve(order, quantity, value, counts)
+        return changed
+
+    def _quantity_beyond_replaced(self, order: Order) -> tuple[Decimal, bool]:
+        quantity, _, counts = self._beyond_replaced(order)
+        return quantity, counts
+
+    def _beyond_replaced(self, order: Order) -> tuple[Decimal, Decimal, bool]:
+        """What this order may still do beyond the one that it replaces: quantity, value, whether it counts.
+
+        Until the broker has taken a replacement, either the old order is filled or the new one: the new one
+        adds what it may do beyond the old. Both count as one order until the old one has ended.
+        """
+        quantity, value = self._fillable(order)
+        old = self.replaced(order)
+        counts = order.open and (old is None or not old.open)
+        most, most_worth, link = ZERO, ZERO, order
+        while old is not None and old.open and not link.told:
+            of_old, worth_of_old = self._fillable(old)
+            most, most_worth = max(most, of_old), max(most_worth, worth_of_old)
+            link, old = old, self.replaced(old)
+        return max(ZERO, minus(quantity, most)), max(ZERO, minus(value, most_worth)), counts
+
+    def _reserve(self, order: Order, quantity: Decimal, value: Decimal, counts: bool) -> bool:
+        """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
+        if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
+            return False
+        more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
+        count = counts - order.held_open
+        for name in (ACCOUNT, order.algorithm):
+            self._pending[name, order.symbol, order.side] += more
+            self._unexecuted[name] = plus(self._unexecuted[name], worth)
+            if order.side == "buy":
+                self._reserved[name] = plus(self._reserved[name], worth)
+            self._open_count[name] += count
+        order.held_quantity, order.held_value, order.held_open = quantity, value, counts
+        return True
+
+    def _fillable(self, order: Order) -> tuple[Decimal, Decimal]:
+        """The quantity that may still be booked as filled, and its value at its reserve price.
+
+        Once the broker has a replacement, the quantity of that one tells how much of the old was filled by
+        then: what is missing of it is still to be heard.
+        """
+        quantity = order.outstanding()
+        replacement = self.replacement(order)
+        took_over = replacement is not None and replacement.told and not replacement.never_came
+        if quantity and replacement is not None and took_over and replacement.most is not None:
+            unheard = minus(minus(replacement.most, order.filled), replacement.wanted())
+            quantity = max(ZERO, min(quantity, unheard))
+        return quantity, times(quantity, order.reserve_price)

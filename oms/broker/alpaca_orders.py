@@ -1,0 +1,354 @@
+"""Alpaca's objects and ours: read tolerantly, written exactly. Pure."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from bus.errors import Unreadable
+from bus.order_messages import Change, OrderTerms, Role, Side
+from bus.rfc3339 import time_ns as time_ns
+from bus.symbols import pair_symbol
+from oms.amounts import ZERO, text
+from oms.broker.protocol import BrokerAccount, BrokerOrder, BrokerPosition, ClosedAtBroker, UnreadableOrder
+from oms.risk.assets import Asset
+from oms.risk.terms import profit_price
+
+# A number of an account, such as PA3JKX1P5QWE: it becomes part of names, so nothing else is let through.
+_NUMBER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class AlpacaOrder(msgspec.Struct, frozen=True):
+    """The fields of an order that matter here. Words such as status are taken as they come."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    status: str
+    side: str = ""
+    type: str = ""
+    time_in_force: str = ""
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    filled_qty: Decimal | None = None
+    filled_avg_price: Decimal | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    extended_hours: bool = False
+    order_class: str | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    legs: "list[AlpacaOrder] | None" = None
+
+
+class _Position(msgspec.Struct, frozen=True):
+    symbol: str
+    qty: Decimal
+    avg_entry_price: Decimal
+    side: str = "long"
+    asset_class: str = ""
+
+
+class _Account(msgspec.Struct, frozen=True):
+    account_number: str
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+
+
+class _Asset(msgspec.Struct, frozen=True):
+    # What it does not say is not held against a symbol: the broker refuses what it does not take.
+    symbol: str
+    status: str = "active"
+    tradable: bool = True
+    shortable: bool = True
+    easy_to_borrow: bool = True
+
+
+class _Clock(msgspec.Struct, frozen=True):
+    is_open: bool
+
+
+class _Closed(msgspec.Struct, frozen=True):
+    symbol: str
+    status: int
+    body: dict[str, Any] = {}
+
+
+class _Configurations(msgspec.Struct, frozen=True):
+    suspend_trade: bool
+
+
+# Names of ours that are others in the body of a request.
+_BODY_NAMES = {"quantity": "qty"}
+
+# Those of a trail, of which a replace says the new size alone.
+_TRAILS = ("trail_price", "trail_percent")
+
+_AMOUNTS = (
+    "qty",
+    "notional",
+    "limit_price",
+    "stop_price",
+    "filled_qty",
+    "filled_avg_price",
+    "trail_price",
+    "trail_percent",
+)
+
+# No quantity and no price of a real order has more digits before the point, or places behind it, than this.
+_MOST_DIGITS = 30
+
+
+def read_order(raw: Any) -> BrokerOrder:
+    """An order of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        order = msgspec.convert(raw, AlpacaOrder, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"an order of Alpaca's: {error}") from error
+    check_numbers(order)
+    return broker_order(order)
+
+
+def read_listed(raw: Any) -> BrokerOrder | UnreadableOrder:
+    """An order of a list: what cannot be read of it must not hide the others."""
+    try:
+        return read_order(raw)
+    except Unreadable as error:
+        ids = raw if isinstance(raw, dict) else {}
+        order_id, client_order_id = (str(ids.get(name) or "")[:128] for name in ("id", "client_order_id"))
+        return UnreadableOrder(order_id, client_order_id, str(error))
+
+
+def not_canceled(raw: Any) -> list[str]:
+    """The ids of those orders that the answer to a cancel of all names as not taken. Raises Unreadable."""
+    if not isinstance(raw, list) or not all(isinstance(line, dict) for line in raw):
+        raise Unreadable("the answer to a cancel of all is no list of orders")
+    return [str(line.get("id"))[:64] for line in raw if line.get("status") != 200]
+
+
+def read_closed(raw: Any) -> list[ClosedAtBroker]:
+    """The answer to a close of all positions, in the words of Alpaca where it refused. Raises Unreadable."""
+    try:
+        lines = msgspec.convert(raw, list[_Closed], strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the answer to a close of all positions: {error}") from error
+    return [
+        ClosedAtBroker(line.symbol, "" if line.status < 300 else str(line.body.get("message", line.status)))
+        for line in lines
+    ]
+
+
+def read_suspended(raw: Any) -> bool:
+    """Whether an account's settings have it refuse every order. Raises Unreadable."""
+    try:
+        return msgspec.convert(raw, _Configurations).suspend_trade
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the account's settings at Alpaca: {error}") from error
+
+
+def read_positions(raw: Any) -> list[BrokerPosition]:
+    """The positions of a REST answer, signed. Raises Unreadable, naming the field that is wrong."""
+    try:
+        positions = msgspec.convert(raw, list[_Position], strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"positions of Alpaca's: {error}") from error
+    for position in positions:
+        if not is_countable(position.qty) or not is_countable(position.avg_entry_price):
+            raise Unreadable(f"position in {position.symbol[:64]}: its quantity or price is no sane number")
+    return [
+        BrokerPosition(
+            symbol=position_symbol(position.symbol, position.asset_class),
+            quantity=-abs(position.qty) if position.side == "short" else position.qty,
+            average_price=position.avg_entry_price,
+        )
+        for position in positions
+    ]
+
+
+def read_account(raw: Any) -> BrokerAccount:
+    """The account of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        account = msgspec.convert(raw, _Account, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"the account at Alpaca: {error}") from error
+    if not _NUMBER.fullmatch(account.account_number):
+        shown = account.account_number[:64]
+        raise Unreadable(f"the account at Alpaca: account_number {shown!r} is no account's number")
+    return BrokerAccount(
+        number=account.account_number,
+        cash=account.cash,
+        equity=account.equity,
+        buying_power=account.buying_power,
+    )
+
+
+def read_asset(raw: Any) -> Asset:
+    """An asset of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    try:
+        found = msgspec.convert(raw, _Asset, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"an asset of Alpaca's: {error}") from error
+    status = found.status if found.tradable or found.status != "active" else "active, and not tradable"
+    tradable = found.tradable and found.status == "active"
+    return Asset(status, tradable, found.shortable, found.easy_to_borrow)
+
+
+def read_is_open(raw: Any) -> bool:
+    """Whether the market is open, of a REST answer. Raises Unreadable."""
+    try:
+        return msgspec.convert(raw, _Clock).is_open
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"Alpaca's clock: {error}") from error
+
+
+def check_numbers(order: AlpacaOrder) -> None:
+    """Raises Unreadable for a number that sums cannot hold: NaN, Infinity, or one of absurd size."""
+    for name in _AMOUNTS:
+        value: Decimal | None = getattr(order, name)
+        if value is not None and not is_countable(value):
+            raise Unreadable(f"order {order.id[:64]}: {name} is {str(value)[:64]}")
+    for leg in order.legs or ():
+        check_numbers(leg)
+
+
+def is_countable(value: Decimal) -> bool:
+    """Whether this is a finite number with a sane count of digits."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -_MOST_DIGITS and value.adjusted() <= _MOST_DIGITS
+
+
+def position_symbol(symbol: str, asset_class: str) -> str:
+    """The symbol of a position as orders write it: Alpaca lists a pair such as BTC/USD as BTCUSD."""
+    return pair_symbol(symbol) if asset_class == "crypto" else symbol
+
+
+def broker_order(order: AlpacaOrder, parent: str = "") -> BrokerOrder:
+    """Alpaca's order in the broker protocol's words; `parent` is the client id of the order that shows it."""
+    return BrokerOrder(
+        id=order.id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        time_in_force=order.time_in_force,
+        status=order.status,
+        quantity=order.qty,
+        notional=order.notional,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        filled_quantity=order.filled_qty or ZERO,
+        filled_average_price=order.filled_avg_price,
+        replaces=order.replaces,
+        replaced_by=order.replaced_by,
+        extended_hours=order.extended_hours,
+        order_class=order.order_class or "",
+        trail_price=order.trail_price,
+        trail_percent=order.trail_percent,
+        legs=tuple(broker_order(leg, order.client_order_id) for leg in order.legs or ()),
+        parent=parent,
+    )
+
+
+def role_of(leg: BrokerOrder) -> Role:
+    """Which exit a leg is: the one that waits for a stop price ends a loss."""
+    return "take_profit" if leg.type == "limit" else "stop_loss"
+
+
+def new_order(terms: OrderTerms, client_order_id: str) -> dict[str, Any]:
+    """The body of a new order. Numbers are strings: a float would not be the number that was approved."""
+    body: dict[str, Any] = {
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "type": terms.type,
+        "time_in_force": terms.time_in_force,
+        "client_order_id": client_order_id,
+    }
+    for name, value in (
+        ("qty", terms.quantity),
+        ("notional", terms.notional),
+        ("limit_price", terms.limit_price),
+        ("stop_price", None if terms.type == "trailing_stop" else terms.stop_price),
+        ("trail_price", terms.trail_price),
+        ("trail_percent", terms.trail_percent),
+    ):
+        if value is not None:
+            body[name] = text(value)
+    if terms.extended_hours:
+        body["extended_hours"] = True
+    if terms.order_class != "simple":
+        body |= _exits(terms)
+    return body
+
+
+def _exits(terms: OrderTerms) -> dict[str, Any]:
+    exits: dict[str, Any] = {"order_class": terms.order_class}
+    if (profit := profit_price(terms)) is not None:
+        exits["take_profit"] = {"limit_price": text(profit)}
+    if terms.stop_loss is not None:
+        exits["stop_loss"] = {"stop_price": text(terms.stop_loss)}
+        if terms.stop_loss_limit is not None:
+            exits["stop_loss"]["limit_price"] = text(terms.stop_loss_limit)
+    return exits
+
+
+def replacement(terms: OrderTerms, changes: Sequence[Change], client_order_id: str) -> dict[str, Any]:
+    """The body of a replace: nothing but what changes of a working order, and the new client id."""
+    body = new_order(terms, client_order_id)
+    names = [_BODY_NAMES.get(name, name) for name in changes if name not in _TRAILS]
+    changed = {name: body[name] for name in (*names, "client_order_id")}
+    for name in _TRAILS:
+        if name in changes:
+            changed["trail"] = body[name]
+    return changed
+
+
+def terms_of(order: BrokerOrder) -> OrderTerms:
+    """The terms of an order that was found at the broker.
+
+    An exit that was found with its order stands alone: its own terms name no others. Raises Unreadable for a
+    kind of order that our terms have no word for.
+    """
+    exits = {role_of(leg): leg for leg in order.legs}
+    profit, loss = exits.get("take_profit"), exits.get("stop_loss")
+    raw = {
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.type,
+        "time_in_force": order.time_in_force,
+        "quantity": order.quantity,
+        "notional": order.notional if order.quantity is None else None,
+        "limit_price": order.limit_price,
+        "stop_price": order.stop_price,
+        "extended_hours": order.extended_hours,
+        "order_class": "simple" if order.parent else order.order_class or "simple",
+        "take_profit": None if profit is None else profit.limit_price,
+        "stop_loss": None if loss is None else loss.stop_price,
+        "stop_loss_limit": None if loss is None else loss.limit_price,
+        "trail_price": order.trail_price,
+        "trail_percent": order.trail_percent,
+    }
+    try:
+        return msgspec.convert(raw, OrderTerms)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"order {order.id} at the broker: {error}") from error
+
+
+def written_time(at_ns: int) -> str:
+    """RFC 3339 of a time, exact to the nanosecond."""
+    seconds, fraction_ns = divmod(at_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
+
+
+def side_of(word: str) -> Side:
+    """Buy or sell. Raises Unreadable for any other word."""
+    if word.startswith("buy"):
+        return "buy"
+    if word.startswith("sell"):
+        return "sell"
+    raise Unreadable(f"side {word!r} of an order: known here are buy and sell")

@@ -1,0 +1,354 @@
+"""Sends orders, cancels and questions in the loop's own tasks, within the request budget."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from bus.clock import Clock
+from bus.heartbeat import SendingDetails
+from bus.order_messages import Reason
+from oms.broker.breaker import Breaker
+from oms.broker.budget import Bucket, Lane
+from oms.broker.protocol import (
+    Broker,
+    BrokerError,
+    BrokerOrder,
+    BrokerRefused,
+    BrokerUnreachable,
+    MaySend,
+    OrdersQuery,
+    Outcome,
+    RateLimited,
+    Refused,
+    RequestsLeft,
+    UnreadableOrder,
+)
+from oms.broker.turns import Turn, Turns
+from oms.risk.approval import Approved
+
+# Orders under way at once; one connection more is kept for cancels and questions, however slow orders are.
+CONNECTIONS = 4
+
+# An order that waited longer was decided on prices of another time: it is refused rather than sent late.
+LONGEST_WAIT_S = 5.0
+
+# A cancel may be repeated safely; after these waits without an answer whoever asked is told.
+CANCEL_WAITS_S = (0.25, 1.0, 2.0)
+
+_NS = 1_000_000_000
+
+# How often the broker is asked whether it answers again, at most.
+_LOOK_S = 0.25
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """Calls the broker when budget and a connection are free, in the order of `fair_queue.py`.
+
+    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes. While the broker
+    fails (`breaker.py`) nothing waits: only cancels are sent, and look-ups of our own, one at a time.
+    Mutable: its turns, the count of calls that are not done, what the kill switch wants, how the broker does.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        bucket: Bucket,
+        clock: Clock,
+        *,
+        connections: int = CONNECTIONS,
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
+        self.bucket = bucket
+        self._broker = broker
+        self._clock = clock
+        self._longest_wait_s = longest_wait_s
+        self._longest_wait_ns = int(longest_wait_s * _NS)
+        self.turns = Turns(bucket, clock, connections, self._too_late)
+        self._calls = 0
+        self._done = asyncio.Event()
+        self.breaker = Breaker()
+        self._looking: asyncio.Task[None] | None = None
+        # Cancels, by name, that the kill switch has asked for as well.
+        self._hastened: set[str] = set()
+        broker.watch(self)
+
+    def __repr__(self) -> str:
+        return f"<sender: {self.turns}, {self.bucket}, {self.breaker}>"
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the budget or a connection."""
+        return len(self.turns.queue)
+
+    @property
+    def failing(self) -> str:
+        """Why nothing but cancels and look-ups is sent; "" while the broker answers."""
+        return self.breaker.reason(self._clock.monotonic_ns()).message if self.breaker.is_open else ""
+
+    def details(self, held: dict[str, int]) -> SendingDetails:
+        """How requests stand, for the heartbeat; `held` are those that are not decided on yet."""
+        now_ns = self._clock.monotonic_ns()
+        closed_ns = self.bucket.closed_until_ns("shared", now_ns) - now_ns
+        return SendingDetails(
+            waiting=self.turns.queue.by_algorithm(),
+            held=held,
+            broker_failing=self.failing,
+            closed_s=max(0, closed_ns) / _NS,
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether any call is not done: it waits, is under way, or is about to be repeated."""
+        return self._calls > 0
+
+    async def idle(self) -> None:
+        """Return once no call is left."""
+        while self._calls:
+            self._done.clear()
+            await self._done.wait()
+
+    def submit(self, approved: Approved, may_send: MaySend) -> "asyncio.Future[Outcome]":
+        """Send an approved order, or a replace, once; its approval must be durable.
+
+        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that is canceled is
+        taken back where it still waits. One that closes a position at an operator's word takes the turns of
+        the kill switch, and waits as long as it takes.
+        """
+        order = _Order(self, approved, may_send)
+        self._calls += 1
+        if self.breaker.is_open and not approved.closes:
+            order.told(self.breaker.reason(self._clock.monotonic_ns()))
+        else:
+            self.turns.ask(order)
+        return order.outcome
+
+    def withdraw(self, client_order_id: str, why: Reason) -> bool:
+        """Take back an order that still waits; False where it is under way or done."""
+        return self.turns.withdraw(client_order_id, why)
+
+    async def cancel(self, broker_order_id: str, algorithm: str = "", *, urgent: bool = False) -> None:
+        """Ask for a cancel, and again while there is no answer; raises the last BrokerError, or a refusal.
+
+        It takes the algorithm's turns, or, where it is urgent, those of the kill switch.
+        """
+        cancel = partial(self._broker.cancel, broker_order_id)
+        await self._ask_again(cancel, "urgent" if urgent else "shared", algorithm, broker_order_id)
+
+    def hasten(self, broker_order_id: str) -> None:
+        """Have a cancel that is not done yet take the turns of the kill switch from now on."""
+        self._hastened.add(broker_order_id)
+        self.turns.hasten(broker_order_id)
+
+    async def cancel_all(self) -> None:
+        """Ask for a cancel of every order, as `cancel` does for one, urgently."""
+        await self._ask_again(self._broker.cancel_all, "urgent", "", "")
+
+    async def ask(self, question: Callable[[], Awaitable[Answer]], lane: Lane = "doubt") -> Answer:
+        """Make one request that is no order; raises what the broker raises.
+
+        Raises BrokerUnreachable at once while the broker fails.
+        """
+        self._calls += 1
+        try:
+            self._require_broker()
+            turn = await self.turns.take(lane, "", "query")
+            return await self._within(turn, question, self._require_broker)
+        finally:
+            self.ended()
+
+    async def orders(self, query: OrdersQuery, lane: Lane = "doubt") -> list[BrokerOrder | UnreadableOrder]:
+        """List orders by time of submission, page by page, each page a request of its own.
+
+        An order that two pages hold is returned once, as the later page has it.
+        """
+        found: dict[str, BrokerOrder | UnreadableOrder] = {}
+        following: OrdersQuery | None = query
+        while following is not None:
+            page = await self.ask(partial(self._broker.orders_page, following), lane)
+            known = len(found)
+            found.update((order.id, order) for order in page.orders)
+            # A page that brings nothing new would bring itself again.
+            following = page.next if len(found) > known else None
+        return list(found.values())
+
+    def answered(self, left: RequestsLeft | None) -> None:
+        """The broker answered: it is believed in what it says of its limit."""
+        if self.breaker.answered():
+            log.warning("the broker answers again")
+        if left is not None:
+            self.bucket.told(self._clock.monotonic_ns(), left.left, int(left.reset_s * _NS))
+
+    def failed(self, why: str) -> None:
+        """The broker did not answer: after some of that, what waits is refused, and look-ups begin."""
+        now_ns = self._clock.monotonic_ns()
+        if not self.breaker.failed(now_ns, why):
+            return
+        reason = self.breaker.reason(now_ns)
+        log.error("the broker fails", why=reason.message, orders_refused=self.turns.refuse_orders(reason))
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look_until_answered())
+
+    async def close(self) -> None:
+        """End what is still asked."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+
+    async def _look_until_answered(self) -> None:
+        while self.breaker.is_open:
+            if self.breaker.look(self._clock.monotonic_ns()):
+                turn = await self.turns.take("doubt", "", "query")
+                with contextlib.suppress(BrokerError):
+                    await self._within(turn, self._broker.account)
+            await asyncio.sleep(_LOOK_S)
+
+    def _require_broker(self) -> None:
+        if self.breaker.is_open:
+            raise BrokerUnreachable(self.breaker.reason(self._clock.monotonic_ns()).message)
+
+    async def _ask_again(
+        self, cancel: Callable[[], Awaitable[None]], lane: Lane, algorithm: str, name: str
+    ) -> None:
+        self._calls += 1
+        waits = iter(CANCEL_WAITS_S)
+        try:
+            while True:
+                turn = await self.turns.take(
+                    "urgent" if name in self._hastened else lane, algorithm, "cancel", name
+                )
+                try:
+                    return await self._within(turn, cancel)
+                except BrokerRefused:
+                    raise
+                except RateLimited:
+                    continue  # Certainly not carried out: the next turn comes when the broker takes more.
+                except BrokerError:
+                    wait_s = next(waits, None)
+                    if wait_s is None:
+                        raise
+                    await asyncio.sleep(wait_s)
+        finally:
+            self._hastened.discard(name)
+            self.ended()
+
+    async def _within(
+        self,
+        turn: Turn,
+        request: Callable[[], Awaitable[Answer]],
+        require: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Make a request in a turn that was granted, where what it requires still holds."""
+        try:
+            require()
+            return await request()
+        except RateLimited as error:
+            self.limited(error)
+            raise
+        except BrokerUnreachable:
+            self.bucket.put_back()
+            raise
+        finally:
+            self.turns.give_back(turn)
+
+    def until_ns(self) -> int:
+        """Until when an order waits that is asked for now."""
+        return self._clock.monotonic_ns() + self._longest_wait_ns
+
+    def begin(self, order: "_Order") -> "asyncio.Future[Outcome]":
+        """Send an order whose turn has come."""
+        approved = order.approved
+        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
+        return asyncio.ensure_future(send(approved, order.may_send))
+
+    def limited(self, error: RateLimited) -> None:
+        """The broker answered 429."""
+        reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
+        self.bucket.limited(self._clock.monotonic_ns(), reset_ns)
+
+    def ended(self) -> None:
+        """A call is done."""
+        self._calls -= 1
+        self._done.set()
+
+    def _too_late(self, turn: Turn, now_ns: int) -> Reason:
+        closed_s = (self.bucket.closed_until_ns(turn.lane, now_ns) - now_ns) / _NS
+        own = self.turns.queue.by_algorithm().get(turn.algorithm, 0)
+        why = (
+            f"the broker takes no more requests for {closed_s:.1f} s"
+            if closed_s > 0
+            else f"{own} other requests of {turn.algorithm} and {self.waiting - own} more wait as well"
+        )
+        return Reason(
+            code="rate_budget",
+            message=f"the request budget did not allow it within {self._longest_wait_s:g} s: not sent; {why}",
+            limit=f"{self._longest_wait_s:g}",
+            value=f"{(now_ns - turn.asked_ns) / _NS:.1f}",
+        )
+
+
+class _Order(Turn):
+    """An order on its way. Mutable: `sending`, while it is at the broker; `outcome`, until it is known."""
+
+    __slots__ = ("approved", "may_send", "outcome", "sender", "sending")
+
+    def __init__(self, sender: Sender, approved: Approved, may_send: MaySend) -> None:
+        super().__init__(
+            "urgent" if approved.closes else "shared",
+            approved.event.algorithm,
+            "reduce" if approved.reduces else "new",
+            approved.client_order_id,
+            None if approved.closes else sender.until_ns(),
+        )
+        self.sender, self.approved, self.may_send = sender, approved, may_send
+        self.sending: asyncio.Future[Outcome] | None = None
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome.add_done_callback(self._ended)
+
+    def told(self, refused: Reason | None) -> None:
+        """Its turn has come, or it is not sent."""
+        if self.outcome.done():
+            if refused is None:
+                self.sender.turns.give_back(self)  # It was canceled in this moment.
+        elif refused is not None:
+            self.outcome.set_result(Refused("oms", refused))
+        else:
+            self.sending = self.sender.begin(self)
+            self.sending.add_done_callback(self._sent)
+
+    def _sent(self, sending: "asyncio.Future[Outcome]") -> None:
+        sender, outcome = self.sender, self.outcome
+        self.sending = None
+        error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, RateLimited):
+            sender.limited(error)
+            if not outcome.done():
+                # Certainly not carried out, so the same order may go again, while its time lasts.
+                sender.turns.again(self)
+                return
+        if not outcome.done():
+            if sending.cancelled():
+                outcome.cancel()
+            elif error is not None:
+                outcome.set_exception(error)
+            else:
+                answered = sending.result()
+                if isinstance(answered, Refused) and answered.by == "oms":
+                    sender.bucket.put_back()  # Nothing was sent.
+                outcome.set_result(answered)
+        sender.turns.give_back(self)
+
+    def _ended(self, outcome: "asyncio.Future[Outcome]") -> None:
+        if outcome.cancelled():
+            if self.sending is not None:
+                self.sending.cancel()
+            else:
+                self.sender.turns.queue.remove(self)
+        self.sender.ended()

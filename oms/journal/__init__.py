@@ -1,0 +1,1 @@
+"""The journal, its chain and its snapshots: written, read, folded, compared."""

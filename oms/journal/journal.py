@@ -1,0 +1,361 @@
+"""The journal: what was decided and what the broker said, durable before anything follows from it.
+
+One script per batch appends to the journal and to the algorithms' events, and acknowledges what the batch
+answers. Whatever is handed in while a batch is under way makes the next one (group commit).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bus.chain import NO_HASH, Chain, message_hash
+from bus.clock import Clock
+from bus.codec import Message
+from bus.dead_letter import dead_letter_fields, fields_to_put_back
+from bus.delivery import Delivery
+from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable
+from bus.journal_messages import ChainBegun
+from bus.lease import FENCE
+from bus.lease_keeper import LeaseKeeper
+from bus.link import Link, Script, is_unloaded
+from bus.order_events import EntryDeadLettered
+from bus.streams import EXTERNAL, GROUP_OMS, events, journal, orders_dead
+from bus.wire import Sent, checked
+from oms.journal.journal_reader import EVENT_CODEC, JournalReader
+
+# Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
+MOST_ENTRIES = 500
+
+# KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before it,
+# the hash of that entry ("" for none), count of entries; for each entry its id, type, version, data, hash and
+# the number of its second stream in KEYS (0: none); count of dead letters; for each the number of its stream
+# in KEYS, the count of its names and values, these; then for each acknowledged stream its number in KEYS, the
+# count of ids, the ids; last the group.
+# A batch that was carried out already is recognized by the journal's last entry, whose hash covers all that
+# stands before it: it is never written twice.
+_COMMIT = Script(
+    FENCE
+    + """\
+local count, last, a = tonumber(ARGV[4]), ARGV[2], 5
+if count > 0 then
+  local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+  local found, hash = tail and tail[1] or '0-0', tail and tail[2][8] or ''
+  local a = 5 + 6 * (count - 1)
+  if found == ARGV[a] and hash == ARGV[a + 4] then return found end
+  if found ~= last then
+    return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
+  end
+  if hash ~= ARGV[3] then
+    return redis.error_reply('MOVED the entry ' .. last .. ' is another than the one that was written')
+  end
+end
+for _ = 1, count do
+  local kind, version, data, second = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 5])
+  last = redis.call(
+    'XADD', KEYS[2], ARGV[a], 'type', kind, 'version', version, 'data', data, 'hash', ARGV[a + 4]
+  )
+  if second > 0 then
+    redis.call('XADD', KEYS[second], '*', 'type', kind, 'version', version, 'data', data)
+  end
+  a = a + 6
+end
+count, a = tonumber(ARGV[a]), a + 1
+for _ = 1, count do
+  local size = tonumber(ARGV[a + 1])
+  redis.call('XADD', KEYS[tonumber(ARGV[a])], '*', unpack(ARGV, a + 2, a + 1 + size))
+  a = a + 2 + size
+end
+while a < #ARGV do
+  local stream, last_id = KEYS[tonumber(ARGV[a])], a + 1 + tonumber(ARGV[a + 1])
+  -- Lua unpacks 8,000 values at the most, and a failure here would leave the batch written in part.
+  for first = a + 2, last_id, 1000 do
+    redis.call('XACK', stream, ARGV[#ARGV], unpack(ARGV, first, math.min(first + 999, last_id)))
+  end
+  a = last_id + 1
+end
+return last
+"""
+)
+
+
+class JournalMoved(BackboneError):
+    """Somebody else wrote to the journal: the state in memory is not its fold any more. Start again."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    events: Sequence[Message]
+    ids: list[str]
+    acknowledged: Sequence[Delivery]
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One script's worth. Mutable: while it is packed; `sent` is None while it is not on its way."""
+
+    pending: list[_Pending]
+    keys: list[str]
+    last_id: str
+    last_hash: bytes
+    arguments: list[str | bytes | int] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    sent: Sent | None = None
+
+    def ends_with(self, id_: bytes, fields: list[bytes]) -> bool:
+        """Whether this entry is the batch's last: its id alone might be another writer's."""
+        count = self.arguments[3]
+        assert isinstance(count, int), "packed so"
+        if not count:
+            return False
+        last = self.arguments[4 + 6 * (count - 1) : 4 + 6 * count]
+        return id_.decode() == last[0] and fields[-1] == last[4]
+
+    def number(self, stream: str) -> int:
+        """The place of a stream in KEYS, counted from 1."""
+        found = self.numbers.get(stream)
+        if found is None:
+            self.keys.append(stream)
+            found = self.numbers[stream] = len(self.keys)
+        return found
+
+
+class Journal:
+    """Writes batches in the order in which they were handed in, under the OMS's lease.
+
+    Mutable: `commits` counts batches, and `entries` what was read and what is durable since; `first_id` and
+    `last_id` are where the journal durably begins and ends, `last_hash` is that entry's hash, b"" for none,
+    `assigned_id` where it will end once everything handed in is durable.
+    """
+
+    def __init__(self, url: str, keeper: LeaseKeeper, account: str, clock: Clock) -> None:
+        self.commits = self.entries = 0
+        self.first_id = self.last_id = "0-0"
+        self.last_hash = b""
+        self._account = account
+        self._stream = journal(account)
+        self._keeper = keeper
+        self._lease = keeper.lease
+        self._clock = clock
+        self._url = url
+        self._reader = JournalReader(url, self._stream)
+        self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
+        self._pending: list[_Pending] = []
+        self._under_way: _Batch | None = None
+        self._handed_in = asyncio.Event()
+        self._assigned = (0, 0)
+        self._packed_id = "0-0"
+        # The hash that the next entry's stands on, and the one that the entry before it bears, b"" for none.
+        self._packed_head = NO_HASH
+        self._packed_hash = b""
+        self._events: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<{self._stream}, up to {self.last_id}, {len(self._pending)} waiting>"
+
+    @property
+    def assigned_id(self) -> str:
+        """The id of the last entry that was handed in; it becomes the journal's last once that is durable."""
+        return f"{self._assigned[0]}-{self._assigned[1]}"
+
+    @property
+    def lease_value(self) -> str:
+        """The lease under which is written now."""
+        return self._lease.value
+
+    async def begin_after(self, chain: Chain, first_id: str) -> None:
+        """Fold only what follows the end of `chain`; before anything is folded."""
+        await self._reader.close()
+        self._reader = JournalReader(self._url, self._stream, chain, first_id)
+
+    async def fold(self, apply: Callable[[Message], None]) -> None:
+        """Give every event that was not given before, oldest first; of newer versions as UnknownMessage.
+
+        What is written afterwards goes on after it. Raises Unreadable where an entry cannot be read, and
+        where one is not what was written.
+        """
+        await self._reader.fold(apply)
+        chain, self.first_id, self.entries = self._reader.chain, self._reader.first_id, self._reader.entries
+        self.last_id, self.last_hash = chain.head_id, chain.written
+        self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written
+        self._assigned = await self._reader.last_generated()
+
+    def begin_chain(self, by: str) -> None:
+        """Cover the entries of an earlier release, which have no hashes, with that of the next one."""
+        if self.last_id != "0-0" and not self.last_hash:
+            begun = ChainBegun(
+                after_id=self.last_id,
+                reason="entries of an earlier release have no hashes",
+                by=by,
+                at_ns=self._clock.now_ns(),
+            )
+            self.commit([begun])
+
+    def commit(
+        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+    ) -> asyncio.Future[None]:
+        """Hand in what belongs together; the future is done once it is durable.
+
+        It leaves at once where nothing else is under way. The future fails with Fenced when another OMS has
+        the lease or had it, and with JournalMoved when somebody else wrote.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(events, self._assign(len(events)), acknowledged, done))
+        if self._under_way is None:
+            self._begin()
+        self._handed_in.set()
+        return done
+
+    async def run(self) -> None:
+        """Write batches until cancelled; raises what a commit fails with, since nothing can follow it."""
+        while True:
+            await self._handed_in.wait()
+            batch = self._under_way or self._begin()
+            try:
+                await self._finish(batch)
+            except BackboneError as error:
+                for pending in (*batch.pending, *self._pending):
+                    if not pending.done.done():
+                        pending.done.set_exception(error)
+                        pending.done.exception()
+                raise
+            self._under_way = None
+            for pending in batch.pending:
+                if not pending.done.done():
+                    pending.done.set_result(None)
+            if self._pending:
+                self._begin()
+            else:
+                self._handed_in.clear()
+
+    async def flush(self) -> None:
+        """Wait until everything handed in so far is durable."""
+        await self.commit(())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._reader.close()
+        await self._link.close()
+
+    def _assign(self, count: int) -> list[str]:
+        """Ids for so many entries, above every id before them also where the clock was set back."""
+        if not count:
+            return []
+        now_ms = self._clock.now_ns() // 1_000_000
+        milliseconds, sequence = self._assigned
+        if now_ms > milliseconds:
+            milliseconds, sequence = now_ms, -1
+        self._assigned = milliseconds, sequence + count
+        return [f"{milliseconds}-{sequence + number}" for number in range(1, count + 1)]
+
+    def _begin(self) -> _Batch:
+        """Pack what was handed in, and send it where there is a connection."""
+        size = taken = 0
+        for pending in self._pending:
+            size += len(pending.events) + len(pending.acknowledged)
+            if taken and size > MOST_ENTRIES:
+                break
+            taken += 1
+        group, self._pending = self._pending[:taken], self._pending[taken:]
+        batch = self._under_way = self._packed(group)
+        self._packed_id, self._packed_hash = batch.last_id, batch.last_hash
+        self._leave(batch)
+        return batch
+
+    def _leave(self, batch: _Batch) -> None:
+        wire = self._link.wire
+        if wire is not None and batch.arguments:
+            batch.sent = wire.send(_COMMIT.packed(batch.keys, batch.arguments))
+
+    async def _finish(self, batch: _Batch) -> None:
+        """See a batch carried out, once, whatever is lost on the way."""
+        while batch.arguments:
+            sent, batch.sent = batch.sent, None
+            try:
+                if sent is None:
+                    await self._link.run(_COMMIT, batch.keys, batch.arguments)
+                else:
+                    (reply,) = await sent
+                    if is_unloaded(reply):
+                        continue
+                    checked(reply)
+                break
+            except ServerUnreachable:
+                continue
+            except ReplyLost:
+                if await self._carried_out(batch):
+                    break
+            except Fenced:
+                # The lease ran out, as in a restart of its server. With a new one the script finds out
+                # whether the batch is there, and that nobody wrote meanwhile.
+                await self._keeper.regain(str(batch.arguments[0]))
+                batch.arguments[0] = self._lease.value
+            except BackboneError as error:
+                if str(error).startswith("MOVED"):
+                    raise JournalMoved(f"{self._stream}: {error}; start the OMS again") from error
+                raise
+        self.last_id, self.last_hash = batch.last_id, batch.last_hash
+        self.entries += sum(len(pending.events) for pending in batch.pending)
+
+    def _packed(self, group: list[_Pending]) -> _Batch:
+        count = sum(len(pending.events) for pending in group)
+        batch = _Batch(group, [self._lease.key, self._stream], self._packed_id, self._packed_hash)
+        arguments = batch.arguments
+        by_stream: dict[str, list[str]] = {}
+        dead: list[EntryDeadLettered] = []
+        arguments += (self._lease.value, self._packed_id, self._packed_hash, count)
+        encode, head = EVENT_CODEC.encode, self._packed_head
+        for pending in group:
+            for event, id_ in zip(pending.events, pending.ids, strict=True):
+                beside, encoded = self._beside(event), encode(event)
+                head = message_hash(head, id_.encode(), *encoded)
+                arguments += (id_, *encoded, head, batch.number(beside) if beside else 0)
+                batch.last_id, batch.last_hash = id_, head
+                if isinstance(event, EntryDeadLettered):
+                    dead.append(event)
+            for delivery in pending.acknowledged:
+                by_stream.setdefault(delivery.stream, []).append(delivery.id)
+        if not count and not by_stream:
+            arguments.clear()
+            return batch
+        arguments.append(len(dead))
+        for letter in dead:
+            fields = [part for item in _dead_letter(letter).items() for part in item]
+            arguments += (batch.number(orders_dead(self._account)), len(fields), *fields)
+        for stream, ids in by_stream.items():
+            arguments += (batch.number(stream), len(ids), *ids)
+        if by_stream:
+            arguments.append(GROUP_OMS)
+        self.commits += 1
+        self._packed_head = head
+        return batch
+
+    def _beside(self, event: Message) -> str:
+        """The stream that gets the same entry: the events of the algorithm that it concerns, "" for none."""
+        name: str = getattr(event, "algorithm", EXTERNAL)
+        if name == EXTERNAL:
+            return ""
+        stream = self._events.get(name)
+        if stream is None:
+            stream = self._events[name] = events(self._account, name)
+        return stream
+
+    async def _carried_out(self, batch: _Batch) -> bool:
+        """After a lost reply: whether the journal ends with this batch. Waits for the server."""
+        while True:
+            try:
+                wire = await self._link.opened()
+                tail = await wire.call("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
+            except (ReplyLost, ServerUnreachable):
+                continue
+            return bool(tail) and batch.ends_with(tail[0][0], tail[0][1])
+
+
+def _dead_letter(event: EntryDeadLettered) -> dict[str, bytes]:
+    return dead_letter_fields(
+        stream=event.stream,
+        entry_id=event.entry_id,
+        fields=fields_to_put_back({b"payload": event.payload.encode()}),
+        error=event.error,
+        by="oms",
+    )

@@ -1,0 +1,106 @@
+"""When snapshots are made while the OMS works, and at its clean stop."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from bus.entry_position import entry_position
+from bus.errors import BackboneError
+from oms.journal.journal import Journal
+from oms.journal.snapshot_process import Made, Wanted, make
+
+# How often it is looked whether one is due.
+_LOOK_S = 1.0
+
+# A stop waits so long for its last snapshot; without it the next start folds more.
+_AT_STOP_S = 5.0
+
+log = structlog.get_logger()
+
+
+class SnapshotKeeper:
+    """Has a snapshot made of one OMS's state every so many entries.
+
+    `digest` gives the digest of the state in memory, and the journal's entry after which it had it. Mutable:
+    `at_id`, the entry of the last snapshot, and how many entries there were then.
+    """
+
+    def __init__(
+        self, url: str, account: str, journal: Journal, digest: Callable[[], tuple[str, str]], every: int
+    ) -> None:
+        self.at_id = ""
+        self._url = url
+        self._account = account
+        self._journal = journal
+        self._digest = digest
+        self._every = every
+        self._entries = 0
+
+    def __repr__(self) -> str:
+        return f"<snapshots of {self._journal!r}, the last at {self.at_id or 'none'}>"
+
+    async def keep(self) -> None:
+        """Have snapshots made as they are due, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            written, wanted = self._journal.entries, self._wanted(*self._digest())
+            if wanted is not None and written - self._entries >= self._every:
+                self._entries = written
+                self._note(await _made_apart(wanted))
+
+    async def stop(self, digest: str) -> None:
+        """Make one of the state at its end, within bounded time; `digest` is that of the state now."""
+        if self._journal.entries == self._entries:
+            return
+        wanted = self._wanted(digest, self._journal.last_id)
+        if wanted is None:
+            return
+        try:
+            async with asyncio.timeout(_AT_STOP_S):
+                self._note(await make(wanted))
+        except (BackboneError, TimeoutError) as error:
+            log.warning(
+                "no snapshot at the stop: the next start folds more", error=str(error) or "no time left"
+            )
+
+    def _wanted(self, digest: str, at_id: str) -> Wanted | None:
+        """What to make; None where no digest is known of what is durable."""
+        is_durable = entry_position(at_id) <= entry_position(self._journal.last_id)
+        if not digest or at_id in ("0-0", self.at_id) or not is_durable:
+            return None
+        return Wanted(self._url, self._account, at_id, digest, self._journal.lease_value)
+
+    def _note(self, made: Made) -> None:
+        if made.error:
+            log.error("no snapshot", error=made.error)
+            return
+        self.at_id = made.id
+        log.info(
+            "snapshot", at=made.id, entries=made.entries, size_bytes=made.size_bytes, seconds=made.seconds
+        )
+
+
+async def _made_apart(wanted: Wanted) -> Made:
+    """In a process of its own, which ends with this task."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "oms.journal.snapshot_process",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        said, _ = await process.communicate(msgspec.json.encode(wanted))
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+    try:
+        return msgspec.json.decode(said, type=Made)
+    except msgspec.DecodeError:
+        return Made(error=f"its process ended with {process.returncode}")

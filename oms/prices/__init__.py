@@ -1,0 +1,1 @@
+"""Reference prices: what the market's entries make of them."""

@@ -1,0 +1,161 @@
+"""The account's positions and cash at the broker beside the book's: fees are booked, the rest is told. Pure.
+
+What was not found twice is suspected only: news of it may be on its way.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
+from oms.amounts import NINTH_PLACE, ZERO, minus, text
+from oms.book.ledger import DOLLARS
+from oms.broker.protocol import BrokerPosition
+from oms.risk.buying_power import used
+from oms.risk.preconditions import SpendingPower
+from oms.state.inputs import AccountListed
+from oms.state.step import Step
+
+# What is done about a position that differs: nothing more than telling it, or a halt. Cash has no symbol to
+# halt: it is told, and halts the account only where every difference does.
+OnDifference = Literal["halt_symbol", "halt_account", "tell"]
+
+# Begins the reason of every halt for a difference: accepting the difference lifts it.
+HALTED_FOR = "the broker's position differs from the book's: "
+HALTED_FOR_CASH = "the broker's cash differs from the book's"
+
+# The most that the fees of executions booked as one may be off for being rounded once: of a thousand of them.
+_ROUNDINGS = 1000 * NINTH_PLACE
+
+# Alpaca tells cash in whole cents, and it was rounded when the book was opened too.
+_CENT = Decimal("0.01")
+
+_Pair = tuple[Decimal, Decimal]
+
+
+def compare(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
+    """Hold positions and cash against the book's; `account.positions` must be known."""
+    assert account.positions is not None, "orders did not change meanwhile"
+    step.observed.look_again = False
+    _compare_positions(step, account.positions, on_difference)
+    remember_money(step, account)
+    _compare_cash(step, account, on_difference)
+    observed, state = step.observed, step.state
+    suspected = observed.suspected_positions or observed.suspected_cash is not None
+    if not suspected and not state.differences and state.cash_difference is None:
+        observed.agreed_ns = step.now_ns
+
+
+def remember_money(step: Step, account: AccountListed) -> None:
+    """Remember what may be spent by the broker's word, as of a moment at which no order was under way."""
+    money = account.account
+    if money is not None:
+        step.observed.spending_power = SpendingPower(money.buying_power, money.cash, used(step.book))
+
+
+def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_difference: OnDifference) -> None:
+    at_broker = {position.symbol: position.quantity for position in positions}
+    held = step.book.quantities()
+    found = {
+        symbol: (held.get(symbol, ZERO), at_broker.get(symbol, ZERO))
+        for symbol in held.keys() | at_broker.keys()
+        if held.get(symbol, ZERO) != at_broker.get(symbol, ZERO)
+    }
+    known = step.state.differences
+    for symbol in sorted(known.keys() - found.keys()):
+        step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
+    # One that was told stays told while trading goes on: what is missing is the same.
+    news = {
+        symbol: pair
+        for symbol, pair in found.items()
+        if symbol not in known or minus(*pair) != minus(*known[symbol])
+    }
+    certain = {
+        symbol: pair for symbol, pair in news.items() if step.observed.suspected_positions.get(symbol) == pair
+    }
+    step.observed.suspected_positions = {
+        symbol: pair for symbol, pair in news.items() if symbol not in certain
+    }
+    step.observed.look_again |= bool(step.observed.suspected_positions)
+    differing = [symbol for symbol, pair in sorted(certain.items()) if not _book_fees(step, symbol, *pair)]
+    for symbol in differing:
+        booked, broker = certain[symbol]
+        step.error("position differs", symbol=symbol, book=text(booked), broker=text(broker))
+        step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=broker, at_ns=step.now_ns))
+    _halt(step, differing, on_difference)
+
+
+def _compare_cash(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
+    """The same for cash, once the book counts it: what there was at first is taken over."""
+    state, observed = step.state, step.observed
+    if account.account is None:
+        return
+    if not state.cash_opened:
+        ids = tuple(one.id for one in account.activities)
+        step.record(CashOpened(cash=account.account.cash, activities=ids, at_ns=step.now_ns))
+        return
+    pair = step.book.cash(), account.account.cash
+    missing, known = minus(pair[1], pair[0]), state.cash_difference
+    if abs(missing) <= _CENT:
+        observed.suspected_cash = None
+        if known is not None:
+            step.record(CashAgrees(at_ns=step.now_ns))
+        return
+    if known is not None and abs(minus(missing, minus(known[1], known[0]))) <= _CENT:
+        return
+    if observed.suspected_cash != missing:
+        observed.suspected_cash, observed.look_again = missing, True
+        return
+    observed.suspected_cash = None
+    if _book_fees(step, "", *pair):
+        return
+    step.error("cash differs", book=text(pair[0]), broker=text(pair[1]))
+    step.record(CashDiffers(booked=pair[0], at_broker=pair[1], at_ns=step.now_ns))
+    if on_difference == "halt_account":
+        step.halt_account(
+            "cash_differs", f"{HALTED_FOR_CASH}: {text(pair[0])} in the book, {text(pair[1])} at the broker"
+        )
+
+
+def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
+    if not symbols or on_difference == "tell":
+        return
+    reason = f"{HALTED_FOR}{', '.join(symbols)}"
+    if on_difference == "halt_account" or len(symbols) > 1:
+        step.halt_account("position_differs", reason)
+    else:
+        step.halt(f"symbol:{symbols[0]}", "position_differs", reason)
+
+
+def _book_fees(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
+    """Book what the broker took less than was assumed as its fees; False where that explains nothing.
+
+    Its rate is lower for orders that waited in its book, and for who trades much. A sum of executions that
+    was booked as one may be a few roundings off. `symbol` is "" for fees in dollars, of sales.
+    """
+    ledger, missing = step.book.ledger, minus(at_broker, booked)
+    taken = {name: ledger.taken_fees(symbol or DOLLARS, name) for name in ledger.names()}
+    if not any(taken.values()) or not -_ROUNDINGS <= missing <= ledger.taken_fees(symbol or DOLLARS):
+        return False
+    for name in sorted(taken, key=lambda name: taken[name], reverse=True):
+        part = min(missing, taken[name])
+        missing = minus(missing, part)
+        if not part:
+            continue
+        step.warn("fee differs", of=symbol or DOLLARS, algorithm=name, amount=text(part))
+        step.record(
+            Booked(
+                algorithm=name,
+                kind="fee",
+                symbol=symbol,
+                quantity=part if symbol else ZERO,
+                price=None,
+                cash=ZERO if symbol else part,
+                reference=f"fee-{step.now_ns}",
+                reason=f"the broker's fee in {symbol or DOLLARS} is another than was assumed",
+                by="oms",
+                at_ns=step.now_ns,
+            )
+        )
+    return True

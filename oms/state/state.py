@@ -1,0 +1,176 @@
+"""The OMS's durable state: at every moment the fold of its journal. Pure."""
+
+from collections import Counter
+from decimal import Decimal
+
+import msgspec
+
+from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
+from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened, CorporateActionTaken
+from bus.codec import Message, UnknownMessage
+from bus.flatten_messages import FlattenBegun
+from bus.halt_messages import HaltEvent, HaltLifted, HaltTriggered, TradingDayBegun
+from bus.halt_state import HaltState, united
+from bus.journal_messages import ChainBegun, JournalForked
+from bus.order_events import (
+    EntryDeadLettered,
+    LeaseRetired,
+    OrderNotUnderstood,
+    OrderRefused,
+    PositionProtected,
+    PositionUnprotected,
+    Registered,
+)
+from oms.book.book import Book
+from oms.book.flattens import Flattens
+from oms.book.halt_triggers import HaltTriggers
+from oms.book.runaways import Runaways
+from oms.limits.limits import Limits, from_dict
+
+# Of the journal, not of the account: a journal that was lost as a whole leaves a new one.
+_OF_THE_JOURNAL = (ChainBegun, JournalForked)
+
+
+class State:
+    """What an OMS must know again after a restart. Only `apply` changes it.
+
+    Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
+    known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
+    `limits` in force, None before any; `halts`, the key as last journalled (`halts_read`) with the automatic
+    ones that it is still to have (`triggers`); `runaways`, who is to be halted; `retired`, of each algorithm
+    the last lease under which it has acknowledged its shutdown; `stopped`, those that have not registered
+    since; `registered`
+    algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how many
+    entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
+    `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
+    `cash_difference`, the same of cash, which counts once it was `cash_opened`; `activities`, the ids of
+    those that are booked; `corporate_actions`, when each was last booked; `unprotected`, by algorithm and
+    symbol, what was last told of positions without their stop-loss; `unknown`, how many events of a newer
+    version there are, by name and version.
+    """
+
+    def __init__(self) -> None:
+        self.pinned: AccountPinned | None = None
+        self.is_new = True
+        self.book = Book()
+        self.limits: Limits | None = None
+        self.halts_read = HaltState(known=False)
+        self.triggers = HaltTriggers()
+        self.halts = HaltState(known=False)
+        self.runaways = Runaways()
+        self.retired: dict[str, str] = {}
+        self.stopped: set[str] = set()
+        self.registered: dict[str, frozenset[str] | None] = {}
+        self.dead_letters = 0
+        self.not_understood: dict[str, str] = {}
+        self.flattens = Flattens()
+        self.differences: dict[str, tuple[Decimal, Decimal]] = {}
+        self.unprotected: dict[tuple[str, str], PositionUnprotected] = {}
+        self.corporate_actions: dict[tuple[str, str, int, int], int] = {}
+        self.cash_opened = False
+        self.activities: set[str] = set()
+        self.cash_difference: tuple[Decimal, Decimal] | None = None
+        self.unknown: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        version = "no limits" if self.limits is None else f"limits of version {self.limits.version}"
+        return f"<state: {self.book}, {version}, {len(self.registered)} algorithms>"
+
+    def apply(self, event: Message) -> None:
+        """Take in one event of the journal."""
+        if isinstance(event, AccountPinned):
+            # One that somebody wrote later moves no journal to another account.
+            self.pinned = self.pinned or event
+            return
+        if isinstance(event, _OF_THE_JOURNAL):
+            return
+        if isinstance(event, HaltTriggered):
+            # Also given for a journal that was lost: what the account held is still to be taken over then.
+            self._halt_by(event)
+            return
+        self.is_new = False
+        if self.flattens.under_way or isinstance(event, FlattenBegun):
+            self.flattens.apply(event)
+        if self.book.apply(event):
+            if isinstance(event, Booked) and event.kind == "activity":
+                self.activities.add(event.reference)
+            if isinstance(event, OrderRefused):
+                self.runaways.refused(event)
+            return
+        match event:
+            case CorporateActionTaken():
+                action = event.symbol, event.new_symbol, event.new, event.old
+                self.corporate_actions[action] = event.at_ns
+            case CashOpened():
+                self.cash_opened = True
+                self.activities.update(event.activities)
+                self.book.ledger.open_cash(event.cash)
+            case ActivityHeard():
+                self.activities.add(event.activity_id)
+            case CashDiffers():
+                self.cash_difference = event.booked, event.at_broker
+            case CashAgrees():
+                self.cash_difference = None
+            case LimitsChanged():
+                before = None if self.limits is None else self.limits.day_losses()
+                self.limits = from_dict(event.limits, event.source, event.limits_version)
+                if self.limits.day_losses() != before:
+                    self.triggers.accepted.clear()
+            case HaltsRead():
+                self.halts_read = HaltState(known=event.known, scopes=event.scopes)
+                self.runaways.halts_read(self.halts_read)
+                self._halt_by(event)
+            case HaltLifted() | TradingDayBegun():
+                self._halt_by(event)
+            case LeaseRetired():
+                self.retired[event.algorithm] = event.lease
+                self.stopped.add(event.algorithm)
+            case Registered():
+                self.registered[event.algorithm] = None if event.symbols is None else frozenset(event.symbols)
+                self.stopped.discard(event.algorithm)
+            case EntryDeadLettered():
+                self.dead_letters += 1
+            case OrderNotUnderstood():
+                self.not_understood[event.broker_order_id] = event.error
+            case PositionDiffers():
+                self.differences[event.symbol] = event.booked, event.at_broker
+            case PositionAgrees():
+                self.differences.pop(event.symbol, None)
+            case PositionUnprotected():
+                self.unprotected[event.algorithm, event.symbol] = event
+            case PositionProtected():
+                self.unprotected.pop((event.algorithm, event.symbol), None)
+            case UnknownMessage():
+                self.unknown[f"{event.wire} {event.version}"] += 1
+
+    def _halt_by(self, event: HaltEvent) -> None:
+        self.triggers.apply(event)
+        self.halts = united(self.halts_read, self.triggers.pending(key_known=self.halts_read.known))
+
+    def comparable(self) -> list[object]:
+        """Everything but the book that tells two states apart, in an order of its own."""
+        return [
+            None if self.pinned is None else (self.pinned.number, self.pinned.trading),
+            self.is_new,
+            None if self.limits is None else (self.limits.version, self.limits.as_dict()),
+            self.halts.known,
+            sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
+            self.runaways.comparable(),
+            self.triggers.comparable(),
+            sorted(self.stopped),
+            sorted(self.retired.items()),
+            sorted(
+                (name, [] if declared is None else sorted(declared))
+                for name, declared in self.registered.items()
+            ),
+            self.dead_letters,
+            sorted(self.not_understood.items()),
+            self.flattens.comparable(),
+            sorted(self.differences.items()),
+            sorted((*key, told.quantity) for key, told in self.unprotected.items()),
+            sorted(self.corporate_actions.items()),
+            self.cash_opened,
+            sorted(self.activities),
+            self.cash_difference,
+            sorted(self.unknown.items()),
+        ]

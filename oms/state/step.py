@@ -1,0 +1,115 @@
+"""One input being taken: the state, what was observed, the time, and the effects so far. Pure."""
+
+from bus.codec import Message
+from bus.control_messages import Halt
+from bus.dead_letter import payload_text
+from bus.delivery import Delivery
+from bus.errors import Unreadable
+from bus.halt_messages import HaltTriggered
+from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused, OrderUpdated
+from oms.book.book import Book
+from oms.book.orders import Order
+from oms.state.effects import Effects, Note
+from oms.state.inputs import FindOrder, Question
+from oms.state.observed import Observed
+from oms.state.state import State
+
+_REFUSALS = (OrderRefused, OrdersRefused, CancelRefused)
+
+
+class Step:
+    """What the functions that decide share while one input is taken.
+
+    Mutable: `state` and `observed`, which outlive the step, and `effects`, which is what the step comes to.
+    """
+
+    __slots__ = ("account", "effects", "now_ns", "observed", "state")
+
+    def __init__(self, account: str, state: State, observed: Observed, now_ns: int) -> None:
+        self.account = account
+        self.state = state
+        self.observed = observed
+        self.now_ns = now_ns
+        self.effects = Effects()
+
+    @property
+    def book(self) -> Book:
+        """The book as it is now, with the events of this step in it."""
+        return self.state.book
+
+    def record(self, *events: Message) -> None:
+        """Apply events, and have them journalled in this order."""
+        for event in events:
+            self.state.apply(event)
+            self.effects.events.append(event)
+            self.observed.events[type(event)] += 1
+            if isinstance(event, _REFUSALS):
+                self._count_refused(event)
+            elif type(event) is OrderUpdated and event.status == "rejected":
+                self.observed.refused_now.append(("broker", event.algorithm, "", 1))
+            self.observed.last_ns = self.now_ns
+
+    def _count_refused(self, event: OrderRefused | OrdersRefused | CancelRefused) -> None:
+        count = len(event.orders) if isinstance(event, OrdersRefused) else 1
+        self.observed.refusals_of[event.algorithm] += count
+        if isinstance(event, CancelRefused):
+            return
+        self.observed.orders_refused += count
+        self.observed.refused_now.append((event.by, event.algorithm, event.reasons[0].code, count))
+        for reason in event.reasons:
+            self.observed.refused[reason.code] += count
+
+    def ask(self, question: Question) -> None:
+        """Have a question asked, once: one that is under way is not asked again."""
+        if question not in self.observed.asked:
+            self.observed.asked.add(question)
+            self.effects.ask.append(question)
+
+    def look_up(self, client_order_id: str) -> None:
+        """Have an order asked for, and booked what the answer says beyond the book."""
+        self.observed.looked_up.add(client_order_id)
+        self.ask(FindOrder(client_order_id))
+
+    def order(self, client_order_id: str) -> Order | None:
+        """The order of this client id, if the book knows it; not to be changed where it was put away."""
+        return self.state.book.order(client_order_id)
+
+    def keep(self, delivery: Delivery, error: Unreadable) -> None:
+        """Have an entry that cannot be read kept as a dead letter."""
+        self.error("entry not readable", stream=delivery.stream, id=delivery.id, error=str(error))
+        self.record(
+            EntryDeadLettered(
+                stream=delivery.stream,
+                entry_id=delivery.id,
+                error=str(error),
+                payload=payload_text(delivery.fields),
+                at_ns=self.now_ns,
+            )
+        )
+
+    def halt(self, scope: str, code: str, reason: str, limit: str = "", value: str = "") -> None:
+        """Have trading in a scope halted, unless it is; `limit` and `value` are those of the rule."""
+        if isinstance(self.state.halts.scopes.get(scope), Halt):
+            return
+        event = HaltTriggered(
+            scope=scope, code=code, reason=reason, limit=limit, value=value, at_ns=self.now_ns
+        )
+        self.record(event)
+        self.observed.counted.asked.add(scope)
+        self.effects.halts.append(Halt(scope=scope, reason=reason, by="oms", at_ns=self.now_ns))
+
+    def halt_account(self, code: str, reason: str) -> None:
+        """Have trading on the whole account halted, unless it is."""
+        self.halt(f"account:{self.account}", code, reason)
+
+    def halt_runaways(self) -> None:
+        """Have each algorithm halted that ran away and was not seen halted yet."""
+        self.effects.halts += self.state.runaways.to_halt(self.now_ns)
+
+    def warn(self, text: str, **about: str) -> None:
+        """Have a warning logged."""
+        self.effects.notes.append(Note("warning", text, about))
+
+    def error(self, text: str, **about: str) -> None:
+        """Have an error logged."""
+        self.effects.notes.append(Note("error", text, about))
