@@ -16,7 +16,7 @@ class HaltTriggered(Message, frozen=True, kw_only=True):
     """The OMS halted a scope by itself, for `code`; only a resume lifts it.
 
     `reason` is the sentence that everyone is told; `limit` and `value` are those of the rule, "" where it
-    has none.
+    has none. `latched`: only a named person may lift it.
     """
 
     wire: ClassVar[str] = "HaltTriggered"
@@ -25,6 +25,7 @@ class HaltTriggered(Message, frozen=True, kw_only=True):
     reason: str
     limit: str = ""
     value: str = ""
+    latched: bool = False
     at_ns: int
 
 

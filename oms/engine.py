@@ -198,7 +198,6 @@ class Engine:
     def _tick(self, step: Step, tick: Tick) -> None:
         self.observed.monotonic_ns = tick.monotonic_ns
         end_of_day.look(step)
-        step.halt_runaways()
         sent_orders.look_after_doubts(step, self._longest_send_ns)
         legs.ask_for_missing(step)
         protection.look(step)

@@ -30,6 +30,7 @@ FIELD_MEANINGS: dict[str, str] = {
     "scope": "`all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`",
     # Automatic halts.
     "code": "what it was for, such as day_loss",
+    "HaltTriggered.latched": "whether only a named person may lift it",
     "HaltTriggered.reason": "the sentence that everyone is told",
     "limit": 'the rule\'s limit, "" where it has none',
     "value": 'what was found, "" where the rule has none',

@@ -8,6 +8,11 @@ from bus.halt_messages import HaltEvent, HaltLifted, HaltTriggered, Market, Trad
 from bus.halt_state import HaltState
 
 
+def halt_of(event: HaltTriggered) -> Halt:
+    """An automatic halt as the halt key has it."""
+    return Halt(scope=event.scope, reason=event.reason, by="oms", at_ns=event.at_ns, latched=event.latched)
+
+
 class HaltTriggers:
     """Mutable, all by `apply`: `in_force` by scope; `seen`, those that the halt key has had; the `days` that
     have begun, by market; `accepted`, losses of these days that a resume accepted, by scope and market.
@@ -45,7 +50,7 @@ class HaltTriggers:
     def pending(self, *, key_known: bool = True) -> dict[str, Halt]:
         """Those that the halt key does not have yet, as they go into it; all where the key was lost."""
         return {
-            scope: Halt(scope=scope, reason=event.reason, by="oms", at_ns=event.at_ns)
+            scope: halt_of(event)
             for scope, event in self.in_force.items()
             if scope not in self.seen or not key_known
         }

@@ -48,8 +48,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 refused = _decide(step, message, read.prices, context, request.late)
                 if refused is not None:
                     grouped.refuse(message, refused)
-                    if step.state.runaways.reason(name) != context.ran_away:
-                        step.halt_runaways()
+                    if _halt_if_it_ran_away(step, refused):
                         contexts.pop(name)
             case CancelRequest():
                 counts["cancel_requests"] += 1
@@ -188,6 +187,18 @@ def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: 
     )
 
 
+def _halt_if_it_ran_away(step: Step, refused: OrderRefused) -> bool:
+    """Have an algorithm halted that has ordered the same too often; returns whether it has."""
+    for reason in refused.reasons:
+        if reason.code == "repeated_order":
+            scope = f"algorithm:{refused.algorithm}"
+            step.halt(
+                scope, reason.code, reason.message, reason.limit or "", reason.value or "", latched=True
+            )
+            return True
+    return False
+
+
 def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
     """What a decision on an order of this algorithm depends on now."""
     flattens = step.state.flattens
@@ -206,5 +217,4 @@ def context_of(step: Step, algorithm: str, *, control_fresh: bool) -> Context:
         assets=step.observed.assets,
         market_open=step.observed.market_clock.is_open(step.now_ns),
         requests=step.observed.requests,
-        ran_away=step.state.runaways.reason(algorithm),
     )

@@ -33,7 +33,7 @@ class Context(msgspec.Struct, frozen=True):
     holder has said that it stopped. `not_ready` is None once orders may be taken, `flattens` while none is
     under way. `spending_power` is None before the broker has said it. `declared` are the symbols
     that the algorithm said it would trade, None where it said nothing. `assets` are as far as the broker has
-    told them, `requests` those that came lately. `ran_away` is why the algorithm is to be halted, if it is.
+    told them, `requests` those that came lately.
     """
 
     account: str
@@ -50,7 +50,6 @@ class Context(msgspec.Struct, frozen=True):
     assets: Mapping[str, Asset] = {}
     market_open: bool = True
     requests: RequestRate = msgspec.field(default_factory=RequestRate)
-    ran_away: str | None = None
 
     def mode(self, symbol: str) -> Halt | ReduceOnly | None:
         """The strictest halt that covers an order in this symbol, if any."""
@@ -83,9 +82,6 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
     mode = context.mode(request.terms.symbol)
     if isinstance(mode, Halt):
         reasons.append(Reason(code="halted", message=f"{mode.scope} is halted by {mode.by}: {mode.reason}"))
-    elif context.ran_away is not None:
-        message = f"algorithm:{context.algorithm} is halted by oms: {context.ran_away}"
-        reasons.append(Reason(code="halted", message=message))
     elif context.flattens is not None:
         reasons += _flattening(context.flattens, request.terms.symbol, context)
     if not context.lease or request.lease != context.lease:

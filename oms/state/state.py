@@ -16,7 +16,6 @@ from bus.order_events import (
     EntryDeadLettered,
     LeaseRetired,
     OrderNotUnderstood,
-    OrderRefused,
     PositionProtected,
     PositionUnprotected,
     Registered,
@@ -24,7 +23,6 @@ from bus.order_events import (
 from oms.book.book import Book
 from oms.book.flattens import Flattens
 from oms.book.halt_triggers import HaltTriggers
-from oms.book.runaways import Runaways
 from oms.limits.limits import Limits, from_dict
 
 # Of the journal, not of the account: a journal that was lost as a whole leaves a new one.
@@ -37,13 +35,13 @@ class State:
     Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
     known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
     `limits` in force, None before any; `halts`, the key as last journalled (`halts_read`) with the automatic
-    ones that it is still to have (`triggers`); `runaways`, who is to be halted; `retired`, of each algorithm
-    the last lease under which it has acknowledged its shutdown; `stopped`, those that have not registered
-    since; `registered`
-    algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how many
-    entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot be read;
-    `flattens` under way; `differences`, of symbols whose position at the broker is not the book's, both;
-    `cash_difference`, the same of cash, which counts once it was `cash_opened`; `activities`, the ids of
+    ones that it is still to have (`triggers`); `retired`, of each algorithm the last lease under which
+    it has acknowledged its shutdown; `stopped`, those that have not registered since; `registered`
+    algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how
+    many entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot
+    be read; `flattens` under way; `differences`, of symbols whose position at the broker is not the
+    book's, both; `cash_difference`, the same of cash, which counts once it was `cash_opened`;
+    `activities`, the ids of
     those that are booked; `corporate_actions`, when each was last booked; `unprotected`, by algorithm and
     symbol, what was last told of positions without their stop-loss; `unknown`, how many events of a newer
     version there are, by name and version.
@@ -57,7 +55,6 @@ class State:
         self.halts_read = HaltState(known=False)
         self.triggers = HaltTriggers()
         self.halts = HaltState(known=False)
-        self.runaways = Runaways()
         self.retired: dict[str, str] = {}
         self.stopped: set[str] = set()
         self.registered: dict[str, frozenset[str] | None] = {}
@@ -94,8 +91,6 @@ class State:
         if self.book.apply(event):
             if isinstance(event, Booked) and event.kind == "activity":
                 self.activities.add(event.reference)
-            if isinstance(event, OrderRefused):
-                self.runaways.refused(event)
             return
         match event:
             case CorporateActionTaken():
@@ -118,7 +113,6 @@ class State:
                     self.triggers.accepted.clear()
             case HaltsRead():
                 self.halts_read = HaltState(known=event.known, scopes=event.scopes)
-                self.runaways.halts_read(self.halts_read)
                 self._halt_by(event)
             case HaltLifted() | TradingDayBegun():
                 self._halt_by(event)
@@ -155,7 +149,6 @@ class State:
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
-            self.runaways.comparable(),
             self.triggers.comparable(),
             sorted(self.stopped),
             sorted(self.retired.items()),

@@ -8,6 +8,7 @@ from bus.errors import Unreadable
 from bus.halt_messages import HaltTriggered
 from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused, OrderUpdated
 from oms.book.book import Book
+from oms.book.halt_triggers import halt_of
 from oms.book.orders import Order
 from oms.state.effects import Effects, Note
 from oms.state.inputs import FindOrder, Question
@@ -87,24 +88,31 @@ class Step:
             )
         )
 
-    def halt(self, scope: str, code: str, reason: str, limit: str = "", value: str = "") -> None:
-        """Have trading in a scope halted, unless it is; `limit` and `value` are those of the rule."""
+    def halt(
+        self, scope: str, code: str, reason: str, limit: str = "", value: str = "", *, latched: bool = False
+    ) -> None:
+        """Have trading in a scope halted, unless it is; `limit` and `value` are those of the rule.
+
+        One that is `latched` only a named person lifts.
+        """
         if isinstance(self.state.halts.scopes.get(scope), Halt):
             return
         event = HaltTriggered(
-            scope=scope, code=code, reason=reason, limit=limit, value=value, at_ns=self.now_ns
+            scope=scope,
+            code=code,
+            reason=reason,
+            limit=limit,
+            value=value,
+            latched=latched,
+            at_ns=self.now_ns,
         )
         self.record(event)
         self.observed.counted.asked.add(scope)
-        self.effects.halts.append(Halt(scope=scope, reason=reason, by="oms", at_ns=self.now_ns))
+        self.effects.halts.append(halt_of(event))
 
     def halt_account(self, code: str, reason: str) -> None:
         """Have trading on the whole account halted, unless it is."""
         self.halt(f"account:{self.account}", code, reason)
-
-    def halt_runaways(self) -> None:
-        """Have each algorithm halted that ran away and was not seen halted yet."""
-        self.effects.halts += self.state.runaways.to_halt(self.now_ns)
 
     def warn(self, text: str, **about: str) -> None:
         """Have a warning logged."""

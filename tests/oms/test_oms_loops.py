@@ -19,6 +19,7 @@ from risk_day import (
 )
 
 from bus.control_messages import Halt
+from bus.halt_messages import HaltTriggered
 from bus.halt_state import HaltState
 from bus.order_events import OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
@@ -175,9 +176,10 @@ def run_away(run: EngineRun) -> OrderRefused:
         (event,) = run.read(request(limit_terms("99"), number)).events
         assert isinstance(event, OrderApproved)
     effects = run.read(request(limit_terms("99"), 11))
-    (refused,) = effects.events
+    refused, triggered = effects.events
     assert isinstance(refused, OrderRefused)
-    assert effects.halts
+    assert isinstance(triggered, HaltTriggered)
+    assert (triggered.code, triggered.limit, triggered.value) == ("repeated_order", "10", "11")
     assert (effects.halts[0].scope, effects.halts[0].by, effects.halts[0].latched) == (
         "algorithm:alpha",
         "oms",
@@ -219,5 +221,6 @@ def test_a_crash_before_the_halt_is_written_lets_nothing_go_on() -> None:
     assert (halt.scope, halt.latched) == ("algorithm:alpha", True)
     # A halt state that does not have it yet is no word of a person's.
     again.take(HaltStateRead(HaltState(known=True, scopes={"symbol:X": halt})))
-    # Each tick, until it is seen in force.
-    assert again.tick(SECOND_NS).halts
+    (refused,) = again.read(request(limit_terms("98", "1"), 12)).events
+    assert isinstance(refused, OrderRefused)
+    assert "halted" in [reason.code for reason in refused.reasons]
