@@ -258,7 +258,7 @@ def _may_be_leg(order: AlpacaOrder, book: Book) -> bool:
         parent.symbol == order.symbol
         and parent.terms is not None
         and parent.terms.order_class == order.order_class
-        for parent in book.awaiting_legs()
+        for parent in book.open_groups.awaiting_legs()
     )
 
 

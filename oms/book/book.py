@@ -26,6 +26,7 @@ from oms.book import groups, orders
 from oms.book.exposure import Exposure
 from oms.book.groups import Group
 from oms.book.ledger import ACCOUNT, Ledger
+from oms.book.open_groups import OpenGroups
 from oms.book.order_rate import OrderRate
 from oms.book.orders import Order
 from oms.book.put_away import PutAway
@@ -33,7 +34,6 @@ from oms.book.repetition import Repetition
 from oms.book.reservations import Reservations
 
 _NO_ORDERS: dict[str, Order] = {}
-_NO_GROUPS: dict[str, Group] = {}
 
 
 class Book:
@@ -49,8 +49,7 @@ class Book:
         self._open: dict[str, Order] = {}
         self._open_elsewhere: dict[str, Order] = {}
         self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
-        # By algorithm and symbol: groups of which something is open, not closed, or not known yet.
-        self._groups: dict[tuple[str, str], dict[str, Group]] = {}
+        self.open_groups = OpenGroups()
         self.ledger = Ledger()
         self._reservations = Reservations(self.orders)
         self.exposure = Exposure(self.ledger.position, self._reservations.pending)
@@ -146,15 +145,6 @@ class Book:
         """Whether it has exits, or is one."""
         return order.group is not None
 
-    def groups(self) -> Iterator[tuple[str, str, Collection[Group]]]:
-        """By algorithm and symbol: groups of which something is open, not closed, or not known yet."""
-        return ((name, symbol, found.values()) for (name, symbol), found in tuple(self._groups.items()))
-
-    def awaiting_legs(self) -> Iterator[Order]:
-        """Orders of which the broker may have exits that are not known here, oldest first."""
-        for found in tuple(self._groups.values()):
-            yield from (group.first for group in found.values() if groups.expects_legs(group.first))
-
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
         return self.ledger.position(symbol, algorithm)
@@ -201,6 +191,16 @@ class Book:
         return self.ledger.holdings().keys() | {order.symbol for order in self._open.values()}
 
     # Events.
+
+    def split(self, symbol: str, new: int, old: int) -> None:
+        """Count what groups opened in new shares, as positions are: those are booked by events of their own.
+
+        How their orders change is the broker's word.
+        """
+        for algorithm, of, _ in self.open_groups:
+            for group in self.open_groups.of(algorithm, symbol) if of == symbol else ():
+                group.split(new, old)
+                self._group_changed(group)
 
     def _approved(self, event: OrderApproved) -> None:
         if event.client_order_id in self.orders:
@@ -342,12 +342,14 @@ class Book:
         The own group of the order that closed it counts what its exits close; they may be told of before the
         entry is.
         """
-        for group in tuple(self._groups.get((algorithm, symbol), {}).values()):
-            if group is own:
-                continue
-            group.first.settled = plus(group.first.settled, group.unclosed())
-            self.changed.add(group.first.client_order_id)
-            self._hold(group.first)
+        for group in self.open_groups.of(algorithm, symbol):
+            if group is not own:
+                group.settle()
+                self._group_changed(group)
+
+    def _group_changed(self, group: Group) -> None:
+        self.changed.add(group.first.client_order_id)
+        self._hold(group.first)
 
     def _hold(self, order: Order, *, moved: bool = False) -> None:
         """Bring indexes and sums in line with what an order may still do; `moved`: its position is new."""
@@ -357,20 +359,11 @@ class Book:
         if self._reservations.hold(order) or moved:
             self._exposure_changed(order.algorithm, order.symbol)
         if order.group is not None:
-            self._keep_group(order.group)
+            self.open_groups.keep(order.group)
 
     def _exposure_changed(self, algorithm: str, symbol: str) -> None:
         for name in (ACCOUNT, algorithm):
             self.exposure.changed(name, symbol)
-
-    def _keep_group(self, group: Group) -> None:
-        key = group.first.algorithm, group.first.symbol
-        if group.is_open or group.unclosed() or groups.expects_legs(group.first):
-            self._groups.setdefault(key, {})[group.first.client_order_id] = group
-        elif (found := self._groups.get(key)) is not None:
-            found.pop(group.first.client_order_id, None)
-            if not found:
-                del self._groups[key]
 
     def _index(self, order: Order) -> None:
         order_id, on = order.client_order_id, self._open_on[order.symbol, order.side]
@@ -394,7 +387,4 @@ class Book:
         around = (self.replaced(order), self.replacement(order))
         if any(other is not None and other.open for other in around):
             return True
-        if order.group is None:
-            return False
-        first = order.group.first
-        return first.client_order_id in self._groups.get((first.algorithm, first.symbol), _NO_GROUPS)
+        return order.group is not None and order.group in self.open_groups

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bus.order_messages import Role, Side
-from oms.amounts import ZERO, minus, plus, times
+from oms.amounts import ZERO, minus, plus, quotient_down, times
 from oms.book.orders import REFUSED, Order
 
 # What an order adds to the sums beside the one that it replaces: quantity, and whether it counts as open.
@@ -73,6 +73,16 @@ class Group:
         """What of that neither its exits nor other orders closed."""
         closed = sum((order.filled for order in (*self.take_profit, *self.stop_loss)), self.first.settled)
         return max(ZERO, minus(self.opened(), closed))
+
+    def settle(self) -> None:
+        """All that it opened is closed, by whatever orders."""
+        self.first.settled = plus(self.first.settled, self.unclosed())
+
+    def split(self, new: int, old: int) -> None:
+        """What it opened and is not closed is counted in new shares; beyond nine places it is cut off."""
+        unclosed = self.unclosed()
+        after = quotient_down(times(unclosed, Decimal(new)), Decimal(old))
+        self.first.settled = plus(self.first.settled, minus(unclosed, after))
 
     def protected(self) -> Decimal:
         """The quantity for which a stop-loss stands: none before the entry is filled completely."""

@@ -62,7 +62,8 @@ class Order:
     `replace_rejected_ns` is when a replacement of it was last rejected. `held_…` is what the book's sums
     contain of it.
     Of a group with exits: `role` is its place there, `parent` the client id of the order whose exit it is,
-    and `settled` how much of what the group opened was closed by orders outside of it.
+    and `settled` how much of what the group opened was closed by orders outside of it, or by a reverse split;
+    below zero where a split made more of it.
     """
 
     algorithm: str

@@ -78,6 +78,8 @@ def leg_found(order: BrokerOrder, book: Book, at_ns: int) -> LegFound | None:
     parent, known = book.orders.get(order.parent), book.order(order.client_order_id)
     if parent is None or (known is not None and known.parent == order.parent):
         return None
+    if order.client_order_id in book.put_away:
+        return None  # It ended long ago and is booked; that it is an exit does not matter any more.
     if known is not None and known.algorithm != parent.algorithm:
         return None
     return LegFound(

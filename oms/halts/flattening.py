@@ -280,7 +280,7 @@ def _awaits_exits(step: Step, scope: str, symbol: str, closing: Closing) -> bool
 
     It is asked once: an order that ended in part may have none.
     """
-    for order in step.book.awaiting_legs():
+    for order in step.book.open_groups.awaiting_legs():
         group, order_id = order.group, order.client_order_id
         if order.symbol != symbol or not covers(scope, step.account, order.algorithm, symbol):
             continue

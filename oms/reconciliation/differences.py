@@ -7,6 +7,7 @@ second look, some seconds later, finds the same.
 from collections.abc import Mapping
 
 from oms.amounts import text
+from oms.book.book import Book
 from oms.book.orders import TERMINAL, Order, advances, differs, is_another
 from oms.broker.protocol import BrokerOrder
 from oms.reconciliation import accepted_differences, activities, holdings, reconciliation
@@ -138,13 +139,21 @@ def _ask_for_exits(step: Step, orders: list[BrokerOrder]) -> None:
     """
     listed = {order.client_order_id for order in orders}
     hidden = {
-        # One in whose place another stands is not shown with the order that it belongs to any more.
-        known.client_order_id if step.book.replacement(known) is not None else known.parent
+        known.client_order_id if _was_replaced(step.book, known) else known.parent
         for known in step.book.open_orders()
         if known.parent is not None and known.client_order_id not in listed
     }
     for order_id in hidden:
         step.look_up(order_id)
+
+
+def _was_replaced(book: Book, leg: Order) -> bool:
+    """Whether the order that an exit belongs to does not show it any more, or may not.
+
+    It does not once another stands in the place of the exit, or in its own.
+    """
+    parent = book.order(leg.parent or "")
+    return book.replacement(leg) is not None or (parent is not None and book.replacement(parent) is not None)
 
 
 def _ask_for_partly_told(step: Step) -> None:

@@ -32,7 +32,7 @@ def take(step: Step, order: BrokerOrder) -> None:
 
 def ask_for_missing(step: Step) -> None:
     """Ask for orders that the broker has and whose exits are not known yet."""
-    awaited = [order for order in step.book.awaiting_legs() if order.broker_order_id]
+    awaited = [order for order in step.book.open_groups.awaiting_legs() if order.broker_order_id]
     waits = step.observed.legs_asked
     for gone in waits.keys() - {order.client_order_id for order in awaited}:
         del waits[gone]

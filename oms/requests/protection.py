@@ -49,7 +49,7 @@ def look(step: Step) -> None:
 def _unprotected(book: Book) -> _Unprotected:
     """By algorithm and symbol: the quantity without a stop-loss, and the last group that was to have one."""
     found: _Unprotected = {}
-    for algorithm, symbol, groups in book.groups():
+    for algorithm, symbol, groups in book.open_groups:
         if algorithm == EXTERNAL:
             continue
         quantity, last = _of_position(book, algorithm, symbol, groups)

@@ -96,6 +96,8 @@ class State:
             case CorporateActionTaken():
                 action = event.symbol, event.new_symbol, event.new, event.old
                 self.corporate_actions[action] = event.at_ns
+                if event.new_symbol == event.symbol:
+                    self.book.split(event.symbol, event.new, event.old)
             case CashOpened():
                 self.cash_opened = True
                 self.activities.update(event.activities)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from risk_day import name, request, terms
 
-from bus.control_messages import AssignPosition
+from bus.control_messages import AssignPosition, TakeCorporateAction
+from bus.journal_messages import OrdersPutAway
 from bus.order_events import LegFound, PositionProtected, PositionUnprotected, Registered
 from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
@@ -312,7 +313,7 @@ def test_a_position_that_other_orders_closed_is_forgotten(run: EngineRun) -> Non
     fill(run, at_broker(again), "10")
     _settle(run)
     assert len(unprotected(run)) == 2
-    assert not list(run.engine.state.book.groups())
+    assert not list(run.engine.state.book.open_groups)
     assert run.folded().digest() == run.engine.digest()
 
 
@@ -330,7 +331,7 @@ def test_a_position_that_was_assigned_to_another_is_forgotten(run: EngineRun) ->
     )  # fmt: skip
     run.take(ControlRead("7-0", given))
     assert run.engine.state.book.position("AAPL", "alpha") == 0
-    assert not list(run.engine.state.book.groups())
+    assert not list(run.engine.state.book.open_groups)
     again = asked(run, terms("10"), 3)
     run.accepted(again)
     fill(run, at_broker(again), "10")
@@ -538,7 +539,7 @@ def test_groups_are_in_a_snapshot(run: EngineRun) -> None:
         replace_fill(run, exit_at_broker(approved, "take_profit"), "3"),
     ):
         restored.apply(event)
-    assert (book.pending("AAPL", "sell"), book.open_count(), len(list(book.groups()))) == (7, 1, 1)
+    assert (book.pending("AAPL", "sell"), book.open_count(), len(list(book.open_groups))) == (7, 1, 1)
     assert book.orders == run.engine.state.book.orders
 
 
@@ -546,3 +547,97 @@ def replace_fill(run: EngineRun, order: BrokerOrder, cumulative: str, part: str 
     """An execution; returns the event that it came to."""
     fill(run, order, cumulative, part)
     return run.read_journal()[-1]
+
+
+def test_an_exit_of_a_replaced_entry_whose_end_was_lost_is_asked_for_itself(run: EngineRun) -> None:
+    """The answer to the replace was lost, and with it the word that the exits went over to the new order."""
+    approved = entered(run, filled="0", type="limit", limit_price=Decimal(99))
+    book, (profit_id, loss_id) = run.engine.state.book, legs(approved)
+    wanted = replace_terms(approved.terms, limit_price=Decimal(100))
+    run.price("100")
+    run.read(_replace(approved.client_order_id, wanted, 5))
+    second = run.sent[-1]
+    run.take(OrderAnswered(second.client_order_id, Unknown("no answer")))
+    entry = at_broker(second)
+    run.told(frame(replace(at_broker(approved), status="replaced", replaced_by=entry.id), "replaced"))
+    fill(run, entry, "10")
+    leg(run, approved, "take_profit", "canceled")
+    run.tick(0)
+    (question,) = [one for one in run.tick(COMPARE_EVERY_NS).ask if isinstance(one, CompareAccount)]
+    held = BrokerPosition("AAPL", Decimal(10), Decimal(100))
+    shown = replace(entry, status="filled", filled_quantity=Decimal(10), legs=())
+    asks = run.take(Answered(question, AccountListed((shown,), (held,)), run.monotonic_ns)).ask
+    assert FindOrder(loss_id) in asks
+    gone = exit_at_broker(approved, "stop_loss", "canceled")
+    run.take(Answered(FindOrder(loss_id), gone, run.monotonic_ns))
+    assert (book.orders[loss_id].status, book.orders[profit_id].status) == ("canceled", "canceled")
+    assert (book.pending("AAPL", "sell"), book.open_count()) == (0, 0)
+    run.price("100")
+    assert run.read(request(terms("10", side="sell"), 6)).send
+
+
+def test_an_exit_that_was_put_away_and_is_shown_again_is_not_booked_again(run: EngineRun) -> None:
+    approved = entered(run)
+    entry = at_broker(approved)
+    profit = replace(exit_at_broker(approved, "take_profit", "filled"), filled_quantity=Decimal(10))
+    fill(run, profit, "10")
+    leg(run, approved, "stop_loss", "canceled")
+    for day in ("2023-11-15", "2023-11-16"):
+        run.engine.apply(OrdersPutAway(day=day, kept=(approved.client_order_id,), at_ns=run.now_ns))
+    book = run.engine.state.book
+    assert list(book.orders) == [approved.client_order_id]
+    run.engine.observed.looked_up.add(approved.client_order_id)
+    loss = exit_at_broker(approved, "stop_loss", "canceled")
+    shown = replace(entry, status="filled", filled_quantity=Decimal(10), legs=(profit, loss))
+    assert run.take(Answered(FindOrder(approved.client_order_id), shown, run.monotonic_ns)).events == []
+    assert book.position("AAPL", "alpha") == 0
+
+
+@pytest.mark.parametrize(("new", "old", "held"), [(2, 1, "12"), (1, 2, "3"), (1, 3, "2")])
+def test_after_a_split_exits_protect_and_close_what_there_is_then(
+    run: EngineRun, new: int, old: int, held: str
+) -> None:
+    """What is bought later, without a stop-loss, is not taken for a rest of the position of before."""
+    approved, quantity = entered(run), Decimal(held)
+    book = run.engine.state.book
+    fill(run, exit_at_broker(approved, "take_profit"), "4")
+    loss = replace(exit_at_broker(approved, "stop_loss"), quantity=Decimal(6))
+    run.told(frame(loss, "restated"))
+    split = TakeCorporateAction(
+        account="paper",
+        symbol="AAPL",
+        new_symbol="AAPL",
+        new=new,
+        old=old,
+        reason="a test",
+        by="ann",
+        at_ns=1,
+    )
+    run.take(ControlRead("7-0", split))
+    assert book.position("AAPL", "alpha") == quantity
+    loss = replace(loss, quantity=quantity)
+    run.told(frame(loss, "restated"))
+    _settle(run)
+    assert unprotected(run) == []
+    assert book.pending("AAPL", "sell") == quantity
+    fill(run, loss, held)
+    leg(run, approved, "take_profit", "canceled")
+    assert (book.position("AAPL"), list(book.open_groups)) == (0, [])
+    again = asked(run, terms("10"), 3)
+    run.accepted(again)
+    fill(run, at_broker(again), "10")
+    _settle(run)
+    assert unprotected(run) == []
+    assert run.folded().digest() == run.engine.digest()
+
+
+def test_a_stop_loss_that_a_split_leaves_too_small_is_told(run: EngineRun) -> None:
+    entered(run)
+    split = TakeCorporateAction(
+        account="paper", symbol="AAPL", new_symbol="AAPL", new=3, old=1, reason="a test", by="ann", at_ns=1
+    )
+    run.take(ControlRead("7-0", split))
+    _settle(run)
+    assert [(one.quantity, one.why) for one in unprotected(run)] == [
+        (20, f"its stop-loss stop_loss-{name(1)} is for 10")
+    ]
