@@ -4,7 +4,7 @@ Times are nanoseconds since 1970-01-01 UTC.
 """
 
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from bus.codec import Message
 from bus.control_messages import Halt, ReduceOnly
@@ -46,20 +46,6 @@ class PositionAgrees(Message, frozen=True, kw_only=True):
 
     wire: ClassVar[str] = "PositionAgrees"
     symbol: str
-    at_ns: int
-
-
-class LimitsChanged(Message, frozen=True, kw_only=True):
-    """Other limits hold from here on: `limits` in the shape of the file, `limits_version` counted up from 1.
-
-    `source` is where they were read and `by` is who put them into force.
-    """
-
-    wire: ClassVar[str] = "LimitsChanged"
-    limits_version: int
-    limits: dict[str, Any]
-    source: str
-    by: str
     at_ns: int
 
 

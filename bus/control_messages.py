@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from bus.codec import Message
+from bus.limit_messages import LIMIT_COMMANDS, LimitCommand
 
 
 class Halt(Message, frozen=True, kw_only=True, tag="Halt"):
@@ -126,7 +127,7 @@ class Shutdown(Message, frozen=True, kw_only=True):
 
 ControlMessage = Halt | ReduceOnly | Resume | CancelOrders | Flatten | Shutdown
 # What an operator asks of one account's OMS alone, which answers in its journal.
-AccountCommand = Reconcile | AssignPosition | TakeCorporateAction
+AccountCommand = Reconcile | AssignPosition | TakeCorporateAction | LimitCommand
 CONTROL_MESSAGES: tuple[type[Message], ...] = (
     Halt,
     ReduceOnly,
@@ -137,4 +138,5 @@ CONTROL_MESSAGES: tuple[type[Message], ...] = (
     Reconcile,
     AssignPosition,
     TakeCorporateAction,
+    *LIMIT_COMMANDS,
 )

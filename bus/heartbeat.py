@@ -138,8 +138,9 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
     `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
     `snapshot_at` is the entry of the last snapshot, "" for none.
-    `limits_unmatched`: a sentence for each name in the limits that binds nothing. `latched`: what the latch
-    file says. `account_number` and
+    `limits_unmatched`: a sentence for each name in the limits that binds nothing; `limits_differ`: one for
+    each of which the file says something else than when it was set; `limits_in_shadow`: how many orders each
+    would have refused. `latched`: what the latch file says. `account_number` and
     `trading` are those of the broker account that the journal belongs to, "" before that is known.
     """
 
@@ -173,6 +174,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     snapshot_at: str = ""
     limits_version: int = 0
     limits_unmatched: tuple[str, ...] = ()
+    limits_differ: tuple[str, ...] = ()
+    limits_in_shadow: dict[str, int] = {}
     counters: OmsCounters = OmsCounters()
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from bus.account_messages import (
     AccountPinned,
     JournalSetAside,
-    LimitsChanged,
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
@@ -19,6 +18,7 @@ from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
 from bus.halt_messages import HALT_EVENTS, HaltEvent
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
+from bus.limit_messages import LIMIT_EVENTS, LimitEvent
 from bus.order_messages import OrderTerms, Reason, Role, Side
 
 
@@ -363,7 +363,7 @@ Event = (
     | FlattenBegun
     | SymbolFlattenEnded
     | FlattenEnded
-    | LimitsChanged
+    | LimitEvent
 )
 EVENTS: tuple[type[Message], ...] = (
     Registered,
@@ -396,5 +396,5 @@ EVENTS: tuple[type[Message], ...] = (
     FlattenBegun,
     SymbolFlattenEnded,
     FlattenEnded,
-    LimitsChanged,
+    *LIMIT_EVENTS,
 )

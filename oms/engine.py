@@ -17,9 +17,10 @@ from oms.journal import forks, pinning
 from oms.journal.digest import Digest
 from oms.reconciliation import differences, reconciliation
 from oms.reconciliation.holdings import OnDifference
-from oms.requests import cancels, decisions, legs, protection, sent_orders
+from oms.requests import cancels, decisions, legs, protection, sent_orders, shadow
 from oms.requests.readiness import not_ready
 from oms.risk import approval as risk
+from oms.risk import tightened
 from oms.risk.approval import Approved
 from oms.state.effects import Effects
 from oms.state.inputs import (
@@ -155,7 +156,10 @@ class Engine:
         if approved.client_order_id in self.observed.cancels_waiting:
             # It may have come in the order's own batch: then there was nothing to withdraw yet.
             return cancels.CANCELED_UNSENT
-        return risk.objection(approved, self.state.book, halts, self.account)
+        state, clock = self.state, self.observed.market_clock
+        return risk.objection(approved, state.book, halts, self.account) or tightened.objection(
+            approved, state.book, state.limits_in_force, self.account, clock
+        )
 
     def digest(self) -> str:
         """A digest of the durable state: equal where two engines hold the same."""
@@ -192,7 +196,8 @@ class Engine:
             reconciliation.take_unanswered(step, unanswered)
 
     def _stopping(self, step: Step, stopping: Stopping) -> None:
-        del step, stopping
+        del stopping
+        shadow.tell(step, everything=True)
         self.observed.stopping = True
 
     def _tick(self, step: Step, tick: Tick) -> None:
@@ -203,6 +208,7 @@ class Engine:
         protection.look(step)
         differences.look(step, self._compare_every_ns)
         automatic_halts.look(step)
+        shadow.tell(step)
 
     def _listened(self, step: Step, listened: Listened) -> None:
         automatic_halts.take_listened(step, listened, self._halt_after)

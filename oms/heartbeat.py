@@ -17,6 +17,8 @@ from oms.amounts import text
 from oms.book.orders import Order
 from oms.engine import Engine
 from oms.limits.limit_names import unmatched
+from oms.limits.limit_places import told, written
+from oms.requests import shadow
 from oms.risk.assets import UNKNOWN
 from oms.shown_books import shown_books, unexplained
 
@@ -115,6 +117,8 @@ def details(
         snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
         limits_unmatched=_unmatched(engine),
+        limits_differ=tuple(state.limits_in_force.differing()),
+        limits_in_shadow=_in_shadow(engine),
         counters=OmsCounters(
             refused=observed.orders_refused,
             **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
@@ -130,6 +134,15 @@ def _unmatched(engine: Engine) -> tuple[str, ...]:
         return ()
     unknown = {symbol for symbol, asset in engine.observed.assets.items() if asset == UNKNOWN}
     return unmatched(limits, engine.state.registered, unknown)
+
+
+def _in_shadow(engine: Engine) -> dict[str, int]:
+    """How many orders each limit in shadow would have refused, by where it stands and its value."""
+    force = engine.state.limits_in_force
+    return {
+        f"{written(place)} = {told(force.shadows[place].value)}": orders
+        for place, orders in shadow.refused(force, engine.observed.in_shadow).items()
+    }
 
 
 def _shown(order: Order) -> str:

@@ -1,9 +1,11 @@
 """The rules under which orders are taken: halts, limits, leases, what the broker trades, as read. Pure."""
 
-from bus.account_messages import HaltsRead, LimitsChanged
+from bus.account_messages import HaltsRead
 from bus.control_messages import Halt
+from bus.limit_messages import LimitsChanged
 from bus.order_events import Registered
 from oms.halts import automatic_halts
+from oms.limits.limit_places import flat
 from oms.risk.assets import MarketClock
 from oms.state.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
 from oms.state.step import Step
@@ -31,14 +33,14 @@ def acknowledge_unreadable(step: Step) -> None:
 
 
 def take_limits(step: Step, read: LimitsRead) -> None:
-    """Put limits into force, with a new version where they differ from those in force."""
-    known = step.state.limits
+    """Put a file's limits into force, with a new version where it says anything else than before."""
+    known = step.state.limits_in_force
     shown = read.limits.as_dict()
-    if known is not None and known.as_dict() == shown:
+    if known.limits is not None and known.file == flat(shown):
         return
     step.record(
         LimitsChanged(
-            limits_version=1 if known is None else known.version + 1,
+            limits_version=known.version + 1,
             limits=shown,
             source=read.source,
             by=read.by,

@@ -150,6 +150,8 @@ async def _work(oms: Oms, account: AccountRead) -> None:
     log.info("ready", state=repr(oms.engine.state))
     for sentence in unmatched(oms.limits, oms.engine.state.registered, ()):
         log.warning("a name in the limits binds nothing", limits=str(oms.settings.oms_limits), name=sentence)
+    for sentence in oms.engine.state.limits_in_force.differing():
+        log.warning("the limits file says something else than what was set", limit=sentence)
     reading = asyncio.create_task(oms.read_requests())
     workers = [
         asyncio.create_task(worker)

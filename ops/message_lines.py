@@ -8,7 +8,6 @@ from bus.account_messages import (
     AccountPinned,
     HaltsRead,
     JournalSetAside,
-    LimitsChanged,
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
@@ -42,6 +41,15 @@ from bus.flatten_messages import (
 )
 from bus.halt_messages import HaltLifted, HaltTriggered, TradingDayBegun
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
+from bus.limit_messages import (
+    LimitChange,
+    LimitsChanged,
+    LimitsSet,
+    LoadLimits,
+    RefusedInShadow,
+    SetLimit,
+    UnsetLimit,
+)
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
 from bus.order_events import (
     CancelRefused,
@@ -69,6 +77,7 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
+from oms.limits.limit_places import told, written
 
 
 def number(value: Decimal | None) -> str:
@@ -152,6 +161,19 @@ def _action(message: CorporateActionTaken | TakeCorporateAction) -> str:
     if message.new_symbol != message.symbol:
         return f"{message.symbol} is {message.new_symbol} now"
     return f"{message.new} for {message.old} {message.symbol}"
+
+
+def _limit(message: SetLimit | UnsetLimit) -> str:
+    return f"{written((message.section, message.name))}{' in shadow' if message.shadow else ''}"
+
+
+def _limit_change(change: LimitChange) -> str:
+    place = written((change.section, change.name))
+    if change.mode == "shadow":
+        return f"{place} {told(change.value)} in shadow"
+    if change.mode == "shadow_ended":
+        return f"{place} in shadow no more"
+    return f"{place} {told(change.before)} -> {told(change.value)}"
 
 
 def _reconcile(message: Reconcile) -> str:
@@ -261,6 +283,17 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     Reconcile: _reconcile,
     AssignPosition: lambda m: (
         f"assign {number(m.quantity)} {m.symbol} of {m.giver} to {m.taker}: {m.reason} (by {m.by})"
+    ),
+    SetLimit: lambda m: f"set {_limit(m)} to {told(m.value)}: {m.reason} (by {m.by})",
+    UnsetLimit: lambda m: f"take back {_limit(m)}: {m.reason} (by {m.by})",
+    LoadLimits: lambda m: f"load the limits of {m.source}: {m.reason} (by {m.by})",
+    LimitsSet: lambda m: (
+        f"limits version {m.limits_version}: {'; '.join(map(_limit_change, m.changes)) or 'nothing changed'}"
+        f"{f', from {m.source}' if m.source else ''}: {m.reason} (by {m.by})"
+    ),
+    RefusedInShadow: lambda m: (
+        f"{written((m.section, m.name))}, in shadow, would have refused {m.orders} orders of {m.whose}; "
+        f"the first, {m.first_order_id}: {m.reason.message}"
     ),
     TakeCorporateAction: lambda m: f"corporate action: {_action(m)}: {m.reason} (by {m.by})",
 }

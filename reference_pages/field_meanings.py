@@ -4,6 +4,9 @@ A name alone holds for every message that has it; `Message.field` comes first an
 """
 
 _TIME = "nanoseconds since 1970-01-01 UTC"
+_SECTION = "`account`, `each_algorithm`, `algorithm.<name>`, `symbol.<symbol>` or `feed.<name>`"
+_LIMIT = "the limit's name in the limits file"
+_LOOSEN = "whether it may be looser than what holds"
 
 FIELD_MEANINGS: dict[str, str] = {
     # What many messages share.
@@ -174,6 +177,28 @@ FIELD_MEANINGS: dict[str, str] = {
     "LimitsChanged.limits_version": "counted up from 1",
     "LimitsChanged.limits": "the limits, in the shape of the limits file",
     "LimitsChanged.source": "where they were read",
+    "SetLimit.section": _SECTION,
+    "SetLimit.name": _LIMIT,
+    "UnsetLimit.section": _SECTION,
+    "UnsetLimit.name": _LIMIT,
+    "UnsetLimit.loosen": _LOOSEN,
+    "LoadLimits.loosen": _LOOSEN,
+    "RefusedInShadow.section": _SECTION,
+    "RefusedInShadow.name": _LIMIT,
+    "SetLimit.value": "as in the limits file, numbers as text; null for no such limit",
+    "SetLimit.shadow": "whether it is held against orders without refusing any",
+    "SetLimit.loosen": _LOOSEN,
+    "UnsetLimit.shadow": "whether the limit in shadow is meant",
+    "LoadLimits.limits": "the limits, in the shape of the limits file",
+    "LoadLimits.source": "where they were read",
+    "LimitsSet.limits_version": "counted up from 1, together with LimitsChanged",
+    "LimitsSet.changes": "what changed, all at once",
+    "LimitsSet.source": "the file that was loaded, or what they follow from; empty where set one by one",
+    "RefusedInShadow.whose": "the algorithm, which is not told",
+    "RefusedInShadow.orders": "how many it would have refused since `since_ns`",
+    "RefusedInShadow.first_order_id": "the first of them",
+    "RefusedInShadow.last_order_id": "the last of them",
+    "RefusedInShadow.reason": "what would have been said of the first",
     "HaltsRead.known": "false where the halt key is missing or cannot be read",
     "HaltsRead.scopes": "the halts in force, by scope",
     # Market data.

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from bus.errors import InvalidInput
@@ -164,15 +164,22 @@ def _by_symbol(source: str, tables: Mapping[str, object]) -> dict[str, Scope]:
 
 
 def _with_numbers(shown: Mapping[str, object]) -> dict[str, object]:
-    """Numbers are text in `as_dict`, so that JSON keeps them exact."""
+    """Numbers are text in `as_dict`, so that JSON keeps them exact; text that is no number stays as it is."""
     return {
-        name: Decimal(value)
+        name: _exact(value)
         if name in NUMBERS and isinstance(value, str)
         else _with_numbers(value)
         if isinstance(value, Mapping)
         else value
         for name, value in shown.items()
     }
+
+
+def _exact(written: str) -> Decimal | str:
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        return written
 
 
 def _scope(source: str, section: str, raw: object) -> Scope:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from bus.account_messages import LimitsChanged
 from bus.book_messages import Booked, CorporateActionTaken, Declined
 from bus.control_messages import TakeCorporateAction
 from bus.errors import InvalidInput
 from bus.symbols import checked_symbol
 from oms.amounts import ZERO, is_amount, minus, quotient_down, text, times
-from oms.limits.limits import from_dict
+from oms.limits.limit_places import flat
+from oms.requests import limit_commands
 from oms.state.step import Step
 
 # Limits that count shares of one symbol; those in dollars stay as they are.
@@ -50,7 +50,7 @@ def take(step: Step, entry_id: str, message: TakeCorporateAction) -> None:
             _split(step, entry_id, message, name)
         else:
             _rename(step, entry_id, message, name)
-    _change_limits(step, message)
+    _change_limits(step, entry_id, message)
 
 
 def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
@@ -125,30 +125,19 @@ def _book(
     )
 
 
-def _change_limits(step: Step, message: TakeCorporateAction) -> None:
+def _change_limits(step: Step, entry_id: str, message: TakeCorporateAction) -> None:
     """Count the symbol's limits in new shares, and under its new name."""
-    limits = step.state.limits
-    if limits is None:
+    force = step.state.limits_in_force
+    if force.limits is None:
         return
-    before = limits.as_dict()
-    after = dict(_renamed(before, message))
+    after = dict(_renamed(force.limits.as_dict(), message))
     symbols: dict[str, Any] = dict(after["symbol"])
     if message.new_symbol == message.symbol and message.symbol in symbols:
         symbols[message.symbol] = _scaled(symbols[message.symbol], message)
     after["symbol"] = symbols
-    if after == before:
-        return
-    version = limits.version + 1
-    from_dict(after, "the limits after it", version)
-    step.record(
-        LimitsChanged(
-            limits_version=version,
-            limits=after,
-            source=f"corporate action in {message.symbol}",
-            by=message.by,
-            at_ns=step.now_ns,
-        )
-    )
+    if changes := limit_commands.differences(force, flat(after)):
+        source = f"corporate action in {message.symbol}"
+        limit_commands.record(step, entry_id, changes, source=source, reason=message.reason, by=message.by)
 
 
 def _scaled(section: dict[str, Any], message: TakeCorporateAction) -> dict[str, Any]:
@@ -166,9 +155,11 @@ def _renamed(shown: dict[str, Any], message: TakeCorporateAction) -> dict[str, A
     old, new = message.symbol, message.new_symbol
 
     def section(found: dict[str, Any]) -> dict[str, Any]:
-        if old not in found.get("restricted", ()):
-            return found
-        return found | {"restricted": sorted({new if name == old else name for name in found["restricted"]})}
+        lists = {name: found[name] for name in ("restricted", "symbols") if old in found.get(name, ())}
+        return found | {
+            name: sorted({new if symbol == old else symbol for symbol in symbols})
+            for name, symbols in lists.items()
+        }
 
     by_kind: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "account": section,

@@ -16,7 +16,7 @@ from bus.order_messages import (
 )
 from oms.book.orders import REFUSED
 from oms.prices.reference_price import Known
-from oms.requests import cancels, unreadable
+from oms.requests import cancels, shadow, unreadable
 from oms.requests.grouped_refusals import GroupedRefusals
 from oms.requests.readiness import not_ready
 from oms.risk.approval import Refused, basis_without_price, check
@@ -111,6 +111,8 @@ def _decide(
         verdict = check(request, step.book, step.state.limits, prices, context)
         if isinstance(verdict, Refused):
             return _refusal(request, verdict, context)
+        if step.state.limits_in_force.shadows:
+            shadow.look(step, request, prices, context)
         step.record(verdict.event)
         step.effects.send.append(verdict)
         step.observed.under_way.add(request.client_order_id)

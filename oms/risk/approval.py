@@ -137,7 +137,7 @@ def check(
         reasons.append(wrong)
     if limits is None or wrong is not None:
         return Refused(tuple(reasons), _basis(limits, price, context, terms.symbol, None))
-    subject = _subject(
+    subject = subject_of(
         request,
         terms if replacement is None else replacement.working,
         replaced,
@@ -304,7 +304,7 @@ def _replacement(
     return replaced, None if replaced is None else worked_out(request, replaced)
 
 
-def _subject(
+def subject_of(
     request: OrderRequest | ReplaceRequest,
     terms: OrderTerms,
     replaced: Order | None,
@@ -313,6 +313,7 @@ def _subject(
     known: Known | None,
     context: Context,
 ) -> Subject:
+    """What the checks are given; `replaced` is the order in whose place this one stands."""
     price = known if isinstance(known, Price) else None
     reference = ZERO if price is None else price.price
     reserve = None if price is None else reserve_price(terms, reference, effective.collar)

@@ -5,9 +5,14 @@ from oms.risk.refusal import Refusal
 _FILE = "the limits file"
 
 
-def _limit(code: str, name: str, meaning: str, do_now: str) -> Refusal:
-    """Describe the code of a limit that stands in the limits file."""
-    return Refusal(code, ("risk",), meaning, f"`{name}` of {_FILE}", do_now)
+def _limit(code: str, names: str, meaning: str, do_now: str) -> Refusal:
+    """Describe the code of limits that stand in the limits file.
+
+    From the OMS itself: they became stricter between approval and sending.
+    """
+    limits = tuple(names.split())
+    written = " and ".join(f"`{name}`" for name in limits)
+    return Refusal(code, ("risk", "oms"), meaning, f"{written} of {_FILE}", do_now, limits)
 
 
 LIMITS = (
@@ -104,7 +109,7 @@ LOOPS = (
     ),
     _limit(
         "repeated_order",
-        "repeated_orders` and `repeated_seconds",
+        "repeated_orders repeated_seconds",
         "the same symbol, side and size was ordered `limit` times within the time, and no fill reversed it: "
         "the algorithm is halted",
         "look at what it did, then `backbone resume --algo ... --by NAME --reason ...`",
@@ -117,7 +122,7 @@ LOOPS = (
     ),
     _limit(
         "price_band",
-        "price_band_percent` and `price_band_minutes",
+        "price_band_percent price_band_minutes",
         "the price is too far beyond the market's of some minutes ago; `limit` is the furthest let through",
         "see what moved the price, and whether it was the algorithm itself",
     ),

@@ -148,6 +148,7 @@ _OWN_ORDERS = (
         "the order may cost more than what is left of its algorithm's capital and realized profit",
         "`capital` in `[algorithm.<name>]` or `[each_algorithm]`",
         "order for at most `limit` dollars, or free some: sell, or cancel what waits",
+        ("capital",),
     ),
     Refusal(
         "buying_power",

@@ -10,6 +10,7 @@ from bus.codec import Message
 from bus.control_messages import Reconcile
 from bus.delivery import Delivery
 from bus.halt_messages import Market
+from bus.order_messages import Reason
 from oms.risk.assets import Asset, MarketClock
 from oms.risk.preconditions import SpendingPower
 from oms.risk.request_rate import RequestRate
@@ -104,6 +105,18 @@ class Counted:
 
 
 @dataclass(slots=True)
+class InShadow:
+    """What a limit in shadow would have refused of an algorithm since that was last told. Mutable: all."""
+
+    orders: int = 0
+    first_order_id: str = ""
+    last_order_id: str = ""
+    reason: Reason | None = None
+    since_ns: int = 0
+    told_ns: int = 0
+
+
+@dataclass(slots=True)
 class Observed:
     """Mutable, all by the engine's `take`; journalled only in the decisions that used it."""
 
@@ -150,6 +163,8 @@ class Observed:
     # An operator's requests to compare, by their entry in control, that are not answered yet.
     reconciling: dict[str, Reconciling] = field(default_factory=dict)
     asked: set[Question] = field(default_factory=set)
+    # By section, name and algorithm.
+    in_shadow: dict[tuple[str, str, str], InShadow] = field(default_factory=dict)
     # Approved orders whose outcome is still to come, and those that are in doubt.
     under_way: set[str] = field(default_factory=set)
     doubts: dict[str, Doubt] = field(default_factory=dict)

@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import msgspec
 
-from bus.account_messages import AccountPinned, HaltsRead, LimitsChanged, PositionAgrees, PositionDiffers
+from bus.account_messages import AccountPinned, HaltsRead, PositionAgrees, PositionDiffers
 from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened, CorporateActionTaken
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
 from bus.halt_messages import HaltEvent, HaltLifted, HaltTriggered, TradingDayBegun
 from bus.halt_state import HaltState, united
 from bus.journal_messages import ChainBegun, JournalForked
+from bus.limit_messages import LimitsChanged, LimitsSet, RefusedInShadow
 from bus.order_events import (
     EntryDeadLettered,
     LeaseRetired,
@@ -23,7 +24,8 @@ from bus.order_events import (
 from oms.book.book import Book
 from oms.book.flattens import Flattens
 from oms.book.halt_triggers import HaltTriggers
-from oms.limits.limits import Limits, from_dict
+from oms.limits.limits import Limits
+from oms.limits.limits_in_force import LimitsInForce
 
 # Of the journal, not of the account: a journal that was lost as a whole leaves a new one.
 _OF_THE_JOURNAL = (ChainBegun, JournalForked)
@@ -34,17 +36,16 @@ class State:
 
     Mutable, all by `apply`: `pinned`, the broker account that the journal belongs to, None before that is
     known; `is_new` until anything else happens: what the account held is still to be taken over; `book`;
-    `limits` in force, None before any; `halts`, the key as last journalled (`halts_read`) with the automatic
-    ones that it is still to have (`triggers`); `retired`, of each algorithm the last lease under which
-    it has acknowledged its shutdown; `stopped`, those that have not registered since; `registered`
-    algorithms, with the symbols that each declared, None where it declared none; `dead_letters`, how
-    many entries could not be read; `not_understood`, by the broker's id, why orders at the broker cannot
-    be read; `flattens` under way; `differences`, of symbols whose position at the broker is not the
-    book's, both; `cash_difference`, the same of cash, which counts once it was `cash_opened`;
-    `activities`, the ids of
-    those that are booked; `corporate_actions`, when each was last booked; `unprotected`, by algorithm and
-    symbol, what was last told of positions without their stop-loss; `unknown`, how many events of a newer
-    version there are, by name and version.
+    `limits` in force, None before any, and where each is from (`limits_in_force`); `halts`, the key as last
+    journalled (`halts_read`) with the automatic ones that it is still to have (`triggers`); `retired`, of
+    each algorithm the last lease under which it has acknowledged its shutdown; `stopped`, those that have not
+    registered since; `registered` algorithms, with the symbols that each declared, None where it declared
+    none; `dead_letters`, how many entries could not be read; `not_understood`, by the broker's id, why orders
+    at the broker cannot be read; `flattens` under way; `differences`, of symbols whose position at the broker
+    is not the book's, both; `cash_difference`, the same of cash, which counts once it was `cash_opened`;
+    `activities`, the ids of those that are booked; `corporate_actions`, when each was last booked;
+    `unprotected`, by algorithm and symbol, what was last told of positions without their stop-loss;
+    `unknown`, how many events of a newer version there are, by name and version.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class State:
         self.is_new = True
         self.book = Book()
         self.limits: Limits | None = None
+        self.limits_in_force = LimitsInForce()
         self.halts_read = HaltState(known=False)
         self.triggers = HaltTriggers()
         self.halts = HaltState(known=False)
@@ -108,11 +110,10 @@ class State:
                 self.cash_difference = event.booked, event.at_broker
             case CashAgrees():
                 self.cash_difference = None
-            case LimitsChanged():
-                before = None if self.limits is None else self.limits.day_losses()
-                self.limits = from_dict(event.limits, event.source, event.limits_version)
-                if self.limits.day_losses() != before:
-                    self.triggers.accepted.clear()
+            case LimitsChanged() | LimitsSet():
+                self._limit_by(event)
+            case RefusedInShadow():
+                self.limits_in_force.refused_in_shadow(event)
             case HaltsRead():
                 self.halts_read = HaltState(known=event.known, scopes=event.scopes)
                 self._halt_by(event)
@@ -139,6 +140,16 @@ class State:
             case UnknownMessage():
                 self.unknown[f"{event.wire} {event.version}"] += 1
 
+    def _limit_by(self, event: LimitsChanged | LimitsSet) -> None:
+        before = None if self.limits is None else self.limits.day_losses()
+        if isinstance(event, LimitsChanged):
+            self.limits_in_force.read(event)
+        else:
+            self.limits_in_force.set(event)
+        self.limits = self.limits_in_force.limits
+        if self.limits is not None and self.limits.day_losses() != before:
+            self.triggers.accepted.clear()
+
     def _halt_by(self, event: HaltEvent) -> None:
         self.triggers.apply(event)
         self.halts = united(self.halts_read, self.triggers.pending(key_known=self.halts_read.known))
@@ -149,6 +160,7 @@ class State:
             None if self.pinned is None else (self.pinned.number, self.pinned.trading),
             self.is_new,
             None if self.limits is None else (self.limits.version, self.limits.as_dict()),
+            self.limits_in_force.comparable(),
             self.halts.known,
             sorted((scope, msgspec.json.encode(mode)) for scope, mode in self.halts.scopes.items()),
             self.triggers.comparable(),

@@ -93,12 +93,13 @@ def test_every_message_is_in_its_family() -> None:
             "HaltsRead HaltTriggered HaltLifted TradingDayBegun PositionDiffers "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersPutAway "
-            "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged",
+            "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged "
+            "LimitsSet RefusedInShadow",
         ),
         (
             CONTROL_MESSAGES,
             "Halt ReduceOnly Resume CancelOrders Flatten Shutdown "
-            "Reconcile AssignPosition TakeCorporateAction",
+            "Reconcile AssignPosition TakeCorporateAction SetLimit UnsetLimit LoadLimits",
         ),
     ):
         assert [cls.__name__ for cls in family] == names.split()

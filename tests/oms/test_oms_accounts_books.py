@@ -8,10 +8,11 @@ import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LIMITS, limit_terms, request
 
-from bus.account_messages import LimitsChanged, PositionAgrees
+from bus.account_messages import PositionAgrees
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CorporateActionTaken, Declined, Reconciled
 from bus.control_messages import AssignPosition, Halt, Reconcile, TakeCorporateAction
 from bus.halt_state import HaltState
+from bus.limit_messages import LimitsSet
 from bus.order_events import OrderUpdated
 from oms.broker.protocol import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition
 from oms.engine import COMPARE_EVERY_NS
@@ -309,12 +310,19 @@ def test_a_position_that_the_broker_lists_no_more_is_told_and_can_be_accepted(ru
 
 def test_limits_in_shares_follow_a_split_and_a_new_name() -> None:
     run = EngineRun()
-    run.begin(LIMITS + "[symbol.AAPL]\nposition_quantity = 50\nposition_value = 9000\n")
+    own = '[algorithm.alpha]\nsymbols = ["AAPL", "MSFT"]\n'
+    run.begin(LIMITS + own + "[symbol.AAPL]\nposition_quantity = 50\nposition_value = 9000\n")
     bought(run)
-    told = [one for one in asked(run, action(4, 1)).events if isinstance(one, LimitsChanged)]
-    assert told[0].limits["symbol"] == {"AAPL": {"position_quantity": "200", "position_value": "9000"}}
-    told = [one for one in asked(run, action(new_symbol="META")).events if isinstance(one, LimitsChanged)]
-    assert told[0].limits["symbol"] == {"META": {"position_quantity": "200", "position_value": "9000"}}
+    told = [one for one in asked(run, action(4, 1)).events if isinstance(one, LimitsSet)]
+    assert [(one.section, one.name, one.before, one.value) for one in told[0].changes] == [
+        ("symbol.AAPL", "position_quantity", "50", "200")
+    ]
+    asked(run, action(new_symbol="META"))
+    limits = run.engine.state.limits
+    assert limits is not None
+    shown = limits.as_dict()
+    assert shown["symbol"] == {"META": {"position_quantity": "200", "position_value": "9000"}}
+    assert shown["algorithm"] == {"alpha": {"symbols": ["META", "MSFT"]}}
     ledger = run.engine.state.book.ledger
     assert (ledger.position("AAPL", "alpha"), ledger.position("META", "alpha")) == (0, 40)
     assert (ledger.holdings("alpha")["META"].cost, ledger.cash("alpha")) == (1000, -1000)

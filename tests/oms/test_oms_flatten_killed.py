@@ -16,11 +16,11 @@ from test_oms_killed import journal, processes
 from waiting import until
 
 from bus import control, streams
-from bus.account_messages import LimitsChanged
 from bus.clock import SystemClock
 from bus.connection import connect
 from bus.control_messages import Flatten
 from bus.flatten_messages import FlattenEnded
+from bus.limit_messages import LimitsChanged
 from bus.order_events import OrderApproved
 from oms.broker.alpaca_broker import AlpacaBroker
 from oms.state.state import State
