@@ -6,7 +6,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from bus.client import ConnectionPool, RedisClient
-from bus.errors import AccessRefused, InvalidInput, ServerAway, ServerRefused
+from bus.errors import AccessRefused, InvalidInput, NoServer, ServerAway, ServerRefused
 
 # A RedisClient that returns bytes. redis-py's annotations mean text or bytes, now or awaited: no help.
 Client = Any
@@ -45,20 +45,33 @@ def connect(url: str, *, name: str, **options: Any) -> Client:
 
 async def require_servers(market_url: str, orders_url: str, *, name: str) -> bool:
     """Check both servers, orders first, as `require_server` does each. Returns whether they are two."""
-    runs = set()
-    for url, variable in ((orders_url, "ORDERS_REDIS_URL"), (market_url, "MD_REDIS_URL")):
-        client = connect(url, name=name)
-        try:
-            runs.add(await require_server(client, url, variable))
-        finally:
-            await client.aclose()
-    return len(runs) == 2
+    orders = await _required(orders_url, "ORDERS_REDIS_URL", name)
+    return orders != await _required(market_url, "MD_REDIS_URL", name)
+
+
+async def require_orders_server(market_url: str, orders_url: str, *, name: str) -> str:
+    """The same where the market-data server may be away: returns why it is, "" where it is not."""
+    await _required(orders_url, "ORDERS_REDIS_URL", name)
+    try:
+        await _required(market_url, "MD_REDIS_URL", name)
+    except NoServer as error:
+        return str(error)
+    return ""
+
+
+async def _required(url: str, variable: str, name: str) -> str:
+    client = connect(url, name=name)
+    try:
+        return await require_server(client, url, variable)
+    finally:
+        await client.aclose()
 
 
 async def require_server(client: Client, url: str, variable: str) -> str:
     """Check that the server answers, lets us in and is recent enough; returns what identifies it.
 
-    Raises InvalidInput with a sentence that names the setting (`variable`) and what to do.
+    Raises InvalidInput with a sentence that names the setting (`variable`) and what to do; NoServer, which
+    is one too, where nobody answers.
     """
     try:
         found = await _information(client, url)
@@ -68,7 +81,7 @@ async def require_server(client: Client, url: str, variable: str) -> str:
             "put the right ones into the address"
         ) from error
     except ServerAway as error:
-        raise InvalidInput(
+        raise NoServer(
             f"{variable}={shown(url)}: no server answers there ({error}); start it or correct the address"
         ) from error
     except ServerRefused as error:

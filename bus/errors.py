@@ -9,6 +9,10 @@ class InvalidInput(BackboneError):
     """Somebody's input is wrong. The message names the field and the allowed values; commands exit with 2."""
 
 
+class NoServer(InvalidInput):
+    """No server answers at an address that a setting names: start it, or correct the address."""
+
+
 class Unreadable(BackboneError):
     """An entry cannot be read: unknown type or version, or data of another shape. Keep it, say so, go on."""
 

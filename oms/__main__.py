@@ -5,9 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from bus import logs
 from bus.clock import SystemClock
-from bus.connection import require_servers
+from bus.connection import require_orders_server
 from bus.service import Service, live, run
 from bus.settings import load
 from bus.variables import help_text
@@ -18,6 +20,8 @@ from oms.journal.journal import Journal
 from oms.limits.limits_file import read_limits
 from oms.service import Oms
 from oms.settings import DEFAULT_LIMITS, OmsSettings
+
+log = structlog.get_logger()
 
 _EXAMPLE = """\
 example:
@@ -62,7 +66,10 @@ def start(
 
         # Before a server is asked for: keys that are missing are the first to be told of.
         oms = make_oms()
-        await require_servers(settings.md_redis_url, settings.orders_redis_url, name="oms-check")
+        urls = settings.md_redis_url, settings.orders_redis_url
+        if away := await require_orders_server(*urls, name="oms-check"):
+            # It orders nothing without prices; cancels, and flattens, need none.
+            log.warning("no market data", error=away)
         await live(service, settings.orders_redis_url, lambda: startup.lead_in_turn(oms, make_oms))
 
     return run(body)

@@ -131,7 +131,10 @@ class Prices:
         return set(self._asked_ns)
 
     async def refresh(self, symbols: Sequence[str]) -> bool:
-        """Read these now; without an answer in time the last known prices stay, and age: False then."""
+        """Read these now; without an answer in time the last known prices stay, and age: False then.
+
+        Without symbols it is only asked whether the server answers.
+        """
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._read(symbols)
@@ -158,6 +161,9 @@ class Prices:
     async def _read(self, symbols: Sequence[str]) -> None:
         """Read on what is followed; anew what is not, or was not for a while."""
         wire = await self._link.opened()
+        if not symbols:
+            # That a connection is open says nothing of a server that hangs.
+            await wire.call("PING")
         now_ns = self._clock.monotonic_ns()
         followed: dict[str, _Followed] = {}
         anew = []

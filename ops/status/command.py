@@ -22,7 +22,8 @@ def status(
 
     Every process with pid and state, halts, algorithms, latencies and streams.
 
-    Where no server answers it says what is latched for the next start.
+    Where the market-data server does not answer it shows the rest. Where no orders server answers it says
+    what is latched for the next start.
 
     It speaks to MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else to what runs on this machine.
 
@@ -40,25 +41,25 @@ def status(
 
 
 async def _ask() -> "Status":
-    from bus.connection import connect
+    from bus.connection import connect, require_orders_server
     from bus.errors import InvalidInput
     from bus.settings import BusSettings, load
     from ops import latch
     from ops.running import known_servers
     from ops.running import servers as found_servers
-    from ops.servers import check
     from ops.status.snapshot import snapshot
 
     try:
         servers = found_servers()
-        await check(servers)
+        away = await require_orders_server(servers.market, servers.orders, name="ops-check")
     except InvalidInput as error:
         settings = load(BusSettings)
         latched = latch.shown(settings, known_servers(settings))
         raise InvalidInput(f"{error}\n{latched}" if latched else str(error)) from error
     market, orders = connect(servers.market, name="ops-status"), connect(servers.orders, name="ops-status")
     try:
-        return await snapshot(market, orders, servers.account, time.time_ns())
+        now_ns = time.time_ns()
+        return await snapshot(None if away else market, orders, servers.account, now_ns, market_away=away)
     finally:
         await market.aclose()
         await orders.aclose()

@@ -108,6 +108,8 @@ class Status(msgspec.Struct, frozen=True):
     open_orders: int
     latency_us: dict[str, dict[str, float | None]]
     streams: dict[str, int]
+    # Why the market-data server was not asked; "" where it was.
+    market_data_away: str = ""
     # None where no OMS says anything.
     oms: OmsStatus | None = None
     # Where faults can be made, when the simulator stands in for Alpaca; empty otherwise.

@@ -30,9 +30,18 @@ _EVENTS = MessageCodec(EVENTS)
 
 
 async def snapshot(
-    market: Client, orders: Client, account: str, now_ns: int, *, with_streams: bool = True
+    market: Client | None,
+    orders: Client,
+    account: str,
+    now_ns: int,
+    *,
+    with_streams: bool = True,
+    market_away: str = "",
 ) -> Status:
-    """Ask both servers once. `with_streams` also counts the entries of every stream, a call for each."""
+    """Ask both servers once. `with_streams` also counts the entries of every stream, a call for each.
+
+    Without `market`, which `market_away` explains, the orders server alone.
+    """
     found = await read_heartbeats(orders, account)
     halts = await halt.read(orders)
     journal = await orders.xrevrange(streams.journal(account), count=_RECENT)
@@ -40,7 +49,7 @@ async def snapshot(
     oms = leading_oms(found)
     sizes: dict[str, int] = {}
     if with_streams:
-        sizes = await stream_sizes(market) | await stream_sizes(orders)
+        sizes = (await stream_sizes(market) if market else {}) | await stream_sizes(orders)
     return Status(
         at_ns=now_ns,
         account=account,
@@ -55,6 +64,7 @@ async def snapshot(
         open_orders=oms[1].open_orders if oms is not None and oms[1] is not None else 0,
         latency_us=_latencies(recent),
         streams=dict(sorted(sizes.items())),
+        market_data_away=market_away,
         oms=_oms(oms[1]) if oms is not None and oms[1] is not None else None,
         simulator=next((details.simulator for _, details in telling(found, SupervisorDetails)), ""),
         recent=tuple(recent),

@@ -99,6 +99,13 @@ def halt_banner(status: Status) -> list[RenderableType]:
     return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
 
 
+def market_data_banner(status: Status) -> list[RenderableType]:
+    """That the market-data server does not answer; nothing where it does."""
+    if not status.market_data_away:
+        return []
+    return [Text(f"NO MARKET DATA: {status.market_data_away}", style="bold red")]
+
+
 def protection_banner(status: Status) -> list[RenderableType]:
     """Positions without the stop-loss that they were to have; nothing where all have it."""
     if status.oms is None or not status.oms.unprotected:
