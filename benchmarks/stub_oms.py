@@ -20,6 +20,7 @@ from oms.broker.protocol import (
     OrdersQuery,
     Outcome,
     Refused,
+    UnreadablePosition,
     Watcher,
 )
 from oms.risk.approval import Approved
@@ -79,7 +80,7 @@ class YesBroker:
         """Nothing is remembered."""
         return OrdersPage(())
 
-    async def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition | UnreadablePosition]:
         """No positions."""
         return []
 

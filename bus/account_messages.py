@@ -41,6 +41,15 @@ class PositionDiffers(Message, frozen=True, kw_only=True):
     at_ns: int
 
 
+class PositionNotUnderstood(Message, frozen=True, kw_only=True):
+    """The broker has a position that cannot be read: what it is of this symbol is not known."""
+
+    wire: ClassVar[str] = "PositionNotUnderstood"
+    symbol: str
+    error: str
+    at_ns: int
+
+
 class PositionAgrees(Message, frozen=True, kw_only=True):
     """A position that differed is the same at the broker and in the book again."""
 
@@ -74,3 +83,7 @@ class OrdersCanceled(Message, frozen=True, kw_only=True):
     by: str
     orders: tuple[str, ...]
     at_ns: int
+
+
+PositionEvent = PositionDiffers | PositionNotUnderstood | PositionAgrees
+POSITION_EVENTS: tuple[type[Message], ...] = (PositionDiffers, PositionNotUnderstood, PositionAgrees)

@@ -87,7 +87,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 class Reconciled(Message, frozen=True, kw_only=True):
     """The broker was asked at an operator's word, which is the entry `entry_id` in control.
 
-    `differences` are those that are left, `accepted` those that were booked as they are at the broker.
+    `differences` are those that are left, `accepted` those that were booked as they are at the broker,
+    `unread` why the broker's `position <symbol>` cannot be read.
     """
 
     wire: ClassVar[str] = "Reconciled"
@@ -97,6 +98,7 @@ class Reconciled(Message, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     reason: str
     by: str
+    unread: dict[str, str] = {}
     at_ns: int
 
 

@@ -130,18 +130,18 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     `ready`: orders are taken. `leads`: this instance holds the account's lease. `halts`: mode by scope.
     `reserved`: what open purchases may still cost, at their reserve prices. `budget`: requests that may go to
     the broker at once. `external_orders`: open orders that were made elsewhere on the account, a line each,
-    the newest few; `not_understood`: why orders at the broker cannot be read, by the broker's id, the last
-    few. `agreed_ns`: when orders, positions and cash were last found the same at the broker, 0 for not since
-    the start; `differences`: positions that are not, by symbol; `unexplained`: what the broker has beyond the
-    book, by symbol and of cash; `unprotected`: positions without the stop-loss that they were to have, by
-    algorithm and symbol. `refused`: refusals by code. `commits`: batches
-    made durable. `digest` is that of the engine's state after the journal's entry `digest_at`.
-    `head` is the hash of the journal's last entry, `head_at`: noted elsewhere, it proves what stood there.
-    `snapshot_at` is the entry of the last snapshot, "" for none.
-    `limits_unmatched`: a sentence for each name in the limits that binds nothing; `limits_differ`: one for
-    each of which the file says something else than when it was set; `limits_in_shadow`: how many orders each
-    would have refused. `latched`: what the latch file says. `account_number` and
-    `trading` are those of the broker account that the journal belongs to, "" before that is known.
+    the newest few; `not_understood`: why an `order <id>` or a `position <symbol>` at the broker cannot be
+    read, the last few. `agreed_ns`: when orders, positions and cash were last found the same at the broker, 0
+    for not since the start; `differences`: positions that are not, by symbol; `unexplained`: what the broker
+    has beyond the book, by symbol and of cash; `unprotected`: positions without the stop-loss that they were
+    to have, by algorithm and symbol. `refused`: refusals by code. `commits`: batches made durable. `digest`
+    is that of the engine's state after the journal's entry `digest_at`. `head` is the hash of the journal's
+    last entry, `head_at`: noted elsewhere, it proves what stood there. `snapshot_at` is the entry of the last
+    snapshot, "" for none. `limits_unmatched`: a sentence for each name in the limits that binds nothing;
+    `limits_differ`: one for each of which the file says something else than when it was set;
+    `limits_in_shadow`: how many orders each would have refused. `latched`: what the latch file says.
+    `account_number` and `trading` are those of the broker account that the journal belongs to, "" before that
+    is known.
     """
 
     ready: bool

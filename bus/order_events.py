@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from bus.account_messages import (
+    POSITION_EVENTS,
     AccountPinned,
     JournalSetAside,
     OrdersCanceled,
-    PositionAgrees,
-    PositionDiffers,
+    PositionEvent,
 )
 from bus.book_messages import BOOK_EVENTS, BookEvent
 from bus.codec import Message
@@ -347,8 +347,7 @@ Event = (
     | OrderNotUnderstood
     | BookEvent
     | HaltEvent
-    | PositionDiffers
-    | PositionAgrees
+    | PositionEvent
     | PositionUnprotected
     | PositionProtected
     | CancelRefused
@@ -380,8 +379,7 @@ EVENTS: tuple[type[Message], ...] = (
     OrderNotUnderstood,
     *BOOK_EVENTS,
     *HALT_EVENTS,
-    PositionDiffers,
-    PositionAgrees,
+    *POSITION_EVENTS,
     PositionUnprotected,
     PositionProtected,
     CancelRefused,

@@ -11,6 +11,7 @@ from bus.account_messages import (
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
+    PositionNotUnderstood,
 )
 from bus.book_messages import (
     ActivityHeard,
@@ -153,6 +154,7 @@ def _reconciled(event: Reconciled) -> str:
         return f"compared with the broker: all agrees (asked by {event.by})"
     said = [f"{one.what} accepted" for one in event.accepted]
     said += [f"{one.what} DIFFERS" for one in event.differences]
+    said += [f"{what} CANNOT BE READ" for what in event.unread]
     why = f": {event.reason}" if event.reason else ""
     return f"compared with the broker: {', '.join(said)}{why} (asked by {event.by})"
 
@@ -254,6 +256,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     PositionDiffers: lambda m: (
         f"POSITION DIFFERS in {m.symbol}: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
     ),
+    PositionNotUnderstood: lambda m: f"POSITION NOT UNDERSTOOD in {m.symbol or 'no symbol'}: {m.error}",
     PositionAgrees: lambda m: f"position in {m.symbol} agrees again",
     PositionUnprotected: lambda m: (
         f"{m.algorithm}: UNPROTECTED, {number(m.quantity)} {m.symbol} without a stop-loss: {m.why}"

@@ -50,6 +50,7 @@ from oms.broker.protocol import (
     Refused,
     RequestsLeft,
     Unknown,
+    UnreadablePosition,
     Watcher,
 )
 from oms.risk.approval import Approved
@@ -205,7 +206,7 @@ class AlpacaBroker:
 
         return await self._ask(f"/v2/orders?{urlencode(asked)}", read)
 
-    async def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition | UnreadablePosition]:
         """Return every position."""
         return await self._ask("/v2/positions", read_positions)
 

@@ -13,7 +13,14 @@ from bus.order_messages import Change, OrderTerms, Role, Side
 from bus.rfc3339 import time_ns as time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
-from oms.broker.protocol import BrokerAccount, BrokerOrder, BrokerPosition, ClosedAtBroker, UnreadableOrder
+from oms.broker.protocol import (
+    BrokerAccount,
+    BrokerOrder,
+    BrokerPosition,
+    ClosedAtBroker,
+    UnreadableOrder,
+    UnreadablePosition,
+)
 from oms.risk.assets import Asset
 from oms.risk.terms import profit_price
 
@@ -152,23 +159,30 @@ def read_suspended(raw: Any) -> bool:
         raise Unreadable(f"the account's settings at Alpaca: {error}") from error
 
 
-def read_positions(raw: Any) -> list[BrokerPosition]:
-    """The positions of a REST answer, signed. Raises Unreadable, naming the field that is wrong."""
+def read_positions(raw: Any) -> list[BrokerPosition | UnreadablePosition]:
+    """The positions of a REST answer, signed: what cannot be read of one must not hide the others.
+
+    Raises Unreadable where the answer is no list.
+    """
+    if not isinstance(raw, list):
+        raise Unreadable("positions of Alpaca's are no list")
+    return [_read_position(one) for one in raw]
+
+
+def _read_position(raw: Any) -> BrokerPosition | UnreadablePosition:
     try:
-        positions = msgspec.convert(raw, list[_Position], strict=False)
-    except msgspec.ValidationError as error:
-        raise Unreadable(f"positions of Alpaca's: {error}") from error
-    for position in positions:
+        position = msgspec.convert(raw, _Position, strict=False)
         if not is_countable(position.qty) or not is_countable(position.avg_entry_price):
-            raise Unreadable(f"position in {position.symbol[:64]}: its quantity or price is no sane number")
-    return [
-        BrokerPosition(
-            symbol=position_symbol(position.symbol, position.asset_class),
-            quantity=-abs(position.qty) if position.side == "short" else position.qty,
-            average_price=position.avg_entry_price,
-        )
-        for position in positions
-    ]
+            raise Unreadable("its quantity or price is no sane number")
+    except (msgspec.ValidationError, Unreadable) as error:
+        said = raw if isinstance(raw, dict) else {}
+        symbol, asset_class = (str(said.get(name) or "")[:64] for name in ("symbol", "asset_class"))
+        return UnreadablePosition(position_symbol(symbol, asset_class), str(error))
+    return BrokerPosition(
+        symbol=position_symbol(position.symbol, position.asset_class),
+        quantity=-abs(position.qty) if position.side == "short" else position.qty,
+        average_price=position.avg_entry_price,
+    )
 
 
 def read_account(raw: Any) -> BrokerAccount:

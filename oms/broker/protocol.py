@@ -129,6 +129,14 @@ class BrokerPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadablePosition:
+    """A position that the broker lists and that cannot be read; "" for no symbol."""
+
+    symbol: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerAccount:
     """The account: the broker's number of it, and its money."""
 
@@ -265,7 +273,7 @@ class Broker(Protocol):
         """Return the first page of the orders that the query names."""
         ...
 
-    async def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition | UnreadablePosition]:
         """Return every position of the account."""
         ...
 

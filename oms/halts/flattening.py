@@ -22,6 +22,7 @@ from bus.streams import EXTERNAL
 from oms.amounts import ZERO, text
 from oms.book.flattens import Flatten, trigger_of
 from oms.book.orders import REFUSED, Order
+from oms.broker.protocol import BrokerPosition, UnreadablePosition
 from oms.halts import cancel_scope, netting
 from oms.prices.reference_price import Price
 from oms.requests import cancels, decisions
@@ -108,9 +109,14 @@ def go_on(step: Step, *, wholly: bool) -> None:
 def take_positions(step: Step, answered: Answered) -> None:
     """Take what the broker holds of the symbols in which nothing was open when it was asked."""
     assert isinstance(answered.answer, AccountListed)
-    held = {position.symbol: position.quantity for position in answered.answer.positions or ()}
+    positions = answered.answer.positions or ()
+    held = {one.symbol: one.quantity for one in positions if isinstance(one, BrokerPosition)}
+    not_said = {one.symbol for one in positions if isinstance(one, UnreadablePosition)}
     for key in step.observed.positions_asked_for:
-        _take_position(step, key, held.get(key[1], ZERO))
+        if key[1] in not_said:
+            _go_by_the_book(step, key)
+        else:
+            _take_position(step, key, held.get(key[1], ZERO))
     step.observed.positions_asked_for = set()
     for flatten in step.state.flattens.under_way.values():
         for symbol in held:
@@ -120,11 +126,16 @@ def take_positions(step: Step, answered: Answered) -> None:
 
 
 def take_unanswered(step: Step, unanswered: Unanswered) -> None:
-    """Go by the book where the broker does not say what it holds, unless the two are known to differ."""
+    """Go by the book where the broker does not say what it holds."""
     del unanswered
     for key in step.observed.positions_asked_for:
-        if key[1] not in step.state.differences:
-            _take_position(step, key, step.book.position(key[1]))
+        _go_by_the_book(step, key)
+
+
+def _go_by_the_book(step: Step, key: tuple[str, str]) -> None:
+    """Take what the book holds of a symbol, unless that is known to differ from what the broker does."""
+    if key[1] not in step.state.differences:
+        _take_position(step, key, step.book.position(key[1]))
 
 
 def _take_position(step: Step, key: tuple[str, str], at_broker: Decimal) -> None:

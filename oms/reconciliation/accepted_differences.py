@@ -54,14 +54,16 @@ def _answer(step: Step, entry_id: str, message: Reconcile, positions: Sequence[B
     accepted = [one for one in differing if message.accept_all or one.what in wanted]
     for one in accepted:
         _accept(step, entry_id, message, one, positions)
+    unread = {what: why for what, why in step.state.not_understood.items() if what.startswith("position ")}
     step.record(
         Reconciled(
             entry_id=entry_id,
-            agrees=len(accepted) == len(differing),
+            agrees=len(accepted) == len(differing) and not unread,
             accepted=tuple(accepted),
             differences=tuple(one for one in differing if one not in accepted),
             reason=message.reason,
             by=message.by,
+            unread=unread,
             at_ns=step.now_ns,
         )
     )

@@ -74,7 +74,7 @@ def take_account(
         if step.state.cash_opened:
             activities.book(step, account.activities)
         holdings.compare(step, account, on_difference)
-        accepted_differences.go_on(step, account.positions, asked_monotonic_ns)
+        accepted_differences.go_on(step, holdings.understood(step, account.positions), asked_monotonic_ns)
     # Somebody waits for what a look finds that sees the account at rest.
     observed.look_again |= bool(observed.reconciling)
 
@@ -93,7 +93,7 @@ def _news(step: Step, order: BrokerOrder) -> tuple[str, ...]:
     if known is None:
         replaces_ours = order.replaces in step.book.by_broker_id
         came_to_nothing = order.status in TERMINAL and not order.filled_quantity and not replaces_ours
-        named = order.id in step.state.not_understood
+        named = f"order {order.id}" in step.state.not_understood
         return () if came_to_nothing or named else ("unknown", text(order.filled_quantity), order.status)
     if is_another(known, order.id):
         return ()  # Its position shows.

@@ -3,15 +3,15 @@
 What was not found twice is suspected only: news of it may be on its way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
-from bus.account_messages import PositionAgrees, PositionDiffers
+from bus.account_messages import PositionAgrees, PositionDiffers, PositionNotUnderstood
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
 from oms.amounts import NINTH_PLACE, ZERO, minus, text
 from oms.book.ledger import DOLLARS
-from oms.broker.protocol import BrokerPosition
+from oms.broker.protocol import BrokerPosition, UnreadablePosition
 from oms.risk.buying_power import used
 from oms.risk.preconditions import SpendingPower
 from oms.state.inputs import AccountListed
@@ -43,7 +43,8 @@ def compare(step: Step, account: AccountListed, on_difference: OnDifference) -> 
     _compare_cash(step, account, on_difference)
     observed, state = step.observed, step.state
     suspected = observed.suspected_positions or observed.suspected_cash is not None
-    if not suspected and not state.differences and state.cash_difference is None:
+    all_read = all(isinstance(one, BrokerPosition) for one in account.positions)
+    if all_read and not suspected and not state.differences and state.cash_difference is None:
         observed.agreed_ns = step.now_ns
 
 
@@ -54,16 +55,37 @@ def remember_money(step: Step, account: AccountListed) -> None:
         step.observed.spending_power = SpendingPower(money.buying_power, money.cash, used(step.book))
 
 
-def _compare_positions(step: Step, positions: Sequence[BrokerPosition], on_difference: OnDifference) -> None:
-    at_broker = {position.symbol: position.quantity for position in positions}
+def understood(step: Step, positions: Iterable[BrokerPosition | UnreadablePosition]) -> list[BrokerPosition]:
+    """Those positions that can be read; each other one is told once, and halts its symbol."""
+    found = []
+    for one in positions:
+        if isinstance(one, BrokerPosition):
+            found.append(one)
+        elif f"position {one.symbol}" not in step.state.not_understood:
+            step.error("position at the broker not understood", symbol=one.symbol, error=one.why)
+            step.record(PositionNotUnderstood(symbol=one.symbol, error=one.why, at_ns=step.now_ns))
+            if one.symbol:
+                reason = f"the position in {one.symbol} at the broker cannot be read: {one.why}"
+                step.halt(f"symbol:{one.symbol}", "position_unreadable", reason)
+    return found
+
+
+def _compare_positions(
+    step: Step, positions: Sequence[BrokerPosition | UnreadablePosition], on_difference: OnDifference
+) -> None:
+    at_broker = {one.symbol: one.quantity for one in understood(step, positions)}
+    not_said = {one.symbol for one in positions if isinstance(one, UnreadablePosition)}
     held = step.book.quantities()
     found = {
         symbol: (held.get(symbol, ZERO), at_broker.get(symbol, ZERO))
-        for symbol in held.keys() | at_broker.keys()
+        for symbol in (held.keys() | at_broker.keys()) - not_said
         if held.get(symbol, ZERO) != at_broker.get(symbol, ZERO)
     }
     known = step.state.differences
-    for symbol in sorted(known.keys() - found.keys()):
+    told = known.keys() | {
+        symbol for symbol in at_broker if f"position {symbol}" in step.state.not_understood
+    }
+    for symbol in sorted(told - found.keys() - not_said):
         step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
     # One that was told stays told while trading goes on: what is missing is the same.
     news = {

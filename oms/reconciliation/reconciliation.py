@@ -228,7 +228,7 @@ def understood(step: Step, orders: Iterable[BrokerOrder | UnreadableOrder]) -> l
 
 def not_understood(step: Step, order: UnreadableOrder) -> None:
     """Name an order that cannot be read, once. One of ours halts the account: it may have been filled."""
-    if order.id in step.state.not_understood:
+    if f"order {order.id}" in step.state.not_understood:
         return
     algorithm = owner(order.client_order_id, None, step.book)
     step.error("order at the broker not understood", order=order.id, error=order.why)
@@ -254,7 +254,7 @@ def take_over(step: Step, account: AccountListed) -> None:
     for order in orders:
         compare(step, order)
     assert account.positions is not None, "a first start asks until they belong together"
-    for position in account.positions:
+    for position in holdings.understood(step, account.positions):
         missing = minus(position.quantity, step.book.position(position.symbol))
         if not missing:
             continue

@@ -27,6 +27,7 @@ from oms.broker.protocol import (
     BrokerPosition,
     Outcome,
     UnreadableOrder,
+    UnreadablePosition,
 )
 from oms.limits.limits import Limits
 from oms.prices.reference_price import Known
@@ -185,7 +186,7 @@ class AccountListed:
     """
 
     orders: Sequence[BrokerOrder | UnreadableOrder]
-    positions: Sequence[BrokerPosition] | None
+    positions: Sequence[BrokerPosition | UnreadablePosition] | None
     account: BrokerAccount | None = None
     activities: Sequence[BrokerActivity] = ()
 

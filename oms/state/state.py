@@ -5,7 +5,13 @@ from decimal import Decimal
 
 import msgspec
 
-from bus.account_messages import AccountPinned, HaltsRead, PositionAgrees, PositionDiffers
+from bus.account_messages import (
+    AccountPinned,
+    HaltsRead,
+    PositionAgrees,
+    PositionDiffers,
+    PositionNotUnderstood,
+)
 from bus.book_messages import ActivityHeard, Booked, CashAgrees, CashDiffers, CashOpened, CorporateActionTaken
 from bus.codec import Message, UnknownMessage
 from bus.flatten_messages import FlattenBegun
@@ -40,11 +46,11 @@ class State:
     journalled (`halts_read`) with the automatic ones that it is still to have (`triggers`); `retired`, of
     each algorithm the last lease under which it has acknowledged its shutdown; `stopped`, those that have not
     registered since; `registered` algorithms, with the symbols that each declared, None where it declared
-    none; `dead_letters`, how many entries could not be read; `not_understood`, by the broker's id, why orders
-    at the broker cannot be read; `flattens` under way; `differences`, of symbols whose position at the broker
-    is not the book's, both; `cash_difference`, the same of cash, which counts once it was `cash_opened`;
-    `activities`, the ids of those that are booked; `corporate_actions`, when each was last booked;
-    `unprotected`, by algorithm and symbol, what was last told of positions without their stop-loss;
+    none; `dead_letters`, how many entries could not be read; `not_understood`, why an `order <id>` or a
+    `position <symbol>` at the broker cannot be read; `flattens` under way; `differences`, of symbols whose
+    position at the broker is not the book's, both; `cash_difference`, the same of cash, which counts once it
+    was `cash_opened`; `activities`, the ids of those that are booked; `corporate_actions`, when each was last
+    booked; `unprotected`, by algorithm and symbol, what was last told of positions without their stop-loss;
     `unknown`, how many events of a newer version there are, by name and version.
     """
 
@@ -128,11 +134,15 @@ class State:
             case EntryDeadLettered():
                 self.dead_letters += 1
             case OrderNotUnderstood():
-                self.not_understood[event.broker_order_id] = event.error
+                self.not_understood[f"order {event.broker_order_id}"] = event.error
             case PositionDiffers():
                 self.differences[event.symbol] = event.booked, event.at_broker
+                self.not_understood.pop(f"position {event.symbol}", None)
+            case PositionNotUnderstood():
+                self.not_understood[f"position {event.symbol}"] = event.error
             case PositionAgrees():
                 self.differences.pop(event.symbol, None)
+                self.not_understood.pop(f"position {event.symbol}", None)
             case PositionUnprotected():
                 self.unprotected[event.algorithm, event.symbol] = event
             case PositionProtected():

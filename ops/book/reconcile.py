@@ -69,9 +69,10 @@ def _lines(told: "Reconciled", unknown: list[str]) -> list[str]:
     lines = [f"accepted: {_sentence(one)}" for one in told.accepted]
     lines += [f"differs: {_sentence(one)}" for one in told.differences]
     lines += [f"{name} does not differ: nothing to accept" for name in unknown]
+    lines += [f"not understood: {what}: {why}" for what, why in told.unread.items()]
     if told.agrees:
         lines.append("books agree: orders, positions and cash, asked just now")
-    else:
+    elif told.differences:
         lines.append(
             "Find out where it came from; then trade it away, or accept it with --accept NAME --reason ..."
         )
@@ -93,6 +94,7 @@ def _as_dict(told: "Reconciled", unknown: list[str]) -> dict[str, object]:
         "differences": shown(told.differences),
         "accepted": shown(told.accepted),
         "not_differing": unknown,
+        "not_understood": told.unread,
         "at_ns": told.at_ns,
     }
 

@@ -5,15 +5,15 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from bus import streams
 from bus.connection import Client, connect
 from bus.errors import BackboneError, InvalidInput, ServerAway, ServerRefused
 from bus.settings import load
 from oms.__main__ import alpaca
+from oms.amounts import text
 from oms.broker.alpaca_broker import AlpacaBroker
-from oms.broker.protocol import BrokerError, OrdersQuery
+from oms.broker.protocol import BrokerError, BrokerPosition, OrdersQuery, UnreadablePosition
 from oms.settings import OmsSettings
 from ops import running
 from ops.pinned_account import pinned_account
@@ -44,8 +44,13 @@ class AtBroker:
 class Left:
     """What the broker still holds, by symbol, and its words to those that it did not close."""
 
-    positions: dict[str, Decimal] = field(default_factory=dict)
+    positions: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+
+
+def size_of(position: BrokerPosition | UnreadablePosition) -> str:
+    """So many shares or coins; of a position that cannot be read, that it cannot be."""
+    return text(position.quantity) if isinstance(position, BrokerPosition) else "an unreadable number of"
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +125,7 @@ async def _nothing_open(broker: AlpacaBroker) -> bool:
 
 
 async def _closed(broker: AlpacaBroker, left: Left) -> bool:
-    left.positions = {one.symbol: one.quantity for one in await broker.positions() if one.quantity}
+    left.positions = {one.symbol: held for one in await broker.positions() if (held := size_of(one)) != "0"}
     return not left.positions.keys() - left.refused.keys()
 
 

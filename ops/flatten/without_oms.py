@@ -12,9 +12,8 @@ from bus.connection import connect
 from bus.control_messages import Flatten
 from bus.errors import BackboneError, InvalidInput
 from bus.halt_state import scope_of
-from oms.amounts import text
 from oms.broker.protocol import BrokerError
-from ops.flatten.at_broker import AtBroker, Left, account_at_broker, close_all
+from ops.flatten.at_broker import AtBroker, Left, account_at_broker, close_all, size_of
 
 
 async def run(reason: str, wait_s: float, *, yes: bool, suspend: bool, as_json: bool) -> int:
@@ -57,7 +56,7 @@ async def _confirmed(account: AtBroker, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise InvalidInput("nobody is there to confirm it: say --yes")
     held = await account.broker.positions()
-    shown = ", ".join(f"{text(one.quantity)} {one.symbol}" for one in held) or "no position"
+    shown = ", ".join(f"{size_of(one)} {one.symbol}" for one in held) or "no position"
     typer.confirm(
         f"Cancel every order and close every position of Alpaca's {account.trading.upper()} account "
         f"{account.number}: {shown}?",
@@ -82,7 +81,7 @@ def lines(account: AtBroker, left: Left, *, suspended: bool, suspend: bool) -> l
     """What came of it, for people."""
     whose = f"Alpaca's {account.trading} account {account.number}"
     found = [
-        f"{symbol}: {text(size)} left, "
+        f"{symbol}: {size} left, "
         + (left.refused.get(symbol) or "its order is at the broker and not filled: is the market open?")
         for symbol, size in sorted(left.positions.items())
     ]
@@ -108,7 +107,7 @@ def _print_json(account: AtBroker, left: Left, reason: str, *, suspended: bool) 
         "trading": account.trading,
         "reason": reason,
         "flat": not left.positions,
-        "left": {symbol: text(size) for symbol, size in left.positions.items()},
+        "left": left.positions,
         "refused": left.refused,
         "suspended": suspended,
     }

@@ -54,7 +54,7 @@ class OmsStatus(msgspec.Struct, frozen=True):
     after the journal's entry `digest_at`: two processes with the same digest hold the same. The journal
     belongs to the broker's account `account_number`, which is paper or live as `trading` says; both are ""
     before that is known. `external_orders`: open orders that were made elsewhere on the account.
-    `not_understood`: orders at the broker that cannot be read, and why, by the broker's id. `agreed_ns`: when
+    `not_understood`: orders and positions at the broker that cannot be read, and why. `agreed_ns`: when
     the OMS last found orders and positions the same at the broker, 0 for not since its start; `differences`:
     positions that are not the same, by symbol; `unprotected`: those without the stop-loss that they were to
     have, by algorithm and symbol. `latched`: what the latch file says. `sending`: how requests to the broker

@@ -130,5 +130,5 @@ def _made_elsewhere(status: Status) -> list[RenderableType]:
     if status.oms is None:
         return []
     lines = [f"made elsewhere: {order}" for order in status.oms.external_orders]
-    lines += [f"not understood: order {order}: {why}" for order, why in status.oms.not_understood.items()]
+    lines += [f"not understood: {what}: {why}" for what, why in status.oms.not_understood.items()]
     return [Text("\n".join(lines), style="yellow")] if lines else []

@@ -90,7 +90,7 @@ def test_every_message_is_in_its_family() -> None:
             "Registered OrderApproved OrderRefused OrdersRefused OrderSent LegFound OrderUncertain "
             "OrderUpdated OrderFilled FillAbsorbed ExternalOrderFound OrderNotUnderstood Booked CashOpened "
             "ActivityHeard CashDiffers CashAgrees Reconciled CorporateActionTaken Declined "
-            "HaltsRead HaltTriggered HaltLifted TradingDayBegun PositionDiffers "
+            "HaltsRead HaltTriggered HaltLifted TradingDayBegun PositionDiffers PositionNotUnderstood "
             "PositionAgrees PositionUnprotected PositionProtected CancelRefused EntryDeadLettered "
             "LeaseRetired AccountPinned JournalSetAside ChainBegun JournalForked OrdersPutAway "
             "OrdersCanceled FlattenBegun SymbolFlattenEnded FlattenEnded LimitsChanged "

@@ -44,6 +44,7 @@ from oms.broker.protocol import (
     RateLimited,
     Refused,
     Unknown,
+    UnreadablePosition,
 )
 from oms.broker.sender import Sender
 from oms.risk.approval import Approved
@@ -376,6 +377,26 @@ async def test_positions_are_signed_and_named_as_orders_name_them() -> None:
             BrokerPosition("AAPL", Decimal(-3), Decimal("100.5")),
             BrokerPosition("BTC/USD", Decimal("0.25"), Decimal("50.1")),
         ]
+
+
+async def test_a_position_that_cannot_be_read_hides_no_other() -> None:
+    held = [
+        {"symbol": "AAPL", "qty": None, "avg_entry_price": "100.5"},
+        {"symbol": "BTCUSD", "qty": "1e9999", "avg_entry_price": "1", "asset_class": "crypto"},
+        "nothing that is known",
+        {"symbol": "MSFT", "qty": "2", "avg_entry_price": "100"},
+    ]
+    async with serving(answering(200, held)) as (_, broker):
+        *unread, read = await broker.positions()
+    assert read == BrokerPosition("MSFT", Decimal(2), Decimal(100))
+    assert [(type(one), one.symbol) for one in unread] == [
+        (UnreadablePosition, "AAPL"),
+        (UnreadablePosition, "BTC/USD"),
+        (UnreadablePosition, ""),
+    ]
+    async with serving(answering(200, {"message": "no list"})) as (_, broker):
+        with pytest.raises(BrokerError, match="no list"):
+            await broker.positions()
 
 
 async def test_closing_ends_what_is_under_way_with_a_doubt() -> None:

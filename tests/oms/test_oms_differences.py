@@ -9,7 +9,8 @@ from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LEASE, limit_terms, name, request
 
 from bus.account_messages import PositionAgrees, PositionDiffers
-from bus.book_messages import Booked
+from bus.book_messages import Booked, Reconciled
+from bus.control_messages import Reconcile
 from bus.halt_state import HaltState
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
@@ -20,6 +21,7 @@ from oms.broker.protocol import (
     OutcomeUnknown,
     Unknown,
     UnreadableOrder,
+    UnreadablePosition,
 )
 from oms.engine import COMPARE_EVERY_NS, Engine
 from oms.reconciliation.holdings import OnDifference
@@ -29,9 +31,11 @@ from oms.state.inputs import (
     Answered,
     CancelAnswered,
     CompareAccount,
+    ControlRead,
     FindOrder,
     HaltStateRead,
     OrderAnswered,
+    Started,
     Unanswered,
 )
 
@@ -62,7 +66,10 @@ def filled(order: BrokerOrder, quantity: str = "10") -> BrokerOrder:
 
 
 def compared(
-    run: EngineRun, orders: Sequence[BrokerOrder], *held: BrokerPosition, after_ns: int = COMPARE_EVERY_NS
+    run: EngineRun,
+    orders: Sequence[BrokerOrder],
+    *held: BrokerPosition | UnreadablePosition,
+    after_ns: int = COMPARE_EVERY_NS,
 ) -> Effects:
     """Time passes, the broker is asked, and says this."""
     (question,) = [one for one in run.tick(after_ns).ask if isinstance(one, CompareAccount)]
@@ -72,6 +79,43 @@ def compared(
 def shares(quantity: str, symbol: str = "AAPL") -> BrokerPosition:
     """A position at the broker."""
     return BrokerPosition(symbol, Decimal(quantity), Decimal(100))
+
+
+UNREAD = UnreadablePosition("AAPL", "Expected `decimal`, got `null` - at `$.qty`")
+
+
+def test_a_position_that_cannot_be_read_is_told_once_and_halts_its_symbol_alone(run: EngineRun) -> None:
+    order = filled(working(run))
+    run.told(frame(order, "fill", execution_id="e1", qty="10", price="100"))
+    effects = compared(run, [order], UNREAD)
+    assert [type(event).__name__ for event in effects.events] == ["PositionNotUnderstood", "HaltTriggered"]
+    assert [halt.scope for halt in effects.halts] == ["symbol:AAPL"]
+    # What is not known differs from nothing, and agrees with nothing.
+    assert compared(run, [order], UNREAD, after_ns=COMPARE_EVERY_NS).events == []
+    assert run.engine.observed.agreed_ns == 0
+    assert run.engine.state.not_understood == {"position AAPL": UNREAD.why}
+    asked = Reconcile(account="paper", accept=(), accept_all=False, reason="", by="ann", at_ns=run.now_ns)
+    run.take(ControlRead("9-0", asked))
+    (said,) = compared(run, [order], UNREAD, after_ns=LOOK_AGAIN_NS).events
+    assert isinstance(said, Reconciled)
+    assert (said.agrees, said.unread) == (False, {"position AAPL": UNREAD.why})
+    assert run.folded().digest() == run.engine.digest()
+    (agrees,) = compared(run, [order], shares("10")).events
+    assert isinstance(agrees, PositionAgrees)
+    assert (run.engine.state.not_understood, run.engine.observed.agreed_ns) == ({}, run.now_ns)
+
+
+def test_a_first_start_takes_over_what_can_be_read() -> None:
+    run = EngineRun()
+    run.take(HaltStateRead(HaltState(known=True)))
+    (question,) = run.take(Started(None, None)).ask
+    listed = AccountListed((), (UNREAD, UnreadablePosition("", "Expected `object`"), shares("3", "MSFT")))
+    effects = run.take(Answered(question, listed, 0))
+    assert [halt.scope for halt in effects.halts] == ["symbol:AAPL"]
+    assert not effects.first_halt_state
+    assert run.engine.observed.started
+    assert run.engine.state.book.position("MSFT") == 3
+    assert set(run.engine.state.not_understood) == {"position AAPL", "position "}
 
 
 def test_the_broker_is_asked_as_often_as_is_set_and_not_more_often(run: EngineRun) -> None:

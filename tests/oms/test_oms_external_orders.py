@@ -114,7 +114,7 @@ def test_open_orders_of_before_the_first_start_are_in_the_book_from_the_start() 
     assert isinstance(question, ListAccount)
     run.take(Answered(question, AccountListed([BY_HAND, MULTI_LEG], ()), 0))
     assert run.engine.state.book.pending("AAPL", "buy") == 60
-    assert run.engine.state.not_understood == {MULTI_LEG.id: MULTI_LEG.why}
+    assert run.engine.state.not_understood == {f"order {MULTI_LEG.id}": MULTI_LEG.why}
     assert run.engine.observed.started
 
 

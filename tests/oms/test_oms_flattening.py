@@ -13,7 +13,7 @@ from bus.flatten_messages import FlattenBegun
 from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
-from oms.broker.protocol import BrokerPosition
+from oms.broker.protocol import BrokerPosition, UnreadablePosition
 from oms.journal.snapshot_encoding import decode, encode
 from oms.risk.approval import Approved
 from oms.state.inputs import (
@@ -335,6 +335,16 @@ def test_where_the_broker_does_not_say_what_it_holds_the_book_does(run: FlattenR
     run.work.remove(ListPositions())
     run.do()
     run.take(Unanswered(ListPositions(), "HTTP 500"))
+    assert [one for one in run.work if isinstance(one, Approved)]
+
+
+def test_what_the_broker_cannot_be_understood_to_hold_is_closed_by_the_book(run: FlattenRun) -> None:
+    run.holds("10")
+    run.flatten()
+    run.work.remove(ListPositions())
+    run.do()
+    unread = AccountListed((), (UnreadablePosition("AAPL", "Expected `decimal`"),))
+    run.take(Answered(ListPositions(), unread, run.monotonic_ns))
     assert [one for one in run.work if isinstance(one, Approved)]
 
 

@@ -27,6 +27,7 @@ from oms.broker.protocol import (
     RateLimited,
     Refused,
     Unknown,
+    UnreadablePosition,
     Watcher,
 )
 from oms.risk.approval import Approved
@@ -186,7 +187,7 @@ class FakeBroker:
             return OrdersPage(tuple(order for order in orders if order.status not in TERMINAL))
         return OrdersPage(tuple(orders))
 
-    async def positions(self) -> list[BrokerPosition]:
+    async def positions(self) -> list[BrokerPosition | UnreadablePosition]:
         """What was put into `held`."""
         self._reachable()
         if self.positions_away:

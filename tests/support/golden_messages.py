@@ -17,6 +17,7 @@ from bus.account_messages import (
     OrdersCanceled,
     PositionAgrees,
     PositionDiffers,
+    PositionNotUnderstood,
 )
 from bus.book_messages import (
     ActivityHeard,
@@ -313,6 +314,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Declined(entry_id="1700000000123-0", why="external holds 3 AAPL", by="ann@desk", at_ns=_AT_NS),
     PositionDiffers(symbol="BTC/USD", booked=Decimal("0.5"), at_broker=Decimal("0.49875"), at_ns=_AT_NS),
+    PositionNotUnderstood(symbol="AAPL", error="Expected `decimal`, got `null` - at `$.qty`", at_ns=_AT_NS),
     PositionAgrees(symbol="BTC/USD", at_ns=_AT_NS),
     LegFound(
         algorithm="ma-cross",
