@@ -94,7 +94,7 @@ def details(
         latched=latched,
         budget=budget,
         sending=sending,
-        external_orders=tuple(_shown(order) for order in state.book.open_elsewhere()[-_MOST_SHOWN:]),
+        external_orders=tuple(_shown(order) for order in state.book.open.elsewhere()[-_MOST_SHOWN:]),
         not_understood=dict(list(state.not_understood.items())[-_MOST_SHOWN:]),
         agreed_ns=observed.agreed_ns,
         differences={

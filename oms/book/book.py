@@ -1,7 +1,6 @@
 """The book: orders and reservations by algorithm, with the ledger, as a fold over the journal."""
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from bus.book_messages import Booked
@@ -19,6 +18,7 @@ from bus.order_events import (
     OrderUncertain,
     OrderUpdated,
 )
+from bus.order_messages import Side
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, plus
@@ -27,13 +27,12 @@ from oms.book.exposure import Exposure
 from oms.book.groups import Group
 from oms.book.ledger import ACCOUNT, Ledger
 from oms.book.open_groups import OpenGroups
+from oms.book.open_orders import OpenOrders
 from oms.book.order_rate import OrderRate
 from oms.book.orders import Order
 from oms.book.put_away import PutAway
 from oms.book.repetition import Repetition
-from oms.book.reservations import Reservations
-
-_NO_ORDERS: dict[str, Order] = {}
+from oms.book.reservations import OpenSums, Reservations
 
 
 class Book:
@@ -46,13 +45,11 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.by_broker_id: dict[str, Order] = {}
         self.put_away = PutAway(self.orders)
-        self._open: dict[str, Order] = {}
-        self._open_elsewhere: dict[str, Order] = {}
-        self._open_on: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
+        self.open = OpenOrders()
         self.open_groups = OpenGroups()
         self.ledger = Ledger()
         self._reservations = Reservations(self.orders)
-        self.exposure = Exposure(self.ledger.position, self._reservations.pending)
+        self.exposure = Exposure(self.ledger.position, self.pending)
         self.repetition = Repetition()
         self.approvals = OrderRate()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
@@ -70,7 +67,7 @@ class Book:
         self.changed: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<book of {len(self.orders)} orders, {len(self._open)} open>"
+        return f"<book of {len(self.orders)} orders, {len(self.open)} open>"
 
     def apply(self, event: Message) -> bool:
         """Take one event in. False for those that change nothing here (such as Registered)."""
@@ -111,19 +108,11 @@ class Book:
 
     def open_orders(self) -> Iterator[Order]:
         """Orders that may still be filled, oldest first."""
-        return iter(tuple(self._open.values()))
-
-    def open_elsewhere(self) -> list[Order]:
-        """Open orders that were made elsewhere on the account, oldest first."""
-        return list(self._open_elsewhere.values())
-
-    def open_on(self, symbol: str, side: str) -> Collection[Order]:
-        """Those of them in this symbol and on this side, oldest first; not to be kept."""
-        return self._open_on.get((symbol, side), _NO_ORDERS).values()
+        return iter(self.open.all())
 
     def unanswered(self) -> Iterator[Order]:
         """Approved orders of which nobody has heard what the broker did with them, oldest first."""
-        return (order for order in tuple(self._open.values()) if not order.answered)
+        return (order for order in self.open.all() if not order.answered)
 
     def replaced(self, order: Order) -> Order | None:
         """The order whose place this one takes, or is to take."""
@@ -144,6 +133,10 @@ class Book:
     def is_in_group(self, order: Order) -> bool:
         """Whether it has exits, or is one."""
         return order.group is not None
+
+    def open_sums(self, holder: str) -> OpenSums:
+        """What the open orders of an algorithm come to, or, under "", those of the account."""
+        return self._reservations.of(holder)
 
     def position(self, symbol: str, algorithm: str = ACCOUNT) -> Decimal:
         """Signed quantity held; of the whole account where no algorithm is named."""
@@ -170,25 +163,25 @@ class Book:
         """What came in less what went out, since the journal began."""
         return self.ledger.cash(algorithm)
 
-    def pending(self, symbol: str, side: str, algorithm: str = ACCOUNT) -> Decimal:
+    def pending(self, symbol: str, side: Side, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
-        return self._reservations.pending(symbol, side, algorithm)
+        return self._reservations.of(algorithm).pending(symbol)[side]
 
     def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._reservations.reserved(algorithm)
+        return self._reservations.of(algorithm).purchases
 
     def unexecuted(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open orders of both sides may still trade, at their reserve prices."""
-        return self._reservations.unexecuted(algorithm)
+        return self._reservations.of(algorithm).value
 
     def open_count(self, algorithm: str = ACCOUNT) -> int:
         """How many orders are open."""
-        return self._reservations.open_count(algorithm)
+        return self._reservations.of(algorithm).count
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
-        return self.ledger.holdings().keys() | {order.symbol for order in self._open.values()}
+        return self.ledger.holdings().keys() | {order.symbol for order in self.open.all()}
 
     # Events.
 
@@ -355,7 +348,7 @@ class Book:
         """Bring indexes and sums in line with what an order may still do; `moved`: its position is new."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        self._index(order)
+        self.open.put(order)
         if self._reservations.hold(order) or moved:
             self._exposure_changed(order.algorithm, order.symbol)
         if order.group is not None:
@@ -364,16 +357,6 @@ class Book:
     def _exposure_changed(self, algorithm: str, symbol: str) -> None:
         for name in (ACCOUNT, algorithm):
             self.exposure.changed(name, symbol)
-
-    def _index(self, order: Order) -> None:
-        order_id, on = order.client_order_id, self._open_on[order.symbol, order.side]
-        if order.open:
-            self._open[order_id] = on[order_id] = order
-            if order.algorithm == EXTERNAL:
-                self._open_elsewhere[order_id] = order
-        else:
-            for index in (self._open, on, self._open_elsewhere):
-                index.pop(order_id, None)
 
     def _put_away(self, event: OrdersPutAway) -> None:
         for order in self.put_away.turn(event.kept, self._is_needed):

@@ -1,5 +1,6 @@
 """What positions and open orders may come to in dollars, over all symbols: gross and net. Pure."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -11,7 +12,6 @@ from oms.amounts import ZERO, minus, plus, times
 Sums = tuple[Decimal, Decimal, Decimal]
 
 _NOWHERE: Sums = (ZERO, ZERO, ZERO)
-_NOTHING: dict[str, Sums] = {}
 
 
 class Exposure:
@@ -19,44 +19,33 @@ class Exposure:
 
     Each symbol counts at the price of the last decision in it; before there was one, at that of its last
     fill. `position` tells what a holder has of a symbol, `pending` what its open orders of one side may still
-    fill. Mutable: prices and sums.
+    fill. Mutable: prices and sums; what changes of a sum is worked out when somebody asks for it next.
     """
 
     def __init__(
-        self, position: Callable[[str, str], Decimal], pending: Callable[[str, str, str], Decimal]
+        self, position: Callable[[str, str], Decimal], pending: Callable[[str, Side, str], Decimal]
     ) -> None:
         self._position, self._pending = position, pending
         self._prices: dict[str, Decimal] = {}
         self._sums: dict[str, Sums] = {}
-        # By symbol, then by holder; those that come to nothing are left out.
-        self._parts: dict[str, dict[str, Sums]] = {}
+        # What is in the sums, by symbol, then by holder; what comes to nothing is left out.
+        self._parts: dict[str, dict[str, Sums]] = defaultdict(dict)
+        # The symbols of each holder whose part is out of date.
+        self._changed: dict[str, set[str]] = defaultdict(set)
 
     def __repr__(self) -> str:
-        return f"<exposure of {len(self._sums)} holders in {len(self._prices)} symbols>"
+        return f"<exposure of {len(self._changed)} holders in {len(self._prices)} symbols>"
 
     def changed(self, holder: str, symbol: str) -> None:
         """Take in that a position changed, or what is pending."""
-        price, parts = self._prices.get(symbol, ZERO), self._parts.get(symbol)
-        if parts is None:
-            parts = self._parts[symbol] = {}
-        held = self._position(symbol, holder)
-        highest = times(plus(held, self._pending(symbol, "buy", holder)), price)
-        lowest = times(minus(held, self._pending(symbol, "sell", holder)), price)
-        old, new = parts.get(holder, _NOWHERE), (max(highest, -lowest), highest, lowest)
-        if new == old:
-            return
-        self._sums[holder] = _moved(self._sums.get(holder, _NOWHERE), old, new)
-        if new[0]:
-            parts[holder] = new
-        else:
-            parts.pop(holder, None)
+        self._changed[holder].add(symbol)
 
     def priced(self, symbol: str, price: Decimal) -> None:
         """Take the price at which a symbol counts from now on."""
         if self._prices.get(symbol) != price:
             self._prices[symbol] = price
-            for holder in tuple(self._parts.get(symbol, ())):
-                self.changed(holder, symbol)
+            for holder in self._parts[symbol]:
+                self._changed[holder].add(symbol)
 
     def filled_at(self, symbol: str, price: Decimal, *, elsewhere: bool) -> None:
         """Take the price of a fill, where no decision tells a better one."""
@@ -65,34 +54,33 @@ class Exposure:
 
     def of(self, holder: str) -> Sums:
         """What a holder's positions and orders come to."""
+        changed = self._changed[holder]
+        while changed:
+            self._put_in(holder, changed.pop())
         return self._sums.get(holder, _NOWHERE)
 
-    def with_order(
-        self, holder: str, symbol: str, side: Side, reached: Decimal, price: Decimal
-    ) -> tuple[Decimal, Decimal]:
-        """What they would come to with an order more, this symbol at this price: gross, and net on its side.
+    def without(self, holder: str, symbol: str) -> Sums:
+        """What those in all other symbols come to."""
+        self._take_out(holder, symbol)
+        self._changed[holder].discard(symbol)
+        others = self.of(holder)
+        self._changed[holder].add(symbol)
+        return others
 
-        `reached` is the position to which all open orders on its side and it may lead, counted upwards on the
-        way that they go.
-        """
-        gross, highest, lowest = self._sums.get(holder, _NOWHERE)
-        old = self._parts.get(symbol, _NOTHING).get(holder, _NOWHERE)
-        held, furthest = self._position(symbol, holder), times(reached, price)
-        if side == "buy":
-            back = minus(self._pending(symbol, "sell", holder), held)
-            net = plus(minus(highest, old[1]), furthest)
-        else:
-            back = plus(self._pending(symbol, "buy", holder), held)
-            net = plus(minus(old[2], lowest), furthest)
-        return plus(minus(gross, old[0]), max(furthest, times(back, price))), net
+    def _put_in(self, holder: str, symbol: str) -> None:
+        """Have the sums contain what a symbol comes to now."""
+        self._take_out(holder, symbol)
+        held, price = self._position(symbol, holder), self._prices.get(symbol, ZERO)
+        highest = times(plus(held, self._pending(symbol, "buy", holder)), price)
+        lowest = times(minus(held, self._pending(symbol, "sell", holder)), price)
+        if highest or lowest:
+            part = self._parts[symbol][holder] = (max(highest, -lowest), highest, lowest)
+            gross, upwards, downwards = self._sums.get(holder, _NOWHERE)
+            self._sums[holder] = plus(gross, part[0]), plus(upwards, highest), plus(downwards, lowest)
 
-
-def _moved(total: Sums, old: Sums, new: Sums) -> Sums:
-    """A sum in which the part of one symbol changes."""
-    if old is _NOWHERE:
-        return plus(total[0], new[0]), plus(total[1], new[1]), plus(total[2], new[2])
-    return (
-        plus(minus(total[0], old[0]), new[0]),
-        plus(minus(total[1], old[1]), new[1]),
-        plus(minus(total[2], old[2]), new[2]),
-    )
+    def _take_out(self, holder: str, symbol: str) -> None:
+        """Have the sums contain nothing of a symbol."""
+        part = self._parts[symbol].pop(holder, None)
+        if part is not None:
+            gross, upwards, downwards = self._sums[holder]
+            self._sums[holder] = minus(gross, part[0]), minus(upwards, part[1]), minus(downwards, part[2])

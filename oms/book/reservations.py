@@ -4,10 +4,55 @@ from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 
+from bus.order_messages import Side
 from oms.amounts import ZERO, minus, plus, times
 from oms.book.groups import Group
 from oms.book.ledger import ACCOUNT
 from oms.book.orders import Order
+
+_NOTHING_PENDING: Mapping[Side, Decimal] = {"buy": ZERO, "sell": ZERO}
+
+
+class OpenSums:
+    """What the open orders of one holder come to: of an algorithm, or of the account.
+
+    Mutable, by the reservations: the `count` of them, the value of what they may still trade at their reserve
+    prices (`purchases`, `sales`), and the quantity of it, by symbol and side.
+    """
+
+    __slots__ = ("_pending", "count", "purchases", "sales")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.purchases = self.sales = ZERO
+        self._pending: dict[str, dict[Side, Decimal]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{self.count} open orders>"
+
+    @property
+    def value(self) -> Decimal:
+        """The value of what they may still trade, on both sides."""
+        return plus(self.purchases, self.sales)
+
+    def pending(self, symbol: str) -> Mapping[Side, Decimal]:
+        """The quantity that they may still fill in a symbol, by side."""
+        return self._pending.get(symbol, _NOTHING_PENDING)
+
+    def add(self, symbol: str, side: Side, quantity: Decimal, value: Decimal, count: int) -> None:
+        """Count so much more."""
+        pending = self._pending.get(symbol)
+        if pending is None:
+            pending = self._pending[symbol] = dict(_NOTHING_PENDING)
+        pending[side] = plus(pending[side], quantity)
+        if side == "buy":
+            self.purchases = plus(self.purchases, value)
+        else:
+            self.sales = plus(self.sales, value)
+        self.count += count
+
+
+_NO_SUMS = OpenSums()
 
 
 class Reservations:
@@ -21,26 +66,11 @@ class Reservations:
         # By the client id of the order that is replaced.
         self._replacements: dict[str, Order] = {}
         self._replaced_again: set[str] = set()
-        self._open_count: dict[str, int] = defaultdict(int)
-        self._pending: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-        self._reserved: dict[str, Decimal] = defaultdict(Decimal)
-        self._unexecuted: dict[str, Decimal] = defaultdict(Decimal)
+        self._sums: dict[str, OpenSums] = defaultdict(OpenSums)
 
-    def pending(self, symbol: str, side: str, algorithm: str) -> Decimal:
-        """The quantity that open orders of this side may still fill."""
-        return self._pending.get((algorithm, symbol, side), ZERO)
-
-    def reserved(self, algorithm: str) -> Decimal:
-        """The value of what open buy orders may still buy, at their reserve prices."""
-        return self._reserved.get(algorithm, ZERO)
-
-    def unexecuted(self, algorithm: str) -> Decimal:
-        """The value of what open orders of both sides may still trade, at their reserve prices."""
-        return self._unexecuted.get(algorithm, ZERO)
-
-    def open_count(self, algorithm: str) -> int:
-        """How many orders are open."""
-        return self._open_count.get(algorithm, 0)
+    def of(self, holder: str) -> OpenSums:
+        """What a holder's open orders come to."""
+        return self._sums.get(holder, _NO_SUMS)
 
     def replaced(self, order: Order) -> Order | None:
         """The order whose place this one takes, or is to take."""
@@ -124,12 +154,8 @@ class Reservations:
             return False
         more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
         count = counts - order.held_open
-        for name in (ACCOUNT, order.algorithm):
-            self._pending[name, order.symbol, order.side] += more
-            self._unexecuted[name] = plus(self._unexecuted[name], worth)
-            if order.side == "buy":
-                self._reserved[name] = plus(self._reserved[name], worth)
-            self._open_count[name] += count
+        self._sums[ACCOUNT].add(order.symbol, order.side, more, worth, count)
+        self._sums[order.algorithm].add(order.symbol, order.side, more, worth, count)
         order.held_quantity, order.held_value, order.held_open = quantity, value, counts
         return True
 

@@ -358,7 +358,7 @@ def _holders(step: Step, scope: str, symbol: str) -> dict[str, Decimal]:
 def _open(step: Step, scope: str, symbol: str) -> Iterator[Order]:
     """Orders of the scope in this symbol that may still fill."""
     for side in ("buy", "sell"):
-        for order in step.book.open_on(symbol, side):
+        for order in step.book.open.on(symbol, side):
             if covers(scope, step.account, order.algorithm, symbol):
                 yield order
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from bus.book_messages import Booked, Declined
 from bus.control_messages import AssignPosition
+from bus.order_messages import Side
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, is_amount, minus, text, times
@@ -51,7 +52,7 @@ def _why_not(step: Step, message: AssignPosition) -> str | None:
     held = step.book.position(symbol, message.giver)
     if message.quantity > abs(held):
         return f"{message.giver} holds {text(held)} {symbol}"
-    closing = "sell" if held > 0 else "buy"
+    closing: Side = "sell" if held > 0 else "buy"
     free = minus(abs(held), step.book.pending(symbol, closing, message.giver))
     if message.quantity > free:
         asked: Decimal = max(ZERO, free)

@@ -70,7 +70,7 @@ def _of_position(
         standing = plus(standing, group.protected())
         if group.has_stop_loss and (unclosed := group.unclosed()) > 0:
             wanted, last = plus(wanted, unclosed), group
-    for order in book.open_on(symbol, side):
+    for order in book.open.on(symbol, side):
         if order.algorithm == algorithm and not order.role and order.broker_order_id:
             working = order.working
             if working is not None and working.type in _STOPS:

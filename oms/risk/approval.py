@@ -15,15 +15,13 @@ from bus.order_messages import (
     ReplaceRequest,
     Side,
 )
-from oms.amounts import ZERO, ceiling, minus, plus, quotient_up, times
+from oms.amounts import ZERO, minus
 from oms.book.book import Book
-from oms.book.ledger import ACCOUNT
 from oms.book.orders import Order
-from oms.limits.limit_scopes import Effective
 from oms.limits.limits import Limits
-from oms.prices.reference_price import Known, MarketHalt, Price
+from oms.prices.reference_price import Known, Price
 from oms.risk.buying_power import CHECKS as CHECKS_OF_MONEY
-from oms.risk.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, Subject, beyond_reduction
+from oms.risk.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, beyond_reduction
 from oms.risk.exit_checks import exits
 from oms.risk.exposure_checks import CHECKS as CHECKS_OF_EXPOSURE
 from oms.risk.exposure_checks import ONLY_WHERE_SET as OF_EXPOSURE
@@ -34,7 +32,8 @@ from oms.risk.preconditions import Context, unmet
 from oms.risk.repetition_checks import CHECKS as CHECKS_OF_REPETITION
 from oms.risk.repetition_checks import ONLY_WHERE_SET as OF_REPETITION
 from oms.risk.replacements import Replacement, worked_out
-from oms.risk.terms import malformed, trigger_price
+from oms.risk.subject import subject_of
+from oms.risk.terms import malformed
 
 _PERMISSION = object()
 
@@ -278,22 +277,6 @@ def objection(approved: Approved, book: Book, halts: HaltState, account: str) ->
     return beyond_reduction(mode, book, event.algorithm, event.terms, -freed)
 
 
-def reserve_price(terms: OrderTerms, reference: Decimal, collar: Decimal) -> Decimal:
-    """The price at which an order is reserved, nine places.
-
-    A notional order: the lowest price within the collar, since that gives the most shares. Otherwise the
-    limit where there is one (a sale cannot be worth less than the market), a purchase at the market or at a
-    stop with the collar on top, a sale at the market or stop price itself. A trailing stop: the furthest at
-    which it may be set off as it stands.
-    """
-    anchor = trigger_price(terms, reference)
-    if terms.notional is not None:
-        return ceiling(times(min(anchor, terms.limit_price or anchor), 1 - collar))
-    if terms.limit_price is not None:
-        return terms.limit_price if terms.side == "buy" else max(terms.limit_price, reference)
-    return ceiling(times(anchor, 1 + collar)) if terms.side == "buy" else anchor
-
-
 def _replacement(
     request: OrderRequest | ReplaceRequest, book: Book
 ) -> tuple[Order | None, Replacement | None]:
@@ -302,52 +285,3 @@ def _replacement(
         return None, None
     replaced = book.orders.get(request.replaces)
     return replaced, None if replaced is None else worked_out(request, replaced)
-
-
-def subject_of(
-    request: OrderRequest | ReplaceRequest,
-    terms: OrderTerms,
-    replaced: Order | None,
-    book: Book,
-    effective: Effective,
-    known: Known | None,
-    context: Context,
-) -> Subject:
-    """What the checks are given; `replaced` is the order in whose place this one stands."""
-    price = known if isinstance(known, Price) else None
-    reference = ZERO if price is None else price.price
-    reserve = None if price is None else reserve_price(terms, reference, effective.collar)
-    quantity = terms.quantity if terms.quantity is not None else ZERO
-    if terms.notional is not None:
-        value = terms.notional
-        quantity = quotient_up(terms.notional, reserve) if reserve else ZERO
-    elif terms.limit_price is not None:
-        value = times(
-            quantity, terms.limit_price if terms.side == "buy" else max(terms.limit_price, reference)
-        )
-    else:
-        value = times(quantity, trigger_price(terms, reference))
-    freed = ZERO if replaced is None else replaced.leaves()
-    more = minus(quantity, freed)
-    band = effective.band
-    return Subject(
-        request=request,
-        terms=terms,
-        effective=effective,
-        holders=((context.algorithm, effective.own), (ACCOUNT, effective.account)),
-        price=price,
-        market_halt=known if isinstance(known, MarketHalt) else None,
-        quantity=quantity,
-        reached=(_reached(terms, more, book, context.algorithm), _reached(terms, more, book, ACCOUNT)),
-        value=value,
-        replaced=replaced,
-        freed=freed,
-        reserve_price=reserve,
-        before=None if price is None or band is None else price.before(price.at_ns - band[1]),
-    )
-
-
-def _reached(terms: OrderTerms, more: Decimal, book: Book, whose: str) -> Decimal:
-    held = book.position(terms.symbol, whose)
-    towards = held if terms.side == "buy" else -held
-    return plus(plus(towards, book.pending(terms.symbol, terms.side, whose)), more)

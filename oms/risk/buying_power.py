@@ -6,13 +6,14 @@ from bus.order_messages import Reason
 from oms.amounts import ZERO, minus, plus, text, times
 from oms.book.book import Book
 from oms.book.ledger import ACCOUNT
-from oms.risk.checks import Check, Subject
+from oms.risk.checks import Check
 from oms.risk.preconditions import Context
+from oms.risk.subject import Holder, Subject
 
 
 def used(book: Book, name: str = ACCOUNT) -> Decimal:
     """What open purchases may cost at their reserve prices, and what is held did cost, short or long."""
-    return plus(book.reserved(name), book.ledger.invested(name))
+    return plus(book.open_sums(name).purchases, book.ledger.invested(name))
 
 
 def left_of_capital(book: Book, algorithm: str, capital: Decimal) -> Decimal:
@@ -23,10 +24,11 @@ def left_of_capital(book: Book, algorithm: str, capital: Decimal) -> Decimal:
 
 def capital(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order that costs more than what is left of the algorithm's capital."""
-    limit = subject.effective.own.capital
+    holder = subject.holders[0]
+    limit = holder.scope.capital
     if limit is None:
         return None
-    left, cost = left_of_capital(book, context.algorithm, limit), _cost(subject, book, context.algorithm)
+    left, cost = left_of_capital(book, holder.name, limit), _cost(subject, holder)
     if cost <= left:
         return None
     return Reason(
@@ -49,7 +51,7 @@ def buying_power(subject: Subject, book: Book, context: Context) -> Reason | Non
     of, amount = (
         ("cash", spending.cash) if "/" in subject.terms.symbol else ("buying power", spending.buying_power)
     )
-    left, cost = minus(amount, max(ZERO, minus(used(book), spending.used))), _cost(subject, book, ACCOUNT)
+    left, cost = minus(amount, max(ZERO, minus(used(book), spending.used))), _cost(subject, subject.account)
     if cost <= left:
         return None
     return Reason(
@@ -63,7 +65,7 @@ def buying_power(subject: Subject, book: Book, context: Context) -> Reason | Non
 CHECKS: tuple[Check, ...] = (capital, buying_power)
 
 
-def _cost(subject: Subject, book: Book, whose: str) -> Decimal:
+def _cost(subject: Subject, holder: Holder) -> Decimal:
     """What the order may tie up beyond the one that it replaces.
 
     Of a sale that is what it, and all others that are open in its symbol, may sell short: nothing is reserved
@@ -72,10 +74,7 @@ def _cost(subject: Subject, book: Book, whose: str) -> Decimal:
     if subject.reserve_price is None:
         return ZERO
     if subject.terms.side == "buy":
-        freed = ZERO if subject.replaced is None else subject.replaced.held_value
-        notional = subject.terms.notional
-        cost = times(subject.quantity, subject.reserve_price) if notional is None else notional
-        return minus(cost, freed)
-    reached = subject.reached[0 if whose else 1]
-    short_already = max(ZERO, -book.position(subject.terms.symbol, whose))
-    return times(max(ZERO, minus(reached, short_already)), subject.reserve_price)
+        cost = subject.reserved if subject.terms.notional is None else subject.terms.notional
+        return cost if subject.replaced is None else minus(cost, subject.replaced.held_value)
+    short_already = max(ZERO, holder.held)
+    return times(max(ZERO, minus(holder.reached, short_already)), subject.reserve_price)

@@ -4,59 +4,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import msgspec
-
 from bus.control_messages import ReduceOnly
-from bus.order_messages import OrderRequest, OrderTerms, Reason, ReplaceRequest
+from bus.order_messages import OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, text, times
 from oms.book.book import Book
-from oms.book.orders import Order
-from oms.limits.limit_scopes import Effective, Scope
-from oms.prices.reference_price import MarketHalt, Price
 from oms.risk.preconditions import Context
 from oms.risk.replacements import why_not
+from oms.risk.subject import Holder, Subject
 
 _SECOND_NS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
-
-
-class Subject(msgspec.Struct):
-    """The order that is checked, with what several checks need worked out once.
-
-    `holders` are whose orders and positions count, and the limits that each is held against: the algorithm
-    and the account. `price` is the reference price where there is one, `market_halt` why there is none while
-    trading in the symbol is halted. `quantity` is what is reserved: for a notional order the most shares that
-    it may become. `reached` is the position that it and all open orders on its side may lead to, of the
-    algorithm and of the account, counted upwards on the way that they go. `freed` is the open quantity of the
-    order being replaced. `reserve_price` is None where there is no reference price, and `before`, the
-    price of some minutes ago, also where no price band is set. Mutable: `exposures`, what all positions and
-    orders of a holder come to with this one, gross and net, by its place in `holders`, once one was asked.
-    """
-
-    request: OrderRequest | ReplaceRequest
-    terms: OrderTerms
-    effective: Effective
-    holders: tuple[tuple[str, Scope], tuple[str, Scope]]
-    price: Price | None
-    market_halt: MarketHalt | None
-    quantity: Decimal
-    reached: tuple[Decimal, Decimal]
-    value: Decimal
-    replaced: Order | None
-    freed: Decimal
-    reserve_price: Decimal | None
-    before: Price | None
-    exposures: dict[int, tuple[Decimal, Decimal]] = {}
-
-    @property
-    def account_reached(self) -> Decimal:
-        """The position of the account that it may lead to: zero or less where it closes, and no more."""
-        return self.reached[1]
-
-    @property
-    def reduces(self) -> bool:
-        """Whether, with all that is open on its side, it only reduces the algorithm's and the account's."""
-        return self.quantity > 0 and max(self.reached) <= 0
 
 
 Check = Callable[[Subject, Book, Context], Reason | None]
@@ -79,10 +36,10 @@ def order_value(subject: Subject, book: Book, context: Context) -> Reason | None
 def position_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The position that this order and all open ones on its side may lead to."""
     del book
-    for (whose, scope), reached in zip(subject.holders, subject.reached, strict=True):
-        limit = scope.position_quantity
-        if limit is not None and reached > limit:
-            return above("position_quantity", _position_of(whose, subject), limit, reached)
+    for holder in subject.holders:
+        limit = holder.scope.position_quantity
+        if limit is not None and holder.reached > limit:
+            return above("position_quantity", _position_of(holder, subject), limit, holder.reached)
     return None
 
 
@@ -91,30 +48,31 @@ def position_value(subject: Subject, book: Book, context: Context) -> Reason | N
     del book
     if subject.price is None:
         return None
-    for (whose, scope), reached in zip(subject.holders, subject.reached, strict=True):
-        limit = scope.position_value
-        if limit is not None and (value := times(reached, subject.price.price)) > limit:
-            return above("position_value", _position_of(whose, subject), limit, value)
+    for holder in subject.holders:
+        limit = holder.scope.position_value
+        if limit is not None and holder.value > limit:
+            return above("position_value", _position_of(holder, subject), limit, holder.value)
     return None
 
 
 def open_orders(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders open at once, this one included."""
+    del book
     more = 0 if subject.replaced is not None else 1
-    for whose, scope in subject.holders:
-        limit = scope.open_orders
-        if limit is not None and (count := book.open_count(whose) + more) > limit:
-            return above("open_orders", f"orders open in {named(whose)}", limit, Decimal(count))
+    for holder in subject.holders:
+        limit = holder.scope.open_orders
+        if limit is not None and (count := holder.open.count + more) > limit:
+            return above("open_orders", f"orders open in {named(holder)}", limit, Decimal(count))
     return None
 
 
 def order_rate(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Orders approved within the last second, this one included."""
     since_ns = context.now_ns - _SECOND_NS
-    for whose, scope in subject.holders:
-        limit = scope.orders_per_second
-        if limit is not None and (count := book.approvals.since(since_ns, whose) + 1) > limit:
-            return above("order_rate", f"orders a second in {named(whose)}", limit, Decimal(count))
+    for holder in subject.holders:
+        limit = holder.scope.orders_per_second
+        if limit is not None and (count := book.approvals.since(since_ns, holder.name) + 1) > limit:
+            return above("order_rate", f"orders a second in {named(holder)}", limit, Decimal(count))
     return None
 
 
@@ -212,14 +170,14 @@ def replaceable(subject: Subject, book: Book, context: Context) -> Reason | None
     return Reason(code="not_replaceable", message=f"{request.replaces} cannot be replaced: {why}")
 
 
-def named(whose: str) -> str:
+def named(holder: Holder) -> str:
     """An algorithm, or the account, as a sentence names it."""
-    return whose or "the account"
+    return holder.name or "the account"
 
 
-def _position_of(whose: str, subject: Subject) -> str:
-    symbol = subject.terms.symbol
-    return f"the position of {whose} in {symbol}" if whose else f"the account's position in {symbol}"
+def _position_of(holder: Holder, subject: Subject) -> str:
+    name, symbol = holder.name, subject.terms.symbol
+    return f"the position of {name} in {symbol}" if name else f"the account's position in {symbol}"
 
 
 def above(code: str, what: str, limit: Decimal | None, value: Decimal) -> Reason | None:

@@ -2,11 +2,11 @@
 
 from decimal import Decimal
 
-from bus.order_messages import OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, text
+from bus.order_messages import Reason, ReplaceRequest
+from oms.amounts import text
 from oms.book.book import Book
-from oms.risk.checks import Subject
 from oms.risk.preconditions import Context
+from oms.risk.subject import Subject
 from oms.risk.terms import misplaced
 
 
@@ -16,11 +16,11 @@ def exits(subject: Subject, book: Book, context: Context) -> Reason | None:
     The price is that at which the order opens: its limit or its stop, else the market's; of an OCO the
     market's. Of a replacement only the broker knows where its exits stand by now.
     """
-    del context
+    del book, context
     terms = subject.terms
     if terms.order_class == "simple":
         return None
-    closable = _closable(terms, book)
+    closable = subject.closable
     if terms.order_class == "bracket" and closable:
         return Reason(
             code="not_an_entry",
@@ -52,8 +52,3 @@ def _base(subject: Subject) -> Decimal | None:
             if price is not None:
                 return price
     return None if subject.price is None else subject.price.price
-
-
-def _closable(terms: OrderTerms, book: Book) -> Decimal:
-    held = book.position(terms.symbol)
-    return max(ZERO, -held if terms.side == "buy" else held)

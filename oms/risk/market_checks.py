@@ -6,8 +6,9 @@ from bus.order_messages import Reason
 from bus.trading_day import NEW_YORK, is_crypto, phase, session_from
 from oms.amounts import text
 from oms.book.book import Book
-from oms.risk.checks import Check, Subject, named
+from oms.risk.checks import Check, named
 from oms.risk.preconditions import Context
+from oms.risk.subject import Subject
 
 _SECOND_NS = 1_000_000_000
 
@@ -55,17 +56,17 @@ def short_sale(subject: Subject, book: Book, context: Context) -> Reason | None:
     terms = subject.terms
     if terms.side != "sell":
         return None
-    for (whose, scope), reached in zip(subject.holders, subject.reached, strict=True):
-        if reached > 0 and scope.short_sales is False:
+    for holder in subject.holders:
+        if holder.reached > 0 and holder.scope.short_sales is False:
             return Reason(
                 code="short_sale",
-                message=f"it could take the position of {named(whose)} in {terms.symbol} to "
-                f"-{text(reached)}, and short_sales is false",
+                message=f"it could take the position of {named(holder)} in {terms.symbol} to "
+                f"-{text(holder.reached)}, and short_sales is false",
                 limit="0",
-                value=text(-reached),
+                value=text(-holder.reached),
             )
     asset = context.assets.get(terms.symbol)
-    if subject.account_reached <= 0 or asset is None or asset.can_be_shorted:
+    if subject.account.reached <= 0 or asset is None or asset.can_be_shorted:
         return None
     return Reason(
         code="not_shortable",

@@ -12,9 +12,11 @@ from bus.order_messages import OrderTerms, Reason
 from bus.streams import EXTERNAL
 from oms.amounts import ZERO, minus, quotient_nearest, text
 from oms.book.book import Book
+from oms.book.open_orders import is_exempt
 from oms.book.orders import Order
-from oms.risk.checks import Check, Subject
+from oms.risk.checks import Check
 from oms.risk.preconditions import Context
+from oms.risk.subject import Subject
 
 # So many orders are named in a sentence.
 _MOST_NAMED = 3
@@ -22,12 +24,12 @@ _MOST_NAMED = 3
 
 def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order that would close all and open the other way, and a sale of more coins than there are."""
-    del context
-    if subject.account_reached <= 0:
+    del book, context
+    if subject.account.reached <= ZERO:
         return None
-    terms, held, asked = subject.terms, _closable(subject.terms, book), _asked(subject)
+    terms, held = subject.terms, subject.closable
     sells_coins = terms.side == "sell" and "/" in terms.symbol
-    if asked <= held or not (held or sells_coins):
+    if not (held or sells_coins) or (asked := _asked(subject)) <= held:
         return None
     if sells_coins:
         do_now = f"sell at most {text(held)}" if held else "buy before you sell"
@@ -47,9 +49,9 @@ def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | Non
 def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order to close what other open orders, of whichever algorithm, are to close already."""
     del context
-    if subject.account_reached <= 0:
+    if subject.account.reached <= ZERO:
         return None
-    terms, held, asked = subject.terms, _closable(subject.terms, book), _asked(subject)
+    terms, held, asked = subject.terms, subject.closable, _asked(subject)
     if asked > held:
         return None
     taken = minus(_pending_of_ours(terms, book), subject.freed)
@@ -58,7 +60,7 @@ def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | 
         return None
     others = [
         order
-        for order in book.open_on(terms.symbol, terms.side)
+        for order in book.open.on(terms.symbol, terms.side)
         if order is not subject.replaced and order.algorithm != EXTERNAL
     ]
     or_less = f", or {terms.side} at most {text(free)}" if free else ""
@@ -79,15 +81,17 @@ def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
     """
     del context
     terms = subject.terms
-    if _is_exempt(terms) or (subject.replaced is not None and subject.replaced.role):
+    if is_exempt(terms) or (subject.replaced is not None and subject.replaced.role):
+        return None
+    price = terms.limit_price
+    if not book.open.could_trade_with(terms.symbol, terms.side, price):
         return None
     buys = terms.side == "buy"
-    price = terms.limit_price
-    for order in book.open_on(terms.symbol, "sell" if buys else "buy"):
+    for order in book.open.on(terms.symbol, "sell" if buys else "buy"):
         other = order.working
         if other is None or order is subject.replaced or order.algorithm == EXTERNAL:
             continue
-        if order.role or _is_exempt(other):
+        if order.role or is_exempt(other):
             continue
         if price is not None and other.limit_price is not None:
             if price < other.limit_price if buys else price > other.limit_price:
@@ -107,19 +111,9 @@ def wash_trade(subject: Subject, book: Book, context: Context) -> Reason | None:
 CHECKS: tuple[Check, ...] = (crosses_zero, held_for_orders, wash_trade)
 
 
-def _is_exempt(terms: OrderTerms) -> bool:
-    return terms.order_class != "simple" or terms.type == "trailing_stop"
-
-
 def _pending_of_ours(terms: OrderTerms, book: Book) -> Decimal:
     elsewhere = book.pending(terms.symbol, terms.side, EXTERNAL)
     return minus(book.pending(terms.symbol, terms.side), elsewhere)
-
-
-def _closable(terms: OrderTerms, book: Book) -> Decimal:
-    """What the account has that an order on this side closes."""
-    held = book.position(terms.symbol)
-    return max(ZERO, -held if terms.side == "buy" else held)
 
 
 def _asked(subject: Subject) -> Decimal:

@@ -5,8 +5,9 @@ from decimal import Decimal
 from bus.order_messages import Reason, ReplaceRequest
 from oms.amounts import text, times
 from oms.book.book import Book
-from oms.risk.checks import Check, Subject, above, named
+from oms.risk.checks import Check, above, named
 from oms.risk.preconditions import Context
+from oms.risk.subject import Subject
 
 _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
@@ -54,12 +55,12 @@ def repeated_order(subject: Subject, book: Book, context: Context) -> Reason | N
 def message_rate(subject: Subject, book: Book, context: Context) -> Reason | None:
     """Requests that came within the last minute, this one included; cancels count, and always pass."""
     del book
-    for whose, scope in subject.holders:
-        limit = scope.messages_per_minute
+    for holder in subject.holders:
+        limit = holder.scope.messages_per_minute
         if limit is not None:
-            count = context.requests.within_a_minute(whose, context.now_ns)
+            count = context.requests.within_a_minute(holder.name, context.now_ns)
             if count > limit:
-                return above("message_rate", f"requests a minute of {named(whose)}", limit, Decimal(count))
+                return above("message_rate", f"requests a minute of {named(holder)}", limit, Decimal(count))
     return None
 
 

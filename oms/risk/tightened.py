@@ -15,12 +15,11 @@ from oms.amounts import ZERO
 from oms.book.book import Book
 from oms.limits.limits_in_force import LimitsInForce
 from oms.prices.reference_price import Price
-from oms.risk.approval import Approved, subject_of
+from oms.risk.approval import Approved
 from oms.risk.assets import MarketClock
 from oms.risk.buying_power import capital
 from oms.risk.checks import (
     Check,
-    Subject,
     above,
     named,
     open_orders,
@@ -36,6 +35,7 @@ from oms.risk.exposure_checks import CHECKS as OF_EXPOSURE
 from oms.risk.market_checks import market_closed, short_sale, symbol_allowed
 from oms.risk.preconditions import Context
 from oms.risk.repetition_checks import price_band
+from oms.risk.subject import Subject, subject_of
 
 _OF_A_REDUCTION: tuple[Check, ...] = (reference_price, restricted, price_collar)
 _OF_LIMITS: tuple[Check, ...] = (
@@ -97,9 +97,9 @@ def objection(
 def _allows_none(subject: Subject, book: Book, context: Context) -> Reason | None:
     """A rate of zero: it allows nothing, where any other counts requests as they come."""
     del book, context
-    for whose, scope in subject.holders:
-        if scope.orders_per_second == 0:
-            return above("order_rate", f"orders a second in {named(whose)}", ZERO, Decimal(1))
+    for holder in subject.holders:
+        if holder.scope.orders_per_second == 0:
+            return above("order_rate", f"orders a second in {named(holder)}", ZERO, Decimal(1))
     return None
 
 

@@ -13,8 +13,9 @@ from oms.amounts import NINTH_PLACE, is_amount, text, times
 from oms.broker.alpaca_orders import new_order
 from oms.limits.limits import parse
 from oms.prices.reference_price import Price
-from oms.risk.approval import Approved, reserve_price
+from oms.risk.approval import Approved
 from oms.risk.checks import CHECKS
+from oms.risk.subject import reserve_price
 
 pytestmark = pytest.mark.property
 

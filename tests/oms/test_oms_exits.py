@@ -165,12 +165,12 @@ def test_an_exit_that_is_told_of_before_its_order_waits_for_it(run: EngineRun) -
     approved = asked(run, terms("10", **BRACKET))
     book = run.engine.state.book
     effects = run.told(frame(exit_at_broker(approved, "stop_loss"), "held"))
-    assert (effects.events, effects.acknowledge, book.open_elsewhere()) == ([], [], [])
+    assert (effects.events, effects.acknowledge, book.open.elsewhere()) == ([], [], [])
     order = at_broker(approved)
     effects = run.take(OrderAnswered(approved.client_order_id, Accepted(order, run.now_ns, run.now_ns)))
     assert len(effects.acknowledge) == 1
     assert book.orders[legs(approved)[1]].algorithm == "alpha"
-    assert not book.open_elsewhere()
+    assert not book.open.elsewhere()
 
 
 def test_an_exit_of_an_order_that_came_to_nothing_is_somebody_elses(run: EngineRun) -> None:

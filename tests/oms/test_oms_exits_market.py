@@ -93,7 +93,7 @@ async def test_a_bracket_from_request_to_book(
         await until(lambda: _agree(oms, simulator), "book and broker to agree")
         assert oms.book.pending("AAPL", "sell", "alpha") == 10
         assert oms.book.open_count("alpha") == 1
-        assert not oms.book.open_elsewhere()
+        assert not oms.book.open.elsewhere()
         refused = await algo.order(2, market_order("1", "sell"))
         assert (await algo.told(refused, "OrderRefused")).reasons[0].code == "held_for_orders"
 

@@ -247,7 +247,7 @@ class Orders(RuleBasedStateMachine):
             assert order.open or booked.status == order.status
         buys = [one.left for one in self.broker.orders.values() if one.side == "buy"]
         assert book.pending("AAPL", "buy") == sum(buys, ZERO)
-        assert not book.open_elsewhere()
+        assert not book.open.elsewhere()
         assert self.run.folded().digest() == self.run.engine.digest()
 
     # Small helps.
