@@ -258,6 +258,7 @@ class Book:
         if parent.group is None:
             # One that was made elsewhere: what it is for shows by its leg.
             Group().join(parent, "take_profit" if parent.side == order.side else "entry")
+            self.open.put(parent)
         assert parent.group is not None
         order.parent = event.parent
         parent.group.join(order, event.role)
