@@ -28,7 +28,7 @@ class Exposure:
         self._position, self._pending = position, pending
         self._prices: dict[str, Decimal] = {}
         self._sums: dict[str, Sums] = {}
-        # What is in the sums, by symbol, then by holder; what comes to nothing is left out.
+        # What is in the sums, by symbol, then by holder.
         self._parts: dict[str, dict[str, Sums]] = defaultdict(dict)
         # The symbols of each holder whose part is out of date.
         self._changed: dict[str, set[str]] = defaultdict(set)
@@ -71,12 +71,15 @@ class Exposure:
         """Have the sums contain what a symbol comes to now."""
         self._take_out(holder, symbol)
         held, price = self._position(symbol, holder), self._prices.get(symbol, ZERO)
-        highest = times(plus(held, self._pending(symbol, "buy", holder)), price)
-        lowest = times(minus(held, self._pending(symbol, "sell", holder)), price)
-        if highest or lowest:
-            part = self._parts[symbol][holder] = (max(highest, -lowest), highest, lowest)
+        most = plus(held, self._pending(symbol, "buy", holder))
+        least = minus(held, self._pending(symbol, "sell", holder))
+        # Also what comes to nothing because there is no price yet: it will with the first.
+        if most or least:
+            highest, lowest = times(most, price), times(least, price)
+            furthest = max(highest, -lowest)
+            self._parts[symbol][holder] = furthest, highest, lowest
             gross, upwards, downwards = self._sums.get(holder, _NOWHERE)
-            self._sums[holder] = plus(gross, part[0]), plus(upwards, highest), plus(downwards, lowest)
+            self._sums[holder] = plus(gross, furthest), plus(upwards, highest), plus(downwards, lowest)
 
     def _take_out(self, holder: str, symbol: str) -> None:
         """Have the sums contain nothing of a symbol."""
