@@ -255,7 +255,8 @@ async def test_a_page_that_ends_between_an_order_and_its_legs_loses_none(
 
 def test_sending_loads_none_of_alpacas_own_client() -> None:
     script = (
-        "import sys, oms.alpaca_broker; print(*sorted({'alpaca', 'requests', 'pandas'} & set(sys.modules)))"
+        "import sys, oms.broker.alpaca_broker\n"
+        "print(*sorted({'alpaca', 'requests', 'pandas'} & set(sys.modules)))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
