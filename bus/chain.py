@@ -60,12 +60,16 @@ class Chain:
         """The hash that the last entry has to have; b"" where no entry has any."""
         return self.head if self.begun else b""
 
-    def take(self, id_: bytes, fields: list[bytes]) -> None:
-        """Take the next entry, with its names and values by turns."""
+    def take(self, id_: bytes, fields: list[bytes]) -> bool:
+        """Take the next entry, with its names and values by turns.
+
+        Whether these are, as written here, `type`, `version`, `data` and `hash`.
+        """
         said: bytes | None
-        if len(fields) == 8 and fields[::2] == _AS_WRITTEN:
-            _, kind, _, version, _, data, _, said = fields
-            head = message_hash(self.head, id_, kind, version, data)
+        as_written = fields[::2] == _AS_WRITTEN and len(fields) == 8
+        if as_written:
+            said = fields[7]
+            head = message_hash(self.head, id_, fields[1], fields[3], fields[5])
         else:
             content, said = (fields[:-2], fields[-1]) if fields[-2:-1] == [HASH] else (fields, None)
             head = entry_hash(self.head, id_, content)
@@ -78,6 +82,7 @@ class Chain:
         else:
             self.uncovered += 1
         self.head, self.head_id = head, id_.decode(errors="replace")
+        return as_written
 
     def _begin_anew(self, id_: bytes) -> None:
         """What this entry covers is taken as it is, whatever was wrong with it."""

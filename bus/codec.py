@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
+from types import UnionType
 from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
@@ -149,31 +150,50 @@ def _is_version(version: bytes) -> bool:
 
 def _not_finite(message: Message) -> str | None:
     """Return the first field that is Infinity or NaN: the decoder takes them, and no limit stops them."""
-    names, values_of = _numeric_fields(type(message))
-    for number, value in enumerate(values_of(message)):
-        if value is None:
-            continue
-        if isinstance(value, Decimal):
-            if not value.is_finite():
-                return names[number]
-        elif isinstance(value, Message) and (inner := _not_finite(value)):
-            return f"{names[number]}.{inner}"
+    names, values_of, parts = _numeric_fields(type(message))
+    values = values_of(message)
+    # Every message passes here: no line of Python is run for each number.
+    if not all(map(_is_finite, filter(None, values))):
+        found = zip(names, values, strict=True)
+        return next(name for name, value in found if value and not value.is_finite())
+    for name in parts:
+        part = getattr(message, name)
+        if part is not None and (inner := _not_finite(part)):
+            return f"{name}.{inner}"
     return None
 
 
+_is_finite = Decimal.is_finite
+
+
 @cache
-def _numeric_fields(cls: type[Message]) -> tuple[tuple[str, ...], Callable[[Message], tuple[Any, ...]]]:
-    """The fields that may hold a decimal, or a message that may, and what gets their values."""
-    names = tuple(
-        field.name
-        for field in msgspec.structs.fields(cls)
-        if any(
-            isinstance(kind, type) and issubclass(kind, Decimal | Message)
-            for kind in (field.type, *get_args(field.type))
-        )
-    )
-    # Of one name alone it would give the bare value, of none nothing.
-    return names, attrgetter(*names, "__class__", "__class__")
+def _numeric_fields(
+    cls: type[Message],
+) -> tuple[tuple[str, ...], Callable[[Message], tuple[Any, ...]], tuple[str, ...]]:
+    """The fields that hold a decimal or None, what gets their values, and those that may hold a message.
+
+    Where a message is always there, its decimals are among the first, such as `terms.quantity`.
+    """
+    decimals: list[str] = []
+    parts: list[str] = []
+    for field in msgspec.structs.fields(cls):
+        if isinstance(field.type, type) and issubclass(field.type, Message):
+            inner, _, inner_parts = _numeric_fields(field.type)
+            decimals += [f"{field.name}.{name}" for name in inner]
+            parts += [field.name] if inner_parts else []
+            continue
+        for kind in get_args(field.type) if isinstance(field.type, UnionType) else (field.type,):
+            if isinstance(kind, type) and issubclass(kind, Decimal | Message):
+                (decimals if issubclass(kind, Decimal) else parts).append(field.name)
+    return tuple(decimals), _values_of(decimals), tuple(parts)
+
+
+def _values_of(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    # Of one name the getter gives the bare value; of none there is no getter.
+    value_of = attrgetter(names[0]) if names else None
+    return lambda message: () if value_of is None else (value_of(message),)
 
 
 _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {

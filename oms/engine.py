@@ -4,7 +4,7 @@ It reads no clock, does no I/O and calls nobody back. Live, after a restart, on 
 same engine is driven with the same inputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bus.codec import Message
@@ -119,6 +119,10 @@ class Engine:
     def apply(self, event: Message) -> None:
         """Take in one event of the journal: what `take` does with each event that it returns."""
         self.state.apply(event)
+
+    def apply_all(self, events: Sequence[Message]) -> None:
+        """Take in many events of the journal, oldest first."""
+        self.state.apply_all(events)
 
     def restore(self, state: State) -> None:
         """Go on from a state that was folded elsewhere."""

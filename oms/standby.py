@@ -28,6 +28,6 @@ async def took_over(oms: Oms) -> bool:
 async def _follow(oms: Oms) -> None:
     """Have the state be what the journal says, until cancelled."""
     while True:
-        await oms.journal.fold(oms.engine.apply)
+        await oms.journal.fold(oms.engine.apply_all)
         oms.tell()
         await asyncio.sleep(LOOK_S)

@@ -197,7 +197,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     if not await _until(oms, oms.halts.fresh):
         return False
     oms.latches.look()
-    await oms.journal.fold(oms.engine.apply)
+    await oms.journal.fold(oms.engine.apply_all)
     _require_its_own(oms, account, oms.engine.state.pinned)
     oms.journal.begin_chain(acting_user())
     oms.take(account)

@@ -1,6 +1,6 @@
 """The book: orders and reservations by algorithm, with the ledger, as a fold over the journal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from bus.book_messages import Booked
@@ -65,6 +65,9 @@ class Book:
         }
         # Orders that changed since somebody took note of it (`digest.py`).
         self.changed: set[str] = set()
+        # While many events are taken in at once: orders that the sums are still to be brought in line with.
+        self._is_late = False
+        self._late: dict[str, Order] = {}
 
     def __repr__(self) -> str:
         return f"<book of {len(self.orders)} orders, {len(self.open)} open>"
@@ -87,6 +90,19 @@ class Book:
             case _:
                 return False
         return True
+
+    def apply_all(self, events: Iterable[Message], apply: Callable[[Message], None]) -> None:
+        """Have many events applied; which orders are open, and their sums, is worked out once, at the end.
+
+        Most orders of a long journal have ended by then, and add nothing. Nobody may ask for a sum meanwhile.
+        """
+        self._is_late = True
+        try:
+            for event in events:
+                apply(event)
+        finally:
+            self._is_late = False
+            self._catch_up()
 
     def comparable(self) -> list[object]:
         """Everything but the orders that tells two books apart, in an order of its own."""
@@ -129,10 +145,6 @@ class Book:
     def was_replaced_before(self, order: Order) -> bool:
         """Whether more than one order was approved to take the place of this one."""
         return self._reservations.was_replaced_before(order)
-
-    def is_in_group(self, order: Order) -> bool:
-        """Whether it has exits, or is one."""
-        return order.group is not None
 
     def open_sums(self, holder: str) -> OpenSums:
         """What the open orders of an algorithm come to, or, under "", those of the account."""
@@ -198,17 +210,7 @@ class Book:
     def _approved(self, event: OrderApproved) -> None:
         if event.client_order_id in self.orders:
             return
-        order = Order(
-            algorithm=event.algorithm,
-            client_order_id=event.client_order_id,
-            symbol=event.terms.symbol,
-            side=event.terms.side,
-            terms=event.terms,
-            working=event.working or event.terms,
-            reserve_price=event.reserve_price,
-            approved_ns=event.approved_ns,
-            replaces=event.replaces,
-        )
+        order = orders.approved(event)
         old = self.replaced(order)
         if old is not None:
             self._reservations.replace(old, order)
@@ -240,21 +242,7 @@ class Book:
         if parent is None or (order is not None and order.algorithm != event.algorithm):
             return
         if order is None:
-            terms = event.terms
-            order = Order(
-                algorithm=event.algorithm,
-                client_order_id=event.client_order_id,
-                symbol=terms.symbol,
-                side=terms.side,
-                terms=terms,
-                working=terms,
-                told=True,
-                reserve_price=terms.limit_price or terms.stop_price or ZERO,
-                approved_ns=parent.approved_ns,
-                status=event.status,
-                broker_order_id=event.broker_order_id,
-            )
-            self.orders[event.client_order_id] = order
+            order = self.orders[event.client_order_id] = orders.leg(event, parent.approved_ns)
         if parent.group is None:
             # One that was made elsewhere: what it is for shows by its leg.
             Group().join(parent, "take_profit" if parent.side == order.side else "entry")
@@ -270,15 +258,7 @@ class Book:
             self._hold(order)
         elif event.terms is not None and event.client_order_id not in self.put_away:
             # Remembered, so that the same request, delivered again, gets the same answer.
-            self.orders[event.client_order_id] = Order(
-                algorithm=event.algorithm,
-                client_order_id=event.client_order_id,
-                symbol=event.terms.symbol,
-                side=event.terms.side,
-                terms=event.terms,
-                status=orders.REFUSED,
-                refusal=event.reasons[0].code if event.reasons else "",
-            )
+            self.orders[event.client_order_id] = orders.refused_at_once(event, event.terms)
 
     def _sent(self, event: OrderSent) -> None:
         order = self.orders.get(event.client_order_id)
@@ -313,29 +293,33 @@ class Book:
             self.orders[event.client_order_id] = order
         if not orders.fill(order, event):
             return
-        before = self.position(order.symbol, order.algorithm)
+        before = self._position_of_groups(order.algorithm, order.symbol)
         self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
         self.exposure.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
         self.repetition.filled(order.algorithm, order.symbol, event.side)
-        if before and self.position(order.symbol, order.algorithm) * before <= 0:
-            self._settle(order.algorithm, order.symbol, order.group)
+        self._settle(order.algorithm, order.symbol, order.group, before)
         self._hold(order, moved=True)
 
     def _booked(self, event: Booked) -> None:
         name, symbol = event.algorithm, canonical_symbol(event.symbol)
-        before = self.position(symbol, name)
+        before = self._position_of_groups(name, symbol)
         self.ledger.book(event)
-        if before and self.position(symbol, name) * before <= 0:
-            self._settle(name, symbol, None)
+        self._settle(name, symbol, None, before)
         if symbol:
             self._exposure_changed(name, symbol)
 
-    def _settle(self, algorithm: str, symbol: str, own: Group | None) -> None:
-        """A position is closed: whatever groups opened is closed with it, by whichever order or word.
+    def _position_of_groups(self, algorithm: str, symbol: str) -> Decimal:
+        """The position that groups have a part in; 0 where there are none."""
+        return self.position(symbol, algorithm) if self.open_groups.of(algorithm, symbol) else ZERO
+
+    def _settle(self, algorithm: str, symbol: str, own: Group | None, before: Decimal) -> None:
+        """Where a position is closed, whatever groups opened is closed with it, by whichever order or word.
 
         The own group of the order that closed it counts what its exits close; they may be told of before the
         entry is.
         """
+        if not before or self.position(symbol, algorithm) * before > ZERO:
+            return
         for group in self.open_groups.of(algorithm, symbol):
             if group is not own:
                 group.settle()
@@ -349,17 +333,32 @@ class Book:
         """Bring indexes and sums in line with what an order may still do; `moved`: its position is new."""
         if order.broker_order_id:
             self.by_broker_id.setdefault(order.broker_order_id, order)
-        self.open.put(order)
-        if self._reservations.hold(order) or moved:
-            self._exposure_changed(order.algorithm, order.symbol)
         if order.group is not None:
             self.open_groups.keep(order.group)
+        if moved:
+            self._exposure_changed(order.algorithm, order.symbol)
+        if self._is_late:
+            self._late[order.client_order_id] = order
+        else:
+            self._sum_up(order)
+
+    def _sum_up(self, order: Order) -> None:
+        self.open.put(order)
+        if self._reservations.hold(order):
+            self._exposure_changed(order.algorithm, order.symbol)
+
+    def _catch_up(self) -> None:
+        """Bring the sums in line with all orders that are late."""
+        for order in self._late.values():
+            self._sum_up(order)
+        self._late.clear()
 
     def _exposure_changed(self, algorithm: str, symbol: str) -> None:
         for name in (ACCOUNT, algorithm):
             self.exposure.changed(name, symbol)
 
     def _put_away(self, event: OrdersPutAway) -> None:
+        self._catch_up()
         for order in self.put_away.turn(event.kept, self._is_needed):
             self.changed.add(order.client_order_id)
             self._reservations.forget(order)

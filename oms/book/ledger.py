@@ -124,7 +124,7 @@ class Ledger:
         signed = quantity if side == "buy" else -quantity
         paid = times(signed, price)
         for whose in (ACCOUNT, name):
-            self._trade(whose, symbol, signed, price)
+            self._trade(whose, symbol, signed, price, paid)
             self._cash[whose] = minus(self._cash[whose], paid)
             if fee:
                 self._take_fee(whose, symbol, side, fee, price)
@@ -145,7 +145,7 @@ class Ledger:
             if event.price is None:
                 self._add(whose, symbol, event.quantity)
             else:
-                self._trade(whose, symbol, event.quantity, event.price)
+                self._trade(whose, symbol, event.quantity, event.price, times(event.quantity, event.price))
 
     def open_cash(self, cash: Decimal) -> None:
         """What the account has beside what was booked so far is of before, and `external` has it."""
@@ -164,17 +164,17 @@ class Ledger:
             self._taken_fees[name, DOLLARS] = plus(self._taken_fees[name, DOLLARS], fee)
             self._fees[name] = plus(self._fees[name], fee)
 
-    def _trade(self, name: str, symbol: str, signed: Decimal, price: Decimal) -> None:
-        """Change a position at a price, and its cost and the profit with it."""
+    def _trade(self, name: str, symbol: str, signed: Decimal, price: Decimal, value: Decimal) -> None:
+        """Change a position at a price (`value`: of all of it), and its cost and the profit with it."""
         held = self._held(name, symbol)
         quantity, cost = held.quantity, held.cost
-        after = plus(quantity, signed)
-        value = times(signed, price)
-        if not quantity or (quantity > 0) == (signed > 0):
-            left = plus(cost, value)
-        elif not after:
+        after = held.quantity = plus(quantity, signed)
+        if not quantity or (quantity > ZERO) is (signed > ZERO):
+            self._set_cost(name, held, plus(cost, value))
+            return
+        if not after:
             left = ZERO
-        elif (after > 0) == (quantity > 0):
+        elif (after > ZERO) is (quantity > ZERO):
             # The only division: rounded to what Alpaca's prices and quantities can tell apart.
             left = quotient_nearest(times(cost, after), quantity)
         else:
@@ -182,7 +182,6 @@ class Ledger:
         earned = minus(minus(left, cost), value)
         if earned:
             self._earn(name, symbol, earned)
-        held.quantity = after
         self._set_cost(name, held, left)
 
     def _add(self, name: str, symbol: str, signed: Decimal) -> None:

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from bus.order_events import (
     ExternalOrderFound,
     FillAbsorbed,
+    LegFound,
+    OrderApproved,
     OrderFilled,
     OrderRefused,
     OrderSent,
@@ -147,7 +149,54 @@ class Order:
 
         Between the two it must not be forgotten: it is in no position, and is not open any more.
         """
-        return max(ZERO, minus(self.wanted() if self.open else self.reported, self.filled))
+        left = minus(self.reported if self.status in TERMINAL else self.wanted(), self.filled)
+        return left if left > ZERO else ZERO
+
+
+def approved(event: OrderApproved) -> Order:
+    """An order that risk let through."""
+    return Order(
+        algorithm=event.algorithm,
+        client_order_id=event.client_order_id,
+        symbol=event.terms.symbol,
+        side=event.terms.side,
+        terms=event.terms,
+        working=event.working or event.terms,
+        reserve_price=event.reserve_price,
+        approved_ns=event.approved_ns,
+        replaces=event.replaces,
+    )
+
+
+def refused_at_once(event: OrderRefused, terms: OrderTerms) -> Order:
+    """An order that nobody let through, of these terms."""
+    return Order(
+        algorithm=event.algorithm,
+        client_order_id=event.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        terms=terms,
+        status=REFUSED,
+        refusal=_code(event),
+    )
+
+
+def leg(event: LegFound, approved_ns: int) -> Order:
+    """An exit that the broker made, of an order that was approved at this time."""
+    terms = event.terms
+    return Order(
+        algorithm=event.algorithm,
+        client_order_id=event.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        terms=terms,
+        working=terms,
+        told=True,
+        reserve_price=terms.limit_price or terms.stop_price or ZERO,
+        approved_ns=approved_ns,
+        status=event.status,
+        broker_order_id=event.broker_order_id,
+    )
 
 
 def found_elsewhere(event: ExternalOrderFound) -> Order:
@@ -261,27 +310,27 @@ def differs(
     working = order.working
     if working is None:
         return False
-    return any(
-        new is not None and new != old
-        for new, old in (
-            (quantity, working.quantity),
-            (limit_price, working.limit_price),
-            (stop_price, working.stop_price),
-        )
+    return (
+        (quantity is not None and quantity != working.quantity)
+        or (limit_price is not None and limit_price != working.limit_price)
+        or (stop_price is not None and stop_price != working.stop_price)
     )
 
 
 def _stands(order: Order, event: OrderSent | OrderUpdated) -> None:
     """Quantity and prices are what the broker says."""
-    told = {
-        name: value
-        for name in ("quantity", "limit_price", "stop_price")
-        if (value := getattr(event, name)) is not None
-    }
-    if order.working is not None and told:
-        order.told = True
-        if differs(order, event.quantity, event.limit_price, event.stop_price):
-            order.working = replace(order.working, **told)
+    quantity, limit_price, stop_price = event.quantity, event.limit_price, event.stop_price
+    working = order.working
+    if working is None or (quantity is None and limit_price is None and stop_price is None):
+        return
+    order.told = True
+    if differs(order, quantity, limit_price, stop_price):
+        order.working = replace(
+            working,
+            quantity=working.quantity if quantity is None else quantity,
+            limit_price=working.limit_price if limit_price is None else limit_price,
+            stop_price=working.stop_price if stop_price is None else stop_price,
+        )
 
 
 def refused(order: Order, event: OrderRefused) -> None:
@@ -293,7 +342,11 @@ def refused(order: Order, event: OrderRefused) -> None:
     if event.by == "risk" or order.broker_order_id or not order.open:
         return
     order.status = REFUSED
-    order.refusal = event.reasons[0].code if event.reasons else ""
+    order.refusal = _code(event)
+
+
+def _code(event: OrderRefused) -> str:
+    return event.reasons[0].code if event.reasons else ""
 
 
 def advances(order: Order, status: str) -> bool:

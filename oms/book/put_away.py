@@ -44,7 +44,8 @@ class PutAway:
         self._records: dict[str, bytes] = {}
         # Those that had ended when the last trading day began: they leave when the next one does.
         self._ended: list[str] = []
-        self._ended_hash = ""
+        # Told apart by a hash, None where nobody asked for it yet: they are many, and are compared all day.
+        self._ended_hash: str | None = ""
         # The sum of all records' hashes, which is the same in whatever order they came.
         self._sum = 0
 
@@ -71,8 +72,7 @@ class PutAway:
             del self._orders[name]
             gone.append(order)
         self._ended = [name for name, order in self._orders.items() if not order.open]
-        # Told apart by a hash: there may be many, and they are compared all day.
-        self._ended_hash = str(_hashed("", msgspec.json.encode(sorted(self._ended))))
+        self._ended_hash = None
         return gone
 
     def taken_back(self, client_order_id: str) -> Order | None:
@@ -111,6 +111,8 @@ class PutAway:
 
     def comparable(self) -> list[object]:
         """What tells two of them apart."""
+        if self._ended_hash is None:
+            self._ended_hash = str(_hashed("", msgspec.json.encode(sorted(self._ended))))
         return [len(self._records), str(self._sum), self._ended_hash]
 
     def _add(self, order: Order) -> None:

@@ -41,7 +41,7 @@ async def folded(url: str, account: str, *, until: str = "+") -> Folded:
         chain = Chain(snapshot_id, snapshot.hash.encode())
     reader = JournalReader(url, streams.journal(account), chain, first_id)
     try:
-        await reader.fold(state.apply, until)
+        await reader.fold(state.apply_all, until)
     finally:
         await reader.close()
     return Folded(state, chain, reader.first_id, reader.entries, snapshot_id)

@@ -168,13 +168,13 @@ class Journal:
         await self._reader.close()
         self._reader = JournalReader(self._url, self._stream, chain, first_id)
 
-    async def fold(self, apply: Callable[[Message], None]) -> None:
+    async def fold(self, apply_all: Callable[[Sequence[Message]], object]) -> None:
         """Give every event that was not given before, oldest first; of newer versions as UnknownMessage.
 
-        What is written afterwards goes on after it. Raises Unreadable where an entry cannot be read, and
-        where one is not what was written.
+        They come many at once. What is written afterwards goes on after it. Raises Unreadable where an entry
+        cannot be read, and where one is not what was written.
         """
-        await self._reader.fold(apply)
+        await self._reader.fold(apply_all)
         chain, self.first_id, self.entries = self._reader.chain, self._reader.first_id, self._reader.entries
         self.last_id, self.last_hash = chain.head_id, chain.written
         self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written

@@ -1,7 +1,7 @@
 """Read a journal from its first entry: its events in their order, and whether its chain is unbroken."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bus.chain import Chain, Entry
 from bus.codec import Message, MessageCodec
@@ -10,8 +10,6 @@ from bus.errors import ReplyLost, ServerRefused, ServerUnreachable, Unreadable
 from bus.link import Link
 from bus.order_events import EVENTS
 from bus.pages import pages
-
-_NAMES = [b"type", b"version", b"data"]
 
 EVENT_CODEC = MessageCodec(EVENTS, keep_unknown=True)
 
@@ -37,12 +35,12 @@ class JournalReader:
     def __repr__(self) -> str:
         return f"<{self._stream} read up to {self.chain.head_id}>"
 
-    async def fold(self, apply: Callable[[Message], None], until: str = "+") -> None:
+    async def fold(self, apply_all: Callable[[Sequence[Message]], object], until: str = "+") -> None:
         """Give every event that was not given before, oldest first; of newer versions as UnknownMessage.
 
-        Up to the entry `until` where one is named. Left in the middle, the next call goes on there. Raises
-        Unreadable where an entry cannot be read, and JournalBroken, once all are read, where one is not what
-        was written.
+        They come many at once. Up to the entry `until` where one is named. Left in the middle, the next call
+        goes on there. Raises Unreadable where an entry cannot be read, and JournalBroken, once all are read,
+        where one is not what was written.
         """
         start = "-" if self.first_id == "0-0" else f"({self.chain.head_id}"
         async for page in pages(self._link, self._stream, start=start, end=until):
@@ -51,7 +49,7 @@ class JournalReader:
             # Nothing that is made here is garbage soon: looking for it would take a fifth of the time.
             gc.disable()
             try:
-                self._fold(page, apply)
+                self._fold(page, apply_all)
             finally:
                 gc.enable()
         self.require_unbroken()
@@ -88,19 +86,20 @@ class JournalReader:
         """Close the connection."""
         await self._link.close()
 
-    def _fold(self, page: list[Entry], apply: Callable[[Message], None]) -> None:
-        take, read = self.chain.take, EVENT_CODEC.read
-        for id_, fields in page:
-            take(id_, fields)
-            self.entries += 1
-            try:
-                if fields[:6:2] == _NAMES:
-                    event = read(fields[1], fields[3], fields[5])
+    def _fold(self, page: list[Entry], apply_all: Callable[[Sequence[Message]], object]) -> None:
+        events: list[Message] = []
+        take, read, add = self.chain.take, EVENT_CODEC.read, events.append
+        try:
+            for id_, fields in page:
+                self.entries += 1
+                if take(id_, fields):
+                    add(read(fields[1], fields[3], fields[5]))
                 else:
-                    event = EVENT_CODEC.decode(dict(zip(fields[0::2], fields[1::2], strict=True)))
-            except Unreadable as error:
-                raise Unreadable(
-                    f"{self._stream} {id_.decode()}: {error}; somebody wrote it by hand, or it was damaged: "
-                    "take that entry out with XDEL, or restore the journal"
-                ) from error
-            apply(event)
+                    add(EVENT_CODEC.decode(dict(zip(fields[0::2], fields[1::2], strict=True))))
+        except Unreadable as error:
+            raise Unreadable(
+                f"{self._stream} {id_.decode()}: {error}; somebody wrote it by hand, or it was damaged: "
+                "take that entry out with XDEL, or restore the journal"
+            ) from error
+        finally:
+            apply_all(events)

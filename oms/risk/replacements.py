@@ -70,7 +70,7 @@ def why_not(request: ReplaceRequest, old: Order | None, algorithm: str, book: Bo
         return "its type cannot change, and a market order has nothing to replace"
     if asked.notional is not None or replacement.working.notional is not None:
         return "a notional order cannot be replaced"
-    in_group = book.is_in_group(old)
+    in_group = old.group is not None
     if in_group and (fixed := [name for name in replacement.changes if name in _OF_WHOLE_GROUPS]):
         return f"{' and '.join(fixed)} of an order with exits, and of an exit, cannot change: its prices can"
     return _quantity_in_the_way(request, old, replacement)

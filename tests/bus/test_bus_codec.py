@@ -1,10 +1,13 @@
 """What cannot be read becomes a typed error that names what is wrong, never a crash."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
+import msgspec
 import pytest
+from golden_messages import MESSAGES
 
-from bus.codec import MessageCodec, market_message
+from bus.codec import Message, MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES, Halt
 from bus.errors import Unreadable
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
@@ -74,6 +77,32 @@ def test_numbers_without_end_are_unreadable_and_named(number: str) -> None:
     )
     with pytest.raises(Unreadable, match=r"terms\.quantity is not a finite number"):
         CODEC.decode(fields(b"OrderRequest", b"1", data))
+
+
+def decimals(message: Message, before: str = "") -> Iterator[str]:
+    """Where a message has a decimal, in parts of it too."""
+    for name, value in msgspec.structs.asdict(message).items():
+        if isinstance(value, Decimal):
+            yield before + name
+        elif isinstance(value, Message):
+            yield from decimals(value, f"{before}{name}.")
+
+
+def test_every_number_of_every_event_is_looked_at() -> None:
+    codec, places = MessageCodec(EVENTS), set()
+    for event in MESSAGES:
+        for place in decimals(event) if isinstance(event, EVENTS) else ():
+            kind, version, data = codec.encode(event)
+            told = msgspec.json.decode(data)
+            *way, last = place.split(".")
+            inside = told
+            for name in way:
+                inside = inside[name]
+            inside[last] = "-Infinity"
+            with pytest.raises(Unreadable, match=rf"{event.wire}: {place} is not a finite number"):
+                codec.read(kind, version, msgspec.json.encode(told))
+            places.add(place)
+    assert {"basis.price", "terms.quantity", "outcome.left", "quantity"} <= places
 
 
 def test_a_long_type_does_not_make_a_long_sentence() -> None:

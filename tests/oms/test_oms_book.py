@@ -244,14 +244,18 @@ class BookMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The journal, folded anew, gives the same book."""
-        again = Book()
+        one_by_one, at_once = Book(), Book()
         for event in self.journal:
-            again.apply(event)
-        assert again.orders == self.book.orders
-        assert again.positions() == self.book.positions()
-        for whose in (ACCOUNT, *ALGORITHMS, "external"):
-            assert again.cash(whose) == self.book.cash(whose)
-            assert again.reserved(whose) == self.book.reserved(whose)
+            one_by_one.apply(event)
+        at_once.apply_all(self.journal, at_once.apply)
+        for again in (one_by_one, at_once):
+            assert again.orders == self.book.orders
+            assert again.positions() == self.book.positions()
+            for whose in (ACCOUNT, *ALGORITHMS, "external"):
+                assert again.cash(whose) == self.book.cash(whose)
+                assert again.reserved(whose) == self.book.reserved(whose)
+                assert again.unexecuted(whose) == self.book.unexecuted(whose)
+                assert again.exposure.of(whose) == self.book.exposure.of(whose)
 
 
 def signed(event: OrderFilled) -> Decimal:

@@ -51,7 +51,7 @@ async def writing(url: str, direct_url: str) -> AsyncIterator[tuple[Journal, Lea
 async def folded(journal: Journal) -> list[Message]:
     """The events that the journal gives."""
     events: list[Message] = []
-    await journal.fold(events.append)
+    await journal.fold(events.extend)
     return events
 
 

@@ -14,6 +14,7 @@ from bus.order_messages import CancelRequest
 from oms.book.orders import Order
 from oms.book.put_away import PutAway
 from oms.risk.approval import Approved
+from oms.state.state import State
 
 DAY_NS = 86_400 * 1_000_000_000
 
@@ -111,6 +112,19 @@ def test_what_the_broker_tells_of_it_again_is_no_news() -> None:
         event for event in effects.events if isinstance(event, OrderFilled | OrderApproved | OrderSent)
     ]
     assert run.engine.state.book.position("AAPL") == 10
+
+
+def test_an_order_that_is_back_holds_nothing_twice_wherever_a_fold_paused() -> None:
+    run, approved = gone()
+    order = at_broker(approved, "filled", filled="12")
+    run.told(frame(order, "fill", execution_id="e2", qty="2", price="100"))
+    events = run.read_journal()
+    for pause in range(len(events)):
+        state = State()
+        state.apply_all(events[:pause])
+        state.apply_all(events[pause:])
+        book = state.book
+        assert (book.unexecuted(), book.open_count(), book.pending("AAPL", "buy")) == (0, 0, 0), pause
 
 
 def test_a_fill_that_is_news_is_booked_and_the_order_is_back() -> None:

@@ -54,7 +54,7 @@ async def traded(md_url: str, orders_url: str, broker: FakeBroker, number: int =
 async def folded(orders_url: str) -> str:
     """The digest of the journal's fold."""
     reader, state = JournalReader(orders_url, JOURNAL), State()
-    await reader.fold(state.apply)
+    await reader.fold(state.apply_all)
     await reader.close()
     return digest_of(state)
 

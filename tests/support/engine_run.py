@@ -124,8 +124,7 @@ class EngineRun:
     def folded(self) -> Engine:
         """A new engine, fed from the journal as it is written."""
         engine = Engine(ACCOUNT, longest_send_ns=LONGEST_SEND_NS)
-        for event in self.read_journal():
-            engine.apply(event)
+        engine.apply_all(self.read_journal())
         return engine
 
     def read_journal(self) -> Sequence[Message]:
