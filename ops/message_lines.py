@@ -245,7 +245,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     OrderNotUnderstood: lambda m: f"{m.algorithm}: order {m.broker_order_id} not understood: {m.error}",
     Booked: _booked,
     CashOpened: lambda m: f"cash of before: {number(m.cash)} dollars",
-    ActivityHeard: lambda m: f"{m.type} {m.symbol}: booked already with its executions ({m.description})",
+    ActivityHeard: lambda m: f"{m.type} {m.symbol}: nothing to book that is not booked ({m.description})",
     CashDiffers: lambda m: (
         f"CASH DIFFERS: {number(m.booked)} in the book, {number(m.at_broker)} at the broker"
     ),

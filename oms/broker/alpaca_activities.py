@@ -33,19 +33,29 @@ class _Activity(msgspec.Struct, frozen=True):
 
 
 def read_activities(raw: Any) -> list[BrokerActivity]:
-    """The activities of a REST answer. Raises Unreadable, naming the field that is wrong."""
+    """The activities of a REST answer; one that cannot be read moves nothing, and says why.
+
+    What it moved shows as a difference. Raises Unreadable where the answer is no list.
+    """
+    if not isinstance(raw, list):
+        raise Unreadable("activities of Alpaca's are no list")
+    return [_read(one) for one in raw]
+
+
+def _read(raw: Any) -> BrokerActivity:
     try:
-        found = msgspec.convert(raw, list[_Activity], strict=False)
-    except msgspec.ValidationError as error:
-        raise Unreadable(f"activities of Alpaca's: {error}") from error
-    return [_activity(one) for one in found]
+        return _activity(msgspec.convert(raw, _Activity, strict=False))
+    except (msgspec.ValidationError, Unreadable) as error:
+        said = raw if isinstance(raw, dict) else {}
+        activity_id, kind = (str(said.get(name) or "")[:128] for name in ("id", "activity_type"))
+        return BrokerActivity(activity_id, kind, "", ZERO, None, ZERO, "", str(error))
 
 
 def _activity(one: _Activity) -> BrokerActivity:
     for name in ("net_amount", "qty", "price"):
         value: Decimal | None = getattr(one, name)
         if value is not None and not is_countable(value):
-            raise Unreadable(f"activity {one.id[:64]}: {name} is {str(value)[:64]}")
+            raise Unreadable(f"its {name} is {str(value)[:64]}")
     description = one.description or ""
     booked_before = one.activity_type == _COIN_FEE or _DOLLAR_FEE_OF_COINS in description.lower()
     void = one.status == "canceled" or booked_before

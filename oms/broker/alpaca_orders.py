@@ -194,6 +194,9 @@ def read_account(raw: Any) -> BrokerAccount:
     if not _NUMBER.fullmatch(account.account_number):
         shown = account.account_number[:64]
         raise Unreadable(f"the account at Alpaca: account_number {shown!r} is no account's number")
+    for name in ("cash", "equity", "buying_power"):
+        if not is_countable(getattr(account, name)):
+            raise Unreadable(f"the account at Alpaca: {name} is {str(getattr(account, name))[:64]}")
     return BrokerAccount(
         number=account.account_number,
         cash=account.cash,

@@ -159,7 +159,8 @@ class BrokerActivity:
     """Something that happened to the account and is no trade: a dividend, a fee, a transfer.
 
     `type` is the broker's word. `quantity` and `cash` are what came, below zero what went; both are zero of
-    what is booked with executions already. `price` is what each is worth, where that is told.
+    what is booked with executions already. `price` is what each is worth, where that is told. `unreadable`
+    says why one cannot be read, which moves nothing: what it moved shows as a difference.
     """
 
     id: str
@@ -169,6 +170,7 @@ class BrokerActivity:
     price: Decimal | None
     cash: Decimal
     description: str
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def book(step: Step, activities: Iterable[BrokerActivity]) -> None:
     for one in activities:
         if one.id in step.state.activities:
             continue
+        if one.unreadable:
+            step.error("activity at the broker not understood", activity=one.id, error=one.unreadable)
         if one.cash or one.quantity:
             step.record(
                 Booked(
@@ -47,7 +49,7 @@ def book(step: Step, activities: Iterable[BrokerActivity]) -> None:
                     activity_id=one.id,
                     type=one.type,
                     symbol=one.symbol,
-                    description=one.description,
+                    description=f"not understood: {one.unreadable}" if one.unreadable else one.description,
                     at_ns=step.now_ns,
                 )
             )

@@ -11,9 +11,11 @@ from risk_day import LIMITS, limit_terms, request
 from bus.account_messages import PositionAgrees
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CorporateActionTaken, Declined, Reconciled
 from bus.control_messages import AssignPosition, Halt, Reconcile, TakeCorporateAction
+from bus.errors import Unreadable
 from bus.halt_state import HaltState
 from bus.limit_messages import LimitsSet
 from bus.order_events import OrderUpdated
+from oms.broker.alpaca_activities import read_activities
 from oms.broker.protocol import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition
 from oms.engine import COMPARE_EVERY_NS
 from oms.state.effects import Effects
@@ -148,6 +150,21 @@ def test_activities_are_booked_once_to_external(run: EngineRun) -> None:
     assert ledger.holdings("external")["MSFT"].average_price == 100
     assert look(run, ("MSFT", "3"), cash="99002.5", activities=said).events == []
     parts_make_the_whole(run)
+
+
+def test_an_activity_that_cannot_be_read_hides_no_other_and_is_told_once(run: EngineRun) -> None:
+    raw = [
+        {"id": "1", "activity_type": "DIV", "net_amount": "NaN"},
+        {"activity_type": 7},
+        {"id": "2", "activity_type": "INT", "net_amount": "2"},
+    ]
+    read = read_activities(raw)
+    events = [event for _ in range(2) for event in look(run, cash="100002", activities=read).events]
+    told = [(type(event).__name__, getattr(event, "activity_id", "")) for event in events]
+    assert told == [("ActivityHeard", "1"), ("ActivityHeard", ""), ("Booked", "")]
+    assert run.engine.state.book.cash() == 100002
+    with pytest.raises(Unreadable, match="no list"):
+        read_activities({"message": "no"})
 
 
 def test_what_happened_before_the_cash_was_counted_is_in_it() -> None:

@@ -53,6 +53,9 @@ def test_the_number_and_the_kind_of_trading_both_count(
 def test_an_account_is_read_with_its_number() -> None:
     assert read_account({"account_number": "PA3JKX1P5QWE", **MONEY}).number == "PA3JKX1P5QWE"
     assert read_account({"account_number": "9" * 64, **MONEY}).number == "9" * 64
+    for field in MONEY:
+        with pytest.raises(Unreadable, match=f"{field} is NaN"):
+            read_account({"account_number": "9", **MONEY, field: "NaN"})
 
 
 @pytest.mark.parametrize("number", [None, "", " ", "PA 1", "PA1\n", "{x}", "a:b", "9" * 65, 12, ["PA1"]])
