@@ -43,7 +43,8 @@ class Run:
 def run(tmp_path: Path) -> Iterator[Run]:
     directory = tmp_path
     within = environment(directory / "home")
-    demo = Demo(within, directory, "--seconds", "15")
+    # Ended once it was looked at, however long that takes a machine that is busy.
+    demo = Demo(within, directory, "--seconds", "300")
     try:
         before = demo.status_once(
             "an order that was sent", lambda found: found["latency_us"]["approved_to_sent"]["p50"]
@@ -58,6 +59,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
             }
             doctor = together.submit(backbone, "doctor", within=within).result()
             tails = {name: answer.result() for name, answer in asked.items()}
+        demo.interrupt()
         summary = demo.end()
         pids = [process["pid"] for found in (before, after) for process in found["processes"].values()]
         yield Run(
@@ -82,7 +84,7 @@ def ticks_become_fills(run: Run) -> None:
     assert summary["requests"] >= summary["approved"] >= summary["fills"] > 0
     assert summary["streams"]["orders:{paper}:journal"] > 0
     assert 0 < summary["latency_us"]["tick_to_approved"]["p50"] < 5_000_000
-    assert 14.5 < summary["seconds"] < 25
+    assert 0 < summary["seconds"] < 300
 
 
 def a_killed_oms_is_started_again_and_the_books_still_agree(run: Run) -> None:
