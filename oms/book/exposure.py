@@ -52,6 +52,10 @@ class Exposure:
         if elsewhere or symbol not in self._prices:
             self.priced(symbol, price)
 
+    def price(self, symbol: str) -> Decimal:
+        """The price at which a symbol counts; zero before there was any."""
+        return self._prices.get(symbol, ZERO)
+
     def of(self, holder: str) -> Sums:
         """What a holder's positions and orders come to."""
         changed = self._changed[holder]

@@ -43,6 +43,41 @@ SWITCHES: dict[str, str] = {
     "orders_while_closed": "whether orders may be left at the broker while the market is closed",
 }
 
+LISTS: dict[str, str] = {
+    "restricted": "symbols in which nothing may be ordered",
+    "symbols": "the only symbols in which the algorithm may order",
+}
+TEXTS: dict[str, str] = {
+    "responsible_person": "who answers for the orders; named in the journal beside each of them",
+    "on_silence": "what is done about an algorithm without a heartbeat that has open orders or positions",
+}
+MEANINGS = NUMBERS | SWITCHES | LISTS | TEXTS
+# What its number counts.
+UNITS: dict[str, str] = (
+    dict.fromkeys(("order_quantity", "position_quantity"), "shares or coins")
+    | dict.fromkeys(
+        (
+            "order_value",
+            "position_value",
+            "gross_exposure",
+            "net_exposure",
+            "unexecuted_value",
+            "capital",
+            "day_loss",
+        ),
+        "dollars",
+    )
+    | dict.fromkeys(
+        ("open_orders", "orders_per_second", "repeated_orders", "rejects_per_second", "refusals_per_second"),
+        "orders",
+    )
+    | dict.fromkeys(("price_collar_percent", "price_band_percent"), "percent")
+    | dict.fromkeys(
+        ("price_age_seconds", "duplicate_seconds", "repeated_seconds", "unanswered_seconds"), "seconds"
+    )
+    | {"messages_per_minute": "requests", "price_band_minutes": "minutes"}
+)
+
 # What holds where nobody sets it: a loop that orders the same again and again is not waited for.
 DEFAULTS = {"repeated_orders": Decimal(10), "repeated_seconds": Decimal(60), "price_band_minutes": Decimal(5)}
 
@@ -99,3 +134,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
 def tighter(name: str, left: Decimal, right: Decimal) -> Decimal:
     """The tighter of two values of one limit."""
     return max(left, right) if name in LONGER_IS_TIGHTER else min(left, right)
+
+
+def may_stand(kind: str) -> tuple[str, ...]:
+    """The names of limits that may stand in sections of this kind, as they are told of in a sentence."""
+    of_account = tuple(name for name in NUMBERS if name not in OF_ALGORITHMS)
+    numbers = {"symbol": PER_SYMBOL, "feed": PER_FEED, "account": of_account}.get(kind, tuple(NUMBERS))
+    return (*numbers, *(() if kind == "feed" else SWITCHES), *OTHERS[kind])

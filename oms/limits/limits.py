@@ -14,15 +14,12 @@ from oms.limits.limit_kinds import (
     FEEDS,
     MOST,
     NUMBERS,
-    OF_ALGORITHMS,
     ON_SILENCE,
-    OTHERS,
-    PER_FEED,
-    PER_SYMBOL,
     REQUIRED,
     SECTIONS,
     SWITCHES,
     WHOLE,
+    may_stand,
 )
 from oms.limits.limit_scopes import AgeLimit, Effective, Scope, effective, merged, tightest
 
@@ -184,10 +181,7 @@ def _exact(written: str) -> Decimal | str:
 
 def _scope(source: str, section: str, raw: object) -> Scope:
     kind = section.partition(".")[0]
-    of_account = tuple(name for name in NUMBERS if name not in OF_ALGORITHMS)
-    numbers = {"symbol": PER_SYMBOL, "feed": PER_FEED, "account": of_account}.get(kind, tuple(NUMBERS))
-    switches = () if kind == "feed" else tuple(SWITCHES)
-    allowed = (*numbers, *switches, *OTHERS[kind])
+    allowed = may_stand(kind)
     found: dict[str, Any] = {}
     for name, value in _table(source, section, raw).items():
         if name not in allowed:

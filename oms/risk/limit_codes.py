@@ -1,12 +1,11 @@
 """Which limits refuse orders, and with which codes. Pure."""
 
-from oms.limits.limit_kinds import NUMBERS, OTHERS, SWITCHES
+from oms.limits.limit_kinds import MEANINGS
 from oms.risk.refusals import REFUSALS
 
 # By a limit's name; those of which nothing is told halt trading, or say who is responsible.
 CODES: dict[str, tuple[str, ...]] = {
-    name: tuple(one.code for one in REFUSALS if name in one.limits)
-    for name in (*NUMBERS, *SWITCHES, *dict.fromkeys(other for names in OTHERS.values() for other in names))
+    name: tuple(one.code for one in REFUSALS if name in one.limits) for name in MEANINGS
 }
 
 

@@ -9,7 +9,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.book.asking import ask
+from ops.asking import ask
 from ops.given_reason import given_reason
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
@@ -27,8 +27,8 @@ corporate_action = typer.Typer(
 def split(symbol: _SYMBOL, ratio: _RATIO, reason: _REASON, as_json: _JSON = False) -> None:
     """Count everyone's shares anew, at the same cost, and the limits that count shares of the symbol.
 
-    Open orders are as the broker adjusts them. The limits file stays as it is: change it too, or its numbers
-    hold again after the next start.
+    Open orders are as the broker adjusts them. The limits file stays as it is: as long as it does, the new
+    numbers hold, and once it says the same it has taken them over.
 
     Example: backbone corporate-action split AAPL 4:1 --reason "split of 2026-08-31"
     """
@@ -44,7 +44,7 @@ def split(symbol: _SYMBOL, ratio: _RATIO, reason: _REASON, as_json: _JSON = Fals
 def rename(symbol: _SYMBOL, new_symbol: _NEW_SYMBOL, reason: _REASON, as_json: _JSON = False) -> None:
     """Have everyone's shares, and the limits of the symbol, go by its new name.
 
-    Orders in it must have ended. The limits file stays as it is: change it too.
+    Orders in it must have ended. The limits file stays as it is: as long as it does, the new name holds.
 
     Example: backbone corporate-action rename FB META --reason "renamed on 2022-06-09"
     """

@@ -10,7 +10,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.book.asking import ask
+from ops.asking import ask
 from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.

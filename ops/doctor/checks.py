@@ -161,7 +161,7 @@ def _limits(beats: Sequence[Found], registered: Sequence[str]) -> Finding:
     """Check names in the limits in force, or without an OMS in the file that the next one would read."""
     oms = leading_oms(beats)
     if oms is not None and oms[1] is not None:
-        return rules.limits(oms[1].limits_unmatched, "the limits in force")
+        return rules.limits(oms[1].limits_unmatched, "the limits in force", oms[1].limits_differ)
     try:
         path = load(OmsSettings).oms_limits
         return rules.limits(unmatched(read_limits(path), registered, ()), f"the limits of {path}")

@@ -111,8 +111,12 @@ def halts(known: bool, scopes: Mapping[str, HaltedScope], empty: bool) -> Findin
     return Finding(check, "ok", "nothing is halted")
 
 
-def limits(unmatched: Sequence[str], checked_by: str) -> Finding:
-    """Warn of names in the limits that bind nothing, each a sentence; `checked_by` says of which limits."""
+def limits(unmatched: Sequence[str], checked_by: str, differing: Sequence[str] = ()) -> Finding:
+    """Warn of limits of which the file says something else than when they were set, and of names that bind
+    nothing, each a sentence; `checked_by` says of which limits."""
+    if differing:
+        sentence = "; ".join((*differing, *unmatched))
+        return Finding("limits", "warning", f"{sentence}; set them again, or have the file say the same")
     if unmatched:
         sentence = f"names in {checked_by} that bind nothing: {'; '.join(unmatched)}"
         return Finding("limits", "warning", f"{sentence}; correct them, or leave them for what comes later")

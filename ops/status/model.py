@@ -60,7 +60,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     have, by algorithm and symbol. `latched`: what the latch file says. `sending`: how requests to the broker
     stand. `books`: what each algorithm
     and `external` has; `unexplained`: what the broker has beyond all of them, by symbol and of cash, when it
-    was last asked.
+    was last asked. `limits_differ`: a sentence for each limit of which the file says something else than when
+    it was set; `limits_in_shadow`: how many orders each would have refused.
     """
 
     cash: str
@@ -80,6 +81,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     sending: SendingDetails = SendingDetails()
     books: dict[str, BookDetails] = {}
     unexplained: dict[str, str] = {}
+    limits_differ: tuple[str, ...] = ()
+    limits_in_shadow: dict[str, int] = {}
 
 
 class Feed(msgspec.Struct, frozen=True):

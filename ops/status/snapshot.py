@@ -100,6 +100,8 @@ def _oms(details: OmsDetails) -> OmsStatus:
         books=details.books,
         unexplained=details.unexplained,
         limits_version=details.limits_version,
+        limits_differ=details.limits_differ,
+        limits_in_shadow=details.limits_in_shadow,
         digest=details.digest,
         digest_at=details.digest_at,
         account_number=details.account_number,

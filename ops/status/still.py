@@ -72,6 +72,11 @@ def _book(status: Status) -> list[RenderableType]:
     lines = (
         f"book: cash {oms.cash}, reserved {oms.reserved}, uncertain orders {oms.uncertain}, "
         f"limits version {oms.limits_version}",
+        *(
+            f"limit in shadow: {limit} would have refused {n} orders"
+            for limit, n in oms.limits_in_shadow.items()
+        ),
+        *(f"limits DIFFER: {sentence}" for sentence in oms.limits_differ),
         f"digest {oms.digest} at journal entry {oms.digest_at}",
         f"compared with the broker: {_compared(status.at_ns, oms)}",
         f"requests to the broker: {_sending(oms)}",

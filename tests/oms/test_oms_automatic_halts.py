@@ -15,12 +15,13 @@ from bus.book_messages import Booked
 from bus.control_messages import Halt
 from bus.halt_messages import HaltLifted, HaltTriggered
 from bus.halt_state import HaltState
+from bus.limit_messages import SetLimit
 from bus.order_events import LeaseRetired
 from bus.order_messages import Reason
 from oms.broker.protocol import Refused, Unknown
 from oms.limits.limits import parse
 from oms.state.effects import Effects
-from oms.state.inputs import HaltStateRead, LeasesRead, LimitsRead, Listened, OrderAnswered
+from oms.state.inputs import ControlRead, HaltStateRead, LeasesRead, LimitsRead, Listened, OrderAnswered
 
 SECOND_NS = 1_000_000_000
 ACCOUNT, ALPHA = "account:paper", "algorithm:alpha"
@@ -253,6 +254,29 @@ def test_a_day_begins_anew_in_new_york_on_both_sides_of_a_change_of_clocks(befor
         days += [one.day for one in listen(run).events if getattr(one, "market", "") == "shares"]
     assert len(days) == 2
     assert days[0] < days[1]
+
+
+def test_a_day_s_loss_that_is_set_while_running_counts_the_day_and_begins_anew() -> None:
+    run = began(day_loss=1000)
+    listen(run)
+    bought(run)
+    assert triggered(listen(run, prices={"AAPL": Decimal(95)})) == []
+    setting = SetLimit(
+        account="paper", section="each_algorithm", name="day_loss", value="49", shadow=False, loosen=False,
+        reason="r", by="ann", at_ns=1,
+    )  # fmt: skip
+    run.take(ControlRead("7-0", setting))
+    assert triggered(listen(run, prices={"AAPL": Decimal(95)})) == [(ALPHA, "day_loss")]
+    written(run)
+    resume(run)
+    # The next day begins at the price of then, with the limit that was set.
+    run.now_ns += 24 * 3600 * SECOND_NS
+    listen(run, prices={"AAPL": Decimal(95)})
+    assert triggered(listen(run, prices={"AAPL": Decimal("90.1")})) == []
+    assert triggered(listen(run, prices={"AAPL": Decimal("90.09")})) == [(ALPHA, "day_loss")]
+    limits = run.folded().state.limits
+    assert limits is not None
+    assert limits.each_algorithm.day_loss == 49
 
 
 def test_a_restart_knows_the_day_s_beginning_and_a_halt_that_was_not_written_yet() -> None:

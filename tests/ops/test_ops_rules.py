@@ -79,6 +79,12 @@ def test_a_missing_halt_state_is_a_problem_once_there_is_a_journal(empty: bool, 
     assert rules.halts(False, {}, empty=empty).level == level
 
 
+def test_a_limit_of_which_the_file_says_something_else_is_a_warning() -> None:
+    finding = rules.limits((), "the limits in force", ("[account] order_value: the file says 4",))
+    assert finding.level == "warning"
+    assert "order_value: the file says 4; set them again" in finding.sentence
+
+
 def test_names_in_the_limits_that_bind_nothing_are_a_warning() -> None:
     assert rules.limits((), "the limits in force").level == "ok"
     finding = rules.limits(

@@ -1,0 +1,1 @@
+"""Limits: shown, explained, and changed while the OMS runs."""
