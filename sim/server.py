@@ -73,21 +73,40 @@ def addresses(settings: Settings, sockets: Sockets) -> dict[str, Any]:
 
 
 class Server:
-    """Serves an application on a socket that is bound already."""
+    """Serves an application on a socket that is bound already. Mutable: that socket, and who listens."""
 
     def __init__(self, app: web.Application, bound: socket.socket, grace_s: float) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace_s)
         self._bound = bound
+        self._address = bound.getsockname()
         self._listening: asyncio.Server | None = None
+        self._listens_again: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start serving."""
         await self._runner.setup()
+        await self._listen()
+
+    async def _listen(self) -> None:
         server, loop = self._runner.server, asyncio.get_running_loop()
         assert server is not None, "made by setup"
         self._listening = await loop.create_server(
             lambda: Connection(server, loop=loop), sock=self._bound, backlog=128
         )
+
+    def refuse_connections(self, refused: bool) -> None:
+        """Have new connections refused, and end those that wait for a request; or take them again.
+
+        They are taken at the same address: from this moment they wait to be.
+        """
+        if not refused:
+            self._bound = _bound("--port", *self._address[:2])
+            self._listens_again = asyncio.ensure_future(self._listen())
+        elif self._listening is not None and self._runner.server is not None:
+            self._listening.close()
+            for connection in self._runner.server.connections:
+                assert isinstance(connection, Connection), "all are made by _listen"
+                connection.end()
 
     async def stop(self) -> None:
         """Take no more connections, let requests finish, and end."""
@@ -116,6 +135,7 @@ async def serve(simulator: Simulator, sockets: Sockets, stop: asyncio.Event) -> 
             loop.default_exception_handler(context)
 
     asyncio.get_running_loop().set_exception_handler(fail)
+    simulator.refuse_connections = servers[0].refuse_connections
     try:
         for server in servers:
             await server.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -27,7 +27,7 @@ from sim.faults.faults import Faults
 from sim.faults.skewed_clock import SkewedClock
 from sim.identities import identities
 from sim.incidents.chaos import Chaos
-from sim.incidents.effects import on_events, on_orders, on_readers
+from sim.incidents.effects import on_connections, on_events, on_orders, on_readers
 from sim.incidents.fault_switch import FaultSwitch
 from sim.incidents.market_effects import on_market
 from sim.incidents.market_events import MarketEvents
@@ -50,9 +50,13 @@ LONGEST_VIRTUAL_STEP_NS = SECOND_NS  # bars end on whole seconds; shorter steps 
 
 
 class Simulator:
-    """One market, its accounts, and the servers in front of them."""
+    """One market, its accounts, and the servers in front of them.
+
+    Whoever listens for it sets `refuse_connections`: no new ones (True), or again (False).
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.refuse_connections: Callable[[bool], None] = lambda refused: None
         self._settings = settings
         self._clock: Clock = _clock(settings)
         self._new_id = identities(settings.seed if settings.is_virtual else None)
@@ -103,6 +107,7 @@ class Simulator:
         effects = (
             on_readers(self._readers),
             on_events(self._trade_events.close),
+            on_connections(lambda refused: self.refuse_connections(refused)),
             on_orders(self._accounts, self._settings.partial_chance),
             on_market(self._events, self._market, self._streams, generator, self._clock),
         )

@@ -57,7 +57,7 @@ def kill_oms(
     Before its approval is journalled, before the broker hears of it, and before the broker's answer is
     written; with each answer that may be lost, late or wrong. At the end every approved order must be
     accounted for, none may be there twice, and book, algorithm and the simulator's ledger must agree. Exit
-    code 1 where any of it was not kept. Nothing of yours is touched. Once through all is 143 rounds.
+    code 1 where any of it was not kept. Nothing of yours is touched. Once through all is 165 rounds.
 
     Example: backbone drill kill-oms --times 1000
     """

@@ -38,12 +38,14 @@ _ANSWERS: dict[str, tuple[str, dict[str, Any]] | None] = {
     ),
     "too late": ("hang", {"ms": 800, "accepted": True, "count": 1}),
     "cut in the middle": ("truncated", {"count": 1}),
+    "byte by byte, past the deadline": ("drip", {"ms": 20, "count": 1}),
+    "no connection": ("refuse_connections", {"seconds": 1}),
     "429": ("rate_limit", {"count": 1}),
     "websocket first": ("update_before_response", {"seconds": 3}),
     "slow lists": ("latency", {"ms": 400, "at": "response", "on": "read", "seconds": 3}),
 }
 _ON = {"order": "submit", "bracket": "submit", "replace": "replace", "cancel": "cancel"}
-_WITHOUT_ON = ("rate_limit", "update_before_response", "latency")
+_WITHOUT_ON = ("rate_limit", "refuse_connections", "update_before_response", "latency")
 
 _READY_WITHIN_S = 30.0
 _DEAD_WITHIN_S = 4.0

@@ -41,6 +41,20 @@ REQUEST_KINDS: dict[str, Kind] = {
         {"on": "submit", **ONCE},
         "The request is carried out, and the connection ends in the middle of the answer.",
     ),
+    "drip": Kind(
+        "request",
+        {"fault": "drip", "count": 1, "ms": 100, "on": "submit"},
+        {"ms": 100, "on": "submit", **ONCE},
+        "The request is carried out, and its answer comes byte by byte, `ms` milliseconds apart; then the "
+        "connection ends.",
+    ),
+    "refuse_connections": Kind(
+        "request",
+        {"fault": "refuse_connections", "seconds": 2},
+        {"seconds": None},
+        "Nothing listens: connections that wait for a request end, and new ones, of websockets too, are "
+        "refused; for `seconds`, or until faults are cleared.",
+    ),
     "hang": Kind(
         "request",
         {"fault": "hang", "count": 1, "ms": 1000, "on": "submit", "accepted": True},

@@ -24,7 +24,8 @@ class RequestOutcome:
     """What becomes of a request.
 
     It is carried out or not, and answered by its handler, or with `status` and `body` instead. `wait_ms`
-    passes first. `reset` ends the connection without an answer, `cut` in the middle of it.
+    passes first. `reset` ends the connection without an answer, `cut` in the middle of it. Between the bytes
+    of the answer `drip_ms` pass.
     """
 
     is_carried_out: bool = True
@@ -33,6 +34,7 @@ class RequestOutcome:
     reset: bool = False
     cut: bool = False
     wait_ms: float | int = 0
+    drip_ms: float | int = 0
 
 
 def _http_error(fault: dict[str, Any]) -> RequestOutcome:
@@ -50,6 +52,7 @@ def _error(status: int, accepted: bool, html: bool) -> RequestOutcome:
 _OUTCOMES: dict[str, Callable[[dict[str, Any]], RequestOutcome]] = {
     "reset": lambda fault: RequestOutcome(fault["accepted"], reset=True),
     "hang": lambda fault: RequestOutcome(fault["accepted"], reset=not fault["accepted"], wait_ms=fault["ms"]),
+    "drip": lambda fault: RequestOutcome(drip_ms=fault["ms"]),
     "truncated": lambda fault: RequestOutcome(cut=True),
     "http_error": _http_error,
     "accept_then_504": lambda fault: _error(504, accepted=True, html=True),

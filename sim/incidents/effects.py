@@ -1,4 +1,4 @@
-"""The effects of faults when they begin: on readers of streams, on server-sent events, and on brokers."""
+"""The effects of faults when they begin: on readers, connections, server-sent events, and on brokers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -37,6 +37,14 @@ def on_readers(readers: Readers) -> Effects:
 def on_events(end: Callable[[], None]) -> Effects:
     """Return the effects on streams of server-sent events; `end` ends them all."""
     return Effects({"end_events": lambda fault: end()}, {})
+
+
+def on_connections(refuse: Callable[[bool], None]) -> Effects:
+    """Return the effects on connections that are made; `refuse` refuses them, or takes them again."""
+    return Effects(
+        {"refuse_connections": lambda fault: refuse(True)},
+        {"refuse_connections": lambda fault: refuse(False)},
+    )
 
 
 def on_orders(accounts: TradingAccounts, chance: float) -> Effects:

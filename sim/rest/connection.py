@@ -31,6 +31,13 @@ class Connection(web.RequestHandler):
             raise ConnectionError("an answer is on its way already")
         return _answer(status, message or "")
 
+    def end(self) -> None:
+        """End the connection where it waits for a request, or else after the answer that is under way."""
+        waits = self._waiter is not None
+        self.close()
+        if waits and self.transport is not None:
+            self.transport.close()
+
     def log_exception(self, *args: Any, **fields: Any) -> None:
         """Log an error of the simulator's own; the client was told of its own errors."""
         if not isinstance(fields.get("exc_info"), _CLIENTS_DOING):

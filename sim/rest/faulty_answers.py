@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import cast
 
 import orjson
@@ -56,3 +57,21 @@ async def cut_short(request: web.Request, response: web.StreamResponse) -> web.S
     if request.transport is not None:
         request.transport.close()
     return broken
+
+
+async def dripped(request: web.Request, response: web.StreamResponse, ms: float) -> web.StreamResponse:
+    """Send the whole answer, its head too, byte by byte, and end the connection."""
+    body = cast(bytes, response.body or b"") if isinstance(response, web.Response) else b""
+    head = [f"HTTP/1.1 {response.status} {response.reason}"]
+    head += [f"{name}: {value}" for name, value in response.headers.items() if name != "Content-Length"]
+    if response.status != HTTPStatus.NO_CONTENT:
+        head.append(f"Content-Length: {len(body)}")
+    head.append("Connection: close")
+    for byte in "\r\n".join([*head, "", ""]).encode() + body:
+        if request.transport is None or request.transport.is_closing():
+            break
+        request.transport.write(bytes([byte]))
+        await asyncio.sleep(ms / 1000)
+    if request.transport is not None:
+        request.transport.close()
+    return response

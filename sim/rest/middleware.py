@@ -15,7 +15,7 @@ from sim.faults.requests import RequestOutcome, groups, latency_ms, outcome_of
 from sim.keys import OAUTH, Keyring
 from sim.refusals import Refused
 from sim.rest.connection import refusal
-from sim.rest.faulty_answers import cut_short, faulty_answer
+from sim.rest.faulty_answers import cut_short, dripped, faulty_answer
 from sim.rest.json_bodies import answer
 from sim.rest.rate_limit import RateLimit
 from sim.streams.socket_endpoint import SocketResource
@@ -61,6 +61,8 @@ class RestMiddleware:
                     return refusal(web.HTTPBadRequest(text="Sec-WebSocket-Key is no base64"))
                 return await _carried_out(request, handler)
             response, outcome = await self._answer(request, handler)
+            if outcome.drip_ms:
+                return await dripped(request, response, outcome.drip_ms)
             return await cut_short(request, response) if outcome.cut else response
 
         return handle

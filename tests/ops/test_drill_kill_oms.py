@@ -11,11 +11,11 @@ from ops.drill.kill_oms import rounds
 
 
 def test_once_through_is_all_that_may_come_together() -> None:
-    through = rounds(143, seed=1)
-    assert len(set(through)) == 143
+    through = rounds(165, seed=1)
+    assert len(set(through)) == 165
     assert {one for one in through if one[0] == "cancel" and one[2] == "before_journal"} == set()
-    assert rounds(143, seed=2) != through
-    assert sorted(rounds(286, seed=1)) == sorted(through * 2)
+    assert rounds(165, seed=2) != through
+    assert sorted(rounds(330, seed=1)) == sorted(through * 2)
 
 
 @pytest.mark.e2e

@@ -52,7 +52,12 @@ def test_no_fault_stays_for_good(seed: int) -> None:
 
 def test_chaos_knows_every_fault_but_those_that_strand_a_client() -> None:
     # alpaca-py waits for ever for a first word, and takes a refused subscription for a quiet market.
-    assert KINDS.keys() - DRAWS.keys() == {"silent_handshake", "stream_error"}
+    assert KINDS.keys() - DRAWS.keys() == {
+        "silent_handshake",
+        "stream_error",
+        "drip",
+        "refuse_connections",
+    }
 
 
 def test_other_seeds_make_other_schedules_and_every_kind_comes_up() -> None:

@@ -117,6 +117,42 @@ def test_an_answer_breaks_off_in_the_middle(simulator: Simulator, client: Tradin
     assert lives(client, "truncated")
 
 
+def test_an_answer_drips_and_the_order_lives(simulator: Simulator, client: TradingClient) -> None:
+    """Each byte comes in time, and so no timeout of a read ends it."""
+    assert submit(client, "whole").qty == "1"
+    simulator.fault("drip", ms=1)
+    assert submit(client, "dripped").qty == "1"
+    assert lives(client, "dripped")
+    simulator.fault("drip", ms=1, on="cancel")
+    with pytest.raises(APIError, match="not"):
+        client.cancel_order_by_id("00000000-0000-4000-8000-000000000000")
+
+
+def test_connections_are_refused_and_taken_again_at_the_same_address(
+    simulator: Simulator, client: TradingClient
+) -> None:
+    """Also where one was open: it ends, and another cannot be made."""
+    submit(client, "before")
+    simulator.fault("refuse_connections")
+    with pytest.raises(requests.ConnectionError, match="refused"):
+        submit(client, "refused")
+    simulator.clear_faults()
+    submit(client, "after")
+    assert not lives(client, "refused")
+    simulator.fault("refuse_connections", seconds=0.2)
+    simulator.wait_until(lambda: _connects(simulator), "connections to be taken again")
+    assert struck(simulator, "refuse_connections") == 2
+
+
+def _connects(simulator: Simulator) -> bool:
+    parts = urlsplit(simulator.trading_url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_a_request_hangs_and_the_order_lives(simulator: Simulator, client: TradingClient) -> None:
     simulator.fault("hang", ms=600)
     began = time.monotonic()
