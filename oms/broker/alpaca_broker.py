@@ -24,7 +24,7 @@ from oms.broker.alpaca_orders import (
     read_positions,
     read_suspended,
     replacement,
-    time_ns,
+    resumes_ns,
     written_time,
 )
 from oms.broker.http_client import HttpClient
@@ -202,7 +202,7 @@ class AlpacaBroker:
             orders = tuple(order for listed in map(read_listed, raw) for order in listed.with_legs())
             if len(raw) < self._page:
                 return OrdersPage(orders)
-            return OrdersPage(orders, OrdersQuery(query.status, _resumes_ns(raw)))
+            return OrdersPage(orders, OrdersQuery(query.status, resumes_ns(raw)))
 
         return await self._ask(f"/v2/orders?{urlencode(asked)}", read)
 
@@ -384,13 +384,3 @@ def _read(answer: Answer, read: Callable[[Any], _Read]) -> _Read:
         return read(_read_json(answer.body))
     except _UNREADABLE as error:
         raise OutcomeUnknown(f"the broker's answer could not be read: {error}") from error
-
-
-def _resumes_ns(page: list[dict[str, Any]]) -> int:
-    """The time after which the orders that follow a full page begin.
-
-    Legs are submitted at one moment with their order, and `after` leaves its own moment out: a page that
-    ends between them is followed by one that begins with that moment again.
-    """
-    times_ns = [time_ns(str(raw.get("submitted_at"))) for raw in page]
-    return next((at_ns for at_ns in reversed(times_ns) if at_ns != times_ns[-1]), times_ns[-1])

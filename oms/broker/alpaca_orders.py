@@ -132,6 +132,20 @@ def read_listed(raw: Any) -> BrokerOrder | UnreadableOrder:
         return UnreadableOrder(order_id, client_order_id, str(error))
 
 
+def resumes_ns(page: list[Any]) -> int:
+    """The time after which the orders that follow a full page begin.
+
+    Legs are submitted at one moment with their order, and `after` leaves its own moment out: a page that
+    ends between them is followed by one that begins with that moment again. An order that does not say when
+    it was submitted hides no other. Raises Unreadable where none says it.
+    """
+    said = [raw["submitted_at"] for raw in page if isinstance(raw, dict) and raw.get("submitted_at")]
+    if not said:
+        raise Unreadable("no order of a full page says when it was submitted: what follows is not known")
+    times_ns = [time_ns(str(one)) for one in said]
+    return next((at_ns for at_ns in reversed(times_ns) if at_ns != times_ns[-1]), times_ns[-1])
+
+
 def not_canceled(raw: Any) -> list[str]:
     """The ids of those orders that the answer to a cancel of all names as not taken. Raises Unreadable."""
     if not isinstance(raw, list) or not all(isinstance(line, dict) for line in raw):

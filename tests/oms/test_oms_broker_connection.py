@@ -29,8 +29,11 @@ from risk_day import approved, terms
 from waiting import until
 
 from bus.clock import ManualClock, SystemClock
+from bus.errors import Unreadable
 from bus.order_messages import Reason
+from bus.rfc3339 import time_ns
 from oms.broker.alpaca_broker import AlpacaBroker
+from oms.broker.alpaca_orders import resumes_ns
 from oms.broker.budget import Bucket
 from oms.broker.http_client import HttpClient
 from oms.broker.protocol import (
@@ -338,6 +341,21 @@ async def test_a_rate_limit_says_when_it_resets_by_the_brokers_clock(
             with pytest.raises(RateLimited) as caught:
                 await call
             assert caught.value.reset_s == reset_s
+
+
+async def test_an_order_that_does_not_say_when_it_was_submitted_hides_no_page() -> None:
+    listed = [
+        {"id": at, "client_order_id": f"c{at}", "symbol": "AAPL", "status": "new", "submitted_at": at or None}
+        for at in ("2026-01-02T15:04:05Z", "2026-01-02T15:04:06Z", "")
+    ]
+    async with RawServer(answering(200, listed)) as server:
+        broker = AlpacaBroker("key-id", "key-secret", CLOCK, url=server.url, page=3)
+        page = await broker.orders_page(OrdersQuery("open"))
+        await broker.close()
+    assert len(page.orders) == 3
+    assert page.next == OrdersQuery("open", time_ns("2026-01-02T15:04:05Z"))
+    with pytest.raises(Unreadable, match="submitted"):
+        resumes_ns([{"submitted_at": None}, "nothing"])
 
 
 async def test_questions_say_what_was_wrong_with_an_answer() -> None:
