@@ -24,14 +24,33 @@ def line_before(previous: bytes) -> bytes:
     return _line({"previous": previous.decode()})
 
 
+def previous_of(line: bytes) -> bytes | None:
+    """The hash that the first line of a file names; None where it is an entry: the journal's first.
+
+    Raises Unreadable where it is not as it is written here.
+    """
+    found = _read(line)
+    if found is None:
+        raise Unreadable("line 1 is not as it was exported: it was damaged, or cut off")
+    return found["previous"].encode() if "previous" in found else None
+
+
 def entries_of(lines: Iterable[bytes], chain: Chain, name: str) -> Iterator[Entry]:
     """The entries of a file called `name`, taken by `chain` as they come.
 
     Raises Unreadable, naming the line, where one is not exactly as it is written here, where the file does
     not go on from the end of `chain`, and where an entry is not what was written.
     """
-    for number, line in enumerate(lines, 1):
+    number, remaining = 0, iter(lines)
+    while True:
+        number += 1
         where = f"{name}: line {number}, after entry {chain.head_id}"
+        try:
+            line = next(remaining, None)
+        except Unreadable as error:
+            raise Unreadable(f"{where}, {error}") from error
+        if line is None:
+            break
         found = _read(line)
         if found is None:
             raise Unreadable(f"{where}, is not as it was exported: it was damaged, or cut off")

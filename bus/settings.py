@@ -77,6 +77,19 @@ class BusSettings(BaseSettings):
             **_read_by("oms", "ops"),
         },
     )
+    journal_archive: Path | None = Field(
+        default=None,
+        description="the directory in which journals are archived; with one the OMS archives its journal at "
+        "the end of each trading day, and trims it",
+        json_schema_extra=_read_by("oms", "ops"),
+    )
+    journal_keep_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="days for which entries of the journal stay on the server once they are archived",
+        json_schema_extra=_read_by("oms", "ops"),
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="the lowest level of log lines that are written",

@@ -122,6 +122,11 @@ def snapshot(account_name: str) -> str:
     return f"orders:{{{account_name}}}:snapshot"
 
 
+def trimmed(account_name: str) -> str:
+    """Where the journal begins, once entries that the archive holds were taken from its beginning."""
+    return f"orders:{{{account_name}}}:trimmed"
+
+
 def being_imported(key: str) -> str:
     """Where a stream is written until all of it is there."""
     return f"{key}:import"

@@ -11,7 +11,6 @@ from bus import streams
 from bus.account_keys import confirm
 from bus.account_messages import AccountPinned
 from bus.acting_user import acting_user
-from bus.chain import Chain
 from bus.consume import GroupReader
 from bus.errors import Fenced, InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.heartbeat import StateReason
@@ -19,10 +18,12 @@ from bus.retry import pause, until_answered
 from bus.service import ended, run_together
 from oms import standby
 from oms.broker.protocol import BrokerAccount, BrokerError, KeysRefused
-from oms.journal import pinning, snapshot_store
+from oms.journal import pinning
+from oms.journal.beginning import beginning
 from oms.journal.journal import JournalMoved
 from oms.journal.journal_head import KEEP_S
 from oms.journal.journal_reader import EVENT_CODEC
+from oms.journal.trimmed import trimmed
 from oms.limits.limit_names import unmatched
 from oms.listening import LISTEN_S, listened
 from oms.market_questions import of_interest
@@ -112,31 +113,37 @@ async def _account(oms: Oms) -> AccountRead | None:
 
 async def _pinned_first(oms: Oms) -> AccountPinned | None:
     """What a journal of this release begins with; None where it is new, older, or a stop came first."""
-    entries = await until_answered(
-        lambda: oms.client.xrange(streams.journal(oms.account), count=1),
+
+    async def read() -> AccountPinned | None:
+        began = await trimmed(oms.client, oms.account)
+        if began is not None:
+            return began.pinned()
+        entries = await oms.client.xrange(streams.journal(oms.account), count=1)
+        try:
+            event = EVENT_CODEC.decode(entries[0][1]) if entries else None
+        except Unreadable:
+            # Folding comes upon it too, and says what to do.
+            return None
+        return event if isinstance(event, AccountPinned) else None
+
+    return await until_answered(
+        read,
         stopping=oms.service.stopping,
         tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for the journal: {trouble}")),
     )
-    try:
-        event = EVENT_CODEC.decode(entries[0][1]) if entries else None
-    except Unreadable:
-        # Folding comes upon it too, and says what to do.
-        return None
-    return event if isinstance(event, AccountPinned) else None
 
 
 async def _begin_from_snapshot(oms: Oms) -> None:
-    """Have the state be what the last snapshot says, where there is one that counts."""
+    """Have the state be what the last snapshot says, where there is one that counts, or the archive."""
     found = await until_answered(
-        lambda: snapshot_store.believed(oms.client, oms.account),
+        lambda: beginning(oms.client, oms.account, oms.settings.journal_archive),
         stopping=oms.service.stopping,
         tell=lambda trouble: oms.wait_for(StateReason("server_away", f"waiting for a snapshot: {trouble}")),
     )
-    if found is not None:
-        snapshot, state = found
-        oms.engine.restore(state)
-        await oms.journal.begin_after(Chain(snapshot.id, snapshot.hash.encode()), snapshot.first_id)
-        oms.snapshots.at_id = snapshot.id
+    if found is not None and found.chain.begun:
+        oms.engine.restore(found.state)
+        await oms.journal.begin_after(found.chain, found.first_id)
+        oms.snapshots.at_id = found.snapshot_id
 
 
 def _require_its_own(oms: Oms, account: AccountRead, pinned: AccountPinned | None) -> None:

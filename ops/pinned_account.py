@@ -6,6 +6,7 @@ from bus.codec import MessageCodec
 from bus.connection import Client
 from bus.errors import Unreadable
 from bus.replay import read
+from oms.journal.trimmed import trimmed
 
 _PINNED = MessageCodec((AccountPinned,))
 
@@ -15,6 +16,9 @@ async def pinned_account(client: Client, account: str) -> AccountPinned | None:
 
     It is the first entry; that of a journal which an earlier release began stands where that was upgraded.
     """
+    began = await trimmed(client, account)
+    if began is not None:
+        return began.pinned()
     async for delivery in read(client, [streams.journal(account)]):
         if delivery.fields.get(b"type") == AccountPinned.wire.encode():
             try:

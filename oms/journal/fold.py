@@ -1,11 +1,12 @@
 """Fold a journal to the state that it stands for: from its last snapshot on, or from its first entry."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bus import streams
 from bus.chain import Chain
 from bus.connection import connect
-from oms.journal import snapshot_store
+from oms.journal.beginning import beginning
 from oms.journal.journal_reader import JournalReader
 from oms.state.state import State
 
@@ -24,24 +25,21 @@ class Folded:
     snapshot_id: str = ""
 
 
-async def folded(url: str, account: str, *, until: str = "+") -> Folded:
-    """Fold the journal up to an entry.
+async def folded(url: str, account: str, *, until: str = "+", archive: Path | None = None) -> Folded:
+    """Fold the journal up to an entry; `archive` is where archives are, for one whose beginning was trimmed.
 
-    Raises Unreadable where an entry cannot be read, and where one is not what was written.
+    Raises Unreadable where an entry cannot be read, and where one is not what was written, and InvalidInput
+    where the beginning is missing.
     """
     client = connect(url, name="oms-fold")
     try:
-        found = await snapshot_store.believed(client, account)
+        began = await beginning(client, account, archive)
     finally:
         await client.aclose()
-    state, chain, first_id, snapshot_id = State(), Chain(), "0-0", ""
-    if found is not None:
-        snapshot, state = found
-        snapshot_id, first_id = snapshot.id, snapshot.first_id
-        chain = Chain(snapshot_id, snapshot.hash.encode())
-    reader = JournalReader(url, streams.journal(account), chain, first_id)
+    reader = JournalReader(url, streams.journal(account), began.chain, began.first_id)
     try:
-        await reader.fold(state.apply_all, until)
+        await reader.fold(began.state.apply_all, until)
     finally:
         await reader.close()
-    return Folded(state, chain, reader.first_id, reader.entries, snapshot_id)
+    entries = began.archived + reader.entries
+    return Folded(began.state, reader.chain, reader.first_id, entries, began.snapshot_id)

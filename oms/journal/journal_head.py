@@ -7,7 +7,9 @@ durable; its journal looks whole all the same.
 from bus import streams
 from bus.chain import HASH
 from bus.connection import Client, connect
+from bus.entry_position import entry_position
 from oms.journal.journal import Journal
+from oms.journal.trimmed import trimmed
 from oms.state.inputs import EntriesMissing
 
 # How often it is written where it moved: what is lost of the time since the last write goes unnoticed.
@@ -58,7 +60,13 @@ class JournalHead:
         await self._client.aclose()
 
     async def _is_there(self, orders: Client, id_: str, hash_: bytes) -> bool:
-        """Whether the journal, or one of the account's that was set aside, has this entry."""
+        """Whether the journal, or one of the account's that was set aside, has this entry.
+
+        One that was trimmed had it: entries are archived, and days old, before they are.
+        """
+        began = await trimmed(orders, self._account)
+        if began is not None and entry_position(id_) <= entry_position(began.id):
+            return True
         journal = streams.journal(self._account)
         kept = orders.scan_iter(match=streams.kept(self._account, "*", journal), count=500)
         for stream in (journal, *[key.decode() async for key in kept]):

@@ -103,3 +103,9 @@ class JournalReader:
             ) from error
         finally:
             apply_all(events)
+
+
+def read_event(entry: Entry) -> Message:
+    """The event of an entry; of newer versions as UnknownMessage. Raises Unreadable."""
+    _, fields = entry
+    return EVENT_CODEC.decode(dict(zip(fields[0::2], fields[1::2], strict=True)))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -25,12 +26,19 @@ log = structlog.get_logger()
 class SnapshotKeeper:
     """Has a snapshot made of one OMS's state every so many entries.
 
-    `digest` gives the digest of the state in memory, and the journal's entry after which it had it. Mutable:
+    `digest` gives the digest of the state in memory, and the journal's entry after which it had it; `archive`
+    is where archives are. Mutable:
     `at_id`, the entry of the last snapshot, and how many entries there were then.
     """
 
     def __init__(
-        self, url: str, account: str, journal: Journal, digest: Callable[[], tuple[str, str]], every: int
+        self,
+        url: str,
+        account: str,
+        journal: Journal,
+        digest: Callable[[], tuple[str, str]],
+        every: int,
+        archive: Path | None,
     ) -> None:
         self.at_id = ""
         self._url = url
@@ -38,6 +46,7 @@ class SnapshotKeeper:
         self._journal = journal
         self._digest = digest
         self._every = every
+        self._archive = "" if archive is None else str(archive)
         self._entries = 0
 
     def __repr__(self) -> str:
@@ -72,7 +81,7 @@ class SnapshotKeeper:
         is_durable = entry_position(at_id) <= entry_position(self._journal.last_id)
         if not digest or at_id in ("0-0", self.at_id) or not is_durable:
             return None
-        return Wanted(self._url, self._account, at_id, digest, self._journal.lease_value)
+        return Wanted(self._url, self._account, at_id, digest, self._journal.lease_value, self._archive)
 
     def _note(self, made: Made) -> None:
         if made.error:

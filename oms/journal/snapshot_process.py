@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -23,13 +24,17 @@ _NICENESS = 10
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A snapshot of the state after entry `until`, whose digest is `digest`, under this lease."""
+    """A snapshot of the state after entry `until`, whose digest is `digest`, under this lease.
+
+    `archive` is where archives are, "" for nowhere.
+    """
 
     url: str
     account: str
     until: str
     digest: str
     lease: str
+    archive: str = ""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -45,7 +50,8 @@ class Made(msgspec.Struct, frozen=True):
 async def make(wanted: Wanted) -> Made:
     """Fold, compare, write. Raises what stands against it."""
     began = time.monotonic()
-    found = await folded(wanted.url, wanted.account, until=wanted.until)
+    archive = Path(wanted.archive) if wanted.archive else None
+    found = await folded(wanted.url, wanted.account, until=wanted.until, archive=archive)
     client = connect(wanted.url, name="oms-snapshot")
     try:
         written = await snapshot_store.write(

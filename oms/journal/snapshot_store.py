@@ -65,21 +65,29 @@ async def stored(client: Client, account: str) -> Snapshot | None:
 async def believed(client: Client, account: str) -> tuple[Snapshot, State] | None:
     """The last snapshot and its state, where it is this code's and the journal's; None otherwise, and why is
     logged."""
+    found = await examined(client, account)
+    if isinstance(found, str):
+        if await client.exists(streams.snapshot(account)):
+            log.warning("snapshot not used", why=found)
+        return None
+    return found
+
+
+async def examined(client: Client, account: str) -> tuple[Snapshot, State] | str:
+    """The last snapshot and its state, where it is this code's and the journal's; otherwise why it is not."""
     found = await stored(client, account)
     if found is None:
-        return None
+        return "there is none that this version can read"
+    if found.code != code():
+        return "other code wrote it"
     try:
-        why = "" if found.code == code() else "other code wrote it"
-        state = State() if why else snapshot_encoding.decode(found.state)
-        if not why and digest_of(state) != found.digest:
-            why = "its state has another digest than it says"
+        state = snapshot_encoding.decode(found.state)
     except ValueError as error:
-        why = str(error)
-    if not why and not await _stands(client, account, found):
-        why = "the journal has no such entry"
-    if why:
-        log.warning("snapshot not used: the whole journal is folded", why=why, entry=found.id)
-        return None
+        return str(error)
+    if digest_of(state) != found.digest:
+        return "its state has another digest than it says"
+    if not await _stands(client, account, found):
+        return f"the journal has no entry {found.id} with its hash"
     return found, state
 
 

@@ -8,11 +8,11 @@ from bus import streams
 from bus.chain import HASH, NO_HASH, Entry
 from bus.entry_position import entry_position
 from bus.errors import InvalidInput
+from bus.journal_files import written
 from bus.journal_lines import line_before, line_of
 from bus.link import Link
 from bus.pages import pages
 from ops.account_server import AccountServer, server_of_account
-from ops.journal.files import written
 from ops.journal.progress import Progress
 
 

@@ -10,11 +10,11 @@ from bus import streams
 from bus.acting_user import acting_user
 from bus.chain import HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
+from bus.journal_files import read
 from bus.journal_lines import entries_of
 from bus.lease import FENCE, Lease
 from ops.account_server import AccountServer, server_of_account
 from ops.account_writers import require_nobody_writes
-from ops.journal.files import read
 from ops.journal.progress import Progress
 
 # Entries written at once; the lease is renewed after each so many.
@@ -116,7 +116,7 @@ def _entries(files: Sequence[Path], chain: Chain) -> Iterator[Entry]:
         with read(file) as lines:
             try:
                 yield from entries_of(lines, chain, str(file))
-            except (Unreadable, OSError, EOFError) as error:
+            except Unreadable as error:
                 raise InvalidInput(f"{error}; nothing was imported") from error
 
 

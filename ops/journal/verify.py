@@ -8,12 +8,12 @@ import msgspec
 from bus import streams
 from bus.chain import Chain, Entry
 from bus.errors import InvalidInput, Unreadable
+from bus.journal_files import read
 from bus.journal_lines import entries_of
 from bus.journal_messages import JournalForked
 from bus.link import Link
 from bus.pages import pages
 from ops.account_server import server_of_account
-from ops.journal.files import read
 from ops.journal.progress import Progress
 
 _HASH = re.compile("[0-9a-f]{64}")
@@ -105,7 +105,7 @@ def _file(file: str, head: str) -> Verified:
             for entry in entries_of(lines, chain, file):
                 _note(found, chain, entry)
                 progress.count(1)
-        except (Unreadable, OSError, EOFError) as error:
+        except Unreadable as error:
             found.wrong = str(error)
     return _end(found, chain)
 

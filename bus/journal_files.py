@@ -4,11 +4,12 @@ import contextlib
 import gzip
 import os
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, Unreadable
 
 
 @contextlib.contextmanager
@@ -29,21 +30,42 @@ def written(name: str) -> Iterator[IO[bytes]]:
                 yield raw
             raw.flush()
             os.fsync(raw.fileno())
-        part.replace(path)
+        renamed(part, path)
     except OSError as error:
         raise InvalidInput(f"{name} cannot be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
 
 
+def renamed(path: Path, to: Path) -> None:
+    """Give a file another name in its directory, which holds over a loss of power too. Raises OSError."""
+    path.replace(to)
+    directory = os.open(to.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 @contextlib.contextmanager
 def read(name: str | Path) -> Iterator[Iterator[bytes]]:
-    """The lines of a file; `-` is standard input. Raises InvalidInput where it cannot be opened."""
+    """The lines of a file; `-` is standard input.
+
+    Raises InvalidInput where it cannot be opened; the lines raise Unreadable where it cannot be read on.
+    """
     if str(name) == "-":
         yield iter(sys.stdin.buffer)
         return
+    with contextlib.ExitStack() as opened:
+        try:
+            raw = opened.enter_context(open(name, "rb"))
+        except OSError as error:
+            raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
+        yield _lines(gzip.GzipFile(fileobj=raw) if str(name).endswith(".gz") else raw)
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
     try:
-        with open(name, "rb") as raw:
-            yield iter(gzip.GzipFile(fileobj=raw) if str(name).endswith(".gz") else raw)
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
+        yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unreadable(f"cannot be read on ({error}): it was damaged, or cut off") from error
