@@ -14,6 +14,7 @@ from bus.journal_messages import ChainBegun
 from bus.lease import FENCE, Lease
 from bus.link import Link
 from bus.pages import pages
+from oms.journal.trimmed import trimmed
 from ops.account_server import AccountServer, server_of_account
 
 # KEYS: the OMS's lease, the journal. ARGV: the lease's value, the id that has to be the last, then id, type,
@@ -56,7 +57,8 @@ async def begun(reason: str) -> Begun:
 
 
 async def _begin(server: AccountServer, lease: Lease, reason: str) -> Begun:
-    stream, chain = streams.journal(server.account), Chain()
+    stream, trim = streams.journal(server.account), await trimmed(server.client, server.account)
+    chain = Chain() if trim is None else trim.chain()
     link = Link(server.url, name="ops-journal")
     try:
         async for page in pages(link, stream):

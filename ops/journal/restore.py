@@ -16,21 +16,24 @@ from bus.lease import FENCE, Lease
 from ops.account_server import AccountServer, server_of_account
 from ops.account_writers import require_nobody_writes
 from ops.journal.progress import Progress
+from ops.journal.segment_files import files_in_order
 
 # Entries written at once; the lease is renewed after each so many.
 _BATCH = 1000
 
-# KEYS: the lease, then names under which streams were written, the journal's first, then the names that they
-# get. ARGV: the lease's value. A stream that is there already stays; where a journal is, nothing is done.
+# KEYS: the lease, what is noted of a trimmed journal's beginning, then names under which streams were
+# written, the journal's first, then the names that they get. ARGV: the lease's value. A stream that is there
+# already stays; where a journal is, nothing is done. The journal that is put in place is whole.
 _PUT_IN_PLACE = (
     FENCE
     + """\
-local count = (#KEYS - 1) / 2
-if redis.call('EXISTS', KEYS[count + 2]) == 1 then
+local count = (#KEYS - 2) / 2
+if redis.call('EXISTS', KEYS[count + 3]) == 1 then
   return redis.error_reply('ERR there is a journal already')
 end
+redis.call('DEL', KEYS[2])
 local placed = {}
-for number = 2, count + 1 do
+for number = 3, count + 2 do
   if redis.call('RENAMENX', KEYS[number], KEYS[count + number]) == 1 then
     placed[#placed + 1] = KEYS[count + number]
   end
@@ -52,6 +55,7 @@ class Restored(msgspec.Struct, frozen=True):
 
 async def restored(files: Sequence[Path]) -> Restored:
     """Verify files, which follow one another, and write them as the account's journal."""
+    files = files_in_order(files)
     _verify(files)
     async with server_of_account("ops-journal") as server:
         client, account = server.client, server.account
@@ -96,7 +100,7 @@ async def _write(
             await batch.execute()
             await lease.renew()
     await batch.execute()
-    keys = (lease.key, *written.values(), *written)
+    keys = (lease.key, streams.trimmed(account), *written.values(), *written)
     placed = {key.decode() for key in await client.eval(_PUT_IN_PLACE, len(keys), *keys, lease.value)}
     prefix = streams.events(account, "")
     algorithms = sorted(name.removeprefix(prefix) for name in placed - {journal})

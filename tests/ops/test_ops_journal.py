@@ -86,7 +86,11 @@ async def test_a_journal_is_exported_and_imported_byte_for_byte_and_the_state_is
     found = await exported(rest, following, "+")
     assert (found.head_id, found.head) == (journal[-1][0].decode(), journal[-1][1][b"hash"].decode())
     for file in (whole, first, rest):
-        assert (await verified(file, "")).is_good == (file != rest)
+        alone = await verified([Path(file)], "")
+        # One that begins later is followed from where it begins, and that is said.
+        assert (alone.is_good, bool(alone.checked_from)) == (True, file == rest)
+    assert (await verified([Path(first), Path(rest)], found.head)).wanted_at == found.head_id
+    assert "goes on from another entry" in (await verified([Path(whole), Path(rest)], "")).wrong
     await orders_client.flushall()
 
     with pytest.raises(InvalidInput, match="has to come first; nothing was imported"):
@@ -104,7 +108,7 @@ async def test_a_journal_is_exported_and_imported_byte_for_byte_and_the_state_is
     async with running(md_url, orders_url, broker) as oms:
         assert not [event for event in await oms.journal() if isinstance(event, JournalForked)]
         assert oms.book.position("AAPL", "alpha") == 10
-    assert (await verified(None, found.head)).wanted_at == found.head_id
+    assert (await verified([], found.head)).wanted_at == found.head_id
 
 
 async def test_an_import_needs_a_journal_that_is_what_was_written_and_an_account_that_has_none(
@@ -143,7 +147,7 @@ async def test_a_damaged_entry_is_named_and_taken_as_it_is_only_with_a_reason(
     head = entries[-1][1][b"hash"].decode()
     at, fields = next(one for one in entries if one[1][b"type"] == b"OrderApproved")
     await changed(orders_client, at.decode(), data=fields[b"data"].replace(b'"99"', b'"98"'))
-    found = await verified(None, head)
+    found = await verified([], head)
     assert not found.is_good
     assert found.wrong.startswith(f"entry {at.decode()} ")
     assert f"NO ENTRY HAS THE HASH {head}" in found.told()
@@ -152,14 +156,14 @@ async def test_a_damaged_entry_is_named_and_taken_as_it_is_only_with_a_reason(
             await oms.task
     anew = await begun("no copy; compared by hand")
     assert anew.wrong.startswith(f"entry {at.decode()} ")
-    found = await verified(None, "")
+    found = await verified([], "")
     assert found.is_good
     assert [one.entry_id for one in found.begun_anew] == [anew.entry_id]
     await market_client.delete(streams.journal_head(ACCOUNT))
     async with running(md_url, orders_url, broker) as oms:
         (event,) = (event for event in await oms.journal() if isinstance(event, ChainBegun))
         assert event.reason == "no copy; compared by hand"
-    assert (await verified(None, "")).is_good
+    assert (await verified([], "")).is_good
 
 
 async def test_the_commands_as_they_are_typed(
