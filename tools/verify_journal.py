@@ -56,7 +56,7 @@ def verify(lines, wanted):
     for number, line in enumerate(lines, 1):
         try:
             entry = read(line)
-            if "previous" in entry and (count or begun) and entry["previous"] != head:
+            if "previous" in entry and (count or begun) and not wrong and entry["previous"] != head:
                 raise ValueError("it goes on from another entry")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return f"{name()} line {number}, after entry {head_id}, cannot be read: {error}", False

@@ -12,12 +12,9 @@ from pathlib import Path
 
 from bus.chain import NO_HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
-from bus.journal_files import read, renamed, written
+from bus.journal_files import UNFINISHED, read, written
 from bus.journal_lines import entries_of, line_before, line_of, previous_of
 from oms.journal.archive_segments import Segment, segments_in_order
-
-# What a file is called until it was read back.
-_UNFINISHED = "unfinished-"
 
 
 class Archive:
@@ -101,7 +98,7 @@ class Archive:
                 raise InvalidInput(
                     f"{self.directory}: another archives into it just now; try again when that has ended"
                 ) from None
-            for left in self.directory.glob(f"{_UNFINISHED}*"):
+            for left in self.directory.glob(f"{UNFINISHED}*"):
                 left.unlink(missing_ok=True)
             yield
         finally:
@@ -113,26 +110,12 @@ class Archive:
         Raises InvalidInput where it cannot be written, and where it is read back otherwise.
         """
         segment = Segment(entries[0][0].decode(), entries[-1][0].decode())
-        unfinished = self.directory / f"{_UNFINISHED}{segment.name}"
-        with written(str(unfinished)) as out:
+        path = self.directory / segment.name
+        with written(str(path), lambda part: _require_read_back(part, before, entries)) as out:
             if before.head != NO_HASH:
                 out.write(line_before(before.head))
             out.writelines(map(line_of, entries))
-        try:
-            self._require_read_back(unfinished, before, entries)
-            renamed(unfinished, self.directory / segment.name)
-        except OSError as error:
-            raise InvalidInput(f"{self.directory} cannot be written: {error.strerror}") from error
         return segment
-
-    def _require_read_back(self, path: Path, before: Chain, entries: Sequence[Entry]) -> None:
-        with read(path) as lines:
-            try:
-                found = list(entries_of(lines, Chain(before.head_id, before.head), str(path)))
-            except Unreadable as error:
-                raise InvalidInput(f"{error}; it was written a moment ago: is the disk sound?") from error
-        if found != list(entries):
-            raise InvalidInput(f"{path} is not read back as it was written a moment ago: is the disk sound?")
 
     def _before(self, segments: Sequence[Segment]) -> Chain:
         """The chain before the last of these segments, as that one says of itself."""
@@ -148,3 +131,13 @@ class Archive:
 def _require_unbroken(path: Path, chain: Chain) -> None:
     if chain.wrong_id:
         raise InvalidInput(f"{path}: entry {chain.wrong_id} {chain.why}")
+
+
+def _require_read_back(path: Path, before: Chain, entries: Sequence[Entry]) -> None:
+    with read(path) as lines:
+        try:
+            found = list(entries_of(lines, Chain(before.head_id, before.head), str(path)))
+        except Unreadable as error:
+            raise InvalidInput(f"{error}; it was written a moment ago: is the disk sound?") from error
+    if found != [(id_, fields) for id_, fields in entries]:
+        raise InvalidInput(f"{path} is not read back as it was written a moment ago: is the disk sound?")

@@ -35,7 +35,12 @@ class Archived(msgspec.Struct, frozen=True):
 
 
 async def archived(
-    url: str, account: str, root: Path, count: Callable[[int], None] = lambda entries: None
+    url: str,
+    account: str,
+    root: Path,
+    count: Callable[[int], None] = lambda entries: None,
+    *,
+    segment_entries: int = SEGMENT_ENTRIES,
 ) -> Archived:
     """Bring the journal's archive below `root` up to now; `count` hears how many entries were copied.
 
@@ -56,7 +61,7 @@ async def archived(
             start = "-" if chain.head_id == "0-0" else f"({chain.head_id}"
             copied, written = 0, []
             async for before, entries in _pieces(
-                pages(link, stream, start=start, end=last[0][0].decode()), chain, archive
+                pages(link, stream, start=start, end=last[0][0].decode()), chain, segment_entries
             ):
                 written.append(archive.write(before, entries).name)
                 copied += len(entries)
@@ -77,7 +82,7 @@ async def archived(
 
 
 async def _pieces(
-    found: AsyncIterator[list[Entry]], chain: Chain, archive: Archive
+    found: AsyncIterator[list[Entry]], chain: Chain, size: int
 ) -> AsyncIterator[tuple[Chain, list[Entry]]]:
     """The entries by segments, each with the chain before it. It ends where all that was read is covered by
     a hash; `chain` has taken them all."""
@@ -86,7 +91,7 @@ async def _pieces(
         for entry in page:
             chain.take(*entry)
             held.append(entry)
-            if len(held) >= SEGMENT_ENTRIES and _is_covered(chain):
+            if len(held) >= size and _is_covered(chain):
                 yield before, held
                 before, held = Chain(chain.head_id, chain.head), []
     if held and not _is_covered(chain):

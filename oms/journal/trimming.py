@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bus import streams
-from bus.chain import Chain
+from bus.chain import Chain, Entry
 from bus.connection import Client, connect
 from bus.entry_position import entry_position
 from bus.errors import InvalidInput
@@ -90,6 +90,8 @@ async def trim(
     keep_days: int,
     now_ns: int,
     count: Callable[[int], None] = lambda entries: None,
+    *,
+    step: int = _STEP,
 ) -> Trim:
     """Take away entries that are older than `keep_days`; `count` hears how many entries were verified.
 
@@ -111,7 +113,7 @@ async def trim(
         until = found[0][0].decode()
         await _require_read(client, account, until)
         chain = await _verified(link, stream, Archive(root, account, snapshot.first_id), began, until, count)
-        taken = await _take(client, link, account, snapshot, began, chain)
+        taken = await _take(client, link, account, snapshot, began, chain, step)
         return Trim(stream, taken, until, await client.xlen(stream))
     finally:
         await link.close()
@@ -178,22 +180,28 @@ async def _verified(
 
 
 async def _take(
-    client: Client, link: Link, account: str, snapshot: Snapshot, began: Trimmed | None, verified: Chain
+    client: Client,
+    link: Link,
+    account: str,
+    snapshot: Snapshot,
+    began: Trimmed | None,
+    verified: Chain,
+    step: int,
 ) -> int:
     """Take away what was verified, step by step; returns how many entries."""
     keys = streams.journal(account), streams.trimmed(account), streams.snapshot(account)
     chain, taken = (Chain() if began is None else began.chain()), 0
     at, before = ("", 0) if began is None else (began.id, began.entries)
-    async for page in pages(link, keys[0], end=verified.head_id):
-        if not page:
-            break
-        for entry in page:
+    while chain.head_id != verified.head_id:
+        question = "XRANGE", keys[0], "-", verified.head_id, "COUNT", step
+        entries: list[Entry] = await (await link.opened()).call(*question)
+        for entry in entries:
             chain.take(*entry)
-        taken += len(page)
-        head_id, head, entries = chain.head_id, chain.head.decode(), before + taken
-        about = snapshot.first_id, entries, snapshot.number, snapshot.trading
+        taken += len(entries)
+        head_id, head = chain.head_id, chain.head.decode()
+        about = snapshot.first_id, before + taken, snapshot.number, snapshot.trading
         note = msgspec.json.encode(Trimmed(head_id, head, *about))
         expected = at, note, verified.head_id, verified.head, snapshot.id, snapshot.digest
-        await client.eval(_TAKE, len(keys), *keys, *expected, *(id_ for id_, _ in page))
+        await client.eval(_TAKE, len(keys), *keys, *expected, *(id_ for id_, _ in entries))
         at = head_id
     return taken

@@ -4,20 +4,17 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from bus import embedded, streams
+from bus import embedded
+from bus.chain import Entry
 from bus.connection import Client, connect
-from bus.lease import Lease
-from oms.journal import snapshot_store
-from oms.journal.digest import digest_of
-from oms.journal.fold import folded
 from ops.drill.fold_apart import Took
 from ops.drill.long_journal import entries
+from ops.drill.written_journal import make_snapshot, write_journal
 
 # What was promised, of a million entries, and of so many behind a snapshot.
 MOST_SECONDS = 12.0
@@ -26,7 +23,6 @@ BEHIND_SNAPSHOT = 10_000
 MOST_SECONDS_FROM_SNAPSHOT = 2.0
 
 _ACCOUNT = "paper"
-_BATCH = 2_000
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -59,7 +55,7 @@ async def run(count: int, say: Callable[[str], None]) -> Recovery:
             from_first = await _apart(server.url)
             say(f"it took {from_first.seconds:.1f} s and {from_first.peak_megabytes:.0f} MB")
             say(f"making a snapshot {BEHIND_SNAPSHOT:,} entries before its end, and folding from there ...")
-            await _snapshot(client, server.url, snapshot_at)
+            await make_snapshot(client, server.url, _ACCOUNT, snapshot_at)
             from_snapshot = await _apart(server.url)
         finally:
             await client.aclose()
@@ -69,28 +65,19 @@ async def run(count: int, say: Callable[[str], None]) -> Recovery:
 
 async def _write(client: Client, count: int, say: Callable[[str], None]) -> str:
     """Returns the entry at which a snapshot is to be made."""
-    stream, snapshot_at = streams.journal(_ACCOUNT), ""
-    batch: Any = client.pipeline(transaction=False)
-    for number, (id_, fields) in enumerate(entries(count), 1):
-        batch.execute_command("XADD", stream, id_, *fields)
-        if number == max(1, count - BEHIND_SNAPSHOT):
-            snapshot_at = id_.decode()
-        if len(batch) >= _BATCH:
-            await batch.execute()
-        if number % 200_000 == 0:
-            say(f"written {number:,} ...")
-    await batch.execute()
+    snapshot_at = ""
+
+    def told() -> Iterator[Entry]:
+        nonlocal snapshot_at
+        for number, entry in enumerate(entries(count), 1):
+            if number == max(1, count - BEHIND_SNAPSHOT):
+                snapshot_at = entry[0].decode()
+            if number % 200_000 == 0:
+                say(f"written {number:,} ...")
+            yield entry
+
+    await write_journal(client, _ACCOUNT, told())
     return snapshot_at
-
-
-async def _snapshot(client: Client, url: str, at: str) -> None:
-    lease = Lease(client, streams.oms_lease(_ACCOUNT), "drill", ttl_ms=600_000)
-    assert await lease.acquire()
-    found = await folded(url, _ACCOUNT, until=at)
-    digest = digest_of(found.state)
-    await snapshot_store.write(
-        client, _ACCOUNT, lease.value, found.state, found.chain, found.first_id, digest
-    )
 
 
 async def _apart(url: str) -> Took:

@@ -1,0 +1,202 @@
+"""Kills what archives and trims a journal, anywhere in its code, and sees that nothing is lost."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bus import embedded, journal_files, logs, streams
+from bus.chain import Chain, Entry
+from bus.connection import connect
+from bus.errors import BackboneError
+from bus.journal_lines import line_of
+from oms.journal import archive, archiving, trimming
+from oms.journal.archive import Archive
+from oms.journal.digest import digest_of
+from oms.journal.fold import folded
+from oms.journal.trimmed import trimmed
+from ops.drill.long_journal import entries
+from ops.drill.written_journal import make_snapshot, write_journal
+
+# Few enough that a round takes half a second, and in several segments and steps.
+_ENTRIES = 240
+_SEGMENT, _STEP = 70, 60
+# The snapshot, and the end of what may be trimmed.
+_SNAPSHOT_AT = 200
+
+_ACCOUNT = "paper"
+_KEEP_DAYS = 1
+
+# Where a kill may find them: a line of these files.
+_FILES = {module.__file__ for module in (archive, archiving, trimming, journal_files)}
+_ARCHIVING, _TRIMMING = "archiving", "trimming"
+_Line = tuple[str, int]
+
+
+class Killed(msgspec.Struct):
+    """What came of it. Mutable: while it goes on. `lines` counts the lines of code at which a kill was."""
+
+    archiving: int = 0
+    trimming: int = 0
+    lines: int = 0
+    seconds: float = 0.0
+    differences: list[str] = []
+
+    @property
+    def passed(self) -> bool:
+        """Whether the journal was whole after every kill."""
+        return not self.differences
+
+
+class _Scene(NamedTuple):
+    """A journal on a server of its own, where its archive is, and what it folds to."""
+
+    url: str
+    root: Path
+    journal: list[Entry]
+    digest: str
+
+    async def archived(self) -> None:
+        """Archive it."""
+        await archiving.archived(self.url, _ACCOUNT, self.root, segment_entries=_SEGMENT)
+
+    async def trim(self) -> None:
+        """Trim it, at a time at which all of it is old."""
+        await trimming.trim(self.url, _ACCOUNT, self.root, _KEEP_DAYS, time.time_ns(), step=_STEP)
+
+    async def begin(self, *, is_archived: bool) -> None:
+        """Make it what it was."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        client = connect(self.url, name="drill")
+        try:
+            await client.flushall()
+            await write_journal(client, _ACCOUNT, self.journal)
+            await make_snapshot(client, self.url, _ACCOUNT, self.journal[_SNAPSHOT_AT][0].decode())
+        finally:
+            await client.aclose()
+        if is_archived:
+            await self.archived()
+
+    async def differences(self, when: str) -> list[str]:
+        """What is not as it was, a sentence each."""
+        client, chain, found = connect(self.url, name="drill"), Chain(), list[str]()
+        try:
+            began = await trimmed(client, _ACCOUNT)
+            kept = Archive(self.root, _ACCOUNT, self.journal[0][0].decode())
+            whole = list(kept.entries(chain, began.id)) if began is not None else []
+            for id_, fields in await client.xrange(streams.journal(_ACCOUNT)):
+                whole.append((id_, [part for item in fields.items() for part in item]))
+            if b"".join(map(line_of, whole)) != b"".join(map(line_of, self.journal)):
+                found.append(f"{when}: archive and journal are not byte for byte the journal as it was")
+            for _ in kept.entries(Chain()):
+                pass
+            snapshot = streams.snapshot(_ACCOUNT)
+            for what, key in (("from the snapshot", ""), ("from its first entry", snapshot)):
+                if key:
+                    await client.rename(key, f"{key}:aside")
+                state = (await folded(self.url, _ACCOUNT, archive=self.root)).state
+                if digest_of(state) != self.digest:
+                    found.append(f"{when}: {what} it folds to another state")
+            await client.rename(f"{snapshot}:aside", snapshot)
+        except BackboneError as error:
+            found.append(f"{when}: {error}")
+        finally:
+            await client.aclose()
+        return found
+
+
+def run(times: int, seed: int, say: Callable[[str], None]) -> Killed:
+    """Kill archiving and trimming by turns, so many times in all."""
+    logs.set_up("drill", level="warning")
+    began, chosen, found, lines = time.monotonic(), random.Random(seed), Killed(), set[_Line]()
+    with tempfile.TemporaryDirectory(prefix="bb-") as name:
+        server = embedded.start("orders", Path(name) / "orders")
+        try:
+            scene = asyncio.run(_scene(server.url, Path(name) / "archive"))
+            reached = {act: _reached(scene, act) for act in (_ARCHIVING, _TRIMMING)}
+            for number in range(times):
+                act = (_ARCHIVING, _TRIMMING)[number % 2]
+                line = chosen.choice(sorted(reached[act]))
+                lines.add(line)
+                _round(scene, act, line, chosen.randint(1, reached[act][line]), found)
+                if (number + 1) % 20 == 0:
+                    say(f"killed {number + 1} times ...")
+        finally:
+            server.stop()
+    found.lines, found.seconds = len(lines), round(time.monotonic() - began, 1)
+    return found
+
+
+async def _scene(url: str, root: Path) -> _Scene:
+    scene = _Scene(url, root, list(entries(_ENTRIES)), "")
+    await scene.begin(is_archived=False)
+    return scene._replace(digest=digest_of((await folded(url, _ACCOUNT)).state))
+
+
+def _acting(scene: _Scene, act: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    return scene.archived if act == _ARCHIVING else scene.trim
+
+
+def _reached(scene: _Scene, act: str) -> Counter[_Line]:
+    """How often each line is reached where nobody is killed."""
+    asyncio.run(scene.begin(is_archived=act == _TRIMMING))
+    counted: Counter[_Line] = Counter()
+    _traced(_acting(scene, act), counted.update)
+    return counted
+
+
+def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed) -> None:
+    """Kill once, look, do it again to its end, and look again."""
+    asyncio.run(scene.begin(is_archived=act == _TRIMMING))
+    counted: Counter[_Line] = Counter()
+
+    def reach(lines: list[_Line]) -> None:
+        counted.update(lines)
+        if counted[line] == time_of_it and line in lines:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            _traced(_acting(scene, act), reach)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    where = f"{act}, killed at {Path(line[0]).name}:{line[1]}, time {time_of_it}"
+    if not os.WIFSIGNALED(status):
+        found.differences.append(f"{where}: it was not reached")
+    if act == _ARCHIVING:
+        found.archiving += 1
+    else:
+        found.trimming += 1
+    found.differences += asyncio.run(scene.differences(where))
+    asyncio.run(_acting(scene, act)())
+    found.differences += asyncio.run(scene.differences(f"{where}, done again"))
+
+
+def _traced(act: Callable[[], Coroutine[Any, Any, None]], reach: Callable[[list[_Line]], None]) -> None:
+    """Run to the end, and tell of each line of the code under trial before it is run."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in _FILES:
+            return None
+        if event == "line":
+            reach([(frame.f_code.co_filename, frame.f_lineno)])
+        return trace
+
+    sys.settrace(trace)
+    try:
+        asyncio.run(act())
+    finally:
+        sys.settrace(None)
