@@ -115,14 +115,8 @@ class Oms:
         )
         self.halts = halt.HaltWatch(url, clock, name="oms-halts")
         self.journal = make_journal(url, self.lease, account, clock)
-        self.snapshots = SnapshotKeeper(
-            url,
-            account,
-            self.journal,
-            lambda: self._digest,
-            settings.oms_snapshot_every,
-            settings.journal_archive,
-        )
+        every, archive = settings.oms_snapshot_every, settings.journal_archive
+        self.snapshots = SnapshotKeeper(url, account, self.journal, lambda: self._digest, every, archive)
         self.head = JournalHead(settings.md_redis_url, account, self.journal)
         longest_send_s = settings.oms_send_timeout_s + settings.oms_doubt_s
         self.engine = Engine(

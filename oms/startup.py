@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from bus.service import ended, run_together
 from oms import standby
 from oms.broker.protocol import BrokerAccount, BrokerError, KeysRefused
 from oms.journal import pinning
+from oms.journal.archive_keeper import ArchiveKeeper
 from oms.journal.beginning import beginning
 from oms.journal.journal import JournalMoved
 from oms.journal.journal_head import KEEP_S
@@ -171,6 +173,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.repeat(LISTEN_S, partial(_listen, oms)),
             _keep_head(oms),
             oms.snapshots.keep(),
+            *_keeping_archive(oms),
         )
     ]
     looking = asyncio.create_task(
@@ -261,6 +264,16 @@ async def _keep_head(oms: Oms) -> None:
                 await _compare_head(oms)
             await oms.head.write()
         await asyncio.sleep(KEEP_S)
+
+
+def _keeping_archive(oms: Oms) -> list[Coroutine[Any, Any, None]]:
+    """What keeps the journal's archive, where the settings say where."""
+    settings, root = oms.settings, oms.settings.journal_archive
+    if root is None:
+        return []
+    first_id, days = oms.journal.first_id, settings.journal_keep_days
+    keeper = ArchiveKeeper(settings.orders_redis_url, oms.account, root, days, first_id, oms.clock)
+    return [keeper.keep()]
 
 
 async def _confirm_keys(oms: Oms) -> None:

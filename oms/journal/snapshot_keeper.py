@@ -1,8 +1,6 @@
 """When snapshots are made while the OMS works, and at its clean stop."""
 
 import asyncio
-import contextlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import structlog
 from bus.entry_position import entry_position
 from bus.errors import BackboneError
 from oms.journal.journal import Journal
+from oms.journal.process_apart import said_apart
 from oms.journal.snapshot_process import Made, Wanted, make
 
 # How often it is looked whether one is due.
@@ -95,21 +94,8 @@ class SnapshotKeeper:
 
 async def _made_apart(wanted: Wanted) -> Made:
     """In a process of its own, which ends with this task."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "oms.journal.snapshot_process",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        said, _ = await process.communicate(msgspec.json.encode(wanted))
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
+    said, code = await said_apart("oms.journal.snapshot_process", msgspec.json.encode(wanted))
     try:
         return msgspec.json.decode(said, type=Made)
     except msgspec.DecodeError:
-        return Made(error=f"its process ended with {process.returncode}")
+        return Made(error=f"its process ended with {code}")

@@ -5,10 +5,8 @@ state in the OMS's memory. The order, as JSON, comes on standard input; the answ
 """
 
 import asyncio
-import os
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,9 +16,7 @@ from bus.connection import connect
 from bus.errors import BackboneError
 from oms.journal import snapshot_store
 from oms.journal.fold import folded
-
-# Behind whatever trades.
-_NICENESS = 10
+from oms.journal.process_apart import step_back
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -66,8 +62,7 @@ async def make(wanted: Wanted) -> Made:
 def main() -> int:
     """Make the snapshot that standard input asks for; returns the exit code."""
     logs.set_up("oms-snapshot", level="WARNING")
-    with suppress(OSError):
-        os.nice(_NICENESS)
+    step_back()
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
     try:
         made = asyncio.run(make(wanted))

@@ -32,7 +32,7 @@ _STEP = 1000
 # snapshot's entry and digest, then ids.
 # What was verified is looked for in the same script that takes entries away: a journal that was set aside or
 # restored meanwhile is another. By XDEL: XTRIM, beside an entry that somebody took out by hand, can leave a
-# node without entries, from which a server does not start again (redis/redis#15808).
+# node without entries, and a server that checks what it loads does not start on it (redis/redis#15808).
 _TAKE = """\
 local noted = redis.call('GET', KEYS[2])
 if (noted and cjson.decode(noted).id or '') ~= ARGV[1] then
