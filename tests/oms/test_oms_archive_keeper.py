@@ -65,7 +65,7 @@ async def test_a_restart_does_not_archive_again_what_is_archived_of_this_day(
     asked += [""]
     again = ArchiveKeeper(orders_url, ACCOUNT, tmp_path, 30, journal.first_id, clock)
     assert await left_after(again, asked, clock, 1) == 1
-    assert await left_after(again, asked, clock, 24) == 0
+    assert await left_after(again, asked, clock, 48) == 0
 
 
 @pytest.mark.integration
