@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import structlog
 from bus import streams
 from bus.chain import Chain
 from bus.connection import Client
-from bus.errors import InvalidInput
+from bus.errors import InvalidInput, Unreadable
 from oms.journal import snapshot_store
 from oms.journal.archive import Archive
 from oms.journal.journal_reader import read_event
@@ -64,14 +65,14 @@ async def beginning(client: Client, account: str, archive: Path | None) -> Begin
 async def _from_archive(archive: Archive, began: Trimmed) -> Beginning:
     log.info("folding the archive", directory=str(archive.directory), entries=began.entries)
     state, chain, count = State(), Chain(), 0
+    entries = archive.entries(chain, began.id)
     gc.disable()
     try:
-        for entry in archive.entries(chain, began.id):
-            state.apply(read_event(str(archive.directory), *entry))
-            count += 1
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-    except InvalidInput as error:
+        while page := list(itertools.islice(entries, _AT_ONCE)):
+            state.apply_all([read_event(entry) for entry in page])
+            count += len(page)
+            await asyncio.sleep(0)
+    except (InvalidInput, Unreadable) as error:
         raise InvalidInput(
             f"no snapshot can be used (why is in the log), nor the archive: {error}; bring the file back "
             "from a copy of the archive, and start again"
