@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bus import embedded, journal_files, logs, streams
+from bus import embedded, journal_files, streams
 from bus.chain import Chain, Entry
 from bus.connection import connect
 from bus.errors import BackboneError
@@ -118,7 +118,6 @@ class _Scene(NamedTuple):
 
 def run(times: int, seed: int, say: Callable[[str], None]) -> Killed:
     """Kill archiving and trimming by turns, so many times in all."""
-    logs.set_up("drill", level="warning")
     began, chosen, found, lines = time.monotonic(), random.Random(seed), Killed(), set[_Line]()
     with tempfile.TemporaryDirectory(prefix="bb-") as name:
         server = embedded.start("orders", Path(name) / "orders")

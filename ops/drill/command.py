@@ -192,8 +192,10 @@ def archive(
     """
     import msgspec
 
+    from bus import logs
     from ops.drill.archive import run
 
+    logs.set_up("drill", level="warning")
     killed = run(times, seed, _teller(as_json))
     if as_json:
         print(msgspec.json.encode({"passed": killed.passed, **msgspec.to_builtins(killed)}).decode())

@@ -20,8 +20,8 @@ async def brought_up_to_now(given: Path | None) -> Archived:
 
 async def trimmed_now(given: Path | None, keep_days: int | None) -> Trim:
     """Take away what is archived, and older than `keep_days`. Raises InvalidInput as `trim` does."""
-    root = required_root(given, "--archive")
-    kept = load(BusSettings).journal_keep_days if keep_days is None else keep_days
+    root, settings = required_root(given, "--archive"), load(BusSettings)
+    kept = settings.journal_keep_days if keep_days is None else keep_days
     async with server_of_account("ops-journal") as server:
         count = Progress("verified").count
         return await trim(server.url, server.account, root, kept, time.time_ns(), count)

@@ -16,7 +16,8 @@ from ops.account_server import AccountServer
 
 def archive_root(given: Path | None) -> Path | None:
     """Where archives are: as the command line says, or BACKBONE_JOURNAL_ARCHIVE; None where neither does."""
-    return given or load(BusSettings).journal_archive
+    settings = load(BusSettings)
+    return given or settings.journal_archive
 
 
 def required_root(given: Path | None, option: str) -> Path:
