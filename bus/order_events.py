@@ -19,7 +19,7 @@ from bus.flatten_messages import FlattenBegun, FlattenEnded, SymbolFlattenEnded
 from bus.halt_messages import HALT_EVENTS, HaltEvent
 from bus.journal_messages import ChainBegun, JournalForked, OrdersPutAway
 from bus.limit_messages import LIMIT_EVENTS, LimitEvent
-from bus.order_messages import OrderTerms, Reason, Role, Side
+from bus.order_messages import Change, OrderTerms, Reason, Role, Side
 
 
 class Registered(Message, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class OrderApproved(Message, frozen=True, kw_only=True):
 class OrderRefused(Message, frozen=True, kw_only=True):
     """An order will not happen: refused by risk, by the broker, or never sent (`by` says whose no it was).
 
-    `basis` is what risk saw; None where the no is not risk's, or the request could not be read.
+    `basis` is what risk saw, where it was asked; `replaces` and `changes` are those of a replace it refused.
     """
 
     wire: ClassVar[str] = "OrderRefused"
@@ -94,6 +94,8 @@ class OrderRefused(Message, frozen=True, kw_only=True):
     at_ns: int
     terms: OrderTerms | None = None
     basis: Basis | None = None
+    replaces: str | None = None
+    changes: tuple[Change, ...] | None = None
 
 
 class RefusedOrder(Message, frozen=True):

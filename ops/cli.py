@@ -30,13 +30,14 @@ def with_commands() -> typer.Typer:
     from ops.flatten import command as flatten
     from ops.journal import command as journal
     from ops.limits import command as limits
+    from ops.risk import command as risk
     from ops.run import demo, up
     from ops.status import command as status
     from ops.tail import command as tail
 
     for group in (
-        demo, up, services, status, tail, halt, cancel_all, flatten, book, limits, dead, account, journal,
-        doctor, drill,
+        demo, up, services, status, tail, halt, cancel_all, flatten, book, limits, risk, dead, account,
+        journal, doctor, drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

@@ -177,6 +177,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "JournalForked.after_id": "the last entry that is there, of those before what is missing",
     "JournalForked.until_id": "the last entry that is known to be missing",
     "JournalForked.until_hash": "the hash of that one",
+    "OrderRefused.replaces": "the client order id of the order that it was to replace",
+    "OrderRefused.changes": "what the replace was to change; null for what differs",
     "LimitsChanged.limits_version": "counted up from 1",
     "LimitsChanged.limits": "the limits, in the shape of the limits file",
     "LimitsChanged.source": "where they were read",

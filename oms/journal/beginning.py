@@ -11,6 +11,7 @@ import structlog
 from bus import streams
 from bus.chain import Chain
 from bus.connection import Client
+from bus.entry_position import entry_position
 from bus.errors import InvalidInput, Unreadable
 from oms.journal import snapshot_store
 from oms.journal.archive import Archive
@@ -39,14 +40,16 @@ class Beginning:
     archived: int = 0
 
 
-async def beginning(client: Client, account: str, archive: Path | None) -> Beginning:
+async def beginning(client: Client, account: str, archive: Path | None, until: str = "+") -> Beginning:
     """The state as far as the stream need not be read for it; `archive` is where archives are, None for none.
+
+    Not beyond the entry `until`, where one is named.
 
     Raises InvalidInput, which says what to do, where the stream's beginning was trimmed and neither a
     snapshot nor the archive can stand for it.
     """
     found = await snapshot_store.believed(client, account)
-    if found is not None:
+    if found is not None and (until == "+" or entry_position(found[0].id) <= entry_position(until)):
         snapshot, state = found
         chain = Chain(snapshot.id, snapshot.hash.encode())
         return Beginning(state, chain, snapshot.first_id, snapshot.id)

@@ -33,7 +33,7 @@ async def folded(url: str, account: str, *, until: str = "+", archive: Path | No
     """
     client = connect(url, name="oms-fold")
     try:
-        began = await beginning(client, account, archive)
+        began = await beginning(client, account, archive, until)
     finally:
         await client.aclose()
     reader = JournalReader(url, streams.journal(account), began.chain, began.first_id)

@@ -186,6 +186,8 @@ def _refusal(request: OrderRequest | ReplaceRequest, verdict: Refused, context: 
         at_ns=context.now_ns,
         terms=request.terms if entitled else None,
         basis=verdict.basis,
+        replaces=request.replaces if isinstance(request, ReplaceRequest) else None,
+        changes=request.changes if isinstance(request, ReplaceRequest) else None,
     )
 
 

@@ -84,7 +84,7 @@ def objection(
         requested_ns=event.requested_ns,
     )
     band_ns = effective.band[1] if effective.band is not None else 0
-    subject = subject_of(as_it_stands, terms, order, book, effective, _price(basis, band_ns), context)
+    subject = subject_of(as_it_stands, terms, order, book, effective, price_seen(basis, band_ns), context)
     checks = (_allows_none, *(_OF_A_REDUCTION if subject.reduces else _OF_LIMITS))
     for find in checks:
         reason = find(subject, book, context)
@@ -103,7 +103,7 @@ def _allows_none(subject: Subject, book: Book, context: Context) -> Reason | Non
     return None
 
 
-def _price(basis: Basis, band_ns: int) -> Price | None:
+def price_seen(basis: Basis, band_ns: int) -> Price | None:
     """The price that the decision saw, with that of some minutes before where it looked at one."""
     if basis.price is None or basis.price_at_ns is None or basis.price_received_ns is None:
         return None

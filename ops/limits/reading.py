@@ -15,13 +15,16 @@ async def state() -> "State":
     Raises InvalidInput where nothing tells which account, or where no limits were ever in force.
     """
     from bus.errors import InvalidInput
+    from bus.settings import load
     from oms.journal.fold import folded
+    from oms.settings import OmsSettings
     from ops.orders_server import orders_server
     from ops.running import servers
 
     found = servers(orders_only=True)
     async with orders_server("ops-limits", found):
-        state = (await folded(found.orders, found.account)).state
+        archive = load(OmsSettings).journal_archive
+        state = (await folded(found.orders, found.account, archive=archive)).state
     if state.limits is None:
         raise InvalidInput(
             f"account {found.account}: no limits are in force, for no OMS has started on it yet"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,6 +113,7 @@ def _print(
     found: "State", listed: list[dict[str, Any]], bound: list[dict[str, Any]] | None, warnings: list[str]
 ) -> None:
     from oms.limits.limit_places import told
+    from ops.columns import columns
 
     print(_table(listed))
     if bound is not None:
@@ -122,7 +122,7 @@ def _print(
             (one["name"], one["whose"], told(one["value"]), one["used"] or "", one["section"])
             for one in bound
         ]
-        print("\n" + _columns(lines))
+        print("\n" + columns(lines))
     for sentence in found.limits_in_force.differing():
         print(f"DIFFERS: {sentence}")
     for warning in warnings:
@@ -131,6 +131,7 @@ def _print(
 
 def _table(listed: list[dict[str, Any]]) -> str:
     from oms.limits.limit_places import told, written
+    from ops.columns import columns
     from ops.limits.shown import origin
 
     lines = [("section", "limit", "value", "used", "from")]
@@ -142,13 +143,4 @@ def _table(listed: list[dict[str, Any]]) -> str:
             use = f"would have refused {sum(row['would_have_refused'].values())}"
         section, _, name = written((row["section"], row["name"])).rpartition(" ")
         lines.append((section, name, value, use, origin(row)))
-    return _columns(lines)
-
-
-def _columns(lines: Sequence[tuple[str, ...]]) -> str:
-    """Lines in columns, each as wide as its widest; numbers can be copied, and grep finds whole lines."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return columns(lines)

@@ -28,9 +28,9 @@ class Desk:
     def __init__(self, within: dict[str, str]) -> None:
         self.within = within
 
-    async def says(self, *words: str, code: int = 0) -> str:
+    async def says(self, *words: str, code: int = 0, group: str = "limits") -> str:
         """What a command prints, on stdout or, where it fails, on stderr."""
-        told = await asyncio.to_thread(backbone, "limits", *words, within=self.within)
+        told = await asyncio.to_thread(backbone, group, *words, within=self.within)
         assert told.returncode == code, told.stdout + told.stderr
         return told.stderr if code else told.stdout + told.stderr
 
@@ -74,6 +74,21 @@ async def test_a_limit_is_set_while_orders_come_and_one_that_waits_never_leaves(
         later = await algo.order(4, market_order("11"))
         refused = await algo.told(later, "OrderRefused")
         assert (refused.by, [one.code for one in refused.reasons]) == ("risk", ["order_value"])
+    said = await desk.says("explain", waiting, group="risk")
+    assert said.startswith(f"{waiting}: approved at ")
+    (line,) = [one for one in said.splitlines() if one.startswith("order_value ")]
+    # As it was decided: the limit that refused it came later.
+    assert line.split() == ["order_value", "1980", "50000", "passed", "[account]"]
+    assert (
+        "order_value: the order's value would be 1980; the limit is 1000; limits version 2 came into" in said
+    )
+    told = json.loads(await desk.says("explain", later, "--json", group="risk"))
+    assert told["decision"] == "refused"
+    assert [one for one in told["rules"] if one["outcome"] == "refused"] == [
+        {"name": "order_value", "whose": "", "limit": "1000", "value": "1100", "used": "",
+         "section": "[algorithm.alpha]", "outcome": "refused"}
+    ]  # fmt: skip
+    assert "says nothing of an order nonsense" in await desk.says("explain", "nonsense", code=2, group="risk")
     shown = await desk.json("show", "--algo", "alpha", "--symbol", "aapl")
     (row,) = [one for one in shown["limits"] if one["section"] == "algorithm.alpha"]
     assert (row["name"], row["value"], row["from"], row["reason"], row["shadow"]) == (
