@@ -29,10 +29,17 @@ _BLOCK_MS = 100
 # Kept in the hash so that a key without halts still exists, and one that was lost is not taken for whole.
 _MARKER = "initialised"
 
-# A scope that is written in two ways has one state: the other spelling, of an older version, goes.
+# A scope that is written in two ways has one state: the other spelling, of an older version, goes. A halt that
+# only a named person lifts stays one when another takes its place. In a reason a quote has a backslash before
+# it: none looks like the field.
 _CHANGE = """\
 for i = 7, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
-if ARGV[1] == 'set' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[5])
+if ARGV[1] == 'set' then
+  local before, after = redis.call('HGET', KEYS[1], ARGV[2]), ARGV[5]
+  if before and string.find(before, '"latched":true', 1, true) then
+    after = string.gsub(after, '"latched":false}$', '"latched":true}')
+  end
+  redis.call('HSET', KEYS[1], ARGV[2], after)
 elseif ARGV[2] == 'all' then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'initialised', ARGV[6])

@@ -17,7 +17,7 @@ import msgspec
 
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import InvalidInput, Unreadable
-from bus.halt_state import checked_scope, same_scopes
+from bus.halt_state import HaltState, checked_scope, latched_in, same_scopes
 from bus.rfc3339 import time_ns, written
 
 _ABOUT = (
@@ -30,12 +30,14 @@ Modes = Mapping[str, Halt | ReduceOnly]
 _NOTHING: Modes = MappingProxyType({})
 
 
-class _Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     scope: str
     mode: Literal["halted", "reduce_only"]
     reason: str
     by: str
     at: str
+    # Whether only a person who gives a name lifts it; written where it is so alone, for earlier versions.
+    needs_name: bool = False
 
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,12 +69,17 @@ def read(path: Path) -> Modes:
 def latch(path: Path, message: Halt | ReduceOnly) -> Modes:
     """Write a halt down, in place of one of the same scope; returns what is latched.
 
-    Raises Unreadable for a file that halts everything already, and leaves it; OSError where it cannot be
-    written.
+    Where only a named person lifts the one before, so it is with this one. Raises Unreadable for a file that
+    halts everything already, and leaves it; OSError where it cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(path):
-        kept = {scope: mode for scope, mode in read(path).items() if scope not in same_scopes(message.scope)}
+        before = HaltState(known=True, scopes=read(path))
+        if isinstance(message, Halt) and latched_in(before, message.scope):
+            message = msgspec.structs.replace(message, latched=True)
+        kept = {
+            scope: mode for scope, mode in before.scopes.items() if scope not in same_scopes(message.scope)
+        }
         latched = kept | {message.scope: message}
         _write(path, latched)
     return latched
@@ -108,8 +115,10 @@ def release(path: Path, resume: Resume) -> Modes:
 
 
 def _message(one: _Latch) -> Halt | ReduceOnly:
-    kind = Halt if one.mode == "halted" else ReduceOnly
-    return kind(scope=one.scope, reason=one.reason, by=one.by, at_ns=time_ns(one.at))
+    at_ns = time_ns(one.at)
+    if one.mode == "halted":
+        return Halt(scope=one.scope, reason=one.reason, by=one.by, at_ns=at_ns, latched=one.needs_name)
+    return ReduceOnly(scope=one.scope, reason=one.reason, by=one.by, at_ns=at_ns)
 
 
 @contextlib.contextmanager
@@ -130,6 +139,7 @@ def _write(path: Path, latched: Modes) -> None:
                 reason=mode.reason,
                 by=mode.by,
                 at=written(mode.at_ns),
+                needs_name=isinstance(mode, Halt) and mode.latched,
             )
             for scope, mode in sorted(latched.items())
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.acting_user import acting_user
+from bus.errors import InvalidInput
 from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
@@ -123,8 +124,6 @@ def resume(
 
 def _who(by: str | None) -> str:
     """Return who resumes: the name that was given, and the user and machine in any case."""
-    from bus.errors import InvalidInput
-
     if by is None:
         return acting_user()
     if not by.strip() or not by.isprintable():
@@ -132,18 +131,26 @@ def _who(by: str | None) -> str:
     return f"{by.strip()} ({acting_user()})"
 
 
-def _without_a_name(message: Any, before: "HaltState") -> str:
-    """Return what the OMS halted and a user without a name would resume, as a sentence; empty for nothing."""
+class _NeedsName(InvalidInput):
+    """Only a person who gives a name lifts this."""
+
+
+def _release(message: Any, before: "HaltState") -> "Latched":
+    """Lift in the latch file what a resume lifts.
+
+    Raises _NeedsName, with nothing lifted, where the OMS halted what a user without a name would resume.
+    """
     from bus.halt_state import latched_in
+    from ops import latch
 
     latched = latched_in(before, message.scope)
-    if not latched or message.by != acting_user():
-        return ""
-    why = "; ".join(f"{one.scope}: {one.reason}" for one in latched)
-    return (
-        f"it stays halted, by the OMS, until a named person lifts it: {why}. Look at what it did, then give "
-        "--by NAME"
-    )
+    if latched and message.by == acting_user():
+        why = "; ".join(f"{one.scope}: {one.reason}" for one in latched)
+        raise _NeedsName(
+            f"it stays halted, by the OMS, until a named person lifts it: {why}. Look at what it did, then "
+            "give --by NAME"
+        )
+    return latch.change(message)
 
 
 def _given(reason: str) -> str:
@@ -156,14 +163,16 @@ async def _change(
     """Change latch file and halt state, then cancel or flatten where asked; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import Resume
-    from bus.errors import InvalidInput, ServerAway, ServerRefused
+    from bus.errors import ServerAway, ServerRefused
+    from bus.halt_state import HaltState, united
     from ops import latch
     from ops.flatten.suspension import require_keys, suspension
     from ops.orders_server import orders_server
 
     if lift:
         require_keys()
-    latched, unnamed = latch.change(message), ""
+    # A halt is latched before anything else is asked; what a resume lifts may need a name.
+    found = latched = latch.found() if isinstance(message, Resume) else latch.change(message)
     async with contextlib.AsyncExitStack() as stack:
         try:
             if latched.servers is None:
@@ -172,14 +181,16 @@ async def _change(
                 server = orders_server("ops-halt", latched.servers)
                 client, account = await stack.enter_async_context(server)
                 before = await halts.read(client) if isinstance(message, Resume) else None
-                unnamed = "" if before is None else _without_a_name(message, before)
-                if not unnamed:
-                    state = await halts.change(client, message)
+                if before is not None:
+                    latched = _release(message, united(before, found.modes))
+                state = await halts.change(client, message)
+        except _NeedsName:
+            raise
         except (InvalidInput, ServerAway, ServerRefused, TimeoutError) as error:
+            if isinstance(message, Resume) and latched is found:
+                latched = _release(message, HaltState(known=False, scopes=found.modes))
             why = str(error) or f"The orders server did not answer within {_REACHED_S:g} s."
             return _print_without_server(message, latched, why, as_json)
-        if unnamed:
-            raise InvalidInput(unnamed)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
         canceled = await _cancel(client, account, message) if cancel else None
         flattened = await _flatten(client, account, message, as_json) if flatten else None

@@ -1,6 +1,6 @@
 """The latch file as `backbone halt` and `backbone resume` use it: before any server, which may not answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bus import halt_file
@@ -12,14 +12,30 @@ from ops.running import Servers, known_servers
 
 @dataclass(frozen=True)
 class Latched:
-    """What was done with the latch file. `lifted` and `left` are scopes; `error` is why nothing was done."""
+    """What was done with the latch file. `lifted` and `left` are scopes; `error` is why nothing was done.
+
+    `modes` is what could be read in it before.
+    """
 
     file: Path
     account: str
     servers: Servers | None
+    modes: halt_file.Modes = field(default_factory=dict)
     lifted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     error: str = ""
+
+
+def found() -> Latched:
+    """What is latched, with nothing done about it. Raises InvalidInput as `known_servers` does."""
+    settings = load(BusSettings)
+    servers = known_servers(settings, orders_only=True)
+    path = file_of(settings, servers)
+    account = settings.account if servers is None else servers.account
+    try:
+        return Latched(path, account, servers, halt_file.read(path))
+    except Unreadable:
+        return Latched(path, account, servers)
 
 
 def change(message: Halt | ReduceOnly | Resume) -> Latched:
@@ -28,10 +44,8 @@ def change(message: Halt | ReduceOnly | Resume) -> Latched:
     Raises InvalidInput as `known_servers` does, and BackboneError for a resume of one scope where the file
     cannot be read: it halts everything, and only a resume of everything lifts that.
     """
-    settings = load(BusSettings)
-    servers = known_servers(settings, orders_only=True)
-    path = file_of(settings, servers)
-    account = settings.account if servers is None else servers.account
+    before = found()
+    path = before.file
     lifted: list[str] = []
     error = ""
     try:
@@ -48,7 +62,7 @@ def change(message: Halt | ReduceOnly | Resume) -> Latched:
         error = f"{unreadable}: it halts everything as it is, and was left so"
     except OSError as refused:
         error = f"the latch file {path} cannot be written: {refused.strerror}"
-    return Latched(path, account, servers, lifted, _scopes(path), error)
+    return replace(before, lifted=lifted, left=_scopes(path), error=error)
 
 
 def sentence(message: Halt | ReduceOnly | Resume, latched: Latched) -> str:

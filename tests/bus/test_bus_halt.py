@@ -81,6 +81,19 @@ async def test_it_latches_with_nobody_listening_and_says_who_and_why(orders_clie
     assert await halt.read(orders_client) == HaltState(known=True, scopes={"all": halted("all")})
 
 
+async def test_what_only_a_named_person_lifts_stays_so_under_another_halt(orders_client: Any) -> None:
+    """Whatever the reason says."""
+    for name, latched in (("alpha", True), ("beta", False)):
+        reason = 'he said "latched":true and "latched":false}'
+        first = Halt(scope=f"algorithm:{name}", reason=reason, by="oms", at_ns=1, latched=latched)
+        await halt.change(orders_client, first)
+        second = Halt(scope=f"algorithm:{name}", reason=reason, by="me", at_ns=2)
+        state = await halt.change(orders_client, second)
+        (found,) = (mode for scope, mode in state.scopes.items() if scope == f"algorithm:{name}")
+        assert isinstance(found, Halt)
+        assert (found.by, found.reason, found.latched) == ("me", reason, latched)
+
+
 async def test_the_key_and_the_control_entry_change_together(orders_client: Any) -> None:
     """Where the entry cannot be written, the key stays as it was, and the other way round."""
     await halt.initialise(orders_client, 1)

@@ -47,6 +47,24 @@ def test_what_is_latched_is_read_back_and_a_person_can_read_it(tmp_path: Path) -
         assert said in text, text
 
 
+def test_what_only_a_named_person_lifts_stays_so_under_another_halt(tmp_path: Path) -> None:
+    path = tmp_path / "halts.json"
+    by_oms = Halt(scope="algorithm:alpha", reason="it ran away", by="oms", at_ns=AT_NS, latched=True)
+    halt_file.latch(path, by_oms)
+    assert halt_file.read(path) == {"algorithm:alpha": by_oms}
+    assert '"needs_name": true' in path.read_text()
+    halt_file.latch(path, halt("algorithm:alpha"))
+    halt_file.latch(path, halt("algorithm:beta"))
+    found = halt_file.read(path)
+    assert [(mode.by, mode.latched) for mode in found.values() if isinstance(mode, Halt)] == [
+        ("mia@desk", True),
+        ("mia@desk", False),
+    ]
+    # An earlier version knows no such field: it is written where it is needed alone.
+    halt_file.release(path, resume("algorithm:alpha"))
+    assert "needs_name" not in path.read_text()
+
+
 @given(st.integers(0, 4_000_000_000 * 10**9))
 def test_a_time_is_written_and_read_back_to_the_nanosecond(at_ns: int) -> None:
     assert time_ns(written(at_ns)) == at_ns

@@ -10,6 +10,7 @@ import pytest
 from backbone import backbone, environment
 
 from bus import embedded, halt_file
+from bus.control_messages import Halt
 from bus.settings import BusSettings, load
 from ops import latch
 from ops.run.processes import with_servers
@@ -86,3 +87,20 @@ def test_a_run_whose_data_end_with_it_has_a_latch_file_of_its_own(tmp_path: Path
     assert with_servers(demo, {"BACKBONE_HALT_FILE": "another"})["BACKBONE_HALT_FILE"] == own
     named = Servers("redis://md", "redis://orders", "two")
     assert latch.file_of(load(BusSettings), named).name == "halts-two.json"
+
+
+def test_what_needs_a_name_is_lifted_by_none_without_one_whether_a_server_answers_or_not(
+    home: Path, md_url: str, orders_url: str
+) -> None:
+    """The latch file is asked first, and nothing in it changes before the name is there."""
+    file = home / "halts-paper.json"
+    by_oms = Halt(scope="algorithm:alpha", reason="it ran away", by="oms", at_ns=1, latched=True)
+    for servers in ({}, {"MD_REDIS_URL": md_url, "ORDERS_REDIS_URL": orders_url}):
+        within = environment(home, **servers)
+        halt_file.latch(file, by_oms)
+        told = backbone("resume", "--reason", "looked", within=within)
+        assert (told.returncode, "give --by NAME" in told.stderr) == (2, True)
+        assert halt_file.read(file) == {"algorithm:alpha": by_oms}
+        told = backbone("resume", "--reason", "looked", "--by", "Ann Lee", within=within)
+        assert told.returncode == (0 if servers else 1)
+        assert not file.exists()
