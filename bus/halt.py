@@ -29,9 +29,9 @@ _BLOCK_MS = 100
 # Kept in the hash so that a key without halts still exists, and one that was lost is not taken for whole.
 _MARKER = "initialised"
 
-# A scope that is written in two ways has one state: the other spelling, of an older version, goes. A halt that
-# only a named person lifts stays one when another takes its place. In a reason a quote has a backslash before
-# it: none looks like the field.
+# A scope that is written in two ways has one state: the other spelling, of an older version, goes. A halt
+# that only a named person lifts stays one when another takes its place. In a reason a quote has a backslash
+# before it: none looks like the field.
 _CHANGE = """\
 for i = 7, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
 if ARGV[1] == 'set' then

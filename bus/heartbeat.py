@@ -108,6 +108,19 @@ class LatchDetails(msgspec.Struct, frozen=True, kw_only=True):
     scopes: dict[str, str] = {}
 
 
+class FlattenDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A flatten that is under way: of which scope, by whom and why, since when.
+
+    `left` has a line for each symbol that is not done: what is held, and what it waits for; the first few.
+    """
+
+    scope: str
+    by: str
+    reason: str
+    since_ns: int
+    left: tuple[str, ...] = ()
+
+
 class BookDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What one algorithm, or `external`, has; decimals as text.
 
@@ -155,6 +168,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     halts: dict[str, str] = {}
     halts_known: bool = False
     latched: LatchDetails = LatchDetails()
+    flattening: tuple[FlattenDetails, ...] = ()
     budget: int = 0
     sending: SendingDetails = SendingDetails()
     external_orders: tuple[str, ...] = ()

@@ -16,11 +16,13 @@ from bus.order_events import (
 from oms.amounts import text
 from oms.book.orders import Order
 from oms.engine import Engine
+from oms.halts.flattens_shown import flattens_shown
 from oms.limits.limit_names import unmatched
 from oms.limits.limit_places import told, written
 from oms.requests import shadow
 from oms.risk.assets import UNKNOWN
 from oms.shown_books import shown_books, unexplained
+from oms.state.observed import Observed
 
 _COUNTED: dict[type[Message], str] = {
     OrderApproved: "approved",
@@ -92,6 +94,7 @@ def details(
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         latched=latched,
+        flattening=flattens_shown(engine.account, state, observed),
         budget=budget,
         sending=sending,
         external_orders=tuple(_shown(order) for order in state.book.open.elsewhere()[-_MOST_SHOWN:]),
@@ -119,12 +122,13 @@ def details(
         limits_unmatched=_unmatched(engine),
         limits_differ=tuple(state.limits_in_force.differing()),
         limits_in_shadow=_in_shadow(engine),
-        counters=OmsCounters(
-            refused=observed.orders_refused,
-            **{_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED},
-            **observed.counts,
-        ),
+        counters=_counters(observed),
     )
+
+
+def _counters(observed: Observed) -> OmsCounters:
+    events = {_COUNTED[kind]: count for kind, count in observed.events.items() if kind in _COUNTED}
+    return OmsCounters(refused=observed.orders_refused, **events, **observed.counts)
 
 
 def _unmatched(engine: Engine) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bus.account_messages import OrdersCanceled
 from bus.codec import Message
 from bus.flatten_messages import FlattenBegun, FlattenEnded, FlattenOutcome, SymbolFlattenEnded
 from bus.halt_state import covers
@@ -21,12 +22,14 @@ class Flatten:
     """One flatten. Mutable, all but `begun`, by `apply`.
 
     `orders` are its own by symbol, by client id and oldest first; `refusals` what the OMS or the broker had
-    against them; `outcomes` of the symbols that it is done with.
+    against them; `cancels` what operators had canceled since it began; `outcomes` of the symbols that it is
+    done with.
     """
 
     begun: FlattenBegun
     orders: dict[str, list[str]] = field(default_factory=dict)
     refusals: dict[str, OrderRefused] = field(default_factory=dict)
+    cancels: list[OrdersCanceled] = field(default_factory=list)
     outcomes: dict[str, FlattenOutcome] = field(default_factory=dict)
 
     @property
@@ -54,6 +57,9 @@ class Flattens:
             case OrderApproved() if event.trigger.startswith(_TRIGGER):
                 if flatten := self.under_way.get(event.trigger.removeprefix(_TRIGGER)):
                     flatten.orders.setdefault(event.terms.symbol, []).append(event.client_order_id)
+            case OrdersCanceled():
+                for flatten in self.under_way.values():
+                    flatten.cancels.append(event)
             case OrderRefused():
                 for flatten in self.under_way.values():
                     if any(event.client_order_id in orders for orders in flatten.orders.values()):
@@ -79,6 +85,7 @@ class Flattens:
                 flatten.begun,
                 sorted(flatten.orders.items()),
                 sorted(flatten.refusals.items()),
+                flatten.cancels,
                 sorted(flatten.outcomes.items()),
             )
             for _, flatten in sorted(self.under_way.items())

@@ -21,11 +21,11 @@ from bus.order_messages import OrderTerms
 from bus.streams import EXTERNAL
 from oms.amounts import ZERO, text
 from oms.book.flattens import Flatten, trigger_of
-from oms.book.orders import REFUSED, Order
+from oms.book.orders import Order
 from oms.broker.protocol import BrokerPosition, UnreadablePosition
 from oms.halts import cancel_scope, netting
 from oms.prices.reference_price import Price
-from oms.requests import cancels, decisions
+from oms.requests import decisions
 from oms.risk import approval as risk
 from oms.state.inputs import AccountListed, Answered, ControlRead, FindOrder, ListPositions, Unanswered
 from oms.state.observed import Closing
@@ -40,9 +40,14 @@ _CANCEL_AGAIN_NS = 5 * _SECOND_NS
 # An order that waits for its market may be open for days: it is not asked for every second.
 _LONGEST_LOOK_NS = 60 * _SECOND_NS
 
-# What never left is sent again, under another id, after this wait; each further one is twice as long.
+# After an order that came to nothing the next is sent, under another id, after this wait; each further one is
+# twice as long.
 _FIRST_WAIT_NS = _SECOND_NS // 4
 _MOST_DOUBLINGS = 7
+
+# Whatever they came to nothing for may pass, such as shares that an order just canceled still holds. After so
+# many in a row, 8 s and more, a person has to look. What never left the OMS does not count.
+_MOST_FOR_NOTHING = 6
 
 # How long news may be on its way from the broker.
 _NEWS_NS = 2 * _SECOND_NS
@@ -231,12 +236,25 @@ def _trade(step: Step, flatten: Flatten, symbol: str, closing: Closing, holders:
 
 
 def _not_before_ns(step: Step, flatten: Flatten, symbol: str, closing: Closing) -> int:
-    """When the next order may be sent: at once, unless the OMS kept the one before from leaving."""
-    refused = sum(order_id in flatten.refusals for order_id in flatten.orders.get(symbol, ()))
-    if refused > closing.refused:
-        wait_ns = _FIRST_WAIT_NS << min(refused - 1, _MOST_DOUBLINGS)
-        closing.refused, closing.not_before_ns = refused, _now(step) + wait_ns
+    """When the next order may be sent: at once, unless the one before came to nothing."""
+    holders = {step.book.orders[one].algorithm for one in flatten.orders.get(symbol, ())}
+    count = max((len(_for_nothing(step, flatten, symbol, name)) for name in holders), default=0)
+    if count > closing.for_nothing:
+        closing.not_before_ns = _now(step) + (_FIRST_WAIT_NS << min(count - 1, _MOST_DOUBLINGS))
+    closing.for_nothing = count
     return closing.not_before_ns
+
+
+def _for_nothing(step: Step, flatten: Flatten, symbol: str, algorithm: str) -> list[Order]:
+    """The last orders of this holder, newest first, that came to nothing: no fill lies between."""
+    found = []
+    for order_id in reversed(flatten.orders.get(symbol, ())):
+        order = step.book.orders[order_id]
+        if order.algorithm == algorithm:
+            if order.filled:
+                break
+            found.append(order)
+    return found
 
 
 def _send(step: Step, flatten: Flatten, symbol: str, algorithm: str, quantity: Decimal) -> None:
@@ -258,22 +276,23 @@ def _send(step: Step, flatten: Flatten, symbol: str, algorithm: str, quantity: D
 
 
 def _gave_up(step: Step, flatten: Flatten, symbol: str, orders: Mapping[str, Decimal]) -> str:
-    """Why these orders are not sent, where one came to nothing for a reason that will not pass.
-
-    What the broker refused may have been too much: others went on trading the symbol. Less goes again.
-    """
+    """Why these orders are not sent: an operator canceled the ones before, or too many came to nothing."""
     last_of = {step.book.orders[one].algorithm: one for one in flatten.orders.get(symbol, ())}
-    for order_id in last_of.values():
-        order, refusal = step.book.orders[order_id], flatten.refusals.get(order_id)
-        if order.filled:
-            continue
-        if order.status != REFUSED:
-            return f"its order {order_id} is {order.status} and nothing of it was filled"
-        is_less = abs(orders.get(order.algorithm, ZERO)) < order.asked()
-        if refusal is not None and refusal.by == "broker" and is_less:
-            continue
-        if refusal is not None and (refusal.by == "broker" or order.refusal == cancels.CANCELED_UNSENT.code):
-            return f"the order was refused: {'; '.join(reason.message for reason in refusal.reasons)}"
+    for name, last in last_of.items():
+        order = step.book.orders[last]
+        for cancel in flatten.cancels:
+            in_scope = covers(cancel.scope, step.account, name, symbol)
+            if in_scope and cancel.at_ns >= order.approved_ns and orders:
+                return f"{cancel.by} had orders in {cancel.scope} canceled: {cancel.reason}"
+        tried = [
+            one
+            for one in _for_nothing(step, flatten, symbol, name)
+            if (refused := flatten.refusals.get(one.client_order_id)) is None or refused.by == "broker"
+        ]
+        if len(tried) >= _MOST_FOR_NOTHING:
+            refusal = flatten.refusals.get(tried[0].client_order_id)
+            words = "" if refusal is None else f": {'; '.join(reason.message for reason in refusal.reasons)}"
+            return f"{len(tried)} orders in a row came to nothing, the last was {tried[0].status}{words}"
     return ""
 
 

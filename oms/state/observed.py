@@ -72,8 +72,8 @@ class Closing:
     before there is one, and `doubted` an answer that a second is to confirm.
     `canceled` is when the cancel of an order was last asked for, by client id; `look_ns` when to ask for what
     nothing is heard of, None before that is known; `exits` are orders of which the broker was asked for exits
-    that the book does not know; `refused` how many orders came to nothing, and
-    `not_before_ns` when the next may be sent.
+    that the book does not know; `for_nothing` how many orders in a row came to nothing, and `not_before_ns`
+    when the next may be sent.
     """
 
     asks: bool = False
@@ -83,7 +83,7 @@ class Closing:
     canceled: dict[str, int] = field(default_factory=dict)
     look_ns: int | None = None
     exits: set[str] = field(default_factory=set)
-    refused: int = 0
+    for_nothing: int = 0
     not_before_ns: int = 0
 
 

@@ -6,7 +6,7 @@ import orjson
 from bus.codec import Message
 from bus.control_messages import Halt
 from bus.halt_state import HaltState
-from bus.heartbeat import BookDetails, FeedDetails, LatchDetails, SendingDetails, StateReason
+from bus.heartbeat import BookDetails, FeedDetails, FlattenDetails, LatchDetails, SendingDetails, StateReason
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -57,8 +57,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     `not_understood`: orders and positions at the broker that cannot be read, and why. `agreed_ns`: when
     the OMS last found orders and positions the same at the broker, 0 for not since its start; `differences`:
     positions that are not the same, by symbol; `unprotected`: those without the stop-loss that they were to
-    have, by algorithm and symbol. `latched`: what the latch file says. `sending`: how requests to the broker
-    stand. `books`: what each algorithm
+    have, by algorithm and symbol. `latched`: what the latch file says. `flattening`: flattens under way.
+    `sending`: how requests to the broker stand. `books`: what each algorithm
     and `external` has; `unexplained`: what the broker has beyond all of them, by symbol and of cash, when it
     was last asked. `limits_differ`: a sentence for each limit of which the file says something else than when
     it was set; `limits_in_shadow`: how many orders each would have refused.
@@ -78,6 +78,7 @@ class OmsStatus(msgspec.Struct, frozen=True):
     differences: dict[str, str] = {}
     unprotected: dict[str, str] = {}
     latched: LatchDetails = LatchDetails()
+    flattening: tuple[FlattenDetails, ...] = ()
     sending: SendingDetails = SendingDetails()
     books: dict[str, BookDetails] = {}
     unexplained: dict[str, str] = {}

@@ -96,6 +96,7 @@ def _oms(details: OmsDetails) -> OmsStatus:
         differences=details.differences,
         unprotected=details.unprotected,
         latched=details.latched,
+        flattening=details.flattening,
         sending=details.sending,
         books=details.books,
         unexplained=details.unexplained,

@@ -10,6 +10,7 @@ from ops.status.model import OmsStatus, Status
 from ops.status.tables import (
     STATE_STYLES,
     algorithms_table,
+    flatten_banner,
     halt_banner,
     market_data_banner,
     money,
@@ -40,6 +41,7 @@ def still(status: Status) -> RenderableType:
         word,
         _account(status),
         *halt_banner(status),
+        *flatten_banner(status),
         *market_data_banner(status),
         *protection_banner(status),
         processes,

@@ -99,6 +99,18 @@ def halt_banner(status: Status) -> list[RenderableType]:
     return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
 
 
+def flatten_banner(status: Status) -> list[RenderableType]:
+    """Each flatten that is under way, with what is left; nothing where none is."""
+    if status.oms is None:
+        return []
+    lines = []
+    for one in status.oms.flattening:
+        seconds = (status.at_ns - one.since_ns) / 1e9
+        lines.append(f"FLATTENING {one.scope} for {seconds:.0f} s: {one.reason} (by {one.by})")
+        lines += [f"  {left}" for left in one.left]
+    return [Text("\n".join(lines), style="bold yellow")] if lines else []
+
+
 def market_data_banner(status: Status) -> list[RenderableType]:
     """That the market-data server does not answer; nothing where it does."""
     if not status.market_data_away:

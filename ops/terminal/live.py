@@ -19,6 +19,7 @@ from ops.message_lines import message_line
 from ops.status.model import Status
 from ops.status.tables import (
     algorithms_table,
+    flatten_banner,
     halt_banner,
     money,
     processes_line,
@@ -90,7 +91,8 @@ class LiveView:
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
             self._prices_seen.setdefault(symbol, deque(maxlen=_SPARKLINE_LOOKS)).append(Decimal(price))
-        above = [self._head(status), *halt_banner(status), *protection_banner(status), *self._middle(status)]
+        banners = [*halt_banner(status), *flatten_banner(status), *protection_banner(status)]
+        above = [self._head(status), *banners, *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
         rows = max(3, self._console.height - used - 3)

@@ -14,6 +14,7 @@ from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
 from oms.broker.protocol import BrokerPosition, UnreadablePosition
+from oms.halts.flattens_shown import flattens_shown
 from oms.journal.snapshot_encoding import decode, encode
 from oms.risk.approval import Approved
 from oms.state.inputs import (
@@ -214,15 +215,98 @@ def test_what_is_left_is_sent_again_once_the_order_has_ended(run: FlattenRun) ->
 
 
 @pytest.mark.parametrize("status", ["rejected", "expired", "canceled"])
-def test_an_order_that_came_to_nothing_ends_it(run: FlattenRun, status: str) -> None:
+def test_after_an_order_that_came_to_nothing_it_goes_on(run: FlattenRun, status: str) -> None:
     run.holds("10")
     run.flatten()
     quietly(run)
     run.ends(run.own()[0].client_order_id, status)
+    run.settle()
+    outcome = (run.outcomes() or {})["AAPL"]
+    assert (outcome.left, outcome.why, len(run.own())) == (0, "", 2)
+
+
+@pytest.mark.parametrize("status", ["rejected", "expired", "canceled"])
+def test_after_six_in_a_row_it_says_what_is_left(run: FlattenRun, status: str) -> None:
+    """Ever more slowly; one that is filled in part begins the count anew."""
+    run.holds("10")
+    run.flatten()
+    times: list[int] = []
+    while run.outcomes() is None:
+        quietly(run)
+        own = run.own()[-1]
+        if own.status == "new":
+            times.append(run.monotonic_ns)
+            if len(times) == 3:
+                run.fill(own.client_order_id, "4")
+            run.ends(own.client_order_id, status)
+        run.tick(50_000_000)
+    outcome = (run.outcomes() or {})["AAPL"]
+    assert (outcome.left, len(times)) == (Decimal(6), 3 + 6)
+    assert outcome.why == f"6 orders in a row came to nothing, the last was {status}"
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)][3:]
+    assert waits == sorted(waits)
+    assert waits[-1] >= 8 * waits[0] > 0
+
+
+@pytest.mark.parametrize("filled", ["", "4"])
+@pytest.mark.parametrize("scope", ["all", "symbol:AAPL", "algorithm:alpha"])
+def test_an_operator_who_cancels_its_order_ends_it(run: FlattenRun, filled: str, scope: str) -> None:
+    run.holds("10")
+    run.flatten()
+    quietly(run)
+    (own,) = run.own()
+    if filled:
+        run.fill(own.client_order_id, filled)
+    message = CancelOrders(scope=scope, reason="changed my mind", by="bob", at_ns=run.now_ns)
+    run.take(ControlRead("9-0", message))
     run.settle(fills=False)
     outcome = (run.outcomes() or {})["AAPL"]
-    assert (outcome.left, len(run.own())) == (TEN, 1)
-    assert f"is {status} and nothing of it was filled" in outcome.why
+    assert outcome.left == TEN - Decimal(filled or 0)
+    assert outcome.why == f"bob had orders in {scope} canceled: changed my mind"
+    assert len(run.own()) == 1
+
+
+@pytest.mark.parametrize("scope", ["symbol:MSFT", "algorithm:beta", "account:other"])
+def test_an_operator_who_cancels_elsewhere_ends_nothing(run: FlattenRun, scope: str) -> None:
+    run.holds("10")
+    run.flatten()
+    quietly(run)
+    message = CancelOrders(scope=scope, reason="elsewhere", by="bob", at_ns=run.now_ns)
+    run.take(ControlRead("9-0", message))
+    run.ends(run.own()[0].client_order_id, "canceled")
+    run.settle()
+    assert (run.outcomes() or {})["AAPL"].left == 0
+
+
+def test_one_that_is_under_way_tells_what_is_left_and_what_it_waits_for(run: FlattenRun) -> None:
+    def left() -> tuple[str, ...]:
+        (shown,) = flattens_shown("paper", run.engine.state, run.engine.observed)
+        assert (shown.scope, shown.by, shown.reason, shown.since_ns) == (
+            "account:paper",
+            "ann",
+            "a test",
+            began,
+        )
+        return shown.left
+
+    run.holds("10")
+    run.rests(1)
+    began = run.now_ns
+    run.flatten()
+    assert left() == ("AAPL: 10 left; 1 orders are being canceled",)
+    quietly(run)
+    (own,) = run.own()
+    run.fill(own.client_order_id, "4")
+    quietly(run)
+    assert left() == (f"AAPL: 6 left; its order {own.client_order_id} is partially_filled, 4 filled",)
+    run.ends(own.client_order_id, "canceled")
+    quietly(run)
+    run.tick(10**9)
+    run.ends(run.own()[-1].client_order_id, "rejected")
+    quietly(run)
+    assert left() == ("AAPL: 6 left; 1 orders in a row came to nothing, the last was rejected",)
+    run.settle()
+    assert flattens_shown("paper", run.engine.state, run.engine.observed) == ()
 
 
 def test_the_brokers_no_is_told_in_its_words(run: FlattenRun) -> None:
@@ -231,7 +315,8 @@ def test_the_brokers_no_is_told_in_its_words(run: FlattenRun) -> None:
     run.flatten()
     run.settle()
     outcome = (run.outcomes() or {})["AAPL"]
-    assert (outcome.left, outcome.why) == (TEN, 'the order was refused: asset "AAPL" is not tradable')
+    assert outcome.left == TEN
+    assert outcome.why.endswith('the last was refused: asset "AAPL" is not tradable')
 
 
 def test_what_never_left_is_sent_again_under_another_id_and_ever_more_slowly(run: FlattenRun) -> None:
@@ -317,16 +402,6 @@ def test_a_second_one_waits_for_the_first_and_sells_nothing_twice(run: FlattenRu
     run.settle()
     assert list(closed(run).values()) == [("sell", TEN)]
     assert run.outcomes() == run.outcomes("8-0")
-
-
-def test_a_cancel_of_all_ends_an_order_that_waits_for_its_market(run: FlattenRun) -> None:
-    run.holds("10")
-    run.flatten()
-    quietly(run)
-    message = CancelOrders(scope="all", reason="changed my mind", by="ann", at_ns=run.now_ns)
-    run.take(ControlRead("9-0", message))
-    run.settle(fills=False)
-    assert (run.outcomes() or {})["AAPL"].left == TEN
 
 
 def test_where_the_broker_does_not_say_what_it_holds_the_book_does(run: FlattenRun) -> None:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from bus.codec import Message
+from bus.heartbeat import FlattenDetails
 from bus.market_messages import GapClosed, Quote
 from bus.order_events import EVENTS, OrderFilled, OrderRefused
 from bus.order_messages import REQUESTS, OrderTerms, Reason
@@ -102,7 +103,7 @@ def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
         "900123",
         "live",
         ("buy 10 AAPL limit at 99: new, 61e69015",),
-        {"0ddba11": "it has no symbol"},
+        {"order 0ddba11": "it has no symbol"},
     )
     console = Console(file=io.StringIO(), width=80, force_terminal=False)
     with console.capture() as capture:
@@ -113,6 +114,20 @@ def test_the_single_look_shows_the_books_digest_and_where_it_stands() -> None:
     assert "made elsewhere: buy 10 AAPL limit at 99: new, 61e69015" in text
     assert "not understood: order 0ddba11: it has no symbol" in text
     assert "account paper: Alpaca's LIVE account 900123" in text
+
+
+def test_a_flatten_under_way_and_a_server_that_is_away_are_shown() -> None:
+    left = ("AAPL: 10 left; its order is new",)
+    under_way = FlattenDetails(scope="account:paper", by="ann", reason="out", since_ns=1, left=left)
+    held = OmsStatus("0", "0", 0, 0, "", "", "", "", flattening=(under_way,))
+    shown = status(at_ns=12_000_000_001, oms=held, market_data_away="MD_REDIS_URL: no server answers")
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(still(shown))
+    for text in (capture.get(), drawn(shown, 100)):
+        assert "FLATTENING account:paper for 12 s: out (by ann)" in text
+        assert "AAPL: 10 left; its order is new" in text
+    assert "NO MARKET DATA: MD_REDIS_URL: no server answers" in capture.get()
 
 
 def test_an_account_is_shown_only_where_an_oms_says_it() -> None:
