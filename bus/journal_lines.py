@@ -35,6 +35,14 @@ def previous_of(line: bytes) -> bytes | None:
     return found["previous"].encode() if "previous" in found else None
 
 
+def entry_of(line: bytes) -> Entry:
+    """The entry of one line. Raises Unreadable where it is not exactly as it is written here."""
+    found = _read(line)
+    if found is None or "previous" in found:
+        raise Unreadable("a line is not an entry as it was exported: it was damaged, or cut off")
+    return _entry(found)
+
+
 def entries_of(lines: Iterable[bytes], chain: Chain, name: str) -> Iterator[Entry]:
     """The entries of a file called `name`, taken by `chain` as they come.
 
@@ -61,11 +69,15 @@ def entries_of(lines: Iterable[bytes], chain: Chain, name: str) -> Iterator[Entr
                     "to come first"
                 )
             continue
-        entry = found["id"].encode(), [_part(part) for part in found["fields"]]
+        entry = _entry(found)
         chain.take(*entry)
         yield entry
     if chain.wrong_id:
         raise Unreadable(f"{name}: entry {chain.wrong_id} {chain.why}")
+
+
+def _entry(found: dict[str, str]) -> Entry:
+    return found["id"].encode(), [_part(part) for part in found["fields"]]
 
 
 def _read(line: bytes) -> dict[str, str] | None:

@@ -30,6 +30,7 @@ def with_commands() -> typer.Typer:
     from ops.flatten import command as flatten
     from ops.journal import command as journal
     from ops.limits import command as limits
+    from ops.order import command as order
     from ops.risk import command as risk
     from ops.run import demo, up
     from ops.status import command as status
@@ -37,7 +38,7 @@ def with_commands() -> typer.Typer:
 
     for group in (
         demo, up, services, status, tail, halt, cancel_all, flatten, book, limits, risk, dead, account,
-        journal, doctor, drill,
+        journal, order, doctor, drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

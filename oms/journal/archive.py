@@ -6,14 +6,16 @@ first entry stands, unless that is the journal's first; the hash of its last ent
 
 import contextlib
 import fcntl
+import gzip
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bus.chain import NO_HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
 from bus.journal_files import UNFINISHED, read, written
-from bus.journal_lines import entries_of, line_before, line_of, previous_of
+from bus.journal_lines import entries_of, entry_of, line_before, line_of, previous_of
 from oms.journal.archive_segments import Segment, segments_in_order
 
 
@@ -21,6 +23,7 @@ class Archive:
     """The archive of the account's journal that begins with `first_id`, below the directory `root`."""
 
     def __init__(self, root: Path, account: str, first_id: str) -> None:
+        self.first_id = first_id
         self.directory = root / account / first_id
 
     def __repr__(self) -> str:
@@ -80,6 +83,27 @@ class Archive:
             pass
         return chain
 
+    def gaps(self) -> list[str]:
+        """Where a file is missing, or one cannot be read, a sentence each; no entry is verified.
+
+        Raises InvalidInput as `segments` does.
+        """
+        found, before, head = list[str](), "", NO_HASH
+        for segment in self.segments():
+            path = self.directory / segment.name
+            if not before and segment.first_id != self.first_id:
+                found.append(f"the files before {path} are missing: it does not begin with {self.first_id}")
+            try:
+                first, last = _ends(path)
+            except (OSError, EOFError, zlib.error, Unreadable) as error:
+                found.append(f"{path} cannot be read: {error}")
+            else:
+                if before and first != head:
+                    found.append(f"a file is missing between {before} and {path}")
+                head = last
+            before = str(path)
+        return found
+
     @contextlib.contextmanager
     def being_written(self) -> Iterator[None]:
         """Be the only one who writes to it; what one who was killed left unfinished is taken away.
@@ -126,6 +150,13 @@ class Archive:
             except Unreadable as error:
                 raise InvalidInput(f"{path}: {error}") from error
         return Chain() if said is None else Chain(segments[-2].last_id if segments[1:] else "?", said)
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """The hash on which a file stands, and that of its last entry."""
+    text = gzip.decompress(path.read_bytes())
+    last = entry_of(text[text.rindex(b"\n", 0, -1) + 1 :] if text.count(b"\n") > 1 else text)
+    return previous_of(text[: text.index(b"\n") + 1]) or NO_HASH, last[1][-1]
 
 
 def _require_unbroken(path: Path, chain: Chain) -> None:

@@ -18,6 +18,7 @@ from oms.limits.limits_file import read_limits
 from oms.settings import OmsSettings
 from oms.state.inputs import AccountRead
 from ops.doctor import rules
+from ops.doctor.archive_checks import archive_finding
 from ops.doctor.rules import Finding
 from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
@@ -197,10 +198,12 @@ async def _trading(client: Client, account: str, keys: AccountRead) -> list[Find
     values = await client.mget(leases)
     holders = {key: value.decode() for key, value in zip(leases, values, strict=True) if value is not None}
     beats = await read_heartbeats(client, account)
+    archived = await archive_finding(client, account, load(AlpacaSettings))
     return [
         rules.account(account, await pinned_account(client, account), keys),
         rules.halts(state.known, shown_halts(state), empty=not journal and not messages),
         _limits(beats, names),
         rules.leases(holders, beats),
         rules.heartbeats(beats),
+        *([] if archived is None else [archived]),
     ]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,14 @@ from bus.chain import Chain
 from bus.errors import InvalidInput
 from bus.heartbeat import OmsDetails, State
 from bus.journal_lines import line_of
+from bus.settings import BusSettings, load
 from oms.journal.archive import Archive
 from oms.journal.archive_segments import segments_in_order
 from oms.journal.archiving import archived
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
 from oms.journal.trimmed import trimmed
+from ops.doctor.archive_checks import archive_finding
 from ops.drill.archive import run as killed
 from ops.drill.long_journal import entries
 from ops.journal.export import exported
@@ -340,3 +343,39 @@ async def test_the_commands_as_they_are_typed(journal: ArchivedJournal, home: Pa
     assert "300 entries" in verify.stdout
     missing = backbone("journal", "trim", within=environment(home, **servers))
     assert (missing.returncode, "--archive is missing" in missing.stderr) == (2, True)
+
+
+@pytest.mark.integration
+async def test_the_doctor_names_what_is_missing_in_the_archive(journal: ArchivedJournal) -> None:
+    async def found(**changes: Any) -> Any:
+        kept = load(BusSettings, journal_archive=journal.root, journal_keep_days=36_500, **changes)
+        return await archive_finding(journal.client, ACCOUNT, kept)
+
+    segments = journal.archive.segments()
+    paths = [journal.archive.directory / one.name for one in segments]
+    assert journal.archive.gaps() == []
+    await journal.trim(200)
+    assert "300 entries of" not in (await found()).sentence
+    assert (await found()).sentence.startswith("it ends ")
+    content = paths[2].read_bytes()
+    paths[2].unlink()
+    assert f"a file is missing between {paths[1]} and {paths[3]}" in (await found()).sentence
+    paths[2].write_bytes(content[:-20])
+    assert f"{paths[2]} cannot be read" in (await found()).sentence
+    paths[2].write_bytes(content)
+    first = paths[0].read_bytes()
+    paths[0].unlink()
+    assert f"the files before {paths[1]} are missing" in (await found()).sentence
+    paths[0].write_bytes(first)
+    for path in paths[3:]:
+        path.unlink()
+    assert f"it ends with {segments[2].last_id}" in (await found()).sentence
+    journal.archive.directory.chmod(0o500)
+    try:
+        said = (await found()).sentence
+        assert os.getuid() == 0 or "cannot be written" in said
+    finally:
+        journal.archive.directory.chmod(0o700)
+    (journal.root / "file").write_text("")
+    journal.root /= "file"
+    assert "is no directory" in (await found()).sentence

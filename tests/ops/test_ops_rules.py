@@ -1,5 +1,8 @@
 """What the doctor makes of facts."""
 
+from typing import Any
+
+import msgspec
 import pytest
 from heartbeat_of import heartbeat_of
 
@@ -7,6 +10,7 @@ from bus.account_messages import AccountPinned
 from bus.heartbeat import State, StateReason, UnreadableHeartbeat
 from oms.state.inputs import AccountRead
 from ops.doctor import rules
+from ops.doctor.archive_rules import ArchiveFacts, archive
 from ops.status.model import HaltedScope
 
 SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -134,3 +138,32 @@ def test_keys_of_another_account_are_a_problem(
     found = rules.account("paper", pinned, AccountRead(number, "paper"))
     assert (found.level, said in found.sentence) == (level, True)
     assert number or "the keys" not in found.sentence
+
+
+YOUNG = ArchiveFacts(entries=1000, size_bytes=700_000, days=3, keep_days=30)
+KEPT = msgspec.structs.replace(YOUNG, root="/a", files=4, archived_to="9-0")
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes", "level", "says"),
+    [
+        (YOUNG, {}, "ok", "none; 1,000 entries of 3 days"),
+        (YOUNG, {"days": 30}, "ok", "none"),
+        (YOUNG, {"days": 31}, "warning", "set BACKBONE_JOURNAL_ARCHIVE"),
+        (YOUNG, {"size_bytes": 256 * 1024 * 1024 + 1}, "warning", "grows for ever"),
+        (YOUNG, {"trimmed": 7, "trimmed_to": "5-0"}, "problem", "does not say where that is"),
+        (KEPT, {}, "ok", "4 files up to 9-0"),
+        (KEPT, {"not_writable": "/a may not be written"}, "problem", "nothing is archived"),
+        (KEPT, {"broken": ("a file is missing between x and y",)}, "problem", "missing between x and y"),
+        (KEPT, {"files": 0}, "warning", "run `backbone journal archive`"),
+        (KEPT, {"files": 0, "trimmed": 7, "trimmed_to": "5-0"}, "problem", "7 entries up to 5-0"),
+        (KEPT, {"archived_days_ago": 5, "days": 35}, "ok", "4 files"),
+        (KEPT, {"archived_days_ago": 6}, "warning", "it ends 6 days ago"),
+        (KEPT, {"days": 36}, "warning", "`backbone journal trim` says why"),
+    ],
+)
+def test_a_journal_without_an_archive_that_could_stand_for_it(
+    facts: ArchiveFacts, changes: dict[str, Any], level: str, says: str
+) -> None:
+    found = archive(msgspec.structs.replace(facts, **changes))
+    assert (found.level, says in found.sentence) == (level, True), found

@@ -1,0 +1,1 @@
+"""`backbone order`: the whole story of one order, however old."""
