@@ -1,4 +1,4 @@
-"""Decides what the facts about a journal and its archive mean; each finding says what to do. Pure."""
+"""Decides what the facts about a journal and its archive mean; each finding says what to do."""
 
 import msgspec
 
