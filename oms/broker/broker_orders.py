@@ -1,6 +1,5 @@
 """What an order at the broker tells the book: whose it is, and the events that bring the book level. Pure."""
 
-import re
 from decimal import Decimal
 
 from bus.codec import Message
@@ -12,6 +11,7 @@ from bus.order_events import (
     OrderSent,
     OrderUpdated,
 )
+from bus.order_id import algorithm_of
 from bus.streams import EXTERNAL
 from oms.amounts import ZERO, minus, quotient_nearest, times
 from oms.book.book import Book
@@ -25,8 +25,6 @@ ADOPTED = "adopted"
 # Alpaca's averages have at least so many places, whatever zeros it leaves away.
 _FEWEST_PLACES = 4
 
-_OURS = re.compile(r"bb-([a-z0-9-]{1,32})-[0-9a-f]{32}")
-
 
 def owner(client_order_id: str, replaces: str | None, book: Book) -> str:
     """Whose order this is: by the form of its id, or as that of the order whose place it takes.
@@ -34,9 +32,9 @@ def owner(client_order_id: str, replaces: str | None, book: Book) -> str:
     `replaces` is the broker's id of that one: somebody may change an order of ours at the broker's own front
     end. `external` for any other.
     """
-    match = _OURS.fullmatch(client_order_id)
-    if match:
-        return match.group(1)
+    algorithm = algorithm_of(client_order_id)
+    if algorithm is not None:
+        return algorithm
     replaced = None if replaces is None else book.by_broker_id.get(replaces)
     return EXTERNAL if replaced is None else replaced.algorithm
 

@@ -11,8 +11,8 @@ import msgspec
 from bus.codec import Message
 from bus.errors import Unreadable
 from bus.order_events import CancelRefused, OrderRefused
+from bus.order_id import algorithm_of
 from bus.order_messages import CancelRequest, OrderRequest, Reason, ReplaceRequest
-from oms.risk.preconditions import is_own_id
 from oms.state.inputs import RequestRead
 
 _ABOUT_AN_ORDER: dict[bytes, type[Message]] = {
@@ -57,7 +57,7 @@ def answer(
         order_id = _read_head(fields.get(b"data", b"")).client_order_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if order_id.startswith("bb-") and not is_own_id(order_id, read.algorithm):
+    if order_id.startswith("bb-") and algorithm_of(order_id) != read.algorithm:
         return None
     reason = Reason(code="unreadable_request", message=_sentence(kind, str(error)))
     if kind is CancelRequest:

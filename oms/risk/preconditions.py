@@ -8,6 +8,7 @@ import msgspec
 
 from bus.control_messages import Halt, ReduceOnly
 from bus.halt_state import HaltState
+from bus.order_id import algorithm_of
 from bus.order_messages import OrderRequest, Reason, ReplaceRequest
 from oms.book.flattens import Flattens
 from oms.risk.assets import Asset
@@ -89,11 +90,11 @@ def unmet(request: OrderRequest | ReplaceRequest, context: Context) -> list[Reas
     elif request.lease == context.retired_lease:
         reasons.append(_SHUT_DOWN)
     order_id = request.client_order_id
-    if not is_own_id(order_id, context.algorithm):
+    if algorithm_of(order_id) != context.algorithm:
         reasons.append(
             Reason(
                 code="bad_client_order_id",
-                message=f"a client order id begins with bb-{context.algorithm}- in 128 characters at most",
+                message=f"a client order id is bb-{context.algorithm}- and 32 hexadecimal digits",
                 value=order_id[:128],
             )
         )
@@ -109,8 +110,3 @@ def _flattening(flattens: Flattens, symbol: str, context: Context) -> list[Reaso
         f"{begun.scope} is being flattened by {begun.by}: {begun.reason}; orders are taken again after that"
     )
     return [Reason(code="flattening", message=message)]
-
-
-def is_own_id(client_order_id: str, algorithm: str) -> bool:
-    """Whether this may be the client id of an order of this algorithm."""
-    return len(client_order_id) <= 128 and client_order_id.startswith(f"bb-{algorithm}-")

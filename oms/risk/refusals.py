@@ -87,7 +87,7 @@ _WHO_ASKS = (
     Refusal(
         "bad_client_order_id",
         ("risk",),
-        "the client order id does not begin with `bb-<algorithm>-` or has more than 128 characters",
+        "the client order id is not `bb-<algorithm>-` and 32 hexadecimal digits, with the name of who asks",
         "fixed",
         "let the runner make the ids; whoever writes requests by hand keeps to this form",
     ),

@@ -292,9 +292,27 @@ def test_terms_that_are_no_order_are_refused(wrong: OrderTerms) -> None:
     assert codes(Day().judge(request(wrong))) == ["bad_terms"]
 
 
-def test_an_id_of_another_algorithm_is_refused() -> None:
-    assert codes(Day().judge(request(client_order_id=name(1, "beta")))) == ["bad_client_order_id"]
-    assert codes(Day().judge(request(client_order_id="bb-alpha-" + "0" * 120))) == ["bad_client_order_id"]
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        name(1, "beta"),
+        name(1, "alpha-2"),
+        "bb-alpha-" + "0" * 120,
+        "bb-alpha-" + "0" * 31,
+        "bb-alpha-" + "0" * 33,
+        "bb-alpha-" + "x" * 32,
+        "bb-alpha-" + "0" * 32 + "\n",
+        "",
+    ],
+)
+def test_an_id_that_may_be_taken_for_anothers_is_refused(order_id: str) -> None:
+    """What is found at the broker is known by its id alone, after a journal was lost."""
+    assert codes(Day().judge(request(client_order_id=order_id))) == ["bad_client_order_id"]
+
+
+def test_an_algorithm_whose_name_has_dashes_has_ids_of_its_own() -> None:
+    asked = request(client_order_id=name(1, "alpha-2"))
+    assert codes(Day().judge(asked, algorithm="alpha-2")) == []
 
 
 def working(day: Day, wanted: OrderTerms) -> str:
