@@ -114,7 +114,8 @@ class Reservations:
         if old is not None and old.open:
             changed |= self._reserve(old, *self._beyond_replaced(old))
         changed |= self._reserve(order, *self._beyond_replaced(order))
-        while replacement is not None and replacement.open:
+        # One that was filled while its order was still thought to work may have more than was told of it.
+        while replacement is not None and (replacement.open or replacement.outstanding()):
             changed |= self._reserve(replacement, *self._beyond_replaced(replacement))
             replacement = self.replacement(replacement)
         return changed

@@ -14,7 +14,7 @@ from bus.order_events import OrderRefused, OrderSent, OrderUpdated
 from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
 from oms.book.orders import TERMINAL
 from oms.broker.alpaca_orders import replacement
-from oms.broker.protocol import Accepted, BrokerOrder, Refused
+from oms.broker.protocol import Accepted, BrokerOrder, Refused, Unknown
 from oms.requests.cancels import CANCELED_UNSENT
 from oms.risk.approval import Approved
 from oms.state.effects import CancelOrder, Effects
@@ -338,6 +338,33 @@ def test_a_replacement_for_what_is_left_stands_where_the_fill_is_heard_of_late(r
     assert approved.event.working == limit_terms("99", "70")
     taken(run, approved, "70")
     assert run.told(frame(part, "partial_fill", execution_id="e1", qty="30", price="100")).cancel == []
+
+
+def test_what_a_replacement_filled_unheard_counts_until_it_is_booked(run: EngineRun) -> None:
+    """Its second execution was heard first, and only then that the old order works no more."""
+    old = working(run)
+    (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
+    run.take(OrderAnswered(approved.client_order_id, Unknown("no answer")))
+    new = replace(at_broker(approved), status="filled", filled_quantity=Decimal(100))
+    book = run.engine.state.book
+    run.told(frame(new, "fill", execution_id="e2", qty="40", price="99"))
+    assert (book.position("AAPL"), book.pending("AAPL", "buy")) == (40, 100)
+    run.told(frame(replace(old, status="replaced", replaced_by=new.id), "replaced"))
+    assert (book.position("AAPL"), book.pending("AAPL", "buy")) == (40, 60)
+    part = replace(new, status="partially_filled", filled_quantity=Decimal(60))
+    run.told(frame(part, "partial_fill", execution_id="e1", qty="60", price="99"))
+    assert (book.position("AAPL"), book.pending("AAPL", "buy")) == (100, 0)
+
+
+@pytest.mark.parametrize(("quantity", "code"), [("110", None), ("111", "position_quantity")])
+def test_a_larger_replacement_of_what_is_filled_in_part_is_held_against_the_limits(
+    quantity: str, code: str | None
+) -> None:
+    run = EngineRun()
+    run.begin(LIMITS.replace("position_quantity = 10_000", "position_quantity = 110"))
+    old = filled(run, working(run), "84")
+    effects = run.read(asked(old.client_order_id, "100", 2, quantity=quantity, changes=("quantity",)))
+    assert [one.split(":")[0] for one in reasons(effects)] == [code] if code else effects.send
 
 
 def test_a_refused_replace_that_comes_again_is_not_a_conflict(run: EngineRun) -> None:
