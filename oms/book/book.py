@@ -49,7 +49,7 @@ class Book:
         self.open_groups = OpenGroups()
         self.ledger = Ledger()
         self._reservations = Reservations(self.orders)
-        self.exposure = Exposure(self.ledger.position, self.pending)
+        self.exposure = Exposure(self.ledger.position, self._reservations.pending)
         self.repetition = Repetition()
         self.approvals = OrderRate()
         self._appliers: dict[type[Message], Callable[[Message], None]] = {
@@ -177,7 +177,7 @@ class Book:
 
     def pending(self, symbol: str, side: Side, algorithm: str = ACCOUNT) -> Decimal:
         """The quantity that open orders of this side may still fill."""
-        return self._reservations.of(algorithm).pending(symbol)[side]
+        return self._reservations.pending(symbol, algorithm)[side]
 
     def reserved(self, algorithm: str = ACCOUNT) -> Decimal:
         """The value of what open buy orders may still buy, at their reserve prices."""

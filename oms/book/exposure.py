@@ -1,7 +1,7 @@
 """What positions and open orders may come to in dollars, over all symbols: gross and net. Pure."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from bus.order_messages import Side
@@ -18,12 +18,14 @@ class Exposure:
     """Sums by holder (an algorithm, or the account), kept as positions and orders change.
 
     Each symbol counts at the price of the last decision in it; before there was one, at that of its last
-    fill. `position` tells what a holder has of a symbol, `pending` what its open orders of one side may still
-    fill. Mutable: prices and sums; what changes of a sum is worked out when somebody asks for it next.
+    fill. `position` tells what a holder has of a symbol, `pending` what its open orders may still fill, by
+    side. Mutable: prices and sums; what changes of a sum is worked out when somebody asks for it next.
     """
 
     def __init__(
-        self, position: Callable[[str, str], Decimal], pending: Callable[[str, Side, str], Decimal]
+        self,
+        position: Callable[[str, str], Decimal],
+        pending: Callable[[str, str], Mapping[Side, Decimal]],
     ) -> None:
         self._position, self._pending = position, pending
         self._prices: dict[str, Decimal] = {}
@@ -74,13 +76,13 @@ class Exposure:
     def _put_in(self, holder: str, symbol: str) -> None:
         """Have the sums contain what a symbol comes to now."""
         self._take_out(holder, symbol)
-        held, price = self._position(symbol, holder), self._prices.get(symbol, ZERO)
-        most = plus(held, self._pending(symbol, "buy", holder))
-        least = minus(held, self._pending(symbol, "sell", holder))
+        held, pending = self._position(symbol, holder), self._pending(symbol, holder)
+        most, least = plus(held, pending["buy"]), minus(held, pending["sell"])
         # Also what comes to nothing because there is no price yet: it will with the first.
         if most or least:
+            price = self._prices.get(symbol, ZERO)
             highest, lowest = times(most, price), times(least, price)
-            furthest = max(highest, -lowest)
+            furthest = highest if most > -least else -lowest
             self._parts[symbol][holder] = furthest, highest, lowest
             gross, upwards, downwards = self._sums.get(holder, _NOWHERE)
             self._sums[holder] = plus(gross, furthest), plus(upwards, highest), plus(downwards, lowest)

@@ -40,8 +40,9 @@ class OrderRate:
         times_ns = self._times[name]
         while times_ns and times_ns[-1] > at_ns + _SECOND_NS:
             times_ns.pop()
-        times_ns.append(max(at_ns, times_ns[-1]) if times_ns else at_ns)
-        while times_ns[0] <= times_ns[-1] - _SECOND_NS:
+        newest_ns = times_ns[-1] if times_ns and times_ns[-1] > at_ns else at_ns
+        times_ns.append(newest_ns)
+        while times_ns[0] <= newest_ns - _SECOND_NS:
             times_ns.popleft()
 
     def comparable(self) -> list[tuple[str, int, int, int]]:

@@ -72,6 +72,10 @@ class Reservations:
         """What a holder's open orders come to."""
         return self._sums.get(holder, _NO_SUMS)
 
+    def pending(self, symbol: str, holder: str) -> Mapping[Side, Decimal]:
+        """The quantity that a holder's open orders in a symbol may still fill, by side."""
+        return self._sums.get(holder, _NO_SUMS).pending(symbol)
+
     def replaced(self, order: Order) -> Order | None:
         """The order whose place this one takes, or is to take."""
         return None if order.replaces is None else self._orders.get(order.replaces)

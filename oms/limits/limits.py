@@ -53,8 +53,11 @@ class Limits:
     def responsible_person(self, algorithm: str) -> str:
         """Who answers for an algorithm's orders; "" where the limits name nobody."""
         own = self.algorithms.get(algorithm)
-        named = (own, self.each_algorithm, self.account)
-        return next((one.responsible_person for one in named if one and one.responsible_person), "")
+        return (
+            (own.responsible_person if own is not None else "")
+            or self.each_algorithm.responsible_person
+            or self.account.responsible_person
+        )
 
     def day_losses(self) -> dict[str, Decimal | None]:
         """The most that may be lost in a day, by section."""

@@ -1,6 +1,7 @@
 """What makes the terms of an order no order at all, by Alpaca's rules, before prices and positions. Pure."""
 
 from decimal import Decimal
+from operator import attrgetter
 
 from bus.errors import InvalidInput
 from bus.order_messages import OrderTerms, Reason, Side
@@ -17,6 +18,12 @@ CENT = Decimal("0.01")
 _AMOUNTS = ("quantity", "notional", "limit_price", "stop_price")
 _OF_EXITS = ("take_profit", "stop_loss", "stop_loss_limit")
 _OF_TRAILS = ("trail_price", "trail_percent")
+
+_exits_of, _trails_of = attrgetter(*_OF_EXITS), attrgetter(*_OF_TRAILS)
+_NONE_OF_EXITS, _NONE_OF_TRAILS = (None,) * len(_OF_EXITS), (None,) * len(_OF_TRAILS)
+
+_WITH_A_LIMIT = ("limit", "stop_limit")
+_WITH_A_STOP = ("stop", "stop_limit")
 
 
 def malformed(terms: OrderTerms) -> Reason | None:
@@ -79,30 +86,30 @@ def trigger_price(terms: OrderTerms, reference: Decimal) -> Decimal:
 def _first_amount_wrong(terms: OrderTerms, names: tuple[str, ...]) -> str | None:
     for name in names:
         value: Decimal | None = getattr(terms, name)
-        if value is not None and not (is_amount(value) and value > 0):
+        if value is not None and not (is_amount(value) and value > ZERO):
             return f"{name} is {value}: it must be above zero, with at most nine places"
     return None
 
 
 def _price_wrong(terms: OrderTerms) -> str | None:
-    needs_limit, needs_stop = terms.type in ("limit", "stop_limit"), terms.type in ("stop", "stop_limit")
-    for name, value, needed in (
-        ("limit_price", terms.limit_price, needs_limit),
-        ("stop_price", terms.stop_price, needs_stop),
-    ):
-        if needed != (value is not None):
-            return f"a {terms.type} order {'needs' if needed else 'has no'} {name}"
+    if (terms.limit_price is not None) != (terms.type in _WITH_A_LIMIT):
+        return _needs_or_has_no(terms, "limit_price")
+    if (terms.stop_price is not None) != (terms.type in _WITH_A_STOP):
+        return _needs_or_has_no(terms, "stop_price")
     return None
 
 
+def _needs_or_has_no(terms: OrderTerms, name: str) -> str:
+    return f"a {terms.type} order {'needs' if getattr(terms, name) is None else 'has no'} {name}"
+
+
 def _stands_alone_wrong(terms: OrderTerms) -> str | None:
-    for name in _OF_EXITS:
-        if getattr(terms, name) is not None:
-            return f"{name} is set, and order_class is simple: it must be bracket, oto or oco"
-    if terms.type != "trailing_stop":
-        for name in _OF_TRAILS:
-            if getattr(terms, name) is not None:
-                return f"{name} is set, and type is {terms.type}: it must be trailing_stop"
+    if _exits_of(terms) != _NONE_OF_EXITS:
+        name = next(name for name in _OF_EXITS if getattr(terms, name) is not None)
+        return f"{name} is set, and order_class is simple: it must be bracket, oto or oco"
+    if terms.type != "trailing_stop" and _trails_of(terms) != _NONE_OF_TRAILS:
+        name = next(name for name in _OF_TRAILS if getattr(terms, name) is not None)
+        return f"{name} is set, and type is {terms.type}: it must be trailing_stop"
     return None
 
 

@@ -1,7 +1,9 @@
 """What follows from an input: events to journal, and what is carried out once they are durable. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from bus.codec import Message
 from bus.control_messages import Halt, Resume
@@ -29,8 +31,7 @@ class Note:
     about: dict[str, str]
 
 
-@dataclass(slots=True)
-class Effects:
+class Effects(msgspec.Struct):
     """What one step came to. `events` and `acknowledge` are made durable together, then the rest carried out.
 
     `events` are applied to the engine's state already. `acknowledge` names what was read and need not be
@@ -43,16 +44,16 @@ class Effects:
     `notes` are logged at once.
     """
 
-    events: list[Message] = field(default_factory=list)
-    acknowledge: list[Delivery] = field(default_factory=list)
-    send: list[Approved] = field(default_factory=list)
-    withdraw: list[str] = field(default_factory=list)
-    cancel: list[CancelOrder] = field(default_factory=list)
-    ask: list[Question] = field(default_factory=list)
-    hasten: list[str] = field(default_factory=list)
+    events: list[Message] = []
+    acknowledge: list[Delivery] = []
+    send: list[Approved] = []
+    withdraw: list[str] = []
+    cancel: list[CancelOrder] = []
+    ask: list[Question] = []
+    hasten: list[str] = []
     cancel_all: bool = False
-    read_again: list[Delivery] = field(default_factory=list)
-    halts: list[Halt] = field(default_factory=list)
-    resume: list[Resume] = field(default_factory=list)
+    read_again: list[Delivery] = []
+    halts: list[Halt] = []
+    resume: list[Resume] = []
     first_halt_state: bool = False
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Note] = []
