@@ -367,7 +367,7 @@ class Book:
 
     def _is_needed(self, order: Order) -> bool:
         """Whether what an order that works may still do depends on this one."""
-        around = (self.replaced(order), self.replacement(order))
-        if any(other is not None and other.open for other in around):
-            return True
+        for other in (self.replaced(order), self.replacement(order)):
+            if other is not None and other.open:
+                return True
         return order.group is not None and order.group in self.open_groups

@@ -121,8 +121,9 @@ class PutAway:
         before = self._records.get(name)
         if before is not None:
             self._sum = (self._sum - _hashed(name, before)) % _MODULUS
+        # The values of a _Record are written as one is; a start may write many.
         record = self._records[name] = _encode(
-            _Record(
+            (
                 order.algorithm,
                 order.symbol,
                 order.side,

@@ -89,17 +89,16 @@ class State:
 
     def apply(self, event: Message) -> None:
         """Take in one event of the journal."""
+        kind = type(event)
         # Nearly all events are of orders: for these this is short.
-        if type(event) in _NOT_OF_THE_ACCOUNT:
+        if kind in _NOT_OF_THE_ACCOUNT:
             self._apply_aside(event)
             return
         self.is_new = False
-        if self.flattens.under_way or isinstance(event, FlattenBegun):
+        if self.flattens.under_way or kind is FlattenBegun:
             self.flattens.apply(event)
-        if not self.book.apply(event):
+        if not self.book.apply(event) or kind is Booked:
             self._apply_beside(event)
-        elif isinstance(event, Booked) and event.kind == "activity":
-            self.activities.add(event.reference)
 
     def _apply_aside(self, event: Message) -> None:
         """Take in one of these."""
@@ -112,8 +111,11 @@ class State:
                 self._halt_by(event)
 
     def _apply_beside(self, event: Message) -> None:
-        """Take in an event that changes nothing in the book."""
+        """Take in what an event changes beside the book."""
         match event:
+            case Booked():
+                if event.kind == "activity":
+                    self.activities.add(event.reference)
             case CorporateActionTaken():
                 action = event.symbol, event.new_symbol, event.new, event.old
                 self.corporate_actions[action] = event.at_ns
