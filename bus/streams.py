@@ -122,6 +122,11 @@ def snapshot(account_name: str) -> str:
     return f"orders:{{{account_name}}}:snapshot"
 
 
+def being_written(key: str) -> str:
+    """Where a key is written piece by piece until all of it is there, in the same hash slot."""
+    return f"{key}:unfinished"
+
+
 def trimmed(account_name: str) -> str:
     """Where the journal begins, once entries that the archive holds were taken from its beginning."""
     return f"orders:{{{account_name}}}:trimmed"

@@ -3,16 +3,18 @@
 A field that is added to the state, to the book or to an order is in the next snapshot without a word here. In
 return a snapshot can be read by the very code that wrote it alone: any other may fold otherwise.
 
-Written is a list of objects. A value in one is plain (None, a number, text, bytes), `[number]` for the object
-with that number, `[text]` for a decimal, or `["int", text]`; so what two places share stays shared.
+Written are objects, each with a number; the state is number 0. A value in one is plain (None, a number, text,
+bytes), `[number]` for the object with that number, `[text]` for a decimal, or `["int", text]`; so what two
+places share stays shared. They come in pieces, so that nobody needs memory for all that is written at once.
 """
 
 import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -23,6 +25,8 @@ from oms.state.state import State
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 _TEXTS = frozenset({str, bytes})
+# About a megabyte.
+_VALUES_OF_A_PIECE = 10_000
 _SMALLEST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
 _MAPPINGS: dict[type, str] = {
@@ -62,24 +66,75 @@ class NotWritten(BackboneError):
     """A value is of a kind that no snapshot has held before."""
 
 
-def encode(state: State) -> bytes:
-    """The state as bytes. Raises NotWritten for a value of which nobody said how it is written."""
+def encode(state: State) -> Iterator[bytes]:
+    """The state as pieces of bytes. Raises NotWritten for a value of which nobody said how it is written."""
     writer = _Writer()
     writer.reference(state)
-    return msgspec.msgpack.encode(writer.objects)
+    return _pieces(writer.objects)
 
 
-def decode(data: bytes) -> State:
+def decode(pieces: Iterable[bytes]) -> State:
     """The state that was written. Raises ValueError for what is none."""
-    try:
-        state = _Reader(msgspec.msgpack.decode(data)).made(0, State())
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"no state: {error!r}") from error
-    if not isinstance(state, State):
-        raise ValueError(f"no state, but {type(state).__name__}")
-    # Whoever keeps hashes of orders has those of another state.
-    state.book.changed = set(state.book.orders)
-    return state
+    reading = Reading()
+    for piece in pieces:
+        reading.take(piece)
+    return reading.state()
+
+
+class Reading:
+    """Makes a state of its pieces. Mutable: what was taken of them."""
+
+    def __init__(self) -> None:
+        self._objects: dict[int, list[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{len(self._objects)} objects read>"
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece. Raises ValueError for what is none."""
+        try:
+            for number, body in msgspec.msgpack.decode(piece):
+                known = self._objects.setdefault(number, body)
+                if known is not body:
+                    known[1].update(body[1])
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"no state: {error!r}") from error
+
+    def state(self) -> State:
+        """The state, once all pieces were taken. Raises ValueError where they make none."""
+        try:
+            state = _Reader(self._objects).made(0, State())
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"no state: {error!r}") from error
+        if not isinstance(state, State):
+            raise ValueError(f"no state, but {type(state).__name__}")
+        # Whoever keeps hashes of orders has those of another state.
+        state.book.changed = set(state.book.orders)
+        return state
+
+
+def _pieces(objects: list[Any]) -> Iterator[bytes]:
+    piece: list[tuple[int, list[Any]]] = []
+    values = 0
+    for number, body in enumerate(objects):
+        for part in _parts(body):
+            piece.append((number, part))
+            values += len(part[1])
+            if values >= _VALUES_OF_A_PIECE:
+                yield msgspec.msgpack.encode(piece)
+                piece, values = [], 0
+    yield msgspec.msgpack.encode(piece)
+
+
+def _parts(body: list[Any]) -> Iterator[list[Any]]:
+    """A great plain mapping as several under one number, everything else as it is."""
+    kind, values, about = body
+    if kind != "plain" or len(values) <= _VALUES_OF_A_PIECE:
+        yield body
+        return
+    items = iter(values.items())
+    while part := dict(islice(items, _VALUES_OF_A_PIECE)):
+        yield [kind, part, about]
 
 
 class _Writer:
@@ -113,7 +168,7 @@ class _Writer:
             and set(map(type, item)) <= _TEXTS
             and set(map(type, item.values())) <= _TEXTS
         ):
-            # Great ones, such as that of all orders there ever were, are written and read in one piece.
+            # Great ones, such as that of all orders there ever were, are not taken apart value by value.
             return ["plain", item, ""]
         if name := _MAPPINGS.get(kind):
             return [name, self._values(part for pair in item.items() for part in pair), _factory_of(item)]
@@ -136,7 +191,7 @@ class _Writer:
 class _Reader:
     """Mutable: the objects that were made."""
 
-    def __init__(self, objects: list[Any]) -> None:
+    def __init__(self, objects: dict[int, list[Any]]) -> None:
         self._objects = objects
         self._made: dict[int, Any] = {}
 
@@ -147,7 +202,7 @@ class _Reader:
         kind, values, about = self._objects[number]
         if kind == "object":
             return self._object(number, _class(about), values, fresh)
-        self._objects[number] = None
+        self._objects[number] = []
         if kind == "plain":
             self._made[number] = values
             return values

@@ -56,7 +56,7 @@ async def make(wanted: Wanted) -> Made:
     finally:
         await client.aclose()
     seconds = round(time.monotonic() - began, 3)
-    return Made("", written.id, found.entries, len(written.state), seconds)
+    return Made("", written.id, found.entries, written.size_bytes, seconds)
 
 
 def main() -> int:

@@ -19,8 +19,11 @@ from oms.journal import snapshot_encoding
 from oms.journal.digest import digest_of
 from oms.state.state import State
 
-# KEYS: the OMS's lease, the snapshot. ARGV: the lease's value, then names and values.
+# All are fenced. KEYS: the OMS's lease, where the snapshot is written, and, of the last, the snapshot.
+# ARGV: the lease's value, then names and values.
+_BEGIN = FENCE + "return redis.call('DEL', KEYS[2])"
 _WRITE = FENCE + "return redis.call('HSET', KEYS[2], unpack(ARGV, 2))"
+_FINISH = FENCE + "return redis.call('RENAME', KEYS[2], KEYS[3])"
 
 _CODE_SIZE_BYTES = 16
 
@@ -46,20 +49,16 @@ class Snapshot(msgspec.Struct, frozen=True):
     number: str
     trading: str
     made_ns: str
-    state: bytes
+    pieces: int
+    size_bytes: int
+
+
+_NAMES = Snapshot.__struct_fields__
 
 
 async def stored(client: Client, account: str) -> Snapshot | None:
-    """The snapshot that was written last; None where there is none that can be read."""
-    found = await client.hgetall(streams.snapshot(account))
-    try:
-        values = {
-            name.decode(): value if name == b"state" else value.decode() for name, value in found.items()
-        }
-        return Snapshot(**values) if found else None
-    except (TypeError, UnicodeDecodeError):
-        log.warning("snapshot not used", why="it is not written as this version writes it")
-        return None
+    """What is said of the snapshot that was written last; None where there is none that can be read."""
+    return await _read(client, streams.snapshot(account))
 
 
 async def believed(client: Client, account: str) -> tuple[Snapshot, State] | None:
@@ -81,9 +80,11 @@ async def examined(client: Client, account: str) -> tuple[Snapshot, State] | str
     if found.code != code():
         return "other code wrote it"
     try:
-        state = snapshot_encoding.decode(found.state)
+        state = await _state(client, streams.snapshot(account), found)
     except ValueError as error:
-        return str(error)
+        again = await stored(client, account)
+        # Another may have been written meanwhile, by the OMS that leads.
+        return str(error) if again == found else await examined(client, account)
     if digest_of(state) != found.digest:
         return "its state has another digest than it says"
     if not await _stands(client, account, found):
@@ -104,6 +105,13 @@ async def write(
             f"after entry {chain.head_id} the state in memory has the digest {digest}, and the journal folds "
             f"to {folded}: the next start would decide otherwise than this OMS does"
         )
+    lease_key, unfinished = streams.oms_lease(account), streams.being_written(streams.snapshot(account))
+    await client.eval(_BEGIN, 2, lease_key, unfinished, lease)
+    count = size_bytes = 0
+    for piece in snapshot_encoding.encode(state):
+        name = _piece(chain.head_id, count)
+        await client.eval(_WRITE, 2, lease_key, unfinished, lease, name, piece)
+        count, size_bytes = count + 1, size_bytes + len(piece)
     made = Snapshot(
         id=chain.head_id,
         hash=chain.head.decode(),
@@ -113,12 +121,14 @@ async def write(
         number="" if state.pinned is None else state.pinned.number,
         trading="" if state.pinned is None else state.pinned.trading,
         made_ns=str(time.time_ns()),
-        state=snapshot_encoding.encode(state),
+        pieces=count,
+        size_bytes=size_bytes,
     )
-    if digest_of(snapshot_encoding.decode(made.state)) != digest:
-        raise NotTheFold(f"the snapshot after entry {made.id} is read back as another state")
     values = [part for item in msgspec.structs.asdict(made).items() for part in item]
-    await client.eval(_WRITE, 2, streams.oms_lease(account), streams.snapshot(account), lease, *values)
+    await client.eval(_WRITE, 2, lease_key, unfinished, lease, *values)
+    if await _read(client, unfinished) != made or digest_of(await _state(client, unfinished, made)) != digest:
+        raise NotTheFold(f"the snapshot after entry {made.id} is read back as another state")
+    await client.eval(_FINISH, 3, lease_key, unfinished, streams.snapshot(account), lease)
     return made
 
 
@@ -138,3 +148,33 @@ async def _stands(client: Client, account: str, found: Snapshot) -> bool:
     here = await client.xrange(streams.journal(account), found.id, found.id)
     said: bytes | None = here[0][1].get(HASH) if here else None
     return said is not None and said.decode() == found.hash
+
+
+async def _read(client: Client, key: str) -> Snapshot | None:
+    """What is said of the snapshot under this key; None where it is none that can be read."""
+    async with client.pipeline(transaction=True) as pipe:
+        found, fields = await pipe.hmget(key, _NAMES).hlen(key).execute()
+    if not fields:
+        return None
+    try:
+        values = {name: value.decode() for name, value in zip(_NAMES, found, strict=True)}
+        snapshot = msgspec.convert(values, Snapshot, strict=False)
+        if fields == len(_NAMES) + snapshot.pieces:
+            return snapshot
+    except (AttributeError, UnicodeDecodeError, msgspec.ValidationError):
+        pass
+    log.warning("snapshot not used", why="it is not written as this version writes it")
+    return None
+
+
+async def _state(client: Client, key: str, snapshot: Snapshot) -> State:
+    """The state of a snapshot. Raises ValueError where it is none, or another takes its place meanwhile."""
+    reading = snapshot_encoding.Reading()
+    for number in range(snapshot.pieces):
+        reading.take(await client.hget(key, _piece(snapshot.id, number)) or b"")
+    return reading.state()
+
+
+def _piece(snapshot_id: str, number: int) -> str:
+    """The field of a piece of the state, which is that of one snapshot alone."""
+    return f"state after {snapshot_id}, piece {number}"

@@ -21,6 +21,7 @@ MOST_SECONDS = 12.0
 MOST_MEGABYTES = 150.0
 BEHIND_SNAPSHOT = 10_000
 MOST_SECONDS_FROM_SNAPSHOT = 2.0
+MOST_MEGABYTES_FROM_SNAPSHOT = 200.0
 
 _ACCOUNT = "paper"
 
@@ -40,6 +41,7 @@ class Recovery(msgspec.Struct, frozen=True):
             and self.from_first.seconds <= max(1.0, MOST_SECONDS * share)
             and self.from_first.peak_megabytes <= MOST_MEGABYTES
             and self.from_snapshot.seconds <= MOST_SECONDS_FROM_SNAPSHOT
+            and self.from_snapshot.peak_megabytes <= MOST_MEGABYTES_FROM_SNAPSHOT
         )
 
 

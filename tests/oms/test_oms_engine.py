@@ -273,7 +273,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.run.engine.restore(decode(encode(state)))
             # Not a field of it may be forgotten.
             state.book.changed = set(state.book.orders)
-            assert encode(self.run.engine.state) == encode(state)
+            assert list(encode(self.run.engine.state)) == list(encode(state))
         assert self.run.engine.digest() == before
         self.under_way, self.questions, self.cancels = [], [], []
         self.take(LeasesRead(ALGORITHMS))

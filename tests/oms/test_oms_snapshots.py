@@ -58,10 +58,20 @@ def test_what_nobody_said_how_to_write_is_refused() -> None:
         encode(state)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x90", b"\x91\x93\xa4dict\x90\xa0", encode(traded_state())[:-9]])
-def test_what_is_no_state_is_refused(data: bytes) -> None:
+NO_STATES: list[list[bytes]] = [
+    [],
+    [b""],
+    [b"\x90"],
+    [b"\x91\x92\x00\x93\xa4dict\x90\xa0"],
+    [b"".join(encode(traded_state()))[:-9]],
+    [*encode(traded_state()), b"\x91\x92\x00\x93\xa4dict\x90\xa0"],
+]
+
+
+@pytest.mark.parametrize("pieces", NO_STATES)
+def test_what_is_no_state_is_refused(pieces: list[bytes]) -> None:
     with pytest.raises(ValueError, match="no state"):
-        decode(data)
+        decode(pieces)
 
 
 async def ordered(algo: Any, oms: Any, first: int, count: int) -> None:
@@ -111,9 +121,10 @@ async def test_a_snapshot_that_does_not_verify_is_not_used(
     async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
         await ordered(algo, oms, 0, 2)
     kept = await orders_client.hgetall(SNAPSHOT)
+    (piece,) = (name for name in kept if name.startswith(b"state "))
     changed = {
         "other code": {b"code": b"0" * 32},
-        "a bit": {b"state": kept[b"state"].replace(b"alpha", b"blpha")},
+        "a bit": {piece: kept[piece].replace(b"alpha", b"blpha")},
         "another digest": {b"digest": b"0" * 32},
         "another journal": {b"hash": b"0" * 64},
         "odd fields": {b"new": b"field"},
@@ -123,6 +134,34 @@ async def test_a_snapshot_that_does_not_verify_is_not_used(
         assert oms.book.position("AAPL", "alpha") == 2
         assert oms.oms.snapshots.at_id == ""
     assert "snapshot not used" in capsys.readouterr().out
+
+
+@pytest.mark.integration
+async def test_a_snapshot_that_takes_the_place_of_the_one_that_is_read_is_read_instead(
+    md_url: str, orders_url: str, orders_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, broker = [], FakeBroker()
+    for number in range(2):
+        async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+            await ordered(algo, oms, 2 * number, 1)
+        kept.append(await orders_client.hgetall(SNAPSHOT))
+    hget = orders_client.hget
+
+    async def put(fields: dict[bytes, bytes]) -> None:
+        await orders_client.delete(SNAPSHOT)
+        await orders_client.hset(SNAPSHOT, mapping=fields)
+
+    async def replaced_first(key: str, field: str) -> Any:
+        await put(kept[1])
+        return await hget(key, field)
+
+    await put(kept[0])
+    monkeypatch.setattr(orders_client, "hget", replaced_first)
+    found = await snapshot_store.examined(orders_client, ACCOUNT)
+    assert isinstance(found, tuple)
+    snapshot, state = found
+    assert snapshot.id == kept[1][b"id"].decode() != kept[0][b"id"].decode()
+    assert state.book.position("AAPL", "alpha") == 2
 
 
 @pytest.mark.integration

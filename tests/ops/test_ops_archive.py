@@ -225,8 +225,9 @@ async def _snapshot_of_other_code(journal: ArchivedJournal) -> str:
 
 
 async def _damaged_snapshot(journal: ArchivedJournal) -> str:
-    state = await journal.client.hget(streams.snapshot(ACCOUNT), "state")
-    await journal.client.hset(streams.snapshot(ACCOUNT), "state", state.replace(b"TSLA", b"TSLB"))
+    kept = await journal.client.hgetall(streams.snapshot(ACCOUNT))
+    name, piece = next((name, value) for name, value in kept.items() if b"TSLA" in value)
+    await journal.client.hset(streams.snapshot(ACCOUNT), name, piece.replace(b"TSLA", b"TSLB"))
     return "another digest than it says"
 
 
