@@ -5,7 +5,8 @@ from bus.control_messages import Halt
 from bus.limit_messages import LimitsChanged
 from bus.order_events import Registered
 from oms.halts import automatic_halts
-from oms.limits.limit_places import flat
+from oms.limits.limit_places import flat, told, written
+from oms.limits.limit_strictness import absent, is_looser
 from oms.risk.assets import MarketClock
 from oms.state.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
 from oms.state.step import Step
@@ -38,6 +39,7 @@ def take_limits(step: Step, read: LimitsRead) -> None:
     shown = read.limits.as_dict()
     if known.limits is not None and known.file == flat(shown):
         return
+    before = known.values()
     step.record(
         LimitsChanged(
             limits_version=known.version + 1,
@@ -47,6 +49,12 @@ def take_limits(step: Step, read: LimitsRead) -> None:
             at_ns=step.now_ns,
         )
     )
+    # A start is not asked for `--loosen`: who changed the file has decided. It is said all the same.
+    after = known.values()
+    for place, was in sorted(before.items()):
+        will = after.get(place)
+        if is_looser(place[1], was, will, absent(place, after)):
+            step.warn("a limit is looser than before", limit=written(place), was=told(was), now=told(will))
 
 
 def take_leases(step: Step, read: LeasesRead) -> None:

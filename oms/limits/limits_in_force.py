@@ -92,6 +92,13 @@ class LimitsInForce:
                 self.shadows[place] = ShadowLimit(change.value, event.reason, event.by, event.at_ns)
         self._work_out(event.limits_version)
 
+    def require_valid(self, event: LimitsSet) -> None:
+        """Raise InvalidInput where these changes would not make limits: what is journalled must fold."""
+        tried = LimitsInForce()
+        tried.__dict__.update(self.__dict__)
+        tried.set_here, tried.shadows = dict(self.set_here), dict(self.shadows)
+        tried.set(event)
+
     def refused_in_shadow(self, event: RefusedInShadow) -> None:
         """Count what a limit in shadow would have refused."""
         shadow = self.shadows.get((event.section, event.name))
@@ -109,13 +116,17 @@ class LimitsInForce:
                 values[place] = value
         return values
 
+    def differs(self, place: Place) -> bool:
+        """Whether the file says something else of what was set than it said then."""
+        return bool(self.file.get(place) != self.set_here[place].in_file)
+
     def differing(self) -> list[str]:
         """A sentence for each limit of which the file says something else than when it was set."""
         return [
             f"{written(place)}: the file says {told(self.file.get(place))}, it said {told(one.in_file)} when "
             f"this was set: {one}; the tighter holds, {told(self._held(place, one))}"
             for place, one in self.set_here.items()
-            if self.file.get(place) != one.in_file
+            if self.differs(place)
         ]
 
     def comparable(self) -> list[object]:

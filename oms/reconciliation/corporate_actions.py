@@ -137,7 +137,11 @@ def _change_limits(step: Step, entry_id: str, message: TakeCorporateAction) -> N
     after["symbol"] = symbols
     if changes := limit_commands.differences(force, flat(after)):
         source = f"corporate action in {message.symbol}"
-        limit_commands.record(step, entry_id, changes, source=source, reason=message.reason, by=message.by)
+        step.record(
+            limit_commands.limits_set(
+                step, entry_id, changes, source=source, reason=message.reason, by=message.by
+            )
+        )
 
 
 def _scaled(section: dict[str, Any], message: TakeCorporateAction) -> dict[str, Any]:

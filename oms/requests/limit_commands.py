@@ -32,27 +32,27 @@ def take(step: Step, entry_id: str, message: LimitCommand) -> None:
         changes = _changes(force, message)
         if not message.loosen:
             require_no_looser(changes, force.values())
+        event = limits_set(step, entry_id, changes, source=source, reason=message.reason, by=message.by)
+        force.require_valid(event)
     except InvalidInput as error:
         step.record(Declined(entry_id=entry_id, why=str(error), by=message.by, at_ns=step.now_ns))
         return
     shadow.tell(step, everything=True)
-    record(step, entry_id, changes, source=source, reason=message.reason, by=message.by)
+    step.record(event)
 
 
-def record(
+def limits_set(
     step: Step, entry_id: str, changes: tuple[LimitChange, ...], *, source: str, reason: str, by: str
-) -> None:
-    """Put changes into force."""
-    step.record(
-        LimitsSet(
-            entry_id=entry_id,
-            limits_version=step.state.limits_in_force.version + 1,
-            changes=changes,
-            source=source,
-            reason=reason,
-            by=by,
-            at_ns=step.now_ns,
-        )
+) -> LimitsSet:
+    """The event by which changes come into force."""
+    return LimitsSet(
+        entry_id=entry_id,
+        limits_version=step.state.limits_in_force.version + 1,
+        changes=changes,
+        source=source,
+        reason=reason,
+        by=by,
+        at_ns=step.now_ns,
     )
 
 
@@ -78,9 +78,19 @@ def differences(force: LimitsInForce, wanted: Values) -> tuple[LimitChange, ...]
     )
 
 
+def loaded(force: LimitsInForce, wanted: Values) -> tuple[LimitChange, ...]:
+    """The same, and what ends a difference to the file, though no other value holds for it."""
+    settled = tuple(
+        _change(force, place, "set", wanted.get(place), wanted.get(place))
+        for place in sorted(force.set_here)
+        if force.differs(place) and force.values().get(place) == wanted.get(place)
+    )
+    return differences(force, wanted) + settled
+
+
 def _changes(force: LimitsInForce, message: LimitCommand) -> tuple[LimitChange, ...]:
     if isinstance(message, LoadLimits):
-        return differences(force, flat(from_dict(message.limits, message.source, 0).as_dict()))
+        return loaded(force, flat(from_dict(message.limits, message.source, 0).as_dict()))
     place = checked_section(message.section), message.name
     if isinstance(message, UnsetLimit):
         return (_taken_back(force, place, shadow=message.shadow),)
@@ -92,7 +102,7 @@ def _set(force: LimitsInForce, place: Place, message: SetLimit) -> LimitChange:
     before = values.get(place)
     if message.value is None:
         if message.shadow:
-            raise InvalidInput(f"{written(place)}: a limit in shadow has a value")
+            raise _no_value(place)
         if before is None:
             raise InvalidInput(f"{written(place)} is not set: there is no such limit to take away")
     elif message.shadow and not in_shadow(message.name):
@@ -105,7 +115,13 @@ def _set(force: LimitsInForce, place: Place, message: SetLimit) -> LimitChange:
         del values[place]
     # In the one spelling of numbers and symbols; a name or a value that may not stand there is told here.
     checked = flat(from_dict(shaped(values), "not set", 0).as_dict())
+    if message.shadow and checked.get(place) is None:
+        raise _no_value(place)
     return _change(force, place, "shadow" if message.shadow else "set", before, checked.get(place))
+
+
+def _no_value(place: Place) -> InvalidInput:
+    return InvalidInput(f"{written(place)}: a limit in shadow has a value")
 
 
 def _taken_back(force: LimitsInForce, place: Place, *, shadow: bool) -> LimitChange:

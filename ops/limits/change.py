@@ -163,6 +163,8 @@ def lines(changes: "Sequence[LimitChange]") -> list[str]:
             shown.append(f"{place}: {told(one.value)} in shadow; {told(one.before)} holds")
         elif one.mode == "shadow_ended":
             shown.append(f"{place}: in shadow no more")
+        elif one.before == one.value:
+            shown.append(f"{place}: {told(one.value)} holds, as before")
         else:
             shown.append(f"{place}: {told(one.before)} -> {told(one.value)}")
     return shown

@@ -14,6 +14,7 @@ async def state() -> "State":
 
     Raises InvalidInput where nothing tells which account, or where no limits were ever in force.
     """
+    from bus import logs
     from bus.errors import InvalidInput
     from bus.settings import load
     from oms.journal.fold import folded
@@ -21,6 +22,8 @@ async def state() -> "State":
     from ops.orders_server import orders_server
     from ops.running import servers
 
+    # Why a snapshot cannot be used, for one: what is printed is for people and scripts.
+    logs.set_up("limits", level="warning")
     found = servers(orders_only=True)
     async with orders_server("ops-limits", found):
         archive = load(OmsSettings).journal_archive
@@ -35,9 +38,9 @@ async def state() -> "State":
 async def differences(limits: "Limits") -> "tuple[LimitChange, ...]":
     """What would change if these limits came into force."""
     from oms.limits.limit_places import flat
-    from oms.requests.limit_commands import differences
+    from oms.requests.limit_commands import loaded
 
-    return differences((await state()).limits_in_force, flat(limits.as_dict()))
+    return loaded((await state()).limits_in_force, flat(limits.as_dict()))
 
 
 async def doubts(algo: str | None, symbol: str | None) -> list[str]:

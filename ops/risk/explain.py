@@ -32,6 +32,7 @@ def explain(order: _ORDER, as_json: _JSON = False) -> None:
 async def _explained(order: str) -> dict[str, Any]:
     import msgspec
 
+    from bus import logs
     from bus.errors import InvalidInput
     from bus.settings import load
     from bus.streams import journal
@@ -43,6 +44,8 @@ async def _explained(order: str) -> dict[str, Any]:
     from ops.risk.order_story import told
     from ops.running import servers
 
+    # Why a snapshot cannot be used, for one: what is printed is for people and scripts.
+    logs.set_up("risk", level="warning")
     found = servers(orders_only=True)
     async with orders_server("ops-risk", found) as (client, account):
         story = await told(client, account, order)

@@ -266,6 +266,10 @@ def test_a_day_s_loss_that_is_set_while_running_counts_the_day_and_begins_anew()
         reason="r", by="ann", at_ns=1,
     )  # fmt: skip
     run.take(ControlRead("7-0", setting))
+    # A restart in the middle forgets neither the limit nor where the day began (hyperliquid-trading-agent#5).
+    restarted = run.folded()
+    assert restarted.digest() == run.engine.digest()
+    assert restarted.state.triggers.days == run.engine.state.triggers.days
     assert triggered(listen(run, prices={"AAPL": Decimal(95)})) == [(ALPHA, "day_loss")]
     written(run)
     resume(run)

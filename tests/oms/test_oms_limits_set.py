@@ -13,6 +13,8 @@ from bus.halt_state import HaltState
 from bus.limit_messages import LimitCommand, LimitsSet, LoadLimits, RefusedInShadow, SetLimit, UnsetLimit
 from bus.order_events import OrderApproved, OrderRefused
 from oms.broker.protocol import Refused
+from oms.journal.digest import digest_of
+from oms.journal.snapshot_encoding import decode, encode
 from oms.limits.limits import parse
 from oms.state.inputs import ControlRead, LimitsRead, MarketClockRead, OrderAnswered, Stopping
 
@@ -128,6 +130,7 @@ def test_a_limit_is_taken_away_only_with_that_word(run: EngineRun) -> None:
         (setting("price_age_seconds", "1", "feed.sp"), "[feed.sp]: no feed has that name: use iex, sip"),
         (setting("day_loss", "1", shadow=True), "day_loss cannot be in shadow: it refuses no single order"),
         (setting("order_value", None, shadow=True), "[account] order_value: a limit in shadow has a value"),
+        (setting("restricted", [], shadow=True), "[account] restricted: a limit in shadow has a value"),
         (unsetting("order_value", shadow=True), "[account] order_value is not in shadow"),
     ],
 )
@@ -146,6 +149,56 @@ def test_a_pair_is_meant_in_both_spellings(run: EngineRun) -> None:
     assert limits is not None
     assert limits.effective("alpha", "BTCUSD").account.order_value == 9
     assert len(run.engine.state.limits_in_force.set_here) == 1
+
+
+def test_a_file_that_is_looser_at_the_next_start_holds_and_is_said(run: EngineRun) -> None:
+    """A guard at one door alone is none: a file edited before a start loosens, too (go-trader#1324)."""
+    looser = LIMITS.replace("order_value = 50_000", "order_value = 60_000")
+    notes = run.take(LimitsRead(parse(looser, "x"), "limits.toml", "bob")).notes
+    assert [(one.text, one.about["limit"], one.about["now"]) for one in notes] == [
+        ("a limit is looser than before", "[account] order_value", "60000"),
+        ("a limit is looser than before", "[algorithm.alpha] gross_exposure", "no limit"),
+        ("a limit is looser than before", "[algorithm.alpha] open_orders", "no limit"),
+    ]
+    assert not run.take(LimitsRead(parse(LIMITS, "x"), "limits.toml", "bob")).notes
+
+
+def test_what_was_set_is_in_a_snapshot(run: EngineRun) -> None:
+    asked(run, setting("order_value", "1000"))
+    asked(run, setting("order_quantity", "5", "symbol.AAPL", shadow=True))
+    run.read(request(terms("9"), 1))
+    run.tick(SECOND_NS)
+    state = run.engine.state
+    restored = decode(encode(state))
+    assert digest_of(restored) == digest_of(state)
+    assert restored.limits is restored.limits_in_force.limits
+    assert restored.limits_in_force.shadows["symbol.AAPL", "order_quantity"].refused == {"alpha": 1}
+    event = asked(run, unsetting("order_value", loosen=True))
+    restored.apply(event)
+    assert digest_of(restored) == digest_of(state)
+
+
+def test_what_is_in_control_by_hand_never_ends_the_oms(run: EngineRun) -> None:
+    """Whatever it says is answered once, and what is journalled folds."""
+    wrong = {"account": 1}, {"account": {"order_value": {"a": 1}}}, {"x": {}}, {"symbol": {"": {}}}
+    for limits in wrong:
+        assert isinstance(asked(run, load(LIMITS, limits=limits, loosen=True)), Declined)
+    everything = parse(LIMITS, "x").as_dict()
+    asked(run, load(LIMITS, limits=everything | {"algorithm": {"alpha": {"symbols": []}}}, loosen=True))
+    assert codes(run.read(request(terms("1"), 1)).events) == ["symbol_not_allowed"]
+    assert run.folded().digest() == run.engine.digest()
+
+
+def test_a_file_that_says_what_holds_ends_the_difference(run: EngineRun) -> None:
+    asked(run, setting("order_value", "9000"))
+    text = LIMITS.replace("order_value = 50_000", "order_value = 8_000")
+    run.take(LimitsRead(parse(text, "x"), "limits.toml", "bob"))
+    force = run.engine.state.limits_in_force
+    assert len(force.differing()) == 1
+    told = asked(run, load(text))
+    assert isinstance(told, LimitsSet)
+    assert [(one.before, one.value) for one in told.changes] == [("8000", "8000")]
+    assert (force.differing(), force.set_here) == ([], {})
 
 
 def load(text: str, **changes: Any) -> LoadLimits:
