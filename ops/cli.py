@@ -1,6 +1,8 @@
 """The `backbone` command; what one of its commands needs is loaded when that command runs."""
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -44,8 +46,17 @@ def with_commands() -> typer.Typer:
     return app
 
 
+def _end_as_with_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """Whoever ends a command by SIGTERM finds nothing of it left running either."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a shell without job control.
+        signal.default_int_handler(number, frame)
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _end_as_with_ctrl_c)
     try:
         with_commands()()
     except BackboneError as error:

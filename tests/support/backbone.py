@@ -11,7 +11,7 @@ from typing import Any
 
 from waiting import wait_until
 
-_COMMAND = [sys.executable, "-m", "ops"]
+COMMAND = [sys.executable, "-m", "ops"]
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def backbone(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [*_COMMAND, *arguments],
+        [*COMMAND, *arguments],
         env=dict(within),
         capture_output=True,
         text=True,
@@ -52,7 +52,7 @@ class Demo:
         self._output = directory / "demo.out"
         with self._output.open("wb") as out, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [*_COMMAND, "demo", "--json", *arguments],
+                [*COMMAND, "demo", "--json", *arguments],
                 env=dict(within),
                 stdout=out,
                 stderr=errors,
