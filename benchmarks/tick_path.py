@@ -40,29 +40,77 @@ PACKAGES = ("algos", "bus", "ingest", "oms")
 SYMBOL = "AAPL"
 LONGEST_S = 30.0
 
-# Tasks that run at any time, tick or not.
+# Tasks that run at any time, tick or not. `Oms.repeat` is all that an OMS does every so many seconds.
 BESIDE = frozenset(
     (
         "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
-        "MarketFeed._request", "Oms.follow_registry", "Oms.tick", "Oms.want_prices", "Prices.keep",
-        "Report.run", "Runner._live", "Runner._timers", "Runner._want", "Snapshots.run",
+        "MarketFeed._request", "Oms.follow_registry", "Oms.redeliver_unseen", "Oms.repeat", "Oms.tick",
+        "Oms.want_prices", "Prices.keep", "Report.run", "Runner._live", "Runner._timers", "Runner._want",
+        "SnapshotKeeper.keep", "Snapshots.run", "_keep_head",
     )
 )  # fmt: skip
 
-# Values, arithmetic, look-ups and conversions: they decide nothing and hand nothing on.
-SMALL = frozenset(
-    (
-        "algos/handlers.py", "algos/inputs.py", "algos/lifecycle.py", "algos/terms.py", "bus/clock.py",
-        "bus/codec.py", "bus/entry_position.py", "bus/group_bookkeeping.py", "bus/halt.py", "bus/lease.py",
-        "bus/link.py", "bus/market_batch.py", "bus/order_id.py", "bus/rfc3339.py", "bus/streams.py",
-        "bus/symbols.py", "ingest/buffer.py", "oms/amounts.py", "oms/broker/alpaca_orders.py",
-        "oms/broker/broker_orders.py", "oms/broker/budget.py", "oms/broker/http_connection.py",
-        "oms/broker/turns.py", "oms/limits/limits.py", "oms/prices/prices.py",
-        "oms/prices/reference_price.py", "oms/requests/readiness.py", "oms/risk/checks.py",
-        "oms/risk/own_orders.py", "oms/risk/preconditions.py", "oms/state/inputs.py", "oms/state/state.py",
-        "oms/state/step.py",
-    )
-)  # fmt: skip
+# Files that hand nothing on, each with what it is: a value, a conversion, a look-up, a sum, or one decision.
+SMALL = {
+    "algos/handlers.py": "look-up: the handler of an event",
+    "algos/inputs.py": "value: what a session is given",
+    "algos/lifecycle.py": "look-up: what a state may do",
+    "algos/terms.py": "conversion: an author's words to terms",
+    "bus/chain.py": "sum: the hash of an entry",
+    "bus/clock.py": "look-up: the time",
+    "bus/codec.py": "conversion: messages and the fields of entries",
+    "bus/entry_position.py": "conversion: an entry's id and two numbers",
+    "bus/group_bookkeeping.py": "sum: what of a group's entries is acknowledged",
+    "bus/halt.py": "look-up: whether the halt state is fresh",
+    "bus/lease.py": "look-up: whether a lease is held",
+    "bus/market_batch.py": "value: what is written at once",
+    "bus/order_id.py": "sum: the client id of an order",
+    "bus/rfc3339.py": "conversion: a time's text",
+    "bus/streams.py": "look-up: the names of keys",
+    "bus/symbols.py": "conversion: the one spelling of a symbol",
+    "bus/trading_day.py": "look-up: the calendar",
+    "ingest/buffer.py": "value: a queue with a bound",
+    "ingest/frames.py": "conversion: a frame to entries",
+    "oms/amounts.py": "sum: exact decimals",
+    "oms/book/exposure.py": "sum: positions and open orders in dollars",
+    "oms/book/fees.py": "look-up: what is taken of an execution",
+    "oms/book/groups.py": "look-up: whether an order has exits",
+    "oms/book/ledger.py": "sum: positions, cash, profit",
+    "oms/book/open_groups.py": "look-up: groups by symbol",
+    "oms/book/open_orders.py": "look-up: open orders by side",
+    "oms/book/order_rate.py": "sum: approvals of a second",
+    "oms/book/put_away.py": "look-up: orders of earlier days",
+    "oms/book/repetition.py": "sum: approvals of the same",
+    "oms/book/reservations.py": "sum: what open orders may still do",
+    "oms/broker/alpaca_orders.py": "conversion: orders and Alpaca's JSON",
+    "oms/broker/breaker.py": "one decision: whether the broker fails",
+    "oms/broker/broker_orders.py": "conversion: the broker's order to events",
+    "oms/broker/budget.py": "one decision: whether the limit leaves a request",
+    "oms/broker/turns.py": "one decision: whose request is next",
+    "oms/latches.py": "look-up: the halts, latched ones too",
+    "oms/limits/limit_scopes.py": "look-up: a limit by its scope",
+    "oms/limits/limits.py": "look-up: the tightest limits",
+    "oms/prices/prices.py": "look-up: the last prices",
+    "oms/prices/reference_price.py": "one decision: which price stands",
+    "oms/registry.py": "look-up: who leads",
+    "oms/requests/readiness.py": "one decision: whether orders are taken",
+    "oms/requests/refusal_throttle.py": "one decision: whether a request is let in",
+    "oms/risk/assets.py": "look-up: whether a market is open",
+    "oms/risk/buying_power.py": "one decision: a check",
+    "oms/risk/checks.py": "one decision each: checks of an order's size",
+    "oms/risk/exit_checks.py": "one decision: a check",
+    "oms/risk/exposure_checks.py": "one decision each: checks of sums",
+    "oms/risk/market_checks.py": "one decision each: checks of the market",
+    "oms/risk/own_orders.py": "one decision each: checks against own orders",
+    "oms/risk/preconditions.py": "one decision: whether anybody may ask",
+    "oms/risk/repetition_checks.py": "one decision each: checks of loops",
+    "oms/risk/request_rate.py": "sum: requests of a minute",
+    "oms/risk/subject.py": "value: what a check looks at",
+    "oms/risk/terms.py": "one decision: whether terms are well formed",
+    "oms/risk/tightened.py": "one decision: what became stricter since",
+    "oms/state/inputs.py": "value: what the engine is given",
+    "oms/state/step.py": "value: what an input comes to",
+}
 
 
 class OneOrder(Algorithm):
@@ -167,6 +215,8 @@ async def trace(environment: dict[str, str]) -> Trace:
 
 def main() -> int:
     """Print each file with what was called in it, and how many there are; `--json` for machines."""
+    if gone := [path for path in SMALL if not (ROOT / path).exists()]:
+        sys.exit(f"benchmarks/tick_path.py: SMALL names files that are not there: {', '.join(gone)}")
     with tempfile.TemporaryDirectory(prefix="bb-") as name:
         directory = Path(name)
         market = embedded.start("market", directory / "md")

@@ -29,13 +29,13 @@ def take_requests(step: Step, read: RequestsRead) -> None:
     """Decide on requests in their order; each is acknowledged with the events that answer it."""
     contexts: dict[str, Context] = {}
     counts = step.observed.counts
-    grouped = GroupedRefusals(step)
+    grouped: GroupedRefusals | None = None
     for request in read.requests:
         message, name = request.message, request.algorithm
         context = contexts.get(name)
         if context is None:
             context = contexts[name] = context_of(step, name, control_fresh=read.control_fresh)
-        if grouped.untold:
+        if grouped is not None and grouped.untold:
             grouped.settle(_ids(message))
         match message:
             case ReplaceRequest() if _must_wait(step, message, name):
@@ -47,6 +47,7 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 step.observed.requests.came(name, step.now_ns)
                 refused = _decide(step, message, read.prices, context, request.late)
                 if refused is not None:
+                    grouped = grouped or GroupedRefusals(step)
                     grouped.refuse(message, refused)
                     if _halt_if_it_ran_away(step, refused):
                         contexts.pop(name)
@@ -69,7 +70,8 @@ def take_requests(step: Step, read: RequestsRead) -> None:
                 if answer is not None:
                     step.record(answer)
         step.effects.acknowledge.append(request.delivery)
-    grouped.settle()
+    if grouped is not None:
+        grouped.settle()
 
 
 def _ids(message: Request | Unreadable) -> Sequence[str] | None:

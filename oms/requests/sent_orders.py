@@ -47,7 +47,8 @@ def take_outcome(step: Step, answered: OrderAnswered) -> None:
                 stop_price=outcome.order.stop_price,
             )
         )
-        legs.take(step, outcome.order)
+        if outcome.order.legs:
+            legs.take(step, outcome.order)
         if step.book.is_in_chain(order):
             excess.cancel_excess(step, order)
     elif order.broker_order_id:
