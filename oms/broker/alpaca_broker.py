@@ -357,7 +357,8 @@ class AlpacaBroker:
         left, reset_s = answer.headers.get("x-ratelimit-remaining", ""), self._reset_s(answer)
         if reset_s is None or not _is_count(left):
             return None
-        return RequestsLeft(int(left), reset_s)
+        limit = answer.headers.get("x-ratelimit-limit", "")
+        return RequestsLeft(int(left), reset_s, int(limit) if _is_count(limit) else None)
 
     def _reset_s(self, answer: Answer) -> float | None:
         """Seconds until the broker's limit resets, by the broker's own clock where the answer tells it."""

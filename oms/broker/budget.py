@@ -30,19 +30,18 @@ _LONGEST_RESET_NS = 60 * 1_000_000_000
 
 
 class Bucket:
-    """Tokens for requests. Times are monotonic nanoseconds, passed in.
+    """Tokens for requests, at most so many a minute as are given. Times are monotonic nanoseconds, passed in.
 
     Mutable: tokens, the pauses after a 429, and the broker's own word: so many requests are `left` until it
-    counts anew. That word is believed over ours, since other programs may spend from the same budget.
+    counts anew, of so many `per_minute`. That word is believed over ours, since other programs may spend from
+    the same budget; a limit below the given one too: its reserves would be more than the broker ever takes.
     """
 
     def __init__(self, now_ns: int, per_minute: int = PER_MINUTE) -> None:
-        self.per_minute = per_minute
-        self._size = max(_REQUEST, per_minute * _BURST)
-        self._floors = {
-            lane: min(self._size * tenths // 10, self._size - _REQUEST)
-            for lane, tenths in _LEFT_ALONE.items()
-        }
+        self._most_per_minute = per_minute
+        self._size = 0
+        self._floors: dict[Lane, int] = {}
+        self._go_by(per_minute)
         self._tokens = self._size
         self._at_ns = now_ns
         self._left: int | None = None
@@ -103,9 +102,16 @@ class Bucket:
         if self._left is not None:
             self._left += 1
 
-    def told(self, now_ns: int, left: int, reset_ns: int) -> None:
-        """The broker took a request, and says how many more it takes before it counts anew."""
+    def told(self, now_ns: int, left: int, reset_ns: int, limit: int | None = None) -> None:
+        """The broker took a request, and says how many more it takes before it counts anew.
+
+        And, where it says that, how many it takes in a minute.
+        """
         self._limited_in_a_row = 0
+        if limit and min(limit, self._most_per_minute) != self.per_minute:
+            self._refill(now_ns)
+            self._go_by(min(limit, self._most_per_minute))
+            self._tokens = min(self._tokens, self._size)
         if reset_ns > 0:
             self._left = left
             self._left_until_ns = now_ns + min(reset_ns, _LONGEST_RESET_NS)
@@ -120,6 +126,14 @@ class Bucket:
             pause_ns = min(_LONGEST_PAUSE_NS, _FIRST_PAUSE_NS << min(self._limited_in_a_row, 8))
             self._paused_until_ns = max(self._paused_until_ns, now_ns + pause_ns)
         self._limited_in_a_row += 1
+
+    def _go_by(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._size = max(_REQUEST, per_minute * _BURST)
+        self._floors = {
+            lane: min(self._size * tenths // 10, self._size - _REQUEST)
+            for lane, tenths in _LEFT_ALONE.items()
+        }
 
     def _refill(self, now_ns: int) -> None:
         passed_ns = max(0, now_ns - self._at_ns)

@@ -53,10 +53,14 @@ class OutcomeUnknown(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class RequestsLeft:
-    """The broker's word on its limit: it takes `left` requests more until it counts anew in `reset_s`."""
+    """The broker's word on its limit: it takes `left` requests more until it counts anew in `reset_s`.
+
+    `limit` is how many it takes in a minute, None where it does not say.
+    """
 
     left: int
     reset_s: float
+    limit: int | None = None
 
 
 class Watcher(Protocol):

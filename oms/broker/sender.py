@@ -184,7 +184,12 @@ class Sender:
         if self.breaker.answered():
             log.warning("the broker answers again")
         if left is not None:
-            self.bucket.told(self._clock.monotonic_ns(), left.left, int(left.reset_s * _NS))
+            before = self.bucket.per_minute
+            self.bucket.told(self._clock.monotonic_ns(), left.left, int(left.reset_s * _NS), left.limit)
+            if self.bucket.per_minute != before:
+                log.warning(
+                    "the broker's limit of requests", per_minute=self.bucket.per_minute, before=before
+                )
 
     def failed(self, why: str) -> None:
         """The broker did not answer: after some of that, what waits is refused, and look-ups begin."""

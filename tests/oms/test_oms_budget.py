@@ -1,8 +1,11 @@
 """The budget: never more than the limit in any minute, reserves, and the broker's own word."""
 
+import itertools
+
 import pytest
 
 from oms.broker.budget import Bucket, Lane
+from sim.rest.rate_limit import RateLimit
 
 SECOND_NS = 1_000_000_000
 
@@ -95,6 +98,34 @@ def test_what_the_broker_says_is_left_is_believed_and_the_reserves_hold_in_it(
     assert [emptied(bucket, lane) for lane in ("shared", "doubt", "urgent")][:2] == going[:2]
     if going[0] < 35:
         assert bucket.wait_ns("shared", 0) == 20 * SECOND_NS
+
+
+@pytest.mark.parametrize(("given", "broker", "least"), [(6000, 200, 150), (200, 1000, 150), (200, 20, 15)])
+def test_one_set_above_the_brokers_limit_goes_at_the_brokers_rate(
+    given: int, broker: int, least: int
+) -> None:
+    """Its reserves were more than the broker had left from its first answer on, and nothing went."""
+    bucket, limit = Bucket(0, given), RateLimit(broker)
+    gone: list[int] = []
+    for now_ns in range(0, 600 * SECOND_NS, SECOND_NS // 50):
+        if bucket.take("shared", now_ns):
+            verdict = limit.ask(now_ns)
+            assert verdict.is_allowed
+            bucket.told(now_ns, verdict.remaining, verdict.reset_s * SECOND_NS - now_ns, verdict.limit)
+            gone.append(now_ns)
+    assert len(gone) >= 10 * least
+    assert max(later - earlier for earlier, later in itertools.pairwise(gone)) <= 10 * SECOND_NS
+
+
+def test_a_limit_that_is_raised_again_is_used_and_nonsense_is_not_believed() -> None:
+    bucket = Bucket(0, 200)
+    bucket.told(0, 20, SECOND_NS, 20)
+    assert (bucket.per_minute, bucket.tokens) == (20, 5)
+    bucket.told(SECOND_NS, 1000, SECOND_NS, 1000)
+    assert bucket.per_minute == 200
+    bucket.told(2 * SECOND_NS, 100, SECOND_NS, 0)
+    bucket.told(2 * SECOND_NS, 100, SECOND_NS)
+    assert bucket.per_minute == 200
 
 
 def test_others_that_stop_spending_are_noticed_with_the_next_answer() -> None:
