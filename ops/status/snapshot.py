@@ -158,7 +158,10 @@ def _why_not(oms: tuple[Heartbeat, OmsDetails | None] | None, halts: HaltState, 
     if halted := _halted(halts, account):
         reasons += [f"halted: {reason}" for reason in halted]
     elif not halts.known:
-        reasons.append("the halt state is not known")
+        reasons.append(
+            "the halt state is not known: its server is new, or lost what it had; look at the account, then "
+            "`backbone resume --reason ...`"
+        )
     return list(dict.fromkeys(reasons))
 
 

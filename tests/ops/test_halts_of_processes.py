@@ -1,6 +1,7 @@
 """Halts that the OMS gives by itself, with real processes that are cut off, stopped and killed."""
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -92,6 +93,33 @@ def test_a_lost_feed_halts_until_a_resume_whatever_is_killed_and_a_reconnect_hal
     run.order("buy", "0.02")
     wait_until(lambda: "OrderFilled" in run.told("alpha"), "the order to be filled")
     assert run.halts() == {}
+
+
+def test_with_all_data_lost_nothing_is_ordered_before_a_person_looked(run: WholeRun) -> None:
+    """What is held is found at the broker, and a halt that was given while nothing ran holds."""
+    held = run.simulator.ledger()["positions"]
+    orders = len(run.simulator.ledger()["orders"])
+    assert held
+    for name in (*run.processes, *run.servers):
+        run.kill(name)
+    for role in ("market", "orders"):
+        shutil.rmtree(run.home / role)
+    assert run.command("halt", "--algo", "beta", "--reason", "all is lost").returncode == 0
+    for role in ("market", "orders"):
+        run.start_server(role)
+    run.start_services()
+    run.order("buy", "0.03")
+    wait_until(lambda: "OrderRefused" in run.told("alpha"), "the order to be refused")
+    wait_until(lambda: "halt_unknown" in run.heartbeat("oms").get("refused", ""), "the heartbeat to say why")
+    told = run.status()
+    assert list(told["halts"]) == ["algorithm:beta"]
+    assert "the halt state is not known" in told["why_not"][0]
+    assert told["oms"]["books"]["alpha"]["positions"] == held
+    assert len(run.simulator.ledger()["orders"]) == orders
+    _resume(run)
+    told_before = run.told("alpha").count("OrderFilled")
+    run.order("buy", "0.03")
+    wait_until(lambda: run.told("alpha").count("OrderFilled") > told_before, "the order to be filled")
 
 
 def test_an_algorithm_that_is_killed_while_it_holds_something_is_halted(run: WholeRun) -> None:
