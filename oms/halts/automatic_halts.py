@@ -75,7 +75,8 @@ def _count(step: Step, kind: str, algorithm: str, times: int) -> None:
         most = int(min(found))
         seen = step.observed.counted.times.setdefault((kind, name), deque())
         seen.extend([step.now_ns] * min(times, most + 1))
-        while seen and step.now_ns - seen[0] >= _SECOND_NS:
+        # Those yet to come are of before a clock was set back.
+        while seen and not 0 <= step.now_ns - seen[0] < _SECOND_NS:
             seen.popleft()
         if len(seen) > most:
             reason = f"{len(seen)} {what} within one second; the limit is {most}"

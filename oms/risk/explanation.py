@@ -185,7 +185,7 @@ def _of_repetition(subject: Subject, book: Book, context: Context, bound: _Bound
     if within_ns:
         count = 0
         while (nth := book.repetition.nth_last_ns(count + 1, context.algorithm, terms)) is not None:
-            if context.now_ns - nth >= within_ns:
+            if not repetition_checks.is_within(nth, context.now_ns, within_ns):
                 break
             count += 1
         yield _rule(

@@ -13,13 +13,21 @@ _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
 
 
+def is_within(at_ns: int, now_ns: int, window_ns: int) -> bool:
+    """Whether a moment is so short a while ago.
+
+    One that is yet to come, by more than clocks are set right, is of before a clock was set back.
+    """
+    return -_SECOND_NS <= now_ns - at_ns < window_ns
+
+
 def duplicate_request(subject: Subject, book: Book, context: Context) -> Reason | None:
     """The same order as one that was approved a moment ago: symbol, side, size, type and prices."""
     window_ns = subject.effective.duplicate_ns
     if not window_ns or isinstance(subject.request, ReplaceRequest):
         return None
     last_ns = book.repetition.last_ns(context.algorithm, subject.request.terms)
-    if last_ns is None or not -_SECOND_NS <= context.now_ns - last_ns < window_ns:
+    if last_ns is None or not is_within(last_ns, context.now_ns, window_ns):
         return None
     ago, window = Decimal(context.now_ns - last_ns) / _SECOND_NS, Decimal(window_ns) / _SECOND_NS
     return Reason(
@@ -38,7 +46,7 @@ def repeated_order(subject: Subject, book: Book, context: Context) -> Reason | N
         return None
     terms = subject.request.terms
     nth_ns = book.repetition.nth_last_ns(most, context.algorithm, terms) if most else context.now_ns
-    if nth_ns is None or context.now_ns - nth_ns >= within_ns:
+    if nth_ns is None or not is_within(nth_ns, context.now_ns, within_ns):
         return None
     size = f"${text(terms.notional)} of" if terms.quantity is None and terms.notional is not None else ""
     size = size or text(terms.quantity or Decimal(0))

@@ -106,6 +106,18 @@ def test_rejects_that_are_a_second_apart_do_not_add_up() -> None:
         run.tick(SECOND_NS // 3 + 1)
 
 
+def test_rejects_of_before_a_clock_was_set_back_do_not_add_up() -> None:
+    run = began(rejects_per_second=3)
+    run.price("100")
+    for number in range(3):
+        assert triggered(rejected(run, number)) == []
+    run.now_ns -= 3600 * SECOND_NS
+    for number in range(3, 6):
+        run.price("100")
+        assert triggered(rejected(run, number)) == []
+        run.tick(SECOND_NS // 2)
+
+
 @pytest.mark.parametrize(("seconds", "halted"), [(60, []), (60.25, [(ACCOUNT, "unanswered")])])
 def test_an_order_in_doubt_halts_once_the_limit_is_passed(seconds: float, halted: list[Any]) -> None:
     run = began()

@@ -62,6 +62,19 @@ def test_the_same_is_ordered_so_often_and_no_more() -> None:
     assert codes(day.judge(request(terms("10"), 4), now_ns=NOW_NS + MINUTE_NS)) == []
 
 
+def test_what_was_ordered_before_a_clock_was_set_back_is_no_loop() -> None:
+    """It would latch the algorithm for what it did long ago, until a named person lifts it."""
+    day = limited(repeated_orders=2, repeated_seconds=60)
+    for number in range(2):
+        day.approve(request(terms("10"), number))
+    back_ns = NOW_NS - 60 * MINUTE_NS
+    day.prices["AAPL"] = Price(Decimal(100), back_ns, back_ns)
+    assert codes(day.judge(request(terms("10"), 3), now_ns=back_ns)) == []
+    almost_ns = NOW_NS - MINUTE_NS // 60
+    day.prices["AAPL"] = Price(Decimal(100), almost_ns, almost_ns)
+    assert codes(day.judge(request(terms("10"), 3), now_ns=almost_ns)) == ["repeated_order"]
+
+
 def test_a_fill_on_the_other_side_begins_the_count_anew() -> None:
     day = limited(repeated_orders=2, repeated_seconds=60)
     for number in range(2):
