@@ -70,7 +70,9 @@ def take_account(
     observed.activities_ns = step.now_ns
     # What stays suspected is looked at as often as anything else: it must not use up the request budget.
     observed.look_again = any(before.get(name) != said for name, said in suspected.items())
-    if account.positions is not None and not suspected and not observed.under_way:
+    # What an order in doubt was filled for is in the broker's positions, and in the book once it is found.
+    is_at_rest = not (suspected or observed.under_way or observed.doubts)
+    if account.positions is not None and is_at_rest:
         if step.state.cash_opened:
             activities.book(step, account.activities)
         holdings.compare(step, account, on_difference)

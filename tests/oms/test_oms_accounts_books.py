@@ -16,10 +16,18 @@ from bus.halt_state import HaltState
 from bus.limit_messages import LimitsSet
 from bus.order_events import OrderUpdated
 from oms.broker.alpaca_activities import read_activities
-from oms.broker.protocol import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition
+from oms.broker.protocol import BrokerAccount, BrokerActivity, BrokerOrder, BrokerPosition, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.state.effects import Effects
-from oms.state.inputs import AccountListed, Answered, CompareAccount, ControlRead, HaltStateRead
+from oms.state.inputs import (
+    AccountListed,
+    Answered,
+    CompareAccount,
+    ControlRead,
+    FindOrder,
+    HaltStateRead,
+    OrderAnswered,
+)
 
 AGAIN_NS = 2 * SECOND_NS
 D = Decimal
@@ -286,6 +294,26 @@ def test_what_cannot_be_is_declined_with_why(run: EngineRun, message: Any, why: 
     (told,) = asked(run, message).events
     assert isinstance(told, Declined)
     assert why in told.why
+
+
+def test_what_an_order_in_doubt_was_filled_for_is_no_difference_to_accept(run: EngineRun) -> None:
+    """Accepted, it would be booked twice: as a difference, and as a fill once the order is found."""
+    run.price("100")
+    (approved,) = run.read(request(limit_terms("100", "10"), 1)).send
+    run.take(OrderAnswered(approved.client_order_id, Unknown("no answer")))
+    for _ in range(3):
+        look(run, ("AAPL", "10"), cash="99000")
+    assert run.engine.state.differences == {}
+    asked(run, reconcile(everything=True))
+    for _ in range(3):
+        look(run, ("AAPL", "10"), cash="99000", after_ns=AGAIN_NS)
+    assert not [one for one in run.read_journal() if isinstance(one, Booked | Reconciled)]
+    order = at_broker(approved, "filled", "10")
+    run.take(Answered(FindOrder(approved.client_order_id), order, run.monotonic_ns))
+    look(run, ("AAPL", "10"), cash="99000", orders=[order], after_ns=AGAIN_NS)
+    (reconciled,) = [one for one in run.read_journal() if isinstance(one, Reconciled)]
+    assert reconciled.agrees
+    assert run.engine.state.book.positions() == {"alpha": {"AAPL": 10}}
 
 
 def test_a_split_morning(run: EngineRun) -> None:
