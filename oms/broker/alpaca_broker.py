@@ -79,6 +79,10 @@ _TRADE_SUSPENDED = Reason(
 # Alpaca's code for what it has looked for and does not have.
 _NOT_FOUND = "40410000"
 
+# What Alpaca says without a code where keys are missing or none of its own (alpacahq/Alpaca-API#228). All its
+# other refusals have one: whoever else answers in JSON has not.
+_FORBIDDEN = "forbidden"
+
 # Statuses that do not say whether the request was carried out: whoever answered gave up waiting.
 _DOUBTFUL = (408, 425, 499)
 
@@ -349,7 +353,11 @@ class AlpacaBroker:
             except _UNREADABLE:
                 # Not Alpaca's words: something on the way answered, and what it passed on is not known.
                 raise OutcomeUnknown(f"HTTP {status} came without the broker's words") from None
-            raise BrokerRefused(str(refusal.code or status), refusal.message)
+            if refusal.code is not None:
+                raise BrokerRefused(str(refusal.code), refusal.message)
+            if status == 403 and refusal.message.rstrip(".") == _FORBIDDEN:
+                raise KeysRefused("403", "it does not accept the keys")
+            raise OutcomeUnknown(f"HTTP {status} came without the broker's code: {refusal.message[:200]}")
         raise OutcomeUnknown(f"the broker answered HTTP {status}")
 
     def _left(self, answer: Answer) -> RequestsLeft | None:

@@ -289,6 +289,9 @@ SAID = {"code": 40310000, "message": "insufficient buying power"}
         (302, SAID),
         (400, b"<html>a proxy's page</html>"),
         (403, b""),
+        (403, {"message": "Forbidden by policy"}),
+        (422, {"message": "no code at all"}),
+        (422, {"message": "code is null", "code": None}),
         (404, {"error": "no such route"}),
         (408, SAID),
         (413, b"too large"),
@@ -312,8 +315,8 @@ async def test_what_is_no_verdict_in_the_brokers_words_is_a_doubt(status: int, b
     [
         (403, SAID, "broker_40310000"),
         (422, {"code": 40010001, "message": "order_id is missing"}, "broker_40010001"),
-        (422, {"message": "no code at all"}, "broker_422"),
         (401, {"message": "unauthorized"}, "broker_401"),
+        (403, {"message": "forbidden."}, "broker_403"),
     ],
 )
 async def test_a_no_in_the_brokers_words_is_a_refusal(status: int, body: Any, code: str) -> None:
