@@ -19,7 +19,7 @@ _SYMBOL_OF: dict[Market, str] = {"shares": "", "crypto": "/"}
 # How much further a loss may grow once somebody has resumed with it, as a part of the limit.
 GROWN = Decimal("0.1")
 
-# How long a new day waits for prices of all that is held.
+# How long a new day waits for prices of all that is held, and a loss for that of something new.
 _WAIT_NS = 60 * 1_000_000_000
 
 Profits = dict[Market, dict[str, Decimal]]
@@ -59,13 +59,14 @@ def look(step: Step, prices: Mapping[str, Decimal]) -> None:
                 at_ns=step.now_ns,
             )
             step.record(begun)
+        awaited = _awaited(step, market, {*held} - prices.keys() - {*begun.unpriced})
         observed.profits[market] = {
             name: minus(
                 _profit(step, market, name, prices, begun.unpriced),
                 begun.account if name == ACCOUNT else begun.algorithms.get(name, ZERO),
             )
             for name in _names(step)
-            if all(one in prices or one in begun.unpriced for one in ledger.holdings(name) if one in held)
+            if not awaited.intersection(ledger.holdings(name))
         }
     for name in _names(step):
         _hold(step, name)
@@ -75,6 +76,15 @@ def losses(step: Step, scope: str) -> dict[Market, Decimal]:
     """The day's loss in a scope, by market, as it was last reckoned."""
     name = "" if scope.startswith("account:") else scope.partition(":")[2]
     return {market: -profits[name] for market, profits in step.observed.profits.items() if name in profits}
+
+
+def _awaited(step: Step, market: Market, missing: set[str]) -> set[str]:
+    """Those of which a price may still come. Another counts at its cost: its holder's loss is reckoned on."""
+    since = step.observed.unpriced_since.setdefault(market, {})
+    for symbol in since.keys() - missing:
+        del since[symbol]
+    now_ns = step.observed.monotonic_ns
+    return {symbol for symbol in missing if now_ns - since.setdefault(symbol, now_ns) < _WAIT_NS}
 
 
 def _hold(step: Step, name: str) -> None:

@@ -194,9 +194,11 @@ class Observed:
     counted: Counted = field(default_factory=Counted)
     # Rejects and refusals of this input: by whom, of which algorithm, for which code, how many.
     refused_now: list[tuple[str, str, str, int]] = field(default_factory=list)
-    # Profits of the days, by market and name, and since when a new day waits for prices.
+    # Profits of the days, by market and name, since when a new day waits for prices, and since when each
+    # symbol that is held has none.
     profits: dict[Market, dict[str, Decimal]] = field(default_factory=dict)
     day_awaited: dict[str, int] = field(default_factory=dict)
+    unpriced_since: dict[Market, dict[str, int]] = field(default_factory=dict)
     # Days at whose beginning nobody had anything, by market.
     begins_empty: dict[Market, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)

@@ -9,6 +9,7 @@ from engine_run import EngineRun, at_broker, frame
 from hypothesis import given
 from hypothesis import strategies as st
 from oms_run import limits_text
+from risk_day import fill as filled
 from risk_day import limit_terms, request
 
 from bus.book_messages import Booked
@@ -226,6 +227,21 @@ def test_a_day_s_loss_halts_once_it_is_beyond_the_limit(price: str, halted: list
     bought(run)
     effects = listen(run, prices={"AAPL": Decimal(price)})
     assert [one for one in triggered(effects) if one[0] == ALPHA] == halted
+
+
+def test_what_is_bought_by_hand_and_never_has_a_price_does_not_hide_a_loss() -> None:
+    """Such as an option, or a share that nobody trades: the loss of its holder was not reckoned any more."""
+    run = began(day_loss=100)
+    listen(run)
+    bought(run)
+    run.engine.apply(filled("by-hand", Decimal(3), "external", "XYZ", "7"))
+    assert triggered(listen(run, prices={"AAPL": Decimal(80)})) == [(ALPHA, "day_loss")]
+    seen = [triggered(listen(run, prices={"AAPL": Decimal(80)})) for _ in range(60)]
+    assert seen == [[]] * 59 + [[(ACCOUNT, "day_loss")]]
+    # A price that comes counts again; one that is away for a moment is awaited again.
+    prices = {"AAPL": Decimal(80), "XYZ": Decimal(5)}
+    listen(run, prices=prices)
+    assert run.engine.observed.profits["shares"][""] == -206
 
 
 def test_after_a_resume_the_loss_halts_again_when_it_grows_by_a_tenth_or_its_limit_changes() -> None:
