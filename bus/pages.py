@@ -1,6 +1,6 @@
 """Read a long stream fast: pages of raw entries, the next one asked for while the last is looked at."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from bus.chain import Entry
 from bus.errors import ReplyLost, ServerUnreachable
@@ -11,17 +11,25 @@ from bus.wire import Sent, checked, pack
 PAGE = 1000
 
 
-async def pages(link: Link, stream: str, *, start: str = "-", end: str = "+") -> AsyncIterator[list[Entry]]:
-    """The entries of a stream between two ids (both included), oldest first.
+async def pages(
+    link: Link, stream: str, *, start: str = "-", end: str = "+", backwards: bool = False
+) -> AsyncGenerator[list[Entry], None]:
+    """The entries of a stream between two ids (both included), oldest first; or newest first.
 
     Waits while the server is away.
     """
-    position: str | bytes = start
+    position: str | bytes = end if backwards else start
+
+    def question(position: str | bytes) -> bytes:
+        if backwards:
+            return pack("XREVRANGE", stream, position, start, "COUNT", PAGE)
+        return pack("XRANGE", stream, position, end, "COUNT", PAGE)
+
     sent: Sent | None = None
     while True:
         try:
             if sent is None:
-                sent = (await link.opened()).send(_question(stream, position, end))
+                sent = (await link.opened()).send(question(position))
             (reply,) = await sent
         except (ReplyLost, ServerUnreachable):
             sent = None
@@ -32,9 +40,5 @@ async def pages(link: Link, stream: str, *, start: str = "-", end: str = "+") ->
             return
         position = b"(" + page[-1][0]
         wire = link.wire
-        sent = None if wire is None else wire.send(_question(stream, position, end))
+        sent = None if wire is None else wire.send(question(position))
         yield page
-
-
-def _question(stream: str, start: str | bytes, end: str) -> bytes:
-    return pack("XRANGE", stream, start, end, "COUNT", PAGE)

@@ -62,13 +62,16 @@ async def beginning(client: Client, account: str, archive: Path | None, until: s
             "and no snapshot can be used (why is in the log): set BACKBONE_JOURNAL_ARCHIVE to the directory "
             f"in which {account}/{began.first_id} is, and start again"
         )
-    return await _from_archive(Archive(archive, account, began.first_id), began)
+    is_before = until != "+" and entry_position(until) < entry_position(began.id)
+    return await _from_archive(
+        Archive(archive, account, began.first_id), began, until if is_before else began.id
+    )
 
 
-async def _from_archive(archive: Archive, began: Trimmed) -> Beginning:
+async def _from_archive(archive: Archive, began: Trimmed, until: str) -> Beginning:
     log.info("folding the archive", directory=str(archive.directory), entries=began.entries)
     state, chain, count = State(), Chain(), 0
-    entries = archive.entries(chain, began.id)
+    entries = archive.entries(chain, until)
     gc.disable()
     try:
         while page := list(itertools.islice(entries, _AT_ONCE)):
@@ -82,9 +85,9 @@ async def _from_archive(archive: Archive, began: Trimmed) -> Beginning:
         ) from error
     finally:
         gc.enable()
-    if chain.head.decode() != began.hash:
+    if until == began.id and chain.head.decode() != began.hash:
         raise InvalidInput(
             f"{archive.directory}: entry {began.id} is another than the one that the journal had: set "
             "BACKBONE_JOURNAL_ARCHIVE to the directory with this journal's archive"
         )
-    return Beginning(state, began.chain(), began.first_id, archived=count)
+    return Beginning(state, chain, began.first_id, archived=count)

@@ -9,10 +9,10 @@ from pathlib import Path
 from bus import streams
 from bus.chain import Entry
 from bus.entry_position import entry_position
-from bus.errors import ReplyLost, ServerUnreachable, Unreadable
+from bus.errors import Unreadable
 from bus.journal_lines import entry_of
 from bus.link import Link
-from bus.pages import PAGE
+from bus.pages import pages
 from ops.account_server import AccountServer
 from ops.journal.whole import WholeJournal
 
@@ -46,21 +46,12 @@ class Backwards:
 
     async def _of_stream(self, needle: bytes) -> AsyncGenerator[Entry, None]:
         link, stream = Link(self._server.url, name="ops-order"), streams.journal(self._server.account)
-        position = self._end
         try:
-            while True:
-                try:
-                    wire = await link.opened()
-                    page: list[Entry] = await wire.call("XREVRANGE", stream, position, "-", "COUNT", PAGE)
-                except (ReplyLost, ServerUnreachable):
-                    continue
+            async for page in pages(link, stream, end=self._end, backwards=True):
                 self.entries += len(page)
                 for entry in page:
-                    if any(needle in value for value in entry[1][1::2]):
+                    if any(needle in value for value in entry[1]):
                         yield entry
-                if len(page) < PAGE:
-                    return
-                position = f"({page[-1][0].decode()}"
         finally:
             await link.close()
 

@@ -35,11 +35,12 @@ async def found_story(text: str, archive: Path | None, until: date | None) -> St
         )
     async with server_of_account("ops-order") as server:
         whole = await whole_journal(server, archive)
-        client_order_id, looked = await _resolved(server, whole, text, _end(until))
-        if not client_order_id:
-            return await _put_away(server, text, looked)
-        back = Backwards(server, whole, _end(until))
-        found, is_whole = await _entries(back, client_order_id)
+        client_order_id, back, found, is_whole = await _looked_for(server, whole, text, _end(until))
+        if client_order_id not in ("", text):
+            # What is newer than the entry that told what the order is called names it otherwise.
+            _, back, found, is_whole = await _looked_for(server, whole, client_order_id, _end(until))
+        if not found:
+            return await _put_away(server, text, back)
         found += await _requests(server, client_order_id, found)
         found.sort(key=lambda one: entry_position(one[0]))
         return story(client_order_id, found, is_whole=is_whole, notes=back.notes)
@@ -52,30 +53,29 @@ def _end(until: date | None) -> str:
     return f"{int(after.timestamp()) * 1000 - 1}-{(1 << 64) - 1}"
 
 
-async def _resolved(server: AccountServer, whole: WholeJournal, text: str, end: str) -> tuple[str, Backwards]:
-    """The client id of the newest order that `text` names, "" for none."""
-    back = Backwards(server, whole, end)
-    async with contextlib.aclosing(back.with_text(text)) as candidates:
-        async for _, (_, fields) in candidates:
-            for data in fields[1::2]:
-                if client_order_id := named_by(data, text):
-                    return client_order_id, back
-    return "", back
+async def _looked_for(
+    server: AccountServer, whole: WholeJournal, text: str, end: str
+) -> tuple[str, Backwards, _Found, bool]:
+    """The client id of the newest order that `text` names, "" for none.
 
-
-async def _entries(back: Backwards, client_order_id: str) -> tuple[_Found, bool]:
-    """The entries that name it, and whether the first of all is among them."""
+    Where that is `text` itself, also the entries that name it, and whether the first of all is among them.
+    """
+    back, client_order_id = Backwards(server, whole, end), ""
     found: _Found = []
-    async with contextlib.aclosing(back.with_text(client_order_id)) as candidates:
+    async with contextlib.aclosing(back.with_text(text)) as candidates:
         async for where, (id_, parts) in candidates:
             fields = dict(zip(parts[0::2], parts[1::2], strict=True))
+            data = fields.get(b"data", b"")
+            client_order_id = client_order_id or named_by(data, text)
+            if client_order_id not in ("", text):
+                return client_order_id, back, found, False
             # What a day's begin lets stay in memory says nothing of an order.
-            if fields.get(b"type") == _PUT_AWAY or not names(fields.get(b"data", b""), client_order_id):
+            if fields.get(b"type") == _PUT_AWAY or not names(data, text):
                 continue
             found.append((id_.decode(), where, fields))
-            if is_beginning(fields, client_order_id):
-                return found, True
-    return found, False
+            if is_beginning(fields, text):
+                return text, back, found, True
+    return client_order_id, back, found, False
 
 
 async def _requests(server: AccountServer, client_order_id: str, found: _Found) -> _Found:

@@ -105,6 +105,9 @@ async def test_whatever_was_trimmed_archive_and_stream_are_the_journal_byte_for_
         assert json.loads(lines[0])["previous"].encode() == journal.entries[first - 1][1][-1]
     await journal.client.delete(streams.snapshot(ACCOUNT))
     assert digest_of((await folded(journal.url, ACCOUNT, archive=journal.root)).state) == before
+    until = journal.entries[121][0].decode()
+    early = await folded(journal.url, ACCOUNT, until=until, archive=journal.root)
+    assert (early.entries, early.chain.head_id) == (122, until)
     with pytest.raises(InvalidInput, match=r"set BACKBONE_JOURNAL_ARCHIVE to the directory in which paper/"):
         await folded(journal.url, ACCOUNT)
 
