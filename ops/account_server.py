@@ -21,10 +21,11 @@ class AccountServer(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def server_of_account(name: str) -> AsyncIterator[AccountServer]:
+async def server_of_account(name: str, *, may_be_new: bool = False) -> AsyncIterator[AccountServer]:
     """Open a client of the orders server, called `name` there; closed with the block.
 
-    Raises InvalidInput where no server is named, none runs, and none of ours ever kept this account.
+    Raises InvalidInput where no server is named, none runs, and none of ours ever kept this account, unless
+    it `may_be_new`: then ours begins to keep it.
     """
     settings = load(BusSettings)
     account = settings.account
@@ -40,7 +41,7 @@ async def server_of_account(name: str) -> AsyncIterator[AccountServer]:
     if claim is None:
         raise InvalidInput(f"`backbone demo` or `backbone up` of account {account} starts just now: stop it")
     try:
-        if not directory.is_dir():
+        if not directory.is_dir() and not may_be_new:
             raise InvalidInput(
                 f"account {account} has no journal here ({directory} is missing): set BACKBONE_ACCOUNT, "
                 "BACKBONE_HOME or ORDERS_REDIS_URL to where it is"

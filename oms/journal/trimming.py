@@ -102,14 +102,18 @@ async def trim(
     link = Link(url, name="journal-trim")
     try:
         began = await trimmed(client, account)
+        at, left = "" if began is None else began.id, await client.xlen(stream)
+        kept_from = f"{(now_ns - keep_days * _DAY_NS) // 1_000_000}-0"
+        if not await client.xrevrange(stream, f"({kept_from}", count=1):
+            return Trim(stream, 0, at, left, f"no entry is older than {keep_days} days")
         snapshot = await _snapshot(client, account)
-        oldest_kept_ms = (now_ns - keep_days * _DAY_NS) // 1_000_000
         # Neither the snapshot's own entry goes, by which it is known to be of this journal.
-        before = min(snapshot.id, f"{oldest_kept_ms}-0", key=entry_position)
+        before = min(snapshot.id, kept_from, key=entry_position)
         found = await client.xrevrange(stream, f"({before}", count=1)
         if not found:
-            why = f"no entry is older than {keep_days} days and before the snapshot at {snapshot.id}"
-            return Trim(stream, 0, "" if began is None else began.id, await client.xlen(stream), why)
+            return Trim(
+                stream, 0, at, left, f"all entries are behind the snapshot, which is at {snapshot.id}"
+            )
         until = found[0][0].decode()
         await _require_read(client, account, until)
         chain = await _verified(link, stream, Archive(root, account, snapshot.first_id), began, until, count)

@@ -78,6 +78,8 @@ def import_(
     with _ended_by_ctrl_c():
         found = asyncio.run(restored(files))
     told = "".join(f"\nWhat algorithm {name} was told is written anew." for name in found.algorithms)
+    if not found.halts_known:
+        told += "\nNo orders are taken before `backbone resume --reason ...`: this server has no halt state."
     _tell(
         found, f"{found.entries:,} entries written to {found.stream}, the last {found.head_id}{told}", as_json
     )

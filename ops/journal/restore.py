@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bus import streams
+from bus import halt, streams
 from bus.acting_user import acting_user
 from bus.chain import HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
@@ -44,20 +44,24 @@ return placed
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What was written. `algorithms` are those whose events are written anew, since there were none."""
+    """What was written. `algorithms` are those whose events are written anew, since there were none.
+
+    `halts_known`: the server has a halt state; without one the OMS takes no orders until somebody resumes.
+    """
 
     stream: str
     entries: int
     head_id: str
     head: str
     algorithms: list[str]
+    halts_known: bool
 
 
 async def restored(files: Sequence[Path]) -> Restored:
     """Verify files, which follow one another, and write them as the account's journal."""
     files = files_in_order(files)
     _verify(files)
-    async with server_of_account("ops-journal") as server:
+    async with server_of_account("ops-journal", may_be_new=True) as server:
         client, account = server.client, server.account
         if await client.exists(streams.journal(account)):
             raise InvalidInput(
@@ -104,7 +108,8 @@ async def _write(
     placed = {key.decode() for key in await client.eval(_PUT_IN_PLACE, len(keys), *keys, lease.value)}
     prefix = streams.events(account, "")
     algorithms = sorted(name.removeprefix(prefix) for name in placed - {journal})
-    return Restored(journal, progress.entries, chain.head_id, chain.head.decode(), algorithms)
+    known = (await halt.read(client)).known
+    return Restored(journal, progress.entries, chain.head_id, chain.head.decode(), algorithms, known)
 
 
 def _verify(files: Sequence[Path]) -> None:

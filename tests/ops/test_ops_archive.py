@@ -122,6 +122,7 @@ async def test_a_journal_is_restored_from_its_archive_on_an_empty_server(journal
     await journal.client.set(streams.trimmed(ACCOUNT), b'{"id":"1-0"}')
     found = await restored([journal.archive.directory])
     assert (found.entries, found.head_id) == (300, journal.entries[-1][0].decode())
+    assert not found.halts_known
     assert await trimmed(journal.client, ACCOUNT) is None
     assert await journal.left() == [id_ for id_, _ in journal.entries]
     assert digest_of((await folded(journal.url, ACCOUNT)).state) == digest
@@ -304,10 +305,11 @@ async def test_nothing_is_trimmed_while_anything_stands_against_it(
 async def test_what_is_younger_or_behind_the_snapshot_stays(journal: ArchivedJournal) -> None:
     first = await journal.trim(0)
     assert (first.entries, first.why) == (6, "")
-    assert (await journal.trim(0)).why.startswith("no entry is older than 1 days and before the snapshot")
+    assert (await journal.trim(0)).why == "no entry is older than 1 days"
     until = await journal.trim(299)
     assert until.until_id == journal.entries[249][0].decode()
     assert (await journal.left())[0] == journal.entries[250][0]
+    assert (await journal.trim(299)).why.startswith("all entries are behind the snapshot")
 
 
 @pytest.mark.integration
