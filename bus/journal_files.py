@@ -47,11 +47,16 @@ def written(name: str, check: Callable[[Path], None] = lambda path: None) -> Ite
 def _rename(path: Path, to: Path) -> None:
     """Give a file another name in its directory, which holds over a loss of power too."""
     path.replace(to)
-    directory = os.open(to.parent, os.O_RDONLY)
+    sync(to.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a directory, outlive a loss of power. Raises OSError."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(opened)
     finally:
-        os.close(directory)
+        os.close(opened)
 
 
 @contextlib.contextmanager

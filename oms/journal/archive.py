@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bus.chain import NO_HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
-from bus.journal_files import UNFINISHED, read, written
+from bus.journal_files import UNFINISHED, read, sync, written
 from bus.journal_lines import entries_of, entry_of, line_before, line_of, previous_of
 from oms.journal.archive_segments import Segment, segments_in_order
 
@@ -82,6 +82,15 @@ class Archive:
         for _ in self.entries_of(segments[-1], chain):
             pass
         return chain
+
+    def make_durable(self) -> None:
+        """Have all of it outlive a loss of power, also what somebody copied here. Raises InvalidInput."""
+        files = [self.directory / segment.name for segment in self.segments()]
+        try:
+            for path in (*files, self.directory, *self.directory.parents[:2]):
+                sync(path)
+        except OSError as error:
+            raise InvalidInput(f"{self.directory} cannot be made durable: {error.strerror}") from error
 
     def gaps(self) -> list[str]:
         """Where a file is missing, or one cannot be read, a sentence each; no entry is verified.
@@ -155,6 +164,8 @@ class Archive:
 def _ends(path: Path) -> tuple[bytes, bytes]:
     """The hash on which a file stands, and that of its last entry."""
     text = gzip.decompress(path.read_bytes())
+    if not text:
+        raise Unreadable("it is empty")
     last = entry_of(text[text.rindex(b"\n", 0, -1) + 1 :] if text.count(b"\n") > 1 else text)
     return previous_of(text[: text.index(b"\n") + 1]) or NO_HASH, last[1][-1]
 

@@ -56,7 +56,7 @@ async def archived(
             raise InvalidInput(f"{stream} is empty: account {account} has no journal")
         archive = Archive(root, account, first[0][0].decode() if began is None else began.first_id)
         with archive.being_written():
-            chain = archive.end()
+            chain = _end(archive)
             await _require_goes_on(client, stream, archive, chain, began)
             start = "-" if chain.head_id == "0-0" else f"({chain.head_id}"
             copied, written = 0, []
@@ -79,6 +79,16 @@ async def archived(
         chain.head_id,
         chain.head.decode(),
     )
+
+
+def _end(archive: Archive) -> Chain:
+    try:
+        return archive.end()
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{error}; where the journal still has what stood there, move that file out of the archive: it "
+            "is archived again"
+        ) from error
 
 
 async def _pieces(

@@ -116,7 +116,9 @@ async def trim(
             )
         until = found[0][0].decode()
         await _require_read(client, account, until)
-        chain = await _verified(link, stream, Archive(root, account, snapshot.first_id), began, until, count)
+        archive = Archive(root, account, snapshot.first_id)
+        chain = await _verified(link, stream, archive, began, until, count)
+        archive.make_durable()
         taken = await _take(client, link, account, snapshot, began, chain, step)
         return Trim(stream, taken, until, await client.xlen(stream))
     finally:

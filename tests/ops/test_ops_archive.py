@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 from archived_journal import ACCOUNT, JOURNAL, ArchivedJournal
 from backbone import backbone, environment
 from heartbeat_of import heartbeat_of
@@ -23,6 +24,7 @@ from bus.errors import InvalidInput
 from bus.heartbeat import OmsDetails, State
 from bus.journal_lines import line_of
 from bus.settings import BusSettings, load
+from oms.journal import archive as archive_module
 from oms.journal.archive import Archive
 from oms.journal.archive_segments import segments_in_order
 from oms.journal.archiving import archived
@@ -216,6 +218,42 @@ async def test_every_flipped_bit_is_found_or_changes_nothing(journal: ArchivedJo
         path.write_bytes(content)
         found, said = read_as_far_as_it_is_good(archive)
         assert path.name in said if said else found == whole, bit
+
+
+@pytest.mark.integration
+async def test_a_file_that_a_loss_of_power_left_empty_counts_nowhere(journal: ArchivedJournal) -> None:
+    """As others found it (winston-daily-rotate-file#409): named, never taken for a day without entries."""
+    first, *_, last = (journal.archive.directory / one.name for one in journal.archive.segments())
+    last.write_bytes(b"")
+    assert str(last) in (await verified([], "", journal.root)).wrong
+    assert journal.archive.gaps() == [f"{last} cannot be read: it is empty"]
+    with pytest.raises(InvalidInput, match="move that file out of the archive: it is archived again"):
+        await journal.archived()
+    last.unlink()
+    await journal.archived()
+    assert list(journal.archive.entries(Chain())) == journal.entries
+    first.write_bytes(b"")
+    with pytest.raises(InvalidInput, match=first.name):
+        await journal.trim(240)
+    assert len(await journal.left()) == 300
+
+
+@pytest.mark.integration
+async def test_all_of_the_archive_is_durable_before_anything_is_taken_away(
+    journal: ArchivedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what somebody copied there a moment ago; a server with appendfsync forgets at once."""
+    synced: dict[Path, int] = {}
+
+    def sync(path: Path) -> None:
+        with redis.Redis.from_url(journal.url) as client:
+            synced[path] = int(client.xlen(JOURNAL))
+
+    monkeypatch.setattr(archive_module, "sync", sync)
+    await journal.trim(240)
+    files = {journal.archive.directory / one.name for one in journal.archive.segments()}
+    assert files | {journal.archive.directory, journal.root} <= set(synced)
+    assert set(synced.values()) == {300}
 
 
 async def _without_snapshot(journal: ArchivedJournal) -> str:
