@@ -167,8 +167,10 @@ def trim(
 
     Example: backbone journal trim --archive /backup/journals --keep-days 30
     """
+    from bus import logs
     from ops.journal.archive import trimmed_now
 
+    logs.set_up("journal", level="warning")
     with _ended_by_ctrl_c("ended; what was taken away by then is in the archive"):
         found = asyncio.run(trimmed_now(archive, keep_days))
     taken = (

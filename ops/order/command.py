@@ -50,8 +50,10 @@ def order(
 
     Example: backbone order bb-ma-cross-5b1e6f2d8a9c47e0b3d4f6a1c2e8d907
     """
+    from bus import logs
     from ops.order.finding import found_story
 
+    logs.set_up("order", level="warning")
     found = asyncio.run(found_story(order_id, archive, None if until is None else until.date()))
     if as_json:
         import msgspec

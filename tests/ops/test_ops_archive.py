@@ -383,6 +383,10 @@ async def test_the_commands_as_they_are_typed(journal: ArchivedJournal, home: Pa
     assert (again.returncode, again.stdout.partition(";")[0]) == (0, "nothing new"), again
     trim = backbone("journal", "trim", "--json", within=within)
     assert json.loads(trim.stdout)["entries"] == 250, trim
+    await journal.client.hset(streams.snapshot(ACCOUNT), "odd", "field")
+    refused = backbone("journal", "trim", "--keep-days", "1", within=within)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "nothing is trimmed without a verified snapshot" in refused.stderr
     verify = backbone("journal", "verify", within=within)
     assert "300 entries" in verify.stdout
     missing = backbone("journal", "trim", within=environment(home, **servers))
