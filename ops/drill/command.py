@@ -150,6 +150,9 @@ def halt(
 
 def recovery(
     entries: Annotated[int, typer.Option(min=20_000, help="how long the journal is")] = 1_000_000,
+    trim: Annotated[
+        bool, typer.Option("--trim", help="then archive and trim it, and fold what is left, and the archive")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time the fold of a long journal in a process of its own: from its first entry, and from a snapshot.
@@ -162,13 +165,23 @@ def recovery(
     """
     import msgspec
 
+    from bus import logs
     from ops.drill.recovery import run
 
-    found = asyncio.run(run(entries, _teller(as_json)))
+    logs.set_up("drill", level="warning")
+    found = asyncio.run(run(entries, _teller(as_json), trim_too=trim))
     if as_json:
         print(msgspec.json.encode({"passed": found.passed, **msgspec.to_builtins(found)}).decode())
     else:
-        for what, took in (("first entry", found.from_first), ("snapshot", found.from_snapshot)):
+        folds = {
+            "first entry": found.from_first,
+            "snapshot": found.from_snapshot,
+            "snapshot, trimmed": found.trimmed,
+            "archive": found.from_archive,
+        }
+        for what, took in folds.items():
+            if took is None:
+                continue
             print(
                 f"from the {what}: {took.entries:,} entries, {took.orders:,} orders in {took.seconds:.1f} s "
                 f"({took.cpu_seconds:.1f} s of CPU), at most {took.peak_megabytes:.0f} MB"

@@ -1,6 +1,7 @@
 """Folds a journal as an OMS does at its start, in a process of its own: `python -m ops.drill.fold_apart`.
 
-Arguments: the server's address and the account. Standard output gets what it took, as JSON.
+Arguments: the server's address, the account, and where archives are if it is to know that. Standard output
+gets what it took, as JSON.
 """
 
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from bus import logs
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
 
@@ -28,9 +30,9 @@ class Took(msgspec.Struct, frozen=True):
     digest: str
 
 
-async def _fold(url: str, account: str) -> Took:
+async def _fold(url: str, account: str, archive: str = "") -> Took:
     began, cpu_began = time.monotonic(), time.process_time()
-    found = await folded(url, account)
+    found = await folded(url, account, archive=Path(archive) if archive else None)
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
     peak = _peak_bytes() / 1e6
     book = found.state.book
@@ -50,4 +52,5 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
+    logs.set_up("fold", level="warning")
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_fold(*sys.argv[1:]))))
