@@ -56,11 +56,12 @@ def _working(
 
 
 def _were_asked(event: OrderApproved | OrderRefused) -> bool:
-    """Whether rules were asked at all: not of what was refused before, such as for an id in use."""
-    if isinstance(event, OrderApproved):
-        return True
-    codes = {reason.code for reason in event.reasons}
+    """Whether rules were asked at all: not of an operator's order that closes a position, for which no price
+    matters, nor of what was refused before, such as for an id in use."""
     priced = event.basis is not None and event.basis.price is not None
+    if isinstance(event, OrderApproved):
+        return priced
+    codes = {reason.code for reason in event.reasons}
     return codes.isdisjoint(_BEFORE_RULES) and (priced or not codes.isdisjoint(_WITHOUT_A_PRICE))
 
 

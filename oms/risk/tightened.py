@@ -58,9 +58,11 @@ def objection(
     approved: Approved, book: Book, force: LimitsInForce, account: str, clock: MarketClock
 ) -> Reason | None:
     """What limits have against an order that was approved before they became as strict as they are now."""
-    event, limits = approved.event, force.limits
-    basis, order = event.basis, book.orders.get(event.client_order_id)
-    if basis is None or limits is None or order is None or basis.limits_version >= force.stricter:
+    event, basis = approved.event, approved.event.basis
+    if basis is None or basis.limits_version >= force.stricter:
+        return None
+    limits, order = force.limits, book.orders.get(event.client_order_id)
+    if limits is None or order is None:
         return None
     terms = event.working or event.terms
     effective = limits.effective(event.algorithm, terms.symbol)

@@ -120,6 +120,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         rows += [tuple(one[name] for name in names) for one in told["rules"]]
         lines += ["", columns(rows), ""]
         lines.append(f"Not in the journal unless one refused: {', '.join(told['not_in_the_journal'])}.")
+    elif told["decision"] is not None and "rules_not_known" not in told:
+        lines.append("  no rule of the limits was asked")
     if "rules_not_known" in told:
         lines.append(f"  the rules cannot be told: {told['rules_not_known']}")
     lines += [f"{one['id']}  {one['line']}" for one in told["story"]]

@@ -7,7 +7,8 @@ import pytest
 from engine_run import CODEC, SECOND_NS, EngineRun, at_broker, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from risk_day import LIMITS, fill, limit_terms, name, replace_request, request, terms
+from msgspec.structs import replace
+from risk_day import LIMITS, approved_closing, fill, limit_terms, name, replace_request, request, terms
 
 from bus.order_events import OrderApproved, OrderRefused
 from oms.limits.limits import parse
@@ -153,6 +154,19 @@ def test_the_limits_are_those_of_then() -> None:
     )  # fmt: skip
 
 
+def test_a_replace_that_was_refused_is_explained_as_what_it_was_to_change() -> None:
+    """Its terms name a quantity that nobody asked to change."""
+    run = EngineRun()
+    run.begin(LIMITS)
+    (first,) = run.read(request(limit_terms("99", "10"), 1)).send
+    run.accepted(first)
+    asked = replace_request(name(1), limit_terms("120", "50"), 2)
+    run.read(replace(asked, changes=("limit_price",)))
+    found = explained(run)
+    assert found["price_collar_percent", ""].outcome == "refused"
+    assert (found["order_quantity", ""].value, found["position_quantity", "account"].value) == ("10", "10")
+
+
 def test_a_reduction_is_exempt_from_limits_of_size_and_that_is_said() -> None:
     run = EngineRun()
     run.begin(LIMITS)
@@ -163,6 +177,15 @@ def test_a_reduction_is_exempt_from_limits_of_size_and_that_is_said() -> None:
     found = explained(run)
     assert found["order_quantity", ""].outcome == "exempt"
     assert found["restricted", ""].outcome == "passed"
+
+
+def test_an_order_that_closes_at_an_operators_word_met_no_rule() -> None:
+    run = EngineRun()
+    run.begin(LIMITS)
+    run.read(request(terms("5"), 1))
+    closing = approved_closing("AAPL").event
+    state = run.engine.state
+    assert rules(state, "paper", closing) == []
 
 
 @pytest.mark.parametrize(

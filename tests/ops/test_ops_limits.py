@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from backbone import backbone, environment
 from fake_broker import FakeBroker
-from oms_run import Running, limit_order, limits_text, market_order, running, starting, trading
+from oms_run import Running, limit_order, limits_text, market_order, one_by_one, running, starting, trading
 from waiting import until
 
+from bus import control
 from bus.errors import InvalidInput
+from bus.limit_messages import SetLimit
 from oms.limits.limits import parse
 from ops.limits.words import checked_limit, section_of, value_of
 
@@ -110,6 +112,45 @@ async def test_a_limit_is_set_while_orders_come_and_one_that_waits_never_leaves(
     assert "refuses with order_value: one order's value in dollars is above the limit" in explained
     assert "in force: [algorithm.alpha] order_value = 2000 (" in explained
     assert 'in force in shadow: [symbol."APPLX"] order_value = 9 (' in explained
+
+
+async def test_under_load_nothing_beyond_a_new_limit_is_approved_or_sent_after_it(
+    md_url: str, orders_url: str
+) -> None:
+    wide = limits_text(price_age_seconds=3600, open_orders=1000, orders_per_second=10_000)
+    async with (
+        running(md_url, orders_url, limits=parse(wide, "x"), oms_requests_per_minute=60_000) as oms,
+        trading(orders_url) as algo,
+    ):
+        sizes = {f"{number}": str(number % 10 + 1) for number in range(200)}
+        requests = [algo.request(number, limit_order("50", size)) for number, size in sizes.items()]
+        for at in range(0, 200, 20):
+            await algo.send(*requests[at : at + 20])
+            if at == 100:
+                await control.tell(oms.client, _set("order_quantity", "5"))
+
+        async def all_decided() -> bool:
+            ended = {"OrderRefused", "OrderSent"}
+            kinds = [type(one).__name__ for one in one_by_one(await oms.journal())]
+            return sum(kind in ended for kind in kinds) == len(requests)
+
+        await until(all_decided, "every order to be sent or refused")
+        journal = one_by_one(await oms.journal())
+    kinds = [type(one).__name__ for one in journal]
+    (at,) = [number for number, kind in enumerate(kinds) if kind == "LimitsSet"]
+    approved = [one for one in journal[at:] if type(one).__name__ == "OrderApproved"]
+    assert approved
+    assert max(one.terms.quantity for one in approved) == 5
+    large = {one.client_order_id for one in requests if one.terms.quantity > 5}
+    sent = [one for one in journal if type(one).__name__ == "OrderSent" and one.client_order_id in large]
+    assert all(one.sent_ns <= journal[at].at_ns for one in sent)
+
+
+def _set(name: str, value: str) -> SetLimit:
+    return SetLimit(
+        account="paper", section="account", name=name, value=value, shadow=False, loosen=False, reason="r",
+        by="ann", at_ns=1,
+    )  # fmt: skip
 
 
 async def test_what_was_set_holds_after_a_restart_and_against_a_file_that_changed(
