@@ -23,6 +23,7 @@ from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, plus
 from oms.book import groups, orders
+from oms.book.contracts import worth_of_one
 from oms.book.exposure import Exposure
 from oms.book.groups import Group
 from oms.book.ledger import ACCOUNT, Ledger
@@ -294,8 +295,9 @@ class Book:
         if not orders.fill(order, event):
             return
         before = self._position_of_groups(order.algorithm, order.symbol)
-        self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, event.price, event.fee)
-        self.exposure.filled_at(order.symbol, event.price, elsewhere=order.algorithm == EXTERNAL)
+        price = worth_of_one(order.symbol, event.price)
+        self.ledger.fill(order.algorithm, event.symbol, event.side, event.quantity, price, event.fee)
+        self.exposure.filled_at(order.symbol, price, elsewhere=order.algorithm == EXTERNAL)
         self.repetition.filled(order.algorithm, order.symbol, event.side)
         self._settle(order.algorithm, order.symbol, order.group, before)
         self._hold(order, moved=True)

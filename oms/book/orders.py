@@ -20,6 +20,7 @@ from bus.order_events import (
 from bus.order_messages import OrderTerms, Role, Side
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus, plus, quotient_up, times
+from oms.book.contracts import worth_of_one
 
 if TYPE_CHECKING:
     from oms.book.groups import Group
@@ -218,7 +219,7 @@ def found_elsewhere(event: ExternalOrderFound) -> Order:
             stop_price=event.stop_price,
         ),
         told=True,
-        reserve_price=event.reserve_price,
+        reserve_price=worth_of_one(event.symbol, event.reserve_price),
         broker_order_id=event.broker_order_id,
         status=event.status,
     )

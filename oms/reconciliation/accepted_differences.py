@@ -9,6 +9,7 @@ from bus.control_messages import Halt, Reconcile, Resume
 from bus.streams import EXTERNAL
 from bus.symbols import canonical_symbol
 from oms.amounts import ZERO, minus
+from oms.book.contracts import worth_of_one
 from oms.broker.protocol import BrokerPosition
 from oms.reconciliation.holdings import HALTED_FOR, HALTED_FOR_CASH
 from oms.state.observed import Reconciling
@@ -98,7 +99,7 @@ def _price(step: Step, symbol: str, positions: Sequence[BrokerPosition]) -> Deci
     """What the shares cost as the broker has it; of those that are gone, as the book has it."""
     for position in positions:
         if position.symbol == symbol:
-            return position.average_price
+            return worth_of_one(symbol, position.average_price)
     held = step.book.ledger.holdings(EXTERNAL).get(symbol) or step.book.ledger.holdings().get(symbol)
     return ZERO if held is None else held.average_price
 

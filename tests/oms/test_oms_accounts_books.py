@@ -1,6 +1,7 @@
 """The account's cash and activities, differences that somebody accepts, and positions that change hands."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -314,6 +315,31 @@ def test_what_an_order_in_doubt_was_filled_for_is_no_difference_to_accept(run: E
     (reconciled,) = [one for one in run.read_journal() if isinstance(one, Reconciled)]
     assert reconciled.agrees
     assert run.engine.state.book.positions() == {"alpha": {"AAPL": 10}}
+
+
+def test_an_option_that_is_traded_by_hand_is_for_a_hundred_shares(run: EngineRun) -> None:
+    """Nothing of its price is left unexplained, and it counts in the account's limits as what it is worth."""
+    contract = "AAPL240119C00100000"
+    order = BrokerOrder(
+        id="61e69015", client_order_id="by-hand", symbol=contract, side="buy", type="limit",
+        time_in_force="day", status="new", quantity=D(2), notional=None, limit_price=D("5.50"),
+        stop_price=None, filled_quantity=D(0), filled_average_price=None,
+    )  # fmt: skip
+    run.told(frame(order, "new"))
+    book = run.engine.state.book
+    assert book.reserved() == 1100
+    order = replace(order, status="filled", filled_quantity=D(2))
+    run.told(frame(order, "fill", execution_id="e1", qty="2", price="5"))
+    assert (book.ledger.invested(), book.exposure.of("")[0]) == (1000, 1000)
+    look(run, (contract, "2"), cash="99000", orders=[order])
+    assert run.engine.state.cash_difference is None
+    assert run.engine.observed.agreed_ns == run.now_ns
+    # One more that nobody heard of is accepted at the broker's price of it.
+    looks(run, (contract, "3"), cash="98500", orders=[order], price="5")
+    asked(run, reconcile(everything=True))
+    look(run, (contract, "3"), cash="98500", orders=[order], price="5", after_ns=AGAIN_NS)
+    assert book.ledger.invested() == 1500
+    parts_make_the_whole(run)
 
 
 def test_a_split_morning(run: EngineRun) -> None:
