@@ -30,13 +30,14 @@ _BLOCK_MS = 100
 _MARKER = "initialised"
 
 # A scope that is written in two ways has one state: the other spelling, of an older version, goes. A halt
-# that only a named person lifts stays one when another takes its place. In a reason a quote has a backslash
-# before it: none looks like the field.
+# that only a named person lifts stays one when another takes its place, and nothing less does. In a reason a
+# quote has a backslash before it: none looks like the field.
 _CHANGE = """\
 for i = 7, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
 if ARGV[1] == 'set' then
   local before, after = redis.call('HGET', KEYS[1], ARGV[2]), ARGV[5]
   if before and string.find(before, '"latched":true', 1, true) then
+    if ARGV[3] ~= 'Halt' then return false end
     after = string.gsub(after, '"latched":false}$', '"latched":true}')
   end
   redis.call('HSET', KEYS[1], ARGV[2], after)
@@ -69,7 +70,10 @@ async def read(client: Client) -> HaltState:
 
 
 async def change(client: Client, message: Halt | ReduceOnly | Resume) -> HaltState:
-    """Change the state and tell everyone, in one script; returns the state afterwards."""
+    """Change the state and tell everyone, in one script; returns the state afterwards.
+
+    A halt that only a named person lifts does not become reduce-only: nothing is changed then.
+    """
     name, version, data = _CODEC.encode(message)
     action = "clear" if isinstance(message, Resume) else "set"
     scope, at_ns = message.scope, message.at_ns

@@ -17,7 +17,7 @@ import msgspec
 
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import InvalidInput, Unreadable
-from bus.halt_state import HaltState, checked_scope, latched_in, same_scopes
+from bus.halt_state import checked_scope, same_scopes
 from bus.rfc3339 import time_ns, written
 
 _ABOUT = (
@@ -69,17 +69,19 @@ def read(path: Path) -> Modes:
 def latch(path: Path, message: Halt | ReduceOnly) -> Modes:
     """Write a halt down, in place of one of the same scope; returns what is latched.
 
-    Where only a named person lifts the one before, so it is with this one. Raises Unreadable for a file that
-    halts everything already, and leaves it; OSError where it cannot be written.
+    Where only a named person lifts the one before, so it is with this one, and reduce-only leaves it as it
+    is. Raises Unreadable for a file that halts everything already, and leaves it; OSError where it cannot be
+    written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(path):
-        before = HaltState(known=True, scopes=read(path))
-        if isinstance(message, Halt) and latched_in(before, message.scope):
+        before = read(path)
+        replaced = [mode for scope, mode in before.items() if scope in same_scopes(message.scope)]
+        if any(isinstance(mode, Halt) and mode.latched for mode in replaced):
+            if not isinstance(message, Halt):
+                return before
             message = msgspec.structs.replace(message, latched=True)
-        kept = {
-            scope: mode for scope, mode in before.scopes.items() if scope not in same_scopes(message.scope)
-        }
+        kept = {scope: mode for scope, mode in before.items() if mode not in replaced}
         latched = kept | {message.scope: message}
         _write(path, latched)
     return latched

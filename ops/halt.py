@@ -162,9 +162,9 @@ async def _change(
 ) -> int:
     """Change latch file and halt state, then cancel or flatten where asked; returns the exit code."""
     from bus import halt as halts
-    from bus.control_messages import Resume
+    from bus.control_messages import ReduceOnly, Resume
     from bus.errors import ServerAway, ServerRefused
-    from bus.halt_state import HaltState, united
+    from bus.halt_state import HaltState, latched_in, united
     from ops import latch
     from ops.flatten.suspension import require_keys, suspension
     from ops.orders_server import orders_server
@@ -196,6 +196,8 @@ async def _change(
         flattened = await _flatten(client, account, message, as_json) if flatten else None
         warning = await _doubt(client, message) if before is None else _not_halted(message, before, latched)
     warnings = [warning] if warning else []
+    if isinstance(message, ReduceOnly) and (still := latched_in(state, message.scope)):
+        warnings.append(f"{still[0].scope} stays halted until a named person lifts it: {still[0].reason}")
     if before is not None:
         warnings += await suspension(lift=lift)
     _print(message, state, warnings, canceled, flattened, latched, as_json)

@@ -87,6 +87,9 @@ async def test_what_only_a_named_person_lifts_stays_so_under_another_halt(orders
         reason = 'he said "latched":true and "latched":false}'
         first = Halt(scope=f"algorithm:{name}", reason=reason, by="oms", at_ns=1, latched=latched)
         await halt.change(orders_client, first)
+        reduced_only = ReduceOnly(scope=f"algorithm:{name}", reason=reason, by="me", at_ns=2)
+        state = await halt.change(orders_client, reduced_only)
+        assert (state.scopes[reduced_only.scope] == first) == latched
         second = Halt(scope=f"algorithm:{name}", reason=reason, by="me", at_ns=2)
         state = await halt.change(orders_client, second)
         (found,) = (mode for scope, mode in state.scopes.items() if scope == f"algorithm:{name}")

@@ -54,6 +54,19 @@ class Stack:
         """`docker compose stop`."""
         run(*self.compose.compose_command_property, "stop")
 
+    def kill(self, *services: str) -> None:
+        """End these services as a machine's end does."""
+        run(*self.compose.compose_command_property, "kill", *services)
+
+    def start(self, *services: str) -> None:
+        """`docker compose start`: what they need has to run already."""
+        run(*self.compose.compose_command_property, "start", *services)
+
+    def beside(self, service: str, *arguments: str) -> str:
+        """What a command prints in a container of its own, like that of a service; nothing is started."""
+        command = self.compose.compose_command_property
+        return run(*command, "run", "--rm", "--no-deps", "--no-TTY", service, *arguments)
+
 
 def run(*command: str | None, environment: dict[str, str] | None = None) -> str:
     """What a command prints; fails with what it says on stderr."""

@@ -163,6 +163,27 @@ def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
     assert "the-secret" not in shown
 
 
+def test_a_halt_given_with_redis_down_holds_once_all_is_started_again(stack: Stack) -> None:
+    """The latch file is on a volume that a command shares with the OMS. The broker goes on."""
+    ours = ("redis-md", "redis-orders", "ingest", "oms")
+
+    def status() -> dict[str, Any]:
+        shown = stack.shell("oms", "backbone status --json || echo {}")
+        return dict(json.loads(shown.splitlines()[-1]))
+
+    assert status()["halts"] == {}
+    stack.kill(*ours)
+    told = stack.beside("oms", "ops", "halt", "--reason", "with Redis down")
+    assert "Latched in /halts/halts.json: everything is halted" in told
+    stack.start(*ours)
+    wait_until(lambda: "all" in status().get("halts", {}), "the halt", timeout_s=90)
+    shown = status()
+    assert (shown["trading"], shown["halts"]["all"]["reason"]) == (False, "with Redis down")
+    stack.shell("oms", "backbone resume --reason looked")
+    assert status()["halts"] == {}
+    assert stack.shell("oms", "ls /halts/halts.json 2>/dev/null || echo lifted") == "lifted\n"
+
+
 def test_stopping_ends_everything_in_order(stack: Stack) -> None:
     stack.stop()
     containers = stack.inspect()

@@ -278,6 +278,22 @@ def test_an_operator_who_cancels_elsewhere_ends_nothing(run: FlattenRun, scope: 
     assert (run.outcomes() or {})["AAPL"].left == 0
 
 
+def test_shares_that_a_canceled_order_still_holds_are_sold_once_they_are_free(run: FlattenRun) -> None:
+    """Alpaca frees them some seconds after the cancel (alpacahq/alpaca-trade-api-csharp#247)."""
+    run.holds("10")
+    run.rests(1, side="sell", quantity="10")
+    run.flatten()
+    run.refusal = "insufficient qty available for order (requested: 10, available: 0)"
+    for _ in range(30):
+        quietly(run)
+        run.tick(100_000_000)
+    assert (run.own(), run.outcomes()) == ([], None)
+    run.refusal = None
+    run.settle()
+    assert (run.outcomes() or {})["AAPL"].left == 0
+    assert [order.quantity for order in run.own()] == [TEN]
+
+
 def test_one_that_is_under_way_tells_what_is_left_and_what_it_waits_for(run: FlattenRun) -> None:
     def left() -> tuple[str, ...]:
         (shown,) = flattens_shown("paper", run.engine.state, run.engine.observed)

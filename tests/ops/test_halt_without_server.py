@@ -98,6 +98,8 @@ def test_what_needs_a_name_is_lifted_by_none_without_one_whether_a_server_answer
     for servers in ({}, {"MD_REDIS_URL": md_url, "ORDERS_REDIS_URL": orders_url}):
         within = environment(home, **servers)
         halt_file.latch(file, by_oms)
+        told = backbone("halt", "--algo", "alpha", "--reduce-only", "--reason", "out of it", within=within)
+        assert told.returncode == 0
         told = backbone("resume", "--reason", "looked", within=within)
         assert (told.returncode, "give --by NAME" in told.stderr) == (2, True)
         assert halt_file.read(file) == {"algorithm:alpha": by_oms}
