@@ -18,7 +18,8 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
     ReasonCode(
         "server_away",
         ("every process",),
-        "the server with the lease that the process waits for does not answer",
+        "a server that the process needs before it can work does not answer: the one with its lease, its "
+        "journal or a snapshot",
         "start that server, or correct its address: see `backbone doctor`",
     ),
     ReasonCode(
@@ -48,7 +49,7 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
     ),
     ReasonCode(
         "lease_held",
-        ("ingest", "algorithm"),
+        ("ingest", "oms", "algorithm"),
         "another instance holds the lease; this one takes over when it ends",
         "nothing: this is a standby",
     ),

@@ -15,13 +15,14 @@ from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.order_events import CancelRefused, FillAbsorbed, OrderFilled, OrderUpdated
 from bus.order_messages import Reason
+from bus.rfc3339 import time_ns
 from bus.streams import EXTERNAL
 from oms import rules
 from oms.amounts import ZERO, is_amount
 from oms.book.book import Book
 from oms.book.fees import fee_of
 from oms.book.orders import REFUSED, TERMINAL, Order, advances, countable, differs, is_another
-from oms.broker.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of, time_ns
+from oms.broker.alpaca_orders import AlpacaOrder, broker_order, check_numbers, is_countable, side_of
 from oms.broker.broker_orders import adopted, owner
 from oms.broker.protocol import UnreadableOrder
 from oms.reconciliation import reconciliation

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -44,15 +45,21 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def contract(beginning: str) -> dict[str, Any]:
+    """The import contract whose name begins so."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return next(one for one in contracts if one["name"].startswith(beginning))
+
+
 def pure_modules() -> list[Path]:
     """The modules that the import contract calls pure."""
-    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    contract = next(
-        one
-        for one in config["tool"]["importlinter"]["contracts"]
-        if one["name"].startswith("Modules that decide")
-    )
-    return [ROOT / (name.replace(".", "/") + ".py") for name in contract["source_modules"]]
+    names = contract("Modules that decide")["source_modules"]
+    return [ROOT / (name.replace(".", "/") + ".py") for name in names]
+
+
+def test_the_simulator_may_import_the_errors_of_the_bus_and_nothing_else_of_it() -> None:
+    modules = {f"bus.{path.stem}" for path in (ROOT / "bus").glob("*.py")} - {"bus.__init__", "bus.errors"}
+    assert modules == set(contract("The simulator is an independent")["forbidden_modules"]) - {"alpaca"}
 
 
 def tree(path: Path) -> ast.Module:
@@ -329,5 +336,6 @@ def test_the_command_answers_for_itself() -> None:
     program = Path(sys.executable).with_name("backbone")
     run = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0
-    for name in ("demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "doctor"):
+    commands = typer.main.get_command(with_commands()).commands  # type: ignore[attr-defined]
+    for name in commands:
         assert re.search(rf"^\W*{name}\b", run.stdout, re.M), f"`backbone --help` does not list {name}"

@@ -11,6 +11,7 @@ import msgspec
 from bus.clock import Clock
 from bus.errors import InvalidInput, Unreadable
 from bus.order_messages import Reason
+from bus.rfc3339 import written
 from oms.broker.alpaca_activities import read_activities
 from oms.broker.alpaca_orders import (
     new_order,
@@ -25,7 +26,6 @@ from oms.broker.alpaca_orders import (
     read_suspended,
     replacement,
     resumes_ns,
-    written_time,
 )
 from oms.broker.http_client import HttpClient
 from oms.broker.http_connection import Answer
@@ -198,7 +198,7 @@ class AlpacaBroker:
         """Return the first page of these orders."""
         asked = {"status": query.status, "limit": str(self._page), "direction": "asc", "nested": "true"}
         if query.after_ns is not None:
-            asked["after"] = written_time(query.after_ns)
+            asked["after"] = written(query.after_ns)
 
         def read(raw: Any) -> OrdersPage:
             if not isinstance(raw, list):
@@ -222,7 +222,7 @@ class AlpacaBroker:
         """Return the first page of these activities."""
         asked = {
             "category": "non_trade_activity",
-            "after": written_time(query.after_ns),
+            "after": written(query.after_ns),
             "direction": "asc",
             "page_size": str(ACTIVITIES_PAGE),
         }

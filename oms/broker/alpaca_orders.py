@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 
 from bus.errors import Unreadable
 from bus.order_messages import Change, OrderTerms, Role, Side
-from bus.rfc3339 import time_ns as time_ns
+from bus.rfc3339 import time_ns
 from bus.symbols import pair_symbol
 from oms.amounts import ZERO, text
 from oms.broker.protocol import (
@@ -368,12 +367,6 @@ def terms_of(order: BrokerOrder) -> OrderTerms:
         return msgspec.convert(raw, OrderTerms)
     except msgspec.ValidationError as error:
         raise Unreadable(f"order {order.id} at the broker: {error}") from error
-
-
-def written_time(at_ns: int) -> str:
-    """RFC 3339 of a time, exact to the nanosecond."""
-    seconds, fraction_ns = divmod(at_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
 
 
 def side_of(word: str) -> Side:

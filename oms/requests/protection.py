@@ -1,6 +1,6 @@
-"""Positions that were to have a stop-loss and have none at work: found, told once, and told when it is over.
+"""Positions without the stop-loss that they were to have: found, told once, and told when it is over. Pure.
 
-Pure. An exit works once its entry is filled completely, ends with the other exit, and a day's exit with the
+An exit works once its entry is filled completely, ends with the other exit, and a day's exit with the
 day: each leaves a position that the algorithm believes to be protected.
 """
 

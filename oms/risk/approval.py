@@ -57,7 +57,7 @@ class Approved:
         reduces: bool = False,
     ) -> None:
         if permission is not _PERMISSION:
-            raise TypeError("an order is approved by risk.check and nowhere else")
+            raise TypeError("an order is approved by check or approve_closing and nowhere else")
         self.event = event
         self.replaces_broker_id = replaces_broker_id
         self.changes = changes

@@ -1,4 +1,4 @@
-"""What a code of a refusal, or of not being ready, is described by. Pure."""
+"""What a code of a refusal is described by. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,12 +17,3 @@ class Refusal:
     decided_by: str
     do_now: str
     limits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """One code for why the OMS takes no orders, and what to do now."""
-
-    code: str
-    meaning: str
-    do_now: str

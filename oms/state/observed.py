@@ -190,7 +190,7 @@ class Observed:
     positions_asked_for: set[tuple[str, str]] = field(default_factory=set)
     # Entries that could not be read, held until the account is halted.
     unreadable: list[Delivery] = field(default_factory=list)
-    # How often what happened since the process started: requests by kind, events, refusals by code.
+    # What automatic halts are counted from.
     counted: Counted = field(default_factory=Counted)
     # Rejects and refusals of this input: by whom, of which algorithm, for which code, how many.
     refused_now: list[tuple[str, str, str, int]] = field(default_factory=list)
@@ -201,6 +201,7 @@ class Observed:
     unpriced_since: dict[Market, dict[str, int]] = field(default_factory=dict)
     # Days at whose beginning nobody had anything, by market.
     begins_empty: dict[Market, str] = field(default_factory=dict)
+    # How often what happened since the process started: requests by kind, events, refusals by code.
     counts: Counter[str] = field(default_factory=Counter)
     events: Counter[type[Message]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)

@@ -101,7 +101,7 @@ class State:
             self._apply_beside(event)
 
     def _apply_aside(self, event: Message) -> None:
-        """Take in one of these."""
+        """Take in what says nothing of orders or money: whose journal it is, or an automatic halt."""
         match event:
             case AccountPinned():
                 # One that somebody wrote later moves no journal to another account.

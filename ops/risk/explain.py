@@ -23,7 +23,7 @@ def explain(order: _ORDER, as_json: _JSON = False) -> None:
     From the journal: the limits, the book and the price are those of the decision, and so is the price's age.
     An order far back in a long journal takes as long as a start of the OMS without a snapshot.
 
-    Example: backbone risk explain bb-ma-cross-0f8b2c
+    Example: backbone risk explain bb-ma-cross-5b1e6f2d8a9c47e0b3d4f6a1c2e8d907
     """
     told = asyncio.run(_explained(order))
     print(json.dumps(told) if as_json else "\n".join(_lines(told)))

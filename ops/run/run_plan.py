@@ -285,7 +285,7 @@ def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
     """Put what explains the differences, where it is known, before them."""
     if found and simulator.NAME in restarts:
         return [
-            "the simulator was one_run again: its ledger begins there and knows nothing from before",
+            "the simulator was started again: its ledger begins there and knows nothing from before",
             *found,
         ]
     return found

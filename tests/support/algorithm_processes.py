@@ -1,4 +1,4 @@
-"""A processes for algorithms: they run as real processes, and the test plays ingest and the OMS."""
+"""Algorithms as real processes, while the test plays ingest and the OMS."""
 
 import json
 import os
