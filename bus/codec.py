@@ -151,10 +151,9 @@ def _is_version(version: bytes) -> bool:
 def _not_finite(message: Message) -> str | None:
     """Return the first field that is Infinity or NaN: the decoder takes them, and no limit stops them."""
     names, values_of, parts = _numeric_fields(type(message))
-    values = values_of(message)
     # Every message passes here: no line of Python is run for each number.
-    if not all(map(_is_finite, filter(None, values))):
-        found = zip(names, values, strict=True)
+    if not all(map(_is_finite, filter(None, values_of(message)))):
+        found = zip(names, values_of(message), strict=True)
         return next(name for name, value in found if value and not value.is_finite())
     for name in parts:
         part = getattr(message, name)

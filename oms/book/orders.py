@@ -355,11 +355,12 @@ def advances(order: Order, status: str) -> bool:
 
     A refusal is no end where the broker has the order after all, unless that is another's under the same id.
     """
-    if order.status == REFUSED:
-        return order.refusal != ID_CONFLICT
-    if order.status in TERMINAL or status == order.status:
+    now = order.status
+    if now in TERMINAL:
+        return now == REFUSED and order.refusal != ID_CONFLICT
+    if status == now:
         return False
-    return status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(order.status, _FURTHEST)
+    return status in TERMINAL or _RANK.get(status, _FURTHEST) >= _RANK.get(now, _FURTHEST)
 
 
 def _advance(order: Order, status: str) -> None:

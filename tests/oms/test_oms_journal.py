@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,7 +21,9 @@ from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_events import EntryDeadLettered, Registered
+from bus.pages import PAGE
 from oms.journal.journal import Journal, JournalMoved
+from oms.journal.journal_reader import JournalReader
 
 pytestmark = pytest.mark.integration
 
@@ -82,6 +85,22 @@ async def test_what_is_handed_in_together_is_written_in_that_order(orders_url: s
         await asyncio.gather(*handed_in)
         assert await written(orders_url) == list(range(700))
         assert journal.commits < 20
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE])
+async def test_each_entry_is_folded_once_wherever_a_page_ends(orders_url: str, count: int) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        await asyncio.gather(*(journal.commit([registered(number)]) for number in range(count)))
+        reader = JournalReader(orders_url, streams.journal(ACCOUNT))
+        events: list[Message] = []
+        await reader.fold(events.extend)
+        await journal.commit([registered(count)])
+        await reader.fold(events.extend)
+        await reader.close()
+        assert events == [registered(number) for number in range(count + 1)]
+        assert reader.entries == count + 1
+        assert reader.chain.head.decode() == journal.last_hash.decode()
+        assert gc.isenabled()
 
 
 async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> None:

@@ -1,5 +1,6 @@
 """Snapshots: the whole state, verified before it counts, and believed where it stands on the journal."""
 
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from waiting import until
 
 from bus import streams
 from bus.chain import Chain
-from bus.errors import Fenced
+from bus.errors import Fenced, ReplyLost
 from oms.journal import snapshot_store
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
@@ -178,3 +179,36 @@ async def test_a_state_that_is_not_the_fold_is_never_written(
         with pytest.raises(Fenced):
             await snapshot_store.write(orders_client, ACCOUNT, "1:other", *about, oms.oms.engine.digest())
         assert not await orders_client.exists(SNAPSHOT)
+
+
+@pytest.mark.integration
+async def test_a_snapshot_that_is_cut_off_while_it_is_written_leaves_the_last_one_as_it_was(
+    md_url: str, orders_url: str, orders_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(md_url, orders_url, FakeBroker()) as oms, trading(orders_url) as algo:
+        await ordered(algo, oms, 0, 2)
+        lease, found = oms.oms.lease.lease.value, await folded(orders_url, ACCOUNT)
+        parts = (orders_client, ACCOUNT, lease, found.state, found.chain, found.first_id)
+        digest = digest_of(found.state)
+        await snapshot_store.write(*parts, digest)
+        kept = await orders_client.hgetall(SNAPSHOT)
+        asked = orders_client.eval
+        for cut_after in itertools.count():
+            calls = itertools.count()
+
+            async def cut_off(*arguments: Any, calls: Any = calls, last: int = cut_after) -> Any:
+                if next(calls) == last:
+                    raise ReplyLost("killed")
+                return await asked(*arguments)
+
+            monkeypatch.setattr(orders_client, "eval", cut_off)
+            try:
+                await snapshot_store.write(*parts, digest)
+            except ReplyLost:
+                assert await orders_client.hgetall(SNAPSHOT) == kept
+            else:
+                break
+        assert cut_after >= 4, "begun, written, told of, put in place"
+        assert (await orders_client.hgetall(SNAPSHOT))[b"made_ns"] > kept[b"made_ns"]
+        assert not await orders_client.exists(streams.being_written(SNAPSHOT))
+        assert isinstance(await snapshot_store.examined(orders_client, ACCOUNT), tuple)
