@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -37,11 +37,24 @@ _SNAPSHOT_AT = 200
 
 _ACCOUNT = "paper"
 _KEEP_DAYS = 1
+_SNAPSHOT = streams.snapshot(_ACCOUNT)
+_SNAPSHOT_ASIDE = f"{_SNAPSHOT}:aside"
 
 # Where a kill may find them: a line of these files.
 _FILES = {module.__file__ for module in (archive, archiving, trimming, journal_files)}
 _ARCHIVING, _TRIMMING = "archiving", "trimming"
-_Line = tuple[str, int]
+
+# What changes something, by its function: killed there first.
+_CHANGING = frozenset({"_take", "write", "written", "_rename", "being_written", "_pieces"})
+
+
+class _Line(NamedTuple):
+    file: str
+    number: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.number}, in {self.function}"
 
 
 class Killed(msgspec.Struct):
@@ -101,17 +114,17 @@ class _Scene(NamedTuple):
                 found.append(f"{when}: archive and journal are not byte for byte the journal as it was")
             for _ in kept.entries(Chain()):
                 pass
-            snapshot = streams.snapshot(_ACCOUNT)
-            for what, key in (("from the snapshot", ""), ("from its first entry", snapshot)):
-                if key:
-                    await client.rename(key, f"{key}:aside")
+            for what, snapshot in (("from the snapshot", True), ("from its first entry", False)):
+                if not snapshot:
+                    await client.rename(_SNAPSHOT, _SNAPSHOT_ASIDE)
                 state = (await folded(self.url, _ACCOUNT, archive=self.root)).state
                 if digest_of(state) != self.digest:
                     found.append(f"{when}: {what} it folds to another state")
-            await client.rename(f"{snapshot}:aside", snapshot)
         except BackboneError as error:
             found.append(f"{when}: {error}")
         finally:
+            if await client.exists(_SNAPSHOT_ASIDE):
+                await client.rename(_SNAPSHOT_ASIDE, _SNAPSHOT)
             await client.aclose()
         return found
 
@@ -124,9 +137,10 @@ def run(times: int, seed: int, say: Callable[[str], None]) -> Killed:
         try:
             scene = asyncio.run(_scene(server.url, Path(name) / "archive"))
             reached = {act: _reached(scene, act) for act in (_ARCHIVING, _TRIMMING)}
+            following = {act: _in_turn(reached[act], chosen) for act in reached}
             for number in range(times):
                 act = (_ARCHIVING, _TRIMMING)[number % 2]
-                line = chosen.choice(sorted(reached[act]))
+                line = next(following[act])
                 lines.add(line)
                 _round(scene, act, line, chosen.randint(1, reached[act][line]), found)
                 if (number + 1) % 20 == 0:
@@ -155,6 +169,14 @@ def _reached(scene: _Scene, act: str) -> Counter[_Line]:
     return counted
 
 
+def _in_turn(reached: Counter[_Line], chosen: random.Random) -> Iterator[_Line]:
+    """All lines by turns, those of what changes something first, without end."""
+    while True:
+        lines = sorted(reached)
+        chosen.shuffle(lines)
+        yield from sorted(lines, key=lambda line: line.function not in _CHANGING)
+
+
 def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed) -> None:
     """Kill once, look, do it again to its end, and look again."""
     asyncio.run(scene.begin(is_archived=act == _TRIMMING))
@@ -172,7 +194,7 @@ def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
-    where = f"{act}, killed at {Path(line[0]).name}:{line[1]}, time {time_of_it}"
+    where = f"{act}, killed at {line}, time {time_of_it}"
     if not os.WIFSIGNALED(status):
         found.differences.append(f"{where}: it was not reached")
     if act == _ARCHIVING:
@@ -180,7 +202,10 @@ def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed)
     else:
         found.trimming += 1
     found.differences += asyncio.run(scene.differences(where))
-    asyncio.run(_acting(scene, act)())
+    try:
+        asyncio.run(_acting(scene, act)())
+    except BackboneError as error:
+        found.differences.append(f"{where}, done again: {error}")
     found.differences += asyncio.run(scene.differences(f"{where}, done again"))
 
 
@@ -191,7 +216,7 @@ def _traced(act: Callable[[], Coroutine[Any, Any, None]], reach: Callable[[list[
         if frame.f_code.co_filename not in _FILES:
             return None
         if event == "line":
-            reach([(frame.f_code.co_filename, frame.f_lineno)])
+            reach([_Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)])
         return trace
 
     sys.settrace(trace)

@@ -25,6 +25,9 @@ def explain(order: _ORDER, as_json: _JSON = False) -> None:
 
     Example: backbone risk explain bb-ma-cross-5b1e6f2d8a9c47e0b3d4f6a1c2e8d907
     """
+    from bus import logs
+
+    logs.set_up("risk", level="warning")
     told = asyncio.run(_explained(order))
     print(json.dumps(told) if as_json else "\n".join(_lines(told)))
 

@@ -31,12 +31,14 @@ from oms.journal.archiving import archived
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
 from oms.journal.trimmed import trimmed
+from ops.account_server import server_of_account
 from ops.doctor.archive_checks import archive_finding
 from ops.drill.archive import run as killed
 from ops.drill.long_journal import entries
 from ops.journal.export import exported
 from ops.journal.restore import restored
 from ops.journal.verify import verified
+from ops.journal.whole import whole_journal
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "verify_journal.py"
 
@@ -236,6 +238,37 @@ async def test_a_file_that_a_loss_of_power_left_empty_counts_nowhere(journal: Ar
     with pytest.raises(InvalidInput, match=first.name):
         await journal.trim(240)
     assert len(await journal.left()) == 300
+
+
+@pytest.mark.integration
+async def test_a_file_that_is_read_back_otherwise_gets_no_name(
+    journal: ArchivedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(path.name for path in journal.archive.directory.iterdir())
+    for id_, fields in list(entries(310))[300:]:
+        await journal.client.execute_command("XADD", JOURNAL, id_, *fields)
+    broken = 0
+
+    def on_a_broken_disk(entry: Any) -> bytes:
+        nonlocal broken
+        broken += 1
+        return line_of(entry).replace(b"version", b"versioM") if broken == 5 else line_of(entry)
+
+    monkeypatch.setattr(archive_module, "line_of", on_a_broken_disk)
+    with pytest.raises(InvalidInput, match="is the disk sound"):
+        await journal.archived()
+    assert sorted(path.name for path in journal.archive.directory.iterdir()) == names
+
+
+@pytest.mark.integration
+async def test_who_reads_while_it_is_trimmed_is_told(journal: ArchivedJournal) -> None:
+    async with server_of_account("test") as server:
+        whole = await whole_journal(server, None)
+        pages = whole.pages()
+        assert len(await anext(pages)) == 300
+        await journal.trim(240)
+        with pytest.raises(InvalidInput, match="was trimmed while it was read: do it again"):
+            await anext(pages)
 
 
 @pytest.mark.integration
