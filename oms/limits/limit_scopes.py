@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from oms.amounts import text
-from oms.limits.limit_kinds import DEFAULTS, LONGER_IS_TIGHTER, NUMBERS, OPTIONAL, SWITCHES, tighter
+from oms.limits.limit_kinds import (
+    DEFAULTS,
+    LONGER_IS_TIGHTER,
+    NUMBERS,
+    OF_ALGORITHMS,
+    OPTIONAL,
+    SWITCHES,
+    tighter,
+)
 
 _SECOND_NS = 1_000_000_000
 
@@ -134,7 +142,7 @@ def effective(
         duplicate_ns=seconds["duplicate_seconds"],
         repeated=(int(numbers["repeated_orders"]), seconds["repeated_seconds"]),
         band=None if band is None else (band / 100, 60 * seconds["price_band_minutes"]),
-        optional=frozenset(name for name in OPTIONAL if tightest(every, name) is not None),
+        optional=frozenset(name for name in OPTIONAL | OF_ALGORITHMS if tightest(every, name) is not None),
         sections=sections,
     )
 

@@ -9,6 +9,7 @@ from bus.halt_state import HaltState
 from bus.order_events import Basis, OrderApproved
 from bus.order_messages import (
     Change,
+    OrderClass,
     OrderRequest,
     OrderTerms,
     Reason,
@@ -21,7 +22,8 @@ from oms.book.orders import Order
 from oms.limits.limits import Limits
 from oms.prices.reference_price import Known, Price
 from oms.risk.buying_power import CHECKS as CHECKS_OF_MONEY
-from oms.risk.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, beyond_reduction
+from oms.risk.buying_power import ONLY_WHERE_SET as OF_MONEY
+from oms.risk.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, beyond_reduction, replaceable
 from oms.risk.exit_checks import exits
 from oms.risk.exposure_checks import CHECKS as CHECKS_OF_EXPOSURE
 from oms.risk.exposure_checks import ONLY_WHERE_SET as OF_EXPOSURE
@@ -104,7 +106,7 @@ _TO_RISK_MORE = (
     exits,
 )
 # Checks of limits that need not be set, with the limit that each is of: a decision leaves out the others.
-_ONLY_WHERE_SET = OF_EXPOSURE | OF_REPETITION
+_ONLY_WHERE_SET = OF_EXPOSURE | OF_MONEY | OF_REPETITION
 _TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
 _POSITION_CHANGED = Reason(
@@ -145,8 +147,12 @@ def check(
         known,
         context,
     )
-    optional, reduces = subject.effective.optional, subject.reduces
-    for find in _TO_REDUCE if reduces else _to_risk_more(optional, terms.side):
+    reduces = subject.reduces
+    for find in (
+        _TO_REDUCE
+        if reduces
+        else _to_risk_more(subject.effective.optional, terms.side, subject.terms.order_class, type(request))
+    ):
         reason = find(subject, book, context)
         if reason is not None:
             reasons.append(reason)
@@ -204,11 +210,17 @@ def closes_too_much(terms: OrderTerms, book: Book, algorithm: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _to_risk_more(optional: frozenset[str], side: Side) -> tuple[Check, ...]:
-    """The checks that can find anything on this side where these of the optional limits are set."""
+def _to_risk_more(
+    optional: frozenset[str], side: Side, order_class: OrderClass, kind: type[OrderRequest | ReplaceRequest]
+) -> tuple[Check, ...]:
+    """The checks that can find anything in such a request where these of the optional limits are set."""
     never = {check for check, name in _ONLY_WHERE_SET.items() if name not in optional}
     if side == "buy":
         never.add(short_sale)
+    if order_class == "simple":
+        never.add(exits)
+    if kind is OrderRequest:
+        never.add(replaceable)
     return tuple(check for check in _TO_RISK_MORE if check not in never)
 
 

@@ -64,6 +64,9 @@ def buying_power(subject: Subject, book: Book, context: Context) -> Reason | Non
 
 CHECKS: tuple[Check, ...] = (capital, buying_power)
 
+# Of those that are of a limit that need not be set, the limit.
+ONLY_WHERE_SET: dict[Check, str] = {capital: "capital"}
+
 
 def _cost(subject: Subject, holder: Holder) -> Decimal:
     """What the order may tie up beyond the one that it replaces.

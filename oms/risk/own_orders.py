@@ -25,11 +25,9 @@ _MOST_NAMED = 3
 def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order that would close all and open the other way, and a sale of more coins than there are."""
     del book, context
-    if subject.account.reached <= ZERO:
-        return None
     terms, held = subject.terms, subject.closable
     sells_coins = terms.side == "sell" and "/" in terms.symbol
-    if not (held or sells_coins) or (asked := _asked(subject)) <= held:
+    if not (held or sells_coins) or subject.account.reached <= ZERO or (asked := _asked(subject)) <= held:
         return None
     if sells_coins:
         do_now = f"sell at most {text(held)}" if held else "buy before you sell"
@@ -49,10 +47,8 @@ def crosses_zero(subject: Subject, book: Book, context: Context) -> Reason | Non
 def held_for_orders(subject: Subject, book: Book, context: Context) -> Reason | None:
     """An order to close what other open orders, of whichever algorithm, are to close already."""
     del context
-    if subject.account.reached <= ZERO:
-        return None
-    terms, held, asked = subject.terms, subject.closable, _asked(subject)
-    if asked > held:
+    terms, held = subject.terms, subject.closable
+    if not held or subject.account.reached <= ZERO or (asked := _asked(subject)) > held:
         return None
     taken = minus(_pending_of_ours(terms, book), subject.freed)
     free = max(ZERO, minus(held, taken))

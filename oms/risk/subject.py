@@ -41,8 +41,9 @@ class Subject(msgspec.Struct, frozen=True):
     `price` is the reference price where there is one, `market_halt` why there is none while trading in the
     symbol is halted. `quantity` is what is reserved: for a notional order the most shares that it may become.
     `value` is what one order's limit is held against, `reserved` the value at the `reserve_price`, which is
-    None where there is no reference price. `freed` is the open quantity of the order being replaced. `before`
-    is the price of some minutes ago, None also where no price band is set.
+    None where there is no reference price. `closable` is what the account has that an order on this side
+    closes, `freed` the open quantity of the order being replaced. `before` is the price of some minutes ago,
+    None also where no price band is set.
     """
 
     request: OrderRequest | ReplaceRequest
@@ -53,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True):
     market_halt: MarketHalt | None
     quantity: Decimal
     value: Decimal
+    closable: Decimal
     replaced: Order | None
     freed: Decimal
     reserve_price: Decimal | None
@@ -63,12 +65,6 @@ class Subject(msgspec.Struct, frozen=True):
     def account(self) -> Holder:
         """The account."""
         return self.holders[1]
-
-    @property
-    def closable(self) -> Decimal:
-        """What the account has that an order on this side closes."""
-        held = self.holders[1].held
-        return -held if held < ZERO else ZERO
 
     @property
     def reduces(self) -> bool:
@@ -94,29 +90,32 @@ def subject_of(
     if terms.notional is not None:
         value = terms.notional
         quantity = quotient_up(terms.notional, reserve) if reserve else ZERO
+        reserved = times(quantity, reserve or ZERO)
     elif terms.limit_price is not None:
         value = times(quantity, _limit_or_better(terms, terms.limit_price, reference))
+        reserved = ZERO if reserve is None else value
     else:
         value = times(quantity, trigger_price(terms, reference))
+        reserved = times(quantity, reserve or ZERO)
     freed = ZERO if replaced is None else replaced.leaves()
     more = quantity if replaced is None else minus(quantity, freed)
     band = effective.band
+    algorithm = _holder(context.algorithm, effective.own, book, terms, more, reference)
+    account = _holder(ACCOUNT, effective.account, book, terms, more, reference)
     return Subject(
         request=request,
         terms=terms,
         effective=effective,
-        holders=(
-            _holder(context.algorithm, effective.own, book, terms, more, reference),
-            _holder(ACCOUNT, effective.account, book, terms, more, reference),
-        ),
+        holders=(algorithm, account),
         price=price,
         market_halt=known if isinstance(known, MarketHalt) else None,
         quantity=quantity,
         value=value,
+        closable=-account.held if account.held < ZERO else ZERO,
         replaced=replaced,
         freed=freed,
         reserve_price=reserve,
-        reserved=ZERO if reserve is None else times(quantity, reserve),
+        reserved=reserved,
         before=None if price is None or band is None else price.before(price.at_ns - band[1]),
     )
 

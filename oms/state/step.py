@@ -1,5 +1,7 @@
 """One input being taken: the state, what was observed, the time, and the effects so far. Pure."""
 
+import msgspec
+
 from bus.codec import Message
 from bus.control_messages import Halt
 from bus.dead_letter import payload_text
@@ -18,20 +20,17 @@ from oms.state.state import State
 _REFUSALS = (OrderRefused, OrdersRefused, CancelRefused)
 
 
-class Step:
+class Step(msgspec.Struct):
     """What the functions that decide share while one input is taken.
 
     Mutable: `state` and `observed`, which outlive the step, and `effects`, which is what the step comes to.
     """
 
-    __slots__ = ("account", "effects", "now_ns", "observed", "state")
-
-    def __init__(self, account: str, state: State, observed: Observed, now_ns: int) -> None:
-        self.account = account
-        self.state = state
-        self.observed = observed
-        self.now_ns = now_ns
-        self.effects = Effects()
+    account: str
+    state: State
+    observed: Observed
+    now_ns: int
+    effects: Effects = msgspec.field(default_factory=Effects)
 
     @property
     def book(self) -> Book:
