@@ -194,7 +194,7 @@ class Book:
 
     def symbols(self) -> set[str]:
         """Symbols with a position or an open order."""
-        return self.ledger.holdings().keys() | {order.symbol for order in self.open.all()}
+        return self.ledger.holdings().keys() | self.open.symbols()
 
     # Events.
 

@@ -35,11 +35,15 @@ class OneSide:
         self.orders[name] = order
         if working is None or order.role or order.algorithm == EXTERNAL or is_exempt(working):
             self._forget(name)
-        elif name not in self._limits or self._limits[name] != working.limit_price:
+            return
+        limit = working.limit_price
+        if name in self._limits:
+            if self._limits[name] == limit:
+                return
             self._forget(name)
-            self._limits[name] = working.limit_price
-            if working.limit_price is not None:
-                insort(self.prices, working.limit_price)
+        self._limits[name] = limit
+        if limit is not None:
+            insort(self.prices, limit)
 
     def remove(self, order: Order) -> None:
         """Let an order go that has ended."""
@@ -93,6 +97,10 @@ class OpenOrders:
     def elsewhere(self) -> list[Order]:
         """Those that were made elsewhere on the account, oldest first."""
         return list(self._elsewhere.values())
+
+    def symbols(self) -> set[str]:
+        """The symbols that they are in."""
+        return {symbol for (symbol, _), side in self._sides.items() if side.orders}
 
     def on(self, symbol: str, side: str) -> Collection[Order]:
         """Those in this symbol and on this side, oldest first; not to be kept."""

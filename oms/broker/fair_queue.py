@@ -116,9 +116,12 @@ class FairQueue(Generic[W]):
         """Take out a request that is not wanted any more; False where it does not wait."""
         kinds = self._shared.get(request.algorithm, {})
         requests = kinds.get(request.kind) if request.lane == "shared" else self._ahead[request.lane]
-        if requests is None or request not in requests:
+        if requests is None:
             return False
-        requests.remove(request)
+        try:
+            requests.remove(request)
+        except ValueError:
+            return False
         self._gone(request)
         return True
 

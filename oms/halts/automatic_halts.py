@@ -169,13 +169,11 @@ def _lost(step: Step, key: tuple[str, str], *, away: bool, scope: str, what: str
 def _look_for_silent(step: Step, alive: frozenset[str], most_ns: int) -> None:
     """Algorithms without a heartbeat that have open orders or positions, and did not say that they stop."""
     book = step.book
-    exposed = {order.algorithm for order in book.open_orders()} | {
-        name for name in book.ledger.names() if book.ledger.holdings(name)
-    }
     for name in sorted(step.state.registered):
         scope, key = f"algorithm:{name}", ("silent", name)
         policy = _policy(step, name)
-        away = policy != "nothing" and name in exposed and name not in alive | step.state.stopped
+        exposed = book.open_count(name) > 0 or bool(book.ledger.holdings(name))
+        away = policy != "nothing" and exposed and name not in alive | step.state.stopped
         was_halted = scope in step.state.halts.scopes
         _lost(step, key, away=away, scope=scope, what=f"heartbeats of {name} are", most_ns=most_ns)
         if policy == "cancel" and not was_halted and scope in step.state.halts.scopes:

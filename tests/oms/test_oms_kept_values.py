@@ -1,13 +1,15 @@
 """Values that the book keeps for a decision, against the same worked out from all orders and positions."""
 
+import sys
 from decimal import Decimal
+from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from risk_day import NOW_NS, name
+from risk_day import NOW_NS, limit_terms, limited, name, request
 
 from bus.order_events import ExternalOrderFound, LegFound, OrderApproved, OrderFilled, OrderUpdated
 from bus.order_messages import OrderTerms, Side
@@ -16,8 +18,6 @@ from oms.amounts import ZERO
 from oms.book.book import Book
 from oms.book.ledger import ACCOUNT
 from oms.book.orders import Order
-
-pytestmark = pytest.mark.property
 
 SYMBOLS = ("AAPL", "MSFT")
 SIDES: tuple[Side, ...] = ("buy", "sell")
@@ -39,6 +39,61 @@ kinds = st.sampled_from(
         },
     ]
 )
+
+
+@pytest.mark.parametrize(("side", "limit"), [("buy", "99.5"), ("sell", "103")])
+def test_a_decision_takes_as_many_steps_whatever_number_of_orders_is_open(side: str, limit: str) -> None:
+    assert steps_of_a_decision(side, limit, open_orders=20) == steps_of_a_decision(
+        side, limit, open_orders=1000
+    )
+
+
+def steps_of_a_decision(side: str, limit: str, *, open_orders: int) -> int:
+    """Calls that an order and its end make beside so many open orders of its symbol, on both sides."""
+    day = limited(
+        open_orders=10_000,
+        orders_per_second=10_000,
+        gross_exposure=1_000_000_000,
+        net_exposure=1_000_000_000,
+        unexecuted_value=1_000_000_000,
+        messages_per_minute=10_000,
+        price_band_percent=50,
+        duplicate_seconds=1,
+    )
+    for number in range(open_orders // 2):
+        # No two alike: a duplicate would be looked for among them.
+        day.approve(request(limit_terms("99.5", str(number + 1)), f"buy-{number}"))
+        day.approve(request(limit_terms("103", str(number + 1), "sell"), f"sell-{number}"))
+    assert day.book.open_count() == open_orders
+    steps = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal steps
+        del frame, argument
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        approved = day.approve(request(limit_terms(limit, "7777", side), "one"))
+        day.book.apply(update(approved.event, "canceled"))
+    finally:
+        sys.setprofile(None)
+    assert day.book.open_count() == open_orders
+    return steps
+
+
+def update(event: OrderApproved, status: str) -> OrderUpdated:
+    """The broker says how an order ended."""
+    return OrderUpdated(
+        algorithm=event.algorithm,
+        client_order_id=event.client_order_id,
+        broker_order_id=f"b-{event.client_order_id}",
+        symbol=event.terms.symbol,
+        event=status,
+        status=status,
+        filled_quantity=ZERO,
+        at_ns=NOW_NS,
+    )
 
 
 class KeptValuesMachine(RuleBasedStateMachine):
@@ -263,5 +318,5 @@ def counts(order: Order) -> bool:
     return working.order_class == "simple" and working.type != "trailing_stop"
 
 
-TestKeptValues = KeptValuesMachine.TestCase
+TestKeptValues = pytest.mark.property(KeptValuesMachine.TestCase)
 TestKeptValues.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
