@@ -223,8 +223,8 @@ class Book:
         else:
             groups.begun(order)
         self.orders[event.client_order_id] = order
-        for name in (ACCOUNT, event.algorithm):
-            self.approvals.note(name, event.approved_ns)
+        self.approvals.note(ACCOUNT, event.approved_ns)
+        self.approvals.note(event.algorithm, event.approved_ns)
         self.repetition.approved(event)
         price = event.reserve_price if event.basis is None else event.basis.price
         if price is not None:
@@ -356,8 +356,8 @@ class Book:
         self._late.clear()
 
     def _exposure_changed(self, algorithm: str, symbol: str) -> None:
-        for name in (ACCOUNT, algorithm):
-            self.exposure.changed(name, symbol)
+        self.exposure.changed(ACCOUNT, symbol)
+        self.exposure.changed(algorithm, symbol)
 
     def _put_away(self, event: OrdersPutAway) -> None:
         self._catch_up()

@@ -38,11 +38,12 @@ class OrderRate:
     def note(self, name: str, at_ns: int) -> None:
         """Take in a time, and forget those a second older, and those of before the clock was set back."""
         times_ns = self._times[name]
-        while times_ns and times_ns[-1] > at_ns + _SECOND_NS:
-            times_ns.pop()
-        newest_ns = times_ns[-1] if times_ns and times_ns[-1] > at_ns else at_ns
-        times_ns.append(newest_ns)
-        while times_ns[0] <= newest_ns - _SECOND_NS:
+        if times_ns and times_ns[-1] > at_ns:
+            while times_ns and times_ns[-1] > at_ns + _SECOND_NS:
+                times_ns.pop()
+            at_ns = max(at_ns, times_ns[-1]) if times_ns else at_ns
+        times_ns.append(at_ns)
+        while times_ns[0] <= at_ns - _SECOND_NS:
             times_ns.popleft()
 
     def comparable(self) -> list[tuple[str, int, int, int]]:

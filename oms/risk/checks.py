@@ -22,15 +22,19 @@ Check = Callable[[Subject, Book, Context], Reason | None]
 def order_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
     """One order's quantity."""
     del book, context
-    return above(
-        "order_quantity", "the order's quantity", subject.effective.account.order_quantity, subject.quantity
-    )
+    limit = subject.effective.account.order_quantity
+    if limit is None or subject.quantity <= limit:
+        return None
+    return above("order_quantity", "the order's quantity", limit, subject.quantity)
 
 
 def order_value(subject: Subject, book: Book, context: Context) -> Reason | None:
     """One order's value: at its limit, its stop, or the reference price."""
     del book, context
-    return above("order_value", "the order's value", subject.effective.account.order_value, subject.value)
+    limit = subject.effective.account.order_value
+    if limit is None or subject.value <= limit:
+        return None
+    return above("order_value", "the order's value", limit, subject.value)
 
 
 def position_quantity(subject: Subject, book: Book, context: Context) -> Reason | None:
@@ -180,10 +184,8 @@ def _position_of(holder: Holder, subject: Subject) -> str:
     return f"the position of {name} in {symbol}" if name else f"the account's position in {symbol}"
 
 
-def above(code: str, what: str, limit: Decimal | None, value: Decimal) -> Reason | None:
-    """The refusal of a value above its limit; None where it is within it, or there is none."""
-    if limit is None or value <= limit:
-        return None
+def above(code: str, what: str, limit: Decimal, value: Decimal) -> Reason:
+    """The refusal of a value above its limit."""
     return Reason(
         code=code,
         message=f"{what} would be {text(value)}; the limit is {text(limit)}",
