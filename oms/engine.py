@@ -134,19 +134,20 @@ class Engine:
 
         The events that it returns are applied already; the rest is to be carried out once these are durable.
         """
-        step = Step(self.account, self.state, self.observed, now_ns)
+        observed = self.observed
+        step = Step(self.account, self.state, observed, now_ns)
         self._takers[type(taken)](step, taken)
-        if self.observed.cancels_waiting:
+        if observed.cancels_waiting:
             cancels.go_on(step)
         if self.state.flattens.under_way and not isinstance(taken, RequestsRead):
             flattening.go_on(step, wholly=not isinstance(taken, _OF_SINGLE_ORDERS))
-        if self.observed.replaces_waiting:
+        if observed.replaces_waiting:
             decisions.read_waiting_again(step)
-        if self.observed.behind:
+        if observed.behind:
             reconciliation.go_on(step)
-        if self.observed.may_be_legs:
+        if observed.may_be_legs:
             updates.take_what_may_be_legs(step)
-        if self.observed.refused_now:
+        if observed.refused_now:
             automatic_halts.count_refused(step)
         return step.effects
 

@@ -150,7 +150,8 @@ class Order:
 
         Between the two it must not be forgotten: it is in no position, and is not open any more.
         """
-        left = minus(self.reported if self.status in TERMINAL else self.wanted(), self.filled)
+        total = self.reported if self.status in TERMINAL else self.wanted()
+        left = minus(total, self.filled) if self.filled else total
         return left if left > ZERO else ZERO
 
 

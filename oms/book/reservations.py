@@ -157,8 +157,9 @@ class Reservations:
         """Have the sums contain so much of an order; `counts`: it is one of those that are open."""
         if quantity == order.held_quantity and value == order.held_value and counts == order.held_open:
             return False
-        more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
-        count = counts - order.held_open
+        more, worth, count = quantity, value, counts - order.held_open
+        if order.held_quantity or order.held_value:
+            more, worth = minus(quantity, order.held_quantity), minus(value, order.held_value)
         self._sums[ACCOUNT].add(order.symbol, order.side, more, worth, count)
         self._sums[order.algorithm].add(order.symbol, order.side, more, worth, count)
         order.held_quantity, order.held_value, order.held_open = quantity, value, counts

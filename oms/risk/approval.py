@@ -18,7 +18,6 @@ from bus.order_messages import (
 )
 from oms.amounts import ZERO, minus
 from oms.book.book import Book
-from oms.book.orders import Order
 from oms.limits.limits import Limits
 from oms.prices.reference_price import Known, Price
 from oms.risk.buying_power import CHECKS as CHECKS_OF_MONEY
@@ -33,7 +32,7 @@ from oms.risk.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.risk.preconditions import Context, unmet
 from oms.risk.repetition_checks import CHECKS as CHECKS_OF_REPETITION
 from oms.risk.repetition_checks import ONLY_WHERE_SET as OF_REPETITION
-from oms.risk.replacements import Replacement, worked_out
+from oms.risk.replacements import worked_out
 from oms.risk.subject import subject_of
 from oms.risk.terms import malformed
 
@@ -130,7 +129,9 @@ def check(
     terms = request.terms
     known = prices.get(terms.symbol)
     price = known if isinstance(known, Price) else None
-    replaced, replacement = _replacement(request, book)
+    replaced, replacement = None, None
+    if isinstance(request, ReplaceRequest) and (replaced := book.orders.get(request.replaces)) is not None:
+        replacement = worked_out(request, replaced)
     if limits is None:
         reasons.append(_NO_LIMITS)
     wrong = malformed(terms)
@@ -287,13 +288,3 @@ def objection(approved: Approved, book: Book, halts: HaltState, account: str) ->
     replaced = book.replaced(order)
     freed = ZERO if replaced is None else max(ZERO, minus(replaced.leaves(), order.leaves()))
     return beyond_reduction(mode, book, event.algorithm, event.terms, -freed)
-
-
-def _replacement(
-    request: OrderRequest | ReplaceRequest, book: Book
-) -> tuple[Order | None, Replacement | None]:
-    """The order that is to be replaced, and what is to stand in its place; None where there is none."""
-    if not isinstance(request, ReplaceRequest):
-        return None, None
-    replaced = book.orders.get(request.replaces)
-    return replaced, None if replaced is None else worked_out(request, replaced)
