@@ -65,6 +65,8 @@ def steps_of_a_decision(side: str, limit: str, *, open_orders: int) -> int:
         day.approve(request(limit_terms("99.5", str(number + 1)), f"buy-{number}"))
         day.approve(request(limit_terms("103", str(number + 1), "sell"), f"sell-{number}"))
     assert day.book.open_count() == open_orders
+    # The first of its kind works out what is remembered for all.
+    day.judge(request(limit_terms(limit, "7777", side), "one"))
     steps = 0
 
     def count(frame: FrameType, event: str, argument: object) -> None:
