@@ -158,10 +158,9 @@ def _why_not(oms: tuple[Heartbeat, OmsDetails | None] | None, halts: HaltState, 
     if halted := _halted(halts, account):
         reasons += [f"halted: {reason}" for reason in halted]
     elif not halts.known:
-        reasons.append(
-            "the halt state is not known: its server is new, or lost what it had; look at the account, then "
-            "`backbone resume --reason ...`"
-        )
+        # At the first start it is written as soon as an OMS has found an account without a past.
+        do_now = "; look at the account, then `backbone resume --reason ...`" if _takes_orders(oms) else ""
+        reasons.append(f"the halt state is not known{do_now}")
     return list(dict.fromkeys(reasons))
 
 

@@ -113,7 +113,9 @@ def test_with_all_data_lost_nothing_is_ordered_before_a_person_looked(run: Whole
     wait_until(lambda: "halt_unknown" in run.heartbeat("oms").get("refused", ""), "the heartbeat to say why")
     told = run.status()
     assert list(told["halts"]) == ["algorithm:beta"]
-    assert "the halt state is not known" in told["why_not"][0]
+    assert told["why_not"][0].startswith(
+        "the halt state is not known; look at the account, then `backbone resume"
+    )
     assert told["oms"]["books"]["alpha"]["positions"] == held
     assert len(run.simulator.ledger()["orders"]) == orders
     _resume(run)
