@@ -9,15 +9,24 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from risk_day import NOW_NS, limit_terms, limited, name, request
+from risk_day import NOW_NS, Day, codes, limit_terms, limited, name, replace_request, request, terms
 
-from bus.order_events import ExternalOrderFound, LegFound, OrderApproved, OrderFilled, OrderUpdated
+from bus.order_events import (
+    ExternalOrderFound,
+    LegFound,
+    OrderApproved,
+    OrderFilled,
+    OrderSent,
+    OrderUpdated,
+)
 from bus.order_messages import OrderTerms, Side
 from bus.streams import EXTERNAL
 from oms.amounts import ZERO
 from oms.book.book import Book
 from oms.book.ledger import ACCOUNT
 from oms.book.orders import Order
+from oms.prices.reference_price import Price
+from oms.risk.approval import Approved
 
 SYMBOLS = ("AAPL", "MSFT")
 SIDES: tuple[Side, ...] = ("buy", "sell")
@@ -39,6 +48,29 @@ kinds = st.sampled_from(
         },
     ]
 )
+
+
+def test_a_replace_into_an_own_order_is_refused_and_leaves_what_it_was_to_replace() -> None:
+    day = limited()
+    sale = sent(day, day.approve(request(limit_terms("103", side="sell"), "sale")))
+    purchase = sent(day, day.approve(request(limit_terms("99"), "purchase")))
+    assert codes(day.judge(replace_request(purchase, limit_terms("104"), "up"))) == ["wash_trade"]
+    assert day.book.orders[purchase].open
+    # And once the sale stands elsewhere, that is the price that counts, whatever becomes of the old one.
+    moved = sent(day, day.approve(replace_request(sale, limit_terms("101", side="sell"), "down")))
+    assert codes(day.judge(request(limit_terms("102"), "between"))) == ["wash_trade"]
+    for order_id, status in ((sale, "replaced"), (moved, "canceled")):
+        day.book.apply(update(day.book.orders[order_id], status))
+    assert codes(day.judge(request(limit_terms("102"), "between"))) == []
+
+
+def test_beyond_the_limit_of_net_exposure_what_goes_the_other_way_passes() -> None:
+    day = limited(net_exposure=1000)
+    day.prices["MSFT"] = Price(Decimal(100), NOW_NS, NOW_NS)
+    day.hold("30")
+    assert codes(day.judge(request(limit_terms("100", "1"), "more"))) == ["net_exposure"]
+    assert codes(day.judge(request(terms("25", symbol="MSFT", side="sell"), "against"))) == []
+    assert codes(day.judge(request(limit_terms("100", "25", "sell"), "less"))) == []
 
 
 @pytest.mark.parametrize(("side", "limit"), [("buy", "99.5"), ("sell", "103")])
@@ -77,25 +109,41 @@ def steps_of_a_decision(side: str, limit: str, *, open_orders: int) -> int:
     sys.setprofile(count)
     try:
         approved = day.approve(request(limit_terms(limit, "7777", side), "one"))
-        day.book.apply(update(approved.event, "canceled"))
+        day.book.apply(update(day.book.orders[approved.client_order_id], "canceled"))
     finally:
         sys.setprofile(None)
     assert day.book.open_count() == open_orders
     return steps
 
 
-def update(event: OrderApproved, status: str) -> OrderUpdated:
+def update(order: Order, status: str) -> OrderUpdated:
     """The broker says how an order ended."""
     return OrderUpdated(
-        algorithm=event.algorithm,
-        client_order_id=event.client_order_id,
-        broker_order_id=f"b-{event.client_order_id}",
-        symbol=event.terms.symbol,
+        algorithm=order.algorithm,
+        client_order_id=order.client_order_id,
+        broker_order_id=f"b-{order.client_order_id}",
+        symbol=order.symbol,
         event=status,
         status=status,
         filled_quantity=ZERO,
         at_ns=NOW_NS,
     )
+
+
+def sent(day: Day, approved: Approved) -> str:
+    """Have the broker take an order; returns its client id."""
+    order_id = approved.client_order_id
+    day.book.apply(
+        OrderSent(
+            algorithm=approved.event.algorithm,
+            client_order_id=order_id,
+            broker_order_id=f"b-{order_id}",
+            approved_ns=NOW_NS,
+            sent_ns=NOW_NS,
+            acknowledged_ns=NOW_NS,
+        )
+    )
+    return order_id
 
 
 class KeptValuesMachine(RuleBasedStateMachine):
