@@ -72,6 +72,7 @@ SMALL = {
     "ingest/buffer.py": "value: a queue with a bound",
     "ingest/frames.py": "conversion: a frame to entries",
     "oms/amounts.py": "sum: exact decimals",
+    "oms/book/contracts.py": "conversion: a price to what one is worth",
     "oms/book/exposure.py": "sum: positions and open orders in dollars",
     "oms/book/fees.py": "look-up: what is taken of an execution",
     "oms/book/groups.py": "look-up: whether an order has exits",
