@@ -123,6 +123,14 @@ def test_the_command_works_in_a_container(stack: Stack) -> None:
     assert set(shown["processes"]) >= {"ingest", "oms", *(f"algo-{name}" for name in ALGORITHMS)}
 
 
+def test_the_journal_is_archived_in_a_volume(stack: Stack) -> None:
+    wait_until(
+        lambda: ".jsonl.gz" in stack.shell("oms", "ls /archive/paper/* 2>/dev/null || echo none"),
+        "the archive's first file",
+        timeout_s=60,
+    )
+
+
 def test_an_algorithm_that_dies_is_started_again(stack: Stack, orders: Any) -> None:
     def heartbeat() -> dict[str, Any]:
         keys = list(orders.scan_iter(match=alive("paper", "algo-ma-cross", "*")))
