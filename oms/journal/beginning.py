@@ -1,7 +1,6 @@
 """The state from which a journal's stream is folded on: the last snapshot's, the archive's, or a new one."""
 
 import asyncio
-import gc
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +71,6 @@ async def _from_archive(archive: Archive, began: Trimmed, until: str) -> Beginni
     log.info("folding the archive", directory=str(archive.directory), entries=began.entries)
     state, chain, count = State(), Chain(), 0
     entries = archive.entries(chain, until)
-    gc.disable()
     try:
         while page := list(itertools.islice(entries, _AT_ONCE)):
             state.apply_all([read_event(entry) for entry in page])
@@ -83,8 +81,6 @@ async def _from_archive(archive: Archive, began: Trimmed, until: str) -> Beginni
             f"no snapshot can be used (why is in the log), nor the archive: {error}; bring the file back "
             "from a copy of the archive, and start again"
         ) from error
-    finally:
-        gc.enable()
     if until == began.id and chain.head.decode() != began.hash:
         raise InvalidInput(
             f"{archive.directory}: entry {began.id} is another than the one that the journal had: set "
