@@ -32,11 +32,15 @@ _IDS = ("client_order_id", "broker_order_id")
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An entry: where it stands, and what it says, in a line and as it was written."""
+    """An entry: where it stands, and what it says, in a line and as it was written.
+
+    `version` is that of its type.
+    """
 
     id: str
     where: str
     type: str
+    version: str
     text: str
     data: Any
 
@@ -61,6 +65,23 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
     entries: tuple[Told, ...]
     notes: tuple[str, ...] = ()
+
+
+def decision(found: Story) -> tuple[str, OrderApproved | OrderRefused] | None:
+    """The event by which risk decided on the order, and its entry's id; None where no entry is that."""
+    for told in found.entries:
+        fields = {
+            b"type": told.type.encode(),
+            b"version": told.version.encode(),
+            b"data": msgspec.json.encode(told.data),
+        }
+        for event in _one_by_one(read(fields)):
+            is_risks = isinstance(event, OrderApproved) or (
+                isinstance(event, OrderRefused) and event.by == "risk"
+            )
+            if is_risks and event.client_order_id == found.client_order_id:
+                return told.id, event
+    return None
 
 
 def named_by(data: bytes, text: str) -> str:
@@ -119,11 +140,22 @@ def story(
         responsible_person="" if basis is None else basis.responsible_person,
         is_whole=is_whole,
         entries=tuple(
-            Told(id_, where, fields.get(b"type", b"").decode(errors="replace"), _line(message), _data(fields))
+            Told(
+                id_,
+                where,
+                fields.get(b"type", b"").decode(errors="replace"),
+                fields.get(b"version", b"").decode(errors="replace"),
+                _line(message),
+                _data(fields),
+            )
             for id_, where, fields, message in messages
         ),
         notes=tuple(notes),
     )
+
+
+def _one_by_one(message: Message | None) -> Sequence[Any]:
+    return message.one_by_one() if isinstance(message, OrdersRefused) else (message,)
 
 
 def _what(decided: Any) -> str:

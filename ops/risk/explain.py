@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from bus.order_events import Basis, OrderApproved, OrderRefused
 
-_ORDER = Annotated[str, typer.Argument(help="the client order id, or the broker's")]
+_ORDER = Annotated[
+    str, typer.Argument(help="its client id or the broker's, or the last 8 characters or more")
+]
 _JSON = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 _SECOND_NS = 1_000_000_000
@@ -38,44 +40,46 @@ async def _explained(order: str) -> dict[str, Any]:
     from bus import logs
     from bus.errors import InvalidInput
     from bus.settings import load
-    from bus.streams import journal
     from oms.journal.fold import folded
     from oms.requests.past_decisions import NOT_IN_THE_JOURNAL, rules
     from oms.settings import OmsSettings
-    from ops.message_lines import message_line
-    from ops.orders_server import orders_server
-    from ops.risk.order_story import told
+    from ops.order.finding import found_story
+    from ops.order.story import decision
     from ops.running import servers
 
     # Why a snapshot cannot be used, for one: what is printed is for people and scripts.
     logs.set_up("risk", level="warning")
+    story = await found_story(order, None, None)
+    said: dict[str, Any] = {
+        "client_order_id": story.client_order_id,
+        "status": story.status,
+        "decision": None,
+        "rules": [],
+        "not_in_the_journal": list(NOT_IN_THE_JOURNAL),
+        "story": [{"id": one.id, "type": one.type, "line": one.text} for one in story.entries],
+        "notes": list(story.notes),
+    }
+    decided = decision(story)
+    if decided is None:
+        return said
+    entry_id, event = decided
     found = servers(orders_only=True)
-    async with orders_server("ops-risk", found) as (client, account):
-        story = await told(client, account, order)
-        said: dict[str, Any] = {
-            "client_order_id": story.order_id,
-            "decision": None,
-            "rules": [],
-            "not_in_the_journal": list(NOT_IN_THE_JOURNAL),
-            "story": [
-                {"id": entry_id, "type": type(event).__name__, "line": message_line(event)}
-                for entry_id, event in story.events
-            ],
-        }
-        if story.decision is None:
-            return said
-        entry_id, event = story.decision
-        before = await client.xrevrange(journal(account), f"({entry_id}", "-", count=1)
     said |= _decision(entry_id, event)
-    if before:
-        archive, until = load(OmsSettings).journal_archive, before[0][0].decode()
-        try:
-            state = (await folded(found.orders, account, until=until, archive=archive)).state
-        except InvalidInput as error:
-            # What the decision itself said is known all the same.
-            return said | {"rules_not_known": str(error)}
-        said["rules"] = [msgspec.to_builtins(one) for one in rules(state, account, event)]
-    return said
+    try:
+        archive, until = load(OmsSettings).journal_archive, _before(entry_id)
+        state = (await folded(found.orders, found.account, until=until, archive=archive)).state
+    except InvalidInput as error:
+        # What the decision itself said is known all the same.
+        return said | {"rules_not_known": str(error)}
+    return said | {"rules": [msgspec.to_builtins(one) for one in rules(state, found.account, event)]}
+
+
+def _before(entry_id: str) -> str:
+    """The last id that an entry before this one may have."""
+    from bus.entry_position import entry_position
+
+    ms, number = entry_position(entry_id)
+    return f"{ms}-{number - 1}" if number else f"{ms - 1}-{(1 << 64) - 1}"
 
 
 def _decision(entry_id: str, event: "OrderApproved | OrderRefused") -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _ages(basis: "Basis | None", at_ns: int) -> dict[str, int] | None:
 def _lines(told: dict[str, Any]) -> list[str]:
     from ops.columns import columns
 
-    lines = [f"{told['client_order_id']}: {told['decision'] or 'not decided on here'}"]
+    lines = [f"{told['client_order_id']}: {told['decision'] or told['status']}"]
     if told["decision"] is not None:
         at = datetime.fromtimestamp(told["at_ns"] / _SECOND_NS, UTC)
         lines[0] += f" at {at:%Y-%m-%d %H:%M:%S.%f} UTC, asked by {told['algorithm']}"
@@ -128,6 +132,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     if "rules_not_known" in told:
         lines.append(f"  the rules cannot be told: {told['rules_not_known']}")
     lines += [f"{one['id']}  {one['line']}" for one in told["story"]]
+    lines += [f"note: {note}" for note in told["notes"]]
     return lines
 
 

@@ -27,12 +27,15 @@ LIMITS = limits_text(price_age_seconds=3600)
 class Desk:
     """An operator's commands."""
 
-    def __init__(self, within: dict[str, str]) -> None:
-        self.within = within
+    def __init__(self, within: dict[str, str], *, is_led: bool = True) -> None:
+        self.within, self.is_led = within, is_led
 
     async def says(self, *words: str, code: int = 0, group: str = "limits") -> str:
         """What a command prints, on stdout or, where it fails, on stderr."""
         told = await asyncio.to_thread(backbone, group, *words, within=self.within)
+        while self.is_led and "no OMS took it" in told.stderr:
+            # A machine that stalls for longer than a lease holds.
+            told = await asyncio.to_thread(backbone, group, *words, within=self.within)
         assert told.returncode == code, told.stdout + told.stderr
         return told.stderr if code else told.stdout + told.stderr
 
@@ -90,7 +93,7 @@ async def test_a_limit_is_set_while_orders_come_and_one_that_waits_never_leaves(
         {"name": "order_value", "whose": "", "limit": "1000", "value": "1100", "used": "",
          "section": "[algorithm.alpha]", "outcome": "refused"}
     ]  # fmt: skip
-    assert "says nothing of an order nonsense" in await desk.says("explain", "nonsense", code=2, group="risk")
+    assert "no order is known by nonsense" in await desk.says("explain", "nonsense", code=2, group="risk")
     shown = await desk.json("show", "--algo", "alpha", "--symbol", "aapl")
     (row,) = [one for one in shown["limits"] if one["section"] == "algorithm.alpha"]
     assert (row["name"], row["value"], row["from"], row["reason"], row["shadow"]) == (
@@ -200,11 +203,13 @@ async def test_a_limit_in_shadow_counts_and_is_shown(oms: Running, desk: Desk, o
         return any(type(one).__name__ == "RefusedInShadow" for one in await oms.journal())
 
     await until(told, "the journal to say it")
-    assert oms.oms.service.details.limits_in_shadow == {"[account] order_value = 100": 3}
+    shown = {"[account] order_value = 100": 3}
+    await until(lambda: oms.oms.service.details.limits_in_shadow == shown, "the heartbeat to say it")
     assert "100 (shadow)" in await desk.says("show")
 
 
 async def test_without_an_oms_nothing_changes_and_that_is_said(desk: Desk) -> None:
+    desk.is_led = False
     said = await desk.says("set", "order_value", "1", "--reason", "x", code=1)
     assert "no OMS took it within 2 s; no limit was changed" in said
     assert "no limits are in force" in await desk.says("show", code=2)
