@@ -84,6 +84,7 @@ class OmsCounters(msgspec.Struct, frozen=True, kw_only=True):
     updates: int = 0
     fills: int = 0
     found_after_given_up: int = 0
+    missed_updates: int = 0
     dead: int = 0
 
 

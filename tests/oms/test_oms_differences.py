@@ -1,17 +1,21 @@
 """Comparing the book with the broker while orders are taken, also while nothing seems wrong."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from engine_run import SECOND_NS, EngineRun, at_broker, frame
 from risk_day import LEASE, limit_terms, name, request
 
+import oms
 from bus.account_messages import PositionAgrees, PositionDiffers
 from bus.book_messages import Booked, Reconciled
 from bus.control_messages import Reconcile
 from bus.halt_state import HaltState
+from bus.heartbeat import OmsCounters
 from bus.order_events import OrderFilled, OrderUpdated
 from bus.order_messages import CancelRequest
 from oms.broker.protocol import (
@@ -138,9 +142,18 @@ def test_a_fill_of_which_the_update_was_lost_is_found_by_two_looks(run: EngineRu
         10,
         run.now_ns,
     )
+    # It can be told: a count without a place in the heartbeat ended the OMS at its next tick.
+    assert run.shown().counters.missed_updates == 1
     # What comes late of it is not booked twice.
     run.told(frame(order, "fill", execution_id="e1", qty="10", price="100"))
     assert run.engine.state.book.position("AAPL") == 10
+
+
+def test_every_count_has_a_place_in_the_heartbeat() -> None:
+    sources = [path.read_text() for path in Path(oms.__file__).parent.rglob("*.py")]
+    counted = {name for source in sources for name in re.findall(r'\bcounts\["(\w+)"\]', source)}
+    assert "missed_updates" in counted
+    assert counted <= set(OmsCounters.__struct_fields__)
 
 
 def test_a_fill_whose_update_was_on_its_way_is_not_booked_by_a_look(run: EngineRun) -> None:

@@ -27,15 +27,12 @@ LIMITS = limits_text(price_age_seconds=3600)
 class Desk:
     """An operator's commands."""
 
-    def __init__(self, within: dict[str, str], *, is_led: bool = True) -> None:
-        self.within, self.is_led = within, is_led
+    def __init__(self, within: dict[str, str]) -> None:
+        self.within = within
 
     async def says(self, *words: str, code: int = 0, group: str = "limits") -> str:
         """What a command prints, on stdout or, where it fails, on stderr."""
         told = await asyncio.to_thread(backbone, group, *words, within=self.within)
-        while self.is_led and "no OMS took it" in told.stderr:
-            # A machine that stalls for longer than a lease holds.
-            told = await asyncio.to_thread(backbone, group, *words, within=self.within)
         assert told.returncode == code, told.stdout + told.stderr
         return told.stderr if code else told.stdout + told.stderr
 
@@ -209,7 +206,6 @@ async def test_a_limit_in_shadow_counts_and_is_shown(oms: Running, desk: Desk, o
 
 
 async def test_without_an_oms_nothing_changes_and_that_is_said(desk: Desk) -> None:
-    desk.is_led = False
     said = await desk.says("set", "order_value", "1", "--reason", "x", code=1)
     assert "no OMS took it within 2 s; no limit was changed" in said
     assert "no limits are in force" in await desk.says("show", code=2)
