@@ -5,8 +5,9 @@ fill heard of, what does the broker hold; then market orders, or the end. So a f
 one, a restart in the middle and an order that came to nothing need no paths of their own. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from decimal import Decimal
+from itertools import chain
 
 from bus.control_messages import Flatten as FlattenMessage
 from bus.flatten_messages import (
@@ -40,8 +41,7 @@ _CANCEL_AGAIN_NS = 5 * _SECOND_NS
 # An order that waits for its market may be open for days: it is not asked for every second.
 _LONGEST_LOOK_NS = 60 * _SECOND_NS
 
-# After an order that came to nothing the next is sent, under another id, after this wait; each further one is
-# twice as long.
+# After an order that came to nothing the next is sent after this wait; each further one is twice as long.
 _FIRST_WAIT_NS = _SECOND_NS // 4
 _MOST_DOUBLINGS = 7
 
@@ -171,13 +171,15 @@ def _symbols_told(step: Step, flatten: Flatten) -> list[str]:
 def _symbols_now(step: Step) -> set[str]:
     """Symbols that anybody holds, whatever the account as a whole does, or has an order in."""
     held = {symbol for holdings in step.book.positions().values() for symbol in holdings}
-    return held | step.book.symbols()
+    ended = (step.book.orders.get(order_id) for order_id in step.observed.partly_told)
+    return held | step.book.symbols() | {order.symbol for order in ended if order is not None}
 
 
 def _concerns(step: Step, scope: str, symbol: str) -> bool:
     if symbol in step.state.differences and covers(scope, step.account, EXTERNAL, symbol):
         return True
-    return bool(_holders(step, scope, symbol)) or any(_open(step, scope, symbol))
+    orders = chain(_open(step, scope, symbol), _partly_told(step, scope, symbol))
+    return bool(_holders(step, scope, symbol)) or any(orders)
 
 
 def _close(step: Step, flatten: Flatten, symbol: str) -> None:
@@ -298,11 +300,9 @@ def _gave_up(step: Step, flatten: Flatten, symbol: str, orders: Mapping[str, Dec
 
 def _unsettled(step: Step, flatten: Flatten, symbol: str, closing: Closing) -> Iterator[Order]:
     """Orders of the scope that may still fill, or of which a fill is still to be heard."""
+    own = {*closing.canceled, *flatten.begun.orders, *flatten.orders.get(symbol, ())}
     yield from _open(step, flatten.begun.scope, symbol)
-    for order_id in {*closing.canceled, *flatten.begun.orders, *flatten.orders.get(symbol, ())}:
-        order = step.book.orders.get(order_id)
-        if order is not None and order.symbol == symbol and not order.open and order.reported > order.filled:
-            yield order
+    yield from _partly_told(step, flatten.begun.scope, symbol, own)
 
 
 def _awaits_exits(step: Step, scope: str, symbol: str, closing: Closing) -> bool:
@@ -380,6 +380,16 @@ def _open(step: Step, scope: str, symbol: str) -> Iterator[Order]:
         for order in step.book.open.on(symbol, side):
             if covers(scope, step.account, order.algorithm, symbol):
                 yield order
+
+
+def _partly_told(step: Step, scope: str, symbol: str, own: Set[str] = frozenset()) -> Iterator[Order]:
+    """Orders of the scope, also its `own`, that ended with more than was told: it is held and not booked."""
+    for order_id in own | step.observed.partly_told:
+        order = step.book.orders.get(order_id)
+        if order is None or order.symbol != symbol or order.open or not order.outstanding():
+            continue
+        if covers(scope, step.account, order.algorithm, symbol):
+            yield order
 
 
 def _closing(step: Step, entry_id: str, symbol: str) -> Closing:

@@ -160,8 +160,9 @@ def _was_replaced(book: Book, leg: Order) -> bool:
 
 def _ask_for_partly_told(step: Step) -> None:
     """Ask for orders that ended with more than was told: they may stand in no list any more."""
-    for order_id in step.observed.partly_told:
+    for order_id in tuple(step.observed.partly_told):
         order = step.order(order_id)
         if order is not None and order.outstanding():
             step.look_up(order_id)
-    step.observed.partly_told.clear()
+        else:
+            step.observed.partly_told.discard(order_id)

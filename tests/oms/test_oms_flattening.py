@@ -97,6 +97,33 @@ def test_a_fill_that_is_still_to_be_heard_is_waited_for_and_asked_for(run: Flatt
     assert list(closed(run).values()) == [("sell", Decimal(13))]
 
 
+@pytest.mark.parametrize("positions", ["told", "not told"])
+def test_an_order_that_ended_before_with_a_fill_unheard_is_not_called_flat(
+    run: FlattenRun, positions: str
+) -> None:
+    """The book holds nothing, and knows that this is not all: the broker need not even say what it holds."""
+    bought = run.rests(1, quantity="10")
+    quietly(run)
+    run.fill(bought, "1")
+    run.updates.clear()
+    run.fill(bought, "9")
+    quietly(run)
+    sold = run.rests(2, quantity="9", side="sell")
+    quietly(run)
+    run.fill(sold, "9")
+    quietly(run)
+    assert run.engine.state.book.position("AAPL") == 0
+    run.flatten()
+    if positions == "not told" and ListPositions() in run.work:
+        run.work.remove(ListPositions())
+        run.take(Unanswered(ListPositions(), "HTTP 500"))
+    assert run.outcomes() is None
+    run.tick(10**9)
+    run.tick(10**9)
+    run.settle()
+    assert list(closed(run).values()) == [("sell", Decimal(1))]
+
+
 def test_a_short_position_is_bought_back(run: FlattenRun) -> None:
     run.holds("-7")
     run.flatten()
