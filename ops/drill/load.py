@@ -16,7 +16,9 @@ from ops.drill.scene import ACCOUNT
 
 ALGORITHM = "drill"
 SYMBOL = "AAPL"
-_LEASE_MS = 3_600_000
+
+# Longer than any drill: nobody renews it.
+_LEASE_MS = 7 * 86_400_000
 
 # Timers are no finer than that, and the loop has others to serve.
 _LEAST_WAIT_S = 0.002
