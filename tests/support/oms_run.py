@@ -187,14 +187,21 @@ async def add_price(market: Any, symbol: str, price: str, age_s: float = 0.0) ->
 
 
 class Running:
-    """An OMS at work, and what a test does around it."""
+    """An OMS at work, and what a test does around it. Mutable: `is_judged`, whether it looked at the end."""
 
     def __init__(self, oms: Oms, broker: Any, task: "asyncio.Task[None]", client: Any, market: Any) -> None:
         self.oms = oms
         self.broker = broker
-        self.task = task
+        self._task = task
+        self.is_judged = False
         self.client = client
         self.market = market
+
+    @property
+    def task(self) -> "asyncio.Task[None]":
+        """The OMS's life. Who looks at it judges how it ended; where nobody does, an end by itself fails."""
+        self.is_judged = True
+        return self._task
 
     @property
     def book(self) -> Any:
@@ -209,9 +216,9 @@ class Running:
 
     async def ready(self) -> None:
         """Wait until orders are taken."""
-        await until(lambda: self.task.done() or self.oms.service.state == "ready", "the OMS to be ready")
-        if self.task.done():
-            self.task.result()
+        await until(lambda: self._task.done() or self.oms.service.state == "ready", "the OMS to be ready")
+        if self._task.done():
+            self._task.result()
 
     async def price(self, symbol: str, price: str, age_s: float = 0.0) -> None:
         """A trade on the tape."""
@@ -260,7 +267,7 @@ class Running:
     async def stop(self) -> None:
         """Ask it to stop, and wait until it has."""
         self.oms.service.stop("the test is over")
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self._task, 20)
 
 
 @contextlib.asynccontextmanager
@@ -287,6 +294,8 @@ async def starting(
         yield run
         if not task.done():
             await run.stop()
+        elif not run.is_judged:
+            task.result()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
