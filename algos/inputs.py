@@ -17,8 +17,8 @@ from bus.codec import MessageCodec, market_message
 from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
 from bus.entry_position import entry_position
 from bus.errors import Unreadable
+from bus.events import EVENTS, Event
 from bus.market_messages import GapClosed, GapOpened, MarketMessage
-from bus.order_events import EVENTS, Event
 from bus.streams import market_all_partitions, market_channel
 
 ALL_SYMBOLS = "*"

@@ -8,9 +8,9 @@ import msgspec
 
 from bus.book_messages import Booked
 from bus.codec import Message
+from bus.events import Event
 from bus.order_events import (
     CancelRefused,
-    Event,
     LegFound,
     OrderApproved,
     OrderFilled,

@@ -11,6 +11,7 @@ import msgspec
 from bus.book_messages import Difference
 from bus.codec import Message
 from bus.control_messages import CONTROL_MESSAGES
+from bus.events import EVENTS
 from bus.flatten_messages import FlattenOutcome
 from bus.market_messages import (
     Bar,
@@ -23,7 +24,7 @@ from bus.market_messages import (
     Trade,
     TradingStatus,
 )
-from bus.order_events import EVENTS, Basis
+from bus.order_events import Basis
 from bus.order_messages import REQUESTS, OrderTerms, Reason
 from reference_pages.field_meanings import meaning
 from reference_pages.markdown import block, code, page, table

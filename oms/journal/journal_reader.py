@@ -7,8 +7,8 @@ from bus.chain import Chain, Entry
 from bus.codec import Message, MessageCodec
 from bus.entry_position import entry_position
 from bus.errors import ReplyLost, ServerRefused, ServerUnreachable, Unreadable
+from bus.events import EVENTS
 from bus.link import Link
-from bus.order_events import EVENTS
 from bus.pages import pages
 
 # Entries: orders with exits refer to one another, and are garbage once they were put away.

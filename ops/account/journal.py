@@ -12,8 +12,8 @@ from bus.codec import MessageCodec
 from bus.connection import Client
 from bus.entry_position import entry_position
 from bus.errors import InvalidInput
+from bus.events import EVENTS
 from bus.lease import FENCE, Lease
-from bus.order_events import EVENTS
 from ops.account_writers import require_nobody_writes
 from ops.pinned_account import pinned_account
 

@@ -6,7 +6,7 @@ from msgspec.structs import asdict, replace
 
 from bus.codec import Message, MessageCodec
 from bus.connection import Client
-from bus.order_events import EVENTS
+from bus.events import EVENTS
 from bus.order_messages import REQUESTS, CancelRequest, Change, OrderTerms, ReplaceRequest
 from bus.streams import events, requests
 from ops.drill.load import Load

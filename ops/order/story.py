@@ -8,8 +8,8 @@ import msgspec
 
 from bus.codec import Message, MessageCodec
 from bus.errors import Unreadable
+from bus.events import EVENTS
 from bus.order_events import (
-    EVENTS,
     ExternalOrderFound,
     LegFound,
     OrderApproved,

@@ -7,7 +7,7 @@ from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import Client
 from bus.errors import Unreadable
-from bus.order_events import EVENTS
+from bus.events import EVENTS
 from bus.order_messages import REQUESTS
 from ops.status.totals import RunTotals
 from ops.stream_sizes import stream_names

@@ -6,6 +6,7 @@ from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import Client
 from bus.errors import Unreadable
+from bus.events import EVENTS
 from bus.halt_state import HaltState
 from bus.heartbeat import (
     AT_WORK,
@@ -15,7 +16,6 @@ from bus.heartbeat import (
     OmsDetails,
     SupervisorDetails,
 )
-from bus.order_events import EVENTS
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import Found, leading_algorithms, leading_oms, telling
 from ops.status.latencies import Latencies

@@ -9,7 +9,7 @@ import orjson
 from bus.codec import MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import Unreadable
-from bus.order_events import EVENTS
+from bus.events import EVENTS
 from bus.order_messages import REQUESTS
 from bus.streams import market_channel
 from ops.message_lines import message_line, short

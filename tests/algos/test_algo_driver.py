@@ -18,8 +18,9 @@ from bus.clock import ManualClock
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
+from bus.events import EVENTS
 from bus.lease_keeper import LeaseKeeper
-from bus.order_events import EVENTS, OrderUncertain
+from bus.order_events import OrderUncertain
 from bus.order_messages import (
     REQUESTS,
     CancelRequest,

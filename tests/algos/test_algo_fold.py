@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algos.portfolio import Portfolio
+from bus.events import Event
 from bus.order_events import (
     CancelRefused,
-    Event,
     OrderApproved,
     OrderFilled,
     OrderRefused,

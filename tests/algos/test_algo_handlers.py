@@ -22,8 +22,9 @@ from algos.inputs import (
 from algos.session import Request, Session
 from algos.subscription import channels_of
 from bus.control_messages import Halt
+from bus.events import Event
 from bus.market_messages import GapClosed, GapOpened
-from bus.order_events import Event, OrderApproved, OrderFilled, OrdersRefused, RefusedOrder, Registered
+from bus.order_events import OrderApproved, OrderFilled, OrdersRefused, RefusedOrder, Registered
 from bus.order_messages import CancelRequest, OrderRequest, OrderTerms, ReplaceRequest
 
 TRADE = Trade(symbol="AAPL", price=Decimal(100), size=Decimal(1), at_ns=1)

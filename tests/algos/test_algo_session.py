@@ -29,8 +29,9 @@ from bus.clock import ManualClock
 from bus.codec import MessageCodec
 from bus.control_messages import Halt
 from bus.delivery import Delivery
+from bus.events import EVENTS
 from bus.lease_keeper import LeaseKeeper
-from bus.order_events import EVENTS, OrderUpdated
+from bus.order_events import OrderUpdated
 from bus.order_messages import OrderRequest
 
 pytestmark = pytest.mark.property

@@ -10,8 +10,8 @@ from golden_messages import MESSAGES
 from bus.codec import Message, MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES, Halt
 from bus.errors import Unreadable
+from bus.events import EVENTS
 from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
-from bus.order_events import EVENTS
 from bus.order_messages import REQUESTS, CancelRequest, OrderRequest, OrderTerms
 
 CODEC = MessageCodec(REQUESTS)

@@ -14,7 +14,7 @@ from bus import streams
 from bus.codec import Message, MessageCodec, market_message, tape_message
 from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import InvalidInput, Unreadable
-from bus.order_events import EVENTS
+from bus.events import EVENTS
 from bus.order_messages import REQUESTS
 
 pytestmark = pytest.mark.property

@@ -7,7 +7,7 @@ from golden_messages import FAMILIES, MARKET, expected, golden_entries, read, wi
 
 from bus.codec import Message, MessageCodec, UnknownMessage
 from bus.errors import Unreadable
-from bus.order_events import EVENTS
+from bus.events import EVENTS
 from bus.order_messages import REQUESTS
 from bus.upcasts import UPCASTS, Upcast
 

@@ -12,6 +12,7 @@ from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import Client, connect
 from bus.control_messages import Halt
+from bus.events import EVENTS
 from bus.heartbeat import (
     AlgorithmDetails,
     ChildDetails,
@@ -25,7 +26,7 @@ from bus.heartbeat import (
     SupervisorDetails,
     encode,
 )
-from bus.order_events import EVENTS, OrderApproved, OrderFilled
+from bus.order_events import OrderApproved, OrderFilled
 from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 from ops.run.reader import RunReader
 from ops.status.model import OmsStatus

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from bus.codec import Message
+from bus.events import EVENTS
 from bus.heartbeat import FlattenDetails
 from bus.market_messages import GapClosed, Quote
-from bus.order_events import EVENTS, OrderFilled, OrderRefused
+from bus.order_events import OrderFilled, OrderRefused
 from bus.order_messages import REQUESTS, OrderTerms, Reason
 from ops.message_lines import _LINES, message_line, number
 from ops.running import Servers

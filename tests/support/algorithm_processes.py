@@ -15,7 +15,8 @@ from waiting import wait_until
 from bus import streams
 from bus.codec import Message, MessageCodec
 from bus.control_messages import CONTROL_MESSAGES
-from bus.order_events import EVENTS, OrderApproved, OrderFilled, Registered
+from bus.events import EVENTS
+from bus.order_events import OrderApproved, OrderFilled, Registered
 from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 
 EVENT_CODEC, REQUEST_CODEC, CONTROL_CODEC = (

@@ -8,9 +8,9 @@ from risk_day import LEASE, LIMITS, NOW_NS
 
 from bus.codec import Message, MessageCodec
 from bus.delivery import Delivery
+from bus.events import EVENTS
 from bus.halt_state import HaltState
 from bus.heartbeat import OmsDetails
-from bus.order_events import EVENTS
 from bus.order_messages import OrderTerms, Request, Role
 from oms.broker.protocol import Accepted, BrokerOrder
 from oms.engine import Engine

@@ -43,6 +43,7 @@ from bus.control_messages import (
     Shutdown,
     TakeCorporateAction,
 )
+from bus.events import EVENTS
 from bus.flatten_messages import (
     FlattenBegun,
     FlattenEnded,
@@ -72,7 +73,6 @@ from bus.market_messages import (
     TradingStatus,
 )
 from bus.order_events import (
-    EVENTS,
     Basis,
     CancelRefused,
     EntryDeadLettered,

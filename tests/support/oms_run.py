@@ -18,8 +18,9 @@ from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import connect
 from bus.control_messages import Halt, ReduceOnly, Resume
+from bus.events import EVENTS
 from bus.lease import Lease
-from bus.order_events import EVENTS, OrdersRefused
+from bus.order_events import OrdersRefused
 from bus.order_messages import (
     REQUESTS,
     CancelRequest,
