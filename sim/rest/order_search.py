@@ -37,9 +37,13 @@ def search(
     status = asked.one_of(query, "status", ("open", "closed", "all"), "open")
     tests = _tests(query, status, assets)
     chosen = list(open_orders) if status == "open" else list(orders.values())
-    if nested:
+    if nested and status == "open":
+        # Of one with open legs the entry may have ended.
         chosen = sorted({one.id: one for one in map(_entry, chosen)}.values(), key=_sent_ns)
     chosen = _within(chosen, orders, query)
+    if nested and status != "open":
+        # Every entry is among all orders; an account may have many thousands outside of the times.
+        chosen = [one for one in chosen if _entry(one) is one]
     found = (
         one
         for one in (chosen if is_ascending else reversed(chosen))
