@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ops.drill.takeover import Outcome
 
 # Alpaca's limit, and so many requests that a queue waits for it.
@@ -37,14 +35,9 @@ def _drills() -> None:
     """Without a command it says what there are."""
 
 
-def _teller(as_json: bool) -> "Callable[[str], None]":
-    """What tells how far a drill is: on stderr, and not where one JSON object is all that is asked for."""
-
-    def say(progress: str) -> None:
-        if not as_json:
-            print(progress, file=sys.stderr)
-
-    return say
+def _say(progress: str) -> None:
+    """Tell how far a drill is: on stderr, so that what it found stands alone on standard output."""
+    print(progress, file=sys.stderr)
 
 
 def kill_oms(
@@ -66,7 +59,7 @@ def kill_oms(
 
     from ops.drill.kill_oms import run
 
-    killed = asyncio.run(run(times, rate, seed, _teller(as_json)))
+    killed = asyncio.run(run(times, rate, seed, _say))
     if as_json:
         print(msgspec.json.encode({"passed": killed.passed, **msgspec.to_builtins(killed)}).decode())
     else:
@@ -102,7 +95,7 @@ def takeover(
     """
     from ops.drill.takeover import run
 
-    outcome = asyncio.run(run(times, stall_minutes, rate, _teller(as_json)))
+    outcome = asyncio.run(run(times, stall_minutes, rate, _say))
     _print(outcome, as_json)
     raise typer.Exit(0 if outcome.passed else 1)
 
@@ -169,7 +162,7 @@ def recovery(
     from ops.drill.recovery import run
 
     logs.set_up("drill", level="warning")
-    found = asyncio.run(run(entries, _teller(as_json), trim_too=trim))
+    found = asyncio.run(run(entries, _say, trim_too=trim))
     if as_json:
         print(msgspec.json.encode({"passed": found.passed, **msgspec.to_builtins(found)}).decode())
     else:
@@ -209,7 +202,7 @@ def archive(
     from ops.drill.archive import run
 
     logs.set_up("drill", level="warning")
-    killed = run(times, seed, _teller(as_json))
+    killed = run(times, seed, _say)
     if as_json:
         print(msgspec.json.encode({"passed": killed.passed, **msgspec.to_builtins(killed)}).decode())
     else:
