@@ -15,13 +15,13 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from bus.error_answers import refusal, says_replica
 from bus.errors import (
     BackboneError,
     RefusedForNow,
     ReplyLost,
     ServerUnreachable,
 )
-from bus.refusals import refusal, says_replica
 
 Result = TypeVar("Result")
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 
 from bus.connection import shown
+from bus.error_answers import refusal, says_replica
 from bus.errors import InvalidInput, RefusedForNow, ReplyLost, ServerRefused, ServerUnreachable
-from bus.refusals import refusal, says_replica
 
 Reply = Any
 

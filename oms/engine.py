@@ -13,7 +13,7 @@ from bus.order_messages import Reason
 from oms import end_of_day, operator_commands, rules, updates
 from oms.halts import automatic_halts, cancel_scope, flattening
 from oms.halts.automatic_halts import HALT_AFTER, HaltAfter
-from oms.journal import forks, pinning
+from oms.journal import lost_tail, pinning
 from oms.journal.digest import Digest
 from oms.reconciliation import differences, reconciliation
 from oms.reconciliation.holdings import OnDifference
@@ -95,7 +95,7 @@ class Engine:
             Answered: self._answered,
             Unanswered: self._unanswered,
             AccountRead: pinning.take_account,
-            EntriesMissing: forks.take,
+            EntriesMissing: lost_tail.take,
             HaltStateRead: rules.take_halts,
             LimitsRead: rules.take_limits,
             LeasesRead: rules.take_leases,

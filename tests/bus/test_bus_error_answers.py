@@ -9,6 +9,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, OutOfMemoryE
 from waiting import until
 
 from bus.client import mapped
+from bus.error_answers import refusal
 from bus.errors import (
     AccessRefused,
     BackboneError,
@@ -19,7 +20,6 @@ from bus.errors import (
     ServerRefused,
     ServerUnreachable,
 )
-from bus.refusals import refusal
 
 
 @pytest.mark.parametrize(
