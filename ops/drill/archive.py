@@ -72,7 +72,7 @@ class Killed(msgspec.Struct):
         return not self.differences
 
 
-class _Scene(NamedTuple):
+class _Trial(NamedTuple):
     """A journal on a server of its own, where its archive is, and what it folds to."""
 
     url: str
@@ -135,14 +135,14 @@ def run(times: int, seed: int, say: Callable[[str], None]) -> Killed:
     with tempfile.TemporaryDirectory(prefix="bb-") as name:
         server = embedded.start("orders", Path(name) / "orders")
         try:
-            scene = asyncio.run(_scene(server.url, Path(name) / "archive"))
-            reached = {act: _reached(scene, act) for act in (_ARCHIVING, _TRIMMING)}
+            trial = asyncio.run(_new_trial(server.url, Path(name) / "archive"))
+            reached = {act: _reached(trial, act) for act in (_ARCHIVING, _TRIMMING)}
             following = {act: _in_turn(reached[act], chosen) for act in reached}
             for number in range(times):
                 act = (_ARCHIVING, _TRIMMING)[number % 2]
                 line = next(following[act])
                 lines.add(line)
-                _round(scene, act, line, chosen.randint(1, reached[act][line]), found)
+                _round(trial, act, line, chosen.randint(1, reached[act][line]), found)
                 if (number + 1) % 20 == 0:
                     say(f"killed {number + 1} times ...")
         finally:
@@ -151,21 +151,21 @@ def run(times: int, seed: int, say: Callable[[str], None]) -> Killed:
     return found
 
 
-async def _scene(url: str, root: Path) -> _Scene:
-    scene = _Scene(url, root, list(entries(_ENTRIES)), "")
-    await scene.begin(is_archived=False)
-    return scene._replace(digest=digest_of((await folded(url, _ACCOUNT)).state))
+async def _new_trial(url: str, root: Path) -> _Trial:
+    trial = _Trial(url, root, list(entries(_ENTRIES)), "")
+    await trial.begin(is_archived=False)
+    return trial._replace(digest=digest_of((await folded(url, _ACCOUNT)).state))
 
 
-def _acting(scene: _Scene, act: str) -> Callable[[], Coroutine[Any, Any, None]]:
-    return scene.archived if act == _ARCHIVING else scene.trim
+def _acting(trial: _Trial, act: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    return trial.archived if act == _ARCHIVING else trial.trim
 
 
-def _reached(scene: _Scene, act: str) -> Counter[_Line]:
+def _reached(trial: _Trial, act: str) -> Counter[_Line]:
     """How often each line is reached where nobody is killed."""
-    asyncio.run(scene.begin(is_archived=act == _TRIMMING))
+    asyncio.run(trial.begin(is_archived=act == _TRIMMING))
     counted: Counter[_Line] = Counter()
-    _traced(_acting(scene, act), counted.update)
+    _traced(_acting(trial, act), counted.update)
     return counted
 
 
@@ -177,9 +177,9 @@ def _in_turn(reached: Counter[_Line], chosen: random.Random) -> Iterator[_Line]:
         yield from sorted(lines, key=lambda line: line.function not in _CHANGING)
 
 
-def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed) -> None:
+def _round(trial: _Trial, act: str, line: _Line, time_of_it: int, found: Killed) -> None:
     """Kill once, look, do it again to its end, and look again."""
-    asyncio.run(scene.begin(is_archived=act == _TRIMMING))
+    asyncio.run(trial.begin(is_archived=act == _TRIMMING))
     counted: Counter[_Line] = Counter()
 
     def reach(lines: list[_Line]) -> None:
@@ -190,7 +190,7 @@ def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed)
     child = os.fork()
     if not child:
         try:
-            _traced(_acting(scene, act), reach)
+            _traced(_acting(trial, act), reach)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -201,12 +201,12 @@ def _round(scene: _Scene, act: str, line: _Line, time_of_it: int, found: Killed)
         found.archiving += 1
     else:
         found.trimming += 1
-    found.differences += asyncio.run(scene.differences(where))
+    found.differences += asyncio.run(trial.differences(where))
     try:
-        asyncio.run(_acting(scene, act)())
+        asyncio.run(_acting(trial, act)())
     except BackboneError as error:
         found.differences.append(f"{where}, done again: {error}")
-    found.differences += asyncio.run(scene.differences(f"{where}, done again"))
+    found.differences += asyncio.run(trial.differences(f"{where}, done again"))
 
 
 def _traced(act: Callable[[], Coroutine[Any, Any, None]], reach: Callable[[list[_Line]], None]) -> None:

@@ -15,7 +15,7 @@ from bus.rfc3339 import time_ns
 from bus.service import ended
 from bus.streams import CONTROL
 from ops.drill.load import SYMBOL, Load
-from ops.drill.scene import ACCOUNT, UNLIMITED, Scene, scene
+from ops.drill.system import ACCOUNT, UNLIMITED, System, whole_system
 from ops.run.differences import LedgerOrder
 from ops.status.heartbeat_reader import read_heartbeats
 
@@ -88,29 +88,29 @@ async def run(loads: Sequence[Asked], times: int, say: Callable[[str], None]) ->
     for load in loads:
         arguments = ["--symbols", SYMBOL, "--rate", "5", "--cash", "1000000000"]
         budget = load.requests_per_minute or UNLIMITED
-        async with scene(arguments, requests_per_minute=budget) as played:
-            played.start_oms("oms")
-            await _until(lambda: _ready(played))
+        async with whole_system(arguments, requests_per_minute=budget) as system:
+            system.start_oms("oms")
+            await _until(lambda: _ready(system))
             for number in range(times):
                 for command in (("halt",), ("halt", "--cancel")):
-                    trials.append(await _trial(played, load, command, f"drill-{len(trials)}"))
+                    trials.append(await _trial(system, load, command, f"drill-{len(trials)}"))
                     say(f"{number + 1} of {times}: {trials[-1]}")
     return trials
 
 
-async def _trial(played: Scene, load: Asked, command: tuple[str, ...], algorithm: str) -> Trial:
-    before = {order.id for order in (await played.control.ledger()).orders}
-    async with _asking(played, load, algorithm):
-        await _until(lambda: _sent_since(played, len(before)))
+async def _trial(system: System, load: Asked, command: tuple[str, ...], algorithm: str) -> Trial:
+    before = {order.id for order in (await system.control.ledger()).orders}
+    async with _asking(system, load, algorithm):
+        await _until(lambda: _sent_since(system, len(before)))
         await asyncio.sleep(_FLOW_S)
         began_ms = time.time_ns() / 1e6
-        await _command(played, *command)
-        at_ms = await _stood_ms(played)
-    orders = [order for order in await _quiet(played) if order.id not in before]
-    await _command(played, "resume")
+        await _command(system, *command)
+        at_ms = await _stood_ms(system)
+    orders = [order for order in await _quiet(system) if order.id not in before]
+    await _command(system, "resume")
     if command == ("halt",):
         # What rests must not be in the next trial's way.
-        await _command(played, "cancel-all")
+        await _command(system, "cancel-all")
     created_ms = [time_ns(order.created_at) / 1e6 - at_ms for order in orders]
     canceled_ms = [time_ns(one.canceled_at) / 1e6 - at_ms for one in orders if one.canceled_at is not None]
     return Trial(
@@ -125,10 +125,10 @@ async def _trial(played: Scene, load: Asked, command: tuple[str, ...], algorithm
 
 
 @asynccontextmanager
-async def _asking(played: Scene, load: Asked, algorithm: str) -> AsyncIterator[None]:
+async def _asking(system: System, load: Asked, algorithm: str) -> AsyncIterator[None]:
     """An algorithm of its own that asks for orders: one that was refused often is read more slowly."""
-    url = played.environment["ORDERS_REDIS_URL"]
-    asking = Load(played.orders, url, algorithm=algorithm, limit_price=_LIMIT)
+    url = system.environment["ORDERS_REDIS_URL"]
+    asking = Load(system.orders, url, algorithm=algorithm, limit_price=_LIMIT)
     wanting = asyncio.create_task(asking.want())
     await asking.begin()
     task = asyncio.create_task(asking.run(load.a_second))
@@ -139,19 +139,19 @@ async def _asking(played: Scene, load: Asked, algorithm: str) -> AsyncIterator[N
         await asking.close()
 
 
-async def _stood_ms(played: Scene) -> float:
+async def _stood_ms(system: System) -> float:
     """When the last halt stood in control, by the clock of the orders server."""
-    for entry_id, fields in await played.orders.xrevrange(CONTROL, count=10):
+    for entry_id, fields in await system.orders.xrevrange(CONTROL, count=10):
         if fields[b"type"] == Halt.wire.encode():
             return float(entry_id.decode().partition("-")[0])
     raise BackboneError("no halt stands in control")
 
 
-async def _command(played: Scene, *arguments: str) -> None:
+async def _command(system: System, *arguments: str) -> None:
     """Run a command to its end; that orders have not ended yet is no failure."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ops", *arguments, "--reason", "drill", "--json",
-        env=dict(played.environment),
+        env=dict(system.environment),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -160,11 +160,11 @@ async def _command(played: Scene, *arguments: str) -> None:
         raise BackboneError(f"`backbone {' '.join(arguments)}` failed: {errors.decode()[-500:]}")
 
 
-async def _quiet(played: Scene) -> Sequence[LedgerOrder]:
+async def _quiet(system: System) -> Sequence[LedgerOrder]:
     """The ledger's orders, once none has come or been canceled for a while."""
     known, since = (0, 0), time.monotonic()
     while True:
-        orders = (await played.control.ledger()).orders
+        orders = (await system.control.ledger()).orders
         found = len(orders), sum(order.canceled_at is not None for order in orders)
         if found != known:
             known, since = found, time.monotonic()
@@ -173,12 +173,12 @@ async def _quiet(played: Scene) -> Sequence[LedgerOrder]:
         await asyncio.sleep(_POLL_S)
 
 
-async def _sent_since(played: Scene, before: int) -> bool:
-    return len((await played.control.ledger()).orders) > before
+async def _sent_since(system: System, before: int) -> bool:
+    return len((await system.control.ledger()).orders) > before
 
 
-async def _ready(played: Scene) -> bool:
-    beats = await read_heartbeats(played.orders, ACCOUNT)
+async def _ready(system: System) -> bool:
+    beats = await read_heartbeats(system.orders, ACCOUNT)
     return any(one.process == "oms" and getattr(one, "state", "") == State.READY for one in beats)
 
 

@@ -17,7 +17,7 @@ from bus.service import ended
 from bus.streams import oms_lease
 from ops.drill.dying_oms import KINDS, POINTS
 from ops.drill.load import SYMBOL, Load
-from ops.drill.scene import ACCOUNT, UNLIMITED, Scene, scene
+from ops.drill.system import ACCOUNT, UNLIMITED, System, whole_system
 from ops.drill.trader import Trader
 from ops.run.reader import RunReader
 from ops.run.reconcile import reconcile
@@ -76,18 +76,18 @@ async def run(times: int, rate: float, seed: int, say: Callable[[str], None]) ->
     """Kill the OMS so many times, going through all that may come together in an order drawn by the seed."""
     began = time.monotonic()
     arguments = ["--symbols", SYMBOL, "--rate", "20", "--cash", "1000000000", "--partial-chance", "0.3"]
-    async with scene(arguments, requests_per_minute=UNLIMITED) as played:
-        played.environment = {**played.environment, **_WAITS}
-        reader = RunReader(played.market, played.orders, ACCOUNT)
-        url = played.environment["ORDERS_REDIS_URL"]
-        load, trader = Load(played.orders, url), Trader(played.orders, url)
-        drill = _Drill(played, trader)
+    async with whole_system(arguments, requests_per_minute=UNLIMITED) as system:
+        system.environment = {**system.environment, **_WAITS}
+        reader = RunReader(system.market, system.orders, ACCOUNT)
+        url = system.environment["ORDERS_REDIS_URL"]
+        load, trader = Load(system.orders, url), Trader(system.orders, url)
+        drill = _Drill(system, trader)
         wanting = asyncio.create_task(load.want())
-        first = played.start_oms("oms-first")
+        first = system.start_oms("oms-first")
         await drill.ready(first)
         await load.begin()
         await trader.begin()
-        await played.kill(first)
+        await system.kill(first)
         asking = asyncio.create_task(load.run(rate))
         try:
             for number, (kind, answer, point) in enumerate(rounds(times, seed)):
@@ -95,8 +95,8 @@ async def run(times: int, rate: float, seed: int, say: Callable[[str], None]) ->
                 say(f"{number + 1} of {times}: {kind}, {answer}, {point.replace('_', ' ')}")
             await ended(asking)
             await drill.take_lease_away()
-            await drill.ready(played.start_oms("oms-last"))
-            found = await reconcile(reader, played.control)
+            await drill.ready(system.start_oms("oms-last"))
+            found = await reconcile(reader, system.control)
             found += await drill.differences(reader)
         finally:
             await ended(asking, wanting)
@@ -129,17 +129,17 @@ def rounds(times: int, seed: int) -> list[tuple[str, str, str]]:
 class _Drill:
     """The rounds of one drill. Mutable: what was done so far, and which orders are to be canceled."""
 
-    def __init__(self, played: Scene, trader: Trader) -> None:
+    def __init__(self, system: System, trader: Trader) -> None:
         self.rounds: Counter[str] = Counter()
         self.died = 0
         self._to_cancel: list[str] = []
-        self._played, self._trader = played, trader
+        self._system, self._trader = system, trader
 
     async def round(self, number: int, kind: str, answer: str, point: str) -> None:
         """One OMS lives until it has reached the point, or is killed where it does not come to it."""
-        played, limits = self._played, str(self._played.directory / "limits.toml")
+        system, limits = self._system, str(self._system.directory / "limits.toml")
         await self.take_lease_away()
-        pid = played.start(f"oms-{number}", "ops.drill.dying_oms", point, kind, limits)
+        pid = system.start(f"oms-{number}", "ops.drill.dying_oms", point, kind, limits)
         if not await self.ready(pid):
             # What an earlier round left behind was taken up first.
             await self._dead(pid)
@@ -148,16 +148,16 @@ class _Drill:
         fault = _ANSWERS[answer]
         if fault is not None:
             name, fields = fault
-            await played.control.fault(name, **fields, **({} if name in _WITHOUT_ON else {"on": _ON[kind]}))
+            await system.control.fault(name, **fields, **({} if name in _WITHOUT_ON else {"on": _ON[kind]}))
         await self._act(kind, resting)
         await self._dead(pid)
-        await played.control.clear_faults()
+        await system.control.clear_faults()
 
     async def ready(self, pid: int) -> bool:
         """Wait until this OMS takes orders; False where it died first."""
         async with asyncio.timeout(_READY_WITHIN_S):
-            while self._played.started[pid].poll() is None:
-                for one in await read_heartbeats(self._played.orders, ACCOUNT):
+            while self._system.started[pid].poll() is None:
+                for one in await read_heartbeats(self._system.orders, ACCOUNT):
                     if isinstance(one, Heartbeat) and one.pid == pid and one.state is State.READY:
                         assert isinstance(one.details, OmsDetails)
                         return True
@@ -166,12 +166,12 @@ class _Drill:
 
     async def take_lease_away(self) -> None:
         """The lease of the dead runs out after seconds: this is that, without the wait."""
-        await self._played.orders.delete(oms_lease(ACCOUNT))
+        await self._system.orders.delete(oms_lease(ACCOUNT))
 
     async def differences(self, reader: RunReader) -> list[str]:
         """What of a drill's own promises was not kept, beside what the books say."""
         book = reader.totals.book
-        ledger = await self._played.control.ledger()
+        ledger = await self._system.control.ledger()
         at_broker = Counter(order.client_order_id for order in ledger.orders)
         found = [
             f"order {one} is at the broker {count} times" for one, count in at_broker.items() if count > 1
@@ -189,9 +189,9 @@ class _Drill:
 
     async def _resting(self, pid: int) -> str:
         """An order far below the market that the broker has; "" where the OMS died before it had."""
-        while self._played.started[pid].poll() is None:
+        while self._system.started[pid].poll() is None:
             order_id = await self._trader.order(_RESTING)
-            while self._played.started[pid].poll() is None:
+            while self._system.started[pid].poll() is None:
                 told = await self._trader.told(order_id)
                 if OrderSent in told:
                     return order_id
@@ -214,13 +214,13 @@ class _Drill:
                 await self._trader.cancel(resting)
 
     async def _dead(self, pid: int) -> None:
-        process, until = self._played.started[pid], time.monotonic() + _DEAD_WITHIN_S
+        process, until = self._system.started[pid], time.monotonic() + _DEAD_WITHIN_S
         while process.poll() is None:
             if time.monotonic() > until:
                 break
             await asyncio.sleep(_POLL_S)
         self.died += process.poll() is not None
-        await self._played.kill(pid)
+        await self._system.kill(pid)
 
 
 _RESTING = OrderTerms(

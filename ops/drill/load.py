@@ -12,7 +12,7 @@ from bus.lease import Lease
 from bus.order_messages import REQUESTS, OrderRequest, OrderTerms
 from bus.publish import Publisher
 from bus.streams import algorithm_lease, events, requests
-from ops.drill.scene import ACCOUNT
+from ops.drill.system import ACCOUNT
 
 ALGORITHM = "drill"
 SYMBOL = "AAPL"

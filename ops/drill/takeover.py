@@ -12,7 +12,7 @@ from bus.heartbeat import Heartbeat, OmsDetails, State
 from bus.service import ended
 from bus.streams import journal, oms_lease
 from ops.drill.load import SYMBOL, Load
-from ops.drill.scene import ACCOUNT, UNLIMITED, Scene, scene
+from ops.drill.system import ACCOUNT, UNLIMITED, System, whole_system
 from ops.run.reader import RunReader
 from ops.run.reconcile import reconcile
 from ops.status.heartbeat_reader import read_heartbeats
@@ -55,54 +55,54 @@ class Outcome:
 async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[str], None]) -> Outcome:
     """Kill the leader so many times, and stall leader and server by turns for so many minutes, under load."""
     arguments = ["--symbols", SYMBOL, "--rate", "20", "--cash", "1000000000"]
-    async with scene(arguments, requests_per_minute=UNLIMITED) as played:
-        url = played.environment["ORDERS_REDIS_URL"]
-        reader, load = RunReader(played.market, played.orders, ACCOUNT), Load(played.orders, url)
-        played.start_oms("oms-0")
-        await _leader(played)
+    async with whole_system(arguments, requests_per_minute=UNLIMITED) as system:
+        url = system.environment["ORDERS_REDIS_URL"]
+        reader, load = RunReader(system.market, system.orders, ACCOUNT), Load(system.orders, url)
+        system.start_oms("oms-0")
+        await _leader(system)
         wanting = asyncio.create_task(load.want())
         await load.begin()
-        played.start_oms("oms-1")
-        await _level(played)
+        system.start_oms("oms-1")
+        await _level(system)
         asking = asyncio.create_task(load.run(a_second))
         try:
             takeovers = []
             for number in range(kills):
-                takeovers.append(await _killed(played))
+                takeovers.append(await _killed(system))
                 say(f"kill {number + 1} of {kills}: decided again after {takeovers[-1] * 1000:.0f} ms")
-                played.start_oms(f"oms-{number + 2}")
-                await _level(played)
-            stalls, moved = await _stalled(played, stall_minutes, say)
+                system.start_oms(f"oms-{number + 2}")
+                await _level(system)
+            stalls, moved = await _stalled(system, stall_minutes, say)
             await ended(asking)
-            found = await reconcile(reader, played.control)
+            found = await reconcile(reader, system.control)
         finally:
             await ended(asking, wanting)
             await load.close()
         return Outcome(tuple(takeovers), stalls, moved, load.asked, reader.totals.approved, tuple(found))
 
 
-async def _killed(played: Scene) -> float:
+async def _killed(system: System) -> float:
     """Kill the leader; returns the seconds until the next decision stands in the journal."""
-    leader = await _leader(played)
+    leader = await _leader(system)
     killed_at = time.monotonic()
-    await played.kill(leader)
-    ((last, _),) = await played.orders.xrevrange(journal(ACCOUNT), count=1)
+    await system.kill(leader)
+    ((last, _),) = await system.orders.xrevrange(journal(ACCOUNT), count=1)
     while True:
-        found = await played.orders.xread({journal(ACCOUNT): last}, block=1000, count=100)
+        found = await system.orders.xread({journal(ACCOUNT): last}, block=1000, count=100)
         for id_, fields in found[0][1] if found else ():
             if fields[b"type"] in _DECISIONS:
                 return time.monotonic() - killed_at
             last = id_
 
 
-async def _stalled(played: Scene, minutes: float, say: Callable[[str], None]) -> tuple[int, int]:
+async def _stalled(system: System, minutes: float, say: Callable[[str], None]) -> tuple[int, int]:
     """Stop leader, standby or server for a moment, by turns; returns how often, and how often another led."""
-    server = int((await played.orders.info("server"))["process_id"])
-    before = await _token(played)
+    server = int((await system.orders.info("server"))["process_id"])
+    before = await _token(system)
     stalls, until, told = 0, time.monotonic() + minutes * 60, time.monotonic()
     while time.monotonic() < until:
-        leader = await _leader(played)
-        standby = next(pid for pid in played.started if pid != leader)
+        leader = await _leader(system)
+        standby = next(pid for pid in system.started if pid != leader)
         pid = (leader, server, standby)[stalls % 3]
         os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(STALL_S)
@@ -110,39 +110,39 @@ async def _stalled(played: Scene, minutes: float, say: Callable[[str], None]) ->
         stalls += 1
         if time.monotonic() > told + 10:
             told = time.monotonic()
-            say(f"{stalls} stalls of {STALL_S * 1000:.0f} ms, {await _token(played) - before} takeovers")
+            say(f"{stalls} stalls of {STALL_S * 1000:.0f} ms, {await _token(system) - before} takeovers")
         await asyncio.sleep(random.uniform(0.6, 1.4))
-    return stalls, await _token(played) - before
+    return stalls, await _token(system) - before
 
 
-async def _token(played: Scene) -> int:
-    return int(await played.orders.get(f"{oms_lease(ACCOUNT)}:token") or 0)
+async def _token(system: System) -> int:
+    return int(await system.orders.get(f"{oms_lease(ACCOUNT)}:token") or 0)
 
 
-async def _beats(played: Scene) -> dict[int, tuple[State, OmsDetails]]:
+async def _beats(system: System) -> dict[int, tuple[State, OmsDetails]]:
     """What each OMS that we started says of itself, by pid."""
     return {
         one.pid: (one.state, one.details)
-        for one in await read_heartbeats(played.orders, ACCOUNT)
-        if isinstance(one, Heartbeat) and isinstance(one.details, OmsDetails) and one.pid in played.started
+        for one in await read_heartbeats(system.orders, ACCOUNT)
+        if isinstance(one, Heartbeat) and isinstance(one.details, OmsDetails) and one.pid in system.started
     }
 
 
-async def _leader(played: Scene) -> int:
+async def _leader(system: System) -> int:
     """The pid of the OMS that leads and takes orders, once there is one."""
     async with asyncio.timeout(_LEVEL_WITHIN_S):
         while True:
-            for pid, (state, details) in (await _beats(played)).items():
+            for pid, (state, details) in (await _beats(system)).items():
                 if state is State.READY and details.leads:
                     return pid
             await asyncio.sleep(_POLL_S)
 
 
-async def _level(played: Scene) -> None:
+async def _level(system: System) -> None:
     """Wait until one stands by that has the whole journal, but for what was written just now."""
     async with asyncio.timeout(_LEVEL_WITHIN_S):
         while True:
-            found = list((await _beats(played)).values())
+            found = list((await _beats(system)).values())
             if len(found) == 2 and {state for state, _ in found} == {State.READY, State.WAITING}:
                 at_ms = [int((details.digest_at or "0-0").split("-")[0]) for _, details in found]
                 if min(at_ms) and abs(at_ms[0] - at_ms[1]) < 1000:

@@ -10,7 +10,7 @@ from bus.events import EVENTS
 from bus.order_messages import REQUESTS, CancelRequest, Change, OrderTerms, ReplaceRequest
 from bus.streams import events, requests
 from ops.drill.load import Load
-from ops.drill.scene import ACCOUNT
+from ops.drill.system import ACCOUNT
 
 TRADER = "drill-trader"
 _REQUESTS, _EVENTS = MessageCodec(REQUESTS), MessageCodec(EVENTS)

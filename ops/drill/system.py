@@ -1,4 +1,4 @@
-"""What a drill is played on: two servers, a simulator and processes of its own, in a directory of its own."""
+"""What a drill runs on: servers, a simulator and processes of its own, in a directory of its own."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ repeated_seconds = 0
 UNLIMITED = 10_000_000
 
 
-class Scene:
+class System:
     """Processes of one drill. Mutable: those that run, by pid."""
 
     def __init__(
@@ -85,7 +85,9 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(simulator_arguments: Sequence[str], *, requests_per_minute: int) -> AsyncIterator[Scene]:
+async def whole_system(
+    simulator_arguments: Sequence[str], *, requests_per_minute: int
+) -> AsyncIterator[System]:
     """Servers, a simulator that takes so many requests a minute, and ingest; all ended with the block."""
     with tempfile.TemporaryDirectory(prefix="bb-drill-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
@@ -109,11 +111,11 @@ async def scene(simulator_arguments: Sequence[str], *, requests_per_minute: int)
         supervisor.start(ingest_process(environment, directory))
         market, orders = connect(servers[0].url, name="drill"), connect(servers[1].url, name="drill")
         control = Control(addresses)
-        played = Scene(directory, environment, market, orders, control)
+        system = System(directory, environment, market, orders, control)
         try:
-            yield played
+            yield system
         finally:
-            await played.stop()
+            await system.stop()
             await control.close()
             await market.aclose()
             await orders.aclose()
