@@ -1,5 +1,6 @@
 """The journal as a file and back, and what its commands say of one that is not what was written."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,14 @@ async def test_an_import_needs_a_journal_that_is_what_was_written_and_an_account
     with pytest.raises(InvalidInput, match=r"is not what was written.*nothing was imported"):
         await restored([file])
     assert await orders_client.keys("*journal*") == []
-    async with running(md_url, orders_url, FakeBroker()):
+    async with running(md_url, orders_url, FakeBroker()) as oms:
         await orders_client.delete(JOURNAL)
         file.write_bytes(b"".join(_lines(before)))
         with pytest.raises(InvalidInput, match="is held"):
             await restored([file])
+        # Its journal was taken from it: it may have ended by itself meanwhile.
+        oms.task.cancel()
+        await asyncio.gather(oms.task, return_exceptions=True)
 
 
 def _lines(entries: list[Any]) -> list[bytes]:
