@@ -36,15 +36,17 @@ async def test_a_killed_leader_is_followed_and_the_books_agree(tmp_path: Path) -
 @pytest.mark.e2e
 def test_one_that_is_ended_leaves_nobody_behind(tmp_path: Path) -> None:
     within = environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)}
-    drill = subprocess.Popen(
-        [*COMMAND, "drill", "takeover", "--times", "100"], env=within, stderr=subprocess.PIPE
-    )
-    process = psutil.Process(drill.pid)
-    # Two servers, the simulator, ingest and two OMS.
-    wait_until(lambda: len(process.children(recursive=True)) >= 6, "its processes", timeout_s=60)
-    children = process.children(recursive=True)
-    drill.terminate()
-    _, errors = drill.communicate(timeout=60)
+    command = [*COMMAND, "drill", "takeover", "--times", "100"]
+    with subprocess.Popen(command, env=within, stderr=subprocess.PIPE) as drill:
+        try:
+            process = psutil.Process(drill.pid)
+            # Two servers, the simulator, ingest and an OMS.
+            wait_until(lambda: len(process.children(recursive=True)) >= 5, "its processes", timeout_s=90)
+            children = process.children(recursive=True)
+            drill.terminate()
+            _, errors = drill.communicate(timeout=60)
+        finally:
+            drill.kill()
     assert (drill.returncode, b"Traceback" in errors) == (130, False)
     assert [child for child in children if child.is_running()] == []
     assert list(tmp_path.glob("bb-drill-*")) == []
