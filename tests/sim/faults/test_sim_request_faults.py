@@ -134,7 +134,8 @@ def test_connections_are_refused_and_taken_again_at_the_same_address(
     """Also where one was open: it ends, and another cannot be made."""
     submit(client, "before")
     simulator.fault("refuse_connections")
-    with pytest.raises(requests.ConnectionError, match="refused"):
+    # The request may still go out on the one that was open, and be cut off with it.
+    with pytest.raises(requests.ConnectionError, match="refused|aborted"):
         submit(client, "refused")
     simulator.clear_faults()
     submit(client, "after")
