@@ -41,8 +41,10 @@ async def found_story(text: str, archive: Path | None, until: date | None) -> St
             _, back, found, is_whole = await _looked_for(server, whole, client_order_id, _end(until))
         if not found:
             return await _put_away(server, text, back)
-        found += await _requests(server, client_order_id, found)
         found.sort(key=lambda one: entry_position(one[0]))
+        # Ids of two streams tell no order within a millisecond: a request comes before what came of it.
+        found = [*await _requests(server, client_order_id, found), *found]
+        found.sort(key=lambda one: entry_position(one[0])[0])
         return story(client_order_id, found, is_whole=is_whole, notes=back.notes)
 
 

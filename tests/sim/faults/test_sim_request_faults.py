@@ -135,7 +135,7 @@ def test_connections_are_refused_and_taken_again_at_the_same_address(
     submit(client, "before")
     simulator.fault("refuse_connections")
     # The request may still go out on the one that was open, and be cut off with it.
-    with pytest.raises(requests.ConnectionError, match="refused|aborted"):
+    with pytest.raises(requests.ConnectionError, match=r"refused|aborted"):
         submit(client, "refused")
     simulator.clear_faults()
     submit(client, "after")
