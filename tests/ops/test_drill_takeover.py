@@ -34,14 +34,19 @@ async def test_a_killed_leader_is_followed_and_the_books_agree(tmp_path: Path) -
 
 
 @pytest.mark.e2e
-def test_one_that_is_ended_leaves_nobody_behind(tmp_path: Path) -> None:
-    within = environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)}
+def test_one_that_is_ended_leaves_nobody_behind(home: Path) -> None:
+    within = environment(home) | {"TMPDIR": str(home)}
     command = [*COMMAND, "drill", "takeover", "--times", "100"]
     with subprocess.Popen(command, env=within, stderr=subprocess.PIPE) as drill:
         try:
             process = psutil.Process(drill.pid)
-            # Two servers, the simulator, ingest and an OMS.
-            wait_until(lambda: len(process.children(recursive=True)) >= 5, "its processes", timeout_s=90)
+
+            def works() -> bool:
+                # Two servers, the simulator, ingest and an OMS.
+                assert drill.poll() is None, drill.stderr and drill.stderr.read()
+                return len(process.children(recursive=True)) >= 5
+
+            wait_until(works, "its processes", timeout_s=60)
             children = process.children(recursive=True)
             drill.terminate()
             _, errors = drill.communicate(timeout=60)
@@ -49,4 +54,4 @@ def test_one_that_is_ended_leaves_nobody_behind(tmp_path: Path) -> None:
             drill.kill()
     assert (drill.returncode, b"Traceback" in errors) == (130, False)
     assert [child for child in children if child.is_running()] == []
-    assert list(tmp_path.glob("bb-drill-*")) == []
+    assert list(home.glob("bb-drill-*")) == []
