@@ -18,7 +18,7 @@ from oms.book.orders import Order
 from oms.engine import Engine
 from oms.halts.flattens_shown import flattens_shown
 from oms.limits.limit_names import unmatched
-from oms.limits.limit_places import told, written
+from oms.limits.limit_places import place_text, value_text
 from oms.requests import shadow
 from oms.risk.assets import UNKNOWN
 from oms.shown_books import shown_books, unexplained
@@ -144,7 +144,7 @@ def _in_shadow(engine: Engine) -> dict[str, int]:
     """How many orders each limit in shadow would have refused, by where it stands and its value."""
     force = engine.state.limits_in_force
     return {
-        f"{written(place)} = {told(force.shadows[place].value)}": orders
+        f"{place_text(place)} = {value_text(force.shadows[place].value)}": orders
         for place, orders in shadow.refused(force, engine.observed.in_shadow).items()
     }
 

@@ -5,7 +5,7 @@ from bus.control_messages import Halt
 from bus.limit_messages import LimitsChanged
 from bus.order_events import Registered
 from oms.halts import automatic_halts
-from oms.limits.limit_places import flat, told, written
+from oms.limits.limit_places import flat, place_text, value_text
 from oms.limits.limit_strictness import absent, is_looser
 from oms.risk.assets import MarketClock
 from oms.state.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
@@ -54,7 +54,12 @@ def take_limits(step: Step, read: LimitsRead) -> None:
     for place, was in sorted(before.items()):
         will = after.get(place)
         if is_looser(place[1], was, will, absent(place, after)):
-            step.warn("a limit is looser than before", limit=written(place), was=told(was), now=told(will))
+            step.warn(
+                "a limit is looser than before",
+                limit=place_text(place),
+                was=value_text(was),
+                now=value_text(will),
+            )
 
 
 def take_leases(step: Step, read: LeasesRead) -> None:

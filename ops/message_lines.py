@@ -78,7 +78,7 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
-from oms.limits.limit_places import told, written
+from oms.limits.limit_places import place_text, value_text
 
 
 def number(value: Decimal | None) -> str:
@@ -166,16 +166,16 @@ def _action(message: CorporateActionTaken | TakeCorporateAction) -> str:
 
 
 def _limit(message: SetLimit | UnsetLimit) -> str:
-    return f"{written((message.section, message.name))}{' in shadow' if message.shadow else ''}"
+    return f"{place_text((message.section, message.name))}{' in shadow' if message.shadow else ''}"
 
 
 def _limit_change(change: LimitChange) -> str:
-    place = written((change.section, change.name))
+    place = place_text((change.section, change.name))
     if change.mode == "shadow":
-        return f"{place} {told(change.value)} in shadow"
+        return f"{place} {value_text(change.value)} in shadow"
     if change.mode == "shadow_ended":
         return f"{place} in shadow no more"
-    return f"{place} {told(change.before)} -> {told(change.value)}"
+    return f"{place} {value_text(change.before)} -> {value_text(change.value)}"
 
 
 def _reconcile(message: Reconcile) -> str:
@@ -287,7 +287,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     AssignPosition: lambda m: (
         f"assign {number(m.quantity)} {m.symbol} of {m.giver} to {m.taker}: {m.reason} (by {m.by})"
     ),
-    SetLimit: lambda m: f"set {_limit(m)} to {told(m.value)}: {m.reason} (by {m.by})",
+    SetLimit: lambda m: f"set {_limit(m)} to {value_text(m.value)}: {m.reason} (by {m.by})",
     UnsetLimit: lambda m: f"take back {_limit(m)}: {m.reason} (by {m.by})",
     LoadLimits: lambda m: f"load the limits of {m.source}: {m.reason} (by {m.by})",
     LimitsSet: lambda m: (
@@ -295,7 +295,7 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
         f"{f', from {m.source}' if m.source else ''}: {m.reason} (by {m.by})"
     ),
     RefusedInShadow: lambda m: (
-        f"{written((m.section, m.name))}, in shadow, would have refused {m.orders} orders of {m.whose}; "
+        f"{place_text((m.section, m.name))}, in shadow, would have refused {m.orders} orders of {m.whose}; "
         f"the first, {m.first_order_id}: {m.reason.message}"
     ),
     TakeCorporateAction: lambda m: f"corporate action: {_action(m)}: {m.reason} (by {m.by})",

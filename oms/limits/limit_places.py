@@ -48,14 +48,14 @@ def shaped(values: Values) -> dict[str, Any]:
     return shown
 
 
-def written(place: Place) -> str:
+def place_text(place: Place) -> str:
     """A place as one reads it: `[symbol."BTC/USD"] order_value`."""
     section, name = place
     kind, _, whose = section.partition(".")
     return f'[{kind}."{whose}"] {name}' if kind == "symbol" else f"[{section}] {name}"
 
 
-def told(value: object) -> str:
+def value_text(value: object) -> str:
     """A value as a sentence has it."""
     if value is None:
         return "no limit"

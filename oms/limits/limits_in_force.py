@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bus.limit_messages import LimitsChanged, LimitsSet, RefusedInShadow
-from oms.limits.limit_places import Place, Values, flat, shaped, told, written
+from oms.limits.limit_places import Place, Values, flat, place_text, shaped, value_text
 from oms.limits.limit_strictness import absent, is_looser, tightest_value
 from oms.limits.limits import Limits, from_dict
 
 
 @dataclass(frozen=True, slots=True)
-class SetLimit:
+class LimitSetHere:
     """A limit that was set while the OMS ran, None for no such limit; and what the file said of it then."""
 
     value: Any
@@ -30,7 +30,7 @@ class SetLimit:
     def __str__(self) -> str:
         at = datetime.fromtimestamp(self.at_ns // 1_000_000_000, UTC)
         where = f" from {self.source}" if self.source else ""
-        return f"{told(self.value)}{where} by {self.by} at {at:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
+        return f"{value_text(self.value)}{where} by {self.by} at {at:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class LimitsInForce:
         self.version = 0
         self.file: Values = {}
         self.source = ""
-        self.set_here: dict[Place, SetLimit] = {}
+        self.set_here: dict[Place, LimitSetHere] = {}
         self.shadows: dict[Place, ShadowLimit] = {}
         self.limits: Limits | None = None
         self.with_shadows: Limits | None = None
@@ -85,7 +85,7 @@ class LimitsInForce:
             if change.mode in ("shadow", "shadow_ended", "set"):
                 self.shadows.pop(place, None)
             if change.mode == "set" and change.value != change.in_file:
-                self.set_here[place] = SetLimit(
+                self.set_here[place] = LimitSetHere(
                     change.value, change.in_file, event.source, event.reason, event.by, event.at_ns
                 )
             elif change.mode == "shadow":
@@ -123,8 +123,9 @@ class LimitsInForce:
     def differing(self) -> list[str]:
         """A sentence for each limit of which the file says something else than when it was set."""
         return [
-            f"{written(place)}: the file says {told(self.file.get(place))}, it said {told(one.in_file)} when "
-            f"this was set: {one}; the tighter holds, {told(self._held(place, one))}"
+            f"{place_text(place)}: the file says {value_text(self.file.get(place))}, it said "
+            f"{value_text(one.in_file)} when this was set: {one}; the tighter holds, "
+            f"{value_text(self._held(place, one))}"
             for place, one in self.set_here.items()
             if self.differs(place)
         ]
@@ -141,7 +142,7 @@ class LimitsInForce:
             ),
         ]
 
-    def _held(self, place: Place, one: SetLimit) -> Any:
+    def _held(self, place: Place, one: LimitSetHere) -> Any:
         in_file = self.file.get(place)
         if in_file == one.in_file:
             return one.value

@@ -13,7 +13,7 @@ from bus.limit_messages import (
     SetLimit,
     UnsetLimit,
 )
-from oms.limits.limit_places import Place, Values, checked_section, flat, shaped, told, written
+from oms.limits.limit_places import Place, Values, checked_section, flat, place_text, shaped, value_text
 from oms.limits.limit_strictness import absent, is_looser
 from oms.limits.limits import from_dict
 from oms.limits.limits_in_force import LimitsInForce
@@ -59,7 +59,7 @@ def limits_set(
 def require_no_looser(changes: tuple[LimitChange, ...], values: Values) -> None:
     """Raise InvalidInput that names every change that loosens a limit."""
     looser = [
-        f"{written(place)} is {told(one.before)} and would be {told(one.value)}"
+        f"{place_text(place)} is {value_text(one.before)} and would be {value_text(one.value)}"
         for one in changes
         if one.mode in ("set", "taken_back")
         and is_looser(one.name, one.before, one.value, absent(place := (one.section, one.name), values))
@@ -104,7 +104,7 @@ def _set(force: LimitsInForce, place: Place, message: SetLimit) -> LimitChange:
         if message.shadow:
             raise _no_value(place)
         if before is None:
-            raise InvalidInput(f"{written(place)} is not set: there is no such limit to take away")
+            raise InvalidInput(f"{place_text(place)} is not set: there is no such limit to take away")
     elif message.shadow and not in_shadow(message.name):
         raise InvalidInput(
             f"{message.name} cannot be in shadow: it refuses no single order. `backbone limits explain "
@@ -121,18 +121,19 @@ def _set(force: LimitsInForce, place: Place, message: SetLimit) -> LimitChange:
 
 
 def _no_value(place: Place) -> InvalidInput:
-    return InvalidInput(f"{written(place)}: a limit in shadow has a value")
+    return InvalidInput(f"{place_text(place)}: a limit in shadow has a value")
 
 
 def _taken_back(force: LimitsInForce, place: Place, *, shadow: bool) -> LimitChange:
     before = force.values().get(place)
     if shadow:
         if place not in force.shadows:
-            raise InvalidInput(f"{written(place)} is not in shadow: there is nothing to take back")
+            raise InvalidInput(f"{place_text(place)} is not in shadow: there is nothing to take back")
         return _change(force, place, "shadow_ended", before, None)
     if place not in force.set_here:
         raise InvalidInput(
-            f"{written(place)} was not set while the OMS ran: {told(before)} is what {force.source} says"
+            f"{place_text(place)} was not set while the OMS ran: {value_text(before)} is what "
+            f"{force.source} says"
         )
     return _change(force, place, "taken_back", before, force.file.get(place))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bus.limit_messages import RefusedInShadow
 from bus.order_messages import OrderRequest, Reason, ReplaceRequest
 from bus.symbols import canonical_symbol
-from oms.limits.limit_places import Place, told
+from oms.limits.limit_places import Place, value_text
 from oms.limits.limits_in_force import LimitsInForce
 from oms.prices.reference_price import Known
 from oms.risk.approval import Refused, check
@@ -75,7 +75,7 @@ def refused(force: LimitsInForce, counted: Mapping[tuple[str, str, str], InShado
 def _responsible(force: LimitsInForce, places: list[Place], reason: Reason) -> list[Place]:
     """Which of them gave this reason: those with its limit, or where none has just that, all of its code."""
     of_code = [place for place in places if reason.code in CODES.get(place[1], ())]
-    exactly = [place for place in of_code if told(force.shadows[place].value) == reason.limit]
+    exactly = [place for place in of_code if value_text(force.shadows[place].value) == reason.limit]
     return exactly or of_code
 
 

@@ -21,17 +21,17 @@ from oms.book.book import Book
 from oms.limits.limits import Limits
 from oms.prices.reference_price import Known, Price
 from oms.risk.buying_power import CHECKS as CHECKS_OF_MONEY
-from oms.risk.buying_power import ONLY_WHERE_SET as OF_MONEY
+from oms.risk.buying_power import ONLY_WHERE_SET as MONEY_ONLY_WHERE_SET
 from oms.risk.checks import CHECKS, CHECKS_OF_A_REDUCTION, Check, beyond_reduction, replaceable
 from oms.risk.exit_checks import exits
 from oms.risk.exposure_checks import CHECKS as CHECKS_OF_EXPOSURE
-from oms.risk.exposure_checks import ONLY_WHERE_SET as OF_EXPOSURE
+from oms.risk.exposure_checks import ONLY_WHERE_SET as EXPOSURE_ONLY_WHERE_SET
 from oms.risk.market_checks import CHECKS as CHECKS_OF_THE_MARKET
 from oms.risk.market_checks import short_sale
 from oms.risk.own_orders import CHECKS as CHECKS_OF_OWN_ORDERS
 from oms.risk.preconditions import Context, unmet
 from oms.risk.repetition_checks import CHECKS as CHECKS_OF_REPETITION
-from oms.risk.repetition_checks import ONLY_WHERE_SET as OF_REPETITION
+from oms.risk.repetition_checks import ONLY_WHERE_SET as REPETITION_ONLY_WHERE_SET
 from oms.risk.replacements import worked_out
 from oms.risk.subject import subject_of
 from oms.risk.terms import malformed
@@ -105,7 +105,7 @@ _TO_RISK_MORE = (
     exits,
 )
 # Checks of limits that need not be set, with the limit that each is of: a decision leaves out the others.
-_ONLY_WHERE_SET = OF_EXPOSURE | OF_MONEY | OF_REPETITION
+_ONLY_WHERE_SET = EXPOSURE_ONLY_WHERE_SET | MONEY_ONLY_WHERE_SET | REPETITION_ONLY_WHERE_SET
 _TO_REDUCE = (*CHECKS_OF_A_REDUCTION, *CHECKS_OF_OWN_ORDERS, exits)
 
 _POSITION_CHANGED = Reason(

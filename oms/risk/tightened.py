@@ -31,7 +31,7 @@ from oms.risk.checks import (
     reference_price,
     restricted,
 )
-from oms.risk.exposure_checks import CHECKS as OF_EXPOSURE
+from oms.risk.exposure_checks import CHECKS as CHECKS_OF_EXPOSURE
 from oms.risk.market_checks import market_closed, short_sale, symbol_allowed
 from oms.risk.preconditions import Context
 from oms.risk.repetition_checks import price_band
@@ -46,7 +46,7 @@ _OF_LIMITS: tuple[Check, ...] = (
     position_value,
     open_orders,
     capital,
-    *OF_EXPOSURE,
+    *CHECKS_OF_EXPOSURE,
     symbol_allowed,
     short_sale,
     market_closed,

@@ -154,19 +154,19 @@ def load(file: _FILE, reason: _REASON, loosen: _LOOSEN = False, as_json: JSON = 
 
 def lines(changes: "Sequence[LimitChange]") -> list[str]:
     """A line for each change."""
-    from oms.limits.limit_places import told, written
+    from oms.limits.limit_places import place_text, value_text
 
     shown = []
     for one in changes:
-        place = written((one.section, one.name))
+        place = place_text((one.section, one.name))
         if one.mode == "shadow":
-            shown.append(f"{place}: {told(one.value)} in shadow; {told(one.before)} holds")
+            shown.append(f"{place}: {value_text(one.value)} in shadow; {value_text(one.before)} holds")
         elif one.mode == "shadow_ended":
             shown.append(f"{place}: in shadow no more")
         elif one.before == one.value:
-            shown.append(f"{place}: {told(one.value)} holds, as before")
+            shown.append(f"{place}: {value_text(one.value)} holds, as before")
         else:
-            shown.append(f"{place}: {told(one.before)} -> {told(one.value)}")
+            shown.append(f"{place}: {value_text(one.before)} -> {value_text(one.value)}")
     return shown
 
 

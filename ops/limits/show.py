@@ -84,8 +84,8 @@ def explain(name: _NAME, as_json: _JSON = False) -> None:
 
 
 def _explained(told: dict[str, Any]) -> list[str]:
-    from oms.limits.limit_places import told as shown
-    from oms.limits.limit_places import written
+    from oms.limits.limit_places import place_text
+    from oms.limits.limit_places import value_text as shown
     from ops.limits.shown import origin
 
     unit = f", in {told['unit']}" if told["unit"] and told["unit"] not in told["meaning"] else ""
@@ -104,7 +104,7 @@ def _explained(told: dict[str, Any]) -> list[str]:
         lines.append("in force: nowhere")
     for row in told["in_force"] or ():
         shadow = " in shadow" if row["shadow"] else ""
-        place = written((row["section"], row["name"]))
+        place = place_text((row["section"], row["name"]))
         lines.append(f"in force{shadow}: {place} = {shown(row['value'])} ({origin(row)})")
     return lines
 
@@ -112,14 +112,14 @@ def _explained(told: dict[str, Any]) -> list[str]:
 def _print(
     found: "State", listed: list[dict[str, Any]], bound: list[dict[str, Any]] | None, warnings: list[str]
 ) -> None:
-    from oms.limits.limit_places import told
+    from oms.limits.limit_places import value_text
     from ops.columns import columns
 
     print(_table(listed))
     if bound is not None:
         lines = [("binding limit", "of", "value", "used", "section")]
         lines += [
-            (one["name"], one["whose"], told(one["value"]), one["used"] or "", one["section"])
+            (one["name"], one["whose"], value_text(one["value"]), one["used"] or "", one["section"])
             for one in bound
         ]
         print("\n" + columns(lines))
@@ -130,17 +130,17 @@ def _print(
 
 
 def _table(listed: list[dict[str, Any]]) -> str:
-    from oms.limits.limit_places import told, written
+    from oms.limits.limit_places import place_text, value_text
     from ops.columns import columns
     from ops.limits.shown import origin
 
     lines = [("section", "limit", "value", "used", "from")]
     for row in listed:
-        value = told(row["value"])
+        value = value_text(row["value"])
         use = row.get("used", "")
         if row["shadow"]:
             value += " (shadow)"
             use = f"would have refused {sum(row['would_have_refused'].values())}"
-        section, _, name = written((row["section"], row["name"])).rpartition(" ")
+        section, _, name = place_text((row["section"], row["name"])).rpartition(" ")
         lines.append((section, name, value, use, origin(row)))
     return columns(lines)

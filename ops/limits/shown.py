@@ -5,8 +5,8 @@ from typing import Any
 from oms.amounts import text
 from oms.book.book import Book
 from oms.book.ledger import ACCOUNT
-from oms.limits.limit_places import Place, told
-from oms.limits.limits_in_force import LimitsInForce, SetLimit
+from oms.limits.limit_places import Place, value_text
+from oms.limits.limits_in_force import LimitSetHere, LimitsInForce
 from oms.risk.limit_use import Binding, binding, used
 from oms.state.state import State
 
@@ -72,7 +72,7 @@ def _row(
     return row | ({} if use is None else {"used": text(use)})
 
 
-def _origin(force: LimitsInForce, one: SetLimit | None) -> Row:
+def _origin(force: LimitsInForce, one: LimitSetHere | None) -> Row:
     if one is None:
         return {"from": "file", "source": force.source}
     return {
@@ -81,7 +81,7 @@ def _origin(force: LimitsInForce, one: SetLimit | None) -> Row:
         "by": one.by,
         "at_ns": one.at_ns,
         "reason": one.reason,
-        "set_to": told(one.value),
+        "set_to": value_text(one.value),
         "file_said": one.in_file,
     }
 

@@ -9,7 +9,7 @@ from risk_day import LIMITS
 
 from bus.limit_messages import LimitChange, LimitsChanged, LimitsSet, RefusedInShadow
 from bus.order_messages import Reason
-from oms.limits.limit_places import checked_section, flat, shaped, written
+from oms.limits.limit_places import checked_section, flat, place_text, shaped
 from oms.limits.limit_strictness import absent, is_looser, tightest_value
 from oms.limits.limits import parse
 from oms.limits.limits_in_force import LimitsInForce
@@ -194,7 +194,7 @@ def test_only_what_refuses_more_is_stricter() -> None:
 def test_a_section_is_written_as_in_the_file(section: str) -> None:
     place = checked_section(section), "order_value"
     assert flat(shaped({place: "1"})) == {place: "1"}
-    assert written(place).replace('"', "") == f"[{section}] order_value"
+    assert place_text(place).replace('"', "") == f"[{section}] order_value"
 
 
 NUMBERS = st.sampled_from(["1", "2", "3", "5", "8"])
