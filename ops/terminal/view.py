@@ -38,13 +38,14 @@ class View(Protocol):
 
 
 class PlainView:
-    """Prints a line now and then, for logs and pipes."""
+    """Prints a line now and then, for logs and pipes. Mutable: whether any OMS was seen yet."""
 
     every_s = 5.0
 
     def __init__(self, to: IO[str]) -> None:
         self._to = to
         self._began = time.monotonic()
+        self._has_oms = False
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +58,11 @@ class PlainView:
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", file=self._to, flush=True)
 
     def show(self, status: Status, totals: RunTotals) -> None:
-        """Print one line that sums up."""
+        """Print one line that sums up; before any OMS was seen, that it starts."""
+        self._has_oms |= status.trading or status.oms is not None
+        if not self._has_oms:
+            self.say("starting: the OMS is not there yet")
+            return
         rate = status.feed.ticks_per_second
         middle = status.latency_us["tick_to_approved"]["p50"]
         parts = [

@@ -174,6 +174,19 @@ def test_the_still_picture_has_processes_and_streams() -> None:
     assert "md:AAPL:trades" in text
 
 
+def test_a_plain_line_says_that_it_starts_until_an_oms_was_seen_and_then_that_there_is_none() -> None:
+    out = io.StringIO()
+    gone = status(trading=False, why_not=["the OMS is not running"], oms=None)
+    with PlainView(out) as view:
+        view.show(gone, totals())
+        view.show(status(), totals())
+        view.show(gone, totals())
+    first, second, third = out.getvalue().splitlines()
+    assert first.endswith("starting: the OMS is not there yet")
+    assert second.endswith("trading")
+    assert third.endswith("not trading: the OMS is not running")
+
+
 def test_plain_lines_sum_up() -> None:
     out = io.StringIO()
     with PlainView(out) as view:
