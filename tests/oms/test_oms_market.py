@@ -90,7 +90,7 @@ async def test_the_book_agrees_with_the_ledger(
 
 
 async def _priced(market: Any) -> bool:
-    return all([await market.xlen(streams.market(name, "trades")) for name in ("AAPL", "MSFT")])
+    return all([await _trades(market, name) for name in ("AAPL", "MSFT")])
 
 
 async def _ended(algo: Trader, ids: list[str]) -> bool:
@@ -158,11 +158,14 @@ async def _answered(algo: Trader, order_id: str) -> bool:
 
 
 async def _last_price(market: Any, symbol: str) -> Decimal:
+    return (await _trades(market, symbol))[0]
+
+
+async def _trades(market: Any, symbol: str) -> list[Decimal]:
+    """The prices of the simulator's last trades, newest first, without the one that `running` made up."""
     entries = await market.xrevrange(streams.market(symbol, "trades"), count=20)
-    # The last entries may tell of a gap.
-    return next(
-        Decimal(str(orjson.loads(fields[b"d"])["p"])) for _, fields in entries if b"type" not in fields
-    )
+    told = [orjson.loads(fields[b"d"]) for _, fields in entries if b"type" not in fields]
+    return [Decimal(str(trade["p"])) for trade in told if "x" in trade]
 
 
 async def test_a_working_order_made_by_hand_counts_beside_ours(
