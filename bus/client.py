@@ -1,7 +1,7 @@
 """redis-py's client with this project's errors: what it raises says what to do next."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import redis.asyncio
@@ -86,14 +86,16 @@ class RedisClient(redis.asyncio.Redis):
         return Commands(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-async def mapped(call: Awaitable[Result], *, lost: type[BackboneError]) -> Result:
+async def mapped(call: Coroutine[Any, Any, Result], *, lost: type[BackboneError]) -> Result:
     """Await a call of redis-py and raise its errors as ours: `lost` where the connection broke.
 
-    A task that was cancelled meanwhile stays cancelled: redis-py turns a cancellation that meets one of its
-    timeouts into an error, and up to Python 3.11 drops one that comes together with a reply.
+    A task that was cancelled before or meanwhile stays cancelled: redis-py turns a cancellation that meets
+    one of its timeouts into an error, and up to Python 3.11 drops one that comes together with a reply.
     """
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task is not None else 0
+    if cancelled_before:
+        await _not_begun_if_cancelled(call)
     try:
         result = await call
     except (BackboneError, DataError):
@@ -104,6 +106,15 @@ async def mapped(call: Awaitable[Result], *, lost: type[BackboneError]) -> Resul
         raise _ours(error, lost) from error
     _stay_cancelled(task, cancelled_before)
     return result
+
+
+async def _not_begun_if_cancelled(call: Coroutine[Any, Any, object]) -> None:
+    """Let a cancellation that is still on its way arrive, as Ctrl-C's to a task at work."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        call.close()
+        raise
 
 
 def _stay_cancelled(task: "asyncio.Task[Any] | None", cancelled_before: int) -> None:

@@ -78,7 +78,8 @@ class System:
             process.terminate()
         for process in self.started.values():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.to_thread(process.wait), 15)
+                async with asyncio.timeout(15):
+                    await asyncio.to_thread(process.wait)
             process.kill()
             process.wait()
         self.started.clear()

@@ -44,6 +44,27 @@ async def test_a_reply_that_did_not_come_leaves_the_outcome_open(orders_url: str
         await through.aclose()
 
 
+async def test_a_cancellation_of_before_a_command_is_not_lost_in_it(orders_client: Any) -> None:
+    """As Ctrl-C's that meets a task at work: redis-py dropped it with the reply, and the task went on."""
+    steps: list[str] = []
+
+    async def at_work() -> None:
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        try:
+            await orders_client.set("begun", 1)
+            steps.append("went on")
+        finally:
+            await orders_client.set("cleaned up", 1)
+            steps.append("cleaned up")
+
+    await orders_client.ping()
+    task = asyncio.create_task(at_work())
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert steps == ["cleaned up"]
+    assert await orders_client.mget("begun", "cleaned up") == [None, b"1"]
+
+
 async def test_the_reply_to_a_canceled_command_is_nobody_elses(orders_url: str) -> None:
     """A pool that took such a connection back would answer each command with the reply to the one before."""
     async with Proxy(orders_url) as proxy:
