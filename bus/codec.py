@@ -29,7 +29,7 @@ from bus.upcasts import UPCASTS, Upcast
 Kind = TypeVar("Kind")
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message outside `md`: an entry with the fields `type`, `version` and `data` (JSON).
 
     `wire` is what the entry's `type` says; it stays when the class is renamed. A message that is only a part

@@ -40,7 +40,7 @@ class Actions:
     """Carries out effects but halts without waiting for any, and has the engine take what came of each.
 
     `objection` says what stands against an approved order directly before its first byte leaves. Must be
-    made inside the event loop. Mutable: `under_way`, what is not done yet.
+    made inside the event loop. Mutable: `under_way`, what is not done yet; its orders the sender has.
     """
 
     def __init__(
@@ -65,8 +65,10 @@ class Actions:
             self._start(self._cancel_all())
         for client_order_id in effects.withdraw:
             self._sender.withdraw(client_order_id, CANCELED_UNSENT)
+        sent = self._sent
         for approved in effects.send:
-            self._send(approved)
+            # Without a task or a future: thousands of orders may wait for their turn.
+            self._sender.submit(approved, self._objection, sent)
         for order in effects.cancel:
             self._start(self._cancel(order))
         for broker_order_id in effects.hasten:
@@ -89,18 +91,12 @@ class Actions:
         await asyncio.wait({self._failed})
         self._failed.result()
 
-    def _send(self, approved: Approved) -> None:
-        """Without a task: thousands of orders may wait for their turn."""
-        outcome = self._sender.submit(approved, partial(self._objection, approved))
-        self.under_way.add(outcome)
-        outcome.add_done_callback(partial(self._sent, approved.client_order_id))
-
-    def _sent(self, client_order_id: str, outcome: "asyncio.Future[Outcome]") -> None:
-        self._ended(outcome)
-        if outcome.cancelled() or outcome.exception() is not None:
+    def _sent(self, approved: Approved, answer: Outcome | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            self._fail(answer)
             return
         try:
-            self._take(OrderAnswered(client_order_id, outcome.result()))
+            self._take(OrderAnswered(approved.client_order_id, answer))
         except Exception as error:  # noqa: BLE001 - in a callback nobody else hears of it
             self._fail(error)
 

@@ -192,6 +192,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
         await oms.journal.flush()
     finally:
         await ended(stop, looking, reading, *workers, *oms.actions.under_way)
+        await oms.sender.close()
         with contextlib.suppress(ServerAway, ServerRefused):
             await oms.head.write()
     await oms.snapshots.stop(oms.engine.digest())

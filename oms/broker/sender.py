@@ -11,6 +11,7 @@ import structlog
 from bus.clock import Clock
 from bus.heartbeat import SendingDetails
 from bus.order_messages import Reason
+from bus.service import ended
 from oms.broker.breaker import Breaker
 from oms.broker.budget import Bucket, Lane
 from oms.broker.protocol import (
@@ -19,7 +20,6 @@ from oms.broker.protocol import (
     BrokerOrder,
     BrokerRefused,
     BrokerUnreachable,
-    MaySend,
     OrdersQuery,
     Outcome,
     RateLimited,
@@ -43,6 +43,12 @@ _NS = 1_000_000_000
 
 # How often the broker is asked whether it answers again, at most.
 _LOOK_S = 0.25
+
+# What stands against an approved order, asked directly before its first byte leaves; None for nothing.
+Objection = Callable[[Approved], Reason | None]
+
+# Hears what came of an order; where the broker has a defect, its error.
+Told = Callable[[Approved, Outcome | BaseException], None]
 
 Answer = TypeVar("Answer")
 
@@ -76,6 +82,8 @@ class Sender:
         self._done = asyncio.Event()
         self.breaker = Breaker()
         self._looking: asyncio.Task[None] | None = None
+        # Orders that are at the broker.
+        self._sending: set[asyncio.Future[Outcome]] = set()
         # Cancels, by name, that the kill switch has asked for as well.
         self._hastened: set[str] = set()
         broker.watch(self)
@@ -115,20 +123,19 @@ class Sender:
             self._done.clear()
             await self._done.wait()
 
-    def submit(self, approved: Approved, may_send: MaySend) -> "asyncio.Future[Outcome]":
+    def submit(self, approved: Approved, objection: Objection, told: Told) -> None:
         """Send an approved order, or a replace, once; its approval must be durable.
 
-        The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that is canceled is
-        taken back where it still waits. One that closes a position at an operator's word takes the turns of
-        the kill switch, and waits as long as it takes.
+        `objection` says what stands against it directly before its first byte leaves, `told` hears what came
+        of it. The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that closes a
+        position at an operator's word takes the turns of the kill switch, and waits as long as it takes.
         """
-        order = _Order(self, approved, may_send)
+        order = _Order(self, approved, objection, told)
         self._calls += 1
         if self.breaker.is_open and not approved.closes:
             order.told(self.breaker.reason(self._clock.monotonic_ns()))
         else:
             self.turns.ask(order)
-        return order.outcome
 
     def withdraw(self, client_order_id: str, why: Reason) -> bool:
         """Take back an order that still waits; False where it is under way or done."""
@@ -202,10 +209,10 @@ class Sender:
             self._looking = asyncio.ensure_future(self._look_until_answered())
 
     async def close(self) -> None:
-        """End what is still asked."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait({self._looking})
+        """Send nothing more. What waits stays unsent, and of what is under way no answer comes any more."""
+        self.turns.close()
+        looking = () if self._looking is None else (self._looking,)
+        await ended(*self._sending, *looking)
 
     async def _look_until_answered(self) -> None:
         while self.breaker.is_open:
@@ -267,11 +274,14 @@ class Sender:
         """Until when an order waits that is asked for now."""
         return self._clock.monotonic_ns() + self._longest_wait_ns
 
-    def begin(self, order: "_Order") -> "asyncio.Future[Outcome]":
+    def begin(self, order: "_Order") -> None:
         """Send an order whose turn has come."""
         approved = order.approved
         send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
-        return asyncio.ensure_future(send(approved, order.may_send))
+        sending = asyncio.ensure_future(send(approved, partial(order.objection, approved)))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        sending.add_done_callback(order.sent)
 
     def limited(self, error: RateLimited) -> None:
         """The broker answered 429."""
@@ -300,11 +310,11 @@ class Sender:
 
 
 class _Order(Turn):
-    """An order on its way. Mutable: `sending`, while it is at the broker; `outcome`, until it is known."""
+    """An order on its way."""
 
-    __slots__ = ("approved", "may_send", "outcome", "sender", "sending")
+    __slots__ = ("approved", "objection", "sender", "tell")
 
-    def __init__(self, sender: Sender, approved: Approved, may_send: MaySend) -> None:
+    def __init__(self, sender: Sender, approved: Approved, objection: Objection, tell: Told) -> None:
         super().__init__(
             "urgent" if approved.closes else "shared",
             approved.event.algorithm,
@@ -312,48 +322,37 @@ class _Order(Turn):
             approved.client_order_id,
             None if approved.closes else sender.until_ns(),
         )
-        self.sender, self.approved, self.may_send = sender, approved, may_send
-        self.sending: asyncio.Future[Outcome] | None = None
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.outcome.add_done_callback(self._ended)
+        self.sender, self.approved, self.objection, self.tell = sender, approved, objection, tell
 
     def told(self, refused: Reason | None) -> None:
         """Its turn has come, or it is not sent."""
-        if self.outcome.done():
-            if refused is None:
-                self.sender.turns.give_back(self)  # It was canceled in this moment.
-        elif refused is not None:
-            self.outcome.set_result(Refused("oms", refused))
+        if refused is None:
+            self.sender.begin(self)
         else:
-            self.sending = self.sender.begin(self)
-            self.sending.add_done_callback(self._sent)
+            self._end(Refused("oms", refused))
 
-    def _sent(self, sending: "asyncio.Future[Outcome]") -> None:
-        sender, outcome = self.sender, self.outcome
-        self.sending = None
-        error = None if sending.cancelled() else sending.exception()
+    def sent(self, sending: "asyncio.Future[Outcome]") -> None:
+        """The broker's answer is there, or the sender was closed."""
+        sender = self.sender
+        if sending.cancelled():
+            sender.ended()
+            return
+        error = sending.exception()
         if isinstance(error, RateLimited):
             sender.limited(error)
-            if not outcome.done():
-                # Certainly not carried out, so the same order may go again, while its time lasts.
-                sender.turns.again(self)
-                return
-        if not outcome.done():
-            if sending.cancelled():
-                outcome.cancel()
-            elif error is not None:
-                outcome.set_exception(error)
-            else:
-                answered = sending.result()
-                if isinstance(answered, Refused) and answered.by == "oms":
-                    sender.bucket.put_back()  # Nothing was sent.
-                outcome.set_result(answered)
+            # Certainly not carried out, so the same order may go again, while its time lasts.
+            sender.turns.again(self)
+            return
+        answer = error or sending.result()
+        if isinstance(answer, Refused) and answer.by == "oms":
+            sender.bucket.put_back()  # Nothing was sent.
+        self._end(answer)
         sender.turns.give_back(self)
 
-    def _ended(self, outcome: "asyncio.Future[Outcome]") -> None:
-        if outcome.cancelled():
-            if self.sending is not None:
-                self.sending.cancel()
-            else:
-                self.sender.turns.queue.remove(self)
+    def _end(self, answer: Outcome | BaseException) -> None:
+        # Not at once: whoever hears it may ask for more, and turns are being granted.
+        asyncio.get_running_loop().call_soon(self._tell, answer)
+
+    def _tell(self, answer: Outcome | BaseException) -> None:
+        self.tell(self.approved, answer)
         self.sender.ended()

@@ -70,6 +70,7 @@ class Turns:
         self._urgent = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"{self.queue!r}, {self._orders + self._others + self._urgent} under way"
@@ -137,6 +138,12 @@ class Turns:
         turn.told(why)
         return True
 
+    def close(self) -> None:
+        """Grant no more turns."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _is_hopeless(self, turn: Turn, until_ns: int, now_ns: int) -> bool:
         """Whether it could not go in time even if nobody else asked for anything."""
         if until_ns <= max(now_ns, self._bucket.closed_until_ns(turn.lane, now_ns)):
@@ -153,6 +160,8 @@ class Turns:
 
     def _may_start(self, lane: Lane) -> Iterable[Kind]:
         """The kinds of requests for which there is a connection."""
+        if self._is_closed:
+            return ()
         if lane == "urgent":
             return KINDS if self._urgent < self._connections else ()
         if self._orders + self._others > self._connections:

@@ -15,6 +15,7 @@ from alpaca.trading.models import Order
 from alpaca.trading.requests import LimitOrderRequest, StopLossRequest, TakeProfitRequest
 from risk_day import approved, terms
 from simulator import Simulator
+from submitting import submitted
 
 from bus.clock import SystemClock
 from bus.errors import InvalidInput
@@ -204,7 +205,7 @@ async def test_after_two_seconds_of_429_orders_go_at_the_reset_and_none_twice(
     simulator.fault("rate_limit", seconds=2)
     ended_s = CLOCK.monotonic_ns() / 1e9 + 2
     orders = [resting() for _ in range(5)]
-    outcomes = await asyncio.gather(*(sender.submit(order, allowed) for order in orders))
+    outcomes = await asyncio.gather(*(submitted(sender, order, allowed) for order in orders))
     assert [type(outcome) for outcome in outcomes] == [Accepted] * 5
     # The reset is told in whole seconds, on both sides.
     assert CLOCK.monotonic_ns() / 1e9 - ended_s < 3

@@ -9,6 +9,7 @@ import pytest
 from fake_broker import FakeBroker
 from raw_server import RawServer, Request, answer_bytes, takes_orders
 from risk_day import approved, terms
+from submitting import submitted
 from waiting import until
 
 from bus.clock import SystemClock
@@ -69,7 +70,7 @@ async def test_what_waits_when_the_broker_begins_to_fail_is_refused_at_once() ->
     broker = FakeBroker()
     broker.gate.clear()
     sender = Sender(broker, Bucket(CLOCK.monotonic_ns()), CLOCK, connections=1)
-    sending = [sender.submit(approved(terms(), number), lambda: None) for number in range(3)]
+    sending = [submitted(sender, approved(terms(), number), lambda: None) for number in range(3)]
     assert sender.waiting == 2
     for _ in range(FAILURES):
         broker.watcher.failed("HTTP 503")
@@ -117,8 +118,8 @@ async def test_an_order_is_never_what_finds_out_whether_the_broker_answers_again
     ill = Ill()
     async with sending_to(ill) as (server, sender):
         for number in range(FAILURES):
-            assert isinstance(await sender.submit(approved(terms(), number), lambda: None), Unknown)
-        refused = await sender.submit(approved(terms(), 50), lambda: None)
+            assert isinstance(await submitted(sender, approved(terms(), number), lambda: None), Unknown)
+        refused = await submitted(sender, approved(terms(), 50), lambda: None)
         assert isinstance(refused, Refused)
         assert refused.reason.code == "broker_failing"
         assert "HTTP 503" in sender.details({}).broker_failing
@@ -130,7 +131,7 @@ async def test_an_order_is_never_what_finds_out_whether_the_broker_answers_again
         with contextlib.suppress(BrokerError):
             await cancel
         assert sender.details({}).broker_failing == ""
-        assert isinstance(await sender.submit(approved(terms(), 51), lambda: None), Accepted)
+        assert isinstance(await submitted(sender, approved(terms(), 51), lambda: None), Accepted)
         posted = [json.loads(one.body)["client_order_id"] for one in server.requests if one.method == "POST"]
         # None was sent twice, and none while it failed.
         assert len(posted) == len(set(posted)) == FAILURES + 1
@@ -140,7 +141,7 @@ async def test_the_look_up_alone_ends_it() -> None:
     ill = Ill()
     async with sending_to(ill) as (server, sender):
         for number in range(FAILURES):
-            await sender.submit(approved(terms(), number), lambda: None)
+            await submitted(sender, approved(terms(), number), lambda: None)
         ill.is_ill = False
         await until(lambda: not sender.breaker.is_open, "the look-up")
         assert [one.method for one in server.requests] == ["POST"] * FAILURES + ["GET"]
@@ -152,16 +153,16 @@ async def test_what_an_answer_says_of_the_limit_is_believed() -> None:
     ill.headers = {"X_RateLimit_Remaining": "12", "X_RateLimit_Reset": "1785762020"}
     ill.headers["Date"] = "Mon, 03 Aug 2026 13:00:00 GMT"
     async with sending_to(ill) as (_, sender):
-        assert isinstance(await sender.submit(approved(terms(), 1), lambda: None), Accepted)
+        assert isinstance(await submitted(sender, approved(terms(), 1), lambda: None), Accepted)
         assert sender.bucket.tokens == 12
         # Twelve are the reserve of look-ups and of the kill switch.
-        refused = await sender.submit(approved(terms(), 2), lambda: None)
+        refused = await submitted(sender, approved(terms(), 2), lambda: None)
         assert isinstance(refused, Refused)
         assert refused.reason.code == "rate_budget"
         assert 19 < sender.details({}).closed_s <= 20
         ill.headers["X_RateLimit_Remaining"] = "180"
         await sender.ask(sender._broker.account)
-        assert isinstance(await sender.submit(approved(terms(), 3), lambda: None), Accepted)
+        assert isinstance(await submitted(sender, approved(terms(), 3), lambda: None), Accepted)
 
 
 @pytest.mark.parametrize("written", ["", "many", "-1", "1" * 500])
@@ -170,7 +171,7 @@ async def test_a_limit_that_cannot_be_read_changes_nothing(written: str) -> None
     ill.is_ill = False
     ill.headers = {"X_RateLimit_Remaining": written, "X_RateLimit_Reset": "1785762020"}
     async with sending_to(ill) as (_, sender):
-        assert isinstance(await sender.submit(approved(terms(), 1), lambda: None), Accepted)
+        assert isinstance(await submitted(sender, approved(terms(), 1), lambda: None), Accepted)
         assert sender.bucket.tokens == 49
 
 
@@ -180,7 +181,7 @@ async def test_a_plain_answer_without_headers_is_an_answer() -> None:
         sender = Sender(broker, Bucket(CLOCK.monotonic_ns()), CLOCK)
         for _ in range(FAILURES - 1):
             sender.failed("no answer")
-        assert isinstance(await sender.submit(approved(terms(), 1), lambda: None), Accepted)
+        assert isinstance(await submitted(sender, approved(terms(), 1), lambda: None), Accepted)
         sender.failed("no answer")
         assert not sender.breaker.is_open
         await broker.close()

@@ -26,6 +26,7 @@ from raw_server import (
     takes_orders,
 )
 from risk_day import approved, terms
+from submitting import submitted
 from waiting import until
 
 from bus.clock import ManualClock, SystemClock
@@ -125,7 +126,7 @@ async def test_answers_that_drip_hold_no_other_order_for_longer_than_one_deadlin
 
     async with serving(script) as (server, broker):
         sender = Sender(broker, Bucket(CLOCK.monotonic_ns(), 10_000), CLOCK, connections=3, longest_wait_s=3)
-        outcomes = await asyncio.gather(*(sender.submit(wanted(), allowed) for _ in range(8)))
+        outcomes = await asyncio.gather(*(submitted(sender, wanted(), allowed) for _ in range(8)))
         assert [type(outcome) for outcome in outcomes] == [Unknown] * 3 + [Accepted] * 5
         assert len(server.requests) == 8
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from fake_broker import FakeBroker
 from risk_day import approved, approved_closing, approved_replace, terms
+from submitting import submitted
 from waiting import until
 
 from bus.clock import SystemClock
@@ -87,7 +88,7 @@ async def test_orders_go_out_in_order_and_no_more_at_once_than_there_are_connect
     broker.gate.clear()
     sender = sender_of(broker, connections=2)
     orders = [wanted() for _ in range(6)]
-    sending = [started(sender.submit(order, allowed)) for order in orders]
+    sending = [submitted(sender, order, allowed) for order in orders]
     await until(lambda: sender.waiting == 4 and len(broker.under_way) == 2)
     assert broker.under_way == [order.client_order_id for order in orders[:2]]
     broker.gate.set()
@@ -99,10 +100,10 @@ async def test_orders_go_out_in_order_and_no_more_at_once_than_there_are_connect
 async def test_a_cancel_and_a_question_pass_orders_that_hold_every_connection() -> None:
     broker = Held()
     sender = sender_of(broker, connections=1)
-    first = await sender.submit(wanted(), allowed)
+    first = await submitted(sender, wanted(), allowed)
     assert isinstance(first, Accepted)
     broker.gate.clear()
-    sending = [started(sender.submit(wanted(), allowed)) for _ in range(3)]
+    sending = [submitted(sender, wanted(), allowed) for _ in range(3)]
     await until(lambda: sender.waiting == 2)
     await sender.cancel(first.order.id)
     assert (await sender.ask(broker.account)).equity == 100_000
@@ -116,25 +117,24 @@ async def test_orders_that_flatten_leave_before_a_queue_of_orders() -> None:
     """With the burst of the request budget spent, and hundreds of orders waiting for what flows in."""
     broker = Held()
     sender = sender_of(broker, per_minute=400, longest_wait_s=60)
-    waiting = [started(sender.submit(wanted(), allowed)) for _ in range(500)]
+    waiting = [submitted(sender, wanted(), allowed) for _ in range(500)]
     await until(lambda: len(broker.sent) >= 70 and not broker.under_way, "the burst to be spent")
     before = len(broker.sent)
     closing = [approved_closing(f"S{number}") for number in range(20)]
-    outcomes = await asyncio.gather(*(sender.submit(order, allowed) for order in closing))
+    outcomes = await asyncio.gather(*(submitted(sender, order, allowed) for order in closing))
     assert [type(outcome) for outcome in outcomes] == [Accepted] * 20
     assert broker.sent[before : before + 20] == [order.client_order_id for order in closing]
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await sender.close()
+    assert not all(one.done() for one in waiting)
 
 
 async def test_orders_that_flatten_need_no_connection_of_other_orders() -> None:
     broker = Held()
     broker.gate.clear()
     sender = sender_of(broker, connections=2)
-    waiting = [started(sender.submit(wanted(), allowed)) for _ in range(4)]
+    waiting = [submitted(sender, wanted(), allowed) for _ in range(4)]
     await until(lambda: len(broker.under_way) == 2)
-    closing = started(sender.submit(approved_closing("AAPL"), allowed))
+    closing = submitted(sender, approved_closing("AAPL"), allowed)
     await until(lambda: approved_closing("AAPL").client_order_id in broker.under_way)
     broker.gate.set()
     await asyncio.gather(closing, *waiting)
@@ -144,17 +144,17 @@ async def test_an_order_that_flattens_waits_as_long_as_it_takes() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=240, longest_wait_s=0.01)
     sender.bucket.limited(CLOCK.monotonic_ns())
-    assert isinstance(await sender.submit(approved_closing("AAPL"), allowed), Accepted)
+    assert isinstance(await submitted(sender, approved_closing("AAPL"), allowed), Accepted)
     broker.limit_next()
-    assert isinstance(await sender.submit(approved_closing("MSFT"), allowed), Accepted)
+    assert isinstance(await submitted(sender, approved_closing("MSFT"), allowed), Accepted)
 
 
 async def test_an_order_that_the_budget_does_not_allow_in_time_is_refused_and_not_sent() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=4, longest_wait_s=0.05)
-    assert isinstance(await sender.submit(wanted(), allowed), Accepted)
+    assert isinstance(await submitted(sender, wanted(), allowed), Accepted)
     asked: list[None] = []
-    refused = await sender.submit(wanted(), lambda: asked.append(None))
+    refused = await submitted(sender, wanted(), lambda: asked.append(None))
     assert isinstance(refused, Refused)
     assert (refused.by, refused.reason.code, refused.reason.limit) == ("oms", "rate_budget", "0.05")
     assert (len(broker.sent), asked) == (1, [])
@@ -170,7 +170,7 @@ async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_b
     def may_send() -> None:
         tokens.append(sender.bucket.tokens)
 
-    sending = started(sender.submit(wanted(), may_send))
+    sending = submitted(sender, wanted(), may_send)
     await asyncio.sleep(0)
     assert (sender.waiting, tokens) == (1, [])
     assert isinstance(await sending, Accepted)
@@ -180,16 +180,16 @@ async def test_an_order_waits_for_the_budget_and_only_then_asks_whether_it_may_b
 async def test_a_cancel_goes_before_orders_of_its_algorithm_that_waited_longer() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=6000)
-    first = await sender.submit(wanted(), allowed)
+    first = await submitted(sender, wanted(), allowed)
     assert isinstance(first, Accepted)
     while sender.bucket.take("shared", CLOCK.monotonic_ns()):
         pass
-    sending = started(sender.submit(wanted(), allowed))
+    sending = submitted(sender, wanted(), allowed)
     assert sender.waiting == 1
     await sender.cancel(first.order.id, "alpha")
     assert broker.canceled == [first.order.id]
     assert (len(broker.sent), sender.waiting) == (1, 1)
-    sending.cancel()
+    assert isinstance(await sending, Accepted)
 
 
 async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -> None:
@@ -197,7 +197,7 @@ async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -
     broker.gate.clear()
     sender = sender_of(broker, connections=1)
     going, waiting = wanted(), wanted()
-    sending = [started(sender.submit(order, allowed)) for order in (going, waiting)]
+    sending = [submitted(sender, order, allowed) for order in (going, waiting)]
     await until(lambda: sender.waiting == 1)
     assert not sender.withdraw(going.client_order_id, CANCELED_UNSENT)
     assert sender.withdraw(waiting.client_order_id, CANCELED_UNSENT)
@@ -216,7 +216,7 @@ async def test_a_rate_limited_order_goes_again_before_those_behind_it() -> None:
     broker.limit_next()
     sender = sender_of(broker, per_minute=6000, connections=1)
     orders = [wanted() for _ in range(3)]
-    sending = [started(sender.submit(order, allowed)) for order in orders]
+    sending = [submitted(sender, order, allowed) for order in orders]
     await until(lambda: sender.waiting == 2)
     broker.gate.set()
     outcomes = await asyncio.gather(*sending)
@@ -229,7 +229,7 @@ async def test_a_rate_limited_order_that_cannot_go_again_in_time_is_refused() ->
     broker = FakeBroker()
     broker.limit_next(reset_s=30)
     sender = sender_of(broker, longest_wait_s=0.05)
-    refused = await sender.submit(wanted(), allowed)
+    refused = await submitted(sender, wanted(), allowed)
     assert isinstance(refused, Refused)
     assert refused.reason.code == "rate_budget"
     assert len(broker.sent) == 1
@@ -243,13 +243,13 @@ async def test_a_doubt_and_a_refusal_are_returned_and_nothing_is_sent_again() ->
     broker = FakeBroker()
     sender = sender_of(broker)
     broker.lose_next()
-    assert isinstance(await sender.submit(wanted(), allowed), Unknown)
+    assert isinstance(await submitted(sender, wanted(), allowed), Unknown)
     broker.refuse_next("40310000", "insufficient buying power")
-    refused = await sender.submit(wanted(), allowed)
+    refused = await submitted(sender, wanted(), allowed)
     assert isinstance(refused, Refused)
     assert refused.reason.code == "broker_40310000"
     halted = Reason(code="halted", message="everything is halted")
-    assert await sender.submit(wanted(), lambda: halted) == Refused("oms", halted)
+    assert await submitted(sender, wanted(), lambda: halted) == Refused("oms", halted)
     assert len(broker.sent) == 2
 
 
@@ -257,10 +257,10 @@ async def test_a_replace_takes_the_place_of_the_order_that_it_names() -> None:
     broker = FakeBroker()
     sender = sender_of(broker)
     old_terms = terms("3", type="limit", limit_price=Decimal(50))
-    old = await sender.submit(approved(old_terms), allowed)
+    old = await submitted(sender, approved(old_terms), allowed)
     assert isinstance(old, Accepted)
     new_terms = terms("2", type="limit", limit_price=Decimal(50))
-    new = await sender.submit(approved_replace(old.order, old_terms, new_terms, 2), allowed)
+    new = await submitted(sender, approved_replace(old.order, old_terms, new_terms, 2), allowed)
     assert isinstance(new, Accepted)
     assert new.order.replaces == old.order.id
     assert broker.orders[old.order.client_order_id].replaced_by == new.order.id
@@ -359,7 +359,7 @@ async def test_it_tells_what_is_left_to_do() -> None:
     sender = sender_of(broker, connections=1)
     await sender.idle()
     assert not sender.busy
-    sending = [started(sender.submit(wanted(), allowed)) for _ in range(2)]
+    sending = [submitted(sender, wanted(), allowed) for _ in range(2)]
     idle = started(sender.idle())
     await until(lambda: sender.waiting == 1)
     assert sender.busy
@@ -376,29 +376,44 @@ async def test_it_is_busy_while_a_question_is_still_asked() -> None:
     sender = sender_of(FakeBroker())
     question = started(sender.ask(answered.wait))
     await until(lambda: sender.busy)
-    await sender.submit(wanted(), allowed)
+    await submitted(sender, wanted(), allowed)
     assert sender.busy
     answered.set()
     await question
     await sender.idle()
 
 
-async def test_a_canceled_task_gives_its_turn_to_the_next_wherever_it_was() -> None:
+async def test_a_canceled_question_gives_its_turn_to_the_next_wherever_it_was() -> None:
+    broker = Held()
+    sender = sender_of(broker, connections=1)
+    never = asyncio.Event()
+    asking = [started(sender.ask(never.wait, "shared")) for _ in range(2)]
+    await until(lambda: sender.waiting == 1)
+    last = wanted()
+    sending = submitted(sender, last, allowed)
+    assert sender.waiting == 2
+    asking[1].cancel()
+    asking[0].cancel()
+    assert isinstance(await sending, Accepted)
+    assert broker.sent == [last.client_order_id]
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert not sender.busy
+    assert "0 under way" in repr(sender)
+
+
+async def test_once_closed_nothing_more_is_sent_and_what_is_under_way_ends_unanswered() -> None:
     broker = Held()
     broker.gate.clear()
     sender = sender_of(broker, connections=1)
-    under_way, waiting, last = wanted(), wanted(), wanted()
-    sending = [started(sender.submit(order, allowed)) for order in (under_way, waiting, last)]
+    orders = [wanted() for _ in range(3)]
+    sending = [submitted(sender, order, allowed) for order in orders]
     await until(lambda: sender.waiting == 2)
-    sending[1].cancel()
-    sending[0].cancel()
-    await until(lambda: broker.under_way == [last.client_order_id])
+    await sender.close()
+    assert broker.under_way == []
     broker.gate.set()
-    assert isinstance(await sending[2], Accepted)
-    assert broker.sent == [last.client_order_id]
-    await asyncio.gather(*sending, return_exceptions=True)
-    assert not sender.busy
-    assert "0 under way" in repr(sender)
+    sending.append(submitted(sender, wanted(), allowed))
+    await asyncio.sleep(0.05)
+    assert (broker.sent, [one.done() for one in sending]) == ([], [False] * 4)
 
 
 class Ending(Held):
@@ -416,19 +431,22 @@ class Ending(Held):
 
 
 @pytest.mark.parametrize("when", ["before its turn is granted", "after"])
-async def test_a_task_that_is_canceled_in_the_moment_of_its_turn_does_not_keep_it(when: str) -> None:
+async def test_a_question_that_is_canceled_in_the_moment_of_its_turn_does_not_keep_it(when: str) -> None:
     broker = Ending()
     broker.gate.clear()
     sender = sender_of(broker, connections=1)
-    sending = [started(sender.submit(wanted(), allowed)) for _ in range(3)]
+    first = submitted(sender, wanted(), allowed)
+    question = started(sender.ask(broker.account, "shared"))
+    last = started(sender.ask(broker.account, "shared"))
     await until(lambda: sender.waiting == 2)
-    cancel = sending[1].cancel
     # The turn is granted as the first order ends; the loop's next callback runs after that.
+    cancel = question.cancel
     broker.at_end = cancel if when != "after" else lambda: asyncio.get_running_loop().call_soon(cancel)
     broker.gate.set()
-    outcomes = await asyncio.gather(*sending, return_exceptions=True)
-    assert isinstance(outcomes[1], asyncio.CancelledError)
-    assert isinstance(outcomes[2], Accepted)
+    assert isinstance(await first, Accepted)
+    await last
+    await asyncio.wait({question})
+    assert question.cancelled()
     assert not sender.busy
     assert "0 under way" in repr(sender)
 
@@ -441,8 +459,8 @@ async def test_a_defect_in_a_broker_is_raised_and_holds_no_turn() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await sender.submit(wanted(), defect)
-    assert isinstance(await sender.submit(wanted(), allowed), Accepted)
+        await submitted(sender, wanted(), defect)
+    assert isinstance(await submitted(sender, wanted(), allowed), Accepted)
     assert not sender.busy
 
 
@@ -471,7 +489,7 @@ async def test_what_cannot_go_in_time_by_the_brokers_own_word_is_refused_at_once
     broker = FakeBroker()
     sender = sender_of(broker, longest_wait_s=5)
     sender.bucket.limited(CLOCK.monotonic_ns(), 30_000_000_000)
-    refused = await asyncio.wait_for(sender.submit(wanted(), allowed), 1)
+    refused = await asyncio.wait_for(submitted(sender, wanted(), allowed), 1)
     assert isinstance(refused, Refused)
     assert refused.reason.code == "rate_budget"
     assert "takes no more requests for 30.0 s" in refused.reason.message
@@ -482,24 +500,21 @@ async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
     sender = sender_of(broker, per_minute=1000)
     while sender.bucket.take("shared", CLOCK.monotonic_ns()):
         pass
-    many = [sender.submit(of_algorithm("beta"), allowed) for _ in range(200)]
-    alone = sender.submit(of_algorithm("alpha"), allowed)
+    many = [submitted(sender, of_algorithm("beta"), allowed) for _ in range(200)]
+    alone = submitted(sender, of_algorithm("alpha"), allowed)
     await alone
     # It asked last, and only one of each other went before it.
     assert [order.split("-")[1] for order in broker.sent[:3]].count("beta") <= 2
     # Sixty-two go in five seconds at the most: what is behind so many of its own is refused at once.
     refused = [one.result() for one in many if one.done() and isinstance(one.result(), Refused)]
     assert 200 - 62 - 2 <= len(refused) <= 200 - 62
-    for one in many:
-        one.cancel()
-    await sender.idle()
-    assert sender.waiting == 0
+    await sender.close()
 
 
 async def test_the_kill_switch_takes_a_cancel_out_of_the_queue_that_its_algorithm_fills() -> None:
     broker = FakeBroker()
     sender = sender_of(broker, per_minute=120)
-    first = await sender.submit(wanted(), allowed)
+    first = await submitted(sender, wanted(), allowed)
     assert isinstance(first, Accepted)
     while sender.bucket.take("shared", CLOCK.monotonic_ns()):
         pass
@@ -519,6 +534,6 @@ async def test_what_was_not_sent_after_all_costs_no_request() -> None:
     sender = sender_of(broker, per_minute=40)
     halted = Reason(code="halted", message="everything is halted")
     async with asyncio.timeout(4):
-        outcomes = [await sender.submit(wanted(), lambda: halted) for _ in range(50)]
+        outcomes = [await submitted(sender, wanted(), lambda: halted) for _ in range(50)]
     assert {outcome.reason.code for outcome in outcomes if isinstance(outcome, Refused)} == {"halted"}
-    assert isinstance(await sender.submit(wanted(), allowed), Accepted)
+    assert isinstance(await submitted(sender, wanted(), allowed), Accepted)
