@@ -139,7 +139,7 @@ class _Drill:
         """One OMS lives until it has reached the point, or is killed where it does not come to it."""
         system, limits = self._system, str(self._system.directory / "limits.toml")
         await self.take_lease_away()
-        pid = system.start(f"oms-{number}", "ops.drill.dying_oms", point, kind, limits)
+        pid = system.start(f"oms-{number}", "ops.drill.dying_oms", point, kind, "1", limits)
         if not await self.ready(pid):
             # What an earlier round left behind was taken up first.
             await self._dead(pid)

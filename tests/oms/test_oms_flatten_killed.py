@@ -28,7 +28,14 @@ from oms.state.state import State
 pytestmark = pytest.mark.e2e
 
 # Each is reached once the ones before it are behind.
-STEPS = ("before_cancel", "after_cancel", "before_journal", "before_send", "after_send", "before_end")
+STEPS = (
+    ("before_call", "cancel_all"),
+    ("after_call", "cancel_all"),
+    ("before_journal", "approval"),
+    ("before_call", "approval"),
+    ("after_call", "approval"),
+    ("before_journal", "flatten_end"),
+)
 
 
 @pytest.fixture
@@ -69,16 +76,16 @@ async def test_killed_at_each_step_of_one_flatten_it_goes_on_and_sells_nothing_t
     client = connect(orders_url, name="test")
     reached = []
     with processes(simulator, md_url, orders_url) as start:
-        process = start(STEPS[0], 1)
+        process = start(*STEPS[0])
         await until(lambda: _started(client), "the first start")
         await say(client)
-        for step, following in zip(STEPS, (*STEPS[1:], "never"), strict=True):
+        for step, following in zip(STEPS, (*STEPS[1:], ("never",)), strict=True):
             await until(lambda: _dead_or_ended(process, client), f"{step} to be reached")  # noqa: B023
             if process.poll() is not None:
                 assert process.returncode == -signal.SIGKILL, step
                 reached.append(step)
                 await client.delete(streams.oms_lease(ACCOUNT))
-                process = start(following, 1)
+                process = start(*following)
         await until(lambda: _ended(client), "the end")
         events = await journal(client)
         (ended,) = (event for event in events if isinstance(event, FlattenEnded))

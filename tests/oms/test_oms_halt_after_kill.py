@@ -27,7 +27,7 @@ async def test_after_a_kill_of_everything_it_is_still_halted(simulator: Simulato
     market, orders = (embedded.start(role, home / role) for role in ("market", "orders"))
     with processes(simulator, market.url, orders.url) as start:
         async with scene(market.url, orders.url) as (_, client):
-            first = start("never", 1)
+            first = start("never")
             await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
         within = environment(home, MD_REDIS_URL=market.url, ORDERS_REDIS_URL=orders.url)
         assert backbone("halt", "--reason", "the worst day", within=within).returncode == 0
@@ -39,7 +39,7 @@ async def test_after_a_kill_of_everything_it_is_still_halted(simulator: Simulato
         async with scene(market.url, orders.url) as (algo, client):
             # Those of the dead run out after seconds; taking them away is that, without the wait.
             await client.delete(streams.oms_lease(ACCOUNT))
-            start("never", 1)
+            start("never")
             await price(market.url)
             refused = await algo.told(await algo.order("again", limit_order("5")), "OrderRefused")
             assert "halted" in {reason.code for reason in refused.reasons}

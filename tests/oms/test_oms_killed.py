@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = 4
 
-Start = Callable[[str, int], "subprocess.Popen[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def processes(simulator: Simulator, md_url: str, orders_url: str) -> Iterator[St
     """Starts OMS processes, and ends what is left of them."""
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}",
+        "PYTHONPATH": str(ROOT),
         "MD_REDIS_URL": md_url,
         "ORDERS_REDIS_URL": orders_url,
         **simulator.environment,
@@ -53,8 +53,8 @@ def processes(simulator: Simulator, md_url: str, orders_url: str) -> Iterator[St
     }
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(point: str, count: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, str(ROOT / "tests" / "support" / "oms_child.py"), point, str(count)]
+    def start(point: str, kind: str = "approval", count: int = 1) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "ops.drill.dying_oms", point, kind, str(count)]
         process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
         started.append(process)
         return process
@@ -161,7 +161,7 @@ def _is_refused(event: Any) -> bool:
     return type(event).__name__ == "OrderRefused" and event.by == "risk"
 
 
-@pytest.mark.parametrize("point", ["before_journal", "before_send", "after_send"])
+@pytest.mark.parametrize("point", ["before_journal", "before_call", "after_call"])
 async def test_killed_at_a_named_point(
     simulator: Simulator, md_url: str, orders_url: str, point: str, request: pytest.FixtureRequest
 ) -> None:
@@ -169,13 +169,13 @@ async def test_killed_at_a_named_point(
     before = at_broker(simulator)
     with processes(simulator, md_url, orders_url) as start:
         async with scene(md_url, orders_url) as (algo, client):
-            first = start(point, 2)
+            first = start(point, count=2)
             await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
             ids = await ordered_until_dead(algo, md_url, name, first)
             approved, sent = set(ends(await journal(client))), set(at_broker(simulator) - before)
             # The lease of the dead runs out after seconds; taking it away is that, without the wait.
             await client.delete(streams.oms_lease(ACCOUNT))
-            second = start("never", 1)
+            second = start("never")
             await price(md_url)
 
             async def ended() -> bool:
@@ -192,22 +192,22 @@ async def test_killed_at_a_named_point(
             # What was sent stays, what was not yet approved is decided again; between the two nothing is sent
             # a second time, and what was never sent says so.
             assert sent | (set(ids) - approved) <= set(now)
-            assert (point == "before_send") <= ("refused" in found.values())
-            assert (point == "after_send") <= bool(sent)
+            assert (point == "before_call") <= ("refused" in found.values())
+            assert (point == "after_call") <= bool(sent)
             await _never_sent(client, found)
             second.send_signal(signal.SIGTERM)
             await until(lambda: second.poll() is not None, "the OMS to stop")
             assert second.returncode == 0
 
 
-@pytest.mark.parametrize("point", ["before_journal", "before_send", "after_send"])
+@pytest.mark.parametrize("point", ["before_journal", "before_call", "after_call"])
 async def test_killed_while_it_replaces(
     simulator: Simulator, md_url: str, orders_url: str, point: str
 ) -> None:
     """Whatever was sent: one order works, for what is left, and book and broker have the same."""
     with processes(simulator, md_url, orders_url) as start:
         async with scene(md_url, orders_url) as (algo, client):
-            first = start(point, 2)
+            first = start(point, count=2)
             await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
             old = await sent(algo, md_url)
             new = old
@@ -222,7 +222,7 @@ async def test_killed_while_it_replaces(
 
             await until(dead, "the OMS to die", timeout_s=60)
             await client.delete(streams.oms_lease(ACCOUNT))
-            second = start("never", 1)
+            second = start("never")
 
             async def ended() -> bool:
                 await price(md_url)
@@ -263,7 +263,7 @@ async def test_killed_again_and_again_at_any_moment(
     with processes(simulator, md_url, orders_url) as start:
         async with scene(md_url, orders_url) as (algo, client):
             for round_number in range(3):
-                process = start("never", 1)
+                process = start("never")
                 await until(lambda: client.exists(streams.events(ACCOUNT, "alpha")), "the registration")
                 await price(md_url)
                 # Of different sizes: eighteen equal orders would be taken for a loop.
@@ -279,7 +279,7 @@ async def test_killed_again_and_again_at_any_moment(
                 process.kill()
                 process.wait(10)
                 await client.delete(streams.oms_lease(ACCOUNT))
-            last = start("never", 1)
+            last = start("never")
             await price(md_url)
 
             async def ended() -> bool:
