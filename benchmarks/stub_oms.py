@@ -19,7 +19,7 @@ from oms.broker.protocol import (
     OrdersPage,
     OrdersQuery,
     Outcome,
-    Refused,
+    Rejected,
     UnreadablePosition,
     Watcher,
 )
@@ -41,7 +41,7 @@ class YesBroker:
         """An order taken; permission is asked as ever."""
         reason = may_send()
         if reason is not None:
-            return Refused("oms", reason)
+            return Rejected("oms", reason)
         sent_ns = time.time_ns()
         await asyncio.sleep(ANSWER_S)
         terms = approved.terms

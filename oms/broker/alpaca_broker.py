@@ -47,7 +47,7 @@ from oms.broker.protocol import (
     Outcome,
     OutcomeUnknown,
     RateLimited,
-    Refused,
+    Rejected,
     RequestsLeft,
     Unknown,
     UnreadablePosition,
@@ -286,15 +286,15 @@ class AlpacaBroker:
             self._verdict(answer)
             order = _read(answer, read_order)
         except _Withheld as withheld:
-            return Refused("oms", withheld.reason)
+            return Rejected("oms", withheld.reason)
         except BrokerUnreachable as error:
-            return Refused("oms", Reason(code="broker_unreachable", message=str(error)))
+            return Rejected("oms", Reason(code="broker_unreachable", message=str(error)))
         except BrokerRefused as error:
             if error.code == _ID_IN_USE and "client_order_id" in error.message:
                 return Unknown(f"the broker has an order of this client id already: {error.message}")
             if _SUSPENDED in error.message:
-                return Refused("broker", _TRADE_SUSPENDED)
-            return Refused("broker", Reason(code=f"broker_{error.code}", message=error.message))
+                return Rejected("broker", _TRADE_SUSPENDED)
+            return Rejected("broker", Reason(code=f"broker_{error.code}", message=error.message))
         except OutcomeUnknown as error:
             return Unknown(str(error))
         if order.client_order_id != body["client_order_id"]:

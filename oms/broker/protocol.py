@@ -224,7 +224,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """The order was certainly not carried out. `by` says whose no it was."""
 
     by: Literal["broker", "oms"]
@@ -238,7 +238,7 @@ class Unknown:
     why: str
 
 
-Outcome = Accepted | Refused | Unknown
+Outcome = Accepted | Rejected | Unknown
 
 # Asked directly before the first byte, with budget and an open connection in hand. A reason: it is not sent.
 MaySend = Callable[[], Reason | None]

@@ -23,7 +23,7 @@ from oms.broker.protocol import (
     OrdersQuery,
     Outcome,
     RateLimited,
-    Refused,
+    Rejected,
     RequestsLeft,
     UnreadableOrder,
 )
@@ -329,7 +329,7 @@ class _Order(Turn):
         if refused is None:
             self.sender.begin(self)
         else:
-            self._end(Refused("oms", refused))
+            self._end(Rejected("oms", refused))
 
     def sent(self, sending: "asyncio.Future[Outcome]") -> None:
         """The broker's answer is there, or the sender was closed."""
@@ -344,7 +344,7 @@ class _Order(Turn):
             sender.turns.again(self)
             return
         answer = error or sending.result()
-        if isinstance(answer, Refused) and answer.by == "oms":
+        if isinstance(answer, Rejected) and answer.by == "oms":
             sender.bucket.put_back()  # Nothing was sent.
         self._end(answer)
         sender.turns.give_back(self)

@@ -5,7 +5,7 @@ from bus.order_events import OrderRefused, OrderSent, OrderUncertain
 from bus.order_messages import Reason
 from oms.book.orders import Order
 from oms.broker.broker_orders import caught_up, found
-from oms.broker.protocol import Accepted, BrokerOrder, Refused, UnreadableOrder, same_order
+from oms.broker.protocol import Accepted, BrokerOrder, Rejected, UnreadableOrder, same_order
 from oms.requests import cancels, excess, legs
 from oms.state.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.state.observed import Doubt
@@ -53,7 +53,7 @@ def take_outcome(step: Step, answered: OrderAnswered) -> None:
             excess.cancel_excess(step, order)
     elif order.broker_order_id:
         return  # The broker's own update came first and says that it has the order.
-    elif isinstance(outcome, Refused):
+    elif isinstance(outcome, Rejected):
         _refuse(step, order, outcome)
     else:
         doubt(step, order, outcome.why)
@@ -86,7 +86,7 @@ def take_found(step: Step, answered: Answered) -> None:
         in_doubt.not_found += 1
         if in_doubt.not_found >= _ENOUGH_ANSWERS:
             message = "the broker does not have it, long after the last request that could have carried it"
-            _refuse(step, order, Refused("oms", Reason(code=NEVER_SENT, message=message)))
+            _refuse(step, order, Rejected("oms", Reason(code=NEVER_SENT, message=message)))
             del step.observed.doubts[order_id]
             step.observed.given_up.add(order_id)
 
@@ -152,7 +152,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
     if not _is_ours(order, at_broker):
         message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
         step.error("client id in use for another order", client_order_id=order.client_order_id)
-        _refuse(step, order, Refused("broker", Reason(code="id_conflict", message=message)))
+        _refuse(step, order, Rejected("broker", Reason(code="id_conflict", message=message)))
     else:
         step.record(found(order.algorithm, at_broker, order.approved_ns, step.now_ns))
         try:
@@ -177,13 +177,13 @@ def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
     return same_order(order.terms, at_broker)
 
 
-def _refuse(step: Step, order: Order, refused: Refused) -> None:
+def _refuse(step: Step, order: Order, outcome: Rejected) -> None:
     step.record(
         OrderRefused(
             algorithm=order.algorithm,
             client_order_id=order.client_order_id,
-            by=refused.by,
-            reasons=(refused.reason,),
+            by=outcome.by,
+            reasons=(outcome.reason,),
             at_ns=step.now_ns,
             terms=order.terms,
         )

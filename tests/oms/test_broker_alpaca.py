@@ -27,7 +27,7 @@ from oms.broker.protocol import (
     KeysRefused,
     OrdersQuery,
     RateLimited,
-    Refused,
+    Rejected,
     Unknown,
 )
 from oms.broker.sender import Sender
@@ -144,7 +144,7 @@ async def test_wrong_keys_are_said_and_never_shown(simulator: Simulator) -> None
     with pytest.raises(KeysRefused) as caught:
         await stranger.account()
     outcome = await stranger.submit(resting(), allowed)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Rejected)
     assert (outcome.by, outcome.reason.code) == ("broker", "broker_401")
     for shown in (str(caught.value), repr(stranger), repr(caught.value.__cause__), repr(outcome)):
         assert "PKWRONG" not in shown
@@ -174,7 +174,7 @@ async def test_a_broker_that_cannot_be_connected_to_was_sent_nothing() -> None:
         away = AlpacaBroker("key", "secret", CLOCK, url=f"http://127.0.0.1:{closed.getsockname()[1]}")
         asked: list[None] = []
         outcome = await away.submit(resting(), lambda: asked.append(None))
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Rejected)
         assert (outcome.by, outcome.reason.code) == ("oms", "broker_unreachable")
         assert asked == []
         await away.close()
@@ -183,7 +183,7 @@ async def test_a_broker_that_cannot_be_connected_to_was_sent_nothing() -> None:
 async def test_a_refusal_carries_the_brokers_code_and_words(broker: AlpacaBroker) -> None:
     wanted = approved(terms("3", type="limit", limit_price=Decimal("5.001")), 7)
     outcome = await broker.submit(wanted, allowed)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Rejected)
     assert (outcome.by, outcome.reason.code) == ("broker", "broker_42210000")
     assert "sub-penny" in outcome.reason.message
 

@@ -19,7 +19,7 @@ from oms.broker.protocol import (
     BrokerOrder,
     BrokerRefused,
     OrdersQuery,
-    Refused,
+    Rejected,
     Unknown,
     same_order,
 )
@@ -134,7 +134,7 @@ async def test_another_order_under_the_same_client_id_is_told_from_ours(tried: T
 
 async def test_without_permission_nothing_is_sent(tried: Tried) -> None:
     wanted = approved(tried.rest(), _new())
-    assert await tried.broker.submit(wanted, halted) == Refused("oms", halted())
+    assert await tried.broker.submit(wanted, halted) == Rejected("oms", halted())
     assert await tried.broker.find(wanted.client_order_id) is None
     # And the broker takes the next one.
     await tried.accepted(approved(tried.rest(), _new()))
@@ -176,7 +176,7 @@ async def test_a_replace_without_permission_changes_nothing(tried: Tried) -> Non
     old_terms, number = tried.rest("3"), _new()
     old = await tried.accepted(approved(old_terms, number))
     wanted = approved_replace(old, old_terms, tried.rest("2"), int(number[:12], 16))
-    assert await tried.broker.replace(wanted, halted) == Refused("oms", halted())
+    assert await tried.broker.replace(wanted, halted) == Rejected("oms", halted())
     assert old.id in await tried.open_ids()
 
 

@@ -19,7 +19,7 @@ from bus.halt_state import HaltState
 from bus.limit_messages import SetLimit
 from bus.order_events import LeaseRetired
 from bus.order_messages import Reason
-from oms.broker.protocol import Refused, Unknown
+from oms.broker.protocol import Rejected, Unknown
 from oms.limits.limits import parse
 from oms.state.effects import Effects
 from oms.state.inputs import ControlRead, HaltStateRead, LeasesRead, LimitsRead, Listened, OrderAnswered
@@ -80,7 +80,7 @@ def rejected(run: EngineRun, number: int) -> Effects:
     (approved,) = run.read(request(limit_terms("100", "1"), number)).send
     return run.take(
         OrderAnswered(
-            approved.client_order_id, Refused("broker", Reason(code="broker", message="not allowed"))
+            approved.client_order_id, Rejected("broker", Reason(code="broker", message="not allowed"))
         )
     )
 

@@ -30,7 +30,7 @@ from oms.broker.alpaca_orders import (
     read_positions,
     replacement,
 )
-from oms.broker.protocol import Accepted, BrokerRefused, Outcome, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerRefused, Outcome, Rejected, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.requests.cancels import CANCELED_UNSENT
 from oms.requests.protection import SETTLED_AFTER_NS
@@ -58,7 +58,7 @@ from sim.broker.order_requests import ReplaceRequest as Patched
 from sim.broker.orders import order_json
 from sim.broker.update_json import update_json
 from sim.exchange.assets import Assets
-from sim.refusals import Refused as Declined
+from sim.refusals import Refused
 from sim.rest.json_bodies import body_as
 from sim.rest.order_search import search
 
@@ -84,7 +84,7 @@ class Run(EngineRun):
             for one in [one for one in self.work if isinstance(one, Approved)]:
                 if one.client_order_id == order_id:
                     self.work.remove(one)
-                    self.take(OrderAnswered(order_id, Refused("oms", CANCELED_UNSENT)))
+                    self.take(OrderAnswered(order_id, Rejected("oms", CANCELED_UNSENT)))
         return effects
 
 
@@ -237,14 +237,14 @@ class EngineBesideTheBroker(RuleBasedStateMachine):
         if isinstance(work, Approved):
             outcome: Outcome = self.send(work)
             self.gather()
-            if is_lost and not isinstance(outcome, Refused):
+            if is_lost and not isinstance(outcome, Rejected):
                 outcome = Unknown("no answer")
             self.run.take(OrderAnswered(work.client_order_id, outcome))
         elif isinstance(work, CancelOrder):
             error = None
             try:
                 self.harness.updates += self.broker.cancel(work.broker_order_id, self.harness.now_ns)
-            except Declined as declined:
+            except Refused as declined:
                 error = BrokerRefused(str(declined.body.get("code")), str(declined))
             self.gather()
             self.run.take(CancelAnswered(work.client_order_id, error))
@@ -253,12 +253,12 @@ class EngineBesideTheBroker(RuleBasedStateMachine):
         else:
             self.run.take(Answered(work, self.answer(work), self.run.monotonic_ns))
 
-    def send(self, approved: Approved) -> Accepted | Refused:
+    def send(self, approved: Approved) -> Accepted | Rejected:
         """An order, or a replace, as the request to the broker says it."""
         now_ns, run = self.harness.now_ns, self.run
         reason = run.engine.objection(approved, run.engine.state.halts)
         if reason is not None:
-            return Refused("oms", reason)
+            return Rejected("oms", reason)
         try:
             if approved.replaces_broker_id is None:
                 body = json.dumps(new_order(approved.terms, approved.client_order_id)).encode()
@@ -273,9 +273,9 @@ class EngineBesideTheBroker(RuleBasedStateMachine):
                 order, self.harness.updates[len(self.harness.updates) :] = self.broker.replace(
                     old.id, ticket, now_ns
                 )
-        except Declined as declined:
+        except Refused as declined:
             reason = Reason(code=f"broker_{declined.body.get('code')}", message=str(declined))
-            return Refused("broker", reason)
+            return Rejected("broker", reason)
         answer = read_order(order_json(order, nested=True))
         self.harness.updates += self.broker.accept(order.id, now_ns)
         return Accepted(answer, run.now_ns, run.now_ns)
@@ -285,7 +285,7 @@ class EngineBesideTheBroker(RuleBasedStateMachine):
         if isinstance(question, FindOrder):
             try:
                 found = self.broker.find_by_client_id(question.client_order_id)
-            except Declined:
+            except Refused:
                 return None
             return read_order(order_json(found, nested=True))
         since_ns = getattr(question, "since_ns", None)

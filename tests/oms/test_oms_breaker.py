@@ -16,7 +16,7 @@ from bus.clock import SystemClock
 from oms.broker.alpaca_broker import AlpacaBroker
 from oms.broker.breaker import FAILURES, Breaker
 from oms.broker.budget import Bucket
-from oms.broker.protocol import Accepted, BrokerError, BrokerUnreachable, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerError, BrokerUnreachable, Rejected, Unknown
 from oms.broker.sender import Sender
 
 SECOND_NS = 1_000_000_000
@@ -75,7 +75,7 @@ async def test_what_waits_when_the_broker_begins_to_fail_is_refused_at_once() ->
     for _ in range(FAILURES):
         broker.watcher.failed("HTTP 503")
     refused = [await one for one in sending[1:]]
-    assert [one.reason.code for one in refused if isinstance(one, Refused)] == ["broker_failing"] * 2
+    assert [one.reason.code for one in refused if isinstance(one, Rejected)] == ["broker_failing"] * 2
     with pytest.raises(BrokerUnreachable, match="nothing is sent until it answers a look-up"):
         await sender.ask(broker.account)
     broker.watcher.answered(None)
@@ -120,7 +120,7 @@ async def test_an_order_is_never_what_finds_out_whether_the_broker_answers_again
         for number in range(FAILURES):
             assert isinstance(await submitted(sender, approved(terms(), number), lambda: None), Unknown)
         refused = await submitted(sender, approved(terms(), 50), lambda: None)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejected)
         assert refused.reason.code == "broker_failing"
         assert "HTTP 503" in sender.details({}).broker_failing
         # A cancel is tried all the same: it makes things safer.
@@ -157,7 +157,7 @@ async def test_what_an_answer_says_of_the_limit_is_believed() -> None:
         assert sender.bucket.tokens == 12
         # Twelve are the reserve of look-ups and of the kill switch.
         refused = await submitted(sender, approved(terms(), 2), lambda: None)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejected)
         assert refused.reason.code == "rate_budget"
         assert 19 < sender.details({}).closed_s <= 20
         ill.headers["X_RateLimit_Remaining"] = "180"

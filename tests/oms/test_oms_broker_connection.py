@@ -46,7 +46,7 @@ from oms.broker.protocol import (
     OrdersQuery,
     OutcomeUnknown,
     RateLimited,
-    Refused,
+    Rejected,
     Unknown,
     UnreadablePosition,
 )
@@ -140,7 +140,7 @@ async def test_a_server_that_never_finishes_opening_was_sent_nothing() -> None:
         # What was opened halfway is given up at once, not when it is garbage.
         await until(lambda: server.closed_by_peer == 1)
         await broker.close()
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Rejected)
         assert (outcome.by, outcome.reason.code) == ("oms", "broker_unreachable")
         assert asked == []
 
@@ -187,7 +187,7 @@ async def test_permission_is_asked_with_the_connection_open_and_nothing_runs_bef
 
 async def test_without_permission_no_byte_leaves_and_the_next_order_goes_out() -> None:
     async with serving(takes_orders) as (server, broker):
-        assert await broker.submit(wanted(), lambda: HALTED) == Refused("oms", HALTED)
+        assert await broker.submit(wanted(), lambda: HALTED) == Rejected("oms", HALTED)
         order = wanted()
         assert isinstance(await broker.submit(order, allowed), Accepted)
         # The same connection served it: the first thing that came on it is the second order.
@@ -323,7 +323,7 @@ async def test_what_is_no_verdict_in_the_brokers_words_is_a_doubt(status: int, b
 async def test_a_no_in_the_brokers_words_is_a_refusal(status: int, body: Any, code: str) -> None:
     async with serving(answering(status, body)) as (_, broker):
         outcome = await broker.submit(wanted(), allowed)
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Rejected)
         assert (outcome.by, outcome.reason.code) == ("broker", code)
 
 
@@ -433,7 +433,7 @@ async def test_after_closing_nothing_is_sent_any_more() -> None:
     async with serving(takes_orders) as (server, broker):
         await broker.close()
         outcome = await broker.submit(wanted(), allowed)
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Rejected)
         assert outcome.reason.code == "broker_unreachable"
         assert server.connections == 0
 

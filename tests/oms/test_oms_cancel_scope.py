@@ -12,7 +12,7 @@ from test_oms_external_orders import BY_HAND
 from bus.account_messages import OrdersCanceled
 from bus.control_messages import CancelOrders
 from oms.broker.alpaca_orders import not_canceled
-from oms.broker.protocol import BrokerRefused, Refused
+from oms.broker.protocol import BrokerRefused, Rejected
 from oms.requests.cancels import CANCELED_UNSENT
 from oms.risk.approval import Approved
 from oms.state.effects import CancelOrder, Effects
@@ -110,7 +110,7 @@ def seconds_of_canceling(waiting: int) -> float:
     began = time.process_time()
     canceled(run, "all")
     for number in range(waiting):
-        run.take(OrderAnswered(name(number), Refused("oms", CANCELED_UNSENT)))
+        run.take(OrderAnswered(name(number), Rejected("oms", CANCELED_UNSENT)))
     took_s = time.process_time() - began
     assert not run.engine.state.book.open_count()
     return took_s

@@ -14,7 +14,7 @@ from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderRefused
 from bus.order_messages import CancelRequest, OrderRequest, Reason, ShutdownAcknowledged
 from oms.book.orders import REFUSED
-from oms.broker.protocol import Refused, Unknown
+from oms.broker.protocol import Rejected, Unknown
 from oms.limits.limits import parse
 from oms.state.inputs import Answered, HaltStateRead, LeasesRead, LimitsRead, OrderAnswered, Stopping
 
@@ -150,7 +150,7 @@ def test_a_cancel_of_anyone_but_the_leader_is_refused(run: EngineRun) -> None:
 def test_a_cancel_before_the_order_left_takes_it_back(run: EngineRun) -> None:
     run.read(request(number=1))
     assert run.read(cancel()).withdraw == [name(1)]
-    effects = run.take(OrderAnswered(name(1), Refused("oms", _reason("canceled"))))
+    effects = run.take(OrderAnswered(name(1), Rejected("oms", _reason("canceled"))))
     assert [type(event) for event in effects.events] == [OrderRefused]
     assert len(effects.acknowledge) == 1
     assert run.engine.state.book.orders[name(1)].status == REFUSED
@@ -176,7 +176,7 @@ def test_a_cancel_waits_for_an_order_on_its_way(run: EngineRun) -> None:
 def test_a_cancel_of_an_order_that_ended_meanwhile_is_answered(run: EngineRun) -> None:
     run.read(request(number=1))
     run.read(cancel())
-    effects = run.take(OrderAnswered(name(1), Refused("broker", _reason("broker_40310000"))))
+    effects = run.take(OrderAnswered(name(1), Rejected("broker", _reason("broker_40310000"))))
     refused = effects.events[-1]
     assert isinstance(refused, CancelRefused)
     assert refused.reason.code == "not_open"

@@ -30,7 +30,7 @@ from oms.broker.protocol import (
     BrokerPosition,
     BrokerRefused,
     OutcomeUnknown,
-    Refused,
+    Rejected,
     Unknown,
 )
 from oms.journal.snapshot_encoding import decode, encode
@@ -168,9 +168,9 @@ class EngineMachine(RuleBasedStateMachine):
         now_ns = self.run.now_ns
         outcome = {
             "accepted": Accepted(at_broker(approved), now_ns, now_ns),
-            "refused": Refused("broker", Reason(code="broker_40310000", message="no")),
-            "unreachable": Refused("oms", Reason(code="broker_unreachable", message="no")),
-            "canceled": Refused("oms", Reason(code="canceled", message="no")),
+            "refused": Rejected("broker", Reason(code="broker_40310000", message="no")),
+            "unreachable": Rejected("oms", Reason(code="broker_unreachable", message="no")),
+            "canceled": Rejected("oms", Reason(code="canceled", message="no")),
             "unknown": Unknown("the answer was lost"),
         }[kind]
         self.take(OrderAnswered(approved.client_order_id, outcome))

@@ -15,7 +15,7 @@ from bus.journal_messages import OrdersPutAway
 from bus.order_events import LegFound, PositionProtected, PositionUnprotected, Registered
 from bus.order_messages import CancelRequest, OrderTerms, Reason, ReplaceRequest
 from bus.streams import EXTERNAL
-from oms.broker.protocol import Accepted, BrokerOrder, BrokerPosition, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerOrder, BrokerPosition, Rejected, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.journal.snapshot_encoding import decode, encode
 from oms.requests.protection import SETTLED_AFTER_NS
@@ -177,7 +177,7 @@ def test_an_exit_of_an_order_that_came_to_nothing_is_somebody_elses(run: EngineR
     approved = asked(run, terms("10", **BRACKET))
     run.told(frame(replace(exit_at_broker(approved, "stop_loss"), client_order_id="by-hand"), "held"))
     assert "by-hand" not in run.engine.state.book.orders
-    refused = Refused("broker", Reason(code="broker_42210000", message="no"))
+    refused = Rejected("broker", Reason(code="broker_42210000", message="no"))
     run.take(OrderAnswered(approved.client_order_id, refused))
     assert run.engine.state.book.orders["by-hand"].algorithm == EXTERNAL
 

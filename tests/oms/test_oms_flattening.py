@@ -364,11 +364,11 @@ def test_the_brokers_no_is_told_in_its_words(run: FlattenRun) -> None:
 
 def test_what_never_left_is_sent_again_under_another_id_and_ever_more_slowly(run: FlattenRun) -> None:
     from bus.order_messages import Reason
-    from oms.broker.protocol import Refused
+    from oms.broker.protocol import Rejected
 
     run.holds("10")
     run.flatten()
-    away = Refused("oms", Reason(code="broker_unreachable", message="no connection"))
+    away = Rejected("oms", Reason(code="broker_unreachable", message="no connection"))
     waits = []
     for _ in range(5):
         while not isinstance(run.work[0] if run.work else None, Approved):

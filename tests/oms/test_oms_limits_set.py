@@ -12,7 +12,7 @@ from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.limit_messages import LimitCommand, LimitsSet, LoadLimits, RefusedInShadow, SetLimit, UnsetLimit
 from bus.order_events import OrderApproved, OrderRefused
-from oms.broker.protocol import Refused
+from oms.broker.protocol import Rejected
 from oms.journal.digest import digest_of
 from oms.journal.snapshot_encoding import decode, encode
 from oms.limits.limits import parse
@@ -319,7 +319,7 @@ def test_a_replacement_that_waits_is_held_too_and_leaves_what_works(run: EngineR
     reason = run.engine.objection(again, ACTIVE)
     assert reason is not None
     assert (reason.code, reason.value) == ("position_quantity", "20")
-    run.take(OrderAnswered(again.client_order_id, Refused("oms", reason)))
+    run.take(OrderAnswered(again.client_order_id, Rejected("oms", reason)))
     assert run.engine.state.book.orders[name(1)].open
     assert run.engine.state.book.pending("AAPL", "buy") == 10
 

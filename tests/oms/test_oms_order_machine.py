@@ -12,7 +12,7 @@ from risk_day import name, request, terms
 from told_orders import ENDS, ZERO, Kept, Known, ToldOrders
 
 from bus.order_messages import OrderTerms, Reason, ReplaceRequest, Role
-from oms.broker.protocol import Accepted, BrokerOrder, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerOrder, Rejected, Unknown
 from oms.risk.approval import Approved
 from oms.state.inputs import FindOrder, OrderAnswered
 
@@ -302,8 +302,8 @@ class Orders(RuleBasedStateMachine):
         return self.broker.orders[order_id].side == "buy"
 
 
-def _refused() -> Refused:
-    return Refused("broker", Reason(code="broker_42210000", message="not replaceable"))
+def _refused() -> Rejected:
+    return Rejected("broker", Reason(code="broker_42210000", message="not replaceable"))
 
 
 TestOrders = Orders.TestCase

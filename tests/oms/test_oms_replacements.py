@@ -14,7 +14,7 @@ from bus.order_events import OrderRefused, OrderSent, OrderUpdated
 from bus.order_messages import CancelRequest, OrderTerms, ReplaceRequest
 from oms.book.orders import TERMINAL
 from oms.broker.alpaca_orders import replacement
-from oms.broker.protocol import Accepted, BrokerOrder, Refused, Unknown
+from oms.broker.protocol import Accepted, BrokerOrder, Rejected, Unknown
 from oms.requests.cancels import CANCELED_UNSENT
 from oms.risk.approval import Approved
 from oms.state.effects import CancelOrder, Effects
@@ -258,7 +258,7 @@ def test_canceling_a_replacement_that_was_not_sent_cancels_the_order_in_its_plac
     (approved,) = run.read(asked(old.client_order_id, "99", 2)).send
     effects = canceled(run, 2)
     assert (effects.withdraw, effects.cancel) == ([name(2)], [])
-    withdrawn = OrderAnswered(approved.client_order_id, Refused("oms", CANCELED_UNSENT))
+    withdrawn = OrderAnswered(approved.client_order_id, Rejected("oms", CANCELED_UNSENT))
     assert run.take(withdrawn).cancel == [CancelOrder(old.client_order_id, old.id, "alpha")]
 
 
@@ -425,7 +425,7 @@ class ModelBroker:
         body = replacement(approved.terms, approved.changes, approved.client_order_id)
         old, total = self.order, Decimal(body.get("qty", self.order.quantity))
         if old.status in TERMINAL or total <= old.filled_quantity:
-            no = Refused("broker", CANCELED_UNSENT)
+            no = Rejected("broker", CANCELED_UNSENT)
             self.run.take(OrderAnswered(approved.client_order_id, no))
             return
         self.most = max(self.most, self.bought - old.filled_quantity + total)

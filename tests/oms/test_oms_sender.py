@@ -28,7 +28,7 @@ from oms.broker.protocol import (
     Outcome,
     OutcomeUnknown,
     RateLimited,
-    Refused,
+    Rejected,
     Unknown,
 )
 from oms.broker.sender import Sender
@@ -155,7 +155,7 @@ async def test_an_order_that_the_budget_does_not_allow_in_time_is_refused_and_no
     assert isinstance(await submitted(sender, wanted(), allowed), Accepted)
     asked: list[None] = []
     refused = await submitted(sender, wanted(), lambda: asked.append(None))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert (refused.by, refused.reason.code, refused.reason.limit) == ("oms", "rate_budget", "0.05")
     assert (len(broker.sent), asked) == (1, [])
 
@@ -203,7 +203,7 @@ async def test_an_order_that_waits_can_be_withdrawn_and_one_under_way_cannot() -
     assert sender.withdraw(waiting.client_order_id, CANCELED_UNSENT)
     assert not sender.withdraw(waiting.client_order_id, CANCELED_UNSENT)
     refused = await sending[1]
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert (refused.by, refused.reason.code) == ("oms", "canceled")
     broker.gate.set()
     await sending[0]
@@ -230,7 +230,7 @@ async def test_a_rate_limited_order_that_cannot_go_again_in_time_is_refused() ->
     broker.limit_next(reset_s=30)
     sender = sender_of(broker, longest_wait_s=0.05)
     refused = await submitted(sender, wanted(), allowed)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert refused.reason.code == "rate_budget"
     assert len(broker.sent) == 1
     # The limit is the account's: all but the kill switch waits for the broker's own reset.
@@ -246,10 +246,10 @@ async def test_a_doubt_and_a_refusal_are_returned_and_nothing_is_sent_again() ->
     assert isinstance(await submitted(sender, wanted(), allowed), Unknown)
     broker.refuse_next("40310000", "insufficient buying power")
     refused = await submitted(sender, wanted(), allowed)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert refused.reason.code == "broker_40310000"
     halted = Reason(code="halted", message="everything is halted")
-    assert await submitted(sender, wanted(), lambda: halted) == Refused("oms", halted)
+    assert await submitted(sender, wanted(), lambda: halted) == Rejected("oms", halted)
     assert len(broker.sent) == 2
 
 
@@ -490,7 +490,7 @@ async def test_what_cannot_go_in_time_by_the_brokers_own_word_is_refused_at_once
     sender = sender_of(broker, longest_wait_s=5)
     sender.bucket.limited(CLOCK.monotonic_ns(), 30_000_000_000)
     refused = await asyncio.wait_for(submitted(sender, wanted(), allowed), 1)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejected)
     assert refused.reason.code == "rate_budget"
     assert "takes no more requests for 30.0 s" in refused.reason.message
 
@@ -506,7 +506,7 @@ async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
     # It asked last, and only one of each other went before it.
     assert [order.split("-")[1] for order in broker.sent[:3]].count("beta") <= 2
     # Sixty-two go in five seconds at the most: what is behind so many of its own is refused at once.
-    refused = [one.result() for one in many if one.done() and isinstance(one.result(), Refused)]
+    refused = [one.result() for one in many if one.done() and isinstance(one.result(), Rejected)]
     assert 200 - 62 - 2 <= len(refused) <= 200 - 62
     await sender.close()
 
@@ -535,5 +535,5 @@ async def test_what_was_not_sent_after_all_costs_no_request() -> None:
     halted = Reason(code="halted", message="everything is halted")
     async with asyncio.timeout(4):
         outcomes = [await submitted(sender, wanted(), lambda: halted) for _ in range(50)]
-    assert {outcome.reason.code for outcome in outcomes if isinstance(outcome, Refused)} == {"halted"}
+    assert {outcome.reason.code for outcome in outcomes if isinstance(outcome, Rejected)} == {"halted"}
     assert isinstance(await submitted(sender, wanted(), allowed), Accepted)

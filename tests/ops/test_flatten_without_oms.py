@@ -16,7 +16,7 @@ from simulator import Simulator
 
 from bus.clock import SystemClock
 from oms.broker.alpaca_broker import AlpacaBroker
-from oms.broker.protocol import ClosedAtBroker, Refused
+from oms.broker.protocol import ClosedAtBroker, Rejected
 from ops.flatten.at_broker import AtBroker, Left
 from ops.flatten.without_oms import lines
 
@@ -70,7 +70,7 @@ async def test_the_broker_closes_all_is_suspended_and_the_next_start_books_it(
 
     broker = broker_of(simulator)
     outcome = await broker.submit(approved_closing("AAPL"), lambda: None)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Rejected)
     assert outcome.reason.code == "trade_suspended"
     assert "--lift-suspension" in outcome.reason.message
 

@@ -25,7 +25,7 @@ from oms.broker.protocol import (
     OrdersQuery,
     Outcome,
     RateLimited,
-    Refused,
+    Rejected,
     Unknown,
     UnreadablePosition,
     Watcher,
@@ -116,7 +116,7 @@ class FakeBroker:
         await self.gate.wait()
         reason = may_send()
         if reason is not None:
-            return Refused("oms", reason)
+            return Rejected("oms", reason)
         sent_ns = time.time_ns()
         terms = approved.terms
         order = BrokerOrder(
@@ -231,8 +231,8 @@ class FakeBroker:
             raise _Away("the broker is away")
 
 
-def _refused(code: str, message: str) -> Refused:
-    return Refused("broker", Reason(code=f"broker_{code}", message=message))
+def _refused(code: str, message: str) -> Rejected:
+    return Rejected("broker", Reason(code=f"broker_{code}", message=message))
 
 
 class _Away(BrokerError):

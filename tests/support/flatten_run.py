@@ -19,7 +19,7 @@ from oms.broker.protocol import (
     BrokerPosition,
     BrokerRefused,
     Outcome,
-    Refused,
+    Rejected,
     Unknown,
 )
 from oms.limits.limits import parse
@@ -204,9 +204,9 @@ class FlattenRun(EngineRun):
     def _submitted(self, approved: Approved) -> Outcome:
         reason = self.engine.objection(approved, self.engine.state.halts)
         if reason is not None:
-            return Refused("oms", reason)
+            return Rejected("oms", reason)
         if self.refusal is not None and approved.closes:
-            return Refused("broker", Reason(code="broker_40310000", message=self.refusal))
+            return Rejected("broker", Reason(code="broker_40310000", message=self.refusal))
         order = at_broker(approved)
         assert order.client_order_id not in self.at_broker, "sent twice"
         self.at_broker[order.client_order_id] = order
