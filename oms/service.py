@@ -354,10 +354,10 @@ class Oms:
         self.waiting_for = reason
         self.tell()
 
-    def tell(self) -> None:
+    def tell(self, most_hashed: int = MOST_HASHED) -> None:
         """Bring the heartbeat up to date."""
         self._show()
-        digest = self.engine.digest_within(MOST_HASHED)
+        digest = self.engine.digest_within(most_hashed)
         if digest is not None:
             self._digest = digest, self.journal.assigned_id
         self.service.details = heartbeat.details(

@@ -8,6 +8,9 @@ from oms.service import Oms
 # How often it looks for what was written, and says how far it is.
 LOOK_S = 0.1
 
+# Orders that it hashes for its digest each time: nobody waits for it meanwhile, but a takeover.
+MOST_HASHED = 2_500
+
 
 async def took_over(oms: Oms) -> bool:
     """Wait until the lease is ours; False where a stop came first.
@@ -29,5 +32,5 @@ async def _follow(oms: Oms) -> None:
     """Have the state be what the journal says, until cancelled."""
     while True:
         await oms.journal.fold(oms.engine.apply_all)
-        oms.tell()
+        oms.tell(MOST_HASHED)
         await asyncio.sleep(LOOK_S)
