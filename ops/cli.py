@@ -64,7 +64,3 @@ def main() -> None:
         sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -42,7 +42,11 @@ class OneSide:
                 return
             self._forget(name)
         self._limits[name] = limit
-        if limit is not None:
+        if limit is None:
+            return
+        if not self.prices or limit >= self.prices[-1]:
+            self.prices.append(limit)
+        else:
             insort(self.prices, limit)
 
     def remove(self, order: Order) -> None:

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -305,3 +309,21 @@ async def buried(orders_url: str, delivery: Delivery) -> None:
     client = connect(orders_url, name="test")
     await write_dead_letter(client, delivery, ValueError("odd"), by="algo-odd")
     await client.aclose()
+
+
+def test_ctrl_c_while_a_command_is_loaded_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(60)\n")
+    loading = subprocess.Popen(
+        [sys.executable, "-m", "ops", "status"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert loading.stdout is not None
+    assert loading.stdout.readline() == "loading\n"
+    loading.send_signal(signal.SIGINT)
+    _, said = loading.communicate(timeout=20)
+    assert (loading.returncode, said) == (-signal.SIGINT, "")
