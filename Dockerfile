@@ -24,7 +24,7 @@ FROM ${PYTHON_IMAGE}
 # A fixed number, so that files given from outside can be made readable to it. It owns nothing in the image.
 RUN echo 'backbone:x:10001:10001:backbone:/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'backbone:x:10001:' >> /etc/group
-# A volume there takes its owner from here, so that halts can be latched, and journals archived, in it.
+# A volume there takes its owner from here, so that halts can be written down, and journals archived, in it.
 RUN mkdir --mode=770 /halts /archive && chown 10001:10001 /halts /archive
 # Slim images bring the standard library uncompiled, and nothing can be written at run time: without this every start
 # of Python, and each look at health is one, compiles it again.

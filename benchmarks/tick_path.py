@@ -88,7 +88,7 @@ SMALL = {
     "oms/broker/broker_orders.py": "conversion: the broker's order to events",
     "oms/broker/budget.py": "one decision: whether the limit leaves a request",
     "oms/broker/turns.py": "one decision: whose request is next",
-    "oms/latches.py": "look-up: the halts, latched ones too",
+    "oms/halt_file_watch.py": "look-up: the halts, those of the halt file too",
     "oms/limits/limit_scopes.py": "look-up: a limit by its scope",
     "oms/limits/limits.py": "look-up: the tightest limits",
     "oms/prices/prices.py": "look-up: the last prices",

@@ -1,7 +1,7 @@
 """The halt state by scope: read it, change it in one script, follow it.
 
 The state is a hash beside the control stream, changed in the same script as the control entry: a halt
-latches even where no OMS is alive. A missing key means that the state is unknown, not that all is well, and
+holds even where no OMS is alive. A missing key means that the state is unknown, not that all is well, and
 a halt of one scope does not make the rest known: only `initialise` and a resume of everything do.
 """
 

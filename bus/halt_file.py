@@ -1,4 +1,4 @@
-"""The latch file: halts written down beside the OMS, so that they hold with no server at all.
+"""The halt file: halts written down beside the OMS, so that they hold with no server at all.
 
 `backbone halt` and the OMS write it, and the OMS unites it with the halt key. It is JSON for people: somebody
 may halt with an editor. Whatever cannot be read in it halts everything.
@@ -30,7 +30,7 @@ Modes = Mapping[str, Halt | ReduceOnly]
 _NOTHING: Modes = MappingProxyType({})
 
 
-class _Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     scope: str
     mode: Literal["halted", "reduce_only"]
     reason: str
@@ -42,7 +42,7 @@ class _Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str = _ABOUT
-    halts: tuple[_Latch, ...] = ()
+    halts: tuple[_Written, ...] = ()
 
 
 def path_of(given: Path | None, account: str) -> Path:
@@ -52,22 +52,22 @@ def path_of(given: Path | None, account: str) -> Path:
 
 
 def read(path: Path) -> Modes:
-    """What is latched, by scope; nothing where there is no file. Raises Unreadable, which names it."""
+    """What is halted in it, by scope; nothing where there is no file. Raises Unreadable, which names it."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return _NOTHING
     except OSError as error:
-        raise Unreadable(f"the latch file {path} cannot be read: {error.strerror}") from error
+        raise Unreadable(f"the halt file {path} cannot be read: {error.strerror}") from error
     try:
-        latches = msgspec.json.decode(raw, type=_Content).halts
-        return MappingProxyType({checked_scope(one.scope): _message(one) for one in latches})
+        halts = msgspec.json.decode(raw, type=_Content).halts
+        return MappingProxyType({checked_scope(one.scope): _message(one) for one in halts})
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidInput, Unreadable) as error:
-        raise Unreadable(f"the latch file {path} cannot be read: {error}") from error
+        raise Unreadable(f"the halt file {path} cannot be read: {error}") from error
 
 
-def latch(path: Path, message: Halt | ReduceOnly) -> Modes:
-    """Write a halt down, in place of one of the same scope; returns what is latched.
+def write_halt(path: Path, message: Halt | ReduceOnly) -> Modes:
+    """Write a halt down, in place of one of the same scope; returns what is halted in the file then.
 
     Where only a named person lifts the one before, so it is with this one, and reduce-only leaves it as it
     is. Raises Unreadable for a file that halts everything already, and leaves it; OSError where it cannot be
@@ -82,13 +82,13 @@ def latch(path: Path, message: Halt | ReduceOnly) -> Modes:
                 return before
             message = msgspec.structs.replace(message, latched=True)
         kept = {scope: mode for scope, mode in before.items() if mode not in replaced}
-        latched = kept | {message.scope: message}
-        _write(path, latched)
-    return latched
+        modes = kept | {message.scope: message}
+        _write(path, modes)
+    return modes
 
 
-def release(path: Path, resume: Resume) -> Modes:
-    """Take away what a resume lifts; returns that. What was latched after the resume stays.
+def lift(path: Path, resume: Resume) -> Modes:
+    """Take away what a resume lifts; returns that. What was written after the resume stays.
 
     One of everything takes the whole file away, also where it cannot be read. Raises Unreadable for such a
     file and a resume of less; OSError where it cannot be written.
@@ -97,7 +97,7 @@ def release(path: Path, resume: Resume) -> Modes:
         return _NOTHING
     with _locked(path):
         try:
-            latched = read(path)
+            modes = read(path)
         except Unreadable as error:
             if resume.scope != "all":
                 raise
@@ -105,10 +105,10 @@ def release(path: Path, resume: Resume) -> Modes:
             return {"all": Halt(scope="all", reason=str(error), by="", at_ns=0)}
         lifted = {
             scope: mode
-            for scope, mode in latched.items()
+            for scope, mode in modes.items()
             if (resume.scope == "all" or scope in same_scopes(resume.scope)) and mode.at_ns <= resume.at_ns
         }
-        left = {scope: mode for scope, mode in latched.items() if scope not in lifted}
+        left = {scope: mode for scope, mode in modes.items() if scope not in lifted}
         if lifted and left:
             _write(path, left)
         elif lifted or not left:
@@ -116,7 +116,7 @@ def release(path: Path, resume: Resume) -> Modes:
     return lifted
 
 
-def _message(one: _Latch) -> Halt | ReduceOnly:
+def _message(one: _Written) -> Halt | ReduceOnly:
     at_ns = time_ns(one.at)
     if one.mode == "halted":
         return Halt(scope=one.scope, reason=one.reason, by=one.by, at_ns=at_ns, latched=one.needs_name)
@@ -131,11 +131,11 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(path: Path, latched: Modes) -> None:
+def _write(path: Path, modes: Modes) -> None:
     """Put the file there as a whole, on the disk: power may fail in the next moment."""
     content = _Content(
         halts=tuple(
-            _Latch(
+            _Written(
                 scope=scope,
                 mode="halted" if isinstance(mode, Halt) else "reduce_only",
                 reason=mode.reason,
@@ -143,7 +143,7 @@ def _write(path: Path, latched: Modes) -> None:
                 at=written(mode.at_ns),
                 needs_name=isinstance(mode, Halt) and mode.latched,
             )
-            for scope, mode in sorted(latched.items())
+            for scope, mode in sorted(modes.items())
         )
     )
     descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)

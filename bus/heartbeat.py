@@ -102,8 +102,8 @@ class SendingDetails(msgspec.Struct, frozen=True, kw_only=True):
     closed_s: float = 0
 
 
-class LatchDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What the latch file says, by scope: why it is halted, and by whom."""
+class HaltFileDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What the halt file says, by scope: why it is halted, and by whom."""
 
     file: str = ""
     scopes: dict[str, str] = {}
@@ -153,7 +153,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     last entry, `head_at`: noted elsewhere, it proves what stood there. `snapshot_at` is the entry of the last
     snapshot, "" for none. `limits_unmatched`: a sentence for each name in the limits that binds nothing;
     `limits_differ`: one for each of which the file says something else than when it was set;
-    `limits_in_shadow`: how many orders each would have refused. `latched`: what the latch file says.
+    `limits_in_shadow`: how many orders each would have refused. `halt_file`: what it says.
     `account_number` and `trading` are those of the broker account that the journal belongs to, "" before that
     is known.
     """
@@ -168,7 +168,7 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     reserved: str = "0"
     halts: dict[str, str] = {}
     halts_known: bool = False
-    latched: LatchDetails = LatchDetails()
+    halt_file: HaltFileDetails = HaltFileDetails()
     flattening: tuple[FlattenDetails, ...] = ()
     budget: int = 0
     sending: SendingDetails = SendingDetails()

@@ -70,7 +70,7 @@ class BusSettings(BaseSettings):
     )
     halt_file: Path | None = Field(
         default=None,
-        description="the latch file: `backbone halt` writes halts down in it, and they hold for the OMS that "
+        description="the halt file: `backbone halt` writes halts down in it, and they hold for the OMS that "
         "shares it even with no server",
         json_schema_extra={
             "default_shown": "$BACKBONE_HOME/halts-$BACKBONE_ACCOUNT.json",

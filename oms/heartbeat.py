@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from bus.codec import Message
-from bus.heartbeat import LatchDetails, OmsCounters, OmsDetails, SendingDetails, State, StateReason
+from bus.heartbeat import HaltFileDetails, OmsCounters, OmsDetails, SendingDetails, State, StateReason
 from bus.order_events import (
     EntryDeadLettered,
     OrderApproved,
@@ -35,7 +35,7 @@ _COUNTED: dict[type[Message], str] = {
 
 
 _NOTHING_WAITS = SendingDetails()
-_NOTHING_LATCHED = LatchDetails()
+_NO_HALT_FILE = HaltFileDetails()
 
 # A heartbeat is small: it says no more of these than somebody can look at.
 _MOST_SHOWN = 20
@@ -69,7 +69,7 @@ def details(
     head: str,
     head_at: str,
     snapshot_at: str,
-    latched: LatchDetails = _NOTHING_LATCHED,
+    halt_file: HaltFileDetails = _NO_HALT_FILE,
     sending: SendingDetails = _NOTHING_WAITS,
     last_prices: Mapping[str, Decimal] | None = None,
 ) -> OmsDetails:
@@ -93,7 +93,7 @@ def details(
         reserved=text(state.book.reserved()),
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
-        latched=latched,
+        halt_file=halt_file,
         flattening=flattens_shown(engine.account, state, observed),
         budget=budget,
         sending=sending,

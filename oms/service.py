@@ -25,10 +25,10 @@ from oms.broker.budget import Bucket
 from oms.broker.protocol import Broker
 from oms.broker.sender import Sender
 from oms.engine import Engine
+from oms.halt_file_watch import HaltFileWatch
 from oms.journal.journal import Journal
 from oms.journal.journal_head import JournalHead
 from oms.journal.snapshot_keeper import SnapshotKeeper
-from oms.latches import Latches
 from oms.limits.limits import Limits
 from oms.market_questions import MarketQuestions
 from oms.prices.prices import Prices
@@ -137,7 +137,7 @@ class Oms:
             broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
         )
         self.throttle = RefusalThrottle(int(settings.oms_longest_wait_s * 1e9))
-        self.latches = Latches(settings.halt_file, account, self.halts, self.actions.put_in_force)
+        self.halt_file = HaltFileWatch(settings.halt_file, account, self.halts, self.actions.put_in_force)
         self.market_questions = MarketQuestions(broker, self.sender, clock, self.take)
         self.prices = Prices(settings.md_redis_url, clock)
         self.registry = Registry(self.client, account)
@@ -240,7 +240,7 @@ class Oms:
 
     def take(self, taken: Input) -> "asyncio.Future[None]":
         """Have the engine take an input, and its effects journalled and then carried out."""
-        halts = self.latches.state
+        halts = self.halt_file.state
         differs = halts != self.engine.state.halts_read
         if self.rules_taken and differs and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
@@ -264,10 +264,10 @@ class Oms:
         """Take an operator's word from control; halts and resumes are in the halt key already.
 
         Before the engine has started nothing is canceled or closed: it does not know yet what there is. A
-        resume lifts what is latched here too, wherever it was given.
+        resume lifts what the halt file here has too, wherever it was given.
         """
         if isinstance(message, Resume):
-            self.latches.resume(message)
+            self.halt_file.resume(message)
         words = CancelOrders | Flatten | AccountCommand
         if isinstance(message, words) and self.engine.observed.started:
             self.take(ControlRead(entry_id, message, self.prices.known))
@@ -282,7 +282,7 @@ class Oms:
         if effects.first_halt_state:
             self.halt_state_awaited = True
         for message in effects.halts:
-            self.latches.halt(message)
+            self.halt_file.halt(message)
         self.actions.start(effects)
 
     def _objection(self, approved: Approved) -> Reason | None:
@@ -291,7 +291,7 @@ class Oms:
             return _LEASE_LOST
         if not approved.closes and not self.halts.fresh():
             return _CONTROL_UNREAD
-        return self.engine.objection(approved, self.latches.state)
+        return self.engine.objection(approved, self.halt_file.state)
 
     # Observe.
 
@@ -310,7 +310,7 @@ class Oms:
     async def tick(self) -> None:
         """Tell the engine that time passes, and everyone how it is, until cancelled."""
         while True:
-            self.latches.look()
+            self.halt_file.look()
             self.take(Tick(self.clock.monotonic_ns()))
             self.tell()
             await asyncio.sleep(TICK_S)
@@ -371,7 +371,7 @@ class Oms:
             head=self.journal.last_hash.decode(),
             head_at=self.journal.last_id,
             snapshot_at=self.snapshots.at_id,
-            latched=self.latches.details(),
+            halt_file=self.halt_file.details(),
             sending=self.sender.details(self.throttle.held()),
             last_prices=self.prices.last(self.engine.state.book.ledger.holdings()),
         )

@@ -207,7 +207,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     """
     if not await _until(oms, oms.halts.fresh):
         return False
-    oms.latches.look()
+    oms.halt_file.look()
     await oms.journal.fold(oms.engine.apply_all)
     _require_its_own(oms, account, oms.engine.state.pinned)
     oms.journal.begin_chain(acting_user())
@@ -293,7 +293,7 @@ def _take_rules(oms: Oms) -> None:
     """Take limits and halts, and from now on halts as they change."""
     oms.take(LimitsRead(oms.limits, str(oms.settings.oms_limits), acting_user()))
     oms.rules_taken = True
-    oms.take(HaltStateRead(oms.latches.state))
+    oms.take(HaltStateRead(oms.halt_file.state))
 
 
 async def _take_backlog(oms: Oms, reader: GroupReader) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bus.halt_state import HaltState
     from ops.cancel_all import Canceled
     from ops.flatten.progress import Progress
-    from ops.latch import Latched
+    from ops.halt_file import HaltFileChange
 
 _ALGO = Annotated[str | None, typer.Option(help="only this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only this symbol")]
@@ -46,7 +46,7 @@ _CANCELED_WITHIN_S = 5.0
 
 # How long positions are waited for; the OMS goes on after that.
 _FLAT_WITHIN_S = 60.0
-# How long the orders server may take: what is latched holds meanwhile.
+# How long the orders server may take: what the halt file says holds meanwhile.
 _REACHED_S = 3.0
 
 # How long it is looked for what is known, once the halt holds.
@@ -73,7 +73,7 @@ def halt(
 
     Replaces are refused too; cancels still pass. Without --algo, --symbol or --account everything is halted.
     A halt lasts until `backbone resume`, across restarts, and takes hold even where no OMS is alive. It is
-    latched in a file too (BACKBONE_HALT_FILE, or in $BACKBONE_HOME): where the orders server does not answer,
+    written to a file too (BACKBONE_HALT_FILE, or in $BACKBONE_HOME): where the orders server does not answer,
     an OMS that shares the file halts all the same, and so does the next start.
     A name under which nothing is known is halted all the same, with a warning that lists what is known.
     BTC/USD and BTCUSD are one symbol. With --cancel it ends as `backbone cancel-all` does,
@@ -107,7 +107,7 @@ def resume(
     """Lift a halt.
 
     Of exactly this scope; without --algo, --symbol or --account, every halt. Where it was not halted, that is
-    said, with what is. What the latch file has is lifted too; where the orders server does not answer that
+    said, with what is. What the halt file has is lifted too; where the orders server does not answer that
     alone, with exit code 1. What the OMS halted because an algorithm ordered the same again and again is
     resumed with --by NAME alone: a person looked at what it did. Where Alpaca itself has the account
     suspended, that is said if the keys are there, and lifted only with --lift-suspension.
@@ -135,13 +135,13 @@ class _NeedsName(InvalidInput):
     """Only a person who gives a name lifts this."""
 
 
-def _release(message: Any, before: "HaltState") -> "Latched":
-    """Lift in the latch file what a resume lifts.
+def _release(message: Any, before: "HaltState") -> "HaltFileChange":
+    """Lift in the halt file what a resume lifts.
 
     Raises _NeedsName, with nothing lifted, where the OMS halted what a user without a name would resume.
     """
     from bus.halt_state import latched_in
-    from ops import latch
+    from ops import halt_file
 
     latched = latched_in(before, message.scope)
     if latched and message.by == acting_user():
@@ -150,7 +150,7 @@ def _release(message: Any, before: "HaltState") -> "Latched":
             f"it stays halted, by the OMS, until a named person lifts it: {why}. Look at what it did, then "
             "give --by NAME"
         )
-    return latch.change(message)
+    return halt_file.change(message)
 
 
 def _given(reason: str) -> str:
@@ -160,47 +160,47 @@ def _given(reason: str) -> str:
 async def _change(
     message: Any, as_json: bool, *, cancel: bool = False, flatten: bool = False, lift: bool = False
 ) -> int:
-    """Change latch file and halt state, then cancel or flatten where asked; returns the exit code."""
+    """Change halt file and halt state, then cancel or flatten where asked; returns the exit code."""
     from bus import halt as halts
     from bus.control_messages import ReduceOnly, Resume
     from bus.errors import ServerAway, ServerRefused
     from bus.halt_state import HaltState, latched_in, united
-    from ops import latch
+    from ops import halt_file
     from ops.flatten.suspension import require_keys, suspension
     from ops.orders_server import orders_server
 
     if lift:
         require_keys()
-    # A halt is latched before anything else is asked; what a resume lifts may need a name.
-    found = latched = latch.found() if isinstance(message, Resume) else latch.change(message)
+    # A halt is written down before anything else is asked; what a resume lifts may need a name.
+    found = in_file = halt_file.found() if isinstance(message, Resume) else halt_file.change(message)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            if latched.servers is None:
-                raise InvalidInput(f"Nothing is running for account {latched.account}.")
+            if in_file.servers is None:
+                raise InvalidInput(f"Nothing is running for account {in_file.account}.")
             async with asyncio.timeout(_REACHED_S):
-                server = orders_server("ops-halt", latched.servers)
+                server = orders_server("ops-halt", in_file.servers)
                 client, account = await stack.enter_async_context(server)
                 before = await halts.read(client) if isinstance(message, Resume) else None
                 if before is not None:
-                    latched = _release(message, united(before, found.modes))
+                    in_file = _release(message, united(before, found.modes))
                 state = await halts.change(client, message)
         except _NeedsName:
             raise
         except (InvalidInput, ServerAway, ServerRefused, TimeoutError) as error:
-            if isinstance(message, Resume) and latched is found:
-                latched = _release(message, HaltState(known=False, scopes=found.modes))
+            if isinstance(message, Resume) and in_file is found:
+                in_file = _release(message, HaltState(known=False, scopes=found.modes))
             why = str(error) or f"The orders server did not answer within {_REACHED_S:g} s."
-            return _print_without_server(message, latched, why, as_json)
+            return _print_without_server(message, in_file, why, as_json)
         # It holds already: a doubt about a name must neither prevent nor delay a halt.
         canceled = await _cancel(client, account, message) if cancel else None
         flattened = await _flatten(client, account, message, as_json) if flatten else None
-        warning = await _doubt(client, message) if before is None else _not_halted(message, before, latched)
+        warning = await _doubt(client, message) if before is None else _not_halted(message, before, in_file)
     warnings = [warning] if warning else []
     if isinstance(message, ReduceOnly) and (still := latched_in(state, message.scope)):
         warnings.append(f"{still[0].scope} stays halted until a named person lifts it: {still[0].reason}")
     if before is not None:
         warnings += await suspension(lift=lift)
-    _print(message, state, warnings, canceled, flattened, latched, as_json)
+    _print(message, state, warnings, canceled, flattened, in_file, as_json)
     is_left = (canceled is not None and canceled.open) or (flattened is not None and not flattened.flat)
     return 1 if is_left else 0
 
@@ -247,12 +247,12 @@ async def _doubt(client: "Client", message: Any) -> str:
         return f"whether anything is called so could not be found out ({why}); it holds all the same"
 
 
-def _not_halted(message: Any, before: "HaltState", latched: "Latched") -> str:
+def _not_halted(message: Any, before: "HaltState", in_file: "HaltFileChange") -> str:
     """Return that a resume had nothing to lift, and what is halted; empty where it lifted something."""
     from bus.halt_state import same_scopes
     from ops.known_names import listed
 
-    if latched.lifted:
+    if in_file.lifted:
         return ""
     if message.scope == "all":
         return "" if before.scopes or not before.known else "nothing was halted"
@@ -262,32 +262,32 @@ def _not_halted(message: Any, before: "HaltState", latched: "Latched") -> str:
     return f"{message.scope} was not halted by itself: {there}"
 
 
-def _print_without_server(message: Any, latched: "Latched", why: str, as_json: bool) -> int:
-    """Say what holds although no orders server took it; returns the exit code, 0 for a latched halt."""
+def _print_without_server(message: Any, in_file: "HaltFileChange", why: str, as_json: bool) -> int:
+    """Say what holds although no orders server took it; returns the exit code, 0 for a halt in the file."""
     from bus.control_messages import Resume
-    from ops import latch
+    from ops import halt_file
 
-    done = not latched.error and not isinstance(message, Resume)
+    done = not in_file.error and not isinstance(message, Resume)
     if as_json:
-        body = _body(message, latched) | {"halts_known": False, "reached_server": False, "why": why}
+        body = _body(message, in_file) | {"halts_known": False, "reached_server": False, "why": why}
         print(json.dumps(body))
     else:
-        print(latch.without_server(message, latched, why))
+        print(halt_file.without_server(message, in_file, why))
     return 0 if done else 1
 
 
-def _body(message: Any, latched: "Latched") -> dict[str, Any]:
+def _body(message: Any, in_file: "HaltFileChange") -> dict[str, Any]:
     """What every answer in JSON begins with."""
     return {
         "command": message.wire,
         "scope": message.scope,
         "reason": message.reason,
         "by": message.by,
-        "latch": {
-            "file": str(latched.file),
-            "lifted": latched.lifted,
-            "latched": latched.left,
-            "error": latched.error,
+        "halt_file": {
+            "file": str(in_file.file),
+            "lifted": in_file.lifted,
+            "left": in_file.left,
+            "error": in_file.error,
         },
     }
 
@@ -298,18 +298,18 @@ def _print(
     warnings: list[str],
     canceled: "Canceled | None",
     flattened: "Progress | None",
-    latched: "Latched",
+    in_file: "HaltFileChange",
     as_json: bool,
 ) -> None:
     import msgspec
 
-    from ops import latch
+    from ops import halt_file
     from ops.flatten import command
     from ops.status.model import shown_halts
 
     shown = shown_halts(state)
     if as_json:
-        body = _body(message, latched) | {
+        body = _body(message, in_file) | {
             "reached_server": True,
             "halts": shown,
             "halts_known": state.known,
@@ -332,7 +332,7 @@ def _print(
         print("Nothing is halted: trading goes on.")
     if shown:
         print("New orders and replaces are refused there; cancels still pass.")
-    if said := latch.sentence(message, latched):
+    if said := halt_file.sentence(message, in_file):
         print(said)
     if canceled is not None:
         print(canceled.sentence(message.scope))

@@ -23,7 +23,7 @@ _NAMES_AN_ACCOUNT = ("BACKBONE_ACCOUNT", "BACKBONE_TRADING")
 class Servers(msgspec.Struct, frozen=True):
     """The two servers to speak to and the account on them.
 
-    `halt_file` is the latch file of a run whose data end with it; "" for the one that the settings name.
+    `halt_file` is the halt file of a run whose data end with it; "" for the one that the settings name.
     """
 
     market: str

@@ -33,7 +33,7 @@ def servers() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer
 
 @pytest.fixture(autouse=True)
 def _no_home_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that is latched on this machine reaches a test, nor one test another."""
+    """No halt that is written down on this machine reaches a test, nor one test another."""
     monkeypatch.setenv("BACKBONE_HOME", str(tmp_path / "home"))
 
 

@@ -1,6 +1,6 @@
 """When the OMS halts by itself: what is counted and for how long, each against its limit. Pure.
 
-Each halt is latched: only a resume lifts it, and whatever it counted begins anew then.
+Only a resume lifts such a halt, and whatever it counted begins anew then.
 """
 
 from collections import deque

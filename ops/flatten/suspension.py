@@ -1,4 +1,4 @@
-"""The broker's own latch: whether Alpaca refuses every order of the account, and how that is lifted."""
+"""The broker's own halt: whether Alpaca refuses every order of the account, and how that is lifted."""
 
 import asyncio
 

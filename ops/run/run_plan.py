@@ -9,18 +9,19 @@ from pathlib import Path
 
 import msgspec
 
-from bus import halt_file
 from bus.account_keys import is_confirmed
 from bus.acting_user import acting_user
 from bus.clock import SystemClock
 from bus.connection import Client, connect
 from bus.control_messages import Halt
 from bus.errors import InvalidInput, ServerAway, ServerRefused
+from bus.halt_file import write_halt
 from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
 from bus.service import BAD_INPUT, Service, live, run_together
 from bus.settings import AlpacaSettings, load
 from bus.streams import journal
-from ops import latch, running
+from ops import running
+from ops.halt_file import file_of
 from ops.run import directory as run_directory
 from ops.run import own_servers, processes, simulator
 from ops.run.plan import Plan
@@ -66,7 +67,7 @@ async def run_plan(plan: Plan, view: View, environment: Mapping[str, str]) -> Su
                 # What is halted in a run whose data end with it ends with it too.
                 found = msgspec.structs.replace(found, halt_file=str(directory / "halts.json"))
         if plan.halted:
-            _latch(found)
+            _halt(found)
         if claim is not None:
             claim.write(Running(os.getpid(), plan.command, found))
         # Whoever named the servers names them again: a hint must not show an address with a password.
@@ -291,11 +292,11 @@ def _explained(found: list[str], restarts: Mapping[str, int]) -> list[str]:
     return found
 
 
-def _latch(found: Servers) -> None:
+def _halt(found: Servers) -> None:
     """Halt everything before anything starts."""
-    path = latch.file_of(load(AlpacaSettings), found)
+    path = file_of(load(AlpacaSettings), found)
     by, now_ns = acting_user(), SystemClock().now_ns()
-    halt_file.latch(path, Halt(scope="all", reason="started with --halted", by=by, at_ns=now_ns))
+    write_halt(path, Halt(scope="all", reason="started with --halted", by=by, at_ns=now_ns))
 
 
 def _hung_up(service: Service) -> None:

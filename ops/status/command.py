@@ -23,7 +23,7 @@ def status(
     Every process with pid and state, halts, algorithms, latencies and streams.
 
     Where the market-data server does not answer it shows the rest. Where no orders server answers it says
-    what is latched for the next start.
+    what the halt file holds for the next start.
 
     It speaks to MD_REDIS_URL and ORDERS_REDIS_URL where these are set, else to what runs on this machine.
 
@@ -44,7 +44,7 @@ async def _ask() -> "Status":
     from bus.connection import connect, require_orders_server
     from bus.errors import InvalidInput
     from bus.settings import BusSettings, load
-    from ops import latch
+    from ops import halt_file
     from ops.running import known_servers
     from ops.running import servers as found_servers
     from ops.status.snapshot import snapshot
@@ -54,8 +54,8 @@ async def _ask() -> "Status":
         away = await require_orders_server(servers.market, servers.orders, name="ops-check")
     except InvalidInput as error:
         settings = load(BusSettings)
-        latched = latch.shown(settings, known_servers(settings))
-        raise InvalidInput(f"{error}\n{latched}" if latched else str(error)) from error
+        halted = halt_file.shown(settings, known_servers(settings))
+        raise InvalidInput(f"{error}\n{halted}" if halted else str(error)) from error
     market, orders = connect(servers.market, name="ops-status"), connect(servers.orders, name="ops-status")
     try:
         now_ns = time.time_ns()

@@ -6,7 +6,14 @@ import orjson
 from bus.codec import Message
 from bus.control_messages import Halt
 from bus.halt_state import HaltState
-from bus.heartbeat import BookDetails, FeedDetails, FlattenDetails, LatchDetails, SendingDetails, StateReason
+from bus.heartbeat import (
+    BookDetails,
+    FeedDetails,
+    FlattenDetails,
+    HaltFileDetails,
+    SendingDetails,
+    StateReason,
+)
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -57,7 +64,7 @@ class OmsStatus(msgspec.Struct, frozen=True):
     `not_understood`: orders and positions at the broker that cannot be read, and why. `agreed_ns`: when
     the OMS last found orders and positions the same at the broker, 0 for not since its start; `differences`:
     positions that are not the same, by symbol; `unprotected`: those without the stop-loss that they were to
-    have, by algorithm and symbol. `latched`: what the latch file says. `flattening`: flattens under way.
+    have, by algorithm and symbol. `halt_file`: what it says. `flattening`: flattens under way.
     `sending`: how requests to the broker stand. `books`: what each algorithm
     and `external` has; `unexplained`: what the broker has beyond all of them, by symbol and of cash, when it
     was last asked. `limits_differ`: a sentence for each limit of which the file says something else than when
@@ -77,7 +84,7 @@ class OmsStatus(msgspec.Struct, frozen=True):
     agreed_ns: int = 0
     differences: dict[str, str] = {}
     unprotected: dict[str, str] = {}
-    latched: LatchDetails = LatchDetails()
+    halt_file: HaltFileDetails = HaltFileDetails()
     flattening: tuple[FlattenDetails, ...] = ()
     sending: SendingDetails = SendingDetails()
     books: dict[str, BookDetails] = {}

@@ -95,7 +95,7 @@ def _oms(details: OmsDetails) -> OmsStatus:
         agreed_ns=details.agreed_ns,
         differences=details.differences,
         unprotected=details.unprotected,
-        latched=details.latched,
+        halt_file=details.halt_file,
         flattening=details.flattening,
         sending=details.sending,
         books=details.books,

@@ -93,8 +93,8 @@ def halt_banner(status: Status) -> list[RenderableType]:
         f"{halted.mode.replace('_', ' ').upper()} {scope}: {halted.reason} (by {halted.by})"
         for scope, halted in status.halts.items()
     ]
-    if status.oms is not None and status.oms.latched.scopes:
-        lines.append(f"latched in {status.oms.latched.file}: {', '.join(status.oms.latched.scopes)}")
+    if status.oms is not None and status.oms.halt_file.scopes:
+        lines.append(f"halts in {status.oms.halt_file.file}: {', '.join(status.oms.halt_file.scopes)}")
     text = Text("\n".join(lines), style="bold white on red", justify="center")
     return [Panel(text, style="on red", border_style="red", subtitle="cancels still pass")]
 

@@ -1,4 +1,4 @@
-"""The halt state: scopes, latching without an OMS, unknown when lost, believed only while fresh."""
+"""The halt state: scopes, holding without an OMS, unknown when lost, believed only while fresh."""
 
 import asyncio
 from typing import Any
@@ -75,7 +75,7 @@ async def test_the_strictest_holds_and_scopes_are_lifted_one_by_one(orders_clien
     assert state.known
 
 
-async def test_it_latches_with_nobody_listening_and_says_who_and_why(orders_client: Any) -> None:
+async def test_it_holds_with_nobody_listening_and_says_who_and_why(orders_client: Any) -> None:
     await halt.initialise(orders_client, 1)
     await halt.change(orders_client, halted("all"))
     assert await halt.read(orders_client) == HaltState(known=True, scopes={"all": halted("all")})

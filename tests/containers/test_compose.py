@@ -172,7 +172,7 @@ def test_alpaca_instead_of_the_simulator(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_halt_given_with_redis_down_holds_once_all_is_started_again(stack: Stack) -> None:
-    """The latch file is on a volume that a command shares with the OMS. The broker goes on."""
+    """The halt file is on a volume that a command shares with the OMS. The broker goes on."""
     ours = ("redis-md", "redis-orders", "ingest", "oms")
 
     def status() -> dict[str, Any]:
@@ -182,7 +182,7 @@ def test_a_halt_given_with_redis_down_holds_once_all_is_started_again(stack: Sta
     assert status()["halts"] == {}
     stack.kill(*ours)
     told = stack.beside("oms", "ops", "halt", "--reason", "with Redis down")
-    assert "Latched in /halts/halts.json: everything is halted" in told
+    assert "Written to /halts/halts.json: everything is halted" in told
     stack.start(*ours)
     wait_until(lambda: "all" in status().get("halts", {}), "the halt", timeout_s=90)
     shown = status()

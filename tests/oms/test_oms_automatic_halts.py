@@ -1,4 +1,4 @@
-"""Halts that the OMS gives by itself: each at its limit and one past it, latched until a resume."""
+"""Halts that the OMS gives by itself: each at its limit and one past it, held until a resume."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -153,7 +153,7 @@ def test_what_is_away_for_30_s_halts_the_account_and_a_reconnect_before_halts_no
     for _ in range(30):
         listen(run, **away)
     assert triggered(listen(run, **away)) == [(ACCOUNT, code)]
-    # Latched: that it is back lifts nothing, and it is told once.
+    # That it is back lifts nothing, and it is told once.
     assert triggered(listen(run)) == []
     assert isinstance(run.engine.state.halts.scopes[ACCOUNT], Halt)
     written(run)

@@ -63,7 +63,7 @@ def test_the_same_is_ordered_so_often_and_no_more() -> None:
 
 
 def test_what_was_ordered_before_a_clock_was_set_back_is_no_loop() -> None:
-    """It would latch the algorithm for what it did long ago, until a named person lifts it."""
+    """It would halt the algorithm for what it did long ago, until a named person lifts it."""
     day = limited(repeated_orders=2, repeated_seconds=60)
     for number in range(2):
         day.approve(request(terms("10"), number))

@@ -70,7 +70,9 @@ async def test_a_fact_that_should_halt_is_kept_until_it_has(
         with monkeypatch.context() as patched:
             patched.setattr(halt, "change", fail)
             await oms.broker_message(b"garbage")
-            await until(lambda: f"account:{ACCOUNT}" in oms.oms.latches.state.scopes, "the latch")
+            await until(
+                lambda: f"account:{ACCOUNT}" in oms.oms.halt_file.state.scopes, "the halt in the file"
+            )
             async with trading(orders_url) as algo:
                 refused = await algo.told(await algo.order(1, limit_order("99", "1")), "OrderRefused")
                 assert refused.basis.halt == "halted"

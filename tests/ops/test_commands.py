@@ -116,7 +116,7 @@ def test_halt_and_resume_need_nobody_but_the_orders_server(orders_url: str, with
     left = backbone("resume", "--symbol", "AAPL", "--reason", "fine", within=within)
     assert "halted: symbol:AAPL" not in left.stdout
     assert "reduce only: all" in left.stdout
-    assert "symbol:AAPL; still latched: algorithm:nobody, all." in left.stdout
+    assert "symbol:AAPL; still in it: algorithm:nobody, all." in left.stdout
     assert "Nothing is halted" in backbone("resume", "--reason", "over", within=within).stdout
 
 
@@ -156,7 +156,7 @@ def test_a_pair_is_halted_and_resumed_in_either_spelling(orders_url: str, within
         assert "halted: symbol:BTC/USD, x" in one.stdout
         assert "WARNING" not in one.stdout
         lifted = backbone("resume", "--symbol", resumed, "--reason", "x", within=within).stdout
-        assert lifted.startswith("Nothing is halted: trading goes on.\nLifted in the latch file ")
+        assert lifted.startswith("Nothing is halted: trading goes on.\nLifted in the halt file ")
         assert lifted.endswith(" too: symbol:BTC/USD.\n")
 
 
@@ -169,7 +169,7 @@ def test_a_resume_of_what_is_not_halted_says_what_is(orders_url: str, within: di
     assert list(said["halts"]) == ["algorithm:ma-cross"]
     assert not said["halts_known"]
     over = backbone("resume", "--reason", "over", within=within)
-    assert over.stdout.startswith("Nothing is halted: trading goes on.\nLifted in the latch file ")
+    assert over.stdout.startswith("Nothing is halted: trading goes on.\nLifted in the halt file ")
     again = backbone("resume", "--reason", "over", within=within)
     assert "WARNING: nothing was halted" in again.stdout
 

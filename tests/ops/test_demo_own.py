@@ -96,7 +96,7 @@ def test_a_halt_from_another_terminal_stops_orders_and_lets_cancels_pass(
         late = journal(client, "OrderApproved", f"{int(halt_id.split(b'-')[0]) + 500}-0")
         assert late == []
         resumed = backbone("resume", "--reason", "over", within=demo.within)
-        assert resumed.stdout.startswith("Nothing is halted: trading goes on.\nLifted in the latch file ")
+        assert resumed.stdout.startswith("Nothing is halted: trading goes on.\nLifted in the halt file ")
         after, _ = client.xrevrange(streams.CONTROL, count=1)[0]
         wait_until(lambda: bool(journal(client, "OrderApproved", after.decode())), "orders after the resume")
         demo.interrupt()

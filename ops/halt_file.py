@@ -1,18 +1,18 @@
-"""The latch file as `backbone halt` and `backbone resume` use it: before any server, which may not answer."""
+"""The halt file as `backbone halt` and `backbone resume` use it: before any server, which may not answer."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bus import halt_file
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import BackboneError, Unreadable
+from bus.halt_file import Modes, lift, path_of, read, write_halt
 from bus.settings import BusSettings, load
 from ops.running import Servers, known_servers
 
 
 @dataclass(frozen=True)
-class Latched:
-    """What was done with the latch file. `lifted` and `left` are scopes; `error` is why nothing was done.
+class HaltFileChange:
+    """What was done with the halt file. `lifted` and `left` are scopes; `error` is why nothing was done.
 
     `modes` is what could be read in it before.
     """
@@ -20,25 +20,25 @@ class Latched:
     file: Path
     account: str
     servers: Servers | None
-    modes: halt_file.Modes = field(default_factory=dict)
+    modes: Modes = field(default_factory=dict)
     lifted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     error: str = ""
 
 
-def found() -> Latched:
-    """What is latched, with nothing done about it. Raises InvalidInput as `known_servers` does."""
+def found() -> HaltFileChange:
+    """What is in it, with nothing done about it. Raises InvalidInput as `known_servers` does."""
     settings = load(BusSettings)
     servers = known_servers(settings, orders_only=True)
     path = file_of(settings, servers)
     account = settings.account if servers is None else servers.account
     try:
-        return Latched(path, account, servers, halt_file.read(path))
+        return HaltFileChange(path, account, servers, read(path))
     except Unreadable:
-        return Latched(path, account, servers)
+        return HaltFileChange(path, account, servers)
 
 
-def change(message: Halt | ReduceOnly | Resume) -> Latched:
+def change(message: Halt | ReduceOnly | Resume) -> HaltFileChange:
     """Write a halt down, or take away what a resume lifts.
 
     Raises InvalidInput as `known_servers` does, and BackboneError for a resume of one scope where the file
@@ -50,9 +50,9 @@ def change(message: Halt | ReduceOnly | Resume) -> Latched:
     error = ""
     try:
         if isinstance(message, Resume):
-            lifted = sorted(halt_file.release(path, message))
+            lifted = sorted(lift(path, message))
         else:
-            halt_file.latch(path, message)
+            write_halt(path, message)
     except Unreadable as unreadable:
         if isinstance(message, Resume):
             raise BackboneError(
@@ -61,40 +61,40 @@ def change(message: Halt | ReduceOnly | Resume) -> Latched:
             ) from unreadable
         error = f"{unreadable}: it halts everything as it is, and was left so"
     except OSError as refused:
-        error = f"the latch file {path} cannot be written: {refused.strerror}"
+        error = f"the halt file {path} cannot be written: {refused.strerror}"
     return replace(before, lifted=lifted, left=_scopes(path), error=error)
 
 
-def sentence(message: Halt | ReduceOnly | Resume, latched: Latched) -> str:
+def sentence(message: Halt | ReduceOnly | Resume, done: HaltFileChange) -> str:
     """What was done, for people; empty where there was nothing to lift."""
-    if latched.error:
-        return f"WARNING: {latched.error}"
+    if done.error:
+        return f"WARNING: {done.error}"
     if not isinstance(message, Resume):
-        return f"Latched in {latched.file}: it holds at every start until `backbone resume`."
-    if not latched.lifted:
+        return f"Written to {done.file}: it holds at every start until `backbone resume`."
+    if not done.lifted:
         return ""
-    left = f"; still latched: {', '.join(latched.left)}" if latched.left else ""
-    return f"Lifted in the latch file {latched.file} too: {', '.join(latched.lifted)}{left}."
+    left = f"; still in it: {', '.join(done.left)}" if done.left else ""
+    return f"Lifted in the halt file {done.file} too: {', '.join(done.lifted)}{left}."
 
 
-def without_server(message: Halt | ReduceOnly | Resume, latched: Latched, why: str) -> str:
+def without_server(message: Halt | ReduceOnly | Resume, done: HaltFileChange, why: str) -> str:
     """What holds now, and what will at the next start, where no orders server took the word."""
     if isinstance(message, Resume):
-        done = sentence(message, latched) or f"Nothing was latched in {latched.file}."
+        lifted = sentence(message, done) or f"No halt was in {done.file}."
         return (
-            f"{done}\n{why}\n"
+            f"{lifted}\n{why}\n"
             "Not resumed there: what the orders server has halted stays halted. Give the command again once "
             "it answers."
         )
-    if latched.error:
+    if done.error:
         return (
-            f"{why}\n{latched.error}\n"
+            f"{why}\n{done.error}\n"
             "This command has halted nothing: stop the OMS, or cancel and block trading at the broker."
         )
     scope = "everything" if message.scope == "all" else message.scope
     return (
         f"{why}\n"
-        f"Latched in {latched.file}: {scope} is {_mode(message)}.\n"
+        f"Written to {done.file}: {scope} is {_mode(message)}.\n"
         "Now: an OMS that shares this file holds to it at once. Any other sends nothing from 500 ms after it "
         "could last read control; where it still can, it trades on.\n"
         "At the next start it holds before anything is sent, until `backbone resume --reason ...`.\n"
@@ -104,25 +104,25 @@ def without_server(message: Halt | ReduceOnly | Resume, latched: Latched, why: s
 
 
 def file_of(settings: BusSettings, servers: Servers | None) -> Path:
-    """The latch file of what runs, or of the account in the settings."""
+    """The halt file of what runs, or of the account in the settings."""
     if servers is not None and servers.halt_file:
         return Path(servers.halt_file)
-    return halt_file.path_of(settings.halt_file, settings.account if servers is None else servers.account)
+    return path_of(settings.halt_file, settings.account if servers is None else servers.account)
 
 
 def shown(settings: BusSettings, servers: Servers | None) -> str:
-    """What is latched, as a sentence; empty where nothing is."""
+    """What is halted in it, as a sentence; empty where nothing is."""
     path = file_of(settings, servers)
     try:
-        latched = halt_file.read(path)
+        modes = read(path)
     except Unreadable as error:
         return f"HALTED: everything, at the next start too: {error}"
-    if not latched:
+    if not modes:
         return ""
     each = "; ".join(
-        f"{scope} {_mode(one)}, {one.reason} (by {one.by})" for scope, one in sorted(latched.items())
+        f"{scope} {_mode(one)}, {one.reason} (by {one.by})" for scope, one in sorted(modes.items())
     )
-    return f"LATCHED in {path}, at the next start too: {each}"
+    return f"HALTED in {path}, at the next start too: {each}"
 
 
 def _mode(message: Halt | ReduceOnly) -> str:
@@ -131,6 +131,6 @@ def _mode(message: Halt | ReduceOnly) -> str:
 
 def _scopes(path: Path) -> list[str]:
     try:
-        return sorted(halt_file.read(path))
+        return sorted(read(path))
     except Unreadable:
         return ["all"]

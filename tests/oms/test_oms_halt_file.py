@@ -1,4 +1,4 @@
-"""The latch file and the OMS that shares it: united with the halt key, at the start and while it runs."""
+"""The halt file and the OMS that shares it: united with the halt key, at the start and while it runs."""
 
 import time
 from pathlib import Path
@@ -20,8 +20,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "halts.json"
 
 
-def latch(file: Path, scope: str = "all") -> None:
-    halt_file.latch(file, Halt(scope=scope, reason="by hand", by="mia", at_ns=time.time_ns()))
+def halted(file: Path, scope: str = "all") -> None:
+    halt_file.write_halt(file, Halt(scope=scope, reason="by hand", by="mia", at_ns=time.time_ns()))
 
 
 def write(file: Path, text: str) -> None:
@@ -39,30 +39,30 @@ async def refused(algo: Trader, number: int) -> str:
 
 
 @pytest.mark.parametrize("scope", ["all", f"account:{ACCOUNT}", "algorithm:alpha", "symbol:AAPL"])
-async def test_a_latch_holds_from_the_start_although_the_server_lost_everything(
+async def test_a_written_halt_holds_from_the_start_although_the_server_lost_everything(
     md_url: str, orders_url: str, file: Path, scope: str
 ) -> None:
-    latch(file, scope)
+    halted(file, scope)
     async with running(md_url, orders_url, halt_file=file) as oms, trading(orders_url) as algo:
         assert "by hand" in await refused(algo, 1)
         assert oms.broker.orders == {}
         # Algorithms and status hear of it by the key.
         await until(lambda: scope in oms.oms.halts.state.scopes, "the halt in the key")
-        assert oms.oms.service.details.latched.scopes == {scope: "by hand (by mia)"}
+        assert oms.oms.service.details.halt_file.scopes == {scope: "by hand (by mia)"}
 
 
-async def test_a_latch_takes_hold_while_the_oms_runs_and_a_resume_anywhere_lifts_both(
+async def test_a_written_halt_takes_hold_while_the_oms_runs_and_a_resume_anywhere_lifts_both(
     md_url: str, orders_url: str, file: Path
 ) -> None:
     async with running(md_url, orders_url, halt_file=file) as oms, trading(orders_url) as algo:
         await algo.told(await algo.order(1, market_order("10")), "OrderSent")
-        latch(file)
-        await until(lambda: "all" in oms.oms.latches.state.scopes, "the latch to be seen")
+        halted(file)
+        await until(lambda: "all" in oms.oms.halt_file.state.scopes, "the halt to be seen")
         assert "by hand" in await refused(algo, 2)
         await until(lambda: "all" in oms.oms.halts.state.scopes, "the halt in the key")
         # The command ran on another machine, where there is no such file.
         await oms.resume()
-        await until(lambda: not is_there(file), "the latch to be lifted")
+        await until(lambda: not is_there(file), "the halt to be lifted")
         await algo.told(await algo.order(3, market_order("10")), "OrderSent")
         states = [
             sorted(event.scopes) for event in await oms.journal() if type(event).__name__ == "HaltsRead"
@@ -75,8 +75,8 @@ async def test_a_file_that_cannot_be_read_halts_everything_until_all_is_resumed(
 ) -> None:
     async with running(md_url, orders_url, halt_file=file) as oms, trading(orders_url) as algo:
         write(file, "HALT\n")
-        await until(lambda: "all" in oms.oms.latches.state.scopes, "the file to be seen")
-        assert f"the latch file {file} cannot be read" in await refused(algo, 1)
+        await until(lambda: "all" in oms.oms.halt_file.state.scopes, "the file to be seen")
+        assert f"the halt file {file} cannot be read" in await refused(algo, 1)
         await until(lambda: "all" in oms.oms.halts.state.scopes, "the halt in the key")
         await oms.resume("symbol:MSFT")
         assert is_there(file)
@@ -85,7 +85,7 @@ async def test_a_file_that_cannot_be_read_halts_everything_until_all_is_resumed(
         await algo.told(await algo.order(2, market_order("10")), "OrderSent")
 
 
-async def test_a_halt_of_its_own_is_latched_and_outlives_all_data(
+async def test_a_halt_of_its_own_is_written_down_and_outlives_all_data(
     md_url: str, orders_url: str, file: Path
 ) -> None:
     broker = FakeBroker()
@@ -101,6 +101,6 @@ async def test_a_halt_of_its_own_is_latched_and_outlives_all_data(
         before = Resume(scope="all", reason="old", by="mia", at_ns=1)
         await halt.change(client, before)
         await until(lambda: not oms.oms.halts.state.scopes, "the key to be empty")
-        # Given before the halt was latched, it did not mean it.
+        # Given before the halt was written, it did not mean it.
         assert "cannot be read" in await refused(algo, 2)
     await client.aclose()

@@ -1,4 +1,4 @@
-"""The latch file as the OMS follows it: united with the halt key, and written where it halts by itself."""
+"""The halt file as the OMS follows it: united with the halt key, and written where it halts by itself."""
 
 import os
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import Unreadable
 from bus.halt import HaltWatch
 from bus.halt_state import HaltState, united
-from bus.heartbeat import LatchDetails
+from bus.heartbeat import HaltFileDetails
 
 log = structlog.get_logger()
 
 
-class Latches:
-    """Follows the latch file: it is looked at with one call, and read where it changed.
+class HaltFileWatch:
+    """Follows the halt file: it is looked at with one call, and read where it changed.
 
-    Mutable: `latched`, by scope; what the file looked like; which latches the key lacked, and which of these
-    were put in force.
+    Mutable: `modes`, by scope; what the file looked like; which of these the key lacked, and which were put
+    in force.
     """
 
     def __init__(
@@ -32,24 +32,24 @@ class Latches:
     ) -> None:
         self.path = halt_file.path_of(given, account)
         self._key = key
-        self.latched: halt_file.Modes = {}
+        self.modes: halt_file.Modes = {}
         self._put_in_force = put_in_force
         self._looked: tuple[int, ...] = ()
         self._lacking: halt_file.Modes = {}
         self._told: set[Halt | ReduceOnly] = set()
 
     def __repr__(self) -> str:
-        return f"<latches of {self.path}: {', '.join(self.latched) or 'none'}>"
+        return f"<halts in {self.path}: {', '.join(self.modes) or 'none'}>"
 
     @property
     def state(self) -> HaltState:
-        """The halt key as last read, with what is latched: of each scope the stricter."""
-        return united(self._key.state, self.latched) if self.latched else self._key.state
+        """The halt key as last read, with what the file says: of each scope the stricter."""
+        return united(self._key.state, self.modes) if self.modes else self._key.state
 
-    def details(self) -> LatchDetails:
-        """What is latched, for the heartbeat."""
-        shown = {scope: f"{mode.reason} (by {mode.by})" for scope, mode in sorted(self.latched.items())}
-        return LatchDetails(file=str(self.path), scopes=shown)
+    def details(self) -> HaltFileDetails:
+        """What the file says, for the heartbeat."""
+        shown = {scope: f"{mode.reason} (by {mode.by})" for scope, mode in sorted(self.modes.items())}
+        return HaltFileDetails(file=str(self.path), scopes=shown)
 
     def look(self) -> None:
         """Read the file if it has changed, and have everyone told of it by the key.
@@ -64,21 +64,21 @@ class Latches:
 
     def _read(self) -> None:
         try:
-            self.latched = halt_file.read(self.path)
+            self.modes = halt_file.read(self.path)
         except Unreadable as error:
-            self.latched = {"all": Halt(scope="all", reason=str(error), by="the latch file", at_ns=0)}
-        if self.latched:
-            log.error("halts are latched", file=str(self.path), scopes=sorted(self.latched))
+            self.modes = {"all": Halt(scope="all", reason=str(error), by="the halt file", at_ns=0)}
+        if self.modes:
+            log.error("halts in the halt file", file=str(self.path), scopes=sorted(self.modes))
 
     def _tell(self) -> None:
         """Put in force for everyone what the key lacks, now and at the look before.
 
-        Whoever latches writes the key too, a moment later: one look proves nothing.
+        Whoever writes the file writes the key too, a moment later: one look proves nothing.
         """
         state = self._key.state
         lacking = {
             scope: mode
-            for scope, mode in self.latched.items()
+            for scope, mode in self.modes.items()
             if united(state, {scope: mode}).scopes != state.scopes
         }
         for scope, mode in lacking.items():
@@ -91,9 +91,9 @@ class Latches:
         """Write a halt of the OMS's own down, and put it in force for everyone."""
         log.error("trading halted", scope=message.scope, reason=message.reason)
         try:
-            halt_file.latch(self.path, message)
+            halt_file.write_halt(self.path, message)
         except (OSError, Unreadable) as error:
-            log.error("not latched", scope=message.scope, error=str(error))
+            log.error("halt not written down", scope=message.scope, error=str(error))
         self.look()
         self._told.add(message)
         self._put_in_force(message)
@@ -101,9 +101,9 @@ class Latches:
     def resume(self, message: Resume) -> None:
         """Lift what a resume lifts, wherever it was given."""
         try:
-            halt_file.release(self.path, message)
+            halt_file.lift(self.path, message)
         except (OSError, Unreadable) as error:
-            log.error("latches not lifted", scope=message.scope, error=str(error))
+            log.error("halts not lifted in the halt file", scope=message.scope, error=str(error))
         self.look()
 
 
