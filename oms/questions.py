@@ -51,19 +51,29 @@ async def _account(question: ListAccount, broker: Broker, sender: Sender) -> Acc
     """Orders, positions and money that belong together: nothing was filled between the answers."""
     while True:
         listed = await _account_once(question, broker, sender, "doubt")
-        if listed.positions is not None:
+        if listed.before is None:
             return listed
 
 
 async def _account_once(
     question: ListAccount | CompareAccount, broker: Broker, sender: Sender, lane: Lane
 ) -> AccountListed:
-    orders = await _orders(question.since_ns, sender, lane)
+    activities = await _activities(question.activities_since_ns, broker, sender, lane)
+    before = await _orders(question.since_ns, sender, lane)
     positions = await sender.ask(broker.positions, lane)
     account = await sender.ask(broker.account, lane)
-    activities = await _activities(question.activities_since_ns, broker, sender, lane)
-    again = await _orders(question.since_ns, sender, lane)
-    return AccountListed(list(again.values()), positions if again == orders else None, account, activities)
+    orders = await _orders(question.since_ns, sender, lane)
+    return AccountListed(
+        list(orders.values()),
+        positions if _unreadable(before) == _unreadable(orders) else None,
+        account,
+        activities,
+        None if before == orders else list(before.values()),
+    )
+
+
+def _unreadable(orders: dict[str, BrokerOrder | UnreadableOrder]) -> list[UnreadableOrder]:
+    return [order for order in orders.values() if isinstance(order, UnreadableOrder)]
 
 
 async def _activities(since_ns: int, broker: Broker, sender: Sender, lane: Lane) -> list[BrokerActivity]:

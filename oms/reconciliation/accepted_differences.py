@@ -32,15 +32,30 @@ def give_up(step: Step) -> None:
     step.observed.reconciling.clear()
 
 
-def go_on(step: Step, positions: Sequence[BrokerPosition], asked_monotonic_ns: int) -> None:
-    """Answer those who asked before this look did, where nothing that it found needs a second one."""
+def go_on(
+    step: Step, positions: Sequence[BrokerPosition], asked_monotonic_ns: int, unproven: set[str] | None
+) -> None:
+    """Answer those who asked before this look did, where nothing that it found needs a second one.
+
+    `unproven` are symbols of which it proves nothing, None where it saw the account at rest. Whoever accepts
+    differences of single symbols waits for these alone: other algorithms may never rest.
+    """
     observed = step.observed
     for entry_id, one in list(observed.reconciling.items()):
         if observed.monotonic_ns - one.since_monotonic_ns > _WAITS_NS:
             del observed.reconciling[entry_id]
-        elif asked_monotonic_ns >= one.since_monotonic_ns and not observed.look_again:
+        elif asked_monotonic_ns >= one.since_monotonic_ns and _is_settled(step, one.message, unproven):
             del observed.reconciling[entry_id]
             _answer(step, entry_id, one.message, positions)
+
+
+def _is_settled(step: Step, message: Reconcile, unproven: set[str] | None) -> bool:
+    if unproven is None:
+        return not step.observed.look_again
+    named = {canonical_symbol(name) for name in message.accept if name != CASH}
+    if message.accept_all or CASH in message.accept:
+        return False
+    return bool(named) and named.isdisjoint(unproven | step.observed.suspected_positions.keys())
 
 
 def _answer(step: Step, entry_id: str, message: Reconcile, positions: Sequence[BrokerPosition]) -> None:

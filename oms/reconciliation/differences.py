@@ -1,10 +1,11 @@
 """Comparing the book with the broker while orders are taken: what was missed is booked, the rest told. Pure.
 
 An update may be on its way while the broker is asked, so one look proves nothing: a difference counts once a
-second look, some seconds later, finds the same.
+second look, some seconds later, finds the same. An account that never rests is compared all the same:
+position by position, between the bounds that what is under way leaves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from oms.amounts import text
 from oms.book.book import Book
@@ -12,6 +13,7 @@ from oms.book.orders import TERMINAL, Order, advances, differs, is_another
 from oms.broker.protocol import BrokerOrder
 from oms.reconciliation import accepted_differences, activities, holdings, reconciliation
 from oms.reconciliation.holdings import OnDifference
+from oms.reconciliation.unexplained import unbooked
 from oms.state.inputs import AccountListed, CompareAccount
 from oms.state.step import Step
 
@@ -34,21 +36,25 @@ def look(step: Step, every_ns: int) -> None:
     if observed.compare_now or now_ns - observed.compared_monotonic_ns >= wait_ns:
         observed.compare_now = False
         since_ns = max(0, observed.compared_ns - _MARGIN_NS)
-        step.ask(CompareAccount(since_ns, activities.since_ns(step)))
+        question = CompareAccount(since_ns, activities.since_ns(step))
+        if question not in observed.asked:
+            observed.filled_before.clear()
+            observed.booked_since.clear()
+            step.ask(question)
 
 
 def take_account(
     step: Step, account: AccountListed, on_difference: OnDifference, asked_monotonic_ns: int
 ) -> None:
-    """Compare orders, and positions and cash where the orders agree."""
+    """Compare orders, positions, and cash where the account is at rest."""
     observed = step.observed
     observed.trouble = ""
     if observed.behind:
         return  # What was asked before a break is older than what was missed.
     orders = reconciliation.understood(step, account.orders)
     before = observed.suspected
-    suspected = {order.client_order_id: said for order in orders if (said := _news(step, order))}
-    suspected |= {known.client_order_id: ("missing",) for known in _missing(step, orders)}
+    missing = {known.client_order_id for known in _missing(step, orders)}
+    suspected = _suspected(step, account, orders, missing)
     for order in orders:
         if order.client_order_id in suspected and suspected[order.client_order_id] == before.get(
             order.client_order_id
@@ -71,14 +77,37 @@ def take_account(
     # What stays suspected is looked at as often as anything else: it must not use up the request budget.
     observed.look_again = any(before.get(name) != said for name, said in suspected.items())
     # What an order in doubt was filled for is in the broker's positions, and in the book once it is found.
-    is_at_rest = not (suspected or observed.under_way or observed.doubts)
-    if account.positions is not None and is_at_rest:
-        if step.state.cash_opened:
-            activities.book(step, account.activities)
-        holdings.compare(step, account, on_difference)
-        accepted_differences.go_on(step, holdings.understood(step, account.positions), asked_monotonic_ns)
+    on_their_way = observed.under_way | observed.doubts.keys()
+    is_at_rest = account.before is None and not (suspected or on_their_way)
+    booked_since = frozenset(observed.booked_since)
+    if step.state.cash_opened:
+        # They were listed before positions were asked for: these have them in.
+        activities.book(step, account.activities)
+    if account.positions is not None:
+        unseen = on_their_way | missing
+        was = orders if account.before is None else account.before
+        spans = unbooked(step.book, was, orders, observed.filled_before, unseen)
+        unproven = holdings.compare_positions(step, account.positions, spans, booked_since, on_difference)
+        if is_at_rest:
+            holdings.compare_cash(step, account, on_difference)
+            holdings.agree(step, account.positions, unproven)
+        positions = holdings.understood(step, account.positions)
+        accepted_differences.go_on(step, positions, asked_monotonic_ns, None if is_at_rest else unproven)
     # Somebody waits for what a look finds that sees the account at rest.
     observed.look_again |= bool(observed.reconciling)
+
+
+def _suspected(
+    step: Step, account: AccountListed, orders: Sequence[BrokerOrder], missing: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """What the broker says of orders that is news to the book; of one that moves now it is on its way."""
+    found = {order.client_order_id: said for order in orders if (said := _news(step, order))}
+    found |= dict.fromkeys(missing, ("missing",))
+    if account.before is None:
+        return found
+    now = {order.client_order_id: order for order in orders}
+    was = {order.client_order_id: order for order in account.before if isinstance(order, BrokerOrder)}
+    return {name: said for name, said in found.items() if now.get(name) == was.get(name)}
 
 
 def take_unanswered(step: Step, question: CompareAccount) -> None:

@@ -3,15 +3,16 @@
 What was not found twice is suspected only: news of it may be on its way.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Literal
 
 from bus.account_messages import PositionAgrees, PositionDiffers, PositionNotUnderstood
 from bus.book_messages import Booked, CashAgrees, CashDiffers, CashOpened
-from oms.amounts import NINTH_PLACE, ZERO, minus, text
+from oms.amounts import NINTH_PLACE, ZERO, minus, plus, text
 from oms.book.ledger import DOLLARS
 from oms.broker.protocol import BrokerPosition, UnreadablePosition
+from oms.reconciliation.unexplained import NOTHING, Span, overlap
 from oms.risk.buying_power import used
 from oms.risk.preconditions import SpendingPower
 from oms.state.inputs import AccountListed
@@ -30,22 +31,6 @@ _ROUNDINGS = 1000 * NINTH_PLACE
 
 # Alpaca tells cash in whole cents, and it was rounded when the book was opened too.
 _CENT = Decimal("0.01")
-
-_Pair = tuple[Decimal, Decimal]
-
-
-def compare(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
-    """Hold positions and cash against the book's; `account.positions` must be known."""
-    assert account.positions is not None, "orders did not change meanwhile"
-    step.observed.look_again = False
-    _compare_positions(step, account.positions, on_difference)
-    remember_money(step, account)
-    _compare_cash(step, account, on_difference)
-    observed, state = step.observed, step.state
-    suspected = observed.suspected_positions or observed.suspected_cash is not None
-    all_read = all(isinstance(one, BrokerPosition) for one in account.positions)
-    if all_read and not suspected and not state.differences and state.cash_difference is None:
-        observed.agreed_ns = step.now_ns
 
 
 def remember_money(step: Step, account: AccountListed) -> None:
@@ -70,46 +55,63 @@ def understood(step: Step, positions: Iterable[BrokerPosition | UnreadablePositi
     return found
 
 
-def _compare_positions(
-    step: Step, positions: Sequence[BrokerPosition | UnreadablePosition], on_difference: OnDifference
-) -> None:
+def compare_positions(
+    step: Step,
+    positions: Sequence[BrokerPosition | UnreadablePosition],
+    spans: Mapping[str, Span],
+    booked_since: Set[str],
+    on_difference: OnDifference,
+) -> set[str]:
+    """Hold positions against the book's; returns the symbols of which this look proves nothing.
+
+    `spans` is what the book lacks of executions by the moment of the positions; `booked_since` are symbols in
+    which something else was booked since the broker was asked.
+    """
     at_broker = {one.symbol: one.quantity for one in understood(step, positions)}
     not_said = {one.symbol for one in positions if isinstance(one, UnreadablePosition)}
-    held = step.book.quantities()
-    found = {
-        symbol: (held.get(symbol, ZERO), at_broker.get(symbol, ZERO))
-        for symbol in (held.keys() | at_broker.keys()) - not_said
-        if held.get(symbol, ZERO) != at_broker.get(symbol, ZERO)
-    }
-    known = step.state.differences
-    told = known.keys() | {
-        symbol for symbol in at_broker if f"position {symbol}" in step.state.not_understood
-    }
-    for symbol in sorted(told - found.keys() - not_said):
-        step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
-    # One that was told stays told while trading goes on: what is missing is the same.
-    news = {
-        symbol: pair
-        for symbol, pair in found.items()
-        if symbol not in known or minus(*pair) != minus(*known[symbol])
-    }
-    certain = {
-        symbol: pair for symbol, pair in news.items() if step.observed.suspected_positions.get(symbol) == pair
-    }
-    step.observed.suspected_positions = {
-        symbol: pair for symbol, pair in news.items() if symbol not in certain
-    }
-    step.observed.look_again |= bool(step.observed.suspected_positions)
-    differing = [symbol for symbol, pair in sorted(certain.items()) if not _book_fees(step, symbol, *pair)]
-    for symbol in differing:
-        booked, broker = certain[symbol]
-        step.error("position differs", symbol=symbol, book=text(booked), broker=text(broker))
-        step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=broker, at_ns=step.now_ns))
+    held, state, observed = step.book.quantities(), step.state, step.observed
+    told = state.differences.keys() | {one for one in at_broker if f"position {one}" in state.not_understood}
+    suspected, observed.suspected_positions = observed.suspected_positions, {}
+    unproven, differing = set(booked_since), []
+    for symbol in sorted((held.keys() | at_broker.keys() | told) - not_said - booked_since):
+        beyond = minus(at_broker.get(symbol, ZERO), held.get(symbol, ZERO))
+        span = spans.get(symbol, NOTHING)
+        missing = minus(beyond, span[1]), minus(beyond, span[0])
+        if missing == NOTHING:
+            if symbol in told:
+                step.record(PositionAgrees(symbol=symbol, at_ns=step.now_ns))
+        elif symbol in state.differences and _contains(missing, minus(*reversed(state.differences[symbol]))):
+            # One that was told stays told while trading goes on: what is missing is the same.
+            if missing[0] != missing[1]:
+                unproven.add(symbol)
+        elif _contains(missing, ZERO):
+            unproven.add(symbol)
+            if symbol in suspected and overlap(suspected[symbol], missing) is not None:
+                observed.suspected_positions[symbol] = suspected[symbol]
+        elif symbol not in suspected or (certain := overlap(suspected[symbol], missing)) is None:
+            observed.suspected_positions[symbol] = missing
+            observed.look_again = True
+        elif not _book_fees(step, symbol, min(certain, key=abs)):
+            differing.append(symbol)
+            _tell(step, symbol, min(certain, key=abs))
     _halt(step, differing, on_difference)
+    return unproven
 
 
-def _compare_cash(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
-    """The same for cash, once the book counts it: what there was at first is taken over."""
+def _contains(span: Span, value: Decimal) -> bool:
+    return span[0] <= value <= span[1]
+
+
+def _tell(step: Step, symbol: str, missing: Decimal) -> None:
+    booked = step.book.position(symbol)
+    at_broker = plus(booked, missing)
+    step.error("position differs", symbol=symbol, book=text(booked), broker=text(at_broker))
+    step.record(PositionDiffers(symbol=symbol, booked=booked, at_broker=at_broker, at_ns=step.now_ns))
+
+
+def compare_cash(step: Step, account: AccountListed, on_difference: OnDifference) -> None:
+    """The same for cash, of an account at rest: what there was when counting begins is taken over."""
+    remember_money(step, account)
     state, observed = step.state, step.observed
     if account.account is None:
         return
@@ -130,7 +132,7 @@ def _compare_cash(step: Step, account: AccountListed, on_difference: OnDifferenc
         observed.suspected_cash, observed.look_again = missing, True
         return
     observed.suspected_cash = None
-    if _book_fees(step, "", *pair):
+    if _book_fees(step, "", missing):
         return
     step.error("cash differs", book=text(pair[0]), broker=text(pair[1]))
     step.record(CashDiffers(booked=pair[0], at_broker=pair[1], at_ns=step.now_ns))
@@ -138,6 +140,17 @@ def _compare_cash(step: Step, account: AccountListed, on_difference: OnDifferenc
         step.halt_account(
             "cash_differs", f"{HALTED_FOR_CASH}: {text(pair[0])} in the book, {text(pair[1])} at the broker"
         )
+
+
+def agree(
+    step: Step, positions: Iterable[BrokerPosition | UnreadablePosition], unproven: Collection[str]
+) -> None:
+    """Remember that all of it was found the same, where it was; the account must be at rest."""
+    observed, state = step.observed, step.state
+    suspected = observed.suspected_positions or observed.suspected_cash is not None
+    all_read = all(isinstance(one, BrokerPosition) for one in positions)
+    if all_read and not (suspected or unproven or state.differences) and state.cash_difference is None:
+        observed.agreed_ns = step.now_ns
 
 
 def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
@@ -150,13 +163,13 @@ def _halt(step: Step, symbols: list[str], on_difference: OnDifference) -> None:
         step.halt(f"symbol:{symbols[0]}", "position_differs", reason)
 
 
-def _book_fees(step: Step, symbol: str, booked: Decimal, at_broker: Decimal) -> bool:
+def _book_fees(step: Step, symbol: str, missing: Decimal) -> bool:
     """Book what the broker took less than was assumed as its fees; False where that explains nothing.
 
     Its rate is lower for orders that waited in its book, and for who trades much. A sum of executions that
     was booked as one may be a few roundings off. `symbol` is "" for fees in dollars, of sales.
     """
-    ledger, missing = step.book.ledger, minus(at_broker, booked)
+    ledger = step.book.ledger
     taken = {name: ledger.taken_fees(symbol or DOLLARS, name) for name in ledger.names()}
     if not any(taken.values()) or not -_ROUNDINGS <= missing <= ledger.taken_fees(symbol or DOLLARS):
         return False

@@ -163,7 +163,7 @@ class ListAccount:
 
 @dataclass(frozen=True, slots=True)
 class CompareAccount:
-    """A question while orders are taken: the same, asked once; no positions where orders changed."""
+    """A question while orders are taken: the same, asked once, whatever happens to orders meanwhile."""
 
     since_ns: int
     activities_since_ns: int = 0
@@ -179,16 +179,19 @@ Question = FindOrder | ListOrders | ListOpenOrders | ListAccount | CompareAccoun
 
 @dataclass(frozen=True, slots=True)
 class AccountListed:
-    """What an account holds: orders, positions and money that belong together.
+    """What an account holds: orders, and positions and money of directly before they were listed.
 
-    `positions` is None where orders changed between the two answers. `account` is the money of then, None
-    where it was not asked for, and `activities` what happened to it that is no trade.
+    `before` are the orders as they were directly before positions and money, None where they were the same:
+    only then all of it is of one moment. `positions` is None where what changed meanwhile cannot be read.
+    `account` is the money, None where it was not asked for, and `activities` what happened to it that is no
+    trade.
     """
 
     orders: Sequence[BrokerOrder | UnreadableOrder]
     positions: Sequence[BrokerPosition | UnreadablePosition] | None
     account: BrokerAccount | None = None
     activities: Sequence[BrokerActivity] = ()
+    before: Sequence[BrokerOrder | UnreadableOrder] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,9 +152,14 @@ class Observed:
     compare_now: bool = False
     # Whether the last comparison found what the one before had not.
     look_again: bool = False
-    # What the last comparison found and the next has to find again: by client order id, and by symbol.
+    # What the last comparison found and the next has to find again: by client order id, and by symbol, how
+    # much the broker has at least and at most that nothing explains.
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected_positions: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    # Since the broker was last asked for a comparison: what was booked by then of orders that were filled
+    # since, by client order id, and symbols in which something else than an execution was booked.
+    filled_before: dict[str, Decimal] = field(default_factory=dict)
+    booked_since: set[str] = field(default_factory=set)
     # What the broker last said may be spent.
     spending_power: SpendingPower | None = None
     suspected_cash: Decimal | None = None

@@ -2,13 +2,22 @@
 
 import msgspec
 
+from bus.book_messages import Booked
 from bus.codec import Message
 from bus.control_messages import Halt
 from bus.dead_letter import payload_text
 from bus.delivery import Delivery
 from bus.errors import Unreadable
 from bus.halt_messages import HaltTriggered
-from bus.order_events import CancelRefused, EntryDeadLettered, OrderRefused, OrdersRefused, OrderUpdated
+from bus.order_events import (
+    CancelRefused,
+    EntryDeadLettered,
+    OrderFilled,
+    OrderRefused,
+    OrdersRefused,
+    OrderUpdated,
+)
+from oms.amounts import minus
 from oms.book.book import Book
 from oms.book.halt_triggers import halt_of
 from oms.book.orders import Order
@@ -43,11 +52,24 @@ class Step(msgspec.Struct):
             self.state.apply(event)
             self.effects.events.append(event)
             self.observed.events[type(event)] += 1
-            if isinstance(event, _REFUSALS):
+            if type(event) is OrderFilled or type(event) is Booked:
+                self._note_moved(event)
+            elif isinstance(event, _REFUSALS):
                 self._count_refused(event)
             elif type(event) is OrderUpdated and event.status == "rejected":
                 self.observed.refused_now.append(("broker", event.algorithm, "", 1))
             self.observed.last_ns = self.now_ns
+
+    def _note_moved(self, event: OrderFilled | Booked) -> None:
+        """Remember what moved a position since the broker was last asked for all of them."""
+        observed = self.observed
+        if isinstance(event, Booked):
+            if event.quantity:
+                observed.booked_since.add(event.symbol)
+        elif event.client_order_id not in observed.filled_before:
+            order = self.state.book.order(event.client_order_id)
+            if order is not None:
+                observed.filled_before[event.client_order_id] = minus(order.filled, event.quantity)
 
     def _count_refused(self, event: OrderRefused | OrdersRefused | CancelRefused) -> None:
         count = len(event.orders) if isinstance(event, OrdersRefused) else 1

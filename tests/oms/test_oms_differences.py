@@ -418,8 +418,8 @@ def test_a_missed_fill_has_a_price_that_it_can_have_had(
         filled_average_price=None if average is None else Decimal(average),
         status="filled",
     )
-    compared(run, [whole])
-    (fill,) = compared(run, [whole], after_ns=LOOK_AGAIN_NS).events
+    compared(run, [whole], shares(size))
+    (fill,) = compared(run, [whole], shares(size), after_ns=LOOK_AGAIN_NS).events
     assert isinstance(fill, OrderFilled)
     assert fill.price == Decimal(missed_at)
 
