@@ -1,7 +1,7 @@
 """The page of codes: why orders and cancels are refused, why an OMS takes none, reasons in heartbeats."""
 
 from bus.state_reasons import STATE_REASONS
-from oms.requests.not_ready import NOT_READY
+from oms.requests.readiness import NOT_READY
 from oms.risk.refusals import REFUSALS
 from reference_pages.markdown import code, page, table
 

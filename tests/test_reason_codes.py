@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.state_reasons import STATE_REASONS
-from oms.requests.not_ready import NOT_READY
+from oms.requests.readiness import NOT_READY
 from oms.risk.refusals import REFUSALS
 
 ROOT = Path(__file__).parents[1]
