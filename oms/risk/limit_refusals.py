@@ -1,4 +1,4 @@
-"""The codes with which limits refuse an order, and with which the market and the broker do. Pure."""
+"""The codes with which limits refuse an order. Pure."""
 
 from oms.risk.refusal import Refusal
 
@@ -59,25 +59,6 @@ LIMITS = (
         "the market's last price of the symbol is too old, by the market's time or by when it was received",
         "see with `backbone status` whether ingest is connected; the message names the section that refused",
     ),
-    Refusal(
-        "no_price",
-        ("risk",),
-        "no price of the symbol that counts is known: late, canceled and contingent prints, crossed and "
-        "very wide quotes do not count",
-        "the streams of trades, quotes and bars of the symbol",
-        "see whether ingest runs, serves the symbol, and the market is open; ask again in some seconds: "
-        "the symbol is wanted of ingest from now on",
-    ),
-    Refusal(
-        "market_halted",
-        ("risk",),
-        "trading in the symbol is halted or paused on its exchange; `value` is the tape's code for why",
-        "the stream `md:<symbol>:statuses`",
-        "nothing: orders are taken again once trading resumes",
-    ),
-)
-
-EXPOSURE = (
     _limit(
         "gross_exposure",
         "gross_exposure",
@@ -98,9 +79,6 @@ EXPOSURE = (
         "what all open orders may still trade would be worth more than the limit, at their reserve prices",
         "wait for fills, or cancel open orders",
     ),
-)
-
-LOOPS = (
     _limit(
         "duplicate_request",
         "duplicate_seconds",
@@ -126,40 +104,16 @@ LOOPS = (
         "the price is too far beyond the market's of some minutes ago; `limit` is the furthest let through",
         "see what moved the price, and whether it was the algorithm itself",
     ),
-)
-
-WHERE_AND_WHEN = (
     _limit(
         "symbol_not_allowed",
         "symbols",
         "the algorithm's section names the symbols that it may trade, and not this one",
         "add the symbol there, or correct the algorithm",
     ),
-    Refusal(
-        "symbol_not_declared",
-        ("risk",),
-        "the algorithm was started with other symbols, and orders in none that it did not name",
-        "the algorithm's `symbols` or `--symbols`, in the registry `orders:{a}:algos`",
-        "start it with this symbol too, or correct the algorithm",
-    ),
-    Refusal(
-        "untradable",
-        ("risk",),
-        "the broker does not know the symbol, or does not trade it; `value` is its status there",
-        "the broker's list of assets, asked once a day",
-        "correct the symbol; where it was only listed today, restart the OMS to ask again",
-    ),
     _limit(
         "short_sale",
         "short_sales",
         "the sale could take a position below zero, and short sales are switched off",
-        "sell at most what is held",
-    ),
-    Refusal(
-        "not_shortable",
-        ("risk",),
-        "the sale could take the account's position below zero, and the broker lends no shares of it",
-        "the broker's list of assets, asked once a day",
         "sell at most what is held",
     ),
     _limit(
@@ -168,12 +122,5 @@ WHERE_AND_WHEN = (
         "the market is closed, and the order would wait at the broker at a price of now; `value` is the "
         "phase of the day",
         "ask again when it opens, or for the extended hours with a limit order",
-    ),
-    Refusal(
-        "extended_hours",
-        ("risk",),
-        "only a limit order, day or gtc, may trade in the extended hours",
-        "fixed: Alpaca takes no such order",
-        "give it a limit price, or leave extended_hours out",
     ),
 )

@@ -1,6 +1,7 @@
 """Every code with which an order or a cancel is refused: its meaning, what decides it, what to do. Pure."""
 
-from oms.risk.limit_refusals import EXPOSURE, LIMITS, LOOPS, WHERE_AND_WHEN
+from oms.risk.limit_refusals import LIMITS
+from oms.risk.market_refusals import MARKET
 from oms.risk.refusal import Refusal
 
 _STATE_OF_OMS = (
@@ -97,6 +98,13 @@ _WHO_ASKS = (
         "the client order id stands for another order already, here or (`broker`) at the broker",
         "the journal, or the broker's orders",
         "look at both orders; run no second program that makes ids of this form on the account",
+    ),
+    Refusal(
+        "symbol_not_declared",
+        ("risk",),
+        "the algorithm was started with other symbols, and orders in none that it did not name",
+        "the algorithm's `symbols` or `--symbols`, in the registry `orders:{a}:algos`",
+        "start it with this symbol too, or correct the algorithm",
     ),
 )
 
@@ -275,9 +283,7 @@ REFUSALS: tuple[Refusal, ...] = (
     *_WHO_ASKS,
     *_TERMS,
     *LIMITS,
-    *EXPOSURE,
-    *LOOPS,
-    *WHERE_AND_WHEN,
+    *MARKET,
     *_OWN_ORDERS,
     *_EXITS,
     *_SENDING,
