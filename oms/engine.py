@@ -10,7 +10,7 @@ from typing import Any
 from bus.codec import Message
 from bus.halt_state import HaltState
 from bus.order_messages import Reason
-from oms import end_of_day, operator_commands, rules, updates
+from oms import broker_messages, end_of_day, operator_commands, rules
 from oms.halts import automatic_halts, cancel_scope, flattening
 from oms.halts.automatic_halts import HALT_AFTER, HaltAfter
 from oms.journal import lost_tail, pinning
@@ -87,7 +87,7 @@ class Engine:
         self._digest = Digest(self.state)
         self._takers: dict[type, Callable[[Step, Any], None]] = {
             RequestsRead: decisions.take_requests,
-            BrokerMessagesRead: updates.take_messages,
+            BrokerMessagesRead: broker_messages.take_messages,
             OrderAnswered: sent_orders.take_outcome,
             CancelAnswered: cancels.take_answer,
             ControlRead: operator_commands.take,
@@ -146,7 +146,7 @@ class Engine:
         if observed.behind:
             reconciliation.go_on(step)
         if observed.may_be_legs:
-            updates.take_what_may_be_legs(step)
+            broker_messages.take_what_may_be_legs(step)
         if observed.refused_now:
             automatic_halts.count_refused(step)
         return step.effects

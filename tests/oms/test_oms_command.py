@@ -71,10 +71,11 @@ def test_only_the_adapter_loads_alpaca_py() -> None:
 
 def test_pure_rooms_load_no_network_library() -> None:
     rooms = (
-        "engine state.state requests.decisions reconciliation.reconciliation requests.sent_orders "
-        "requests.cancels rules updates requests.readiness journal.digest risk.approval risk.checks "
-        "risk.preconditions limits.limits book.orders book.book broker.broker_orders broker.budget "
-        "amounts broker.protocol broker.alpaca_orders"
+        "engine state.state requests.decisions reconciliation.reconciliation "
+        "requests.sent_orders requests.cancels rules broker_messages broker.trade_updates "
+        "requests.readiness journal.digest risk.approval risk.checks risk.preconditions "
+        "limits.limits book.orders book.book broker.broker_orders broker.budget amounts "
+        "broker.protocol broker.alpaca_orders"
     )
     code = "import sys\n" + "\n".join(f"import oms.{room}" for room in rooms.split())
     code += "\nsys.exit(any(name in sys.modules for name in ('redis', 'asyncio', 'socket', 'alpaca')))"

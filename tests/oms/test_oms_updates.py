@@ -15,7 +15,7 @@ from bus.halt_messages import HaltTriggered
 from bus.order_events import EntryDeadLettered, OrderFilled, OrderSent
 from oms.book.book import Book
 from oms.broker.alpaca_orders import position_symbol, time_ns
-from oms.updates import translate
+from oms.broker.trade_updates import translate
 
 
 def frame(
