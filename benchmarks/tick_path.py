@@ -83,6 +83,7 @@ SMALL = {
     "oms/book/put_away.py": "look-up: orders of earlier days",
     "oms/book/repetition.py": "sum: approvals of the same",
     "oms/book/reservations.py": "sum: what open orders may still do",
+    "oms/broker/alpaca_answers.py": "one decision: what an answer of Alpaca's means",
     "oms/broker/alpaca_orders.py": "conversion: orders and Alpaca's JSON",
     "oms/broker/breaker.py": "one decision: whether the broker fails",
     "oms/broker/broker_orders.py": "conversion: the broker's order to events",

@@ -1,8 +1,6 @@
 """Alpaca's trading API over HTTP: each call one request, each answer one of the protocol's outcomes."""
 
 from collections.abc import Callable
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -13,6 +11,7 @@ from bus.errors import InvalidInput, Unreadable
 from bus.order_messages import Reason
 from bus.rfc3339 import written
 from oms.broker.alpaca_activities import read_activities
+from oms.broker.alpaca_answers import check_carried_out, read_answer, requests_left
 from oms.broker.alpaca_orders import (
     new_order,
     not_canceled,
@@ -40,7 +39,6 @@ from oms.broker.protocol import (
     BrokerRefused,
     BrokerUnreachable,
     ClosedAtBroker,
-    KeysRefused,
     MaySend,
     OrdersPage,
     OrdersQuery,
@@ -48,7 +46,6 @@ from oms.broker.protocol import (
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    RequestsLeft,
     Unknown,
     UnreadablePosition,
     Watcher,
@@ -79,32 +76,7 @@ _TRADE_SUSPENDED = Reason(
 # Alpaca's code for what it has looked for and does not have.
 _NOT_FOUND = "40410000"
 
-# What Alpaca says without a code where keys are missing or none of its own (alpacahq/Alpaca-API#228). All its
-# other refusals have one: whoever else answers in JSON has not.
-_FORBIDDEN = "forbidden"
-
-# Statuses that do not say whether the request was carried out: whoever answered gave up waiting.
-_DOUBTFUL = (408, 425, 499)
-
-# Seconds since 1970 have ten digits until the year 2286.
-_MOST_DIGITS = 12
-
 _Read = TypeVar("_Read")
-
-# Numbers become the decimals that were written.
-_read_json = msgspec.json.Decoder(float_hook=Decimal).decode
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    message: str
-    code: int | str | None = None
-
-
-_read_refusal = msgspec.json.Decoder(_Refusal).decode
-
-
-# What reading an answer may fail with; nesting and exponents have their limits too.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, Unreadable, ArithmeticError, RecursionError)
 
 
 class _Withheld(Exception):
@@ -175,7 +147,7 @@ class AlpacaBroker:
         """Ask for a cancel of every order. Raises BrokerRefused where one of them was not taken."""
         answer = await self._answer("DELETE", "/v2/orders")
         self._verdict(answer)
-        refused = _read(answer, not_canceled) if answer.body else []
+        refused = read_answer(answer, not_canceled) if answer.body else []
         if refused:
             raise BrokerRefused("207", f"{len(refused)} orders were not canceled: {', '.join(refused[:3])}")
 
@@ -253,7 +225,7 @@ class AlpacaBroker:
         """
         answer = await self._answer("DELETE", "/v2/positions?cancel_orders=true")
         self._verdict(answer)
-        return _read(answer, read_closed) if answer.body else []
+        return read_answer(answer, read_closed) if answer.body else []
 
     async def suspended(self) -> bool:
         """Return whether the account is set to refuse every new order (`suspend_trade`)."""
@@ -264,7 +236,7 @@ class AlpacaBroker:
         body = msgspec.json.encode({"suspend_trade": is_suspended})
         answer = await self._answer("PATCH", "/v2/account/configurations", body)
         self._verdict(answer)
-        return _read(answer, read_suspended)
+        return read_answer(answer, read_suspended)
 
     async def close(self) -> None:
         """Close the connections; requests under way end with an unknown outcome."""
@@ -284,7 +256,7 @@ class AlpacaBroker:
             answer = await self._answer(method, target, msgspec.json.encode(body), before_first_byte)
             acknowledged_ns = self._clock.now_ns()
             self._verdict(answer)
-            order = _read(answer, read_order)
+            order = read_answer(answer, read_order)
         except _Withheld as withheld:
             return Rejected("oms", withheld.reason)
         except BrokerUnreachable as error:
@@ -304,7 +276,7 @@ class AlpacaBroker:
     async def _ask(self, target: str, read: Callable[[Any], _Read]) -> _Read:
         answer = await self._answer("GET", target)
         self._verdict(answer)
-        return _read(answer, read)
+        return read_answer(answer, read)
 
     async def _answer(
         self,
@@ -323,7 +295,7 @@ class AlpacaBroker:
     def _verdict(self, answer: Answer) -> None:
         """Return where the broker did what it was asked; raise what its answer means otherwise."""
         try:
-            self._raise_for(answer)
+            check_carried_out(answer, self._clock.now_ns())
         except OutcomeUnknown as error:
             if self._watcher is not None:
                 self._watcher.failed(str(error))
@@ -334,62 +306,11 @@ class AlpacaBroker:
             raise
         except BrokerRefused:
             if self._watcher is not None:
-                self._watcher.answered(self._left(answer))
+                self._watcher.answered(requests_left(answer, self._clock.now_ns()))
             raise
         if self._watcher is not None:
-            self._watcher.answered(self._left(answer))
-
-    def _raise_for(self, answer: Answer) -> None:
-        status = answer.status
-        if 200 <= status < 300:
-            return
-        if status == 429:
-            raise RateLimited("the broker says: too many requests", self._reset_s(answer))
-        if status == 401:
-            raise KeysRefused("401", "it does not accept the keys")
-        if 400 <= status < 500 and status not in _DOUBTFUL:
-            try:
-                refusal = _read_refusal(answer.body)
-            except _UNREADABLE:
-                # Not Alpaca's words: something on the way answered, and what it passed on is not known.
-                raise OutcomeUnknown(f"HTTP {status} came without the broker's words") from None
-            if refusal.code is not None:
-                raise BrokerRefused(str(refusal.code), refusal.message)
-            if status == 403 and refusal.message.rstrip(".") == _FORBIDDEN:
-                raise KeysRefused("403", "it does not accept the keys")
-            raise OutcomeUnknown(f"HTTP {status} came without the broker's code: {refusal.message[:200]}")
-        raise OutcomeUnknown(f"the broker answered HTTP {status}")
-
-    def _left(self, answer: Answer) -> RequestsLeft | None:
-        """What the broker says of its limit, where it says it."""
-        left, reset_s = answer.headers.get("x-ratelimit-remaining", ""), self._reset_s(answer)
-        if reset_s is None or not _is_count(left):
-            return None
-        limit = answer.headers.get("x-ratelimit-limit", "")
-        return RequestsLeft(int(left), reset_s, int(limit) if _is_count(limit) else None)
-
-    def _reset_s(self, answer: Answer) -> float | None:
-        """Seconds until the broker's limit resets, by the broker's own clock where the answer tells it."""
-        written = answer.headers.get("x-ratelimit-reset", "")
-        if not _is_count(written):
-            return None
-        try:
-            now_s = parsedate_to_datetime(answer.headers["date"]).timestamp()
-        except (KeyError, ValueError):
-            now_s = self._clock.now_ns() / 1e9
-        return max(0.0, int(written) - now_s)
-
-
-def _is_count(written: str) -> bool:
-    return written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS
+            self._watcher.answered(requests_left(answer, self._clock.now_ns()))
 
 
 def _order_target(broker_order_id: str) -> str:
     return f"/v2/orders/{quote(broker_order_id, safe='')}"
-
-
-def _read(answer: Answer, read: Callable[[Any], _Read]) -> _Read:
-    try:
-        return read(_read_json(answer.body))
-    except _UNREADABLE as error:
-        raise OutcomeUnknown(f"the broker's answer could not be read: {error}") from error
