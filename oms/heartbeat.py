@@ -16,7 +16,7 @@ from bus.order_events import (
 from oms.amounts import text
 from oms.book.orders import Order
 from oms.engine import Engine
-from oms.halts.flattens_shown import flattens_shown
+from oms.halts.flatten_details import flatten_details
 from oms.limits.limit_names import unmatched
 from oms.limits.limit_places import place_text, value_text
 from oms.requests import shadow
@@ -94,7 +94,7 @@ def details(
         halts={scope: type(mode).__name__ for scope, mode in state.halts.scopes.items()},
         halts_known=state.halts.known,
         halt_file=halt_file,
-        flattening=flattens_shown(engine.account, state, observed),
+        flattening=flatten_details(engine.account, state, observed),
         budget=budget,
         sending=sending,
         external_orders=tuple(_shown(order) for order in state.book.open.elsewhere()[-_MOST_SHOWN:]),

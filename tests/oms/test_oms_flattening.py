@@ -14,7 +14,7 @@ from bus.halt_state import HaltState
 from bus.order_events import CancelRefused, OrderApproved, OrderRefused
 from bus.order_messages import CancelRequest
 from oms.broker.protocol import BrokerPosition, UnreadablePosition
-from oms.halts.flattens_shown import flattens_shown
+from oms.halts.flatten_details import flatten_details
 from oms.journal.snapshot_encoding import decode, encode
 from oms.risk.approval import Approved
 from oms.state.inputs import (
@@ -323,7 +323,7 @@ def test_shares_that_a_canceled_order_still_holds_are_sold_once_they_are_free(ru
 
 def test_one_that_is_under_way_tells_what_is_left_and_what_it_waits_for(run: FlattenRun) -> None:
     def left() -> tuple[str, ...]:
-        (shown,) = flattens_shown("paper", run.engine.state, run.engine.observed)
+        (shown,) = flatten_details("paper", run.engine.state, run.engine.observed)
         assert (shown.scope, shown.by, shown.reason, shown.since_ns) == (
             "account:paper",
             "ann",
@@ -349,7 +349,7 @@ def test_one_that_is_under_way_tells_what_is_left_and_what_it_waits_for(run: Fla
     quietly(run)
     assert left() == ("AAPL: 6 left; 1 orders in a row came to nothing, the last was rejected",)
     run.settle()
-    assert flattens_shown("paper", run.engine.state, run.engine.observed) == ()
+    assert flatten_details("paper", run.engine.state, run.engine.observed) == ()
 
 
 def test_the_brokers_no_is_told_in_its_words(run: FlattenRun) -> None:

@@ -11,7 +11,7 @@ from oms.state.state import State
 _MOST_SHOWN = 20
 
 
-def flattens_shown(account: str, state: State, observed: Observed) -> tuple[FlattenDetails, ...]:
+def flatten_details(account: str, state: State, observed: Observed) -> tuple[FlattenDetails, ...]:
     """Each flatten, with a line for each symbol that it is not done with."""
     return tuple(
         FlattenDetails(
