@@ -279,7 +279,9 @@ def fill(order: Order, event: OrderFilled) -> bool:
 
 
 def sent(order: Order, event: OrderSent) -> None:
-    """The broker has it."""
+    """The broker has it, also where what it has was taken for another's: a split had changed it."""
+    if order.refusal == ID_CONFLICT:
+        order.refusal, order.status = "", UNCERTAIN
     order.broker_order_id = order.broker_order_id or event.broker_order_id
     if not order.told:
         # The answer to sending it is the oldest that the broker says, however late it comes.

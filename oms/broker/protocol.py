@@ -304,11 +304,15 @@ class Broker(Protocol):
         ...
 
 
+def same_symbol_and_side(terms: OrderTerms, found: BrokerOrder) -> bool:
+    """Whether the broker's order is on the same side of the same symbol."""
+    return terms.symbol.replace("/", "") == found.symbol.replace("/", "") and terms.side == found.side
+
+
 def same_order(terms: OrderTerms, found: BrokerOrder) -> bool:
     """Whether the broker's order is the one with these terms: symbol, side, quantity and prices compared."""
     return (
-        terms.symbol.replace("/", "") == found.symbol.replace("/", "")
-        and terms.side == found.side
+        same_symbol_and_side(terms, found)
         and (found.quantity == terms.quantity if terms.notional is None else found.notional == terms.notional)
         and terms.limit_price in (None, found.limit_price)
         and terms.stop_price in (None, found.stop_price)

@@ -12,6 +12,8 @@ from bus.control_messages import TakeCorporateAction
 from bus.errors import InvalidInput
 from bus.symbols import checked_symbol
 from oms.amounts import ZERO, is_amount, minus, quotient_down, text, times
+from oms.book.orders import ID_CONFLICT
+from oms.broker.split_order import MOST_SHARES
 from oms.limits.limit_places import flat
 from oms.requests import limit_commands
 from oms.state.step import Step
@@ -19,7 +21,6 @@ from oms.state.step import Step
 # Limits that count shares of one symbol; those in dollars stay as they are.
 _IN_SHARES = ("order_quantity", "position_quantity")
 
-_MOST_SHARES = 1000
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 24 * 3600 * _SECOND_NS
 
@@ -51,6 +52,10 @@ def take(step: Step, entry_id: str, message: TakeCorporateAction) -> None:
         else:
             _rename(step, entry_id, message, name)
     _change_limits(step, entry_id, message)
+    for order in step.book.orders.values():
+        if order.symbol == message.symbol and order.refusal == ID_CONFLICT:
+            # What stands under its id may be what the split made of it.
+            step.look_up(order.client_order_id)
 
 
 def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
@@ -59,8 +64,8 @@ def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
             checked_symbol(symbol)
     except InvalidInput as error:
         return str(error)
-    if not (0 < message.new <= _MOST_SHARES and 0 < message.old <= _MOST_SHARES):
-        return f"{message.new}:{message.old} is no split: give new for old shares, up to {_MOST_SHARES}"
+    if not (0 < message.new <= MOST_SHARES and 0 < message.old <= MOST_SHARES):
+        return f"{message.new}:{message.old} is no split: give new for old shares, up to {MOST_SHARES}"
     renames = message.new_symbol != message.symbol
     if not renames and message.new == message.old:
         return f"{message.new}:{message.old} changes nothing"
@@ -73,11 +78,21 @@ def _why_not(step: Step, message: TakeCorporateAction) -> str | None:
             f"the same was booked {seconds} s ago, and twice in a day is a mistake: `backbone reconcile` "
             "says whether the books agree"
         )
-    if not step.book.position(message.symbol) and not _in_limits(step, message.symbol):
-        return f"nobody holds {message.symbol}, and no limit names it"
+    if not (
+        step.book.position(message.symbol) or _in_limits(step, message.symbol) or _ordered(step, message)
+    ):
+        return f"nobody holds {message.symbol}, no order is for it, and no limit names it"
     if renames and any(order.symbol == message.symbol for order in step.book.open_orders()):
         return f"orders in {message.symbol} are open: cancel them first"
     return None
+
+
+def _ordered(step: Step, message: TakeCorporateAction) -> bool:
+    """Whether an order is open in the symbol, or was taken for another's."""
+    return any(
+        order.symbol == message.symbol and (order.open or order.refusal == ID_CONFLICT)
+        for order in step.book.orders.values()
+    )
 
 
 def _in_limits(step: Step, symbol: str) -> bool:

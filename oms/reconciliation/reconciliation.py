@@ -7,7 +7,7 @@ from bus.errors import Unreadable
 from bus.order_events import OrderFilled, OrderNotUnderstood
 from bus.streams import EXTERNAL
 from oms.amounts import minus
-from oms.book.orders import TERMINAL, assumed_execution_id, is_another
+from oms.book.orders import ID_CONFLICT, TERMINAL, Order, assumed_execution_id, is_another
 from oms.broker.broker_orders import adopted, caught_up, found, owner
 from oms.broker.protocol import BrokerOrder, UnreadableOrder
 from oms.reconciliation import activities, holdings
@@ -197,7 +197,7 @@ def _take_single(step: Step, client_order_id: str, at_broker: BrokerOrder | None
 def compare(step: Step, order: BrokerOrder) -> None:
     """Book whatever the broker's order says beyond what the book knows."""
     known = step.order(order.client_order_id)
-    if known is not None and is_another(known, order.id):
+    if known is not None and is_another(known, order.id) and not _was_split(step, known, order):
         return  # Its position shows.
     try:
         if known is None:
@@ -208,11 +208,17 @@ def compare(step: Step, order: BrokerOrder) -> None:
             step.record(*events)
             known = step.book.orders[order.client_order_id]
         elif not known.broker_order_id:
+            # Of one that was taken for another's it is the word that it is ours.
             step.record(found(known.algorithm, order, known.approved_ns, step.now_ns))
         step.record(*caught_up(known, order, step.now_ns))
         legs.take(step, order)
     except Unreadable as error:
         not_understood(step, UnreadableOrder(order.id, order.client_order_id, str(error)))
+
+
+def _was_split(step: Step, known: Order, order: BrokerOrder) -> bool:
+    """Whether one that was taken for another's is ours, by what has been said of its symbol since."""
+    return known.refusal == ID_CONFLICT and sent_orders.is_ours(step, known, order)
 
 
 def understood(step: Step, orders: Iterable[BrokerOrder | UnreadableOrder]) -> list[BrokerOrder]:

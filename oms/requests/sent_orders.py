@@ -3,9 +3,18 @@
 from bus.errors import Unreadable
 from bus.order_events import OrderRefused, OrderSent, OrderUncertain
 from bus.order_messages import Reason
+from bus.trading_day import trading_day
 from oms.book.orders import Order
 from oms.broker.broker_orders import caught_up, found
-from oms.broker.protocol import Accepted, BrokerOrder, Rejected, UnreadableOrder, same_order
+from oms.broker.protocol import (
+    Accepted,
+    BrokerOrder,
+    Rejected,
+    UnreadableOrder,
+    same_order,
+    same_symbol_and_side,
+)
+from oms.broker.split_order import after_split, split_told
 from oms.requests import cancels, excess, legs
 from oms.state.inputs import Answered, FindOrder, ListOpenOrders, OrderAnswered
 from oms.state.observed import Doubt
@@ -149,7 +158,7 @@ def cancel_given_up(step: Step, order: Order, broker_order_id: str) -> None:
 
 
 def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
-    if not _is_ours(order, at_broker):
+    if not is_ours(step, order, at_broker):
         message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
         step.error("client id in use for another order", client_order_id=order.client_order_id)
         _refuse(step, order, Rejected("broker", Reason(code="id_conflict", message=message)))
@@ -163,18 +172,27 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
     del step.observed.doubts[order.client_order_id]
 
 
-def _is_ours(order: Order, at_broker: BrokerOrder) -> bool:
-    """Whether what the broker has under our client id is what was approved.
+def is_ours(step: Step, order: Order, at_broker: BrokerOrder) -> bool:
+    """Whether what the broker has under our client id is what was approved, or what a split made of it.
 
     Of an order that took another's place only symbol and side are compared: its size is the broker's word.
     So is that of an OCO, which shrinks by what its other exit is filled for.
+    A split is told by an operator, or by the broker's own numbers of an order that is older than the day.
     """
-    if order.terms is None:
+    terms = order.terms
+    if terms is None:
         return True
-    if order.replaces is not None or order.terms.order_class == "oco":
-        same_symbol = order.symbol.replace("/", "") == at_broker.symbol.replace("/", "")
-        return same_symbol and order.side == at_broker.side
-    return same_order(order.terms, at_broker)
+    if order.replaces is not None or terms.order_class == "oco":
+        return same_symbol_and_side(terms, at_broker)
+    if same_order(terms, at_broker):
+        return True
+    if trading_day(order.approved_ns) < trading_day(step.now_ns) and split_told(terms, at_broker):
+        return True
+    return any(
+        after_split(terms, at_broker, new, old)
+        for (symbol, new_symbol, new, old), booked_ns in step.state.corporate_actions.items()
+        if symbol == new_symbol == order.symbol and booked_ns >= order.approved_ns
+    )
 
 
 def _refuse(step: Step, order: Order, outcome: Rejected) -> None:
