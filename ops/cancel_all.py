@@ -15,7 +15,7 @@ from ops.given_reason import given_reason
 if TYPE_CHECKING:
     from bus.connection import Client
     from bus.control_messages import CancelOrders
-    from ops.following import Following
+    from ops.journal_follower import JournalFollower
 
 _ALGO = Annotated[str | None, typer.Option(help="only orders of this algorithm")]
 _SYMBOL = Annotated[str | None, typer.Option(help="only orders in this symbol")]
@@ -93,30 +93,30 @@ async def cancel(client: "Client", account: str, message: "CancelOrders", wait_s
     """
     from bus.account_messages import OrdersCanceled
     from bus.errors import BackboneError
-    from ops.following import Following, NotTaken
+    from ops.journal_follower import JournalFollower, NotTaken
 
     began = time.monotonic()
-    following = await Following.begin(client, account)
+    follower = await JournalFollower.begin(client, account)
     try:
-        orders = (await following.ask(message, OrdersCanceled)).orders
+        orders = (await follower.ask(message, OrdersCanceled)).orders
     except NotTaken as error:
         came = "" if error.alive else ": nothing was canceled"
         raise BackboneError(
             f"{error}{came}. See `backbone status`; where the OMS cannot be started, cancel at the broker"
         ) from error
-    left = await _open_after(following, set(orders), began + wait_s)
+    left = await _open_after(follower, set(orders), began + wait_s)
     took_ms = round((time.monotonic() - began) * 1000)
     return Canceled(len(orders), len(orders) - len(left), sorted(left), took_ms)
 
 
-async def _open_after(following: "Following", orders: set[str], until: float) -> set[str]:
+async def _open_after(follower: "JournalFollower", orders: set[str], until: float) -> set[str]:
     """Wait until these have ended; returns those that have not by then."""
     from bus.order_events import OrderFilled, OrderRefused, OrderUpdated
     from oms.book.orders import TERMINAL
 
     left = set(orders)
     while left and time.monotonic() < until:
-        for event in await following.next():
+        for event in await follower.next():
             if isinstance(event, OrderRefused) or (
                 isinstance(event, OrderUpdated | OrderFilled) and event.status in TERMINAL
             ):

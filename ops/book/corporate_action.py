@@ -9,7 +9,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.asking import ask
+from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
@@ -72,7 +72,7 @@ def _take(symbol: str, new_symbol: str, new: int, old: int, reason: str, as_json
         )
 
     undone = "nothing was booked"
-    told = asyncio.run(ask("ops-corporate-action", message, CorporateActionTaken, undone=undone))
+    told = asyncio.run(ask_oms("ops-corporate-action", message, CorporateActionTaken, undone=undone))
     if as_json:
         said = {"symbol": name, "new_symbol": new_name, "new": new, "old": old, "holders": told.holders}
         print(json.dumps(said))

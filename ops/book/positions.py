@@ -10,7 +10,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.asking import ask
+from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
 _SYMBOL = Annotated[str, typer.Argument(help="the symbol")]
@@ -62,7 +62,7 @@ def assign(
             at_ns=time.time_ns(),
         )
 
-    told = asyncio.run(ask("ops-positions", message, Booked, undone="nothing was assigned"))
+    told = asyncio.run(ask_oms("ops-positions", message, Booked, undone="nothing was assigned"))
     price = f"{told.price.normalize():f}" if told.price else "0"
     if as_json:
         said = {"symbol": name, "quantity": f"{size:f}", "from": giver, "to": to, "average_price": price}

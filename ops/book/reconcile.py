@@ -10,7 +10,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
-from ops.asking import ask
+from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
@@ -56,7 +56,7 @@ def reconcile(
 
     hindered = "the broker does not answer it, or orders change all the time"
     undone = "nothing is known, and nothing was accepted"
-    told = asyncio.run(ask("ops-reconcile", message, Reconciled, undone=undone, hindered=hindered))
+    told = asyncio.run(ask_oms("ops-reconcile", message, Reconciled, undone=undone, hindered=hindered))
     unknown = sorted(set(names) - {one.what for one in (*told.accepted, *told.differences)})
     if as_json:
         print(json.dumps(_as_dict(told, unknown)))

@@ -9,7 +9,7 @@ from bus.control_messages import Flatten
 from bus.errors import BackboneError
 from bus.flatten_messages import FlattenBegun
 from ops.flatten.progress import Progress
-from ops.following import Following, NotTaken
+from ops.journal_follower import JournalFollower, NotTaken
 
 # How often somebody who waits is told how far it is.
 _TELL_S = 2.0
@@ -24,10 +24,10 @@ async def flatten(
     """
     if not await client.exists(streams.oms_lease(account)):
         raise BackboneError(_no_oms(f"no OMS of account {account} is alive"))
-    following = await Following.begin(client, account)
+    follower = await JournalFollower.begin(client, account)
     until = time.monotonic() + wait_s
     try:
-        progress = Progress(await following.ask(message, FlattenBegun))
+        progress = Progress(await follower.ask(message, FlattenBegun))
     except NotTaken as error:
         if error.alive:
             raise BackboneError(
@@ -36,7 +36,7 @@ async def flatten(
         raise BackboneError(_no_oms(str(error))) from error
     told = time.monotonic()
     while not progress.ended and time.monotonic() < until:
-        for line in progress.take(await following.next()):
+        for line in progress.take(await follower.next()):
             say(line)
         if time.monotonic() - told >= _TELL_S and not progress.ended:
             told = time.monotonic()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bus.acting_user import acting_user
-from ops.asking import ask
+from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
@@ -183,7 +183,7 @@ def _change(
     from bus.limit_messages import LimitsSet
     from ops.limits.reading import doubts
 
-    told = asyncio.run(ask("ops-limits", message, LimitsSet, undone=_UNDONE))
+    told = asyncio.run(ask_oms("ops-limits", message, LimitsSet, undone=_UNDONE))
     warnings = asyncio.run(doubts(*named)) if any(named) else []
     if as_json:
         print(json.dumps(_as_dict(told) | {"warnings": warnings}))

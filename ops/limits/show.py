@@ -28,7 +28,7 @@ def show(algo: _ALGO = None, symbol: _SYMBOL = None, as_json: _JSON = False) -> 
     from bus.streams import checked_name
     from bus.symbols import checked_symbol
     from ops.limits.reading import doubts, state
-    from ops.limits.shown import bindings, rows
+    from ops.limits.rows import bindings, rows
 
     name = None if algo is None else checked_name(algo, "algorithm")
     of_symbol = None if symbol is None else checked_symbol(symbol.upper())
@@ -58,7 +58,7 @@ def explain(name: _NAME, as_json: _JSON = False) -> None:
     from oms.risk.limit_codes import CODES, in_shadow
     from oms.risk.refusals import REFUSALS
     from ops.limits.reading import state
-    from ops.limits.shown import rows
+    from ops.limits.rows import rows
     from ops.limits.words import checked_limit, sections
 
     checked_limit(name)
@@ -86,7 +86,7 @@ def explain(name: _NAME, as_json: _JSON = False) -> None:
 def _explained(told: dict[str, Any]) -> list[str]:
     from oms.limits.limit_places import place_text
     from oms.limits.limit_places import value_text as shown
-    from ops.limits.shown import origin
+    from ops.limits.rows import origin
 
     unit = f", in {told['unit']}" if told["unit"] and told["unit"] not in told["meaning"] else ""
     lines = [f"{told['name']}: {told['meaning']}{unit}", f"may stand in {', '.join(told['sections'])}"]
@@ -132,7 +132,7 @@ def _print(
 def _table(listed: list[dict[str, Any]]) -> str:
     from oms.limits.limit_places import place_text, value_text
     from ops.columns import columns
-    from ops.limits.shown import origin
+    from ops.limits.rows import origin
 
     lines = [("section", "limit", "value", "used", "from")]
     for row in listed:

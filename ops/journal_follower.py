@@ -30,7 +30,7 @@ class NotTaken(BackboneError):
         self.alive = alive
 
 
-class Following:
+class JournalFollower:
     """Follows an account's journal from a moment on. Mutable: how far, and what was read beyond that."""
 
     def __init__(self, client: "Client", account: str, position: str) -> None:
@@ -41,7 +41,7 @@ class Following:
         self._read: list[Message] = []
 
     @classmethod
-    async def begin(cls, client: "Client", account: str) -> "Following":
+    async def begin(cls, client: "Client", account: str) -> "JournalFollower":
         """From the journal's present end on."""
         from bus.streams import journal
 

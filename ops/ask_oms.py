@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from bus.errors import BackboneError
-from ops.following import Following, NotTaken
+from ops.journal_follower import JournalFollower, NotTaken
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-async def ask(
+async def ask_oms(
     name: str,
     message: "Callable[[str], AccountCommand]",
     answer: type[Answer],
@@ -29,9 +29,9 @@ async def ask(
     from ops.orders_server import orders_server
 
     async with orders_server(name) as (client, account):
-        following = await Following.begin(client, account)
+        follower = await JournalFollower.begin(client, account)
         try:
-            return await following.ask(message(account), answer)
+            return await follower.ask(message(account), answer)
         except NotTaken as error:
             why = f"{error}; {said}" if (said := hindered if error.alive else undone) else str(error)
             raise BackboneError(f"{why}. See `backbone status`") from error
