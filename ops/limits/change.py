@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,21 +64,10 @@ def set_limit(
 
     section = section_of(algo, symbol, feed, each_algorithm=each_algorithm)
     wanted, why = value_of(checked_limit(name), value), given_reason(reason, _READERS)
-
-    def message(account: str) -> SetLimit:
-        return SetLimit(
-            account=account,
-            section=section,
-            name=name,
-            value=wanted,
-            shadow=shadow,
-            loosen=loosen,
-            reason=why,
-            by=acting_user(),
-            at_ns=time.time_ns(),
-        )
-
-    _change(message, (algo, symbol), as_json)
+    command = partial(
+        SetLimit, section=section, name=name, value=wanted, shadow=shadow, loosen=loosen, reason=why
+    )
+    _change(command, (algo, symbol), as_json)
 
 
 def unset(
@@ -104,20 +94,8 @@ def unset(
     section = section_of(algo, symbol, feed, each_algorithm=each_algorithm)
     checked_limit(name)
     why = given_reason(reason, _READERS)
-
-    def message(account: str) -> UnsetLimit:
-        return UnsetLimit(
-            account=account,
-            section=section,
-            name=name,
-            shadow=shadow,
-            loosen=loosen,
-            reason=why,
-            by=acting_user(),
-            at_ns=time.time_ns(),
-        )
-
-    _change(message, (algo, symbol), as_json)
+    command = partial(UnsetLimit, section=section, name=name, shadow=shadow, loosen=loosen, reason=why)
+    _change(command, (algo, symbol), as_json)
 
 
 def load(file: _FILE, reason: _REASON, loosen: _LOOSEN = False, as_json: JSON = False) -> None:
@@ -137,19 +115,8 @@ def load(file: _FILE, reason: _REASON, loosen: _LOOSEN = False, as_json: JSON = 
     announced = [] if as_json else lines(asyncio.run(differences(limits)))
     for line in announced:
         print(line, flush=True)
-
-    def message(account: str) -> LoadLimits:
-        return LoadLimits(
-            account=account,
-            limits=limits.as_dict(),
-            source=str(file),
-            loosen=loosen,
-            reason=why,
-            by=acting_user(),
-            at_ns=time.time_ns(),
-        )
-
-    _change(message, (), as_json, announced)
+    command = partial(LoadLimits, limits=limits.as_dict(), source=str(file), loosen=loosen, reason=why)
+    _change(command, (), as_json, announced)
 
 
 def lines(changes: "Sequence[LimitChange]") -> list[str]:
@@ -171,17 +138,20 @@ def lines(changes: "Sequence[LimitChange]") -> list[str]:
 
 
 def _change(
-    message: "Callable[[str], LimitCommand]",
+    command: "Callable[..., LimitCommand]",
     named: tuple[str | None, ...],
     as_json: bool,
     announced: Sequence[str] = (),
 ) -> None:
     """Have the OMS take it, and print what it made of it, unless that was `announced`.
 
-    `named` are an algorithm and a symbol.
+    `command` lacks account, time and who gives it; `named` are an algorithm and a symbol.
     """
     from bus.limit_messages import LimitsSet
     from ops.limits.reading import doubts
+
+    def message(account: str) -> "LimitCommand":
+        return command(account=account, by=acting_user(), at_ns=time.time_ns())
 
     told = asyncio.run(ask_oms("ops-limits", message, LimitsSet, undone=_UNDONE))
     warnings = asyncio.run(doubts(*named)) if any(named) else []
