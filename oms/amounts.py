@@ -56,6 +56,8 @@ def quotient_down(left: Decimal, right: Decimal) -> Decimal:
 
 
 def text(value: Decimal) -> str:
-    """The number for people and for Alpaca: no exponent, no trailing zeros."""
+    """The number for people and for Alpaca: no exponent, no trailing zeros, no sign of a zero."""
+    if not value:
+        return "0"
     shown = format(value, "f")
     return shown.rstrip("0").rstrip(".") if "." in shown else shown

@@ -78,14 +78,13 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
+from oms.amounts import text
 from oms.limits.limit_places import place_text, value_text
 
 
 def number(value: Decimal | None) -> str:
-    """Format a decimal without trailing zeros and without an exponent."""
-    if value is None:
-        return "?"
-    return f"{value.normalize():f}" if value else "0"
+    """Format a decimal as everywhere; "?" where there is none."""
+    return "?" if value is None else text(value)
 
 
 def terms(order: OrderTerms) -> str:

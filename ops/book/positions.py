@@ -10,6 +10,7 @@ import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
+from oms.amounts import ZERO, text
 from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
@@ -63,9 +64,9 @@ def assign(
         )
 
     told = asyncio.run(ask_oms("ops-positions", message, Booked, undone="nothing was assigned"))
-    price = f"{told.price.normalize():f}" if told.price else "0"
+    price = text(told.price or ZERO)
     if as_json:
-        said = {"symbol": name, "quantity": f"{size:f}", "from": giver, "to": to, "average_price": price}
+        said = {"symbol": name, "quantity": text(size), "from": giver, "to": to, "average_price": price}
         print(json.dumps(said))
     else:
-        print(f"{size:f} {name} of {giver} are {to}'s now, at {price} each.")
+        print(f"{text(size)} {name} of {giver} are {to}'s now, at {price} each.")

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bus.acting_user import acting_user
 from bus.errors import InvalidInput
+from oms.amounts import text
 from ops.ask_oms import ask_oms
 from ops.given_reason import given_reason
 
@@ -80,14 +80,12 @@ def _lines(told: "Reconciled", unknown: list[str]) -> list[str]:
 
 
 def _sentence(one: "Difference") -> str:
-    return f"{one.what}: {_shown(one.booked)} in the book, {_shown(one.at_broker)} at the broker"
+    return f"{one.what}: {text(one.booked)} in the book, {text(one.at_broker)} at the broker"
 
 
 def _as_dict(told: "Reconciled", unknown: list[str]) -> dict[str, object]:
     def shown(ones: "tuple[Difference, ...]") -> list[dict[str, str]]:
-        return [
-            {"what": one.what, "book": _shown(one.booked), "broker": _shown(one.at_broker)} for one in ones
-        ]
+        return [{"what": one.what, "book": text(one.booked), "broker": text(one.at_broker)} for one in ones]
 
     return {
         "agrees": told.agrees,
@@ -97,7 +95,3 @@ def _as_dict(told: "Reconciled", unknown: list[str]) -> dict[str, object]:
         "not_understood": told.unread,
         "at_ns": told.at_ns,
     }
-
-
-def _shown(amount: Decimal) -> str:
-    return f"{amount.normalize():f}" if amount else "0"

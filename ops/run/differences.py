@@ -7,10 +7,9 @@ from decimal import Decimal
 import msgspec
 
 from algos.portfolio import Portfolio
+from oms.amounts import ZERO, text
 from oms.book.book import Book
 from oms.book.orders import TERMINAL, Order
-
-_ZERO = Decimal(0)
 
 # The states in which we have heard nothing of an order since the broker took it.
 _OPEN_WORDS = ("approved", "uncertain", "sent")
@@ -37,7 +36,7 @@ class LedgerFill(msgspec.Struct, frozen=True):
     side: str
     qty: Decimal
     price: Decimal
-    fee: Decimal = _ZERO
+    fee: Decimal = ZERO
 
 
 class LedgerMovement(msgspec.Struct, frozen=True):
@@ -98,10 +97,10 @@ def _orders(book: Book, ledger: Ledger) -> Iterator[str]:
         if not _same_state(ours, theirs):
             yield f"{name}: {theirs.status} at the broker, {ours.status} in the book"
         if ours.filled != filled[theirs.id]:
-            yield f"{name}: the broker filled {_shown(filled[theirs.id])}, the book {_shown(ours.filled)}"
+            yield f"{name}: the broker filled {text(filled[theirs.id])}, the book {text(ours.filled)}"
         # An execution that was read off the order has the order's average price, rounded.
         elif ours.paid != paid[theirs.id] and not ours.assumed_up_to:
-            yield f"{name}: worth {_shown(paid[theirs.id])} at the broker, {_shown(ours.paid)} in the book"
+            yield f"{name}: worth {text(paid[theirs.id])} at the broker, {text(ours.paid)} in the book"
     for ours in book.orders.values():
         if ours.client_order_id not in seen and (ours.broker_order_id or ours.open):
             yield f"order {ours.client_order_id}: {ours.status} in the book, unknown to the broker"
@@ -111,7 +110,7 @@ def _same_state(ours: Order, theirs: LedgerOrder) -> bool:
     if theirs.status in TERMINAL or ours.status in TERMINAL:
         return ours.status == theirs.status
     # Of an open order the broker may know a later state than it has told us.
-    return ours.status not in _OPEN_WORDS or theirs.filled_qty == _ZERO
+    return ours.status not in _OPEN_WORDS or theirs.filled_qty == ZERO
 
 
 def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
@@ -124,8 +123,8 @@ def _positions(book: Book, ledger: Ledger) -> Iterator[str]:
     booked = {symbol for symbols in book.positions().values() for symbol in symbols}
     for symbol in sorted(booked | held.keys()):
         if held[symbol] != book.position(symbol):
-            ours = _shown(book.position(symbol))
-            yield f"position in {symbol}: {_shown(held[symbol])} at the broker, {ours} in the book"
+            ours = text(book.position(symbol))
+            yield f"position in {symbol}: {text(held[symbol])} at the broker, {ours} in the book"
 
 
 def _views(book: Book, portfolios: Mapping[str, Portfolio]) -> Iterator[str]:
@@ -137,17 +136,13 @@ def _views(book: Book, portfolios: Mapping[str, Portfolio]) -> Iterator[str]:
     for name, portfolio in portfolios.items():
         theirs, ours = portfolio.quantities, booked.get(name, {})
         for symbol in sorted(theirs.keys() | ours.keys()):
-            mine, booked_quantity = theirs.get(symbol, _ZERO), ours.get(symbol, _ZERO)
+            mine, booked_quantity = theirs.get(symbol, ZERO), ours.get(symbol, ZERO)
             if mine != booked_quantity:
                 yield (
-                    f"position of {name} in {symbol}: {_shown(mine)} as it sees it, "
-                    f"{_shown(booked_quantity)} in the book"
+                    f"position of {name} in {symbol}: {text(mine)} as it sees it, "
+                    f"{text(booked_quantity)} in the book"
                 )
         seen = {order.client_order_id for order in portfolio.open_orders}
         for client_id in sorted(seen ^ open_ids[name]):
             where = f"{name} itself" if client_id in seen else "the book"
             yield f"order {client_id} of {name} is open for {where} alone"
-
-
-def _shown(number: Decimal) -> str:
-    return f"{number.normalize():f}"
