@@ -5,9 +5,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from engine_run import EngineRun, at_broker, frame
+from engine_run import BY_HAND, EngineRun, at_broker, frame
 from risk_day import LIMITS, limit_terms, name, request
-from test_oms_external_orders import BY_HAND
 
 from bus.account_messages import OrdersCanceled
 from bus.control_messages import CancelOrders

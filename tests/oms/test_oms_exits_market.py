@@ -7,8 +7,8 @@ import pytest
 from alpaca.data.requests import StockLatestTradeRequest
 from msgspec.structs import replace
 from oms_run import Running, Trader, market_order
+from simulated_trading import held, traded
 from simulator import Simulator
-from test_oms_market import held, traded
 from waiting import until
 
 from bus.order_messages import OrderTerms

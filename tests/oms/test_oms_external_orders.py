@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_run import EngineRun, at_broker, frame
+from engine_run import BY_HAND, EngineRun, at_broker, frame
 from risk_day import LIMITS, NOW_NS, limit_terms, name, request
 
 from bus.halt_state import HaltState
@@ -19,24 +19,8 @@ from bus.order_events import (
 )
 from oms.book.orders import TERMINAL
 from oms.broker.alpaca_orders import read_listed
-from oms.broker.protocol import BrokerOrder, UnreadableOrder
+from oms.broker.protocol import UnreadableOrder
 from oms.state.inputs import AccountListed, Answered, HaltStateRead, ListAccount, ListOrders, Started
-
-BY_HAND = BrokerOrder(
-    id="61e69015",
-    client_order_id="by-hand",
-    symbol="AAPL",
-    side="buy",
-    type="trailing_stop",
-    time_in_force="gtc",
-    status="new",
-    quantity=Decimal(60),
-    notional=None,
-    limit_price=None,
-    stop_price=Decimal(110),
-    filled_quantity=Decimal(0),
-    filled_average_price=None,
-)
 
 # An order of several legs has neither symbol nor side.
 MULTI_LEG = UnreadableOrder("0ddba11", "spread-1", "Expected `str`, got `null` - at `$.symbol`")

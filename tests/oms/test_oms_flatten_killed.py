@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest
+from oms_processes import journal, processes
 from oms_run import ACCOUNT, Running, running
 from simulator import Simulator
-from test_oms_killed import journal, processes
 from waiting import until
 
 from bus import control, streams

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from backbone import backbone, environment
+from oms_processes import price, processes, scene
 from oms_run import ACCOUNT, limit_order
 from simulator import Simulator
-from test_oms_killed import price, processes, scene
 from waiting import until
 
 from bus import embedded, streams

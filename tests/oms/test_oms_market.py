@@ -1,16 +1,15 @@
 """From the simulator's tape through ingest and the OMS to fills, compared with the simulator's ledger."""
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import orjson
 import pytest
 from alpaca.trading.requests import LimitOrderRequest
 from ingest_run import running as ingesting
 from ingest_run import settings_for
-from oms_run import Running, Trader, limit_order, limits_with, market_order, running, trading
+from oms_run import Trader, limit_order, limits_with, market_order, running, trading
+from simulated_trading import held, priced, traded, trades
 from simulator import Simulator
 from waiting import until
 
@@ -29,29 +28,6 @@ def simulator() -> Iterator[Simulator]:
         yield started
 
 
-def held(simulator: Simulator, symbol: str) -> Decimal:
-    """The position by the simulator's fills."""
-    fills = [fill for fill in simulator.ledger()["fills"] if fill["symbol"] == symbol]
-    return sum((Decimal(fill["qty"]) * (1 if fill["side"] == "buy" else -1) for fill in fills), Decimal(0))
-
-
-@contextlib.asynccontextmanager
-async def traded(
-    simulator: Simulator, md_url: str, orders_url: str, **oms_settings: Any
-) -> AsyncIterator[tuple[Running, Trader]]:
-    """Ingest that wants both symbols, an OMS, and an algorithm, on the simulator; each symbol has a price."""
-    broker = AlpacaBroker(simulator.key, simulator.secret, SystemClock(), url=simulator.trading_url)
-    values = {"limits": limits_with(price_age_seconds=20), **oms_settings}
-    async with (
-        ingesting(settings_for(simulator, md_url, orders_url)) as ingest,
-        ingest.wanting("alpha", trades=["AAPL", "MSFT"]),
-        running(md_url, orders_url, broker, **values) as oms,
-        trading(orders_url) as algo,
-    ):
-        await until(lambda: _priced(oms.market), "a price of each symbol")
-        yield oms, algo
-
-
 @pytest.mark.parametrize(
     "fault", [None, "duplicate_updates", "out_of_order_updates", "update_before_response"]
 )
@@ -68,7 +44,7 @@ async def test_the_book_agrees_with_the_ledger(
         trading(orders_url) as algo,
     ):
         await until(lambda: bool(ingest.subscribed().get("trades")), "the subscription")
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+        await until(lambda: priced(oms.market), "a price of each symbol")
         ids = []
         for side, symbol in (("buy", "AAPL"), ("buy", "MSFT"), ("sell", "AAPL"), ("buy", "AAPL")):
             ids.append(await algo.order(len(ids), market_order("7", side, symbol)))
@@ -87,10 +63,6 @@ async def test_the_book_agrees_with_the_ledger(
         assert oms.book.position("AAPL", "external") == 2
         assert oms.book.cash() == Decimal(simulator.ledger()["cash"])
         assert oms.book.open_count() == 0
-
-
-async def _priced(market: Any) -> bool:
-    return all([await _trades(market, name) for name in ("AAPL", "MSFT")])
 
 
 async def _ended(algo: Trader, ids: list[str]) -> bool:
@@ -158,14 +130,7 @@ async def _answered(algo: Trader, order_id: str) -> bool:
 
 
 async def _last_price(market: Any, symbol: str) -> Decimal:
-    return (await _trades(market, symbol))[0]
-
-
-async def _trades(market: Any, symbol: str) -> list[Decimal]:
-    """The prices of the simulator's last trades, newest first, without the one that `running` made up."""
-    entries = await market.xrevrange(streams.market(symbol, "trades"), count=20)
-    told = [orjson.loads(fields[b"d"]) for _, fields in entries if b"type" not in fields]
-    return [Decimal(str(trade["p"])) for trade in told if "x" in trade]
+    return (await trades(market, symbol))[0]
 
 
 async def test_a_working_order_made_by_hand_counts_beside_ours(
@@ -192,7 +157,7 @@ async def test_a_working_order_made_by_hand_counts_beside_ours(
             LimitOrderRequest(symbol="AAPL", qty=4, side="buy", time_in_force="day", limit_price=1.25)
         )
         await until(lambda: oms.book.pending("AAPL", "buy", "external") == 10, "the second order")
-        await until(lambda: _priced(oms.market), "a price of each symbol")
+        await until(lambda: priced(oms.market), "a price of each symbol")
         refused = await algo.told(await algo.order(1, limit_order("1", "11")), "OrderRefused")
         assert "position_quantity" in [reason.code for reason in refused.reasons]
         await algo.told(await algo.order(2, limit_order("1", "10")), "OrderSent")

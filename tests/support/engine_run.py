@@ -43,6 +43,23 @@ SECOND_NS = 1_000_000_000
 LONGEST_SEND_NS = 10 * SECOND_NS
 CODEC = MessageCodec(EVENTS)
 
+# What somebody ordered beside our algorithms.
+BY_HAND = BrokerOrder(
+    id="61e69015",
+    client_order_id="by-hand",
+    symbol="AAPL",
+    side="buy",
+    type="trailing_stop",
+    time_in_force="gtc",
+    status="new",
+    quantity=Decimal(60),
+    notional=None,
+    limit_price=None,
+    stop_price=Decimal(110),
+    filled_quantity=Decimal(0),
+    filled_average_price=None,
+)
+
 
 class EngineRun:
     """Drives an engine; `journal` holds its events as they are written, `sent` every approval to be sent."""
