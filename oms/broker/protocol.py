@@ -1,4 +1,4 @@
-"""What the OMS asks of a broker, and what may come back: accepted, certainly refused, or unknown."""
+"""What the OMS asks of a broker, and what may come back: accepted, rejected, or unknown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -225,7 +225,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The order was certainly not carried out. `by` says whose no it was."""
+    """A definite no: the order was not carried out. `by` says whose: the broker's, or the OMS's own."""
 
     by: Literal["broker", "oms"]
     reason: Reason
