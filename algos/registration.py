@@ -8,7 +8,7 @@ import structlog
 
 from bus.connection import Client
 from bus.errors import ServerAway, ServerRefused
-from bus.streams import algorithms, wants
+from bus.streams import FEED_KINDS, algorithms, refused_wants, wants
 
 WANTS_TTL_MS = 5000
 WANTS_EVERY_S = 1.0
@@ -40,13 +40,18 @@ async def register(client: Client, account: str, name: str, entry: Entry) -> Ent
 
 
 class Wants:
-    """Tells ingest, each second, what market data this algorithm wants, for as long as it wants it."""
+    """Tells ingest, each second, what market data this algorithm wants, for as long as it wants it.
+
+    Mutable: `refused` has a sentence for each want that ingest does not carry.
+    """
 
     def __init__(
         self, client: Client, account: str, name: str, channels: Mapping[str, Sequence[str]]
     ) -> None:
+        self.refused: tuple[str, ...] = ()
         self._client = client
         self._key = wants(account, name)
+        self._refused_keys = [refused_wants(account, name, kind) for kind in FEED_KINDS]
         self._value = msgspec.json.encode({channel: list(symbols) for channel, symbols in channels.items()})
 
     async def run(self, wanted: Callable[[], bool]) -> None:
@@ -54,10 +59,21 @@ class Wants:
         while wanted():
             try:
                 await self._client.set(self._key, self._value, px=WANTS_TTL_MS)
+                await self._hear()
             except (ServerAway, ServerRefused) as error:
                 # It outlasts five renewals; a server that stays away ends the lease, and so the process.
                 log.warning("wants not renewed", error=str(error))
             await asyncio.sleep(WANTS_EVERY_S)
+
+    async def _hear(self) -> None:
+        """What of the wants is refused; said in the log when it changes."""
+        texts = await self._client.mget(self._refused_keys)
+        heard = [sentence for text in texts if text for sentence in msgspec.json.decode(text, type=list[str])]
+        refused = tuple(dict.fromkeys(heard))
+        for sentence in refused:
+            if sentence not in self.refused:
+                log.error("want refused", what=sentence)
+        self.refused = refused
 
     async def withdraw(self) -> None:
         """Want nothing any more."""

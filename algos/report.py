@@ -7,12 +7,16 @@ import structlog
 
 from algos import lifecycle
 from algos.connections import Connections
+from algos.registration import Wants
 from algos.session import Session
 from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import AlgorithmCounters, AlgorithmDetails, State, StateReason
 from bus.service import Service
 
 EVERY_S = 0.5
+
+# A sentence tells so many refused wants at most.
+MOST_TOLD = 10
 
 log = structlog.get_logger()
 
@@ -30,11 +34,13 @@ class Report:
         session: Session,
         connections: Connections,
         subscriptions: Mapping[str, Sequence[str]],
+        wants: Wants,
     ) -> None:
         self._service = service
         self._session = session
         self._connections = connections
         self._subscriptions = subscriptions
+        self._wants = wants
         self._lag: int | None = None
         self.waiting_for: StateReason | None = None
 
@@ -52,7 +58,9 @@ class Report:
         portfolio = session.portfolio
         profit = portfolio.realized_profit() + portfolio.unrealized_profit(session.last_prices)
         if not self._service.stopping.is_set():
-            self._service.tell(*shown_state(session.state, self.waiting_for, session.failure))
+            self._service.tell(
+                *shown_state(session.state, self.waiting_for, session.failure, self._wants.refused)
+            )
         self._service.details = AlgorithmDetails(
             algorithm=session.name,
             lag=self._lag,
@@ -83,16 +91,23 @@ class Report:
 
 
 def shown_state(
-    state: lifecycle.State, waiting_for: StateReason | None, failure: str
+    state: lifecycle.State, waiting_for: StateReason | None, failure: str, refused: Sequence[str] = ()
 ) -> tuple[State, *tuple[StateReason, ...]]:
     """The heartbeat's state and reasons for an algorithm in this state."""
     waiting = () if waiting_for is None else (waiting_for,)
+    unheard = (_unheard(refused),) if refused else ()
     match state:
         case lifecycle.State.BOOTSTRAP:
-            return State.WAITING if waiting else State.STARTING, *waiting
+            return State.WAITING if waiting else State.STARTING, *waiting, *unheard
         case lifecycle.State.FOLLOWER:
-            return State.FOLLOWER, *waiting
+            return State.FOLLOWER, *waiting, *unheard
         case lifecycle.State.LEADER:
-            return (State.LEADER,)
+            return State.LEADER, *unheard
         case lifecycle.State.ABORTED:
             return State.ABORTED, StateReason("handler_failed", failure)
+
+
+def _unheard(refused: Sequence[str]) -> StateReason:
+    more = len(refused) - MOST_TOLD
+    told = "; ".join(refused[:MOST_TOLD]) + (f"; and {more:,} more" if more > 0 else "")
+    return StateReason("want_refused", f"it wants market data that it does not get: {told}")

@@ -74,7 +74,7 @@ class Runner:
         )
         self._wants = Wants(connections.client, account, session.name, subscriptions)
         self._watchdog = Watchdog(session.name, shutdown_grace_s + 1, lambda: session.running)
-        self._report = Report(service, session, connections, subscriptions)
+        self._report = Report(service, session, connections, subscriptions, self._wants)
         self._shutdown_entry_id = ""
 
     async def run(self) -> None:

@@ -96,6 +96,18 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "want fewer symbols, or change the plan",
     ),
     ReasonCode(
+        "not_subscribed",
+        ("ingest",),
+        "Alpaca refuses what the sentence names, or leaves it out of its answer; all else is subscribed",
+        "correct the symbol or the channel; what may pass is asked again by itself, at growing intervals",
+    ),
+    ReasonCode(
+        "want_refused",
+        ("ingest", "algorithm"),
+        "somebody wants market data that no feed carries; the sentence says whose want, what of it and why",
+        "correct what the algorithm subscribes to, or see to what the sentence says",
+    ),
+    ReasonCode(
         "stream_error",
         ("ingest",),
         "Alpaca's stream answered with another error, which the sentence gives",

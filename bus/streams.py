@@ -54,6 +54,8 @@ def journal_head(account_name: str) -> str:
 CONTROL = "control:{control}"
 HALT = "halt:{control}"
 DEAD = "dead"
+# The feeds of market data that ingest serves, each under a lease of its own.
+FEED_KINDS = ("stocks", "crypto")
 GROUP_OMS = "oms"
 
 # One fixed member a group: two members of one group would split a stream between them.
@@ -171,6 +173,11 @@ def heartbeat_names(key: str) -> tuple[str, str, str]:
 def wants(account_name: str, reader: str) -> str:
     """The channels and symbols that a reader of an account wants; "*" for either makes a pattern for SCAN."""
     return f"wants:{account_name}:{reader}"
+
+
+def refused_wants(account_name: str, reader: str, feed_kind: str) -> str:
+    """What of a reader's wants the feed of this kind (one of FEED_KINDS) does not carry, and why."""
+    return f"refused-wants:{account_name}:{reader}:{feed_kind}"
 
 
 def algorithm_group(account_name: str, algorithm: str) -> str:

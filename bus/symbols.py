@@ -11,7 +11,8 @@ _QUOTED_IN = ("USDT", "USDC", "USD", "BTC")
 # Shares have up to five letters (ABUSD may be one), so only something longer is a pair by its looks.
 _LONGEST_SHARE = 5
 
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?")
+# A share's class, or what else it is, follows a point: BRK.B, ABR.PRD. A pair has none.
+_SYMBOL = re.compile(r"(?!.{17})[A-Z0-9]+(\.[A-Z0-9]+)*|[A-Z0-9]{1,16}/[A-Z0-9]{1,10}")
 
 
 def canonical_symbol(symbol: str) -> str:

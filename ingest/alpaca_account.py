@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from bus.clock import Clock
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
 from ingest.alpaca_market import WEBSOCKET_PARAMS
+from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
 from ingest.tap import end
 
@@ -39,12 +41,16 @@ class AccountFeed:
 
     The buffer gets a TradeUpdate for each frame as it came, Connected with an epoch that only grows each
     time Alpaca starts to send, and Disconnected when the connection breaks: Alpaca replays nothing, so what
-    happened in between has to be asked for. Mutable: how the connection stands, and since when.
+    happened in between has to be asked for. An answer that takes longer than `answer_s` ends a connection.
+    Mutable: how the connection stands, and since when.
     """
 
-    def __init__(self, url: str, key: str, secret: str, buffer: Buffer[BrokerMessage], clock: Clock) -> None:
+    def __init__(
+        self, url: str, key: str, secret: str, buffer: Buffer[BrokerMessage], clock: Clock, *, answer_s: float
+    ) -> None:
         self.name = "trade_updates"
         self.url = url
+        self.answer_s = answer_s
         self.live = False
         self.connects = 0
         self.first_epoch = 1
@@ -103,8 +109,10 @@ class AccountFeed:
         if not self.connects and not self._fatal.done():
             self._fatal.set_result(sentence)
 
-    def listening(self) -> None:
-        """Alpaca sends trade updates from here on."""
+    def listening(self, answer: bytes) -> None:
+        """Alpaca sends trade updates from here on, if its answer names them."""
+        if "trade_updates" not in (json.loads(answer).get("streams") or ()):
+            return
         self.live = True
         self.connects += 1
         self.since_ns = self._clock.now_ns()
@@ -123,7 +131,10 @@ class AccountFeed:
         if not self.live:
             return
         self.live = False
-        self.since_ns = self._clock.now_ns()
+        now_ns = self._clock.now_ns()
+        if now_ns - self.since_ns >= STEADY_NS:
+            self._stream._data_received = True  # An account may be quiet for days: no updates, no trouble.
+        self.since_ns = now_ns
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)
         self._keep(b"Disconnected", json.dumps({"reason": reason}).encode())
@@ -160,7 +171,7 @@ class _TapSocket:
                 feed.authorized(bytes(envelope.data))
                 return frame
             if envelope.stream == "listening":
-                feed.listening()
+                feed.listening(bytes(envelope.data))
                 return frame
             feed.update(raw)
 
@@ -178,12 +189,34 @@ class _Updates(TradingStream):
 
     async def _connect(self) -> None:
         self.feed.broke("reconnecting")
+        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
         try:
-            await super()._connect()  # type: ignore[no-untyped-call]
+            async with answered("open the websocket", self.feed.answer_s):
+                await super()._connect()  # type: ignore[no-untyped-call]
         except Exception as error:
             self.feed.failed(f"{error or type(error).__name__}")
             raise
         self._ws: Any = _TapSocket(self._ws, self.feed)
+
+    async def _auth(self) -> None:
+        await self._answered("answer the keys", super()._auth())  # type: ignore[no-untyped-call]
+
+    async def _subscribe_trade_updates(self) -> None:
+        await self._answered("answer the subscription to trade updates", self._listen())
+
+    async def _listen(self) -> None:
+        await super()._subscribe_trade_updates()
+        await self._ws.recv()  # The answer; updates that come before it go to the tap.
+        if not self.feed.live:
+            raise Unanswered("Alpaca's answer to the subscription does not name trade updates")
+
+    async def _answered(self, step: str, asking: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with answered(step, self.feed.answer_s):
+                await asking
+        except (Unanswered, websockets.WebSocketException, OSError) as error:
+            self.feed.failed(f"{error or type(error).__name__}")
+            raise
 
     async def _dispatch(self, msg: dict[str, Any]) -> None:
         """Answers were heard at the tap; trade updates never come here."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +19,9 @@ from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
 from bus.market_batch import MarketBatch
 from ingest import gaps
+from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
-from ingest.subscription import SubscriptionState
+from ingest.subscription import SYMBOL_LIMIT, Request, SubscriptionState
 from ingest.tap import TapProtocol, WatchedSocket, end
 from ingest.wants import CRYPTO, Subscription, wildcards
 
@@ -37,7 +39,17 @@ WEBSOCKET_PARAMS: dict[str, Any] = {
 # For this long the connection that Alpaca counts may be our own, of before a crash.
 CLAIM_NS = 60_000_000_000
 
-WRONG_KEYS, SYMBOL_LIMIT, CONNECTION_LIMIT, NOT_ENTITLED = 402, 405, 406, 409
+WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
+
+# Not authenticated, wrong keys, authenticated already, too late, one too many, too slow: about the
+# connection, whatever was asked on it. Every other error is about what was asked.
+CONNECTION_ERRORS = frozenset({401, WRONG_KEYS, 403, 404, CONNECTION_LIMIT, 407})
+
+# How often what is to be asked is looked at without a change: for what is asked again, and what is overdue.
+LOOK_S = 0.5
+
+# A sentence names so many at most.
+MOST_NAMED = 20
 
 log = structlog.get_logger()
 
@@ -49,16 +61,27 @@ Item = tuple["MarketFeed", int, bytes] | MarketBatch | None
 class MarketFeed:
     """One upstream connection: `kind` is stocks or crypto, `name` is what entries call the feed.
 
-    Frames and gap markers go to the buffer in the order in which they happened. Mutable: the subscription,
-    how the connection stands, and the gap that is open.
+    Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
+    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, and the gap that
+    is open.
     """
 
     def __init__(
-        self, kind: str, name: str, url: str, key: str, secret: str, buffer: Buffer[Item], clock: Clock
+        self,
+        kind: str,
+        name: str,
+        url: str,
+        key: str,
+        secret: str,
+        buffer: Buffer[Item],
+        clock: Clock,
+        *,
+        answer_s: float,
     ) -> None:
         self.kind = kind
         self.name = name
         self.url = url
+        self.answer_s = answer_s
         self.subscription = SubscriptionState()
         self.wildcards: frozenset[str] = frozenset()
         self.live = False
@@ -69,9 +92,13 @@ class MarketFeed:
         self._buffer = buffer
         self._clock = clock
         self._now_ns = clock.now_ns
+        self._monotonic_ns = clock.monotonic_ns
         self._last_data_ns = 0
-        self._acknowledged_ns = 0
-        self._gap: dict[str, int] | None = None
+        # The streams in which a gap is open, each with the time until which it is whole.
+        self._open_gaps: dict[str, int] = {}
+        # Why the connection has to be closed; "" while it need not.
+        self._doomed = ""
+        self._full_ns = 0
         self._claimed_ns = 0
         self._changed = asyncio.Event()
         self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -84,6 +111,7 @@ class MarketFeed:
             websocket_params={**WEBSOCKET_PARAMS, "create_protocol": partial(TapProtocol, sink=self)},
         )
         self._stream.feed = self
+        self._stream._handlers["trades"]["*"] = self._stream._dispatch  # It connects for something only.
 
     def __repr__(self) -> str:
         return f"{self.name} {'live' if self.live else 'down'}, {self.subscription!r}, {self.gaps} gaps"
@@ -97,12 +125,17 @@ class MarketFeed:
     def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """Say in these streams (each with the time of its last message) that messages may be missing.
 
-        The gap is closed, in the same streams, before the first message of the next connection.
+        A stream's gap is closed when Alpaca acknowledges it again, before its next message.
         """
-        if since_ns and self._gap is None:
+        if self._mark(since_ns, reason):
             self.gaps += 1
-            self._gap = since_ns
-            self._buffer.add(gaps.opened(since_ns, feed=self.name, at_ns=self._now_ns(), reason=reason), 0)
+
+    def _mark(self, since_ns: Mapping[str, int], reason: str) -> bool:
+        found = {stream: since for stream, since in since_ns.items() if stream not in self._open_gaps}
+        if found:
+            self._open_gaps |= found
+            self._buffer.add(gaps.opened(found, feed=self.name, at_ns=self._now_ns(), reason=reason), 0)
+        return bool(found)
 
     async def run(self) -> None:
         """Stay connected and subscribed until cancelled; connects when something is first wanted.
@@ -114,7 +147,6 @@ class MarketFeed:
         while not self.subscription.wanted:
             await self._changed.wait()
             self._changed.clear()
-        self._stream.set_handlers(self.subscription.wanted)
         # What alpaca-py's run() does, in our loop.
         stream = asyncio.create_task(self._stream._run_forever(), name=f"{self.name} stream")
         requests = asyncio.create_task(self._request(), name=f"{self.name} subscriptions")
@@ -133,18 +165,42 @@ class MarketFeed:
             await end(self._stream, stream)
 
     async def _request(self) -> None:
-        """Send subscribe and unsubscribe messages as the state asks for them."""
+        """Send subscribe and unsubscribe messages as the state asks for them; close what does not answer."""
         while True:
-            await self._changed.wait()
+            pause_s = self.subscription.pause_ns(self._monotonic_ns()) / 1e9
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s or LOOK_S):
+                    await self._changed.wait()
             self._changed.clear()
             socket = self._stream._ws
             if not self.live or socket is None:
                 continue
-            request = self.subscription.next_request(self._now_ns())
-            if request is not None:
-                # A broken connection is seen, and mended, where it is read.
-                with contextlib.suppress(websockets.WebSocketException):
-                    await socket.send(msgpack.packb(request.message()))
+            self._look_for_answer()
+            # A broken connection is seen, and mended, where it is read.
+            with contextlib.suppress(websockets.WebSocketException):
+                request = self.subscription.next_request(self._monotonic_ns()) if not self._doomed else None
+                if request is not None:
+                    await self._send(socket, request)
+                if self._doomed:
+                    self.broke(self._doomed)
+                    await socket.close()
+
+    async def _send(self, socket: Any, request: Request) -> None:
+        try:
+            async with answered("read a subscription", self.answer_s):
+                await socket.send(msgpack.packb(request.message()))
+        except Unanswered as error:
+            self._doomed = str(error)
+
+    def _look_for_answer(self) -> None:
+        """Give a connection up on which a subscription is not answered in time."""
+        now_ns = self._monotonic_ns()
+        if self._buffer.full:
+            self._full_ns = now_ns  # The answer may have come, and was not read for want of room.
+        awaited_ns = min(self.subscription.awaited_ns(now_ns), now_ns - self._full_ns)
+        if not self._doomed and awaited_ns > self.answer_s * 1e9:
+            self._doomed = f"Alpaca did not answer a subscription within {self.answer_s:g} s"
+            self.subscription.give_up(now_ns)
 
     # What the tap says.
 
@@ -160,17 +216,16 @@ class MarketFeed:
     def data(self, frame: bytes) -> None:
         """A data frame: stamped and put into the buffer, nothing else."""
         received_ns = self._last_data_ns = self._now_ns()
-        if self._gap is not None:
-            self._close_gap(received_ns)
         self._stream._data_received = True
         self._buffer.add((self, received_ns, frame), len(frame))
 
     def control(self, message: dict[str, Any]) -> None:
         """A control message: acknowledgements and errors."""
         if message["T"] == "subscription":
-            self.subscription.acknowledge(message)
-            self._acknowledged_ns = self._now_ns()
-            self.trouble = self._refused()
+            self.trouble = None
+            self.subscription.acknowledge(message, self._monotonic_ns())
+            self._close_gaps()
+            self._mark_refused()
             self._changed.set()
         elif message["T"] == "error":
             self._error(message.get("code"), str(message.get("msg", "")))
@@ -181,10 +236,10 @@ class MarketFeed:
         self.live = True
         self.connects += 1
         self.since_ns = now_ns
-        self._acknowledged_ns = 0
         self.trouble = None
-        self.subscription.connected(now_ns)
-        self._stream.set_handlers(self.subscription.wanted)
+        self._doomed = ""
+        self.subscription.connected()
+        self._changed.set()
         log.info("market stream connected", feed=self.name, connects=self.connects)
 
     def failed(self, reason: str) -> None:
@@ -199,6 +254,8 @@ class MarketFeed:
         now_ns = self._now_ns()
         concerned = self.subscription.acknowledged or self.subscription.wanted
         self.live = False
+        if now_ns - self.since_ns >= STEADY_NS:
+            self._stream._data_received = True  # It was sound, however quiet.
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)
         log.warning("market stream broke", feed=self.name, error=reason)
@@ -206,21 +263,36 @@ class MarketFeed:
         self.since_ns = now_ns
         self.subscription.disconnected()
 
-    def _close_gap(self, received_ns: int) -> None:
-        if self._gap is None or not self._acknowledged_ns:
+    def _close_gaps(self) -> None:
+        """Close the gaps of what is acknowledged: it is whole from here on."""
+        if not self._open_gaps:
             return
-        since_ns, self._gap = self._gap, None
-        until_ns = self._acknowledged_ns
-        self._buffer.add(gaps.closed(since_ns, feed=self.name, until_ns=until_ns, at_ns=received_ns), 0)
+        now_ns = self._now_ns()
+        whole = {
+            stream: self._open_gaps.pop(stream)
+            for stream in gaps.streams(self.subscription.acknowledged)
+            if stream in self._open_gaps
+        }
+        if whole:
+            self._buffer.add(gaps.closed(whole, feed=self.name, until_ns=now_ns, at_ns=now_ns), 0)
+
+    def _mark_refused(self) -> None:
+        """Say in the streams of what is refused that nothing comes, until it is acknowledged."""
+        for (channel, symbol), refusal in self.subscription.refused.items():
+            streams = gaps.streams({channel: frozenset({symbol})})
+            self._mark(dict.fromkeys(streams, self._now_ns()), f"not subscribed: {refusal.sentence}")
 
     def _error(self, code: Any, text: str) -> None:
-        log.error("market stream refused", feed=self.name, code=code, error=text)
-        if code == SYMBOL_LIMIT:
-            self.subscription.refuse()
-            self.trouble = self._refused()
+        is_about_connection = not isinstance(code, int) or code in CONNECTION_ERRORS
+        if not is_about_connection and self.subscription.refuse(code, text, self._monotonic_ns()):
+            self._mark_refused()
             self._changed.set()
             return
+        log.error("market stream refused", feed=self.name, code=code, error=text)
         self.trouble = _reason(code, text, self.url)
+        if self.live and is_about_connection:
+            self._doomed = f"error {code}: {text}"
+            self._changed.set()
         if self.connects or self._fatal.done():
             return
         if code == CONNECTION_LIMIT:
@@ -230,11 +302,21 @@ class MarketFeed:
         ):
             self._fatal.set_result(self.trouble.sentence)
 
-    def _refused(self) -> StateReason | None:
-        names = ", ".join(f"{channel} of {symbol}" for channel, symbol in sorted(self.subscription.refused))
-        if not names:
-            return None
-        return StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {names}")
+    @property
+    def refusals(self) -> tuple[StateReason, ...]:
+        """What is not subscribed to though it is wanted, by name, a reason for each kind."""
+        limited: list[str] = []
+        other: list[str] = []
+        for (channel, symbol), refusal in sorted(self.subscription.refused.items()):
+            if refusal.code == SYMBOL_LIMIT:
+                limited.append(f"{channel} of {symbol}")
+            else:
+                other.append(f"{channel} of {symbol}: {refusal.sentence}")
+        reasons = (
+            StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {_named(limited)}"),
+            StateReason("not_subscribed", f"not subscribed: {_named(other)}"),
+        )
+        return tuple(reason for reason, names in zip(reasons, (limited, other), strict=True) if names)
 
 
 class _Tapped(DataStream):
@@ -244,26 +326,29 @@ class _Tapped(DataStream):
 
     async def _connect(self) -> None:
         self.feed.broke("reconnecting")
+        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
         try:
-            await super()._connect()
+            async with answered("open the websocket and say connected", self.feed.answer_s):
+                await super()._connect()
         except Exception as error:
             self.feed.failed(f"{error or type(error).__name__}")
             raise
         self._ws: Any = WatchedSocket(self._ws, self.feed)
 
+    async def _auth(self) -> None:
+        try:
+            async with answered("answer the keys", self.feed.answer_s):
+                await super()._auth()
+        except (Unanswered, websockets.WebSocketException, OSError) as error:
+            self.feed.failed(f"{error or type(error).__name__}")
+            raise
+
     async def _send_subscribe_msg(self) -> None:
+        """Nothing: what is wanted is asked for where answers are awaited."""
         self.feed.subscribing()
-        if self.feed.subscription.wanted:
-            await super()._send_subscribe_msg()
 
     async def _dispatch(self, msg: dict[str, Any]) -> None:
         """Control messages were heard at the tap; data never comes here."""
-
-    def set_handlers(self, wanted: Subscription) -> None:
-        """What alpaca-py subscribes to by itself after it has connected."""
-        for channel, handlers in self._handlers.items():
-            handlers.clear()
-            handlers.update(dict.fromkeys(sorted(wanted.get(channel, ())), self._dispatch))
 
 
 class _StockStream(_Tapped, StockDataStream):
@@ -272,6 +357,12 @@ class _StockStream(_Tapped, StockDataStream):
 
 class _CryptoStream(_Tapped, CryptoDataStream):
     pass
+
+
+def _named(names: Sequence[str]) -> str:
+    """These names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _reason(code: Any, text: str, url: str) -> StateReason:

@@ -5,8 +5,10 @@ one. A frame with anything else in it (another type, an unknown field) takes the
 keeps every field there is. Both read each message once, and neither raises on garbage.
 """
 
+import math
+import sys
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 import msgspec
@@ -38,9 +40,18 @@ LEAD_MS = 1000
 
 LONGEST_SYMBOL = 64
 
+# The longest messages are news with their text; what is longer than this is no message, nor for a stream.
+MOST_BYTES = 1024 * 1024
+
+# News concern a few symbols; each gets a copy.
+MOST_SYMBOLS = 1000
+
+# Enough of what is kept, and of why, to see what is wrong with it.
+SHOWN_BYTES, SHOWN_REASON = 16 * 1024, 300
+
 
 class Kept(NamedTuple):
-    """What could not become an entry, kept for inspection: why, and the bytes (JSON where it decoded)."""
+    """What could not become an entry, kept for inspection: why, and its first bytes (JSON if it decoded)."""
 
     reason: str
     payload: bytes
@@ -55,7 +66,9 @@ class Split(NamedTuple):
 
 
 _Text = str | UnsetType
-_Number = int | float | UnsetType
+# Bounds that every number is within: NaN and the infinities, which JSON has no word for, are not.
+_Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+_Number = int | _Finite | UnsetType
 
 
 class _Trade(msgspec.Struct, tag_field="T", tag="t", forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -127,7 +140,7 @@ def split(
     its start), or `received_ns` for what speaks of the past; never more than a second after `received_ns`.
     Channels in `wildcards` are written to their `md-all` partition too. Raises nothing.
     """
-    if not wildcards:
+    if not wildcards and len(frame) <= MOST_BYTES:
         batch = _typed(frame, received_ns, feed)
         if batch is not None:
             return Split(batch, [], len(batch.streams))
@@ -171,29 +184,79 @@ def _general(frame: bytes, received_ns: int, wildcards: Collection[str], bar_ns:
     """The way that keeps whatever fields there are."""
     streams: list[str] = []
     values: list[int | bytes] = []
-    kept: list[Kept] = []
-    try:
-        messages = msgpack.unpackb(frame, timestamp=2)
-    except (ValueError, TypeError) as error:
-        kept.append(Kept(f"a frame that is not msgpack: {error!r}", frame))
-        messages = []
-    if not isinstance(messages, list):
-        kept.append(Kept("a frame that is not an array", frame))
-        messages = []
+    messages, kept = _messages(frame)
     for message in messages:
         try:
             names = _names(message, wildcards)
-            value: tuple[int | bytes, ...] = (
-                _available_ms(message, received_ns, bar_ns),
-                orjson.dumps(message),
-            )
+            value: tuple[int | bytes, ...] = (_available_ms(message, received_ns, bar_ns), _text(message))
         except (ValueError, TypeError) as error:
-            kept.append(Kept(str(error), _shown(message)))
+            kept.append(_kept(str(error), _shown(message)))
             continue
         for name in names:
             streams.append(name)
             values += value
     return Split(MarketBatch(streams, values, received_ns, feed), kept, len(messages))
+
+
+def _messages(frame: bytes) -> tuple[list[Any], list[Kept]]:
+    """The messages of a frame, and what of it cannot be decoded: a message that cannot costs no other."""
+    try:
+        messages = _unpack(frame)
+    except (ValueError, TypeError, RecursionError):
+        return _one_by_one(frame)
+    if not isinstance(messages, list):
+        return [], [_kept("a frame that is not an array", frame)]
+    return messages, []
+
+
+def _one_by_one(frame: bytes) -> tuple[list[Any], list[Kept]]:
+    """Each message by itself; where not even its end can be found, the rest of the frame is kept."""
+    messages: list[Any] = []
+    kept: list[Kept] = []
+    end = 0
+    unpacker = msgpack.Unpacker(max_buffer_size=0)
+    unpacker.feed(frame)
+    try:
+        for _ in range(unpacker.read_array_header()):
+            end = unpacker.tell()
+            unpacker.skip()
+            message = frame[end : unpacker.tell()]
+            end = unpacker.tell()
+            try:
+                messages.append(_unpack(message))
+            except (ValueError, TypeError, RecursionError) as error:
+                kept.append(_kept(f"a message that is not msgpack: {error!r}", message))
+    except (ValueError, TypeError, RecursionError, msgpack.OutOfData) as error:
+        rest = frame[end:] if messages or kept else frame
+        kept.append(_kept(f"a frame that is not msgpack from its byte {end} on: {error!r}", rest))
+    else:
+        if end < len(frame):
+            kept.append(_kept(f"a frame that goes on behind its messages, from its byte {end}", frame[end:]))
+    return messages, kept
+
+
+def _unpack(data: bytes) -> Any:
+    # Any kind of key: what cannot be written is found message by message.
+    return msgpack.unpackb(data, timestamp=2, strict_map_key=False)
+
+
+def _text(message: Any) -> bytes:
+    """A message as JSON. Raises ValueError for one that is too long, or holds what is not a number."""
+    text = orjson.dumps(message)
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"a message of {len(text):,} bytes; the longest allowed has {MOST_BYTES:,}")
+    if b"null" in text and _holds_no_number(message):
+        raise ValueError("a message with a value that is not a number")
+    return text
+
+
+def _holds_no_number(value: Any) -> bool:
+    """Whether NaN or an infinity is anywhere in it: JSON has no word for them but null."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_holds_no_number, value.values()))
+    return isinstance(value, list) and any(map(_holds_no_number, value))
 
 
 def _names(message: Any, wildcards: Collection[str]) -> list[str]:
@@ -206,6 +269,8 @@ def _names(message: Any, wildcards: Collection[str]) -> list[str]:
         symbols = message.get("symbols") or ["*"]
         if not isinstance(symbols, list):
             raise ValueError(f"news of symbols {symbols!r}: expected a list")
+        if len(symbols) > MOST_SYMBOLS:
+            raise ValueError(f"news of {len(symbols):,} symbols; at most {MOST_SYMBOLS:,} are allowed")
         symbols = list(dict.fromkeys(symbols))
     else:
         symbols = [message.get("S")]
@@ -232,6 +297,15 @@ def _available_ms(message: dict[str, Any], received_ns: int, bar_ns: int) -> int
 def _shown(message: Any) -> bytes:
     """A message that was decoded and refused, for inspection."""
     try:
-        return orjson.dumps(message)
-    except TypeError:
+        # JSON would show null for what is not a number.
+        return repr(message).encode() if _holds_no_number(message) else orjson.dumps(message)
+    except (TypeError, RecursionError):
+        pass
+    try:
         return repr(message).encode(errors="backslashreplace")
+    except RecursionError:
+        return b"nested too deeply to be shown"
+
+
+def _kept(reason: str, payload: bytes) -> Kept:
+    return Kept(reason[:SHOWN_REASON], payload[:SHOWN_BYTES])

@@ -19,7 +19,7 @@ from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, Subscription
+from ingest.wants import CRYPTO, Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
 ACKNOWLEDGE_S = 0.25
@@ -88,12 +88,29 @@ class LeasedFeed:
                 return
         self.feed.want(wanted)
 
+    def refused(self, readers: Readers) -> list[RefusedWant]:
+        """What Alpaca does not give of what these readers want, for each of them."""
+        return [
+            RefusedWant(reader, f"{channel!r} of {symbol}: {refusal.sentence}")
+            for (channel, symbol), refusal in self.feed.subscription.refused.items()
+            for reader in readers.get((channel, symbol), ())
+        ]
+
     def _make(self, before: MarketFeed | None = None) -> None:
         """New parts for the next turn; counts go on."""
         settings, (key, secret) = self._settings, self._settings.keys()
         url = settings.crypto_url if self.kind == CRYPTO else settings.stocks_url
         self.frames: Buffer[Item] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
-        self.feed = MarketFeed(self.kind, self.name, url, key, secret, self.frames, self._clock)
+        self.feed = MarketFeed(
+            self.kind,
+            self.name,
+            url,
+            key,
+            secret,
+            self.frames,
+            self._clock,
+            answer_s=settings.ingest_answer_seconds,
+        )
         self.snapshots = Snapshots(
             self.kind, self.name, settings.snapshots_url, key, secret, self.frames, self._clock
         )

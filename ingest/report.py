@@ -11,7 +11,7 @@ from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import market_channel
 from ingest.alpaca_account import AccountFeed
-from ingest.alpaca_market import MarketFeed
+from ingest.alpaca_market import MOST_NAMED, MarketFeed
 from ingest.leased_feed import LeasedFeed
 
 # Ticks a second are the mean over so many refreshes.
@@ -24,12 +24,14 @@ _PRICE = {"trades": "p", "bars": "c"}
 class Report:
     """Collects counters and details; looks at messages only when asked, never as they pass.
 
-    `refused` holds a sentence for each want that no feed can carry; `account_waits` is why trade updates are
-    not served now, None while they are. Mutable: these two, prices, and the counts that a rate is made of.
+    `refused` holds a sentence for each want that no feed carries, `unasked` for those of them that Alpaca is
+    not even asked for; `account_waits` is why trade updates are not served now, None while they are. Mutable:
+    these three, prices, and the counts that a rate is made of.
     """
 
     def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:
         self.refused: tuple[str, ...] = ()
+        self.unasked: tuple[str, ...] = ()
         self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
         self._feeds = feeds
         self._updates = updates
@@ -45,7 +47,7 @@ class Report:
         frames = [leased.frames for leased in self._feeds.values()]
         feeds = self._feed_details()
         if not service.stopping.is_set():
-            service.tell(*overall(feeds))
+            service.tell(*overall(feeds), *self._unasked())
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),
@@ -60,6 +62,9 @@ class Report:
                 buffered_frames=sum(map(len, frames)),
             ),
         )
+
+    def _unasked(self) -> tuple[StateReason, ...]:
+        return tuple(StateReason("want_refused", sentence) for sentence in self.unasked[:MOST_NAMED])
 
     def _messages_in(self) -> int:
         return sum(leased.writing.messages_in for leased in self._feeds.values())
@@ -88,17 +93,18 @@ class Report:
 
 def feed_details(feed: MarketFeed | AccountFeed, waits: StateReason | None) -> FeedDetails:
     """How one feed stands: ready while it is connected and nothing is wrong with it."""
+    refusals = feed.refusals if isinstance(feed, MarketFeed) else ()
     state = State.READY
     if waits is not None:
         state = State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
-    elif feed.trouble is not None:
+    elif feed.trouble is not None or refusals:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=tuple(reason for reason in (waits, feed.trouble) if reason is not None),
+        reasons=tuple(reason for reason in (waits, feed.trouble, *refusals) if reason is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,

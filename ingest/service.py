@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+import orjson
 import structlog
 
 from bus.account_keys import is_confirmed
@@ -18,7 +19,7 @@ from bus.lease_keeper import LeaseKeeper
 from bus.publish import Publisher
 from bus.retry import pause, until_answered
 from bus.service import Service, live, run_all, run_together, run_until
-from bus.streams import DEAD, account, account_lease
+from bus.streams import DEAD, account, account_lease, refused_wants
 from bus.streams import wants as wants_key
 from ingest.alpaca_account import AccountFeed, BrokerMessage
 from ingest.buffer import Buffer
@@ -26,10 +27,13 @@ from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
 from ingest.report import Report
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, STOCKS, united
+from ingest.wants import CRYPTO, STOCKS, Demand, RefusedWant, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
+
+# What is refused is told again with every look at the wants; what is not any more is gone after so long.
+REFUSED_TTL_MS = 2000
 
 # How often ingest looks whether an OMS has confirmed its keys.
 CONFIRMED_S = 0.1
@@ -88,9 +92,16 @@ class Ingest:
         self.update_writer = UpdateWriter(
             account(settings.account), self.messages, self._publisher, self.account
         )
-        self.updates = AccountFeed(settings.updates_url, key, secret, self.messages, clock)
+        self.updates = AccountFeed(
+            settings.updates_url,
+            key,
+            secret,
+            self.messages,
+            clock,
+            answer_s=settings.ingest_answer_seconds,
+        )
         self.report = Report(self.feeds, self.updates, clock)
-        self._refused: tuple[str, ...] = ()
+        self._refused: frozenset[RefusedWant] = frozenset()
 
     async def run(self) -> None:
         """Serve every feed whose lease is ours until asked to stop, write what is buffered, give leases back.
@@ -167,12 +178,37 @@ class Ingest:
         prefix = len(wants_key("", "")) - 1
         wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
         demand = united(wants)
-        if demand.refused != self._refused:
-            self._refused = self.report.refused = demand.refused
-            for sentence in demand.refused:
-                log.error("want refused", reason=sentence)
         for kind, feed in self.feeds.items():
             await feed.want(demand.of(kind), demand.snapshots[kind])
+        await self._tell_refused(demand)
+
+    async def _tell_refused(self, demand: Demand) -> None:
+        """Tell everyone what of their wants is not carried: readers, the heartbeat, and the log once."""
+        refused = {
+            kind: (*demand.refused, *feed.refused(demand.readers[kind]))
+            for kind, feed in self.feeds.items()
+            if feed.waits is None
+        }
+        known = frozenset(one for some in refused.values() for one in some)
+        for one in sorted(known - self._refused, key=repr):
+            log.error("want refused", reader=one.reader, what=one.sentence)
+        self._refused = known
+        self.report.refused = _sentences(known)
+        self.report.unasked = _sentences(demand.refused)
+        told: dict[str, list[str]] = {}
+        for kind, some in refused.items():
+            for one in some:
+                account_name, _, reader = one.reader.partition(":")
+                told.setdefault(refused_wants(account_name, reader, kind), []).append(one.sentence)
+        if not told:
+            return
+        pipeline = self._orders.pipeline(transaction=False)
+        for key, sentences in told.items():
+            pipeline.set(key, orjson.dumps(sentences), px=REFUSED_TTL_MS)
+        try:
+            await pipeline.execute()
+        except (ServerAway, ServerRefused) as error:
+            log.warning("refused wants not told to readers", error=str(error))
 
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
@@ -198,3 +234,7 @@ class Ingest:
                 return
             with contextlib.suppress(IndexError):
                 unreadable.popleft()
+
+
+def _sentences(refused: Iterable[RefusedWant]) -> tuple[str, ...]:
+    return tuple(sorted(f"{one.reader} does not get {one.sentence}" for one in refused))

@@ -23,6 +23,14 @@ class IngestSettings(AlpacaSettings):
         description="megabytes of frames that each feed keeps in memory while the market-data server is away",
     )
 
+    ingest_answer_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="seconds within which a stream of Alpaca's must open, and answer keys and subscriptions; "
+        "one that does not is closed, and connected again after a wait that grows",
+    )
+
     @property
     def stocks_url(self) -> str:
         """The stock stream's address."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from bus.errors import InvalidInput
+from bus.streams import FEED_KINDS
 from bus.symbols import checked_symbol
 
-STOCKS = "stocks"
-CRYPTO = "crypto"
+STOCKS, CRYPTO = FEED_KINDS
 
 # Every stock, and every crypto pair: a name with a slash belongs to the crypto feed, the wildcards too.
 ALL_STOCKS = "*"
@@ -31,16 +31,29 @@ SNAPSHOTS = "snapshots"
 Subscription = Mapping[str, frozenset[str]]
 
 
+# Who wants each channel of each symbol: `<account>:<reader>`.
+Readers = Mapping[tuple[str, str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedWant:
+    """A want that no feed carries: whose it is (`<account>:<reader>`), and in a sentence what and why."""
+
+    reader: str
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The union of all wants by feed; and, in sentences, what had to be left out of it.
+    """The union of all wants by feed, who wants what of it, and what had to be left out.
 
     `snapshots` are the symbols whose last trade and quote are to be asked for.
     """
 
     stocks: Subscription
     crypto: Subscription
-    refused: tuple[str, ...] = ()
+    refused: tuple[RefusedWant, ...] = ()
+    readers: Mapping[str, Readers] = field(default_factory=lambda: {STOCKS: {}, CRYPTO: {}})
     snapshots: Mapping[str, frozenset[str]] = field(
         default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
     )
@@ -50,17 +63,6 @@ class Demand:
         return self.crypto if feed == CRYPTO else self.stocks
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What to add to a subscription and what to take from it."""
-
-    add: Subscription
-    remove: Subscription
-
-    def __bool__(self) -> bool:
-        return bool(self.add or self.remove)
-
-
 def united(wants: Mapping[str, bytes]) -> Demand:
     """The union of the wants of readers: `<account>:<reader>` to JSON such as {"trades": ["AAPL"]}.
 
@@ -68,8 +70,9 @@ def united(wants: Mapping[str, bytes]) -> Demand:
     and everybody else's, count. Raises nothing.
     """
     subscriptions: dict[str, dict[str, set[str]]] = {STOCKS: {}, CRYPTO: {}}
+    readers: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {STOCKS: {}, CRYPTO: {}}
     snapshots: dict[str, set[str]] = {STOCKS: set(), CRYPTO: set()}
-    refused: list[str] = []
+    refused: list[RefusedWant] = []
     for reader, text in sorted(wants.items()):
         for channel, symbol in _pairs(reader, text, refused):
             feed = CRYPTO if "/" in symbol else STOCKS
@@ -78,11 +81,15 @@ def united(wants: Mapping[str, bytes]) -> Demand:
                 continue
             if channel not in CHANNELS[feed]:
                 allowed = ", ".join((*CHANNELS[feed], SNAPSHOTS))
-                refused.append(f"{reader} wants {channel!r} of {symbol}; {feed} have {allowed}")
+                sentence = f"{channel!r} of {symbol}: no such channel; {feed} have {allowed}"
+                refused.append(RefusedWant(reader, sentence))
                 continue
             upstream = "trades" if channel in SENT_WITH_TRADES else channel
             name = "*" if symbol == ALL_CRYPTO else symbol
             subscriptions[feed].setdefault(upstream, set()).add(name)
+            known = readers[feed].get((upstream, name), ())
+            if reader not in known:
+                readers[feed][upstream, name] = (*known, reader)
     frozen = {
         feed: {channel: frozenset(symbols) for channel, symbols in sorted(channels.items())}
         for feed, channels in subscriptions.items()
@@ -91,13 +98,9 @@ def united(wants: Mapping[str, bytes]) -> Demand:
         frozen[STOCKS],
         frozen[CRYPTO],
         tuple(refused),
+        readers,
         {feed: frozenset(symbols) for feed, symbols in snapshots.items()},
     )
-
-
-def difference(wanted: Subscription, subscribed: Subscription) -> Change:
-    """What has to change so that `subscribed` becomes `wanted`; what both have is not touched."""
-    return Change(_without(wanted, subscribed), _without(subscribed, wanted))
 
 
 def wildcards(subscription: Subscription) -> frozenset[str]:
@@ -106,19 +109,21 @@ def wildcards(subscription: Subscription) -> frozenset[str]:
     return frozenset(channels.union(SENT_WITH_TRADES) if "trades" in channels else channels)
 
 
-def _pairs(reader: str, text: bytes, refused: list[str]) -> list[tuple[str, str]]:
+def _pairs(reader: str, text: bytes, refused: list[RefusedWant]) -> list[tuple[str, str]]:
     """One reader's wants as (channel, symbol); what is wrong with them goes to `refused`."""
     try:
         channels = orjson.loads(text)
     except ValueError:
         channels = None
     if not isinstance(channels, dict):
-        refused.append(f'the wants of {reader} cannot be read: expected JSON such as {{"trades": ["AAPL"]}}')
+        sentence = 'all that it wants: it cannot be read; expected JSON such as {"trades": ["AAPL"]}'
+        refused.append(RefusedWant(reader, sentence))
         return []
     pairs: list[tuple[str, str]] = []
     for channel, symbols in channels.items():
         if not isinstance(symbols, list):
-            refused.append(f"the wants of {reader} in {channel!r} cannot be read: expected a list of symbols")
+            sentence = f"all of {channel!r}: it cannot be read; expected a list of symbols"
+            refused.append(RefusedWant(reader, sentence))
             continue
         for symbol in symbols:
             try:
@@ -126,10 +131,5 @@ def _pairs(reader: str, text: bytes, refused: list[str]) -> list[tuple[str, str]
                     symbol = checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
                 pairs.append((channel, symbol))
             except InvalidInput as error:
-                refused.append(f"{reader} wants {channel!r} of {error}")
+                refused.append(RefusedWant(reader, f"{channel!r} of {error}"))
     return pairs
-
-
-def _without(left: Subscription, right: Subscription) -> dict[str, frozenset[str]]:
-    rests = {channel: symbols - right.get(channel, frozenset()) for channel, symbols in left.items()}
-    return {channel: rest for channel, rest in rests.items() if rest}

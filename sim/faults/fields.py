@@ -14,6 +14,7 @@ MOMENTS = ("request", "response")
 STATUSES = (408, 422, 425, 499, 500, 502, 503, 504)
 REQUESTS = ("submit", "replace", "cancel", "close", "read", "trading", "data", "any")
 BAD_QUOTES = ("crossed", "zero", "stale")
+STEPS = ("connected", "auth", "subscription")
 HELD_STATES = ("suspended", "stopped", "done_for_day", "calculated")
 
 
@@ -64,6 +65,7 @@ FIELDS: dict[str, Field] = {
     "status": _one_of(STATUSES),
     "code": _one_of(tuple(ERRORS)),
     "quote": _one_of(BAD_QUOTES),
+    "step": _one_of(STEPS),
     "state": _one_of(HELD_STATES),
     "accepted": Field("true, false", lambda value: value if isinstance(value, bool) else None),
     "html": Field("true, false", lambda value: value if isinstance(value, bool) else None),

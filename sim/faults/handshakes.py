@@ -11,10 +11,10 @@ _ONE_TOO_MANY = ("stale_session", "connection_limit")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a connection begins: refused with an HTTP `status`, or opened, perhaps `silent` for good."""
+    """How a connection begins: refused with an HTTP `status`, or opened, and silent from `silent_at` on."""
 
     status: int | None = None
-    silent: bool = False
+    silent_at: str | None = None
     compress: bool = True
 
 
@@ -29,7 +29,8 @@ def opening(faults: Faults, stream: str) -> Opening:
     if stream == "trade_updates" and is_one_too_many(faults, stream, None):
         return Opening(429)
     compress = faults.strike("no_deflate", stream=stream) is None
-    return Opening(None, faults.strike("silent_handshake", stream=stream) is not None, compress)
+    silent = faults.strike("silent_handshake", stream=stream)
+    return Opening(None, None if silent is None else silent["step"], compress)
 
 
 def is_one_too_many(faults: Faults, stream: str, account: str | None) -> bool:

@@ -39,9 +39,10 @@ STREAM_KINDS: dict[str, Kind] = {
     ),
     "silent_handshake": Kind(
         "stream",
-        {"fault": "silent_handshake", "stream": "stocks", "count": 1},
-        {"count": 1, "seconds": None},
-        "A new connection is opened, answers pings, and never says a word, not even to a login.",
+        {"fault": "silent_handshake", "stream": "stocks", "step": "auth", "count": 1},
+        {"step": "connected", "count": 1, "seconds": None},
+        "A new connection is opened, answers pings, and falls silent for good at `step`: it never says "
+        "connected, or nothing from the login on (auth), or from the first subscription on.",
     ),
     "stream_error": Kind(
         "stream",
@@ -49,6 +50,19 @@ STREAM_KINDS: dict[str, Kind] = {
         ONCE,
         "What a market-data client says next, a login or a subscription, is answered with the error of this "
         "number, such as 408, 411 or 500, and is not carried out; trade updates know no such errors.",
+    ),
+    "refused_symbol": Kind(
+        "stream",
+        {"fault": "refused_symbol", "stream": "stocks", "symbol": "SPY", "code": 400},
+        {"count": None, "seconds": None, "account": None},
+        "A subscription of market data that names the symbol is answered with the error of this number, and "
+        "nothing of it is carried out.",
+    ),
+    "forgotten_symbol": Kind(
+        "stream",
+        {"fault": "forgotten_symbol", "stream": "stocks", "symbol": "SPY"},
+        {"count": None, "seconds": None, "account": None},
+        "The symbol is left out of what a client subscribes to, and of the acknowledgement, without a word.",
     ),
     "no_deflate": Kind(
         "stream",

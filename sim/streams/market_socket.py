@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 from sim.clock import Clock
 from sim.exchange.market_messages import AnyMessage, Article
 from sim.faults import messages as faulty
+from sim.faults import subscriptions
 from sim.faults.faults import Faults
 from sim.faults.handshakes import is_one_too_many, opening
 from sim.keys import Keyring
@@ -119,15 +120,14 @@ class MarketStream:
         timeout = asyncio.get_running_loop().call_later(self._terms.auth_seconds, self._time_out, client)
         try:
             headers = request.headers
-            if begun.silent:
-                timeout.cancel()
-            else:
+            client.fall_silent_at(begun.silent_at)
+            if not client.is_silent:
                 client.tell({"T": "success", "msg": "connected"})
-            if "APCA-API-KEY-ID" in headers and not begun.silent:
+            if "APCA-API-KEY-ID" in headers and client.hears("auth"):
                 self._authenticate(client, headers["APCA-API-KEY-ID"], headers.get("APCA-API-SECRET-KEY", ""))
             async for message in socket:
                 await answer_ping(socket, message, self._faults, self.feed.name, client.account)
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     data = message.data
                     self._receive(client, data.encode() if isinstance(data, str) else data)
         finally:
@@ -138,7 +138,7 @@ class MarketStream:
         return socket
 
     def _time_out(self, client: Client) -> None:
-        if client.account is None and client in self.clients:
+        if client.account is None and client in self.clients and not client.is_silent:
             client.finish(404)
 
     def _receive(self, client: Client, data: bytes) -> None:
@@ -147,11 +147,13 @@ class MarketStream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             client.error(400)
             return
+        action = message.get("action") if isinstance(message, dict) else None
+        if not client.hears("subscription" if action == "subscribe" else "auth"):
+            return
         struck = self._faults.strike("stream_error", stream=self.feed.name, account=client.account)
         if struck is not None:
             client.error(struck["code"])
             return
-        action = message.get("action") if isinstance(message, dict) else None
         if action == "auth":
             self._authenticate(client, message.get("key"), message.get("secret"))
         elif action not in ("subscribe", "unsubscribe"):
@@ -182,6 +184,12 @@ class MarketStream:
 
     def _subscribe(self, client: Client, message: dict[str, Any], adds: bool) -> None:
         before = client.subscription
+        if adds and not self._faults.is_quiet:
+            refused = subscriptions.refusal(self._faults, message, self.feed.name, client.account)
+            if refused is not None:
+                client.error(refused)
+                return
+            message = subscriptions.heeded(self._faults, message, self.feed.name, client.account)
         after = before.changed(message, adds, self._terms.symbol_limit)
         if isinstance(after, int):
             client.error(after)

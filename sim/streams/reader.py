@@ -32,6 +32,8 @@ class Reader:
         asks_for_msgpack = "msgpack" in request.headers.get("Content-Type", "")
         self.codec: Codec = MSGPACK if asks_for_msgpack or speaks_msgpack else JSON
         self.account: str | None = None
+        self.is_silent = False
+        self._silent_at: str | None = None
         self.outgoing = Outgoing(
             socket,
             writes_binary or self.codec.is_binary,
@@ -44,6 +46,16 @@ class Reader:
     def waiting_bytes(self) -> int:
         """How much waits to be sent."""
         return self.outgoing.waiting_bytes
+
+    def fall_silent_at(self, step: str | None) -> None:
+        """Say nothing any more from this step of the handshake on; None: from no step."""
+        self._silent_at = step
+        self.hears("connected")
+
+    def hears(self, step: str) -> bool:
+        """Return whether it answers at this step: unless it falls silent there, or did before."""
+        self.is_silent = self.is_silent or self._silent_at == step
+        return not self.is_silent
 
     def abort(self) -> None:
         """Cut the connection without a close frame."""

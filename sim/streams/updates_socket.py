@@ -72,12 +72,13 @@ class UpdatesStream:
         )
         await socket.prepare(request)
         listener = Listener(request, socket, self._faults)
+        listener.fall_silent_at(begun.silent_at)
         sender = asyncio.create_task(listener.outgoing.send())
         self.listeners.append(listener)
         try:
             async for message in socket:
                 await answer_ping(socket, message, self._faults, STREAM, listener.account)
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not begun.silent:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     data = message.data
                     self._receive(listener, data.encode() if isinstance(data, str) else data)
         finally:
@@ -111,6 +112,8 @@ class UpdatesStream:
     def _receive(self, listener: Listener, data: bytes) -> None:
         message = _read(data)
         action = message.get("action")
+        if not listener.hears("subscription" if action == "listen" else "auth"):
+            return
         fields = message.get("data")
         fields = fields if isinstance(fields, dict) else {}
         if action in ("authenticate", "auth"):

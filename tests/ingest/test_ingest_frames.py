@@ -1,12 +1,13 @@
 """Frames of Alpaca's stream become entries, whatever is in them."""
 
 import json
+import math
 
 import msgpack
 import pytest
 
 from bus.streams import market_all
-from ingest.frames import LEAD_MS, split
+from ingest.frames import LEAD_MS, MOST_BYTES, MOST_SYMBOLS, SHOWN_BYTES, SHOWN_REASON, split
 
 RECEIVED_NS = 1_700_000_100_000_000_000
 RECEIVED_MS = RECEIVED_NS // 1_000_000
@@ -129,14 +130,59 @@ def test_what_cannot_become_an_entry_is_kept_and_stops_nothing(message, reason):
 def test_garbage_is_kept_whole(frame):
     found = split(frame, RECEIVED_NS)
     assert found.batch.streams == []
-    assert found.kept[0].payload in (frame, json.dumps(msgpack_or_none(frame)).encode())
+    assert found.kept[0].payload == frame
 
 
-def msgpack_or_none(frame):
-    try:
-        return msgpack.unpackb(frame)
-    except ValueError:
-        return None
+GOOD = msgpack.packb(trade())
+STAMP = msgpack.packb(stamp(TRADE_NS))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (GOOD.replace(b"AAPL", b"AA\xffL"), "not msgpack"),
+        (GOOD.replace(b"\xa1i", b"\x05"), "Dict key must"),
+        (GOOD.replace(b"\xa1i", b"\x90"), "unhashable"),
+        (msgpack.packb(trade(p=math.nan)), "not a number"),
+        (msgpack.packb(trade(p=-math.inf)), "not a number"),
+        (msgpack.packb(trade(T="q", x=[{"p": math.nan}])), "not a number"),
+        (msgpack.packb(trade(T="o", b=[{"p": math.nan, "s": 1}])), "not a number"),
+        (msgpack.packb(trade(x="x" * MOST_BYTES)), "longest allowed"),
+        (msgpack.packb({"T": "n", "symbols": ["A"] * (MOST_SYMBOLS + 1)}), "at most 1,000"),
+        (GOOD.replace(STAMP, b"\xd5\xff\x00\x00"), "not msgpack"),
+        (b"\x91" * 600 + b"\x01", "unknown type None"),
+    ],
+)
+@pytest.mark.parametrize("wildcards", [(), {"trades"}])
+def test_one_bad_message_costs_its_frame_no_other(bad, reason, wildcards):
+    frame = b"\x93" + GOOD + bad + msgpack.packb(trade(i=8))
+    found = split(frame, RECEIVED_NS, wildcards)
+    own = [stream for stream in found.batch.streams if stream.startswith("md:")]
+    assert own == ["md:AAPL:trades"] * 2
+    [kept] = found.kept
+    assert reason in kept.reason
+    assert len(kept.reason) <= SHOWN_REASON
+    assert 0 < len(kept.payload) <= SHOWN_BYTES
+    assert b"null" not in kept.payload
+
+
+def test_the_longest_message_allowed_is_an_entry():
+    around = len(split(msgpack.packb([trade(T="s", x="")]), RECEIVED_NS).batch.values[1])
+    longest = trade(T="s", x="x" * (MOST_BYTES - around))
+    assert len(split(msgpack.packb([longest]), RECEIVED_NS).batch.values[1]) == MOST_BYTES
+    assert not split(msgpack.packb([longest | {"x": longest["x"] + "x"}]), RECEIVED_NS).batch.streams
+
+
+def test_what_stands_behind_the_messages_is_kept():
+    found = split(msgpack.packb([trade()]) + b"\x07", RECEIVED_NS)
+    assert found.batch.streams == ["md:AAPL:trades"]
+    assert [kept.payload for kept in found.kept] == [b"\x07"]
+
+
+def test_a_frame_that_breaks_off_keeps_what_came_before():
+    found = split(msgpack.packb([trade(), trade(i=8)])[:-3], RECEIVED_NS)
+    assert found.batch.streams == ["md:AAPL:trades"]
+    assert "from its byte" in found.kept[0].reason
 
 
 def test_a_timestamp_header_inside_a_text_is_no_timestamp():

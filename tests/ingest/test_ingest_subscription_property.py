@@ -1,50 +1,85 @@
-"""The subscription reaches what is wanted, however Alpaca limits it and whenever the connection breaks."""
+"""The subscription reaches all that Alpaca gives of what is wanted, whatever it refuses or forgets."""
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ingest.subscription import ANSWER_WITHIN_NS, SubscriptionState
+from ingest.subscription import AGAIN_NS, PAUSE_NS, UNANSWERED_AGAIN_NS, SubscriptionState
 
 pytestmark = pytest.mark.property
 
 CHANNELS = ("bars", "quotes", "trades")
+LIMITED = ("trades", "quotes")
+pairs = st.tuples(st.sampled_from(CHANNELS), st.sampled_from("ABCDEFGH*"))
 subscriptions = st.dictionaries(
     st.sampled_from(CHANNELS), st.frozensets(st.sampled_from("ABCDEFGH*"), min_size=1, max_size=8)
 )
+MOST_SILENCES = 40
+CODES = (400, 409, 410, 412, 413, 500)
+
+
+def pairs_of(subscription):
+    return {(channel, symbol) for channel, symbols in subscription.items() for symbol in symbols}
 
 
 class Upstream(RuleBasedStateMachine):
-    """Alpaca as the state meets it: whole sets acknowledged, requests beyond the limit refused whole."""
+    """Alpaca as the state meets it.
 
-    @initialize(limit=st.integers(1, 12))
+    It refuses whole requests that hold any of `bad`, or that go beyond the limit; it leaves `forgotten` out
+    of what it acknowledges, and answers no request that holds any of `mute`.
+    """
+
+    @initialize(limit=st.integers(1, 9))
     def begin(self, limit):
         self.limit = limit
         self.state = SubscriptionState()
-        self.has = {}
+        self.bad, self.forgotten, self.mute = {}, set(), set()
+        self.has = set()
         self.connected = False
         self.request = None
         self.now_ns = 0
+        self.healed = False
+        self.silences = 0
+        self.age = {}
 
     @rule(wanted=subscriptions)
     def want(self, wanted):
         self.state.want(wanted)
+        now = pairs_of(wanted)
+        self.age = {pair: age for pair, age in self.age.items() if pair in now}
+        newest = max(self.age.values(), default=0) + 1
+        self.age |= {pair: newest for pair in now if pair not in self.age}
+
+    @rule(pair=pairs, code=st.sampled_from(CODES))
+    def refuse(self, pair, code):
+        self.bad[pair] = code
+
+    @rule(pair=pairs)
+    def forget(self, pair):
+        self.forgotten.add(pair)
+
+    @rule(pair=pairs)
+    def fall_mute(self, pair):
+        self.mute.add(pair)
+
+    @rule()
+    def heal(self):
+        self.healed = bool(self.bad or self.forgotten or self.mute) or self.healed
+        self.bad, self.forgotten, self.mute = {}, set(), set()
 
     @precondition(lambda self: not self.connected)
     @rule()
     def connect(self):
         self.connected = True
-        self.has = {}
-        self.state.connected(self.now_ns)
-        pairs = [(channel, symbol) for channel, symbols in self.state.wanted.items() for symbol in symbols]
-        self.request = ("subscribe", pairs) if pairs else None
+        self.has = set()
+        self.request = None
+        self.state.connected()
 
     @precondition(lambda self: self.connected)
     @rule()
     def disconnect(self):
         self.connected = False
-        self.request = None
         self.state.disconnected()
 
     @precondition(lambda self: self.connected)
@@ -52,51 +87,98 @@ class Upstream(RuleBasedStateMachine):
     def answer(self):
         self.step()
 
-    @precondition(lambda self: self.request is not None)
-    @rule()
-    def lose_the_answer(self):
-        self.request = None
-        self.now_ns += ANSWER_WITHIN_NS
-
     @precondition(lambda self: self.connected)
     @rule()
+    def nothing_that_alpaca_gives_is_missing_in_the_end(self):
+        # Whatever was refused before what refused it was taken away is asked again within the longest wait.
+        self.settle()
+        self.now_ns += UNANSWERED_AGAIN_NS
+        self.settle()
+        wanted = pairs_of(self.state.wanted)
+        withheld = self.bad.keys() | self.forgotten | self.mute
+        # What Alpaca does not take back stays, and harms nobody.
+        assert self.has <= wanted | self.bad.keys() | self.mute
+        assert self.has == pairs_of(self.state.acknowledged)
+        unanswered = wanted - self.has - set(self.state.refused)
+        assert not unanswered or (unanswered <= self.mute and not self.has)
+        for pair in wanted - self.has - withheld - unanswered:
+            assert self.state.refused[pair].code == 405
+            assert self.exceeds(self.has | {pair})
+        for pair in wanted & self.bad.keys() - self.has - self.mute:
+            # A limit is found before what else is wrong with a pair that it concerns.
+            assert self.state.refused[pair].code in {405, *self.bad.values()}
+        assert self.silences < MOST_SILENCES or not self.has
+
+    @precondition(lambda self: self.connected)
+    @rule(seconds=st.sampled_from([1, 100, 500]))
+    def nothing_is_asked_again_and_again(self, seconds):
+        self.settle()
+        refused = len(self.state.refused)
+        requests, ends_ns = 0, self.now_ns + seconds * 1_000_000_000
+        while self.now_ns < ends_ns:
+            requests += self.settle()
+            self.now_ns += AGAIN_NS // 2
+        rounds = 2 + seconds * 1_000_000_000 // AGAIN_NS
+        # Where nothing at all is answered, each request costs a connection: waits between these grow.
+        assert requests <= rounds * (10 * refused + 10) or self.silences == MOST_SILENCES
+
+    @invariant()
+    def a_limit_refuses_the_newest(self):
+        """Nothing older is beyond the limit than what it leaves room for, unless a place came free later."""
+        beyond = [pair for pair, refusal in self.state.refused.items() if refusal.code == 405]
+        if beyond and not self.healed and not (self.bad or self.forgotten or self.mute):
+            ages = {}
+            for channel, symbol in self.has:
+                if channel in LIMITED:
+                    age = self.age.get((channel, symbol), 0)
+                    ages[symbol] = min(age, ages.get(symbol, age))
+            assert max(ages.values()) <= min(self.age[pair] for pair in beyond)
+
+    def exceeds(self, has):
+        return len({symbol for channel, symbol in has if channel in LIMITED}) > self.limit
+
     def settle(self):
-        for _ in range(200):
+        """Answer until nothing is asked for a pause any more; returns how many requests came."""
+        requests = self.silences = 0
+        for _ in range(3000):
+            requests += self.request is not None
             if not self.step():
-                break
-        total = sum(map(len, self.has.values()))
-        wanted = {channel: set(symbols) for channel, symbols in self.state.wanted.items()}
-        if sum(map(len, wanted.values())) <= self.limit:
-            assert self.has == wanted
-            assert not self.state.refused
-        else:
-            assert total == self.limit
-            assert all(symbols <= wanted[channel] for channel, symbols in self.has.items())
-            missing = {(c, s) for c, symbols in wanted.items() for s in symbols - self.has.get(c, set())}
-            assert missing == self.state.refused
+                self.now_ns += self.state.pause_ns(self.now_ns)
+                if not self.step():
+                    return requests
+            if self.silences == MOST_SILENCES:
+                return requests
+        raise AssertionError("it asks and asks")
 
     def step(self):
         """Answer what is under way, or take the next request; False when nothing is left to do."""
         if self.request is None:
-            request = self.state.next_request(self.now_ns)
-            if request is None:
-                return False
-            self.request = request.action, request.pairs
+            self.request = self.state.next_request(self.now_ns)
+            return self.request is not None
+        request, self.request = self.request, None
+        asked = set(request.pairs)
+        self.now_ns += 1_000_000
+        if asked & self.mute:
+            # The shell closes the connection for it, and connects again.
+            self.silences += 1
+            self.state.give_up(self.now_ns)
+            self.state.disconnected()
+            self.connected = False
+            self.connect()
             return True
-        action, pairs = self.request
-        self.request = None
-        after = {channel: set(symbols) for channel, symbols in self.has.items()}
-        for channel, symbol in pairs:
-            (after.setdefault(channel, set()).add if action == "subscribe" else after[channel].discard)(
-                symbol
-            )
-        if action == "subscribe" and sum(map(len, after.values())) > self.limit:
-            self.state.refuse()
+        adds = request.action == "subscribe"
+        after = self.has | asked if adds else self.has - asked
+        if adds and self.exceeds(after):
+            assert self.state.refuse(405, "symbol limit exceeded", self.now_ns)
             return True
-        self.has = {channel: symbols for channel, symbols in after.items() if symbols}
-        self.state.acknowledge(
-            {channel: sorted(symbols) for channel, symbols in after.items()} | {"T": "subscription"}
-        )
+        if wrong := sorted(asked & self.bad.keys()):
+            assert self.state.refuse(self.bad[wrong[0]], "no", self.now_ns)
+            return True
+        self.has = after - self.forgotten if adds else after
+        channels = {}
+        for channel, symbol in sorted(self.has):
+            channels.setdefault(channel, []).append(symbol)
+        self.state.acknowledge(channels | {"T": "subscription", "corrections": ["A"]}, self.now_ns)
         return True
 
 
@@ -108,7 +190,8 @@ def test_a_limit_cuts_quotes_before_trades():
     state = SubscriptionState()
     symbols = frozenset("ABC")
     state.want({"quotes": symbols, "statuses": symbols, "trades": symbols})
-    state.connected(0)
-    state.refuse()
-    request = state.next_request(0)
+    state.connected()
+    state.next_request(0)
+    state.refuse(405, "symbol limit exceeded", 0)
+    request = state.next_request(PAUSE_NS)
     assert {channel for channel, _ in request.pairs} == {"statuses", "trades"}

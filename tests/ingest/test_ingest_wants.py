@@ -2,7 +2,9 @@
 
 import json
 
-from ingest.wants import difference, united, wildcards
+import pytest
+
+from ingest.wants import united, wildcards
 
 
 def demand(**readers):
@@ -45,21 +47,31 @@ def test_a_reader_that_cannot_be_read_is_named_and_the_others_count():
     )
     assert found.stocks == {"trades": {"AAPL", "MSFT"}}
     assert found.crypto == {"orderbooks": {"ETH/USD"}}
-    for name in ("broken", "list", "number", "mixed"):
-        assert any(name in sentence for sentence in found.refused)
-    assert not any("fine" in sentence for sentence in found.refused)
-    assert any("'5?'" in sentence for sentence in found.refused)
-    assert any("'aapl'" in sentence for sentence in found.refused)
+    assert [refused.reader for refused in found.refused] == ["broken", "list", *["mixed"] * 4, "number"]
+    sentences = [refused.sentence for refused in found.refused]
+    for part in ("'aapl'", "'5?'", "'odd' of SPY", "'orderbooks' of SPY"):
+        assert any(part in sentence for sentence in sentences)
 
 
-def test_the_difference_touches_nothing_that_both_have():
-    wanted = {"trades": frozenset({"A", "B"}), "bars": frozenset({"A"})}
-    subscribed = {"trades": frozenset({"B", "C"}), "quotes": frozenset({"A"})}
-    change = difference(wanted, subscribed)
-    assert change.add == {"trades": {"A"}, "bars": {"A"}}
-    assert change.remove == {"trades": {"C"}, "quotes": {"A"}}
-    assert change
-    assert not difference(wanted, wanted)
+@pytest.mark.parametrize(
+    "symbol", ["AAPL.", ".AAPL", "A..B", "A/", "/USD", "BRK.B/USD", "A" * 17, "A.B.", "BTC/USD/X", "A B", ""]
+)
+def test_what_cannot_be_a_symbol_is_refused_before_it_is_asked(symbol):
+    found = demand(a={"trades": [symbol, "SPY"]})
+    assert (found.stocks, found.crypto) == ({"trades": {"SPY"}}, {})
+    (refused,) = found.refused
+    assert refused.reader == "a"
+    assert repr(symbol) in refused.sentence
+
+
+@pytest.mark.parametrize("symbol", ["A", "BRK.B", "ABR.PRD", "ACP.PRA.CL", "FAKEPACA", "A" * 16])
+def test_what_may_be_a_share_is_asked(symbol):
+    assert demand(a={"trades": [symbol]}).stocks == {"trades": {symbol}}
+
+
+def test_who_wants_each_thing_is_known():
+    found = demand(a={"trades": ["SPY"]}, b={"trades": ["SPY"], "corrections": ["SPY"], "bars": ["*/*"]})
+    assert found.readers == {"stocks": {("trades", "SPY"): ("a", "b")}, "crypto": {("bars", "*"): ("b",)}}
 
 
 def test_snapshots_are_asked_for_and_not_subscribed_to():
@@ -67,4 +79,4 @@ def test_snapshots_are_asked_for_and_not_subscribed_to():
     assert found.snapshots == {"stocks": {"AAPL", "MSFT"}, "crypto": {"BTC/USD"}}
     assert (found.stocks, found.crypto) == ({"trades": {"SPY"}}, {})
     (refused,) = found.refused
-    assert "snapshots" in refused
+    assert "snapshots" in refused.sentence

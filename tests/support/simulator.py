@@ -96,6 +96,10 @@ class Simulator:
         kinds: list[dict[str, Any]] = self._ask("GET", "/faults")["faults"]
         return kinds
 
+    def struck(self, name: str) -> int:
+        """How often faults of this kind have struck."""
+        return next(kind["struck"] for kind in self.faults() if kind["name"] == name)
+
     def clear_faults(self) -> None:
         """Turn all faults off."""
         self._ask("DELETE", "/faults")

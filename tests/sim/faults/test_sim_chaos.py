@@ -55,6 +55,8 @@ def test_chaos_knows_every_fault_but_those_that_strand_a_client() -> None:
     assert KINDS.keys() - DRAWS.keys() == {
         "silent_handshake",
         "stream_error",
+        "refused_symbol",
+        "forgotten_symbol",
         "drip",
         "refuse_connections",
     }

@@ -141,6 +141,27 @@ async def test_a_connection_may_be_silent_for_good(simulator: Simulator, name: s
 
 
 @BOTH
+@pytest.mark.parametrize("step", ["auth", "subscription"])
+async def test_a_connection_may_fall_silent_at_a_step(simulator: Simulator, name: str, step: str) -> None:
+    simulator.fault("silent_handshake", stream=name, step=step)
+    async with connect(url(simulator, name)) as socket:
+        login = log_in if step == "subscription" else ask_in_vain
+        await login(socket, simulator, name)
+        wanted: dict[str, Any] = {"action": "subscribe", "trades": ["AAPL"]}
+        if name == "trade_updates":
+            wanted = {"action": "listen", "data": {"streams": ["trade_updates"]}}
+        await socket.send(json.dumps(wanted))
+        await asyncio.wait_for(await socket.ping(), 5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.2)
+
+
+async def ask_in_vain(socket: Any, simulator: Simulator, name: str) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(log_in(socket, simulator, name), 0.2)
+
+
+@BOTH
 async def test_pings_are_not_answered(simulator: Simulator, name: str) -> None:
     async with connect(url(simulator, name), ping_interval=None) as socket:
         await asyncio.wait_for(await socket.ping(), 5)

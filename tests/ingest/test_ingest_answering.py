@@ -1,0 +1,143 @@
+"""A peer that goes mute in a handshake, or refuses a part of what is asked, costs a bounded time."""
+
+import json
+
+import pytest
+from ingest_run import running, settings_for
+from simulator import Simulator
+from waiting import until
+
+pytestmark = pytest.mark.integration
+
+ANSWER_S = 0.4
+STEPS = {
+    "connected": "open the websocket and say connected",
+    "auth": "answer the keys",
+    "subscription": "answer a subscription",
+}
+
+
+@pytest.fixture(scope="module")
+def plain_simulator():
+    with Simulator.start("--rate", "400", "--symbols", "AAPL,MSFT,SPY,BTC/USD") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(plain_simulator):
+    yield plain_simulator
+    plain_simulator.clear_faults()
+
+
+def impatient(simulator, md_url, orders_url):
+    return settings_for(simulator, md_url, orders_url, ingest_answer_seconds=ANSWER_S)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_handshake_that_goes_mute_is_said_and_made_anew_on_every_stream(
+    simulator, md_url, orders_url, step
+):
+    for stream in ("stocks", "crypto", "trade_updates"):
+        simulator.fault("silent_handshake", stream=stream, step=step)
+    async with (
+        running(impatient(simulator, md_url, orders_url)) as run,
+        run.wanting("me", trades=["AAPL", "BTC/USD"]),
+    ):
+
+        def said(kind, what):
+            reasons = run.details.feeds[kind].reasons if kind in run.details.feeds else ()
+            return any(f"Alpaca did not {what}" in reason.sentence for reason in reasons)
+
+        for kind in ("stocks", "crypto"):
+            await until(lambda kind=kind: said(kind, STEPS[step]), f"the sentence of {kind}")
+        # It has no greeting: it is silent to the keys.
+        await until(lambda: run.ingest.updates.live, "the account's connection")
+        await until(lambda: run.stocks.writing.messages_in > 0 < run.crypto.writing.messages_in, "data")
+        await until(lambda: run.ingest.service.state == "ready", "no more trouble")
+        simulator.trade("AAPL", "buy", "1")
+
+        async def heard():
+            return "TradeUpdate" in [kind for kind, _ in await run.account_messages()]
+
+        await until(heard, "the update")
+
+
+async def test_a_subscription_that_goes_mute_later_costs_a_connection_and_no_message_is_passed_over(
+    simulator, md_url, orders_url
+):
+    async with running(impatient(simulator, md_url, orders_url)) as run, run.wanting("me", trades=["AAPL"]):
+        await until(lambda: run.stocks.writing.messages_in > 5)
+        run.stocks.feed.subscription.want({"trades": frozenset({"AAPL", "MSFT"})})
+        # Sent, and lost on the way.
+        assert run.stocks.feed.subscription.next_request(run.ingest.service.clock.monotonic_ns())
+        await until(lambda: run.stocks.feed.connects == 2, "the next connection")
+
+        async def told():
+            return [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
+
+        await until(told, "the gap")
+        assert "answer a subscription" in (await run.markers("md:AAPL:trades"))[0][1]["reason"]
+
+
+BAD = {"AAAA": 400, "BBBB": 409, "CCCC": 410, "DDDD": 412, "EEEE": 413, "FFFF": 500}
+
+
+async def test_what_alpaca_refuses_or_forgets_is_named_to_who_wants_it_and_everyone_else_is_served(
+    simulator, md_url, orders_url
+):
+    for symbol, code in BAD.items():
+        simulator.fault("refused_symbol", stream="stocks", symbol=symbol, code=code)
+    simulator.fault("forgotten_symbol", stream="stocks", symbol="SPY")
+    async with (
+        running(impatient(simulator, md_url, orders_url)) as run,
+        run.wanting("good", trades=["AAPL", "MSFT"], quotes=["AAPL"]),
+        run.wanting("bad", trades=[*BAD, "SPY", "MSFT", "A..B"], bars=["AAPL"]),
+    ):
+        all_of_it = {"trades": ["AAPL", "MSFT"], "quotes": ["AAPL"], "bars": ["AAPL"]}
+        await until(lambda: run.subscribed() == all_of_it, "everything else")
+        await until(lambda: len(run.stocks.feed.subscription.refused) == len(BAD) + 1, "all refused ones")
+        refused = run.stocks.feed.subscription.refused
+        assert {symbol: refused["trades", symbol].code for symbol in BAD} == BAD
+
+        async def told():
+            text = await run.orders.get("refused-wants:paper:bad:stocks")
+            return text is not None and len(json.loads(text)) == len(BAD) + 2
+
+        await until(told, "the reader's own words")
+        sentences = " ".join(json.loads(await run.orders.get("refused-wants:paper:bad:stocks")))
+        for symbol, code in BAD.items():
+            assert f"'trades' of {symbol}: Alpaca refused it ({code}:" in sentences
+        assert "'trades' of SPY: Alpaca's acknowledgement leaves it out" in sentences
+        assert "A..B" in sentences
+        assert not await run.orders.exists("refused-wants:paper:good:stocks")
+        assert all(f"trades of {symbol}" in run.ingest.service.why for symbol in (*BAD, "SPY"))
+        assert [kind for kind, _ in await run.markers("md:AAAA:trades")] == ["GapOpened"]
+        # Not asked again and again.
+        struck = simulator.struck("refused_symbol")
+        simulator.fault("disconnect", stream="stocks")
+        await until(lambda: run.stocks.feed.connects == 2, "the next connection")
+        await until(lambda: run.subscribed() == all_of_it, "everything else, again")
+        assert simulator.struck("refused_symbol") == struck
+        assert len(run.stocks.feed.subscription.refused) == len(BAD) + 1
+
+
+async def test_a_symbol_that_is_given_after_all_closes_the_gap(simulator, md_url, orders_url, monkeypatch):
+    monkeypatch.setattr("ingest.subscription.AGAIN_NS", 200_000_000)
+    simulator.fault("refused_symbol", stream="stocks", symbol="MSFT", code=500)
+    async with (
+        running(impatient(simulator, md_url, orders_url)) as run,
+        run.wanting("me", trades=["AAPL", "MSFT"]),
+    ):
+        await until(lambda: ("trades", "MSFT") in run.stocks.feed.subscription.refused, "the refusal")
+        simulator.clear_faults()
+        await until(lambda: run.subscribed() == {"trades": ["AAPL", "MSFT"]}, "both")
+
+        async def closed():
+            kinds = [kind for kind, _ in await run.markers("md:MSFT:trades")]
+            return kinds == ["GapOpened", "GapClosed"]
+
+        await until(closed, "the gap")
+        await until(lambda: run.ingest.service.state == "ready", "no more trouble")
+        assert run.stocks.feed.connects == 1
+        assert run.stocks.feed.gaps == 0
+        assert await run.markers("md:AAPL:trades") == []
