@@ -97,8 +97,11 @@ def require_engine() -> None:
 
 
 @contextlib.contextmanager
-def stack() -> Iterator[Stack]:
-    """Build the image, bring everything up and wait until all is healthy; afterwards leave nothing behind."""
+def stack(halted: str) -> Iterator[Stack]:
+    """Build the image, bring everything up and wait until all is healthy; afterwards leave nothing behind.
+
+    Before anything runs, it is halted for this reason.
+    """
     project = f"backbone-test-{uuid.uuid4().hex[:10]}"
     settings = {
         "COMPOSE_PROJECT_NAME": project,
@@ -112,22 +115,25 @@ def stack() -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        yield from _up(compose, project, settings["REDIS_IMAGE"])
+        yield from _up(compose, project, settings["REDIS_IMAGE"], halted)
 
 
-def _up(compose: DockerCompose, project: str, server_image: str) -> Iterator[Stack]:
+def _up(compose: DockerCompose, project: str, server_image: str, halted: str) -> Iterator[Stack]:
     try:
         command = compose.compose_command_property
         subprocess.run([*command, "build"], cwd=ROOT, timeout=400, check=True)
         run(*command, "create")
         for volume in ("md-data", "orders-data"):
             _give_to_server(f"{project}_{volume}", server_image)
+        running = Stack(compose, project)
+        told = running.beside("oms", "ops", "halt", "--reason", halted)
+        assert "Written to /halts/halts.json: everything is halted" in told
         try:
             compose.start()
         except subprocess.CalledProcessError as error:
             logs = run(*command, "logs", "--no-color", "--tail", "20")
             pytest.fail(f"it does not come up: {error.stderr.decode()[-1000:]}\n{logs}")
-        yield Stack(compose, project)
+        yield running
     finally:
         compose.stop()
         subprocess.run(["docker", "image", "rm", project], capture_output=True, timeout=60, check=False)

@@ -21,15 +21,17 @@ ALGORITHMS = {"ma-cross", "mean-reversion"}
 SERVERS = {"redis-md", "redis-orders"}
 OURS = {"sim", "ingest", "oms", *ALGORITHMS}
 
+NOT_YET = "not before I have looked"
+
 PRIVILEGES = "grep -E '^(Uid|CapPrm|CapEff|CapBnd|NoNewPrivs):' /proc/self/status"
 LEDGER = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9002/ledger').read().decode())"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Everything up, once for this file; the last test stops it."""
+    """Everything up, once for this file, halted before it was; the last test stops it."""
     engine.require_engine()
-    with engine.stack() as running:
+    with engine.stack(NOT_YET) as running:
         yield running
 
 
@@ -46,6 +48,23 @@ def test_every_service_is_healthy(stack: Stack) -> None:
     health = {name: each["State"]["Health"]["Status"] for name, each in containers.items()}
     assert health == dict.fromkeys(containers, "healthy")
     assert len({containers[name]["Image"] for name in OURS}) == 1, "one image for all"
+
+
+def test_what_was_halted_before_anything_ran_starts_halted(stack: Stack, orders: Any) -> None:
+    """The first start of all: there is no key yet, and an empty account."""
+
+    def refused() -> bool:
+        entries = orders.xrange(journal("paper"))
+        return any(
+            fields["type"] in ("OrderRefused", "OrdersRefused") and '"halted"' in fields["data"]
+            for _, fields in entries
+        )
+
+    wait_until(refused, "an order that is refused", timeout_s=60)
+    assert json.loads(stack.python("sim", LEDGER))["orders"] == []
+    shown = json.loads(stack.shell("oms", "backbone status --json").splitlines()[-1])
+    assert (shown["trading"], shown["halts"]["all"]["reason"]) == (False, NOT_YET)
+    stack.shell("oms", "backbone resume --reason looked")
 
 
 def test_orders_are_filled_and_the_broker_agrees(stack: Stack, orders: Any) -> None:
