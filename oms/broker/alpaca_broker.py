@@ -10,22 +10,17 @@ from bus.clock import Clock
 from bus.errors import InvalidInput, Unreadable
 from bus.order_messages import Reason
 from bus.rfc3339 import written
-from oms.broker.alpaca_activities import read_activities
-from oms.broker.alpaca_answers import check_carried_out, read_answer, requests_left
-from oms.broker.alpaca_orders import (
-    new_order,
-    not_canceled,
+from oms.broker.alpaca_account import (
     read_account,
     read_asset,
     read_closed,
     read_is_open,
-    read_listed,
-    read_order,
     read_positions,
     read_suspended,
-    replacement,
-    resumes_ns,
 )
+from oms.broker.alpaca_activities import read_activities
+from oms.broker.alpaca_answers import check_carried_out, read_answer, requests_left
+from oms.broker.alpaca_orders import new_order, not_canceled, read_listed, read_order, replacement, resumes_ns
 from oms.broker.http_client import HttpClient
 from oms.broker.http_connection import Answer
 from oms.broker.protocol import (

@@ -12,7 +12,7 @@ from bus.connection import Client, connect, shown
 from bus.embedded import server_binary
 from bus.errors import InvalidInput, ServerAway, ServerRefused, Unreadable
 from bus.settings import AlpacaSettings, load
-from oms.broker.alpaca_orders import read_account
+from oms.broker.alpaca_account import read_account
 from oms.limits.limit_names import unmatched
 from oms.limits.limits_file import read_limits
 from oms.settings import OmsSettings

@@ -23,13 +23,8 @@ from bus.control_messages import TakeCorporateAction
 from bus.order_messages import CancelRequest, Change, Reason, ReplaceRequest
 from bus.rfc3339 import written
 from oms.amounts import ZERO
-from oms.broker.alpaca_orders import (
-    new_order,
-    read_listed,
-    read_order,
-    read_positions,
-    replacement,
-)
+from oms.broker.alpaca_account import read_positions
+from oms.broker.alpaca_orders import new_order, read_listed, read_order, replacement
 from oms.broker.protocol import Accepted, BrokerRefused, Outcome, Rejected, Unknown
 from oms.engine import COMPARE_EVERY_NS
 from oms.requests.cancels import CANCELED_UNSENT

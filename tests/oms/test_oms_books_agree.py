@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from risk_day import limit_terms, request
 
 from oms.amounts import ZERO, plus
+from oms.broker.alpaca_account import read_account, read_positions
 from oms.broker.alpaca_activities import read_activities
-from oms.broker.alpaca_orders import read_account, read_listed, read_order, read_positions
+from oms.broker.alpaca_orders import read_listed, read_order
 from oms.broker.protocol import Accepted
 from oms.engine import COMPARE_EVERY_NS
 from oms.shown_books import unexplained

@@ -14,7 +14,7 @@ from bus.account_keys import is_confirmed
 from bus.account_messages import AccountPinned
 from bus.errors import InvalidInput, Unreadable
 from bus.journal_messages import ChainBegun
-from oms.broker.alpaca_orders import read_account
+from oms.broker.alpaca_account import read_account
 from oms.broker.protocol import BrokerAccount, OutcomeUnknown
 from oms.engine import Engine
 from oms.journal.pinning import refusal

@@ -13,8 +13,9 @@ from risk_day import NOW_NS, Day, limit_terms, name, request
 from bus.errors import Unreadable
 from bus.halt_messages import HaltTriggered
 from bus.order_events import EntryDeadLettered, OrderFilled, OrderSent
+from bus.rfc3339 import time_ns
 from oms.book.book import Book
-from oms.broker.alpaca_orders import position_symbol, time_ns
+from oms.broker.alpaca_account import position_symbol
 from oms.broker.trade_updates import translate
 
 
