@@ -22,6 +22,8 @@ GROWN = Decimal("0.1")
 # How long a new day waits for prices of all that is held, and a loss for that of something new.
 _WAIT_NS = 60 * 1_000_000_000
 
+_DAY_NS = 24 * 3600 * 1_000_000_000
+
 Profits = dict[Market, dict[str, Decimal]]
 
 
@@ -39,7 +41,7 @@ def look(step: Step, prices: Mapping[str, Decimal]) -> None:
             observed.begins_empty[market] = today
             continue
         held = [name for name in ledger.holdings() if is_crypto(name) == (market == "crypto")]
-        if begun is None or begun.day != today:
+        if begun is None or not _goes_on(begun, today, step.now_ns):
             begins_empty = observed.begins_empty.get(market) == today
             unpriced = () if begins_empty else tuple(sorted(name for name in held if name not in prices))
             since_ns = observed.day_awaited.setdefault(f"{market} {today}", step.now_ns)
@@ -76,6 +78,11 @@ def losses(step: Step, scope: str) -> dict[Market, Decimal]:
     """The day's loss in a scope, by market, as it was last reckoned."""
     name = "" if scope.startswith("account:") else scope.partition(":")[2]
     return {market: -profits[name] for market, profits in step.observed.profits.items() if name in profits}
+
+
+def _goes_on(begun: TradingDayBegun, today: str, now_ns: int) -> bool:
+    """Whether this day is still on, also where the clock was set back to before it: its loss counts on."""
+    return begun.day == today or 0 < begun.at_ns - now_ns < _DAY_NS
 
 
 def _awaited(step: Step, market: Market, missing: set[str]) -> set[str]:

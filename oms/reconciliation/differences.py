@@ -35,7 +35,8 @@ def look(step: Step, every_ns: int) -> None:
         observed.compared_monotonic_ns, observed.compared_ns = now_ns, step.now_ns
     if observed.compare_now or now_ns - observed.compared_monotonic_ns >= wait_ns:
         observed.compare_now = False
-        since_ns = max(0, observed.compared_ns - _MARGIN_NS)
+        # Where the clock has been set back since, nothing is submitted yet at the time of the last look.
+        since_ns = max(0, min(observed.compared_ns, step.now_ns) - _MARGIN_NS)
         question = CompareAccount(since_ns, activities.since_ns(step))
         if question not in observed.asked:
             observed.filled_before.clear()

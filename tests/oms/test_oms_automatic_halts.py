@@ -14,7 +14,7 @@ from risk_day import limit_terms, request
 
 from bus.book_messages import Booked
 from bus.control_messages import Halt
-from bus.halt_messages import HaltLifted, HaltTriggered
+from bus.halt_messages import HaltLifted, HaltTriggered, TradingDayBegun
 from bus.halt_state import HaltState
 from bus.limit_messages import SetLimit
 from bus.order_events import LeaseRetired
@@ -363,6 +363,24 @@ def test_what_is_still_away_at_a_resume_is_counted_anew() -> None:
     resume(run)
     assert [triggered(listen(run, **away)) for _ in range(30)] == [[]] * 30
     assert triggered(listen(run, **away)) == [(ACCOUNT, "feed_lost")]
+
+
+def test_a_clock_that_is_set_back_over_midnight_forgives_no_loss() -> None:
+    """The day began anew, and what was lost in it was forgotten (QPlus-Capital/trading-system, issue 221)."""
+    run = began(day_loss=100)
+    run.now_ns = at("2026-01-06 00:59:58")
+    listen(run)
+    bought(run)
+    listen(run, after_s=3)
+    days = [one for one in run.read_journal() if isinstance(one, TradingDayBegun) and one.market == "shares"]
+    assert days[-1].day == "2026-01-06"
+    assert triggered(listen(run, prices={"AAPL": Decimal("90.5")})) == []
+    run.now_ns -= 3600 * SECOND_NS
+    assert listen(run, prices={"AAPL": Decimal("90.5")}).events == []
+    assert len(triggered(listen(run, prices={"AAPL": Decimal("89.9")}))) == 2
+    # One that was ahead by days is wrong: the day begins anew.
+    run.now_ns -= 48 * 3600 * SECOND_NS
+    assert [one.day for one in listen(run).events if isinstance(one, TradingDayBegun)][:1] == ["2026-01-05"]
 
 
 def test_money_that_came_or_went_is_no_profit_or_loss() -> None:

@@ -277,6 +277,15 @@ def test_positions_are_not_compared_where_orders_moved_on_meanwhile(run: EngineR
     assert run.engine.observed.agreed_ns == 0
 
 
+def test_a_clock_that_was_ahead_at_the_last_look_hides_no_order(run: EngineRun) -> None:
+    run.now_ns += 3600 * SECOND_NS
+    compared(run, [])
+    run.now_ns -= 3600 * SECOND_NS
+    (question,) = run.tick(COMPARE_EVERY_NS).ask
+    assert isinstance(question, CompareAccount)
+    assert question.since_ns < run.now_ns
+
+
 def test_a_broker_that_does_not_answer_stops_no_orders(run: EngineRun) -> None:
     (question,) = run.tick(COMPARE_EVERY_NS).ask
     run.take(Unanswered(question, str(OutcomeUnknown("no answer"))))
