@@ -7,7 +7,7 @@ import structlog
 
 from bus.delivery import Delivery
 from bus.entry_position import entry_position
-from bus.errors import ReplyLost, ServerRefused, ServerUnreachable
+from bus.errors import RefusedForNow, ServerAway, ServerRefused
 from bus.group_bookkeeping import GroupBookkeeping
 from bus.link import Link
 from bus.streams import MEMBER
@@ -74,13 +74,14 @@ class GroupReader:
             try:
                 await self._connected()
                 return
-            except (ReplyLost, ServerUnreachable):
-                continue
+            except ServerAway as error:
+                await self._link.hold(error)
 
     async def deliveries(self) -> list[Delivery]:
         """The next entries, oldest first; empty when nothing came within `block_ms`.
 
-        A cancelled call loses nothing: the read goes on, and the next call gets what it brought.
+        A server that refuses for now brings nothing, and is asked again. A cancelled call loses nothing: the
+        read goes on, and the next call gets what it brought.
         """
         try:
             if self._read is None and not await self._ask():
@@ -90,9 +91,10 @@ class GroupReader:
             replies = await self._read
             self._read = None
             return await self._understood(replies)
-        except (ReplyLost, ServerUnreachable):
+        except ServerAway as error:
             self._read = None
             self._book.broken()
+            await self._link.hold(error)
             return []
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -118,12 +120,15 @@ class GroupReader:
                 for reply in await wire.send(*self._packed_acknowledgements(marked)):
                     checked(reply)
                 confirmed = True
-            except (ReplyLost, ServerUnreachable):
-                continue
+            except ServerAway as error:
+                away = error
             finally:
                 if not confirmed:
                     self._book.mark_again(marked)
-            self._book.acknowledged(marked)
+            if confirmed:
+                self._book.acknowledged(marked)
+            else:
+                await self._side.hold(away)
 
     async def add(self, streams: Iterable[str]) -> None:
         """Read these streams too, from the next read on."""
@@ -132,7 +137,8 @@ class GroupReader:
             while self._wire is not None and stream not in self._book.streams:
                 try:
                     await self._make_group(await self._side.opened(), stream)
-                except (ReplyLost, ServerUnreachable):
+                except ServerAway as error:
+                    await self._side.hold(error)
                     continue
                 break
             self._book.add(stream)
@@ -190,8 +196,8 @@ class GroupReader:
         while True:
             try:
                 return await self._asked(await self._side.opened(), *command)
-            except (ReplyLost, ServerUnreachable):
-                continue
+            except ServerAway as error:
+                await self._side.hold(error)
 
     def _own(self, groups: Reply) -> dict[bytes, Reply]:
         """What XINFO GROUPS says of our group; empty where it is missing."""
@@ -285,18 +291,17 @@ class GroupReader:
         return packed, len(ids_by_stream)
 
     async def _understood(self, replies: list[Reply]) -> list[Delivery]:
-        acknowledged = self._book.take_sent()
         *acknowledgements, reply = replies
-        for one in acknowledgements:
-            checked(one)
-        self._book.acknowledged(acknowledged)
+        self._take_acknowledgements(acknowledgements)
         if isinstance(reply, Exception) and str(reply).startswith(("NOGROUP", "UNBLOCKED")):
             await self._make_groups(await self._connected())
             return []
         redelivered = bool(self._book.reading)
         by_stream: dict[str, list[Delivery]] = {}
         found: list[Delivery] = []
-        for key, entries in checked(reply) or ():
+        answer = checked(reply)
+        self._link.answered()
+        for key, entries in answer or ():
             stream = key.decode()
             by_stream[stream] = [self._delivery(stream, entry, redelivered) for entry in entries]
             found += by_stream[stream]
@@ -305,6 +310,16 @@ class GroupReader:
             # The server answers in the order of keys; what happened first comes first.
             found.sort(key=lambda one: entry_position(one.id))
         return found
+
+    def _take_acknowledgements(self, replies: list[Reply]) -> None:
+        """Each is of one stream; one that is refused for now goes out again."""
+        for (stream, ids), reply in zip(self._book.take_sent().items(), replies, strict=True):
+            try:
+                checked(reply)
+            except RefusedForNow:
+                self._book.mark_again({stream: ids})
+            else:
+                self._book.acknowledged({stream: ids})
 
     def _delivery(self, stream: str, entry: Reply, redelivered: bool) -> Delivery:
         id_, values = entry

@@ -4,10 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 
-import structlog
-
 from bus.connection import shown
-from bus.errors import RefusedForNow, ServerUnreachable
+from bus.errors import InvalidInput, RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
+from bus.outage import Outage
 from bus.retry import until_answered, waits_s
 from bus.wire import Reply, Wire, checked, pack
 
@@ -18,7 +17,8 @@ FIRST_WAIT_S = 0.01
 _SHORT_LIFE_S = 1.0
 _LONGEST_WAIT_AFTER_IT_S = 0.1
 
-log = structlog.get_logger()
+# A server that takes no such command now is asked again so often: that costs it little.
+_LONGEST_WAIT_WHILE_REFUSED_S = 0.25
 
 
 class Script:
@@ -34,7 +34,10 @@ class Script:
 
 
 class Link:
-    """One wire to one server, opened on demand and again after each break. Mutable: which wire."""
+    """One wire to one server, opened on demand and again after each break.
+
+    Mutable: which wire; `outage`, whether the server is away or refuses for now.
+    """
 
     def __init__(self, url: str, *, name: str, scripts: Sequence[Script] = ()) -> None:
         self.url = url
@@ -42,7 +45,8 @@ class Link:
         self._scripts = scripts
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
-        self._away = False
+        self.outage = Outage("server away", link=name, server=shown(url))
+        self._refusal_waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_WHILE_REFUSED_S)
         # When the last connection was opened, and the waits before the next where it lived too shortly.
         self._opened_at = float("-inf")
         self._waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_AFTER_IT_S)
@@ -60,34 +64,81 @@ class Link:
     async def opened(self) -> Wire:
         """The wire, opened first where need be; waits as long as the server is away.
 
-        Raises InvalidInput when the server refuses us: waiting would not mend that.
+        Raises InvalidInput when the server refuses us at the very first: waiting would not mend that. One
+        that let us in before is away, whatever it says now: its address was right.
         """
         if self._wire is not None and self._wire.connected:
             return self._wire
         async with self._opening:
             if self._wire is None or not self._wire.connected:
                 await self._pause_after_a_short_life()
-                self._away = False
+                away = (ServerAway,) if self._last is None else (ServerAway, InvalidInput)
                 self._wire = await until_answered(
-                    self._open, stopping=None, tell=self._say_away, first_wait_s=FIRST_WAIT_S
+                    self._open,
+                    stopping=None,
+                    tell=self.outage.goes_on,
+                    away=away,
+                    first_wait_s=FIRST_WAIT_S,
                 )
                 self._opened_at = asyncio.get_running_loop().time()
         assert self._wire is not None
         return self._wire
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Reply:
-        """Run a script once and return its reply.
+        """Run a script once and return its reply; waits for a server that is away or refuses for now.
 
-        A server that lost its scripts (restart, failover) says so before it does anything: then the text is
-        loaded and the script run. Raises Fenced, ServerRefused, ReplyLost or, where nothing was sent,
-        ServerUnreachable.
+        A refusal comes before a script has written anything, so it may be asked for again. A server that lost
+        its scripts (restart, failover) says so before it does anything: then the text is loaded and the
+        script run. Raises Fenced, ServerRefused and ReplyLost, never RefusedForNow or ServerUnreachable.
         """
+        while True:
+            try:
+                reply = await self.run_now(script, keys, arguments)
+            except ReplyLost:
+                raise
+            except ServerAway as error:
+                await self.hold(error)
+            else:
+                return reply
+
+    async def run_now(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> Reply:
+        """The same for who has something better to do than to wait while the server refuses: raises it."""
         wire = await self.opened()
         (reply,) = await wire.send(script.packed(keys, arguments))
         if is_unloaded(reply):
             await wire.call("SCRIPT", "LOAD", script.text)
             (reply,) = await wire.send(script.packed(keys, arguments))
-        return checked(reply)
+        found = checked(reply)
+        self.answered()
+        return found
+
+    async def asked(self, *command: str | bytes | int) -> Reply:
+        """The answer to a command that may be sent again, such as a read; waits for a server that is away."""
+        while True:
+            try:
+                reply = await (await self.opened()).call(*command)
+            except ServerAway as error:
+                await self.hold(error)
+            else:
+                self.answered()
+                return reply
+
+    async def hold(self, error: ServerAway) -> None:
+        """Wait before something is asked again that the server refused for now; said once.
+
+        After a break there is nothing to wait for: opening waits.
+        """
+        if isinstance(error, RefusedForNow):
+            self.outage.goes_on(error)
+            await asyncio.sleep(next(self._refusal_waits_s))
+
+    def answered(self) -> None:
+        """Note that the server did what was asked."""
+        if self.outage.why:
+            self.outage.ended()
+            self._refusal_waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_WHILE_REFUSED_S)
 
     async def close(self) -> None:
         """Close the wire."""
@@ -99,12 +150,6 @@ class Link:
             await asyncio.sleep(next(self._waits_s))
         else:
             self._waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_AFTER_IT_S)
-
-    def _say_away(self, trouble: str) -> None:
-        """Log an outage once, however its errors are worded."""
-        if not self._away:
-            self._away = True
-            log.warning("server away", link=self.name, server=shown(self.url), error=trouble)
 
     async def _open(self) -> Wire:
         wire = await Wire.open(self.url, name=self.name)

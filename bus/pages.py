@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from bus.chain import Entry
-from bus.errors import ReplyLost, ServerUnreachable
+from bus.errors import ServerAway
 from bus.link import Link
 from bus.wire import Sent, checked, pack
 
@@ -16,7 +16,7 @@ async def pages(
 ) -> AsyncGenerator[list[Entry], None]:
     """The entries of a stream between two ids (both included), oldest first; or newest first.
 
-    Waits while the server is away.
+    Waits while the server is away or refuses for now.
     """
     position: str | bytes = end if backwards else start
 
@@ -31,10 +31,12 @@ async def pages(
             if sent is None:
                 sent = (await link.opened()).send(question(position))
             (reply,) = await sent
-        except (ReplyLost, ServerUnreachable):
+            page: list[Entry] = checked(reply)
+        except ServerAway as error:
             sent = None
+            await link.hold(error)
             continue
-        page: list[Entry] = checked(reply)
+        link.answered()
         if len(page) < PAGE:
             yield page
             return

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from bus.errors import ReplyLost, ServerUnreachable
+from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
 from bus.market_batch import MarketBatch
@@ -69,7 +69,8 @@ return ids
 class MarketWriter:
     """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
 
-    Mutable: the frames under way, and `written`, the entries that are confirmed.
+    A server that refuses for now is waited for, as one that is away is. Mutable: the frames under way, and
+    `written`, the entries that are confirmed.
     """
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
@@ -82,7 +83,7 @@ class MarketWriter:
     async def write(self, batch: MarketBatch) -> None:
         """Send one frame; returns when it is under way, after waiting for a place in the window.
 
-        Raises Fenced when the lease is lost, ServerRefused when the server cannot take an earlier frame:
+        Raises Fenced when the lease is lost, ServerRefused when the server will never take an earlier frame:
         then this one was not taken. The earlier one goes first when writing goes on.
         """
         if not batch.streams:
@@ -97,6 +98,11 @@ class MarketWriter:
         self._under_way.append((batch, sent))
         if sent is None:
             await self._recover()
+
+    @property
+    def away(self) -> str:
+        """Why nothing is written now; "" while the server takes what comes."""
+        return self._link.outage.why
 
     async def drain(self) -> None:
         """Wait until everything written is acknowledged."""
@@ -115,11 +121,12 @@ class MarketWriter:
             await self._link.close()
 
     def _must_confirm(self, most: int) -> bool:
-        """Whether more than `most` are under way, or the oldest is answered or unsent: none overtakes it."""
+        """Whether more than `most` are under way, or one is unsent, which none overtakes, or the oldest answered."""
         if not self._under_way:
             return False
         _, sent = self._under_way[0]
-        return sent is None or sent.done or len(self._under_way) > most
+        is_unsent = self._under_way[-1][1] is None
+        return sent is None or sent.done or is_unsent or len(self._under_way) > most
 
     def _send(self, batch: MarketBatch) -> Sent | None:
         wire = self._link.wire
@@ -146,24 +153,37 @@ class MarketWriter:
         if isinstance(reply, Exception):
             # Not written; it stays in front, to be sent again if the caller goes on.
             self._under_way[0] = (batch, None)
-        checked(reply)
+        try:
+            checked(reply)
+        except RefusedForNow as error:
+            await self._link.hold(error)
+            await self._recover(one_at_first=True)
+            return
+        self._link.answered()
         self._under_way.popleft()
         self.written += len(batch.streams)
 
-    async def _recover(self) -> None:
-        """After a break: drop what the server has, send the rest again, in order."""
+    async def _recover(self, *, one_at_first: bool = False) -> None:
+        """After a break: drop what the server has, send the rest again, in order.
+
+        `one_at_first`: a server that may still refuse gets one frame, so that none that it takes overtakes one
+        that it does not; the rest follows once that one is there.
+        """
         while True:
             try:
                 there = [await self._is_written(batch, sent) for batch, sent in self._under_way]
                 await self._reload()
-            except (ReplyLost, ServerUnreachable):
+            except ServerAway as error:
+                await self._link.hold(error)
                 continue
             missing: deque[tuple[MarketBatch, Sent | None]] = deque()
             for (batch, _), is_there in zip(self._under_way, there, strict=True):
                 if is_there:
+                    self._link.answered()
                     self.written += len(batch.streams)
                 else:
-                    missing.append((batch, self._send(batch)))
+                    goes = not (missing and one_at_first)
+                    missing.append((batch, self._send(batch) if goes else None))
             self._under_way = missing
             return
 
@@ -217,24 +237,45 @@ class Publisher:
         """Append each entry's (type, version, data) or (type, version, data, received ns) to its stream.
 
         All entries have the same number of values. Returns their ids. Two entries never carry the same
-        values: after a lost reply the batch is recognized by them. Raises Fenced or ServerRefused.
+        values: after a lost reply the batch is recognized by them. Waits for a server that is away or refuses
+        for now. Raises Fenced or ServerRefused.
         """
+        while True:
+            try:
+                return await self.append_now(entries)
+            except ServerAway as error:
+                await self.hold(error)
+
+    async def append_now(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str]:
+        """The same for who has to look again at what it sends: raises ServerAway where it is certainly not
+        there, which may be long after it was asked for."""
         if not entries:
             return []
         keys = [self._lease.key, *(stream for stream, _ in entries)]
         values = [value for _, fields in entries for value in fields]
         async with self._turn:
-            while True:
-                try:
-                    head = (self._lease.value, len(entries[0][1]))
-                    ids: list[bytes] = await self._link.run(_APPEND, keys, (*head, *values))
-                    return [id_.decode() for id_ in ids]
-                except ServerUnreachable:
-                    continue
-                except ReplyLost:
-                    found = await self._find(entries)
-                    if found is not None:
-                        return found
+            try:
+                head = (self._lease.value, len(entries[0][1]))
+                ids: list[bytes] = await self._link.run_now(_APPEND, keys, (*head, *values))
+                return [id_.decode() for id_ in ids]
+            except ReplyLost as error:
+                found = await self._find(entries)
+                if found is None:
+                    raise ServerUnreachable(f"{error}; it was not carried out") from error
+                return found
+
+    @property
+    def away(self) -> str:
+        """Why nothing is appended now; "" while the server takes what comes."""
+        return self._link.outage.why
+
+    async def opened(self) -> None:
+        """Wait until there is a connection."""
+        await self._link.opened()
+
+    async def hold(self, error: ServerAway) -> None:
+        """Wait before what was refused for now is appended again; said once."""
+        await self._link.hold(error)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -242,17 +283,12 @@ class Publisher:
 
     async def _find(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str] | None:
         """The ids of a batch that the server has after all; None when it does not have it."""
-        while True:
-            try:
-                wire = await self._link.opened()
-                ids: list[str] = []
-                for stream, values in entries:
-                    for id_, fields in await wire.call("XREVRANGE", stream, "+", "-", "COUNT", READ_BACK):
-                        if tuple(fields[1::2]) == values:
-                            ids.append(id_.decode())
-                            break
-                    else:
-                        return None
-                return ids
-            except (ReplyLost, ServerUnreachable):
-                continue
+        ids: list[str] = []
+        for stream, values in entries:
+            for id_, fields in await self._link.asked("XREVRANGE", stream, "+", "-", "COUNT", READ_BACK):
+                if tuple(fields[1::2]) == values:
+                    ids.append(id_.decode())
+                    break
+            else:
+                return None
+        return ids

@@ -13,7 +13,7 @@ from bus.clock import Clock
 from bus.codec import Message
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
-from bus.errors import BackboneError, Fenced, ReplyLost, ServerUnreachable
+from bus.errors import BackboneError, Fenced, RefusedForNow, ReplyLost
 from bus.journal_messages import ChainBegun
 from bus.lease import FENCE
 from bus.lease_keeper import LeaseKeeper
@@ -280,8 +280,8 @@ class Journal:
                         continue
                     checked(reply)
                 break
-            except ServerUnreachable:
-                continue
+            except RefusedForNow as error:
+                await self._link.hold(error)
             except ReplyLost:
                 if await self._carried_out(batch):
                     break
@@ -342,13 +342,8 @@ class Journal:
 
     async def _carried_out(self, batch: _Batch) -> bool:
         """After a lost reply: whether the journal ends with this batch. Waits for the server."""
-        while True:
-            try:
-                wire = await self._link.opened()
-                tail = await wire.call("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
-            except (ReplyLost, ServerUnreachable):
-                continue
-            return bool(tail) and batch.ends_with(tail[0][0], tail[0][1])
+        tail = await self._link.asked("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
+        return bool(tail) and batch.ends_with(tail[0][0], tail[0][1])
 
 
 def _dead_letter(event: EntryDeadLettered) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from bus.chain import Chain, Entry
 from bus.codec import Message, MessageCodec
 from bus.entry_position import entry_position
-from bus.errors import ReplyLost, ServerRefused, ServerUnreachable, Unreadable
+from bus.errors import ServerRefused, Unreadable
 from bus.events import EVENTS
 from bus.link import Link
 from bus.pages import pages
@@ -76,18 +76,13 @@ class JournalReader:
 
         Waits while the server is away.
         """
-        while True:
-            try:
-                info = await (await self._link.opened()).call("XINFO", "STREAM", self._stream)
-            except (ReplyLost, ServerUnreachable):
-                continue
-            except ServerRefused as error:
-                if "no such key" not in str(error):
-                    raise
-                return 0, 0
-            return entry_position(
-                dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"].decode()
-            )
+        try:
+            info = await self._link.asked("XINFO", "STREAM", self._stream)
+        except ServerRefused as error:
+            if "no such key" not in str(error):
+                raise
+            return 0, 0
+        return entry_position(dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"].decode())
 
     async def close(self) -> None:
         """Close the connection."""

@@ -4,6 +4,11 @@ import asyncio
 from types import TracebackType
 from urllib.parse import urlsplit
 
+import hiredis
+
+# What a server that is loading or without its cluster answers all the same.
+_ANSWERED_ALL_THE_SAME = (b"HELLO", b"AUTH", b"SELECT", b"CLIENT", b"INFO")
+
 
 class _Fault:
     """What to do with the next requests that contain a pattern."""
@@ -22,6 +27,7 @@ class _Pair:
         self.server = server
         self.reply_is_lost = False
         self.half_open = False
+        self.commands = hiredis.Reader()
 
     def cut(self) -> None:
         self.client.transport.abort()
@@ -42,6 +48,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._answer = b""
         self._listener: asyncio.Server | None = None
 
     async def __aenter__(self) -> "Proxy":
@@ -98,6 +105,15 @@ class Proxy:
         if refusing:
             self.cut()
 
+    def answer(self, error: str) -> None:
+        """Answer every command from now on with this error, in the server's place; "" lets them pass again.
+
+        At the first, connections are cut: the server's answers to earlier commands would come behind ours.
+        """
+        self._answer = error.encode()
+        if error:
+            self.cut()
+
     @property
     def connections(self) -> int:
         """How many are open now."""
@@ -135,8 +151,19 @@ class Proxy:
                 if not fault.after_the_server:
                     return
                 pair.reply_is_lost = True
-            pair.server.write(data)
+            pair.server.write(self._passing(pair, data) if self._answer else data)
             await pair.server.drain()
+
+    def _passing(self, pair: _Pair, data: bytes) -> bytes:
+        """The commands that reach the server; the others are answered."""
+        pair.commands.feed(data)
+        passing = b""
+        while (command := pair.commands.gets()) is not False:
+            if command[0].upper() in _ANSWERED_ALL_THE_SAME:
+                passing += hiredis.pack_command(tuple(command))
+            else:
+                pair.client.write(b"-%s\r\n" % self._answer)
+        return passing
 
     async def _carry_replies(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
         try:

@@ -1,0 +1,142 @@
+"""A server that refuses for a while is away, not wrong: everyone waits, loses nothing, and goes on in order."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from own_server import OwnServer, own_server
+from proxy import Proxy
+from refusals import BY_A_PROXY, BY_THE_SERVER, PROXY_ANSWERS, refusing
+from waiting import until
+
+from bus.connection import connect
+from bus.consume import GroupReader
+from bus.errors import ReplyLost
+from bus.lease import Lease
+from bus.link import Link, Script
+from bus.market_batch import MarketBatch
+from bus.pages import pages
+from bus.publish import MarketWriter, Publisher
+
+pytestmark = pytest.mark.integration
+
+STREAM, SLOW = "md:AAPL:trades", "account:{paper}"
+KINDS = (*BY_THE_SERVER, *BY_A_PROXY)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    with own_server() as started:
+        yield started
+
+
+@pytest.fixture
+async def proxy(server: OwnServer) -> AsyncIterator[Proxy]:
+    async with Proxy(server.url) as between:
+        yield between
+
+
+@pytest.fixture
+async def client(server: OwnServer) -> AsyncIterator[Any]:
+    """A client that goes around the proxy, on an empty server."""
+    found = connect(server.url, name="test")
+    await found.flushall()
+    yield found
+    await found.aclose()
+
+
+class Refusal:
+    """The server refuses in one way, from here on, until it is lifted."""
+
+    def __init__(self, server: OwnServer, proxy: Proxy, kind: str) -> None:
+        self._server, self._proxy, self._kind = server, proxy, kind
+        self._by_server = None if kind in BY_A_PROXY else refusing(server.url, kind)
+
+    async def __aenter__(self) -> None:
+        if self._by_server is None:
+            self._proxy.answer(PROXY_ANSWERS[self._kind])
+        else:
+            await asyncio.to_thread(self._by_server.__enter__)
+
+    async def __aexit__(self, *ended: Any) -> None:
+        if self._by_server is None:
+            self._proxy.answer("")
+        else:
+            await asyncio.to_thread(self._by_server.__exit__, *ended)
+
+
+def frame(number: int) -> MarketBatch:
+    return MarketBatch([STREAM], [1000, b"%d" % number], received_ns=number + 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_writer_and_reader_goes_on_where_it_was(
+    server: OwnServer, proxy: Proxy, client: Any, kind: str
+) -> None:
+    lease = Lease(client, "lease:x", "writer", ttl_ms=60_000)
+    assert await lease.acquire()
+    market, publisher = MarketWriter(proxy.url, lease), Publisher(proxy.url, lease)
+    reader = GroupReader(proxy.url, [STREAM], "g", start="0", block_ms=20)
+    link, script = Link(proxy.url, name="scripts"), Script("return redis.call('SET', KEYS[1], ARGV[1])")
+    await reader.open()
+    read: list[int] = []
+    stopped = asyncio.Event()
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        for number in itertools.count():
+            if stopped.is_set():
+                break
+            await market.write(frame(number))
+            written = number + 1
+            await asyncio.sleep(0.001)
+        await market.drain()
+
+    async def append() -> int:
+        for number in itertools.count():
+            await publisher.append([(SLOW, (b"T", b"1", b"%d" % number))])
+            if stopped.is_set():
+                return number + 1
+        raise AssertionError
+
+    async def consume() -> None:
+        while not (stopped.is_set() and len(read) == written):
+            for delivery in await reader.deliveries():
+                read.append(int(delivery.fields[b"d"]))
+                reader.acknowledge(delivery)
+
+    async def count() -> int:
+        for number in itertools.count():
+            with contextlib.suppress(ReplyLost):
+                await link.run(script, ["counted"], [number])
+                if stopped.is_set():
+                    return number
+        raise AssertionError
+
+    async def look() -> None:
+        while not stopped.is_set():
+            async for _ in pages(link, SLOW):
+                pass
+            await link.asked("XLEN", SLOW)
+
+    tasks = [asyncio.create_task(one()) for one in (write, append, consume, count, look)]
+    await until(lambda: written > 20 and len(read) > 10, "all to be at work")
+    async with Refusal(server, proxy, kind):
+        await until(lambda: bool(market.away and publisher.away), "the refusal to be told")
+    before = written
+    await until(lambda: written > before + 20 and not market.away, "writing to go on")
+    stopped.set()
+    _, appended, _, counted, _ = await asyncio.gather(*tasks)
+    entries = await client.xrange(STREAM)
+    assert [int(fields[b"d"]) for _, fields in entries] == list(range(written))
+    assert read == list(range(written))
+    assert [int(fields[b"data"]) for _, fields in await client.xrange(SLOW)] == list(range(appended))
+    assert int(await client.get("counted")) == counted
+    await reader.close()
+    assert (await client.xpending(STREAM, "g"))["pending"] == 0
+    for one in (market, publisher, link):
+        await one.close()
