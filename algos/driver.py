@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -13,9 +14,10 @@ from bus.codec import MessageCodec
 from bus.consume import GroupReader
 from bus.dead_letters import write_dead_letter
 from bus.delivery import Delivery
-from bus.errors import Fenced, Unreadable
+from bus.errors import Fenced, ServerAway, Unreadable
 from bus.order_messages import REQUESTS
 from bus.replay import read
+from bus.retry import until_answered
 from bus.service import until_cancelled
 from bus.streams import DEAD, events, orders_dead, requests
 
@@ -24,6 +26,9 @@ SLICE = 50
 
 # A slice ends after this long, so that slow handlers leave the loop time for lease and heartbeat.
 SLICE_NS = 5_000_000
+
+# How often a lease that may have run out is looked at, until its keeper has it again or gives up.
+LEASE_LOOK_S = 0.01
 
 _CODEC = MessageCodec(REQUESTS)
 
@@ -56,6 +61,8 @@ class Driver:
         self._trigger_max_age_ns = trigger_max_age_ns
         self._failures_logged = 0
         self._folded_to = "-"
+        # Requests leave in the order in which they were asked for, also those that go again.
+        self._turn = asyncio.Lock()
 
     def take(self, input: Input) -> None:
         """Have the session take an input that comes from no stream; what it asks for leaves by itself."""
@@ -64,7 +71,10 @@ class Driver:
         self._log_failures()
 
     async def fold(self) -> None:
-        """Bring the portfolio up to date with the events stream, without calling a handler."""
+        """Bring the portfolio up to date with the events stream, without calling a handler.
+
+        Raises ServerAway; the next call goes on there.
+        """
         stream = self._events
         async for delivery in read(self._connections.client, [stream], start=self._folded_to):
             self._folded_to = f"({delivery.id}"
@@ -79,7 +89,7 @@ class Driver:
     async def read_market(self, reader: GroupReader) -> None:
         """Take what comes for as long as the session leads, until cancelled."""
         while self.session.state.runs_handlers:
-            self._require_lease()
+            await self._lease_held()
             await self.handle(reader, await reader.deliveries(), market_input, DEAD)
         await reader.flush()
         await until_cancelled()
@@ -87,7 +97,7 @@ class Driver:
     async def read_events(self, reader: GroupReader) -> None:
         """Take what comes; an aborted algorithm's portfolio is kept up to date all the same."""
         while True:
-            self._require_lease()
+            await self._lease_held()
             await self.handle(reader, await reader.deliveries(), event_input, self._dead_events)
 
     async def handle(
@@ -124,13 +134,23 @@ class Driver:
         await self._finish(reader, done, unreadable, dead)
 
     async def send(self) -> None:
-        """Make durable what handlers asked for so far. Raises Fenced when the lease is lost."""
+        """Make durable what handlers asked for so far, however long that takes.
+
+        While the server is away or refuses, nothing has left: what became too old meanwhile is dropped. Raises
+        Fenced when another has or had the lease.
+        """
         self._log_failures()
-        if self.session.outbox:
-            leaving = self.session.empty_outbox(self._clock.now_ns(), self._trigger_max_age_ns)
-            await self._connections.publisher.append(
-                [(self._requests, _CODEC.encode(request)) for request in leaving]
-            )
+        session, publisher = self.session, self._connections.publisher
+        async with self._turn:
+            while session.outbox:
+                await publisher.opened()
+                lease = self._follow_lease()
+                leaving = session.empty_outbox(self._clock.now_ns(), self._trigger_max_age_ns)
+                try:
+                    await publisher.append_now([(self._requests, _CODEC.encode(one)) for one in leaving])
+                except (ServerAway, Fenced) as error:
+                    session.put_back(leaving)
+                    await self._mend(error, lease)
 
     async def send_when_waiting(self) -> None:
         """Send what handlers outside the streams asked for, until cancelled."""
@@ -141,10 +161,16 @@ class Driver:
 
     async def acknowledge_shutdown(self) -> None:
         """Say, durably, that nothing follows under this lease."""
-        while self.session.outbox:
+        while True:
             await self.send()
-        message = self.session.acknowledge_shutdown(self._clock.now_ns())
-        await self._connections.publisher.append([(self._requests, _CODEC.encode(message))])
+            lease = self._follow_lease()
+            message = self.session.acknowledge_shutdown(self._clock.now_ns())
+            try:
+                await self._connections.publisher.append_now([(self._requests, _CODEC.encode(message))])
+            except (ServerAway, Fenced) as error:
+                await self._mend(error, lease)
+            else:
+                return
 
     async def _finish(
         self,
@@ -156,8 +182,10 @@ class Driver:
         """Only what is durable, requests and unreadable entries, may be acknowledged."""
         await self.send()
         for delivery, error in unreadable:
-            await write_dead_letter(
-                self._connections.client, delivery, error, by=f"algo-{self.session.name}", into=dead
+            await until_answered(
+                partial(self._keep_unreadable, delivery, error, dead),
+                stopping=None,
+                tell=lambda trouble: log.warning("dead letter not written yet", error=trouble),
             )
         for delivery in done:
             reader.acknowledge(delivery)
@@ -165,15 +193,32 @@ class Driver:
             # Give lease and heartbeat a turn, also where nothing had to be waited for.
             await asyncio.sleep(0)
 
-    def _require_lease(self) -> None:
-        """Raises Fenced unless the lease is certainly ours.
+    async def _keep_unreadable(self, delivery: Delivery, error: Unreadable, dead: str) -> None:
+        by = f"algo-{self.session.name}"
+        await write_dead_letter(self._connections.client, delivery, error, by=by, into=dead)
+
+    async def _lease_held(self) -> None:
+        """Wait until the lease is certainly ours: its keeper takes it again, or raises Fenced.
 
         Asked before each read: a leader that was paused shares its consumer groups' one member with whoever
         leads since, and would take entries that nobody is given again.
         """
-        lease = self._connections.lease.lease
-        if not lease.held:
-            raise Fenced(f"the lease {lease.key} ran out: somebody else may lead")
+        while not self._connections.lease.lease.held:
+            await asyncio.sleep(LEASE_LOOK_S)
+
+    def _follow_lease(self) -> str:
+        """Have what leaves now leave under the lease as it is now; returns its value."""
+        lease = self._connections.lease.lease.value
+        if lease and self.session.lease and lease != self.session.lease:
+            self.session.lease_regained(lease)
+        return lease
+
+    async def _mend(self, error: ServerAway | Fenced, lease: str) -> None:
+        """Wait until what did not leave, under this value of the lease, may be tried again."""
+        if isinstance(error, Fenced):
+            await self._connections.lease.regain(lease)
+        else:
+            await self._connections.publisher.hold(error)
 
     def _log_failures(self) -> None:
         for failure in self.session.failures[self._failures_logged :]:

@@ -8,6 +8,7 @@ import structlog
 
 from bus.connection import Client
 from bus.errors import ServerAway, ServerRefused
+from bus.outage import Outage
 from bus.streams import FEED_KINDS, algorithms, refused_wants, wants
 
 WANTS_TTL_MS = 5000
@@ -50,6 +51,7 @@ class Wants:
     ) -> None:
         self.refused: tuple[str, ...] = ()
         self._client = client
+        self._not_renewed = Outage("wants not renewed")
         self._key = wants(account, name)
         self._refused_keys = [refused_wants(account, name, kind) for kind in FEED_KINDS]
         self._value = msgspec.json.encode({channel: list(symbols) for channel, symbols in channels.items()})
@@ -61,8 +63,10 @@ class Wants:
                 await self._client.set(self._key, self._value, px=WANTS_TTL_MS)
                 await self._hear()
             except (ServerAway, ServerRefused) as error:
-                # It outlasts five renewals; a server that stays away ends the lease, and so the process.
-                log.warning("wants not renewed", error=str(error))
+                # They outlast five renewals, and ingest keeps what it had while the server takes none.
+                self._not_renewed.goes_on(error)
+            else:
+                self._not_renewed.ended()
             await asyncio.sleep(WANTS_EVERY_S)
 
     async def _hear(self) -> None:

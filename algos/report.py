@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import structlog
-
 from algos import lifecycle
 from algos.connections import Connections
 from algos.registration import Wants
 from algos.session import Session
 from bus.errors import ServerAway, ServerRefused
+from bus.outage import Outage
 from bus.heartbeat import AlgorithmCounters, AlgorithmDetails, State, StateReason
 from bus.service import Service
 
@@ -18,7 +17,14 @@ EVERY_S = 0.5
 # A sentence tells so many refused wants at most.
 MOST_TOLD = 10
 
-log = structlog.get_logger()
+# Longer than this no heartbeat waits for what a server says of the lag.
+LAG_WITHIN_S = 1.0
+
+_LEASE_RAN_OUT = StateReason(
+    "server_away",
+    "its lease may have run out, as while its server is away: nothing is read or asked for until it is ours "
+    "again",
+)
 
 
 class Report:
@@ -42,6 +48,7 @@ class Report:
         self._subscriptions = subscriptions
         self._wants = wants
         self._lag: int | None = None
+        self._unmeasured = Outage("lag not measured")
         self.waiting_for: StateReason | None = None
 
     async def run(self) -> None:
@@ -58,8 +65,11 @@ class Report:
         portfolio = session.portfolio
         profit = portfolio.realized_profit() + portfolio.unrealized_profit(session.last_prices)
         if not self._service.stopping.is_set():
+            waiting_for = self.waiting_for
+            if session.state is lifecycle.State.LEADER and not connections.lease.lease.held:
+                waiting_for = _LEASE_RAN_OUT
             self._service.tell(
-                *shown_state(session.state, self.waiting_for, session.failure, self._wants.refused)
+                *shown_state(session.state, waiting_for, session.failure, self._wants.refused)
             )
         self._service.details = AlgorithmDetails(
             algorithm=session.name,
@@ -83,11 +93,14 @@ class Report:
 
     async def _measure_lag(self) -> None:
         try:
-            self._lag = sum([await reader.lag() for reader in self._connections.market])
-        except (ServerAway, ServerRefused) as error:
+            async with asyncio.timeout(LAG_WITHIN_S):
+                self._lag = sum([await reader.lag() for reader in self._connections.market])
+        except (ServerAway, ServerRefused, TimeoutError) as error:
             # Unknown is not zero: the heartbeat says null until the server answers again.
             self._lag = None
-            log.warning("lag not measured", error=str(error))
+            self._unmeasured.goes_on(error)
+        else:
+            self._unmeasured.ended()
 
 
 def shown_state(
@@ -102,7 +115,7 @@ def shown_state(
         case lifecycle.State.FOLLOWER:
             return State.FOLLOWER, *waiting, *unheard
         case lifecycle.State.LEADER:
-            return State.LEADER, *unheard
+            return State.DEGRADED if waiting else State.LEADER, *waiting, *unheard
         case lifecycle.State.ABORTED:
             return State.ABORTED, StateReason("handler_failed", failure)
 

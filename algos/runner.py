@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -35,6 +37,8 @@ TIMERS_S = 0.2
 
 # What closing may take; past it the other side finds out by itself what we did not say.
 CLOSE_S = 1.0
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
 
@@ -90,9 +94,13 @@ class Runner:
             await self._close()
 
     async def _live(self) -> None:
-        client, session = self._connections.client, self._session
+        session = self._session
         entry = Entry(secrets.token_hex(8), self._clock.now_ns(), self._symbols)
-        session.lineage = (await register(client, self._account, session.name, entry)).lineage
+        ours = partial(register, self._connections.client, self._account, session.name, entry)
+        registered = await self._answered(ours, stopping=self._service.stopping)
+        if registered is None:
+            return
+        session.lineage = registered.lineage
         if await self._is_registered() and await self._take_lease():
             try:
                 await self._lead()
@@ -103,7 +111,7 @@ class Runner:
 
     async def _lead(self) -> None:
         connections, driver = self._connections, self._driver
-        await driver.fold()
+        await self._answered(driver.fold, stopping=None)
         for reader in connections.readers:
             await reader.open()
         if self._session.state is State.ABORTED:
@@ -144,14 +152,28 @@ class Runner:
 
     async def _is_registered(self) -> bool:
         """Wait until the OMS says that it reads our requests; False when the process is to stop first."""
-        self._report.waiting_for = _NOT_REGISTERED
         while not self._service.stopping.is_set():
-            await self._driver.fold()
+            await self._answered(self._driver.fold, stopping=self._service.stopping)
+            self._report.waiting_for = _NOT_REGISTERED
             if self._session.registered:
                 self._report.waiting_for = None
                 return True
             await pause(REGISTERED_S, self._service.stopping)
         return False
+
+    async def _answered(
+        self, question: Callable[[], Awaitable[Answer]], *, stopping: asyncio.Event | None
+    ) -> Answer | None:
+        """What the orders server answers, once it does; None where `stopping` was set first."""
+
+        def away(trouble: str) -> None:
+            sentence = f"waiting for the orders server: {trouble}"
+            self._report.waiting_for = StateReason("server_away", sentence)
+            log.warning("orders server away", error=trouble)
+
+        answer = await until_answered(question, stopping=stopping, tell=away)
+        self._report.waiting_for = None
+        return answer
 
     async def _want(self) -> None:
         """Want market data until the algorithm is aborted; the process stays, for an operator to see why."""

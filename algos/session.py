@@ -63,8 +63,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Session:
     """One algorithm's session.
 
-    Mutable: everything here. Its driver changes it through `take`, `empty_outbox` and `acknowledge_shutdown`;
-    the author's handlers, which `take` runs, through `order`, `cancel`, `timers` and `acknowledged`.
+    Mutable: everything here. Its driver changes it through `take`, `empty_outbox`, `put_back`,
+    `lease_regained` and `acknowledge_shutdown`; the author's handlers, which `take` runs, through `order`, `cancel`, `timers` and `acknowledged`.
     """
 
     def __init__(self, handlers: Handlers, name: str, lineage: str = "") -> None:
@@ -81,7 +81,7 @@ class Session:
         # Timers by name, with their period in nanoseconds.
         self.timers: dict[str, int] = {}
         self.last_prices: dict[str, Decimal] = {}
-        # Requests that wait to leave, not yet stamped with the time at which they do.
+        # Requests that wait to leave, not yet stamped with the time and the lease at which they do.
         self.outbox: list[Request] = []
         # What aborted it comes first; a handler that is told of that may fail too.
         self.failures: list[Failure] = []
@@ -164,10 +164,20 @@ class Session:
                 self.portfolio.dropped(request.client_order_id)
                 continue
             self._last_requested_ns = max(now_ns, self._last_requested_ns + 1)
-            requests.append(msgspec.structs.replace(request, requested_ns=self._last_requested_ns))
+            stamped = {"requested_ns": self._last_requested_ns, "lease": self.lease or request.lease}
+            requests.append(msgspec.structs.replace(request, **stamped))
         self.outbox.clear()
         self.requested += len(requests)
         return requests
+
+    def put_back(self, requests: Sequence[Request]) -> None:
+        """These certainly did not leave: they go first with the next that do, unless too old by then."""
+        self.outbox[:0] = requests
+        self.requested -= len(requests)
+
+    def lease_regained(self, lease: str) -> None:
+        """The lease ran out and was taken again, nobody having led in between: what leaves, leaves under it."""
+        self.lease = lease
 
     def acknowledge_shutdown(self, now_ns: int) -> ShutdownAcknowledged:
         """Let nothing leave any more; returns the message that says so. The outbox is to be empty."""

@@ -9,6 +9,7 @@ import structlog
 from bus.errors import Fenced, ServerAway, ServerRefused
 from bus.heartbeat import StateReason
 from bus.lease import Lease
+from bus.outage import Outage
 from bus.retry import pause, until_answered
 
 # How often a lease that somebody else holds is asked for, where nothing else is said: a follower takes over
@@ -18,7 +19,7 @@ ASK_S = 0.1
 # A server that does not do what was asked, for whatever reason: the lease runs out by itself if it stays so.
 _AWAY = (ServerAway, ServerRefused)
 
-Regain = Literal["never", "at_once", "by_writer"]
+Regain = Literal["at_once", "by_writer"]
 
 log = structlog.get_logger()
 
@@ -26,8 +27,8 @@ log = structlog.get_logger()
 class LeaseKeeper:
     """Keeps one lease. `regain` says what happens when it ran out, as in an outage of its server:
 
-    - `never`: `keep` raises Fenced, as soon as the local clock says that it may have run out.
-    - `at_once`: `keep` takes it again, provided that nobody else held it in between.
+    - `at_once`: `keep` takes it again, provided that nobody else held it in between. Until then `held` is
+      false, and what needs the lease waits.
     - `by_writer`: `keep` leaves that to whoever writes under it, by `regain`. A writer with several batches
       under way must not have an early one refused and a later one accepted.
 
@@ -39,7 +40,7 @@ class LeaseKeeper:
         self,
         lease: Lease,
         *,
-        regain: Regain = "never",
+        regain: Regain = "at_once",
         other: str = "another process",
         ask_s: float = ASK_S,
     ) -> None:
@@ -49,6 +50,7 @@ class LeaseKeeper:
         self._other = other
         self._token = 0
         self._turn = asyncio.Lock()
+        self._not_renewed = Outage("lease not renewed", lease=lease.key)
 
     def __repr__(self) -> str:
         return f"keeper of {self.lease!r}"
@@ -96,18 +98,13 @@ class LeaseKeeper:
                 continue
             try:
                 await self.lease.renew()
+                self._not_renewed.ended()
             except Fenced:
                 log.warning("lease ran out", lease=self.lease.key)
-                if self._regain == "never":
-                    raise
                 if self._regain == "at_once":
                     await self.regain(value)
             except _AWAY as error:
-                log.warning("lease not renewed", lease=self.lease.key, error=str(error))
-                if self._regain == "never" and not self.lease.held:
-                    raise Fenced(
-                        f"the lease {self.lease.key} ran out while its server did not answer"
-                    ) from error
+                self._not_renewed.goes_on(error)
 
     async def regain(self, fenced: str) -> None:
         """Take the lease again after it ran out under the value `fenced`; waits for a server that is away.

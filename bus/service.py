@@ -18,6 +18,7 @@ from bus.clock import Clock, SystemClock
 from bus.connection import connect
 from bus.errors import BackboneError, InvalidInput, ServerAway, ServerRefused
 from bus.heartbeat import FORMAT, Details, Heartbeat, State, StateReason, encode
+from bus.outage import Outage
 from bus.streams import alive
 
 HEARTBEAT_S = 0.5
@@ -148,12 +149,15 @@ async def _beat(service: Service, orders_url: str) -> None:
     """Write the heartbeat until cancelled, then take it away: a process that ended is not alive."""
     client = connect(orders_url, name=f"{service.process}-heartbeat")
     key = alive(service.account, service.process, service.instance)
+    not_written = Outage("heartbeat not written")
     try:
         while True:
             try:
                 await client.set(key, service.heartbeat(), px=HEARTBEAT_TTL_MS)
             except (ServerAway, ServerRefused) as error:
-                log.warning("heartbeat not written", error=str(error))
+                not_written.goes_on(error)
+            else:
+                not_written.ended()
             await asyncio.sleep(HEARTBEAT_S)
     finally:
         try:

@@ -86,7 +86,7 @@ class Ingest:
         }
         self.messages: Buffer[BrokerMessage] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.account = LeaseKeeper(
-            Lease(orders, account_lease(settings.account), holder), regain="at_once", other="another ingest"
+            Lease(orders, account_lease(settings.account), holder), other="another ingest"
         )
         self._publisher = Publisher(settings.orders_redis_url, self.account.lease, name=f"{holder}-account")
         self.update_writer = UpdateWriter(

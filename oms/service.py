@@ -109,7 +109,6 @@ class Oms:
                 ttl_ms=LEASE_MS,
                 clock=clock,
             ),
-            regain="at_once",
             other="another OMS",
             ask_s=LEASE_ASK_S,
         )

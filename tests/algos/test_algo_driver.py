@@ -17,7 +17,7 @@ from algos.subscription import streams_of
 from bus.clock import ManualClock
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
-from bus.errors import Fenced, Unreadable
+from bus.errors import Fenced, RefusedForNow, ServerUnreachable, Unreadable
 from bus.events import EVENTS
 from bus.lease_keeper import LeaseKeeper
 from bus.order_events import OrderUncertain
@@ -60,8 +60,19 @@ class SlowDisk:
         self.durable = asyncio.Event()
         self.appended: list[int] = []
         self.requests: list[Message] = []
+        self.errors: list[Exception] = []
+        self.held: list[Exception] = []
 
-    async def append(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str]:
+    async def opened(self) -> None:
+        pass
+
+    async def hold(self, error: Exception) -> None:
+        self.held.append(error)
+        await asyncio.sleep(0)
+
+    async def append_now(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str]:
+        if self.errors:
+            raise self.errors.pop(0)
         self.appended.append(len(entries))
         await self.durable.wait()
         names = (b"type", b"version", b"data")
@@ -107,7 +118,7 @@ class Scene:
         self.disk, self.reader, self.lease = SlowDisk(), Reader(), Held()
         self.clock = ManualClock(1)
         anything: Any = None
-        connections = Connections(
+        self.connections = Connections(
             client=anything,
             lease=LeaseKeeper(self.lease),  # type: ignore[arg-type]
             publisher=self.disk,  # type: ignore[arg-type]
@@ -116,7 +127,7 @@ class Scene:
             events=anything,
         )
         self.driver = Driver(
-            self.session, connections, self.clock, account="paper", trigger_max_age_ns=10**15
+            self.session, self.connections, self.clock, account="paper", trigger_max_age_ns=10**15
         )
         self.dead: list[tuple[str, str]] = []
 
@@ -160,12 +171,74 @@ async def test_nothing_is_acknowledged_before_its_orders_are_durable(scene: Scen
     assert scene.reader.ids == ["1-0", "2-0"]
 
 
-async def test_a_leader_whose_lease_may_have_run_out_reads_nothing(scene: Scene) -> None:
+async def test_a_leader_whose_lease_may_have_run_out_reads_nothing_until_it_is_held(scene: Scene) -> None:
     scene.lease.held = False
-    for read in (scene.driver.read_market, scene.driver.read_events):
-        with pytest.raises(Fenced):
-            await read(scene.reader)  # type: ignore[arg-type]
+    scene.disk.durable.set()
+    reading = [
+        asyncio.create_task(read(scene.reader))  # type: ignore[arg-type]
+        for read in (scene.driver.read_market, scene.driver.read_events)
+    ]
+    for _ in range(5):
+        await asyncio.sleep(driving.LEASE_LOOK_S)
     assert scene.reader.reads == 0
+    scene.reader.to_come = [[delivery(1)]]
+    scene.lease.held = True
+    await until(lambda: scene.reader.ids == ["1-0"], "the entry to be handled")
+    for task in reading:
+        task.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+
+
+async def test_what_a_server_refuses_for_a_while_leaves_in_order_and_what_became_too_old_does_not(
+    scene: Scene,
+) -> None:
+    scene.driver = Driver(
+        scene.session, scene.connections, scene.clock, account="paper", trigger_max_age_ns=1_000
+    )
+    scene.disk.durable.set()
+    scene.disk.errors = [RefusedForNow("OOM"), ServerUnreachable("gone")]
+    await scene.handle(delivery(1), delivery(2))
+    first, second = (one.trigger for one in scene.disk.requests if isinstance(one, OrderRequest))
+    assert (first, second) == ("md:AAPL:trades 1-0", "md:AAPL:trades 2-0")
+    assert scene.session.requested == 2
+    assert [type(error) for error in scene.disk.held] == [RefusedForNow, ServerUnreachable]
+
+    async def passes(error: Exception) -> None:
+        scene.clock.advance(2_000)
+
+    scene.disk.hold, scene.disk.errors = passes, [RefusedForNow("READONLY")]  # type: ignore[method-assign]
+    await scene.handle(delivery(3))
+    assert len(scene.disk.requests) == 2
+    assert (scene.session.dropped_stale, scene.session.requested) == (1, 2)
+    assert len(scene.session.portfolio.open_orders) == 2
+    # Nothing waits to leave, so the tick is done with.
+    assert scene.reader.ids == ["1-0", "2-0", "3-0"]
+
+
+async def test_after_its_lease_ran_out_it_asks_under_the_one_that_it_took_again(scene: Scene) -> None:
+    scene.disk.durable.set()
+    scene.disk.errors = [Fenced("not the holder")]
+
+    async def regain(fenced: str) -> None:
+        assert fenced == "1:a"
+        scene.lease.value = "2:a"
+
+    scene.connections.lease.regain = regain  # type: ignore[method-assign]
+    await scene.handle(delivery(1))
+    assert [one.lease for one in scene.disk.requests if isinstance(one, OrderRequest)] == ["2:a"]
+    assert scene.session.lease == "2:a"
+
+
+async def test_a_leader_whose_lease_went_to_another_ends(scene: Scene) -> None:
+    scene.disk.errors = [Fenced("not the holder")]
+
+    async def regain(fenced: str) -> None:
+        raise Fenced("it went to another instance")
+
+    scene.connections.lease.regain = regain  # type: ignore[method-assign]
+    with pytest.raises(Fenced, match="another instance"):
+        await scene.handle(delivery(1))
+    assert scene.reader.ids == []
 
 
 async def test_orders_of_a_large_batch_do_not_wait_for_its_end(scene: Scene) -> None:

@@ -245,7 +245,10 @@ class Kept:
     def __init__(self) -> None:
         self.written: list[bytes] = []
 
-    async def append(self, entries: list[tuple[str, tuple[bytes, ...]]]) -> list[str]:
+    async def opened(self) -> None:
+        """It is always there."""
+
+    async def append_now(self, entries: list[tuple[str, tuple[bytes, ...]]]) -> list[str]:
         self.written += [values[-1] for _, values in entries]
         return ["1-0"] * len(entries)
 
