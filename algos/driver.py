@@ -17,7 +17,7 @@ from bus.delivery import Delivery
 from bus.errors import Fenced, ServerAway, Unreadable
 from bus.order_messages import REQUESTS
 from bus.replay import read
-from bus.retry import until_answered
+from bus.retry import pause, until_answered
 from bus.service import until_cancelled
 from bus.streams import DEAD, events, orders_dead, requests
 
@@ -136,8 +136,8 @@ class Driver:
     async def send(self) -> None:
         """Make durable what handlers asked for so far, however long that takes.
 
-        While the server is away or refuses, nothing has left: what became too old meanwhile is dropped. Raises
-        Fenced when another has or had the lease.
+        While the server is away or refuses, nothing has left: what became too old meanwhile is dropped.
+        Raises Fenced when another has or had the lease.
         """
         self._log_failures()
         session, publisher = self.session, self._connections.publisher
@@ -204,7 +204,7 @@ class Driver:
         leads since, and would take entries that nobody is given again.
         """
         while not self._connections.lease.lease.held:
-            await asyncio.sleep(LEASE_LOOK_S)
+            await pause(LEASE_LOOK_S, stopping=None)
 
     def _follow_lease(self) -> str:
         """Have what leaves now leave under the lease as it is now; returns its value."""

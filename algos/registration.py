@@ -7,7 +7,6 @@ import msgspec
 import structlog
 
 from bus.connection import Client
-from bus.errors import ServerAway, ServerRefused
 from bus.outage import Outage
 from bus.streams import FEED_KINDS, algorithms, refused_wants, wants
 
@@ -59,14 +58,10 @@ class Wants:
     async def run(self, wanted: Callable[[], bool]) -> None:
         """Renew for as long as it is wanted."""
         while wanted():
-            try:
+            # They outlast five renewals, and ingest keeps what it had while the server takes none.
+            with self._not_renewed:
                 await self._client.set(self._key, self._value, px=WANTS_TTL_MS)
                 await self._hear()
-            except (ServerAway, ServerRefused) as error:
-                # They outlast five renewals, and ingest keeps what it had while the server takes none.
-                self._not_renewed.goes_on(error)
-            else:
-                self._not_renewed.ended()
             await asyncio.sleep(WANTS_EVERY_S)
 
     async def _hear(self) -> None:

@@ -8,8 +8,8 @@ from algos.connections import Connections
 from algos.registration import Wants
 from algos.session import Session
 from bus.errors import ServerAway, ServerRefused
-from bus.outage import Outage
 from bus.heartbeat import AlgorithmCounters, AlgorithmDetails, State, StateReason
+from bus.outage import Outage
 from bus.service import Service
 
 EVERY_S = 0.5

@@ -64,7 +64,8 @@ class Session:
     """One algorithm's session.
 
     Mutable: everything here. Its driver changes it through `take`, `empty_outbox`, `put_back`,
-    `lease_regained` and `acknowledge_shutdown`; the author's handlers, which `take` runs, through `order`, `cancel`, `timers` and `acknowledged`.
+    `lease_regained` and `acknowledge_shutdown`; the author's handlers, which `take` runs, through `order`,
+    `cancel`, `timers` and `acknowledged`.
     """
 
     def __init__(self, handlers: Handlers, name: str, lineage: str = "") -> None:
@@ -176,7 +177,7 @@ class Session:
         self.requested -= len(requests)
 
     def lease_regained(self, lease: str) -> None:
-        """The lease ran out and was taken again, nobody having led in between: what leaves, leaves under it."""
+        """The lease ran out and was taken again, nobody having led in between: requests leave under it."""
         self.lease = lease
 
     def acknowledge_shutdown(self, now_ns: int) -> ShutdownAcknowledged:

@@ -121,7 +121,7 @@ class MarketWriter:
             await self._link.close()
 
     def _must_confirm(self, most: int) -> bool:
-        """Whether more than `most` are under way, or one is unsent, which none overtakes, or the oldest answered."""
+        """Whether more than `most` are under way, the oldest is answered, or one is unsent: it goes first."""
         if not self._under_way:
             return False
         _, sent = self._under_way[0]
@@ -166,8 +166,8 @@ class MarketWriter:
     async def _recover(self, *, one_at_first: bool = False) -> None:
         """After a break: drop what the server has, send the rest again, in order.
 
-        `one_at_first`: a server that may still refuse gets one frame, so that none that it takes overtakes one
-        that it does not; the rest follows once that one is there.
+        `one_at_first`: a server that may still refuse gets one frame, so that none that it takes overtakes
+        one that it does not; the rest follows once that one is there.
         """
         while True:
             try:

@@ -152,12 +152,8 @@ async def _beat(service: Service, orders_url: str) -> None:
     not_written = Outage("heartbeat not written")
     try:
         while True:
-            try:
+            with not_written:
                 await client.set(key, service.heartbeat(), px=HEARTBEAT_TTL_MS)
-            except (ServerAway, ServerRefused) as error:
-                not_written.goes_on(error)
-            else:
-                not_written.ended()
             await asyncio.sleep(HEARTBEAT_S)
     finally:
         try:

@@ -51,6 +51,9 @@ def journal_head(account_name: str) -> str:
 
 # The orders server.
 
+# On both servers: never there.
+WRITE_PROBE = "write-probe"
+
 CONTROL = "control:{control}"
 HALT = "halt:{control}"
 DEAD = "dead"

@@ -6,10 +6,11 @@ import structlog
 
 from bus.clock import Clock
 from bus.connection import Client
-from bus.errors import Fenced, ServerAway, ServerRefused
+from bus.errors import Fenced
 from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
+from bus.outage import Outage
 from bus.publish import MarketWriter
 from bus.service import run_together, run_until
 from bus.streams import market_lease
@@ -48,6 +49,7 @@ class LeasedFeed:
         self._clock = clock
         self._holder = holder
         self._is_marked = False
+        self._not_looked_at = Outage("streams of an earlier run not looked at", feed=self.name)
         self._keeper = LeaseKeeper(
             Lease(client, market_lease(self.name), holder), regain="by_writer", other="another ingest"
         )
@@ -55,6 +57,15 @@ class LeasedFeed:
 
     def __repr__(self) -> str:
         return f"{self.feed!r}, {self._keeper!r}"
+
+    @property
+    def trouble(self) -> StateReason | None:
+        """Why what is received is not written now; None while it is."""
+        why = self._writer.away
+        if not why:
+            return None
+        sentence = f"the market-data server takes nothing now: {why}; {len(self.frames)} frames wait"
+        return StateReason("server_away", sentence)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve the feed whenever its lease is ours, until `stopping` is set; what is buffered is written.
@@ -158,13 +169,11 @@ class LeasedFeed:
 
         False where the server could not be asked.
         """
-        try:
+        with self._not_looked_at:
             since_ns = await last_received_ns(self._client, gaps.streams(wanted), self.name)
-        except (ServerAway, ServerRefused) as error:
-            log.warning("streams of an earlier run not looked at", error=str(error))
-            return False
-        self.feed.open_gap(since_ns, "ingest was not running")
-        return True
+            self.feed.open_gap(since_ns, "ingest was not running")
+            return True
+        return False
 
     async def _close_writer(self) -> None:
         try:

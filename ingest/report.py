@@ -84,27 +84,29 @@ class Report:
     def _feed_details(self) -> dict[str, FeedDetails]:
         """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
         found = {
-            kind: feed_details(leased.feed, leased.waits)
+            kind: feed_details(leased.feed, leased.waits, leased.trouble)
             for kind, leased in self._feeds.items()
             if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
         }
         return found | {"account": feed_details(self._updates, self.account_waits)}
 
 
-def feed_details(feed: MarketFeed | AccountFeed, waits: StateReason | None) -> FeedDetails:
-    """How one feed stands: ready while it is connected and nothing is wrong with it."""
+def feed_details(
+    feed: MarketFeed | AccountFeed, waits: StateReason | None, unwritten: StateReason | None = None
+) -> FeedDetails:
+    """How one feed stands: ready while it is connected and nothing is wrong with it or with its server."""
     refusals = feed.refusals if isinstance(feed, MarketFeed) else ()
     state = State.READY
     if waits is not None:
         state = State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
-    elif feed.trouble is not None or refusals:
+    elif feed.trouble is not None or unwritten is not None or refusals:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=tuple(reason for reason in (waits, feed.trouble, *refusals) if reason is not None),
+        reasons=tuple(one for one in (waits, unwritten, feed.trouble, *refusals) if one is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,

@@ -16,11 +16,13 @@ from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
+from bus.outage import Outage
 from bus.publish import Publisher
 from bus.retry import pause, until_answered
 from bus.service import Service, live, run_all, run_together, run_until
 from bus.streams import DEAD, account, account_lease, refused_wants
 from bus.streams import wants as wants_key
+from bus.write_probe import require_writes
 from ingest.alpaca_account import AccountFeed, BrokerMessage
 from ingest.buffer import Buffer
 from ingest.frames import Kept
@@ -34,6 +36,10 @@ WANTS_S = 0.5
 
 # What is refused is told again with every look at the wants; what is not any more is gone after so long.
 REFUSED_TTL_MS = 2000
+
+# While the orders server takes no writes, wants run out that nobody gave up. They are kept until everybody
+# has had time to say them again: readers renew them every second.
+WANTS_KEPT_NS = 5_000_000_000
 
 # How often ingest looks whether an OMS has confirmed its keys.
 CONFIRMED_S = 0.1
@@ -72,7 +78,7 @@ async def serve(settings: IngestSettings, name: str = "ingest") -> None:
 class Ingest:
     """The parts of a running ingest, wired: market feeds and trade updates, each under its own lease.
 
-    Mutable: the parts, and which wants were refused last.
+    Mutable: the parts; which wants were read last, and which of them refused; until when none is given up.
     """
 
     def __init__(self, service: Service, settings: IngestSettings, market: Client, orders: Client) -> None:
@@ -102,6 +108,10 @@ class Ingest:
         )
         self.report = Report(self.feeds, self.updates, clock)
         self._refused: frozenset[RefusedWant] = frozenset()
+        self._wants: dict[str, bytes] = {}
+        self._wants_kept_until_ns = 0
+        self._wants_unread = Outage("wants not read: the subscriptions stay as they are")
+        self._not_kept = Outage("unreadable messages not kept yet")
 
     async def run(self) -> None:
         """Serve every feed whose lease is ours until asked to stop, write what is buffered, give leases back.
@@ -166,17 +176,11 @@ class Ingest:
             await asyncio.sleep(seconds)
 
     async def _follow_wants(self) -> None:
-        """Subscribe to the union of what live readers want; keep it while the server is away."""
-        try:
-            keys = sorted(
-                [key async for key in self._orders.scan_iter(match=wants_key("*", "*"), count=1000)]
-            )
-            texts = await self._orders.mget(keys) if keys else []
-        except (ServerAway, ServerRefused) as error:
-            log.warning("wants not read", error=str(error))
+        """Subscribe to the union of what live readers want; keep it while the server is away or refuses."""
+        wants = await self._read_wants()
+        if wants is None:
             return
-        prefix = len(wants_key("", "")) - 1
-        wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
+        self._wants = wants
         demand = united(wants)
         for kind, feed in self.feeds.items():
             await feed.want(demand.of(kind), demand.snapshots[kind])
@@ -210,6 +214,21 @@ class Ingest:
         except (ServerAway, ServerRefused) as error:
             log.warning("refused wants not told to readers", error=str(error))
 
+    async def _read_wants(self) -> dict[str, bytes] | None:
+        """The wants by reader; None while the server cannot be asked, or nobody can renew them there."""
+        with self._wants_unread:
+            keys = sorted(
+                [key async for key in self._orders.scan_iter(match=wants_key("*", "*"), count=1000)]
+            )
+            texts = await self._orders.mget(keys) if keys else []
+            await require_writes(self._orders)
+            prefix = len(wants_key("", "")) - 1
+            wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
+            kept = self.service.clock.monotonic_ns() < self._wants_kept_until_ns
+            return self._wants | wants if kept else wants
+        self._wants_kept_until_ns = self.service.clock.monotonic_ns() + WANTS_KEPT_NS
+        return None
+
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
         self.report.refresh(self.service)
@@ -227,10 +246,9 @@ class Ingest:
                 by=self.service.process,
                 why_not_put_back=NEVER_AN_ENTRY,
             )
-            try:
+            with self._not_kept:
                 await self._orders.xadd(DEAD, letter)
-            except (ServerAway, ServerRefused) as error:
-                log.warning("unreadable message not kept yet", error=str(error))
+            if self._not_kept.why:
                 return
             with contextlib.suppress(IndexError):
                 unreadable.popleft()

@@ -18,6 +18,7 @@ from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.order_messages import Reason
+from bus.outage import Outage
 from bus.service import Service
 from oms import heartbeat
 from oms.actions import Actions
@@ -243,11 +244,12 @@ class Oms:
         differs = halts != self.engine.state.halts_read
         if self.rules_taken and differs and not isinstance(taken, HaltStateRead):
             self.take(HaltStateRead(halts))
+        taken_ns = self.clock.monotonic_ns()
         effects = self.engine.take(taken, self.clock.now_ns())
         for note in effects.notes:
             getattr(log, note.level)(note.text, **note.about)
         durable = self.journal.commit(effects.events, effects.acknowledge)
-        durable.add_done_callback(partial(self._carry_out, effects))
+        durable.add_done_callback(partial(self._carry_out, effects, taken_ns))
         return durable
 
     async def _handed_to_journal(self, durable: "asyncio.Future[None]") -> None:
@@ -273,7 +275,7 @@ class Oms:
 
     # Carry out.
 
-    def _carry_out(self, effects: Effects, durable: "asyncio.Future[None]") -> None:
+    def _carry_out(self, effects: Effects, taken_ns: int, durable: "asyncio.Future[None]") -> None:
         if durable.cancelled() or durable.exception() is not None:
             return  # Not durable, so not carried out; the journal's task ends the process with the reason.
         for reader in self._readers():
@@ -282,7 +284,7 @@ class Oms:
             self.halt_state_awaited = True
         for message in effects.halts:
             self.halt_file.halt(message)
-        self.actions.start(effects)
+        self.actions.start(effects, self.clock.monotonic_ns() - taken_ns)
 
     def _objection(self, approved: Approved) -> Reason | None:
         """What stands against an approved order directly before its first byte leaves."""
@@ -316,11 +318,10 @@ class Oms:
 
     async def repeat(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         """Act again and again, until cancelled; a server that is away is said and tried again."""
+        unread = Outage("orders server not readable")
         while True:
-            try:
+            with unread:
                 await act()
-            except (ServerAway, ServerRefused) as error:
-                log.warning("orders server not readable", error=str(error))
             await asyncio.sleep(seconds)
 
     async def read_leases(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -225,7 +225,9 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     oms.take(Tick(oms.clock.monotonic_ns()))
     if oms.engine.state.is_new:
         # What the account stream says of the past is in the broker's answers too.
-        await oms.open_account_stream("$", anew=True)
+        await _answered(oms, lambda: oms.open_account_stream("$", anew=True))
+        if oms.account_reader is None:
+            return False
         started = Started(None, None)
     else:
         _take_rules(oms)
@@ -239,8 +241,17 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     if not oms.rules_taken:
         _take_rules(oms)
     await oms.market_questions.market_clock()
-    await oms.registry.look(oms.requests)
+    await _answered(oms, lambda: oms.registry.look(oms.requests))
     return True
+
+
+async def _answered(oms: Oms, question: Callable[[], Awaitable[object]]) -> None:
+    """Ask the orders server until it answers, or the stop came."""
+    await until_answered(
+        question,
+        stopping=oms.service.stopping,
+        tell=lambda trouble: log.warning("orders server away", error=trouble),
+    )
 
 
 async def _listen(oms: Oms) -> None:

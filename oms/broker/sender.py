@@ -75,7 +75,7 @@ class Sender:
         self.bucket = bucket
         self._broker = broker
         self._clock = clock
-        self._longest_wait_s = longest_wait_s
+        self.longest_wait_s = longest_wait_s
         self._longest_wait_ns = int(longest_wait_s * _NS)
         self.turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
@@ -303,8 +303,8 @@ class Sender:
         )
         return Reason(
             code="rate_budget",
-            message=f"the request budget did not allow it within {self._longest_wait_s:g} s: not sent; {why}",
-            limit=f"{self._longest_wait_s:g}",
+            message=f"the request budget did not allow it within {self.longest_wait_s:g} s: not sent; {why}",
+            limit=f"{self.longest_wait_s:g}",
             value=f"{(now_ns - turn.asked_ns) / _NS:.1f}",
         )
 

@@ -7,8 +7,10 @@ from decimal import Decimal
 import structlog
 
 from bus.clock import Clock
-from bus.errors import InvalidInput, ServerAway
+from bus.error_answers import refusal
+from bus.errors import InvalidInput, RefusedForNow, ServerAway
 from bus.link import Link
+from bus.outage import Outage
 from bus.streams import market
 from bus.symbols import checked_symbol
 from bus.wire import Reply, Wire, pack
@@ -94,6 +96,7 @@ class Prices:
     def __init__(self, url: str, clock: Clock) -> None:
         self.known: dict[str, Known] = {}
         self._link = Link(url, name="oms-prices")
+        self._unread = Outage("prices not readable")
         self._clock = clock
         self._followed: dict[str, _Followed] = {}
         self._asked_ns: dict[str, int] = {}
@@ -139,8 +142,9 @@ class Prices:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._read(symbols)
         except (ServerAway, TimeoutError) as error:
-            log.warning("prices not readable", error=str(error) or "no answer in time")
+            self._unread.goes_on(str(error) or "no answer in time")
             return False
+        self._unread.ended()
         return True
 
     async def keep(self) -> None:
@@ -189,7 +193,7 @@ class Prices:
         found: dict[str, list[tuple[str, Sequence[Reply]]]] = {symbol: [] for symbol in symbols}
         for (symbol, channel), reply in zip(asked, replies, strict=True):
             # A key of another type is no stream of ours.
-            if not isinstance(reply, Exception):
+            if not _is_error(reply):
                 found[symbol].append((channel, reply[::-1]))
         for symbol, entries in found.items():
             one = self._followed[symbol] = _Followed(now_ns)
@@ -204,7 +208,7 @@ class Prices:
         head = b"*%d\r\n" % (len(_READ_ON) + 2 * streams) + _packed(_READ_ON)
         names = [one.names for one in followed.values()]
         (reply,) = await wire.send(b"".join((head, *names, *(one.ids for one in followed.values()))))
-        if isinstance(reply, Exception):
+        if _is_error(reply):
             # One of the keys became one of another type: read anew, they are told apart.
             for one in followed.values():
                 one.is_broken_off = True
@@ -230,6 +234,16 @@ class Prices:
             self.known.pop(symbol, None)
         else:
             self.known[symbol] = known
+
+
+def _is_error(reply: Reply) -> bool:
+    """Whether it will never be answered. Raises RefusedForNow where the server answers nobody now."""
+    if not isinstance(reply, Exception):
+        return False
+    error = refusal(str(reply))
+    if isinstance(error, RefusedForNow):
+        raise error
+    return True
 
 
 def _is_symbol(name: str) -> bool:

@@ -62,6 +62,13 @@ _STATE_OF_OMS = (
         "see whether the orders server answers (`backbone doctor`); it passes once it does",
     ),
     Refusal(
+        "journalled_late",
+        ("oms",),
+        "the orders server did not take the decision in time, and the prices that it was made on are past",
+        "`BACKBONE_OMS_LONGEST_WAIT_S`",
+        "see `backbone status` for why the orders server refused; the algorithm may ask again",
+    ),
+    Refusal(
         "lease_lost",
         ("oms",),
         "this OMS lost its lease between approval and sending; the order was not sent",

@@ -94,7 +94,9 @@ async def test_another_has_it_now_and_keeping_ends(orders_client: Any) -> None:
         await keeper.keep()
 
 
-async def test_it_is_not_held_once_it_may_have_run_out_unseen_and_taken_again_when_the_server_is_back() -> None:
+async def test_it_is_not_held_once_it_may_have_run_out_unseen_and_taken_again_when_the_server_is_back() -> (
+    None
+):
     with own_server() as server:
         client = connect(server.url, name="test")
         keeper = LeaseKeeper(Lease(client, KEY, "holder", ttl_ms=300))
@@ -112,9 +114,7 @@ async def test_it_is_not_held_once_it_may_have_run_out_unseen_and_taken_again_wh
 
 @pytest.mark.parametrize("used", [False, True])
 async def test_regained_at_once_only_where_nobody_used_the_outage(orders_client: Any, used: bool) -> None:
-    keeper = LeaseKeeper(
-        Lease(orders_client, KEY, "holder", ttl_ms=300), other="another ingest"
-    )
+    keeper = LeaseKeeper(Lease(orders_client, KEY, "holder", ttl_ms=300), other="another ingest")
     assert await taken(keeper)
     token = keeper.lease.token
     await orders_client.delete(KEY)

@@ -1,4 +1,4 @@
-"""A server that refuses for a while is away, not wrong: everyone waits, loses nothing, and goes on in order."""
+"""A server that refuses for a while is away, not wrong: all wait, lose nothing, and go on in order."""
 
 import asyncio
 import contextlib

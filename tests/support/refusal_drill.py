@@ -74,7 +74,8 @@ async def _drilled(
     orders = servers["orders"]
     deadline = time.monotonic() + _STARTED_WITHIN_S
     while _approved(orders) < 5:
-        assert time.monotonic() < deadline and demo.process.poll() is None, demo.errors
+        assert time.monotonic() < deadline, demo.errors
+        assert demo.process.poll() is None, demo.errors
         await asyncio.sleep(0.2)
     said_before = len(demo.errors)
     with refusing(servers[role].url, kind) if proxy is None else _answering(proxy, kind):
@@ -106,9 +107,11 @@ async def _drilled(
 async def _runs_for(demo: Demo, seconds: float) -> bool:
     """Wait; whether it ended meanwhile."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and demo.process.poll() is None:
+    while time.monotonic() < deadline:
+        if demo.process.poll() is not None:
+            return True
         await asyncio.sleep(0.1)
-    return demo.process.poll() is not None
+    return False
 
 
 def _approved(server: OwnServer) -> int:
@@ -140,9 +143,9 @@ def main() -> None:
         for kind in given.answers.split(","):
             found = asyncio.run(row(role, kind, given.seconds))
             if first:
-                print("| " + " | ".join(found) + " |\n" + "| --- " * len(found) + "|")
+                sys.stdout.write("| " + " | ".join(found) + " |\n" + "| --- " * len(found) + "|\n")
                 first = False
-            print("| " + " | ".join(str(value) for value in found.values()) + " |")
+            sys.stdout.write("| " + " | ".join(str(value) for value in found.values()) + " |\n")
             sys.stdout.flush()
 
 
