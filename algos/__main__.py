@@ -12,7 +12,7 @@ from algos.parameters import read_parameters
 from algos.runner import Runner
 from algos.settings import AlgoSettings
 from algos.subscription import channels_of, streams_of
-from bus.connection import require_servers
+from bus.connection import require_servers, until_required
 from bus.logs import set_up
 from bus.service import Service, live, run
 from bus.settings import load
@@ -66,7 +66,8 @@ async def _run(arguments: argparse.Namespace) -> None:
     algorithm = make(found, symbols, parameters)
     process = f"algo-{name}"
     set_up(process, level=settings.log_level)
-    await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{process}-check")
+    urls = settings.md_redis_url, settings.orders_redis_url
+    await until_required(lambda: require_servers(*urls, name=f"{process}-check"))
     service = Service(process, settings.account)
     channels = channels_of(found)
     runner = Runner(

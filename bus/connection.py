@@ -1,12 +1,15 @@
 """redis-py clients for everything but the hot path, with defaults that cannot duplicate a write."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from bus.client import ConnectionPool, RedisClient
-from bus.errors import AccessRefused, InvalidInput, NoServer, ServerAway, ServerRefused
+from bus.errors import AccessRefused, InvalidInput, NoServer, RefusedForNow, ServerAway, ServerRefused
+from bus.retry import until_answered
 
 # A RedisClient that returns bytes. redis-py's annotations mean text or bytes, now or awaited: no help.
 Client = Any
@@ -15,6 +18,10 @@ OLDEST_SERVER = (7, 0)
 
 # Longer than any BLOCK of ours (2 s at most), so that an idle stream is never mistaken for a dead server.
 SOCKET_TIMEOUT_S = 5.0
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
 
 
 def connect(url: str, *, name: str, **options: Any) -> Client:
@@ -49,12 +56,24 @@ async def require_servers(market_url: str, orders_url: str, *, name: str) -> boo
     return orders != await _required(market_url, "MD_REDIS_URL", name)
 
 
+async def until_required(required: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What one of these answers, for a process that starts: waits for a server that takes nothing now."""
+    answer = await until_answered(
+        required,
+        stopping=None,
+        tell=lambda trouble: log.warning("waiting for a server", error=trouble),
+        away=(RefusedForNow,),
+    )
+    assert answer is not None, "without a stop it ends with an answer"
+    return answer
+
+
 async def require_orders_server(market_url: str, orders_url: str, *, name: str) -> str:
     """The same where the market-data server may be away: returns why it is, "" where it is not."""
     await _required(orders_url, "ORDERS_REDIS_URL", name)
     try:
         await _required(market_url, "MD_REDIS_URL", name)
-    except NoServer as error:
+    except (NoServer, RefusedForNow) as error:
         return str(error)
     return ""
 
@@ -71,7 +90,7 @@ async def require_server(client: Client, url: str, variable: str) -> str:
     """Check that the server answers, lets us in and is recent enough; returns what identifies it.
 
     Raises InvalidInput with a sentence that names the setting (`variable`) and what to do; NoServer, which
-    is one too, where nobody answers.
+    is one too, where nobody answers; RefusedForNow where the server answers and takes nothing now.
     """
     try:
         found = await _information(client, url)
@@ -79,6 +98,10 @@ async def require_server(client: Client, url: str, variable: str) -> str:
         raise InvalidInput(
             f"{variable}={shown(url)}: the server refused the user or password ({error}); "
             "put the right ones into the address"
+        ) from error
+    except RefusedForNow as error:
+        raise RefusedForNow(
+            f"{variable}={shown(url)}: the server takes nothing now, which passes by itself ({error})"
         ) from error
     except ServerAway as error:
         raise NoServer(

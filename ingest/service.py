@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from bus.account_keys import is_confirmed
-from bus.connection import Client, connect, require_servers
+from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import StateReason
@@ -63,7 +63,8 @@ log = structlog.get_logger()
 async def serve(settings: IngestSettings, name: str = "ingest") -> None:
     """Run until a signal. Raises InvalidInput for settings, keys or servers that cannot work."""
     settings.keys()
-    await require_servers(settings.md_redis_url, settings.orders_redis_url, name=f"{name}-check")
+    urls = settings.md_redis_url, settings.orders_redis_url
+    await until_required(lambda: require_servers(*urls, name=f"{name}-check"))
     service = Service(name, settings.account)
     market = connect(settings.md_redis_url, name=name)
     orders = connect(settings.orders_redis_url, name=name)

@@ -9,7 +9,7 @@ import structlog
 
 from bus import logs
 from bus.clock import SystemClock
-from bus.connection import require_orders_server
+from bus.connection import require_orders_server, until_required
 from bus.service import Service, live, run
 from bus.settings import load
 from bus.variables import help_text
@@ -67,7 +67,7 @@ def start(
         # Before a server is asked for: keys that are missing are the first to be told of.
         oms = make_oms()
         urls = settings.md_redis_url, settings.orders_redis_url
-        if away := await require_orders_server(*urls, name="oms-check"):
+        if away := await until_required(lambda: require_orders_server(*urls, name="oms-check")):
             # It orders nothing without prices; cancels, and flattens, need none.
             log.warning("no market data", error=away)
         await live(service, settings.orders_redis_url, lambda: startup.lead_in_turn(oms, make_oms))

@@ -20,7 +20,7 @@ from ops.terminal.view import PlainView, View
 def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     """Make the plan, run it, print its summary.
 
-    Returns the exit code: 0, 1 for a failure or where the books differ, 2 for bad input.
+    Returns the exit code: 0, 1 for a failure (an algorithm's too) or where the books differ, 2 for bad input.
     """
     found: list[Summary] = []
 
@@ -37,7 +37,7 @@ def run_command(make_plan: Callable[[], Plan], *, prints_json: bool) -> int:
     if not found:
         return code
     _print(found[0], prints_json)
-    return code or (0 if found[0].consistent else FAILED)
+    return code or (0 if found[0].consistent and not found[0].failed else FAILED)
 
 
 async def _require_no_other_run(orders_url: str, account: str) -> None:
@@ -69,5 +69,5 @@ def _print(summary: Summary, prints_json: bool) -> None:
     print()
     for name, value in lines(summary):
         print(f"  {name:<{width}}  {value}")
-    for difference in summary.differences:
-        print(f"  {difference}")
+    for sentence in (*summary.failed, *summary.differences):
+        print(f"  {sentence}")

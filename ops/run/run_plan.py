@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,9 +15,10 @@ from bus.acting_user import acting_user
 from bus.clock import SystemClock
 from bus.connection import Client, connect
 from bus.control_messages import Halt
-from bus.errors import InvalidInput, ServerAway, ServerRefused
+from bus.errors import InvalidInput, RefusedForNow, ServerAway, ServerRefused, ServerUnreachable
 from bus.halt_file import write_halt
 from bus.heartbeat import ChildDetails, State, StateReason, SupervisorDetails
+from bus.retry import until_answered
 from bus.service import BAD_INPUT, Service, live, run_together
 from bus.settings import AlpacaSettings, load
 from bus.streams import journal
@@ -30,6 +32,8 @@ from ops.run.reconcile import reconcile
 from ops.run.summary import Summary, summary
 from ops.run.supervise import ChildFailed, Supervisor
 from ops.running import Running, Servers
+from ops.status.heartbeat_reader import read_heartbeats
+from ops.status.heartbeats import leading_algorithms
 from ops.status.snapshot import snapshot
 from ops.terminal.view import View, hints
 
@@ -38,6 +42,11 @@ GRACE_S = 120.0
 _REPORT_S = 0.2
 _CONFIRMED_S = 0.05
 _DRAIN_WITHIN_S = 10.0
+
+# A server that restarts is back within this, and one that refuses has had its time while the run went on.
+_ANSWERED_WITHIN_S = 60.0
+
+Answer = TypeVar("Answer")
 
 
 async def run_plan(plan: Plan, view: View, environment: Mapping[str, str]) -> Summary:
@@ -119,14 +128,14 @@ class _Run:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hung_up, service)
         try:
-            await reader.begin()
+            await self._answered(reader.begin)
             with self._view:
                 await self._start(service, orders, found)
                 began = time.monotonic()
                 service.tell(State.READY)
                 await self._until_the_end(service, market, orders, reader)
             service.tell(State.STOPPING, StateReason("run_over", service.stop_reason or "the run is over"))
-            await self._end(reader, began)
+            await self._end(reader, orders, began)
         except ChildFailed as failure:
             if failure.exit_code != BAD_INPUT:
                 raise
@@ -147,10 +156,10 @@ class _Run:
         environment = processes.with_servers(found, self._environment)
         for_algorithms = environment
         arguments: tuple[str, ...] = ()
-        confirmed = not await orders.exists(journal(found.account))
+        confirmed = not await self._answered(lambda: orders.exists(journal(found.account)))
         if plan.simulator is None:
             key_id, _ = load(AlpacaSettings).keys()
-            confirmed = confirmed or await is_confirmed(orders, found.account, key_id)
+            confirmed = confirmed or await self._is_confirmed(orders, found.account, key_id)
         if confirmed:
             # Started first: they wait for the OMS, and ingest finds their wants when it starts.
             self._start_algorithms(for_algorithms)
@@ -181,12 +190,15 @@ class _Run:
         refuses the keys.
         """
         oms = self._supervisor.children["oms"]
-        while not await is_confirmed(orders, account, key_id):
+        while not await self._is_confirmed(orders, account, key_id):
             if service.stopping.is_set():
                 return False
             self._supervisor.look_after(oms)
             await asyncio.sleep(_CONFIRMED_S)
         return True
+
+    async def _is_confirmed(self, orders: Client, account: str, key_id: str) -> bool:
+        return await self._answered(lambda: is_confirmed(orders, account, key_id))
 
     async def _until_the_end(
         self, service: Service, market: Client, orders: Client, reader: RunReader
@@ -224,8 +236,10 @@ class _Run:
                     market, orders, self._plan.account, clock.now_ns(), with_streams=False
                 )
                 totals = await reader.advance()
+            except RefusedForNow as error:
+                self._view.say(f"not trading: the orders server takes nothing now: {error}")
             except (ServerAway, ServerRefused) as error:
-                self._view.say(f"a server does not answer: {error}")
+                self._view.say(f"not trading: the orders server does not answer: {error}")
             else:
                 self._view.show(status, totals)
             await asyncio.sleep(self._view.every_s)
@@ -252,17 +266,18 @@ class _Run:
             # Longer than the interval of the heartbeats that tell the lag.
             await asyncio.sleep(0.6)
 
-    async def _end(self, reader: RunReader, began: float) -> None:
+    async def _end(self, reader: RunReader, orders: Client, began: float) -> None:
         """Stop the algorithms, reconcile while the OMS still hears the broker, stop the rest, sum up."""
         self._view.say("stopping the algorithms, then comparing the books")
+        failed = await self._answered(lambda: self._failed(orders))
         await self._supervisor.stop(*(planned.process for planned in self._plan.algorithms))
         seconds = time.monotonic() - began
-        found = await reconcile(reader, self._control)
+        found = await self._answered(lambda: reconcile(reader, self._control))
         restarts = self._supervisor.restarts
         await self._stop_services()
-        totals = await reader.advance()
-        gained = await reader.gained()
-        gaps, markers = await reader.gaps(gained)
+        totals = await self._answered(reader.advance)
+        gained = await self._answered(reader.gained)
+        gaps, markers = await self._answered(lambda: reader.gaps(gained))
         self.summary = summary(
             totals,
             seconds=seconds,
@@ -271,10 +286,38 @@ class _Run:
             gaps=gaps,
             markers=markers,
             dead=reader.dead(gained),
-            halted=await reader.halted(),
+            halted=await self._answered(reader.halted),
             differences=self._failures + _explained(found, restarts),
+            failed=failed,
         )
-        self.failed = bool(self.summary.differences)
+        self.failed = bool(self.summary.differences or failed)
+
+    async def _failed(self, orders: Client) -> list[str]:
+        """A sentence for each algorithm that failed, before all are stopped."""
+        aborted = leading_algorithms(await read_heartbeats(orders, self._plan.account))
+        ended = {name: why for name, why in self._supervisor.failed.items() if name.startswith("algo-")}
+        return [
+            *ended.values(),
+            *(f"{name} aborted: {one.failure}" for name, (_, one) in aborted.items() if one.failure),
+        ]
+
+    async def _answered(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What the servers answer. Raises ServerUnreachable where they are away for too long."""
+        trouble = "no answer"
+
+        def tell(why: str) -> None:
+            nonlocal trouble
+            trouble = why
+            self._view.say(f"a server does not answer: {why}")
+
+        try:
+            async with asyncio.timeout(_ANSWERED_WITHIN_S):
+                answer = await until_answered(question, stopping=None, tell=tell)
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"a server was asked for {_ANSWERED_WITHIN_S:g} s and did not answer: {trouble}"
+            ) from None
+        return answer  # type: ignore[return-value]
 
     async def _stop_services(self) -> None:
         await self._supervisor.stop(*(planned.process for planned in self._plan.algorithms))

@@ -7,7 +7,10 @@ from ops.status.totals import RunTotals, refusals
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one run, named as in the JSON object; all counts are of this run alone."""
+    """The result of one run, named as in the JSON object; all counts are of this run alone.
+
+    `failed` has a sentence for each algorithm that ended for good, or again and again, or aborted.
+    """
 
     seconds: float
     messages_in: int
@@ -24,6 +27,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     halted: bool
     consistent: bool
     differences: list[str]
+    failed: list[str]
 
     def as_json(self) -> str:
         """Encode it as one line."""
@@ -41,6 +45,7 @@ def summary(
     dead: int,
     halted: bool,
     differences: list[str],
+    failed: list[str],
 ) -> Summary:
     """Make the summary of a run from its totals and the entries that each stream gained."""
     return Summary(
@@ -60,6 +65,7 @@ def summary(
         halted=halted,
         consistent=not differences,
         differences=differences,
+        failed=failed,
     )
 
 
@@ -85,5 +91,6 @@ def lines(found: Summary) -> list[tuple[str, str]]:
         ("gaps in market data", f"{found.gaps}"),
         ("dead entries", f"{found.dead}"),
         ("halted at the end", "yes" if found.halted else "no"),
+        ("algorithms that failed", f"{len(found.failed)}"),
         ("books agree", "yes" if found.consistent else "NO"),
     ]

@@ -14,11 +14,15 @@ from bus.errors import BackboneError
 from bus.service import BAD_INPUT
 from ops.parent_death import end_with_this_process
 
-# Five restarts in ten minutes: what still dies has a cause that another start does not remove.
-MOST_RESTARTS = 5
-WITHIN_S = 600.0
-FIRST_WAIT_S = 0.25
-LONGEST_WAIT_S = 4.0
+# Six restarts, each after twice the wait of the last, take half a minute: what still dies has a cause that
+# neither another start removes nor a server that is away for a while.
+MOST_RESTARTS = 6
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+
+# Who ran for this long after a start runs well: what comes then is something else, and counts anew.
+RAN_WELL_S = 60.0
+
 _POLL_S = 0.05
 
 # Services stop within 15 s of their own (bus/service.py); past this they are killed.
@@ -49,8 +53,11 @@ class Child:
     state: State = "running"
     restarts: int = 0
     restart_at: float = 0.0
-    # When it ended, within the last `WITHIN_S`, by the monotonic clock.
-    ends: list[float] = field(default_factory=list)
+    # When it was started last, by the monotonic clock, and how often it ended since it last ran well.
+    started_at: float = field(default_factory=time.monotonic)
+    ends: int = 0
+    # Why it ended for good, "" where it did not.
+    failure: str = ""
 
     @property
     def alive(self) -> bool:
@@ -108,6 +115,15 @@ class Supervisor:
         """How often each process was restarted; those that never were are left out."""
         return {name: child.restarts for name, child in self.children.items() if child.restarts}
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Who ended for good, and who ends again and again and waits to be started: name to what it was."""
+        return {
+            name: child.failure or f"{name} ends again and again"
+            for name, child in self.children.items()
+            if child.state in ("failed", "restarting")
+        }
+
     def start(self, spec: Spec) -> Child:
         """Start a process and watch it from now on."""
         child = self.children[spec.name] = Child(spec, spec.start())
@@ -126,7 +142,7 @@ class Supervisor:
         if child.state == "running" and not child.alive:
             self._ended(child, now)
         elif child.state == "restarting" and now >= child.restart_at:
-            child.process = child.spec.start()
+            child.process, child.started_at = child.spec.start(), now
             child.state = "running"
             child.restarts += 1
             self._say(f"{child.spec.name} runs again as pid {child.process.pid}")
@@ -154,18 +170,20 @@ class Supervisor:
 
     def _ended(self, child: Child, now: float) -> None:
         how = _how(child.process.returncode)
-        child.ends = [end for end in child.ends if now - end < WITHIN_S]
+        if now - child.started_at >= RAN_WELL_S:
+            child.ends = 0
         # Exit code 2 is bad input, and another start would say the same. But a process that has run before
         # with this input may only miss a server, which may come back.
         passing = child.process.returncode != BAD_INPUT or child.restarts > 0
-        if passing and len(child.ends) < MOST_RESTARTS:
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** len(child.ends))
-            child.ends.append(now)
+        if passing and child.ends < MOST_RESTARTS:
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**child.ends)
+            child.ends += 1
             child.state, child.restart_at = "restarting", now + wait_s
             self._say(f"{child.spec.name} {how}; it is started again")
             return
         child.state = "failed"
-        message = f"{child.spec.name} {how}{_after(child.restarts)}{_lines(child.spec.log)}"
+        child.failure = f"{child.spec.name} {how}{_after(child.restarts)}"
+        message = f"{child.failure}{_lines(child.spec.log)}"
         if child.process.returncode == BAD_INPUT:
             raise ChildFailed(bad_input(child.spec) or message, BAD_INPUT)
         if child.spec.essential:

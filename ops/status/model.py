@@ -104,7 +104,11 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How the whole stands. `why_not` says why no orders are taken, while `trading` is false."""
+    """How the whole stands. `why_not` says why no orders are taken, while `trading` is false.
+
+    `failed` has a sentence for each algorithm that failed, by its process: then it is not all that trades.
+    `refusing` is what a server says, `orders` or `market`, that answers and takes nothing now.
+    """
 
     at_ns: int
     account: str
@@ -125,7 +129,19 @@ class Status(msgspec.Struct, frozen=True):
     oms: OmsStatus | None = None
     # Where faults can be made, when the simulator stands in for Alpaca; empty otherwise.
     simulator: str = ""
+    failed: dict[str, str] = {}
+    refusing: dict[str, str] = {}
     recent: tuple[tuple[int, Message], ...] = ()
+
+    @property
+    def stands(self) -> str:
+        """Whether it trades, in a few words, and what does not."""
+        if not self.trading:
+            return f"not trading: {'; '.join(self.why_not) or 'not ready'}"
+        lacking = [*self.failed.values()]
+        if "market" in self.refusing:
+            lacking.append(f"the market-data server takes nothing now: {self.refusing['market']}")
+        return f"not all is trading: {'; '.join(lacking)}" if lacking else "trading"
 
     def as_json(self) -> bytes:
         """Encode the status without its latest messages, which `backbone tail journal` shows."""

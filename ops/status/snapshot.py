@@ -1,11 +1,12 @@
 """Asks both servers once how everything stands, and fills the status with the answers."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from bus import halt, streams
 from bus.codec import Message, MessageCodec
 from bus.connection import Client
-from bus.errors import Unreadable
+from bus.errors import RefusedForNow, ServerAway, ServerRefused, Unreadable
 from bus.events import EVENTS
 from bus.halt_state import HaltState
 from bus.heartbeat import (
@@ -16,15 +17,19 @@ from bus.heartbeat import (
     OmsDetails,
     SupervisorDetails,
 )
+from bus.write_probe import require_writes
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import Found, leading_algorithms, leading_oms, telling
 from ops.status.latencies import Latencies
-from ops.status.model import AlgorithmStatus, Feed, OmsStatus, Status, shown_halts
+from ops.status.model import AlgorithmStatus, Feed, OmsStatus, Process, Status, shown_halts
 from ops.status.processes import processes_of
 from ops.stream_sizes import stream_sizes
 
 # Latencies are those of the latest orders: what was an hour ago does not describe now.
 _RECENT = 400
+
+# A market-data server that does not even refuse within this time is said to be silent.
+_MARKET_WITHIN_S = 1.0
 
 _EVENTS = MessageCodec(EVENTS)
 
@@ -42,6 +47,7 @@ async def snapshot(
 
     Without `market`, which `market_away` explains, the orders server alone.
     """
+    refusing = await _refusing(market, orders)
     found = await read_heartbeats(orders, account)
     halts = await halt.read(orders)
     journal = await orders.xrevrange(streams.journal(account), count=_RECENT)
@@ -50,15 +56,19 @@ async def snapshot(
     sizes: dict[str, int] = {}
     if with_streams:
         sizes = (await stream_sizes(market) if market else {}) | await stream_sizes(orders)
+    processes, algorithms = processes_of(found, now_ns), _algorithms(found)
+    why_not = _why_not(oms, halts, account, refusing)
     return Status(
         at_ns=now_ns,
         account=account,
-        trading=halts.known and not _halted(halts, account) and _takes_orders(oms),
-        why_not=_why_not(oms, halts, account),
-        processes=processes_of(found, now_ns),
+        trading=not why_not,
+        why_not=why_not,
+        processes=processes,
         halts=shown_halts(halts),
         halts_known=halts.known,
-        algorithms=_algorithms(found),
+        algorithms=algorithms,
+        failed=failed(processes, algorithms),
+        refusing=refusing,
         symbols=_last_prices(found),
         feed=_feed(found),
         open_orders=oms[1].open_orders if oms is not None and oms[1] is not None else 0,
@@ -69,6 +79,40 @@ async def snapshot(
         simulator=next((details.simulator for _, details in telling(found, SupervisorDetails)), ""),
         recent=tuple(recent),
     )
+
+
+async def _refusing(market: Client | None, orders: Client) -> dict[str, str]:
+    """The servers that answer and take nothing now, and what they say. Raises as `orders` does."""
+    refusing: dict[str, str] = {}
+    try:
+        await require_writes(orders)
+    except RefusedForNow as error:
+        refusing["orders"] = str(error)
+    except ServerRefused:
+        # Whoever may only look is refused for another reason.
+        pass
+    if market is not None:
+        try:
+            async with asyncio.timeout(_MARKET_WITHIN_S):
+                await require_writes(market)
+        except (ServerAway, TimeoutError) as error:
+            refusing["market"] = str(error) or f"no answer within {_MARKET_WITHIN_S:g} s"
+        except ServerRefused:
+            pass
+    return refusing
+
+
+def failed(processes: Mapping[str, Process], algorithms: Mapping[str, AlgorithmStatus]) -> dict[str, str]:
+    """A sentence for each algorithm that ended for good, or ends again and again, or aborted."""
+    ended = {
+        name: f"{name} {'failed' if process.state == 'failed' else 'ends again and again'}"
+        for name, process in processes.items()
+        if name.startswith("algo-") and process.state in ("failed", "restarting")
+    }
+    aborted = {
+        f"algo-{name}": f"{name} aborted: {one.failure}" for name, one in algorithms.items() if one.failure
+    }
+    return ended | aborted
 
 
 def _algorithms(found: Sequence[Found]) -> dict[str, AlgorithmStatus]:
@@ -148,9 +192,17 @@ def _halted(halts: HaltState, account: str) -> list[str]:
     return [halts.scopes[scope].reason for scope in ("all", f"account:{account}") if scope in halts.scopes]
 
 
-def _why_not(oms: tuple[Heartbeat, OmsDetails | None] | None, halts: HaltState, account: str) -> list[str]:
+def _why_not(
+    oms: tuple[Heartbeat, OmsDetails | None] | None,
+    halts: HaltState,
+    account: str,
+    refusing: Mapping[str, str],
+) -> list[str]:
     reasons = []
-    if oms is None:
+    if why := refusing.get("orders"):
+        # Nobody can say there how it is, so nothing is known of anybody.
+        reasons.append(f"the orders server takes nothing now: {why}")
+    elif oms is None:
         reasons.append("the OMS is not running")
     elif not _takes_orders(oms):
         sentences = [reason.sentence for reason in oms[0].reasons]

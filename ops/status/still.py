@@ -12,6 +12,7 @@ from ops.status.tables import (
     algorithms_table,
     flatten_banner,
     halt_banner,
+    lacking_banner,
     market_data_banner,
     money,
     protection_banner,
@@ -23,6 +24,8 @@ from ops.status.tables import (
 def still(status: Status) -> RenderableType:
     """Draw all of the status; the live view shows less, and moves."""
     word = Text("● TRADING", style="bold green")
+    if status.stands != "trading":
+        word = Text("● TRADING IN PART", style="bold yellow")
     if not status.trading:
         word = Text(f"● HELD: {'; '.join(status.why_not) or 'not ready'}", style="bold red")
     processes = table_of("processes", "name", "pid", "state", "restarts", "heartbeat")
@@ -40,6 +43,7 @@ def still(status: Status) -> RenderableType:
     parts = [
         word,
         _account(status),
+        *lacking_banner(status),
         *halt_banner(status),
         *flatten_banner(status),
         *market_data_banner(status),

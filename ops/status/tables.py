@@ -111,6 +111,13 @@ def flatten_banner(status: Status) -> list[RenderableType]:
     return [Text("\n".join(lines), style="bold yellow")] if lines else []
 
 
+def lacking_banner(status: Status) -> list[RenderableType]:
+    """What does not trade, while the rest does; nothing where all does, or nothing."""
+    if not status.trading or status.stands == "trading":
+        return []
+    return [Text(status.stands, style="bold yellow")]
+
+
 def market_data_banner(status: Status) -> list[RenderableType]:
     """That the market-data server does not answer; nothing where it does."""
     if not status.market_data_away:

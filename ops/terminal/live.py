@@ -21,6 +21,7 @@ from ops.status.tables import (
     algorithms_table,
     flatten_banner,
     halt_banner,
+    lacking_banner,
     money,
     processes_line,
     profit_of,
@@ -91,7 +92,12 @@ class LiveView:
         for symbol, price in status.symbols.items():
             self._first_prices.setdefault(symbol, Decimal(price))
             self._prices_seen.setdefault(symbol, deque(maxlen=_SPARKLINE_LOOKS)).append(Decimal(price))
-        banners = [*halt_banner(status), *flatten_banner(status), *protection_banner(status)]
+        banners = [
+            *lacking_banner(status),
+            *halt_banner(status),
+            *flatten_banner(status),
+            *protection_banner(status),
+        ]
         above = [self._head(status), *banners, *self._middle(status)]
         foot = self._foot()
         used = sum(len(self._console.render_lines(part, pad=False)) for part in (*above, *foot))
@@ -114,6 +120,9 @@ class LiveView:
         latency = "-" if tick["p50"] is None else duration(tick["p50"])
         if tick["p99"] is not None and self._console.width >= _WIDE:
             latency += f" (p99 {duration(tick['p99'])})"
+        style = "red" if not status.trading else "green" if status.stands == "trading" else "yellow"
+        shown = {"red": "● HELD", "green": "● TRADING", "yellow": "● IN PART"}
+        word = Text(shown[style], style=f"bold {style}")
         grid = Table.grid(expand=True, padding=(0, 1))
         for justify in ("left", "center", "center", "center", "right"):
             grid.add_column(justify=justify, no_wrap=True)
@@ -122,9 +131,9 @@ class LiveView:
             Text.assemble((f"{status.feed.ticks_per_second or 0:,.0f}", "bold cyan"), " ticks/s"),
             Text.assemble("tick → order ", (latency, "bold cyan")),
             Text.assemble("profit ", money(profit_of(status.algorithms))),
-            Text("● TRADING", style="bold green") if status.trading else Text("● HELD", style="bold red"),
+            word,
         )
-        return Panel(grid, border_style="green" if status.trading else "red")
+        return Panel(grid, border_style=style)
 
     def _prices(self, status: Status) -> RenderableType:
         wide = self._console.width >= _WIDE

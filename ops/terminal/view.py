@@ -70,12 +70,7 @@ class PlainView:
             f"{totals.approved} approved",
             f"{totals.fills} fills",
             f"tick to order {duration(middle)}" if middle is not None else "",
-            "trading" if status.trading else f"not trading: {'; '.join(status.why_not) or 'not ready'}",
-            *(
-                f"{name} aborted: {found.failure}"
-                for name, found in status.algorithms.items()
-                if found.failure
-            ),
+            status.stands,
         ]
         self.say(", ".join(part for part in parts if part))
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 NAMES = {
     "seconds", "messages_in", "streams", "requests", "approved", "refused", "sent", "fills", "latency_us",
-    "restarts", "gaps", "dead", "halted", "consistent", "differences",
+    "restarts", "gaps", "dead", "halted", "consistent", "differences", "failed",
 }  # fmt: skip
 PROCESSES = {
     "redis-md", "redis-orders", "sim", "ingest", "oms", "algo-ma-cross", "algo-mean-reversion", "supervisor",

@@ -181,3 +181,32 @@ def test_up_with_wrong_keys_is_one_sentence(alpaca: dict[str, str], home: Path) 
     assert "ALPACA_SECRET_KEY" in told.stderr
     assert "not-the-secret" not in told.stdout + told.stderr
     assert "Traceback" not in told.stderr
+
+
+FAILS = '''
+from algos import Algorithm, Trade
+
+
+class Fails(Algorithm):
+    """Fails at its first trade."""
+
+    def on_trade(self, trade: Trade) -> None:
+        raise RuntimeError("thirteen")
+'''
+
+
+def test_a_run_in_which_an_algorithm_failed_is_not_called_trading_and_ends_with_1(
+    demos: Callable[..., Demo], tmp_path: Path, md_url: str, orders_url: str
+) -> None:
+    own = tmp_path / "fails.py"
+    own.write_text(FAILS)
+    servers = {"MD_REDIS_URL": md_url, "ORDERS_REDIS_URL": orders_url}
+    demo = demos("--algo", f"{own}:Fails", "--symbols", "AAPL", **servers)
+    wait_until(
+        lambda: "not all is trading: fails aborted: on_trade raised" in demo.errors, "the line to say so"
+    )
+    demo.interrupt()
+    summary = demo.end()
+    assert demo.process.returncode == 1
+    assert (summary["consistent"], len(summary["failed"])) == (True, 1)
+    assert summary["failed"][0].startswith("fails aborted: on_trade raised RuntimeError: thirteen")

@@ -140,6 +140,8 @@ async def test_a_snapshot_brings_heartbeats_and_supervisor_together(
     }  # fmt: skip
     assert status.processes["oms"].age_ms == 500
     assert status.processes["algo-a"].state == "failed"
+    assert status.failed == {"algo-a": "algo-a failed"}
+    assert status.stands == "not all is trading: algo-a failed"
     assert status.algorithms["a"].positions == {"AAPL": "10"}
     assert status.symbols == {"AAPL": "5.10"}
     assert status.open_orders == 3
@@ -169,6 +171,33 @@ async def test_a_halted_account_is_not_trading_but_a_halted_symbol_leaves_the_re
     status = await snapshot(market, orders_client, ACCOUNT, 0)
     assert not status.trading
     assert status.why_not == ["halted: a bad fact"]
+
+
+async def test_servers_that_take_no_writes_are_told_with_what_they_say(
+    market: Client, orders_client: Client
+) -> None:
+    await beat(orders_client, "oms", READY)
+    await halt.initialise(orders_client, 1)
+    await market.config_set("maxmemory", 1)
+    try:
+        status = await snapshot(market, orders_client, ACCOUNT, 0)
+    finally:
+        await market.config_set("maxmemory", 0)
+    assert status.trading
+    assert status.stands.startswith("not all is trading: the market-data server takes nothing now: OOM")
+    # Heartbeats run out while they cannot be renewed: that is no sign of anything.
+    await orders_client.delete(*[key async for key in orders_client.scan_iter(streams.heartbeats())])
+    await orders_client.config_set("min-replicas-to-write", 1)
+    try:
+        status = await snapshot(market, orders_client, ACCOUNT, 0)
+    finally:
+        await orders_client.config_set("min-replicas-to-write", 0)
+    assert not status.trading
+    assert status.why_not == [
+        "the orders server takes nothing now: NOREPLICAS Not enough good replicas to write."
+    ]
+    status = await snapshot(market, orders_client, ACCOUNT, 0)
+    assert (status.refusing, status.why_not) == ({}, ["the OMS is not running"])
 
 
 async def test_a_run_counts_only_what_it_added(market: Client, orders_client: Client) -> None:

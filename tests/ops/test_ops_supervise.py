@@ -72,16 +72,40 @@ async def test_what_dies_every_time_is_given_up_with_its_last_words(tmp_path: Pa
         await supervisor.watch()
     assert child.restarts == supervise.MOST_RESTARTS
     assert failure.value.exit_code == 1
-    assert "after 5 restarts" in str(failure.value)
+    assert f"after {supervise.MOST_RESTARTS} restarts" in str(failure.value)
 
 
-async def test_deaths_of_long_ago_are_forgiven(tmp_path: Path, said: list[str]) -> None:
+@pytest.mark.parametrize("ran_s", [supervise.RAN_WELL_S - 5, supervise.RAN_WELL_S])
+async def test_who_ran_well_for_a_while_begins_anew(tmp_path: Path, said: list[str], ran_s: float) -> None:
     supervisor = Supervisor(said.append)
-    child = supervisor.start(program("old", "raise SystemExit(1)", tmp_path))
-    child.restarts, child.ends = 50, [time.monotonic() - supervise.WITHIN_S] * 50
+    child = supervisor.start(program("old", "raise SystemExit(1)", tmp_path, essential=False))
+    child.restarts, child.ends = 50, supervise.MOST_RESTARTS
+    child.started_at = time.monotonic() - ran_s
     await until(lambda: not child.alive, "its end")
     supervisor.look_after(child)
-    assert child.state == "restarting"
+    ran_well = ran_s == supervise.RAN_WELL_S
+    assert (child.state, child.ends) == (
+        ("restarting", 1) if ran_well else ("failed", supervise.MOST_RESTARTS)
+    )
+    assert list(supervisor.failed) == ["old"]
+
+
+async def test_waits_between_restarts_grow_and_are_bounded(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "FIRST_WAIT_S", 1.0)
+    monkeypatch.setattr(supervise, "LONGEST_WAIT_S", 10.0)
+    supervisor = Supervisor(said.append)
+    child = supervisor.start(program("dies", "raise SystemExit(1)", tmp_path, essential=False))
+    waits_s: list[float] = []
+    while child.state != "failed":
+        await until(lambda: not child.alive, "its end")
+        ended = time.monotonic()
+        supervisor.look_after(child)
+        waits_s.append(round(child.restart_at - ended))
+        child.restart_at = 0.0
+        supervisor.look_after(child)
+    assert waits_s[: supervise.MOST_RESTARTS] == [1, 2, 4, 8, 10, 10]
 
 
 async def test_others_go_on_without_an_algorithm_that_failed(tmp_path: Path, said: list[str]) -> None:

@@ -187,6 +187,23 @@ def test_a_plain_line_says_that_it_starts_until_an_oms_was_seen_and_then_that_th
     assert third.endswith("not trading: the OMS is not running")
 
 
+def test_a_run_in_which_something_failed_is_not_called_trading() -> None:
+    out = io.StringIO()
+    part = status(failed={"algo-x": "algo-x failed"}, refusing={"market": "OOM full"})
+    with PlainView(out) as view:
+        view.show(part, totals())
+    words = "not all is trading: algo-x failed; the market-data server takes nothing now: OOM full"
+    assert out.getvalue().endswith(f", {words}\n")
+    assert "IN PART" in drawn(part, 100)
+    assert "TRADING" not in drawn(part, 100)
+    assert words in drawn(part, 100)
+    console = Console(file=io.StringIO(), width=120, force_terminal=False)
+    with console.capture() as capture:
+        console.print(still(part))
+    assert capture.get().startswith("● TRADING IN PART")
+    assert words in capture.get()
+
+
 def test_plain_lines_sum_up() -> None:
     out = io.StringIO()
     with PlainView(out) as view:

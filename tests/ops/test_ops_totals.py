@@ -119,6 +119,7 @@ def summed(totals: RunTotals, **changes: object) -> Summary:
         "dead": 0,
         "halted": False,
         "differences": [],
+        "failed": [],
     }
     return summary(totals, **(given | changes))  # type: ignore[arg-type]
 
