@@ -3,6 +3,7 @@
 from bus import streams
 from bus.connection import Client
 from bus.heartbeat import Heartbeat, IngestDetails, decode
+from bus.write_probe import require_writes
 from oms.book.ledger import Ledger
 from oms.prices.prices import Prices
 from oms.state.inputs import Listened
@@ -15,8 +16,10 @@ async def listened(client: Client, account: str, prices: Prices, ledger: Ledger)
     """Read the heartbeats of the account and prices of what it holds. Raises ServerAway and ServerRefused.
 
     A feed that two ingests name is connected where one of them has it. Without any ingest no feed is named:
-    whether there is to be one is not known.
+    whether there is to be one is not known. While the server takes no writes heartbeats run out that are
+    nobody's silence: RefusedForNow is raised, and nothing was seen.
     """
+    await require_writes(client)
     held = ledger.holdings()
     readable = await prices.refresh(sorted(held))
     keys = [key.decode() async for key in client.scan_iter(match=streams.heartbeats(), count=500)]
