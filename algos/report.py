@@ -68,9 +68,7 @@ class Report:
             waiting_for = self.waiting_for
             if session.state is lifecycle.State.LEADER and not connections.lease.lease.held:
                 waiting_for = _LEASE_RAN_OUT
-            self._service.tell(
-                *shown_state(session.state, waiting_for, session.failure, self._wants.refused)
-            )
+            self._service.tell(*shown_state(session.state, waiting_for, session.failure, self._wants.refused))
         self._service.details = AlgorithmDetails(
             algorithm=session.name,
             lag=self._lag,

@@ -17,6 +17,7 @@ from redis.exceptions import (
 
 from bus.error_answers import refusal, says_replica
 from bus.errors import (
+    AccessRefused,
     BackboneError,
     RefusedForNow,
     ReplyLost,
@@ -30,12 +31,25 @@ _ANSWERS = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingE
 
 
 class ConnectionPool(redis.asyncio.ConnectionPool):
-    """redis-py's pool of connections; where it has none to give, nothing was sent."""
+    """redis-py's pool of connections; where it has none to give, nothing was sent.
+
+    Mutable: whether the server has ever let us in.
+    """
+
+    _let_in = False
 
     async def get_connection(self, *arguments: Any, **options: Any) -> Any:
         """Connect if need be. Raises ServerUnreachable, or what `refusal` makes of the server's answer."""
         connecting = super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
-        return await mapped(connecting, lost=ServerUnreachable)
+        try:
+            connection = await mapped(connecting, lost=ServerUnreachable)
+        except AccessRefused as error:
+            if not self._let_in:
+                raise
+            # The password was right once: a server that asks for another now is mended there, and waited for.
+            raise RefusedForNow(str(error)) from error
+        self._let_in = True
+        return connection
 
     async def leave_replica(self) -> None:
         """Close the idle connections, to a server that is a replica now.

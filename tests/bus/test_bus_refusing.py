@@ -14,7 +14,7 @@ from waiting import until
 
 from bus.connection import connect
 from bus.consume import GroupReader
-from bus.errors import ReplyLost
+from bus.errors import AccessRefused, InvalidInput, RefusedForNow, ReplyLost
 from bus.lease import Lease
 from bus.link import Link, Script
 from bus.market_batch import MarketBatch
@@ -140,3 +140,41 @@ async def test_every_writer_and_reader_goes_on_where_it_was(
     assert (await client.xpending(STREAM, "g"))["pending"] == 0
     for one in (market, publisher, link):
         await one.close()
+
+
+async def test_a_password_is_wrong_at_the_very_first_and_later_its_server_is_away(server: OwnServer) -> None:
+    operator, client, link = (
+        connect(server.url, name="o"),
+        connect(server.url, name="c"),
+        Link(server.url, name="l"),
+    )
+    stranger, strange = connect(server.url, name="s"), Link(server.url, name="s")
+    await client.ping()
+    await link.opened()
+    await operator.config_set("requirepass", "another")
+    try:
+        await operator.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(AccessRefused):
+            await stranger.ping()
+        with pytest.raises(InvalidInput, match="NOAUTH"):
+            await strange.opened()
+        asking = asyncio.create_task(link.asked("PING"))
+
+        async def refused() -> bool:
+            try:
+                await client.ping()
+            except RefusedForNow:
+                return True
+            except ReplyLost:
+                return False
+            raise AssertionError
+
+        await until(refused, "the client to be refused")
+        await until(lambda: bool(link.outage.why), "the link to say that its server is away")
+    finally:
+        await operator.config_set("requirepass", "")
+    assert await asking == b"PONG"
+    assert await client.ping()
+    for one in (operator, client, stranger):
+        await one.aclose()
+    await link.close()
