@@ -280,6 +280,8 @@ def test_live_and_from_a_list_the_requests_are_the_same_byte_for_byte(steps: lis
                 await driver.handle(reader, [one], read, "dead")
             else:
                 driver.take(one)
+                # It leads, where it does, under the lease that its process holds.
+                lease.value = live.lease
                 await driver.send()
 
     asyncio.run(drive())
