@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bus import embedded
 from bus.connection import Client, connect
+from bus.errors import BackboneError
 from ops.parent_death import end_with_this_process
 from ops.run import simulator
 from ops.run.processes import ingest_process, with_servers, without_keys
@@ -85,13 +87,31 @@ class System:
         self.started.clear()
 
 
+class DrillFailed(BackboneError):
+    """A drill cannot go on: a process of its system does not do what it should."""
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory for the block; after a DrillFailed it stays, and the error names it."""
+    directory = Path(tempfile.mkdtemp(prefix="bb-drill-"))
+    stays = False
+    try:
+        yield directory
+    except DrillFailed as error:
+        stays = True
+        raise DrillFailed(f"{error}; what its processes wrote stays in {directory}") from error
+    finally:
+        if not stays:
+            shutil.rmtree(directory)
+
+
 @contextlib.asynccontextmanager
 async def whole_system(
     simulator_arguments: Sequence[str], *, requests_per_minute: int
 ) -> AsyncIterator[System]:
     """Servers, a simulator that takes so many requests a minute, and ingest; all ended with the block."""
-    with tempfile.TemporaryDirectory(prefix="bb-drill-") as name, contextlib.ExitStack() as stack:
-        directory = Path(name)
+    with _directory() as directory, contextlib.ExitStack() as stack:
         (directory / "limits.toml").write_text(LIMITS)
         servers = []
         for role in ("market", "orders"):

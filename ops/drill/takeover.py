@@ -12,7 +12,7 @@ from bus.heartbeat import Heartbeat, OmsDetails, State
 from bus.service import ended
 from bus.streams import journal, oms_lease
 from ops.drill.load import SYMBOL, Load
-from ops.drill.system import ACCOUNT, UNLIMITED, System, whole_system
+from ops.drill.system import ACCOUNT, UNLIMITED, DrillFailed, System, whole_system
 from ops.run.reader import RunReader
 from ops.run.reconcile import reconcile
 from ops.status.heartbeat_reader import read_heartbeats
@@ -119,32 +119,50 @@ async def _token(system: System) -> int:
     return int(await system.orders.get(f"{oms_lease(ACCOUNT)}:token") or 0)
 
 
-async def _beats(system: System) -> dict[int, tuple[State, OmsDetails]]:
-    """What each OMS that we started says of itself, by pid."""
-    return {
-        one.pid: (one.state, one.details)
+async def _beats(system: System) -> list[tuple[Heartbeat, OmsDetails]]:
+    """What each OMS that we started says of itself."""
+    return [
+        (one, one.details)
         for one in await read_heartbeats(system.orders, ACCOUNT)
         if isinstance(one, Heartbeat) and isinstance(one.details, OmsDetails) and one.pid in system.started
-    }
+    ]
 
 
 async def _leader(system: System) -> int:
     """The pid of the OMS that leads and takes orders, once there is one."""
-    async with asyncio.timeout(_LEVEL_WITHIN_S):
-        while True:
-            for pid, (state, details) in (await _beats(system)).items():
-                if state is State.READY and details.leads:
-                    return pid
-            await asyncio.sleep(_POLL_S)
+    until = time.monotonic() + _LEVEL_WITHIN_S
+    while time.monotonic() < until:
+        for beat, details in await _beats(system):
+            if beat.state is State.READY and details.leads:
+                return beat.pid
+        await asyncio.sleep(_POLL_S)
+    raise DrillFailed(f"no OMS leads after {_LEVEL_WITHIN_S:.0f} s: {await _said(system)}")
 
 
 async def _level(system: System) -> None:
     """Wait until one stands by that has the whole journal, but for what was written just now."""
-    async with asyncio.timeout(_LEVEL_WITHIN_S):
-        while True:
-            found = list((await _beats(system)).values())
-            if len(found) == 2 and {state for state, _ in found} == {State.READY, State.WAITING}:
-                at_ms = [int((details.digest_at or "0-0").split("-")[0]) for _, details in found]
-                if min(at_ms) and abs(at_ms[0] - at_ms[1]) < 1000:
-                    return
-            await asyncio.sleep(_POLL_S)
+    until = time.monotonic() + _LEVEL_WITHIN_S
+    while time.monotonic() < until:
+        found = await _beats(system)
+        if len(found) == 2 and {beat.state for beat, _ in found} == {State.READY, State.WAITING}:
+            at_ms = [int((details.digest_at or "0-0").split("-")[0]) for _, details in found]
+            if min(at_ms) and abs(at_ms[0] - at_ms[1]) < 1000:
+                return
+        await asyncio.sleep(_POLL_S)
+    raise DrillFailed(f"no OMS stands by after {_LEVEL_WITHIN_S:.0f} s: {await _said(system)}")
+
+
+async def _said(system: System) -> str:
+    """What became of each OMS that is to run, in its own words where it says any."""
+    beats = {beat.pid: beat for beat, _ in await _beats(system)}
+    said = []
+    for pid, process in system.started.items():
+        beat, code = beats.get(pid), process.poll()
+        if code is not None:
+            said.append(f"process {pid} ended with {code}")
+        elif beat is None:
+            said.append(f"process {pid} says nothing")
+        else:
+            reasons = ", ".join(reason.sentence for reason in beat.reasons)
+            said.append(f"process {pid} is {beat.state}{f' ({reasons})' if reasons else ''}")
+    return "; ".join(said)
