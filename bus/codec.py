@@ -29,15 +29,26 @@ from bus.upcasts import UPCASTS, Upcast
 Kind = TypeVar("Kind")
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A message outside `md`: an entry with the fields `type`, `version` and `data` (JSON).
 
     `wire` is what the entry's `type` says; it stays when the class is renamed. A message that is only a part
     of others has none. `version` goes up when the data of older entries cannot be read as they are.
+
+    A field at its default is left out of the data, which halves most: so a default never changes.
     """
 
     wire: ClassVar[str] = ""
     version: ClassVar[int] = 1
+
+
+def always_written(default: Any) -> Any:
+    """The default of a field that no entry leaves out.
+
+    Of a default with equals that are other objects (a word, a number) it depends on where a value came from
+    whether it is left out: only None, False, True and what is empty are the same everywhere.
+    """
+    return msgspec.field(default_factory=lambda: default)
 
 
 class UnknownMessage(Message, frozen=True, kw_only=True):

@@ -7,11 +7,12 @@ from bus.codec import Message
 from bus.limit_messages import LIMIT_COMMANDS, LimitCommand
 
 
-class Halt(Message, frozen=True, kw_only=True, tag="Halt"):
+class Halt(Message, frozen=True, kw_only=True, omit_defaults=False, tag="Halt"):
     """New orders and replaces in this scope are refused; cancels go through.
 
     Scope: `all`, `account:<name>`, `algorithm:<name>` or `symbol:<symbol>`. `latched`: the OMS halted it for
-    what an algorithm did, and only a person who gives a name lifts it.
+    what an algorithm did, and only a person who gives a name lifts it; always written, for the script
+    that changes halts looks for it.
     """
 
     wire: ClassVar[str] = "Halt"

@@ -6,7 +6,7 @@ Quantities, prices and times are written as in `order_messages.py`.
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from bus.codec import Message
+from bus.codec import Message, always_written
 from bus.order_messages import Change, OrderTerms, Reason, Role, Side
 
 
@@ -212,7 +212,7 @@ class OrderFilled(Message, frozen=True, kw_only=True):
     filled_quantity: Decimal
     status: str
     at_ns: int
-    fee: Decimal = Decimal(0)
+    fee: Decimal = always_written(Decimal(0))
     role: Role = ""
     parent: str | None = None
 

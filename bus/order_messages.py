@@ -7,7 +7,7 @@ since 1970-01-01 UTC.
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from bus.codec import Message
+from bus.codec import Message, always_written
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
@@ -29,14 +29,14 @@ class OrderTerms(Message, frozen=True, kw_only=True):
 
     symbol: str
     side: Side
-    type: OrderType = "market"
-    time_in_force: TimeInForce = "day"
+    type: OrderType = always_written("market")
+    time_in_force: TimeInForce = always_written("day")
     quantity: Decimal | None = None
     notional: Decimal | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     extended_hours: bool = False
-    order_class: OrderClass = "simple"
+    order_class: OrderClass = always_written("simple")
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     stop_loss_limit: Decimal | None = None

@@ -52,13 +52,13 @@ MARKET: dict[str, type[msgspec.Struct]] = {
 _INTRO = """
 Every entry outside `md` has three fields: `type` (the wire name, which stays when code is renamed),
 `version`, and `data`, the message as JSON. Decimals are exact, with nine places at most, and written as
-text; times are integer nanoseconds since 1970-01-01 UTC. A field with a default may be missing from
-entries of earlier releases. An entry of a version that is not known is kept, and shown as it is.
+text; times are integer nanoseconds since 1970-01-01 UTC. Defaults never change, and most fields that
+stand at theirs are left out. An entry of a version that is not known is kept, and shown as it is.
 
 Which stream holds what, who writes it and who reads it: [architecture](../architecture.md). To see
 entries: `backbone tail`, or `redis-cli -p 6380 XREVRANGE 'orders:{paper}:journal' + - COUNT 10`. The
-examples are entries as release 0.1.0 writes them, field by field. Their values, codes included, are made
-up so that every field has one. What a sentence calls None is `null` in an entry.
+examples name every field, those at their defaults too. Their values, codes included, are made up so that
+every field has one. What a sentence calls None is left out of an entry, or `null`.
 """
 
 _REQUESTS = "What an algorithm asks for, in `orders:{a}:requests:<algorithm>`."
@@ -164,7 +164,10 @@ def _fields(cls: type[msgspec.Struct]) -> str:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    return "" if field.required else code(json.dumps(field.default, default=str))
+    if field.required:
+        return ""
+    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return code(json.dumps(default, default=str))
 
 
 def _example(entry: dict[str, str], body: str) -> str:

@@ -1,14 +1,27 @@
 """Entries of older versions are brought up to date, those of newer ones kept; class names do not count."""
 
+import json
+from decimal import Decimal
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
-from golden_messages import FAMILIES, MARKET, expected, golden_entries, read, without_entry
+from golden_messages import (
+    DEFAULTS,
+    FAMILIES,
+    MARKET,
+    defaults,
+    expected,
+    golden_entries,
+    read,
+    without_entry,
+)
 
 from bus.codec import Message, MessageCodec, UnknownMessage
 from bus.errors import Unreadable
 from bus.events import EVENTS
-from bus.order_messages import REQUESTS
+from bus.order_events import OrderApproved
+from bus.order_messages import REQUESTS, OrderTerms
 from bus.upcasts import UPCASTS, Upcast
 
 
@@ -48,6 +61,44 @@ def test_what_this_release_wrote_is_read_as_it_was_meant(written: dict[str, str]
 def test_every_message_has_a_golden_entry() -> None:
     assert without_entry(golden_entries()) == []
     assert {entry["name"] for entry in golden_entries() if entry["family"] == "md"} == set(MARKET)
+
+
+def test_a_default_never_changes_for_entries_leave_it_out() -> None:
+    """Whoever adds a field with a default runs `tests/support/golden_messages.py`, which records it."""
+    assert json.loads(json.dumps(defaults())) == json.loads(DEFAULTS.read_text())
+
+
+def test_what_is_left_out_depends_on_no_objects_identity() -> None:
+    """An order that was read back from a snapshot is written as the one that was put into it."""
+    left = set(Message.__subclasses__())
+    while left:
+        cls = left.pop()
+        left |= set(cls.__subclasses__())
+        for field in msgspec.structs.fields(cls) if cls.__module__.startswith("bus.") else ():
+            if field.default is not msgspec.NODEFAULT:
+                same_everywhere = field.default is None or field.default in (False, True, "", ())
+                assert same_everywhere, (
+                    f"{cls.__name__}.{field.name}: write always_written({field.default!r})"
+                )
+
+
+def test_a_field_at_its_default_is_left_out_of_an_entry() -> None:
+    terms = OrderTerms(symbol="AAPL", side="buy", type="market", quantity=Decimal(1))
+    _, _, data = MessageCodec(EVENTS).encode(
+        OrderApproved(
+            algorithm="alpha",
+            client_order_id="bb-alpha-1",
+            terms=terms,
+            reserve_price=Decimal(1),
+            trigger="1-1",
+            received_ns=1,
+            requested_ns=2,
+            approved_ns=3,
+        )
+    )
+    written = b'"type":"market","time_in_force":"day","quantity":"1","order_class":"simple"'
+    assert b'"terms":{"symbol":"AAPL","side":"buy",%b}' % written in data
+    assert b"null" not in data
 
 
 def test_every_message_has_a_wire_name_of_its_own_written_in_its_class() -> None:

@@ -8,7 +8,9 @@ message that has none yet; the values below are what it must then be read as.
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import msgspec
 
 from bus.account_messages import (
     AccountPinned,
@@ -104,6 +106,7 @@ from bus.order_messages import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "bus" / "golden" / "messages-0.1.0.jsonl"
+DEFAULTS = GOLDEN.with_name("defaults.json")
 
 FAMILIES: dict[str, tuple[type[Message], ...]] = {
     "requests": REQUESTS,
@@ -618,6 +621,28 @@ def without_entry(entries: list[dict[str, str]]) -> list[str]:
     ]
 
 
+def defaults() -> dict[str, Any]:
+    """The default of each field of a message that has one, as JSON; these are left out of entries."""
+    found: dict[str, Any] = {}
+    left = [cls for classes in FAMILIES.values() for cls in classes]
+    while left:
+        cls = left.pop()
+        for field in msgspec.structs.fields(cls):
+            default = field.default
+            if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+                default = field.default_factory()
+            if default is not msgspec.NODEFAULT:
+                found[f"{cls.wire or cls.__name__}.{field.name}"] = msgspec.to_builtins(default)
+            left += [one for one in _parts(field.type) if issubclass(one, Message)]
+    return dict(sorted(found.items()))
+
+
+def _parts(kind: Any) -> list[type]:
+    """The classes that a type is made of."""
+    inner = [part for one in get_args(kind) for part in _parts(one)]
+    return [*inner, kind] if isinstance(kind, type) and not get_args(kind) else inner
+
+
 def _append_missing() -> None:
     there = {(entry["family"], entry["type"]) for entry in golden_entries() if entry["family"] != "md"}
     with GOLDEN.open("a") as file:
@@ -632,3 +657,5 @@ def _append_missing() -> None:
 
 if __name__ == "__main__":
     _append_missing()
+    recorded = json.loads(DEFAULTS.read_text()) if DEFAULTS.exists() else {}
+    DEFAULTS.write_text(json.dumps(dict(sorted((defaults() | recorded).items())), indent=1) + "\n")
