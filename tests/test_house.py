@@ -108,6 +108,16 @@ def test_test_modules_have_names_of_their_own() -> None:
     assert len(names) == len(set(names))
 
 
+def test_folders_of_tests_are_named_for_rooms() -> None:
+    """What is in a room is tried in the folder of its name; `golden` is what earlier releases wrote."""
+    folders = {
+        path.parent.relative_to(ROOT / "tests")
+        for package in PACKAGES
+        for path in (ROOT / "tests" / package).rglob("test_*.py")
+    }
+    assert not [str(one) for one in folders if not (ROOT / one / "__init__.py").is_file()]
+
+
 def test_every_module_opens_with_a_sentence() -> None:
     silent = [named(path) for path in EVERY if path.read_text().strip() and not ast.get_docstring(tree(path))]
     assert not silent
