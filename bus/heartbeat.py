@@ -152,7 +152,8 @@ class OmsDetails(msgspec.Struct, frozen=True, kw_only=True, tag="oms"):
     is that of the engine's state after the journal's entry `digest_at`. `head` is the hash of the journal's
     last entry, `head_at`: noted elsewhere, it proves what stood there. `snapshot_at` is the entry of the last
     snapshot, "" for none. `limits_unmatched`: a sentence for each name in the limits that binds nothing;
-    `limits_differ`: one for each of which the file says something else than when it was set;
+    `limits_differ`: one for each of which the file says something else than when it was set, and one where
+    the file was edited and that is not in force;
     `limits_in_shadow`: how many orders each would have refused. `halt_file`: what it says.
     `account_number` and `trading` are those of the broker account that the journal belongs to, "" before that
     is known.

@@ -120,7 +120,10 @@ def details(
         snapshot_at=snapshot_at,
         limits_version=0 if state.limits is None else state.limits.version,
         limits_unmatched=_unmatched(engine),
-        limits_differ=tuple(state.limits_in_force.differing()),
+        limits_differ=(
+            *state.limits_in_force.differing(),
+            *((observed.limits_edited,) if observed.limits_edited else ()),
+        ),
         limits_in_shadow=_in_shadow(engine),
         counters=_counters(observed),
     )

@@ -8,7 +8,14 @@ from oms.halts import automatic_halts
 from oms.limits.limit_places import flat, place_text, value_text
 from oms.limits.limit_strictness import absent, is_looser
 from oms.risk.assets import MarketClock
-from oms.state.inputs import AssetRead, HaltStateRead, LeasesRead, LimitsRead, MarketClockRead
+from oms.state.inputs import (
+    AssetRead,
+    HaltStateRead,
+    LeasesRead,
+    LimitsEdited,
+    LimitsRead,
+    MarketClockRead,
+)
 from oms.state.step import Step
 
 
@@ -60,6 +67,13 @@ def take_limits(step: Step, read: LimitsRead) -> None:
                 was=value_text(was),
                 now=value_text(will),
             )
+
+
+def take_limits_edited(step: Step, edited: LimitsEdited) -> None:
+    """Say that the limits file was edited: who tightened a limit there believes that it holds."""
+    step.observed.limits_edited = edited.sentence
+    if edited.sentence:
+        step.warn("the limits file was edited", limits=edited.sentence)
 
 
 def take_leases(step: Step, read: LeasesRead) -> None:

@@ -27,6 +27,7 @@ from oms.journal.journal_head import KEEP_S
 from oms.journal.journal_reader import EVENT_CODEC
 from oms.journal.trimmed import trimmed
 from oms.limits.limit_names import unmatched
+from oms.limits.limits_edited import watch
 from oms.listening import LISTEN_S, listened
 from oms.market_questions import of_interest
 from oms.service import MOST_HASHED, Oms
@@ -34,6 +35,7 @@ from oms.state.inputs import (
     AccountRead,
     BrokerMessagesRead,
     HaltStateRead,
+    LimitsEdited,
     LimitsRead,
     Started,
     Stopping,
@@ -171,6 +173,7 @@ async def _work(oms: Oms, account: AccountRead) -> None:
             oms.want_prices(),
             oms.tick(),
             oms.repeat(LISTEN_S, partial(_listen, oms)),
+            _watch_limits(oms),
             _keep_head(oms),
             oms.snapshots.keep(),
             *_keeping_archive(oms),
@@ -257,6 +260,15 @@ async def _answered(oms: Oms, question: Callable[[], Awaitable[object]]) -> None
 async def _listen(oms: Oms) -> None:
     """See what is connected, alive and priced."""
     oms.take(await listened(oms.client, oms.account, oms.prices, oms.engine.state.book.ledger))
+
+
+async def _watch_limits(oms: Oms) -> None:
+    """Say, until cancelled, where the limits file was edited and nobody has loaded it."""
+    await watch(
+        oms.settings.oms_limits,
+        lambda: oms.engine.state.limits_in_force,
+        lambda sentence: oms.take(LimitsEdited(sentence)),
+    )
 
 
 async def _compare_head(oms: Oms) -> None:

@@ -248,6 +248,13 @@ class LimitsRead:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsEdited:
+    """What the limits file says by now that is not in force, in a sentence; "" for nothing."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeasesRead:
     """The lease value of each registered algorithm, "" where nobody leads; and the symbols that it declared.
 
@@ -323,6 +330,7 @@ Input = (
     | EntriesMissing
     | HaltStateRead
     | LimitsRead
+    | LimitsEdited
     | LeasesRead
     | AssetRead
     | MarketClockRead

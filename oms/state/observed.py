@@ -131,6 +131,8 @@ class Observed:
     last_ns: int | None = None
     started: bool = False
     stopping: bool = False
+    # What the limits file says by now that is not in force, in a sentence; "" for nothing.
+    limits_edited: str = ""
     # Why the broker's orders are not known, as it was last told; "" while they are, or nothing was asked.
     trouble: str = ""
     # The trading day of the last look at it; None before the first.

@@ -68,7 +68,8 @@ class OmsStatus(msgspec.Struct, frozen=True):
     `sending`: how requests to the broker stand. `books`: what each algorithm
     and `external` has; `unexplained`: what the broker has beyond all of them, by symbol and of cash, when it
     was last asked. `limits_differ`: a sentence for each limit of which the file says something else than when
-    it was set; `limits_in_shadow`: how many orders each would have refused.
+    it was set, and one where the file was edited since it was read; `limits_in_shadow`: how many orders each
+    would have refused.
     """
 
     cash: str
