@@ -51,6 +51,17 @@ def always_written(default: Any) -> Any:
     return msgspec.field(default_factory=lambda: default)
 
 
+def whole(value: Any) -> Any:
+    """A message as JSON has it, for people and scripts: with what stands at its default, unlike an entry."""
+    if isinstance(value, Message):
+        return {name: whole(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple):
+        return [whole(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: whole(one) for name, one in value.items()}
+    return msgspec.to_builtins(value)
+
+
 class UnknownMessage(Message, frozen=True, kw_only=True):
     """A message of a type or version that is not known here, kept as it was read; `data` is its JSON."""
 

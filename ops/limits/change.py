@@ -168,7 +168,7 @@ def _change(
 
 
 def _as_dict(told: "LimitsSet") -> dict[str, object]:
-    import msgspec
+    from bus.codec import whole
 
-    built: dict[str, object] = msgspec.to_builtins(told)
+    built: dict[str, object] = whole(told)
     return built

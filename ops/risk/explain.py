@@ -84,8 +84,7 @@ def _before(entry_id: str) -> str:
 
 def _decision(entry_id: str, event: "OrderApproved | OrderRefused") -> dict[str, Any]:
     """What the decision's event says."""
-    import msgspec
-
+    from bus.codec import whole
     from bus.order_events import OrderApproved
     from ops.message_lines import terms as shown_terms
 
@@ -97,9 +96,9 @@ def _decision(entry_id: str, event: "OrderApproved | OrderRefused") -> dict[str,
         "algorithm": event.algorithm,
         "at_ns": at_ns,
         "what": "" if event.terms is None else shown_terms(event.terms),
-        "terms": msgspec.to_builtins(event.terms),
-        "reasons": [] if isinstance(event, OrderApproved) else msgspec.to_builtins(event.reasons),
-        "basis": msgspec.to_builtins(event.basis),
+        "terms": whole(event.terms),
+        "reasons": [] if isinstance(event, OrderApproved) else whole(event.reasons),
+        "basis": whole(event.basis),
         "price_age_ns": _ages(event.basis, at_ns),
     }
 

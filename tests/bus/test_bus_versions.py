@@ -17,11 +17,11 @@ from golden_messages import (
     without_entry,
 )
 
-from bus.codec import Message, MessageCodec, UnknownMessage
+from bus.codec import Message, MessageCodec, UnknownMessage, whole
 from bus.errors import Unreadable
 from bus.events import EVENTS
-from bus.order_events import OrderApproved
-from bus.order_messages import REQUESTS, OrderTerms
+from bus.order_events import OrderApproved, OrderRefused
+from bus.order_messages import REQUESTS, OrderTerms, Reason
 from bus.upcasts import UPCASTS, Upcast
 
 
@@ -187,3 +187,12 @@ def test_two_of_one_wire_name_and_one_without_are_refused_when_a_codec_is_made()
     for family in ((Renamed, Renamed), (Message,), (*REQUESTS, REQUESTS[0])):
         with pytest.raises(ValueError, match="a wire name of its own"):
             MessageCodec(family)
+
+
+def test_for_people_and_scripts_a_message_has_all_its_fields() -> None:
+    """What an entry leaves out, a command's --json has: `risk explain` raised where the feed was missing."""
+    reason = Reason(code="halted", message="m")
+    shown = whole(OrderRefused(algorithm="a", client_order_id="b", by="oms", reasons=(reason,), at_ns=1))
+    assert set(shown) == set(OrderRefused.__struct_fields__)
+    assert shown["reasons"] == [{"code": "halted", "message": "m", "limit": None, "value": None}]
+    assert whole({"a": (Decimal("1.50"), None)}) == {"a": ["1.50", None]}
