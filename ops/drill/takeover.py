@@ -59,7 +59,7 @@ async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[
         url = system.environment["ORDERS_REDIS_URL"]
         reader, load = RunReader(system.market, system.orders, ACCOUNT), Load(system.orders, url)
         system.start_oms("oms-0")
-        await _leader(system)
+        await the_leader(system)
         wanting = asyncio.create_task(load.want())
         await load.begin()
         system.start_oms("oms-1")
@@ -83,7 +83,7 @@ async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[
 
 async def _killed(system: System) -> float:
     """Kill the leader; returns the seconds until the next decision stands in the journal."""
-    leader = await _leader(system)
+    leader = await the_leader(system)
     killed_at = time.monotonic()
     await system.kill(leader)
     ((last, _),) = await system.orders.xrevrange(journal(ACCOUNT), count=1)
@@ -101,7 +101,7 @@ async def _stalled(system: System, minutes: float, say: Callable[[str], None]) -
     before = await _token(system)
     stalls, until, told = 0, time.monotonic() + minutes * 60, time.monotonic()
     while time.monotonic() < until:
-        leader = await _leader(system)
+        leader = await the_leader(system)
         standby = next(pid for pid in system.started if pid != leader)
         pid = (leader, server, standby)[stalls % 3]
         os.kill(pid, signal.SIGSTOP)
@@ -128,8 +128,8 @@ async def _beats(system: System) -> list[tuple[Heartbeat, OmsDetails]]:
     ]
 
 
-async def _leader(system: System) -> int:
-    """The pid of the OMS that leads and takes orders, once there is one."""
+async def the_leader(system: System) -> int:
+    """The pid of the OMS that leads and takes orders, once there is one. Raises DrillFailed."""
     until = time.monotonic() + _LEVEL_WITHIN_S
     while time.monotonic() < until:
         for beat, details in await _beats(system):

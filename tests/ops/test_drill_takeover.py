@@ -3,13 +3,16 @@
 import asyncio
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 from backbone import COMMAND, backbone, environment
-from waiting import wait_until
+from waiting import until, wait_until
 
+from ops.drill import takeover
+from ops.drill.system import UNLIMITED, DrillFailed, whole_system
 from ops.drill.takeover import Outcome
 
 
@@ -55,3 +58,24 @@ def test_one_that_is_ended_leaves_nobody_behind(home: Path) -> None:
     assert (drill.returncode, b"Traceback" in errors) == (130, False)
     assert [child for child in children if child.is_running()] == []
     assert list(home.glob("bb-drill-*")) == []
+
+
+async def without_a_leader() -> None:
+    """A drill whose only OMS ends at once."""
+    async with whole_system(["--symbols", "AAPL"], requests_per_minute=UNLIMITED) as system:
+        ended = system.start("oms-0", "oms", "--limits", "missing.toml")
+        await until(lambda: system.started[ended].poll() is not None)
+        await takeover.the_leader(system)
+
+
+@pytest.mark.e2e
+def test_one_without_a_leader_says_what_became_of_each_and_keeps_what_was_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "_LEVEL_WITHIN_S", 0.1)
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    with pytest.raises(DrillFailed, match=r"no OMS leads after 0 s: process \d+ ended with 2; ") as failed:
+        asyncio.run(without_a_leader())
+    (kept,) = home.glob("bb-drill-*")
+    assert str(failed.value).endswith(f"what its processes wrote stays in {kept}")
+    assert "missing.toml" in (kept / "oms-0.log").read_text()
