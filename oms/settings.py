@@ -95,7 +95,8 @@ class OmsSettings(AlpacaSettings):
     oms_snapshot_every: int = Field(
         default=SNAPSHOT_EVERY,
         ge=100,
-        description="entries of the journal after which the OMS has a snapshot of its state made",
+        description="entries of the journal after which the OMS has a snapshot of its state made; of a large "
+        "state more seldom",
     )
 
     def halt_after(self) -> HaltAfter:

@@ -16,6 +16,10 @@ from oms.journal.snapshot_process import Made, Wanted, make
 # How often it is looked whether one is due.
 _LOOK_S = 1.0
 
+# Of a large state one is due only once the journal has grown by a quarter as much, at a kilobyte an entry: the
+# server has enough to do with the journal, and a start folds so many entries in a moment.
+_BYTES_OF_AN_ENTRY = 4 * 1024
+
 # A stop waits so long for its last snapshot; without it the next start folds more.
 _AT_STOP_S = 5.0
 
@@ -23,11 +27,11 @@ log = structlog.get_logger()
 
 
 class SnapshotKeeper:
-    """Has a snapshot made of one OMS's state every so many entries.
+    """Has a snapshot made of one OMS's state every so many entries, and of a large state more seldom.
 
     `digest` gives the digest of the state in memory, and the journal's entry after which it had it; `archive`
-    is where archives are. Mutable:
-    `at_id`, the entry of the last snapshot, and how many entries there were then.
+    is where archives are. Mutable: `at_id`, the entry of the last snapshot, its size, and how many entries
+    there were then.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class SnapshotKeeper:
         self._every = every
         self._archive = "" if archive is None else str(archive)
         self._entries = 0
+        self._size_bytes = 0
 
     def __repr__(self) -> str:
         return f"<snapshots of {self._journal!r}, the last at {self.at_id or 'none'}>"
@@ -56,7 +61,8 @@ class SnapshotKeeper:
         while True:
             await asyncio.sleep(_LOOK_S)
             written, wanted = self._journal.entries, self._wanted(*self._digest())
-            if wanted is not None and written - self._entries >= self._every:
+            due_after = entries_between(self._every, self._size_bytes)
+            if wanted is not None and written - self._entries >= due_after:
                 self._entries = written
                 self._note(await _made_apart(wanted))
 
@@ -86,10 +92,15 @@ class SnapshotKeeper:
         if made.error:
             log.error("no snapshot", error=made.error)
             return
-        self.at_id = made.id
+        self.at_id, self._size_bytes = made.id, made.size_bytes
         log.info(
             "snapshot", at=made.id, entries=made.entries, size_bytes=made.size_bytes, seconds=made.seconds
         )
+
+
+def entries_between(every: int, size_bytes: int) -> int:
+    """After how many entries the next snapshot is due where the last one had this size."""
+    return max(every, size_bytes // _BYTES_OF_AN_ENTRY)
 
 
 async def _made_apart(wanted: Wanted) -> Made:

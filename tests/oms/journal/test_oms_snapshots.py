@@ -18,6 +18,7 @@ from oms.journal import snapshot_store
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
 from oms.journal.snapshot_encoding import NotWritten, decode, encode
+from oms.journal.snapshot_keeper import entries_between
 from oms.state.state import State
 
 SNAPSHOT = streams.snapshot(ACCOUNT)
@@ -212,3 +213,11 @@ async def test_a_snapshot_that_is_cut_off_while_it_is_written_leaves_the_last_on
         assert (await orders_client.hgetall(SNAPSHOT))[b"made_ns"] > kept[b"made_ns"]
         assert not await orders_client.exists(streams.being_written(SNAPSHOT))
         assert isinstance(await snapshot_store.examined(orders_client, ACCOUNT), tuple)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "entries"),
+    [(0, 10_000), (40_960_000, 10_000), (41_000_000, 10_009), (400_000_000, 97_656)],
+)
+def test_a_large_state_is_written_more_seldom(size_bytes: int, entries: int) -> None:
+    assert entries_between(10_000, size_bytes) == entries
