@@ -16,8 +16,8 @@ from oms.journal.snapshot_process import Made, Wanted, make
 # How often it is looked whether one is due.
 _LOOK_S = 1.0
 
-# Of a large state one is due only once the journal has grown by a quarter as much, at a kilobyte an entry: the
-# server has enough to do with the journal, and a start folds so many entries in a moment.
+# Of a large state one is due only once the journal has grown by a quarter as much, at a kilobyte an entry:
+# the server has enough to do with the journal, and a start folds so many entries in a moment.
 _BYTES_OF_AN_ENTRY = 4 * 1024
 
 # A stop waits so long for its last snapshot; without it the next start folds more.
