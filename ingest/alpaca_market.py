@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from bus.market_batch import MarketBatch
 from ingest import gaps
 from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
+from ingest.frames import Kept
 from ingest.subscription import SYMBOL_LIMIT, Request, SubscriptionState
 from ingest.tap import TapProtocol, WatchedSocket, end
 from ingest.wants import CRYPTO, Subscription, wildcards
@@ -54,8 +56,18 @@ MOST_NAMED = 20
 log = structlog.get_logger()
 
 
-# A frame with its feed and the time of its arrival (ns); a gap marker; or None, asking for acknowledgements.
-Item = tuple["MarketFeed", int, bytes] | MarketBatch | None
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What is kept of a frame that was not taken, and when it came."""
+
+    feed: str
+    received_ns: int
+    kept: Kept
+
+
+# A frame with its feed and the time of its arrival (ns); a gap marker; a frame that was too long; or None,
+# asking for acknowledgements.
+Item = tuple["MarketFeed", int, bytes] | MarketBatch | PassedOver | None
 
 
 class MarketFeed:
@@ -219,6 +231,15 @@ class MarketFeed:
         self._stream._data_received = True
         self._buffer.add((self, received_ns, frame), len(frame))
 
+    def too_long(self, size_bytes: int, begins: bytes) -> None:
+        """A frame longer than we take was passed over: kept in part, and a gap for whatever was in it."""
+        kept = Kept(f"a frame of {size_bytes:,} bytes", begins)
+        self._buffer.add(PassedOver(self.name, self._now_ns(), kept), len(begins))
+        since_ns = self._last_data_ns or self.since_ns
+        reason = f"a frame of {size_bytes:,} bytes was passed over"
+        self.open_gap(dict.fromkeys(gaps.streams(self.subscription.acknowledged), since_ns), reason)
+        self._close_gaps()
+
     def control(self, message: dict[str, Any]) -> None:
         """A control message: acknowledgements and errors."""
         if message["T"] == "subscription":
@@ -305,13 +326,12 @@ class MarketFeed:
     @property
     def refusals(self) -> tuple[StateReason, ...]:
         """What is not subscribed to though it is wanted, by name, a reason for each kind."""
-        limited: list[str] = []
-        other: list[str] = []
+        channels: dict[tuple[str, str], list[str]] = {}
         for (channel, symbol), refusal in sorted(self.subscription.refused.items()):
-            if refusal.code == SYMBOL_LIMIT:
-                limited.append(f"{channel} of {symbol}")
-            else:
-                other.append(f"{channel} of {symbol}: {refusal.sentence}")
+            why = "" if refusal.code == SYMBOL_LIMIT else f": {refusal.sentence}"
+            channels.setdefault((symbol, why), []).append(channel)
+        limited = [f"{', '.join(some)} of {symbol}" for (symbol, why), some in channels.items() if not why]
+        other = [f"{', '.join(some)} of {symbol}{why}" for (symbol, why), some in channels.items() if why]
         reasons = (
             StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {_named(limited)}"),
             StateReason("not_subscribed", f"not subscribed: {_named(other)}"),
@@ -362,7 +382,7 @@ class _CryptoStream(_Tapped, CryptoDataStream):
 def _named(names: Sequence[str]) -> str:
     """These names, and how many more there are."""
     more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+    return "; ".join(names[:MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _reason(code: Any, text: str, url: str) -> StateReason:

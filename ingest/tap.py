@@ -25,6 +25,12 @@ _CONTROL = ("success", "error", "subscription")
 # What ends the answer to the handshake; frames begin behind it.
 _HEADERS_END = b"\r\n\r\n"
 
+# A frame beyond what the socket takes is read past, up to this size; the library would close the connection.
+MOST_PASSED_BYTES = 256 * 1024 * 1024
+
+# What is shown of such a frame.
+SHOWN_BYTES = 16 * 1024
+
 # First byte of a frame (RFC 6455, 5.2): final, no extension, binary. 0x88 to 0x8F: close, ping, pong.
 _PLAIN = 0x82
 _CONTROL_OPCODES = 0x88
@@ -42,6 +48,9 @@ class Sink(Protocol):
 
     def data(self, frame: bytes) -> None:
         """A frame of market data, as received."""
+
+    def too_long(self, size_bytes: int, begins: bytes) -> None:
+        """A frame of more bytes than the socket takes was passed over; what it begins with."""
 
     def control(self, message: dict[str, Any]) -> None:
         """A control message."""
@@ -67,12 +76,17 @@ class TapProtocol(WebSocketClientProtocol):
         self._rest = b""
         self._is_open = False
         self._is_plain = True
+        # Of a frame that is too long: how long it is, what it begins with, and what is still to come.
+        self._too_long = 0, b""
+        self._to_pass_bytes = 0
         # Control frames that the sink has heard of and the library has not read yet.
         self._told = 0
         self._waiting: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop: sort frames, once the handshake's answer is over."""
+        if self._to_pass_bytes:
+            data = self._passed(data)
         if self._rest:
             data = self._rest + data
         self._rest = data[self._sorted(data) :]
@@ -96,6 +110,10 @@ class TapProtocol(WebSocketClientProtocol):
         while self._is_plain:
             start, length = _payload(data, position)
             kind = data[position] if start else 0
+            if kind == _PLAIN and most_bytes < length <= MOST_PASSED_BYTES:
+                self._too_long, self._to_pass_bytes = (length, b""), length
+                position = len(data) - len(self._passed(data[start:]))
+                continue
             if start and (length > most_bytes or not (kind == _PLAIN or kind & 0xF8 == _CONTROL_OPCODES)):
                 self._is_plain = False
             if not start or not self._is_plain or start + length > len(data):
@@ -107,6 +125,17 @@ class TapProtocol(WebSocketClientProtocol):
                 self._hand_on(data[position:end], data[start:end], kind)
             position = end
         return position
+
+    def _passed(self, data: bytes) -> bytes:
+        """Read past a frame that is too long; returns what comes behind it."""
+        length, begins = self._too_long
+        begins += data[: min(self._to_pass_bytes, SHOWN_BYTES - len(begins))]
+        rest = data[self._to_pass_bytes :]
+        self._to_pass_bytes -= len(data) - len(rest)
+        self._too_long = length, begins
+        if not self._to_pass_bytes:
+            self._sink.too_long(length, begins)
+        return rest
 
     def _hand_on(self, frame: bytes, payload: bytes, kind: int) -> None:
         """A frame that may be the library's: one message, or a ping, pong or close."""

@@ -12,7 +12,7 @@ from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
-from ingest.alpaca_market import Item
+from ingest.alpaca_market import Item, PassedOver
 from ingest.buffer import Buffer
 from ingest.frames import Kept, split
 
@@ -64,6 +64,9 @@ class FrameWriter:
                     self._keep(feed.name, received_ns, kept)
             elif isinstance(item, MarketBatch):
                 batch = item
+            elif isinstance(item, PassedOver):
+                self._keep(item.feed, item.received_ns, [item.kept])
+                continue
             else:
                 await _drain(writer, keeper)
                 continue

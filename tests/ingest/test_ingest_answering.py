@@ -141,3 +141,67 @@ async def test_a_symbol_that_is_given_after_all_closes_the_gap(simulator, md_url
         assert run.stocks.feed.connects == 1
         assert run.stocks.feed.gaps == 0
         assert await run.markers("md:AAPL:trades") == []
+
+
+async def test_a_plans_limit_refuses_the_newest_want(md_url, orders_url):
+    symbols = "AAPL,MSFT,SPY,TSLA"
+    with Simulator.start("--rate", "400", "--symbols", symbols, "--symbol-limit", "2") as simulator:
+        async with (
+            running(settings_for(simulator, md_url, orders_url)) as run,
+            run.wanting("first", trades=["SPY", "TSLA"]),
+        ):
+            await until(lambda: run.subscribed() == {"trades": ["SPY", "TSLA"]}, "the first")
+            async with run.wanting("second", trades=["AAPL", "SPY"], bars=["AAPL"]):
+                await until(lambda: bool(run.stocks.feed.subscription.refused), "the refusal")
+                both = {"bars": ["AAPL"], "trades": ["SPY", "TSLA"]}
+                await until(lambda: run.subscribed() == both, "what has room")
+                simulator.fault("disconnect", stream="stocks")
+                await until(lambda: run.stocks.feed.connects == 2, "the next connection")
+                await until(lambda: bool(run.stocks.feed.subscription.refused), "the same refusal")
+                await until(lambda: run.subscribed() == both, "the same as before")
+                refused = run.stocks.feed.subscription.refused
+                assert {pair: refusal.code for pair, refusal in refused.items()} == {("trades", "AAPL"): 405}
+
+
+async def test_thousands_of_symbols_are_asked_for_a_bounded_number_at_a_time(md_url, orders_url):
+    """As one message, people found that only some of them were subscribed to."""
+    symbols = [f"{letter}{number}" for letter in "ABCD" for number in range(1000)]
+    with Simulator.start("--rate", "1", "--symbols", "AAPL") as simulator:
+        async with (
+            running(settings_for(simulator, md_url, orders_url)) as run,
+            run.wanting("many", trades=symbols, quotes=symbols),
+        ):
+            state = run.stocks.feed.subscription
+            asked = []
+            send = run.stocks.feed._send
+
+            async def sent(socket, request):
+                assert state.awaited_ns(run.ingest.service.clock.monotonic_ns()) >= 0
+                asked.append(len(request.pairs))
+                await send(socket, request)
+
+            run.stocks.feed._send = sent
+            await until(lambda: len(run.subscribed().get("quotes", [])) == len(symbols), "all of them")
+            assert not state.refused
+            assert max(asked) <= 1000
+            assert sum(asked) <= 2 * len(symbols)
+
+
+async def test_a_frame_that_is_too_long_is_kept_and_costs_no_connection(simulator, md_url, orders_url):
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings) as run, run.wanting("me", trades=["AAPL"]):
+        await until(lambda: run.stocks.writing.messages_in > 5)
+        simulator.fault("huge_frame", stream="stocks", mib=16)
+        await until(lambda: run.stocks.writing.unreadable == 1, "the frame")
+        seen = run.stocks.writing.messages_in
+        await until(lambda: run.stocks.writing.messages_in > seen, "what comes after it")
+
+        async def kept():
+            return bool(await run.orders.xlen("dead"))
+
+        await until(kept, "the entry in dead")
+        [(_, fields)] = await run.orders.xrange("dead")
+        assert b"a frame of 16,77" in fields[b"error"]
+        assert len(fields[b"payload"]) < 100_000
+        assert [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
+        assert run.stocks.feed.connects == 1

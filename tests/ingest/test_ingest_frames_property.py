@@ -1,9 +1,11 @@
 """Whatever Alpaca may send: nothing is lost, nothing is early, nothing raises."""
 
 import json
+from collections import Counter
 
 import msgpack
 import pytest
+from fuzzed_frames import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,3 +76,9 @@ def test_a_damaged_frame_never_raises(messages, data):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     found = split(bytes(frame), 1_700_000_000_000_000_000)
     assert len(found.batch.values) == 2 * len(found.batch.streams)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_bad_message_of_any_type_takes_no_good_one_along(draw):
+    check(draw, Counter())

@@ -30,11 +30,18 @@ class Upstream(RuleBasedStateMachine):
     of what it acknowledges, and answers no request that holds any of `mute`.
     """
 
-    @initialize(limit=st.integers(1, 9))
-    def begin(self, limit):
+    @initialize(
+        limit=st.integers(1, 9),
+        bad=st.dictionaries(pairs, st.sampled_from(CODES), max_size=4),
+        forgotten=st.sets(pairs, max_size=3),
+        mute=st.sets(pairs, max_size=1),
+        first=subscriptions,
+        second=subscriptions,
+    )
+    def begin(self, limit, bad, forgotten, mute, first, second):
         self.limit = limit
         self.state = SubscriptionState()
-        self.bad, self.forgotten, self.mute = {}, set(), set()
+        self.bad, self.forgotten, self.mute = bad, forgotten, mute
         self.has = set()
         self.connected = False
         self.request = None
@@ -42,6 +49,12 @@ class Upstream(RuleBasedStateMachine):
         self.healed = False
         self.silences = 0
         self.age = {}
+        self.want(first)
+        self.connect()
+        self.settle()
+        both = {channel: first.get(channel, set()) | second.get(channel, set()) for channel in CHANNELS}
+        self.want({channel: frozenset(symbols) for channel, symbols in both.items() if symbols})
+        self.settle()
 
     @rule(wanted=subscriptions)
     def want(self, wanted):
@@ -49,7 +62,8 @@ class Upstream(RuleBasedStateMachine):
         now = pairs_of(wanted)
         self.age = {pair: age for pair, age in self.age.items() if pair in now}
         newest = max(self.age.values(), default=0) + 1
-        self.age |= {pair: newest for pair in now if pair not in self.age}
+        # What was not given back yet when it is wanted anew has kept its place.
+        self.age |= {pair: 0 if pair in self.has else newest for pair in now if pair not in self.age}
 
     @rule(pair=pairs, code=st.sampled_from(CODES))
     def refuse(self, pair, code):
@@ -104,7 +118,7 @@ class Upstream(RuleBasedStateMachine):
         for pair in wanted - self.has - withheld - unanswered:
             assert self.state.refused[pair].code == 405
             assert self.exceeds(self.has | {pair})
-        for pair in wanted & self.bad.keys() - self.has - self.mute:
+        for pair in wanted & self.bad.keys() - self.has - self.mute - self.forgotten:
             # A limit is found before what else is wrong with a pair that it concerns.
             assert self.state.refused[pair].code in {405, *self.bad.values()}
         assert self.silences < MOST_SILENCES or not self.has
@@ -126,6 +140,7 @@ class Upstream(RuleBasedStateMachine):
     def a_limit_refuses_the_newest(self):
         """Nothing older is beyond the limit than what it leaves room for, unless a place came free later."""
         beyond = [pair for pair, refusal in self.state.refused.items() if refusal.code == 405]
+        # What was refused for anything else may be too late when it is given.
         if beyond and not self.healed and not (self.bad or self.forgotten or self.mute):
             ages = {}
             for channel, symbol in self.has:
@@ -133,6 +148,12 @@ class Upstream(RuleBasedStateMachine):
                     age = self.age.get((channel, symbol), 0)
                     ages[symbol] = min(age, ages.get(symbol, age))
             assert max(ages.values()) <= min(self.age[pair] for pair in beyond)
+
+    def teardown(self):
+        if not self.connected:
+            self.connect()
+        self.nothing_that_alpaca_gives_is_missing_in_the_end()
+        self.nothing_is_asked_again_and_again(500)
 
     def exceeds(self, has):
         return len({symbol for channel, symbol in has if channel in LIMITED}) > self.limit
@@ -195,3 +216,73 @@ def test_a_limit_cuts_quotes_before_trades():
     state.refuse(405, "symbol limit exceeded", 0)
     request = state.next_request(PAUSE_NS)
     assert {channel for channel, _ in request.pairs} == {"statuses", "trades"}
+
+
+def trades(symbols):
+    return {"trades": frozenset(symbols)}
+
+
+def served(state, limit=99, forgotten=(), now_ns=0):
+    """Answer all that is asked as Alpaca would; returns how many requests came until nothing was asked."""
+    requests = 0
+    while (request := state.next_request(now_ns + state.pause_ns(now_ns))) is not None:
+        requests += 1
+        assert requests < 200, "it asks and asks"
+        has, asked = set(state.acknowledged.get("trades", ())), {symbol for _, symbol in request.pairs}
+        after = has | asked if request.action == "subscribe" else has - asked
+        if len(after) > limit:
+            state.refuse(405, "symbol limit exceeded", now_ns)
+        else:
+            state.acknowledge({"trades": sorted(after.difference(forgotten))}, now_ns)
+    return requests
+
+
+def test_a_limit_refuses_the_newest_want_also_on_the_next_connection():
+    state = SubscriptionState()
+    state.connected()
+    state.want(trades("YZ"))
+    served(state, limit=3)
+    state.want(trades("ABYZ"))
+    for _ in range(2):
+        served(state, limit=3)
+        assert state.acknowledged == trades("AYZ")
+        assert {pair: refusal.code for pair, refusal in state.refused.items()} == {("trades", "B"): 405}
+        state.disconnected()
+        state.connected()
+
+
+def test_a_place_that_comes_free_is_taken_at_once():
+    state = SubscriptionState()
+    state.connected()
+    state.want(trades("ABC"))
+    served(state, limit=2)
+    state.want(trades("BCD"))
+    served(state, limit=2)
+    assert state.acknowledged == trades("BC")
+    assert set(state.refused) == {("trades", "D")}
+
+
+def test_far_beyond_a_limit_few_requests_are_needed():
+    state = SubscriptionState()
+    state.connected()
+    state.want({"trades": frozenset(f"S{number}" for number in range(1000))})
+    assert served(state, limit=30) < 40
+    assert len(state.refused) == 970
+    assert served(state, limit=30) == 0
+
+
+def test_what_an_acknowledgement_leaves_out_is_asked_again_now_and_then_and_ever_less_often():
+    state = SubscriptionState()
+    state.connected()
+    state.want(trades("AB"))
+    assert served(state, forgotten="B") == 1
+    now_ns, asked_ns = 0, []
+    while now_ns < 3600 * 1_000_000_000:
+        now_ns += 1_000_000_000
+        if served(state, forgotten="B", now_ns=now_ns):
+            asked_ns.append(now_ns // 1_000_000_000)
+    assert asked_ns == [60, 180, 420, 900, 1860, 2820]
+    assert state.refused["trades", "B"].code is None
+    assert served(state, now_ns=now_ns + 960 * 1_000_000_000) == 1
+    assert state.acknowledged == trades("AB")
+    assert not state.refused

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.tap import TapProtocol
+from ingest.tap import MOST_PASSED_BYTES, SHOWN_BYTES, TapProtocol
 
 pytestmark = pytest.mark.property
 
@@ -26,10 +26,14 @@ class Heard:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.controls: list[dict[str, Any]] = []
+        self.passed: list[tuple[int, bytes]] = []
         self.read = b""
 
     def data(self, frame: bytes) -> None:
         self.frames.append(frame)
+
+    def too_long(self, size_bytes: int, begins: bytes) -> None:
+        self.passed.append((size_bytes, begins))
 
     def control(self, message: dict[str, Any]) -> None:
         self.controls.append(message)
@@ -76,10 +80,10 @@ def cut(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
         turn += 1
 
 
-async def heard(stream: bytes, sizes: list[int]) -> Heard:
+async def heard(stream: bytes, sizes: list[int], max_size: int = 1 << 20) -> Heard:
     """What sink and library hear of a stream that arrives in pieces."""
     found = Heard()
-    protocol = TapProtocol(sink=found, max_size=1 << 20)
+    protocol = TapProtocol(sink=found, max_size=max_size)
     protocol.reader = found  # type: ignore[assignment]
     for piece in cut(stream, sizes):
         protocol.data_received(piece)
@@ -120,8 +124,25 @@ def test_from_the_first_frame_of_another_kind_on_the_library_reads_all(
     assert found.read.endswith(rest)
 
 
-@given(length=st.sampled_from([(1 << 20) + 1, 1 << 40]))
-def test_a_frame_beyond_the_size_limit_is_the_librarys_to_refuse(length: int) -> None:
+@settings(max_examples=100, deadline=None)
+@given(before=FRAMES, after=FRAMES, size=st.sampled_from([2001, 20_000, 70_000]), sizes=SIZES)
+def test_a_frame_that_is_too_long_is_passed_over_and_costs_no_other(
+    before: list[tuple[int, bytes]], after: list[tuple[int, bytes]], size: int, sizes: list[int]
+) -> None:
+    others = [(kind, payload) for kind, payload in before if len(payload) <= 2000]
+    rest = [(kind, payload) for kind, payload in after if len(payload) <= 2000]
+    long = bytes(range(256)) * (size // 256 + 1)
+    frames = [*others, (PLAIN, long[:size]), *rest]
+    stream = HANDSHAKE + b"".join(framed(kind, payload) for kind, payload in frames)
+    found = asyncio.run(heard(stream, sizes, 2000))
+    assert found.passed == [(size, long[: min(size, SHOWN_BYTES)])]
+    data = [payload for kind, payload in others + rest if kind == PLAIN and payload != CONTROL]
+    assert found.frames == data
+    assert len(found.controls) == sum(payload == CONTROL for _, payload in others + rest)
+
+
+@given(length=st.sampled_from([MOST_PASSED_BYTES + 1, 1 << 40]))
+def test_a_frame_without_bounds_is_the_librarys_to_refuse(length: int) -> None:
     header = bytes([PLAIN, 127]) + length.to_bytes(8)
     found = asyncio.run(heard(HANDSHAKE + header + b"begin", [7]))
     assert found.frames == []
