@@ -46,7 +46,7 @@ BESIDE = frozenset(
         "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
         "MarketFeed._request", "Oms.follow_registry", "Oms.redeliver_unseen", "Oms.repeat", "Oms.tick",
         "Oms.want_prices", "Prices.keep", "Report.run", "Runner._live", "Runner._timers", "Runner._want",
-        "SnapshotKeeper.keep", "Snapshots.run", "_keep_head",
+        "SnapshotKeeper.keep", "Snapshots.run", "_keep_head", "_watch_limits",
     )
 )  # fmt: skip
 
@@ -88,6 +88,7 @@ SMALL = {
     "oms/broker/breaker.py": "one decision: whether the broker fails",
     "oms/broker/broker_orders.py": "conversion: the broker's order to events",
     "oms/broker/budget.py": "one decision: whether the limit leaves a request",
+    "oms/broker/trade_updates.py": "conversion: the broker's updates to events",
     "oms/broker/turns.py": "one decision: whose request is next",
     "oms/halt_file_watch.py": "look-up: the halts, those of the halt file too",
     "oms/limits/limit_scopes.py": "look-up: a limit by its scope",
