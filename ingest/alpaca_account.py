@@ -14,10 +14,10 @@ from alpaca.trading.stream import TradingStream
 from bus.clock import Clock
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
-from ingest.alpaca_market import WEBSOCKET_PARAMS
 from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
 from ingest.tap import end
+from ingest.tapped_stream import WEBSOCKET_PARAMS
 
 # What the account stream takes: type, version, data and the receive time (ns), as entry fields.
 BrokerMessage = tuple[bytes, bytes, bytes, bytes]

@@ -11,9 +11,6 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import structlog
 import websockets
-from alpaca.data.live.crypto import CryptoDataStream
-from alpaca.data.live.stock import StockDataStream
-from alpaca.data.live.websocket import DataStream
 
 from bus.clock import Clock
 from bus.errors import InvalidInput
@@ -24,19 +21,9 @@ from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.subscription import SYMBOL_LIMIT, Request, SubscriptionState
-from ingest.tap import TapProtocol, WatchedSocket, end
+from ingest.tap import TapProtocol, end
+from ingest.tapped_stream import WEBSOCKET_PARAMS, CryptoStream, StockStream
 from ingest.wants import CRYPTO, Subscription, wildcards
-
-# Pings keep idle connections through firewalls and find half-open ones within a minute. No compression: it
-# costs as much as all the rest. Frames above the client's default of 1 MiB would end in a loop of reconnects.
-WEBSOCKET_PARAMS: dict[str, Any] = {
-    "ping_interval": 10,
-    "ping_timeout": 30,
-    "max_queue": 1024,
-    "max_size": 16 * 1024 * 1024,
-    "close_timeout": 1,
-    "compression": None,
-}
 
 # For this long the connection that Alpaca counts may be our own, of before a crash.
 CLAIM_NS = 60_000_000_000
@@ -114,7 +101,7 @@ class MarketFeed:
         self._claimed_ns = 0
         self._changed = asyncio.Event()
         self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        cls = _CryptoStream if kind == CRYPTO else _StockStream
+        cls = CryptoStream if kind == CRYPTO else StockStream
         self._stream = cls(
             api_key=key,
             secret_key=secret,
@@ -337,46 +324,6 @@ class MarketFeed:
             StateReason("not_subscribed", f"not subscribed: {_named(other)}"),
         )
         return tuple(reason for reason, names in zip(reasons, (limited, other), strict=True) if names)
-
-
-class _Tapped(DataStream):
-    """What is ours in alpaca-py's stream: the socket is tapped, and nothing is dispatched."""
-
-    feed: MarketFeed
-
-    async def _connect(self) -> None:
-        self.feed.broke("reconnecting")
-        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
-        try:
-            async with answered("open the websocket and say connected", self.feed.answer_s):
-                await super()._connect()
-        except Exception as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
-        self._ws: Any = WatchedSocket(self._ws, self.feed)
-
-    async def _auth(self) -> None:
-        try:
-            async with answered("answer the keys", self.feed.answer_s):
-                await super()._auth()
-        except (Unanswered, websockets.WebSocketException, OSError) as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
-
-    async def _send_subscribe_msg(self) -> None:
-        """Nothing: what is wanted is asked for where answers are awaited."""
-        self.feed.subscribing()
-
-    async def _dispatch(self, msg: dict[str, Any]) -> None:
-        """Control messages were heard at the tap; data never comes here."""
-
-
-class _StockStream(_Tapped, StockDataStream):
-    pass
-
-
-class _CryptoStream(_Tapped, CryptoDataStream):
-    pass
 
 
 def _named(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from alpaca.data.live.websocket import DataStream
 from alpaca.trading.stream import TradingStream
 from websockets.legacy.client import WebSocketClientProtocol, connect
 
-from ingest.alpaca_market import WEBSOCKET_PARAMS
+from ingest.tapped_stream import WEBSOCKET_PARAMS
 
 pytestmark = pytest.mark.contract
 

@@ -1,0 +1,74 @@
+"""What is ours in alpaca-py's market streams: every step has a limit, and the socket is tapped."""
+
+from typing import Any, Protocol
+
+import websockets
+from alpaca.data.live.crypto import CryptoDataStream
+from alpaca.data.live.stock import StockDataStream
+from alpaca.data.live.websocket import DataStream
+
+from ingest.answering import Unanswered, answered
+from ingest.tap import Sink, WatchedSocket
+
+# Pings keep idle connections through firewalls and find half-open ones within a minute. No compression: it
+# costs as much as all the rest. Frames above the client's default of 1 MiB would end in a loop of reconnects.
+WEBSOCKET_PARAMS: dict[str, Any] = {
+    "ping_interval": 10,
+    "ping_timeout": 30,
+    "max_queue": 1024,
+    "max_size": 16 * 1024 * 1024,
+    "close_timeout": 1,
+    "compression": None,
+}
+
+
+class Feed(Sink, Protocol):
+    """Whoever is told how the connection stands, and takes what comes out of it."""
+
+    answer_s: float
+
+    def failed(self, reason: str) -> None:
+        """A connection could not be made."""
+
+    def subscribing(self) -> None:
+        """Authenticated, and nothing is subscribed to yet."""
+
+
+class TappedStream(DataStream):
+    """What is ours in alpaca-py's stream: the socket is tapped, and nothing is dispatched."""
+
+    feed: Feed
+
+    async def _connect(self) -> None:
+        self.feed.broke("reconnecting")
+        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
+        try:
+            async with answered("open the websocket and say connected", self.feed.answer_s):
+                await super()._connect()
+        except Exception as error:
+            self.feed.failed(f"{error or type(error).__name__}")
+            raise
+        self._ws: Any = WatchedSocket(self._ws, self.feed)
+
+    async def _auth(self) -> None:
+        try:
+            async with answered("answer the keys", self.feed.answer_s):
+                await super()._auth()
+        except (Unanswered, websockets.WebSocketException, OSError) as error:
+            self.feed.failed(f"{error or type(error).__name__}")
+            raise
+
+    async def _send_subscribe_msg(self) -> None:
+        """Nothing: what is wanted is asked for where answers are awaited."""
+        self.feed.subscribing()
+
+    async def _dispatch(self, msg: dict[str, Any]) -> None:
+        """Control messages were heard at the tap; data never comes here."""
+
+
+class StockStream(TappedStream, StockDataStream):
+    """Shares."""
+
+
+class CryptoStream(TappedStream, CryptoDataStream):
+    """Crypto pairs."""
