@@ -17,6 +17,7 @@ from algos.report import Report
 from algos.session import Session
 from algos.timers import due, next_due_ns
 from algos.watchdog import Watchdog
+from bus.clock import GrowingTime
 from bus.codec import Message
 from bus.control_messages import CancelOrders, ControlMessage, Shutdown
 from bus.errors import BackboneError, Fenced
@@ -186,14 +187,16 @@ class Runner:
         await until_cancelled()
 
     async def _timers(self) -> None:
-        since_ns = self._clock.now_ns()
+        # An instant that came twice would ask for no order the second time: its id would be the same.
+        time = GrowingTime(self._clock)
+        since_ns = time.now_ns()
         while True:
-            now_ns = self._clock.now_ns()
+            now_ns = time.now_ns()
             next_ns = next_due_ns(self._session.timers, now_ns)
             # uvloop rounds to whole milliseconds: less than half of one is none, and the loop would spin.
             wait_s = TIMERS_S if next_ns is None else max(0.001, (next_ns - now_ns) / 1e9)
             await asyncio.sleep(min(TIMERS_S, wait_s))
-            now_ns = self._clock.now_ns()
+            now_ns = time.now_ns()
             for timer in due(self._session.timers, since_ns, now_ns):
                 self._driver.take(TimerDue(timer))
             since_ns = now_ns

@@ -26,6 +26,7 @@ from algos.inputs import (
 from algos.lifecycle import State, moved
 from algos.portfolio import Order, Portfolio
 from bus.book_messages import Booked
+from bus.clock import next_stamp_ns
 from bus.entry_position import entry_position
 from bus.market_messages import Bar, Quote, Trade
 from bus.order_events import (
@@ -164,7 +165,7 @@ class Session:
                 self.dropped_stale += 1
                 self.portfolio.dropped(request.client_order_id)
                 continue
-            self._last_requested_ns = max(now_ns, self._last_requested_ns + 1)
+            self._last_requested_ns = next_stamp_ns(now_ns, self._last_requested_ns)
             stamped = {"requested_ns": self._last_requested_ns, "lease": self.lease or request.lease}
             requests.append(msgspec.structs.replace(request, **stamped))
         self.outbox.clear()

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from bus.clock import next_stamp_ns
 from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
@@ -88,8 +89,8 @@ class MarketWriter:
         """
         if not batch.streams:
             return
-        # The receive time identifies a frame when we look for it after a lost reply: no two are equal.
-        batch.received_ns = self._last_received_ns = max(batch.received_ns, self._last_received_ns + 1)
+        # The receive time identifies a frame under way when we look for it after a lost reply.
+        batch.received_ns = self._last_received_ns = next_stamp_ns(batch.received_ns, self._last_received_ns)
         # A full window is emptied by half: what follows leaves in one write, and is answered in one.
         most = WINDOW // 2 if len(self._under_way) >= WINDOW else WINDOW
         while self._must_confirm(most):
@@ -197,6 +198,7 @@ class MarketWriter:
         return not isinstance(reply, Exception)
 
     async def _is_there(self, batch: MarketBatch) -> bool:
+        under_way = {one.received_ns for one, _ in self._under_way}
         wire = await self._link.opened()
         end = "+"
         while True:
@@ -208,8 +210,8 @@ class MarketWriter:
                     continue
                 if received_ns == batch.received_ns:
                     return True
-                if received_ns < batch.received_ns:
-                    # Frames are written in the order of their receive times: it cannot be further back.
+                if received_ns not in under_way:
+                    # Frames are written in their order: what is older than one that was confirmed is too.
                     return False
             if len(page) < READ_BACK:
                 return False

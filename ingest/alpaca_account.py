@@ -11,7 +11,7 @@ import structlog
 import websockets
 from alpaca.trading.stream import TradingStream
 
-from bus.clock import Clock
+from bus.clock import Clock, next_stamp_ns
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
 from ingest.answering import STEADY_NS, Unanswered, answered
@@ -142,7 +142,7 @@ class AccountFeed:
 
     def _keep(self, kind: bytes, data: bytes) -> None:
         # No two alike: a batch whose reply was lost is recognized by its receive times.
-        self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
+        self._last_ns = next_stamp_ns(self._clock.now_ns(), self._last_ns)
         self._buffer.add((kind, _VERSION, data, str(self._last_ns).encode()), len(data))
 
 

@@ -130,10 +130,14 @@ class MarketFeed:
             self.gaps += 1
 
     def _mark(self, since_ns: Mapping[str, int], reason: str) -> bool:
-        found = {stream: since for stream, since in since_ns.items() if stream not in self._open_gaps}
+        now_ns = self._now_ns()
+        # No gap begins later than now, as one would after a message of before a clock was set back.
+        found = {
+            stream: min(since, now_ns) for stream, since in since_ns.items() if stream not in self._open_gaps
+        }
         if found:
             self._open_gaps |= found
-            self._buffer.add(gaps.opened(found, feed=self.name, at_ns=self._now_ns(), reason=reason), 0)
+            self._buffer.add(gaps.opened(found, feed=self.name, at_ns=now_ns, reason=reason), 0)
         return bool(found)
 
     async def run(self) -> None:
@@ -304,9 +308,9 @@ class MarketFeed:
         if self.connects or self._fatal.done():
             return
         if code == CONNECTION_LIMIT:
-            self._claimed_ns = self._claimed_ns or self._now_ns()
+            self._claimed_ns = self._claimed_ns or self._monotonic_ns()
         if code in (WRONG_KEYS, NOT_ENTITLED) or (
-            code == CONNECTION_LIMIT and self._now_ns() - self._claimed_ns > CLAIM_NS
+            code == CONNECTION_LIMIT and self._monotonic_ns() - self._claimed_ns > CLAIM_NS
         ):
             self._fatal.set_result(self.trouble.sentence)
 

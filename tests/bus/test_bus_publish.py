@@ -123,6 +123,30 @@ async def test_a_market_frame_whose_reply_or_request_is_lost_is_there_once(
     await writer.close()
 
 
+async def test_a_clock_set_back_is_in_the_next_frames_and_what_is_lost_then_is_there_once(
+    proxy: Proxy, market_client: Any, lease: Lease
+) -> None:
+    """Prices are judged by `r`: one that only grew would be an hour ahead for an hour."""
+    hour_ns, now_ns = 3_600_000_000_000, 1_700_000_000_000_000_000
+    writer = MarketWriter(proxy.url, lease)
+    for number in range(8):
+        set_back_ns = hour_ns if number >= 3 else 0
+        if number in (2, 3, 5):
+            proxy.lose_reply(b"EVALSHA")
+        if number == 6:
+            proxy.lose_request(b"EVALSHA")
+        frame = batch(number)
+        frame.received_ns = now_ns + number - set_back_ns
+        await writer.write(frame)
+        if number % 2:
+            await writer.drain()
+    await writer.drain()
+    assert await numbers(market_client) == list(range(8))
+    stamps = [int(fields[b"r"]) for _, fields in await market_client.xrange(STREAM)]
+    assert stamps == [now_ns + number - (hour_ns if number >= 3 else 0) for number in range(8)]
+    await writer.close()
+
+
 async def test_large_frames_that_are_lost_are_found_however_far_back(
     proxy: Proxy, market_client: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,16 @@ async def test_every_writer_and_reader_goes_on_where_it_was(
         await one.close()
 
 
+async def test_what_is_only_read_in_a_transaction_is_refused_for_now_too(
+    server: OwnServer, proxy: Proxy, client: Any
+) -> None:
+    """A server that is full refuses every command of a transaction (redis/redis#9926)."""
+    async with Refusal(server, proxy, "OOM"):
+        with pytest.raises(RefusedForNow, match="OOM"):
+            await client.pipeline(transaction=True).get("x").execute()
+    assert await client.pipeline(transaction=True).get("x").execute() == [None]
+
+
 async def test_a_password_is_wrong_at_the_very_first_and_later_its_server_is_away(server: OwnServer) -> None:
     operator, client, link = (
         connect(server.url, name="o"),

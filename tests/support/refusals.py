@@ -89,10 +89,18 @@ def _busy(client: Any, url: str) -> tuple[Any, Any]:
         with redis.Redis.from_url(url) as other, contextlib.suppress(redis.RedisError):
             other.eval("while true do end", 0)
 
+    def busy() -> bool:
+        try:
+            client.get("x")
+        except redis.RedisError as error:
+            return str(error).startswith("BUSY")
+        return False
+
     def begin() -> None:
         client.config_set("busy-reply-threshold", 100)
         running.append(threading.Thread(target=loop, daemon=True))
         running[0].start()
+        wait_until(busy, "the server to be busy")
 
     def end() -> None:
         client.execute_command("SCRIPT", "KILL")
