@@ -1,0 +1,59 @@
+"""Ingest beside servers that refuse for a while."""
+
+import asyncio
+
+import pytest
+from ingest_run import running, settings_for
+from own_server import own_server
+from simulator import Simulator
+from waiting import until
+
+from bus import streams
+from ingest import service
+
+pytestmark = pytest.mark.integration
+
+KEY = streams.wants("paper", "me")
+WANTED = b'{"trades": ["AAPL"]}'
+
+
+async def test_wants_that_nobody_can_renew_are_kept_and_those_that_are_given_up_go(
+    md_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "WANTS_S", 0.02)
+    monkeypatch.setattr(service, "WANTS_KEPT_NS", 300_000_000)
+    with own_server() as orders, Simulator.start("--rate", "400", "--symbols", "AAPL") as simulator:
+        async with running(settings_for(simulator, md_url, orders.url)) as run:
+            await run.orders.set(KEY, WANTED)
+            await until(lambda: run.stocks.feed.subscription.acknowledged != {}, "the subscription")
+            await asyncio.to_thread(orders.configure, maxmemory=1)
+            await run.orders.delete(KEY)
+            await until(lambda: run.ingest._wants_kept_until_ns > 0, "ingest to notice")
+            read = run.ingest._wants_kept_until_ns
+            await until(lambda: run.ingest._wants_kept_until_ns > read + 200_000_000, "many looks")
+            assert run.stocks.feed.subscription.wanted == {"trades": frozenset({"AAPL"})}
+            await asyncio.to_thread(orders.configure, maxmemory=0)
+            # Nobody says it again: it was given up.
+            await until(lambda: run.stocks.feed.subscription.wanted == {}, "the want to be given up")
+            assert run.stocks.feed.gaps == 0
+
+
+async def test_frames_wait_for_a_market_server_that_refuses_and_the_heartbeat_says_so(
+    orders_url: str,
+) -> None:
+    with own_server("market") as market, Simulator.start("--rate", "400", "--symbols", "AAPL") as simulator:
+        async with running(settings_for(simulator, market.url, orders_url)) as run:
+            await run.orders.set(KEY, WANTED)
+            await until(lambda: run.stocks.writing.messages_in > 20, "messages")
+            await asyncio.to_thread(market.configure, maxmemory=1)
+
+            def told() -> bool:
+                feed = run.details.feeds.get("stocks")
+                reasons = () if feed is None else feed.reasons
+                return [one.code for one in reasons] == ["server_away"] and "OOM" in reasons[0].sentence
+
+            await until(told, "the heartbeat to say so")
+            await asyncio.to_thread(market.configure, maxmemory=0)
+            await until(lambda: not run.details.feeds["stocks"].reasons, "that it is over")
+            ids = [message["i"] for message in await run.messages("md:AAPL:trades")]
+            assert ids == list(range(ids[0], ids[0] + len(ids)))
