@@ -131,10 +131,8 @@ class MarketFeed:
 
     def _mark(self, since_ns: Mapping[str, int], reason: str) -> bool:
         now_ns = self._now_ns()
-        # No gap begins later than now, as one would after a message of before a clock was set back.
-        found = {
-            stream: min(since, now_ns) for stream, since in since_ns.items() if stream not in self._open_gaps
-        }
+        # No gap begins later than now, as one would where the clock was set back.
+        found = {one: min(since, now_ns) for one, since in since_ns.items() if one not in self._open_gaps}
         if found:
             self._open_gaps |= found
             self._buffer.add(gaps.opened(found, feed=self.name, at_ns=now_ns, reason=reason), 0)
