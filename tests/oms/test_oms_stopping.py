@@ -57,6 +57,23 @@ async def test_what_was_approved_before_a_stop_is_sent(md_url: str, orders_url: 
         assert sorted(broker.sent) == sorted(ids)
 
 
+async def test_what_was_decided_long_before_it_was_durable_is_not_sent(md_url: str, orders_url: str) -> None:
+    """As while the orders server refuses: its prices are past."""
+    late: dict[str, Any] = {"make_journal": Held, "oms_longest_wait_s": 0.2}
+    async with running(md_url, orders_url, **late) as oms, trading(orders_url) as algo:
+        journal = oms.oms.journal
+        assert isinstance(journal, Held)
+        journal.moving.clear()
+        order_id = await algo.order(1, limit_order("99", "1"))
+        await until(lambda: order_id in oms.book.orders, "the order to be approved")
+        approved_ns = oms.oms.clock.monotonic_ns()
+        await until(lambda: oms.oms.clock.monotonic_ns() - approved_ns > 250_000_000, "it to be late")
+        journal.moving.set()
+        refused = await algo.told(order_id, "OrderRefused")
+        assert (refused.by, refused.reasons[0].code) == ("oms", "journalled_late")
+        assert oms.broker.sent == []
+
+
 async def test_a_fact_that_should_halt_is_kept_until_it_has(
     md_url: str, orders_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
