@@ -4,16 +4,18 @@ A field that is added to the state, to the book or to an order is in the next sn
 return a snapshot can be read by the very code that wrote it alone: any other may fold otherwise.
 
 Written are objects, each with a number; the state is number 0. A value in one is plain (None, a number, text,
-bytes), `[number]` for the object with that number, `[text]` for a decimal, or `["int", text]`; so what two
-places share stays shared. They come in pieces, so that nobody needs memory for all that is written at once.
+bytes), a decimal, `[number]` for the object with that number, or `["int", text]`; so what two places share
+stays shared. The names of a class's attributes are an object of their own, its layout. They come
+in pieces, so that nobody needs memory for all that is written at once.
 """
 
 import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, cast
@@ -61,6 +63,27 @@ _FACTORIES: dict[str, Callable[[], Any]] = {
 # Only classes of ours are written, and only such are looked for.
 _OURS = ("oms.", "bus.")
 
+# The code of a decimal among msgpack's extension types.
+_DECIMAL = 1
+
+
+@lru_cache(maxsize=1024)
+def _decimal(digits: bytes) -> Decimal:
+    """Most of them are the same few: they share one object."""
+    return Decimal(digits.decode())
+
+
+def _extension(code: int, data: memoryview) -> Decimal:
+    if code != _DECIMAL:
+        raise ValueError(f"an extension of type {code}")
+    return _decimal(bytes(data))
+
+
+# What reading bytes that are no state may raise.
+_WRONG = (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+_decode = msgspec.msgpack.Decoder(ext_hook=_extension).decode
+
 
 class NotWritten(BackboneError):
     """A value is of a kind that no snapshot has held before."""
@@ -70,7 +93,7 @@ def encode(state: State) -> Iterator[bytes]:
     """The state as pieces of bytes. Raises NotWritten for a value of which nobody said how it is written."""
     writer = _Writer()
     writer.reference(state)
-    return _pieces(writer.objects)
+    return writer.pieces()
 
 
 def decode(pieces: Iterable[bytes]) -> State:
@@ -93,37 +116,24 @@ class Reading:
     def take(self, piece: bytes) -> None:
         """Take the next piece. Raises ValueError for what is none."""
         try:
-            for number, body in msgspec.msgpack.decode(piece):
+            for number, body in _decode(piece):
                 known = self._objects.setdefault(number, body)
                 if known is not body:
                     known[1].update(body[1])
-        except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except _WRONG as error:
             raise ValueError(f"no state: {error!r}") from error
 
     def state(self) -> State:
         """The state, once all pieces were taken. Raises ValueError where they make none."""
         try:
             state = _Reader(self._objects).made(0, State())
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except _WRONG as error:
             raise ValueError(f"no state: {error!r}") from error
         if not isinstance(state, State):
             raise ValueError(f"no state, but {type(state).__name__}")
         # Whoever keeps hashes of orders has those of another state.
         state.book.changed = set(state.book.orders)
         return state
-
-
-def _pieces(objects: list[Any]) -> Iterator[bytes]:
-    piece: list[tuple[int, list[Any]]] = []
-    values = 0
-    for number, body in enumerate(objects):
-        for part in _parts(body):
-            piece.append((number, part))
-            values += len(part[1])
-            if values >= _VALUES_OF_A_PIECE:
-                yield msgspec.msgpack.encode(piece)
-                piece, values = [], 0
-    yield msgspec.msgpack.encode(piece)
 
 
 def _parts(body: list[Any]) -> Iterator[list[Any]]:
@@ -138,19 +148,51 @@ def _parts(body: list[Any]) -> Iterator[list[Any]]:
 
 
 class _Writer:
-    """Mutable: `objects` so far, and the numbers of those that were met."""
+    """Mutable: the pieces so far and the one that is begun; the numbers of the objects and layouts met."""
 
     def __init__(self) -> None:
-        self.objects: list[Any] = []
+        self._pieces: deque[bytes] = deque()
+        self._begun: list[tuple[int, list[Any]]] = []
+        self._values_begun = 0
+        self._count = 0
         self._numbers: dict[int, int] = {}
+        self._layouts: dict[tuple[str, ...], int] = {}
 
     def reference(self, item: object) -> int:
         """The number of an object, which is written where it is met first."""
         number = self._numbers.get(id(item))
         if number is None:
-            number = self._numbers[id(item)] = len(self.objects)
-            self.objects.append(None)
-            self.objects[number] = self._body(item)
+            number = self._numbers[id(item)] = self._next()
+            self._write(number, self._body(item))
+        return number
+
+    def pieces(self) -> Iterator[bytes]:
+        """What was written; each piece is given away once."""
+        self._end_piece()
+        while self._pieces:
+            yield self._pieces.popleft()
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def _write(self, number: int, body: list[Any]) -> None:
+        for part in _parts(body):
+            self._begun.append((number, part))
+            self._values_begun += len(part[1])
+            if self._values_begun >= _VALUES_OF_A_PIECE:
+                self._end_piece()
+
+    def _end_piece(self) -> None:
+        self._pieces.append(msgspec.msgpack.encode(self._begun))
+        self._begun, self._values_begun = [], 0
+
+    def _layout(self, kind: str, names: Sequence[str]) -> int:
+        """The number of a class and its attributes' names, which all its objects share."""
+        number = self._layouts.get((kind, *names))
+        if number is None:
+            number = self._layouts[(kind, *names)] = self._next()
+            self._write(number, ["layout", names, kind])
         return number
 
     def _value(self, value: object) -> object:
@@ -158,7 +200,9 @@ class _Writer:
         if kind in _PLAIN:
             is_too_great = kind is int and not _SMALLEST <= cast(int, value) <= _GREATEST
             return ["int", str(value)] if is_too_great else value
-        return [str(value)] if kind is Decimal else [self.reference(value)]
+        if kind is Decimal:
+            return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
+        return [self.reference(value)]
 
     def _body(self, item: Any) -> list[Any]:
         kind = type(item)
@@ -181,28 +225,29 @@ class _Writer:
         name = f"{kind.__module__}.{kind.__qualname__}"
         if not name.startswith(_OURS) or issubclass(kind, Exception):
             raise NotWritten(f"{name} is in the state, and nobody said how it is written into a snapshot")
-        values = [part for pair in _attributes(item) for part in (pair[0], self._value(pair[1]))]
-        return ["object", values, name]
+        attributes = _attributes(item)
+        values = self._values(value for _, value in attributes)
+        return ["object", values, self._layout(name, [one for one, _ in attributes])]
 
     def _values(self, items: Iterable[object]) -> list[object]:
         return [self._value(item) for item in items]
 
 
 class _Reader:
-    """Mutable: the objects that were made."""
+    """Mutable: what is to be made yet, and the objects that were made."""
 
     def __init__(self, objects: dict[int, list[Any]]) -> None:
         self._objects = objects
+        self._layouts: dict[int, tuple[type[Any], list[str]]] = {}
         self._made: dict[int, Any] = {}
 
     def made(self, number: int, fresh: Any = None) -> Any:
         """The object with this number; `fresh` is what a new state has in its place, and is filled."""
         if number in self._made:
             return self._made[number]
-        kind, values, about = self._objects[number]
+        kind, values, about = self._objects.pop(number)
         if kind == "object":
-            return self._object(number, _class(about), values, fresh)
-        self._objects[number] = []
+            return self._object(number, about, values, fresh)
         if kind == "plain":
             self._made[number] = values
             return values
@@ -221,14 +266,21 @@ class _Reader:
         self._made[number] = item
         return item
 
-    def _object(self, number: int, kind: type[Any], values: list[Any], fresh: Any) -> Any:
-        names = values[0::2]
+    def _layout(self, number: int) -> tuple[type[Any], list[str]]:
+        found = self._layouts.get(number)
+        if found is None:
+            _, names, kind = self._objects[number]
+            found = self._layouts[number] = _class(kind), names
+        return found
+
+    def _object(self, number: int, layout: int, values: list[Any], fresh: Any) -> Any:
+        kind, names = self._layout(layout)
         if issubclass(kind, msgspec.Struct):
-            given = dict(zip(names, map(self._value, values[1::2]), strict=True))
+            given = dict(zip(names, map(self._value, values), strict=True))
             item = self._made[number] = kind(**given)
             return item
         item = self._made[number] = fresh if type(fresh) is kind else object.__new__(kind)
-        for name, value in zip(names, values[1::2], strict=True):
+        for name, value in zip(names, values, strict=True):
             object.__setattr__(item, name, self._value(value, getattr(fresh, name, None)))
         for remade in _remade(kind):
             object.__setattr__(item, remade.name, _default(remade))
@@ -237,12 +289,10 @@ class _Reader:
     def _value(self, value: Any, fresh: Any = None) -> Any:
         if not isinstance(value, list):
             return value
-        if len(value) == 2:
-            return int(value[1])
-        return Decimal(value[0]) if isinstance(value[0], str) else self.made(value[0], fresh)
+        return int(value[1]) if len(value) == 2 else self.made(value[0], fresh)
 
 
-def _attributes(item: Any) -> Iterable[tuple[str, object]]:
+def _attributes(item: Any) -> Sequence[tuple[str, object]]:
     """What an object is made of, but for code, and for what it can work out again."""
     if isinstance(item, msgspec.Struct):
         return [(name, getattr(item, name)) for name in item.__struct_fields__]
