@@ -131,6 +131,8 @@ def print_json(progress: "Progress", *, suspended: bool) -> None:
 
 def as_dict(progress: "Progress") -> dict[str, object]:
     """What came of it, for JSON."""
+    from bus.codec import whole
+
     begun = progress.begun
     return {
         "scope": begun.scope,
@@ -139,7 +141,7 @@ def as_dict(progress: "Progress") -> dict[str, object]:
         "ended": progress.ended,
         "flat": progress.flat,
         "orders_canceled": len(begun.orders) - len(progress.canceling),
-        "symbols": list(progress.outcomes.values()),
+        "symbols": whole(list(progress.outcomes.values())),
         "waiting_for": progress.under_way(),
     }
 

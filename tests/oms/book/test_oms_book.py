@@ -203,7 +203,9 @@ class BookMachine(RuleBasedStateMachine):
                     for event in self.fill_events.values()
                     if (event.algorithm, event.symbol) == (algorithm, symbol)
                 ]
-                held = sum((signed(event) for event in own), ZERO)
+                held = ZERO
+                for event in own:
+                    held = exactly(held, signed(event))
                 assert self.book.position(symbol, algorithm) == held
                 parts += held
             assert self.book.position(symbol) == parts
@@ -224,7 +226,9 @@ class BookMachine(RuleBasedStateMachine):
             for symbol in SYMBOLS:
                 for side in ("buy", "sell"):
                     some = [order for order in own if (order.symbol, order.side) == (symbol, side)]
-                    left = sum((may_come(order) for order in some), ZERO)
+                    left = ZERO
+                    for order in some:
+                        left = exactly(left, may_come(order))
                     assert self.book.pending(symbol, side, algorithm) == left
                     if side == "buy":
                         for order in some:
