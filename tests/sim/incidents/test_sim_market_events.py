@@ -176,8 +176,11 @@ async def test_price_bands_come_suspended_and_back(stocks: Heard, ask: Ask) -> N
 async def test_a_correction_and_a_cancel_change_history_too(
     stocks: Heard, simulator: Simulator, ask: Ask
 ) -> None:
-    trades = [trade for trade in stocks.of(Trade) if trade.symbol == "AAPL"]
-    first = trades[0]
+    def trades() -> list[Trade]:
+        return [trade for trade in stocks.of(Trade) if trade.symbol == "AAPL"]
+
+    await play_until(ask, lambda: bool(trades()))
+    first = trades()[0]
     ask("/corrections", symbol="AAPL", id=first.id, price=123.45)
     last = ask("/cancels", symbol="AAPL")["told"][0]
     (correction,) = await stocks.some(TradeCorrection)
