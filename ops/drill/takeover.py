@@ -60,12 +60,12 @@ async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[
         reader, load = RunReader(system.market, system.orders, ACCOUNT), Load(system.orders, url)
         system.start_oms("oms-0")
         await the_leader(system)
-        wanting = asyncio.create_task(load.want())
-        await load.begin()
-        system.start_oms("oms-1")
-        await _level(system)
-        asking = asyncio.create_task(load.run(a_second))
+        tasks = [asyncio.create_task(load.want())]
         try:
+            await load.begin()
+            system.start_oms("oms-1")
+            await _level(system)
+            tasks.append(asyncio.create_task(load.run(a_second)))
             takeovers = []
             for number in range(kills):
                 takeovers.append(await _killed(system))
@@ -73,10 +73,11 @@ async def run(kills: int, stall_minutes: float, a_second: float, say: Callable[[
                 system.start_oms(f"oms-{number + 2}")
                 await _level(system)
             stalls, moved = await _stalled(system, stall_minutes, say)
-            await ended(asking)
+            await ended(tasks[-1])
             found = await reconcile(reader, system.control)
         finally:
-            await ended(asking, wanting)
+            # Before the servers go: what still asks them then would fail unheard.
+            await ended(*tasks)
             await load.close()
         return Outcome(tuple(takeovers), stalls, moved, load.asked, reader.totals.approved, tuple(found))
 
