@@ -312,7 +312,8 @@ async def buried(orders_url: str, delivery: Delivery) -> None:
 
 
 def test_ctrl_c_while_a_command_is_loaded_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(60)\n")
+    # Loading it takes until a signal comes.
+    (tmp_path / "typer.py").write_text("import signal\nprint('loading', flush=True)\nsignal.pause()\n")
     loading = subprocess.Popen(
         [sys.executable, "-m", "ops", "status"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
