@@ -217,8 +217,12 @@ def compare(step: Step, order: BrokerOrder) -> None:
 
 
 def _was_split(step: Step, known: Order, order: BrokerOrder) -> bool:
-    """Whether one that was taken for another's is ours, by what has been said of its symbol since."""
-    return known.refusal == ID_CONFLICT and sent_orders.is_ours(step, known, order)
+    """Whether one that was taken for another's is ours, by what has been said of its symbol since.
+
+    Of one that was put away there are no terms any more to compare with.
+    """
+    is_conflict = known.refusal == ID_CONFLICT and known.terms is not None
+    return is_conflict and sent_orders.is_ours(step, known, order)
 
 
 def understood(step: Step, orders: Iterable[BrokerOrder | UnreadableOrder]) -> list[BrokerOrder]:

@@ -13,8 +13,10 @@ from bus.order_events import OrderRefused, OrderSent
 from bus.order_messages import OrderTerms
 from oms.broker.protocol import BrokerOrder, Unknown
 from oms.broker.split_order import after_split, split_told
+from oms.reconciliation.reconciliation import compare
 from oms.state.effects import Effects
 from oms.state.inputs import Answered, ControlRead, FindOrder, OrderAnswered
+from oms.state.step import Step
 
 D = Decimal
 HOUR_NS = 3600 * 1_000_000_000
@@ -177,3 +179,18 @@ def at_broker_of(ours: OrderTerms) -> BrokerOrder:
         "b1", name(1), ours.symbol, ours.side, ours.type, "day", "new", ours.quantity, None, ours.limit_price,
         None, D(0), None,
     )  # fmt: skip
+
+
+def test_anothers_order_stays_anothers_after_ours_was_put_away(run: EngineRun) -> None:
+    """Of one that was put away the book has no terms any more: any order would look like it."""
+    order = in_doubt(run, limit_terms("99", "10"))
+    others = replace(order, quantity=D(7), filled_quantity=D(5), filled_average_price=D(99), status="filled")
+    found(run, others)
+    run.tick(24 * HOUR_NS)
+    run.tick(24 * HOUR_NS)
+    engine = run.engine
+    assert name(1) not in engine.state.book.orders
+    step = Step(engine.account, engine.state, engine.observed, run.now_ns)
+    compare(step, others)
+    assert step.effects.events == []
+    assert engine.state.book.position("AAPL", "alpha") == 0
