@@ -286,6 +286,18 @@ def test_a_clock_that_was_ahead_at_the_last_look_hides_no_order(run: EngineRun) 
     assert question.since_ns < run.now_ns
 
 
+def test_a_clock_that_was_set_back_has_the_account_asked_for_once(run: EngineRun) -> None:
+    """Each look is seven requests: one at every tick would leave none for orders."""
+    compared(run, [])
+    run.now_ns -= 3600 * SECOND_NS
+    asked = [
+        question
+        for after_ns in (COMPARE_EVERY_NS, *[SECOND_NS // 4] * 8)
+        for question in run.tick(after_ns).ask
+    ]
+    assert len(asked) == 1
+
+
 def test_a_broker_that_does_not_answer_stops_no_orders(run: EngineRun) -> None:
     (question,) = run.tick(COMPARE_EVERY_NS).ask
     run.take(Unanswered(question, str(OutcomeUnknown("no answer"))))
