@@ -15,7 +15,7 @@ from bus.delivery import Delivery
 from bus.order_messages import Reason
 from bus.retry import until_answered
 from oms import questions
-from oms.broker.protocol import Broker, BrokerError, Outcome, Rejected
+from oms.broker.protocol import Broker, BrokerError, Outcome
 from oms.broker.sender import Sender
 from oms.requests.cancels import CANCELED_UNSENT
 from oms.risk.approval import Approved
@@ -32,8 +32,6 @@ from oms.state.inputs import (
 
 # A question that the broker did not answer is asked again after this long at the most.
 _ASK_AGAIN_S = 1.0
-
-_NS = 1_000_000_000
 
 log = structlog.get_logger()
 
@@ -61,11 +59,7 @@ class Actions:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, effects: Effects, waited_ns: int = 0) -> None:
-        """Begin what these effects ask for. They must be durable, which took `waited_ns`.
-
-        An order that was decided on too long ago is not sent: its prices are of another time.
-        """
-        is_late = waited_ns > self._sender.longest_wait_s * _NS
+        """Begin what these effects ask for. They must be durable, which took `waited_ns`."""
         if effects.cancel_all:
             # First: thousands that are withdrawn are each told of it, and the broker would hear last.
             self._start(self._cancel_all())
@@ -73,11 +67,8 @@ class Actions:
             self._sender.withdraw(client_order_id, CANCELED_UNSENT)
         sent = self._sent
         for approved in effects.send:
-            if is_late and not approved.closes:
-                asyncio.get_running_loop().call_soon(sent, approved, self._too_late(waited_ns))
-                continue
             # Without a task or a future: thousands of orders may wait for their turn.
-            self._sender.submit(approved, self._objection, sent)
+            self._sender.submit(approved, self._objection, sent, waited_ns)
         for order in effects.cancel:
             self._start(self._cancel(order))
         for broker_order_id in effects.hasten:
@@ -99,15 +90,6 @@ class Actions:
         """Raise what failed while it was carried out, once something has."""
         await asyncio.wait({self._failed})
         self._failed.result()
-
-    def _too_late(self, waited_ns: int) -> Rejected:
-        reason = Reason(
-            code="journalled_late",
-            message="the orders server did not take the decision in time: not sent",
-            limit=f"{self._sender.longest_wait_s:g}",
-            value=f"{waited_ns / _NS:.1f}",
-        )
-        return Rejected("oms", reason)
 
     def _sent(self, approved: Approved, answer: Outcome | BaseException) -> None:
         if isinstance(answer, BaseException):

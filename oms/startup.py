@@ -194,8 +194,9 @@ async def _work(oms: Oms, account: AccountRead) -> None:
         await _last_answers(oms)
         await oms.journal.flush()
     finally:
-        await ended(stop, looking, reading, *workers, *oms.actions.under_way)
+        # First: a turn that is given back would have an order leave of which nobody hears what came.
         await oms.sender.close()
+        await ended(stop, looking, reading, *workers, *oms.actions.under_way)
         with contextlib.suppress(ServerAway, ServerRefused):
             await oms.head.write()
     await oms.snapshots.stop(oms.engine.digest())

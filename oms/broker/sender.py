@@ -48,7 +48,7 @@ _LOOK_S = 0.25
 Objection = Callable[[Approved], Reason | None]
 
 # Hears what came of an order; where the broker has a defect, its error.
-Told = Callable[[Approved, Outcome | BaseException], None]
+OnOutcome = Callable[[Approved, Outcome | BaseException], None]
 
 Answer = TypeVar("Answer")
 
@@ -75,7 +75,7 @@ class Sender:
         self.bucket = bucket
         self._broker = broker
         self._clock = clock
-        self.longest_wait_s = longest_wait_s
+        self._longest_wait_s = longest_wait_s
         self._longest_wait_ns = int(longest_wait_s * _NS)
         self.turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
@@ -123,16 +123,21 @@ class Sender:
             self._done.clear()
             await self._done.wait()
 
-    def submit(self, approved: Approved, objection: Objection, told: Told) -> None:
-        """Send an approved order, or a replace, once; its approval must be durable.
+    def submit(
+        self, approved: Approved, objection: Objection, on_outcome: OnOutcome, waited_ns: int = 0
+    ) -> None:
+        """Send an approved order, or a replace, once; its approval must be durable, which took `waited_ns`.
 
-        `objection` says what stands against it directly before its first byte leaves, `told` hears what came
-        of it. The OMS refuses one that waited too long (`rate_budget`) or was withdrawn. One that closes a
-        position at an operator's word takes the turns of the kill switch, and waits as long as it takes.
+        `objection` says what stands against it directly before its first byte leaves, `on_outcome` hears what
+        came of it. The OMS refuses one that waited too long, for the journal (`journalled_late`) or its turn
+        (`rate_budget`), or that was withdrawn. One that closes a position at an operator's word takes the
+        turns of the kill switch, and waits as long as it takes.
         """
-        order = _Order(self, approved, objection, told)
+        order = _Order(self, approved, objection, on_outcome, waited_ns)
         self._calls += 1
-        if self.breaker.is_open and not approved.closes:
+        if waited_ns > self._longest_wait_ns and not approved.closes:
+            order.told(self._journalled_late(waited_ns))
+        elif self.breaker.is_open and not approved.closes:
             order.told(self.breaker.reason(self._clock.monotonic_ns()))
         else:
             self.turns.ask(order)
@@ -169,7 +174,7 @@ class Sender:
             turn = await self.turns.take(lane, "", "query")
             return await self._within(turn, question, self._require_broker)
         finally:
-            self.ended()
+            self.call_ended()
 
     async def orders(self, query: OrdersQuery, lane: Lane = "doubt") -> list[BrokerOrder | UnreadableOrder]:
         """List orders by time of submission, page by page, each page a request of its own.
@@ -249,7 +254,7 @@ class Sender:
                     await asyncio.sleep(wait_s)
         finally:
             self._hastened.discard(name)
-            self.ended()
+            self.call_ended()
 
     async def _within(
         self,
@@ -270,9 +275,9 @@ class Sender:
         finally:
             self.turns.give_back(turn)
 
-    def until_ns(self) -> int:
-        """Until when an order waits that is asked for now."""
-        return self._clock.monotonic_ns() + self._longest_wait_ns
+    def until_ns(self, waited_ns: int) -> int:
+        """Until when an order waits for its turn that has waited so long since it was decided on."""
+        return self._clock.monotonic_ns() + self._longest_wait_ns - waited_ns
 
     def begin(self, order: "_Order") -> None:
         """Send an order whose turn has come."""
@@ -288,10 +293,18 @@ class Sender:
         reset_ns = None if error.reset_s is None else int(error.reset_s * _NS)
         self.bucket.limited(self._clock.monotonic_ns(), reset_ns)
 
-    def ended(self) -> None:
+    def call_ended(self) -> None:
         """A call is done."""
         self._calls -= 1
         self._done.set()
+
+    def _journalled_late(self, waited_ns: int) -> Reason:
+        return Reason(
+            code="journalled_late",
+            message="the orders server did not take the decision in time: not sent",
+            limit=f"{self._longest_wait_s:g}",
+            value=f"{waited_ns / _NS:.1f}",
+        )
 
     def _too_late(self, turn: Turn, now_ns: int) -> Reason:
         closed_s = (self.bucket.closed_until_ns(turn.lane, now_ns) - now_ns) / _NS
@@ -303,8 +316,8 @@ class Sender:
         )
         return Reason(
             code="rate_budget",
-            message=f"the request budget did not allow it within {self.longest_wait_s:g} s: not sent; {why}",
-            limit=f"{self.longest_wait_s:g}",
+            message=f"the request budget did not allow it within {self._longest_wait_s:g} s: not sent; {why}",
+            limit=f"{self._longest_wait_s:g}",
             value=f"{(now_ns - turn.asked_ns) / _NS:.1f}",
         )
 
@@ -312,30 +325,39 @@ class Sender:
 class _Order(Turn):
     """An order on its way."""
 
-    __slots__ = ("approved", "objection", "sender", "tell")
+    __slots__ = ("approved", "objection", "on_outcome", "sender")
 
-    def __init__(self, sender: Sender, approved: Approved, objection: Objection, tell: Told) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        approved: Approved,
+        objection: Objection,
+        on_outcome: OnOutcome,
+        waited_ns: int,
+    ) -> None:
         super().__init__(
             "urgent" if approved.closes else "shared",
             approved.event.algorithm,
             "reduce" if approved.reduces else "new",
             approved.client_order_id,
-            None if approved.closes else sender.until_ns(),
+            None if approved.closes else sender.until_ns(waited_ns),
         )
-        self.sender, self.approved, self.objection, self.tell = sender, approved, objection, tell
+        self.sender, self.approved = sender, approved
+        self.objection, self.on_outcome = objection, on_outcome
 
     def told(self, refused: Reason | None) -> None:
         """Its turn has come, or it is not sent."""
         if refused is None:
             self.sender.begin(self)
         else:
-            self._end(Rejected("oms", refused))
+            # Not at once: whoever hears it may ask for more, and turns are being granted.
+            asyncio.get_running_loop().call_soon(self._end, Rejected("oms", refused))
 
     def sent(self, sending: "asyncio.Future[Outcome]") -> None:
         """The broker's answer is there, or the sender was closed."""
         sender = self.sender
         if sending.cancelled():
-            sender.ended()
+            sender.call_ended()
             return
         error = sending.exception()
         if isinstance(error, RateLimited):
@@ -346,13 +368,9 @@ class _Order(Turn):
         answer = error or sending.result()
         if isinstance(answer, Rejected) and answer.by == "oms":
             sender.bucket.put_back()  # Nothing was sent.
-        self._end(answer)
         sender.turns.give_back(self)
+        self._end(answer)
 
     def _end(self, answer: Outcome | BaseException) -> None:
-        # Not at once: whoever hears it may ask for more, and turns are being granted.
-        asyncio.get_running_loop().call_soon(self._tell, answer)
-
-    def _tell(self, answer: Outcome | BaseException) -> None:
-        self.tell(self.approved, answer)
-        self.sender.ended()
+        self.on_outcome(self.approved, answer)
+        self.sender.call_ended()

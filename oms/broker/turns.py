@@ -79,7 +79,7 @@ class Turns:
         """Have a turn granted as soon as it may be, or refused; at once where it cannot go in time."""
         now_ns = self._clock.monotonic_ns()
         turn.asked_ns = now_ns
-        is_free = not self.queue.size and turn.kind in self._may_start(turn.lane)
+        is_free = not (self._is_closed or self.queue.size) and turn.kind in self._may_start(turn.lane)
         if is_free and self._bucket.take(turn.lane, now_ns):
             self._count(turn, 1)
             turn.told(None)
@@ -160,8 +160,6 @@ class Turns:
 
     def _may_start(self, lane: Lane) -> Iterable[Kind]:
         """The kinds of requests for which there is a connection."""
-        if self._is_closed:
-            return ()
         if lane == "urgent":
             return KINDS if self._urgent < self._connections else ()
         if self._orders + self._others > self._connections:
@@ -170,6 +168,8 @@ class Turns:
 
     def _grant(self) -> None:
         """Grant what may be granted now, refuse what waited too long, and set the timer for the rest."""
+        if self._is_closed:
+            return
         now_ns = self._clock.monotonic_ns()
         for turn in self.queue.expire(max(now_ns, self._bucket.closed_until_ns("shared", now_ns))):
             turn.told(self._too_late(turn, now_ns))

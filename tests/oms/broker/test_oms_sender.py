@@ -416,6 +416,44 @@ async def test_once_closed_nothing_more_is_sent_and_what_is_under_way_ends_unans
     assert (broker.sent, [one.done() for one in sending]) == ([], [False] * 4)
 
 
+async def test_once_closed_a_turn_that_is_given_back_is_nobodys_and_nobody_hears_that_it_was_late() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, connections=1, longest_wait_s=0.05)
+    asking = started(sender.ask(asyncio.Event().wait, "shared"))
+    await until(lambda: sender.turns.queue.size == 0 and sender.busy)
+    sending = submitted(sender, wanted(), allowed)
+    asked_ns = CLOCK.monotonic_ns()
+    await sender.close()
+    await until(lambda: CLOCK.monotonic_ns() > asked_ns + 50_000_000, "the order's time to end")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (broker.sent, sending.done()) == ([], False)
+
+
+async def test_what_the_journal_took_is_part_of_the_longest_wait() -> None:
+    broker = FakeBroker()
+    sender = sender_of(broker, per_minute=4, longest_wait_s=5)
+    outcomes: list[Any] = []
+
+    def submit(waited_s: float) -> None:
+        sender.submit(
+            wanted(), lambda _: None, lambda _, answer: outcomes.append(answer), int(waited_s * 1e9)
+        )
+
+    submit(4.9)
+    await until(lambda: len(outcomes) == 1)
+    assert isinstance(outcomes.pop(), Accepted)
+    for waited_s, code in ((4.9, "rate_budget"), (5.1, "journalled_late")):
+        submit(waited_s)
+        assert sender.busy, "until whoever asked was told"
+        await sender.idle()
+        assert [(one.by, one.reason.code) for one in outcomes] == [("oms", code)]
+        outcomes.clear()
+    assert len(broker.sent) == 1
+
+
 class Ending(Held):
     """A broker that does something at the end of its next order."""
 
