@@ -1,6 +1,5 @@
 """The halt file as the OMS follows it: united with the halt key, and written where it halts by itself."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import structlog
 from bus import halt_file
 from bus.control_messages import Halt, ReduceOnly, Resume
 from bus.errors import Unreadable
+from bus.file_stamp import Stamp, stamp_of
 from bus.halt import HaltWatch
 from bus.halt_state import HaltState, united
 from bus.heartbeat import HaltFileDetails
@@ -34,7 +34,7 @@ class HaltFileWatch:
         self._key = key
         self.modes: halt_file.Modes = {}
         self._put_in_force = put_in_force
-        self._looked: tuple[int, ...] = ()
+        self._looked: Stamp = ()
         self._lacking: halt_file.Modes = {}
         self._told: set[Halt | ReduceOnly] = set()
 
@@ -56,7 +56,7 @@ class HaltFileWatch:
 
         One that cannot be read halts everything.
         """
-        looks = _looks(self.path)
+        looks = stamp_of(self.path)
         if looks != self._looked:
             self._looked = looks
             self._read()
@@ -105,14 +105,3 @@ class HaltFileWatch:
         except (OSError, Unreadable) as error:
             log.error("halts not lifted in the halt file", scope=message.scope, error=str(error))
         self.look()
-
-
-def _looks(path: Path) -> tuple[int, ...]:
-    """What tells one content of a file from another; nothing where there is no file."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        return (error.errno or 0,)
-    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

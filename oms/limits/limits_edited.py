@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus.errors import InvalidInput
+from bus.file_stamp import stamp_of
 from oms.limits.limit_places import flat, place_text, value_text
 from oms.limits.limits_file import read_limits
 from oms.limits.limits_in_force import LimitsInForce
@@ -13,11 +14,11 @@ _LOOK_S = 1.0
 
 
 async def watch(path: Path, in_force: Callable[[], LimitsInForce], tell: Callable[[str], object]) -> None:
-    """Tell, until cancelled, what is edited in the file from now on; "" once nothing is left of it."""
-    told, at_first, seen = "", _written(path), None
+    """Tell, until cancelled, what was edited in the file since it was read; "" once nothing is left of it."""
+    told, seen = "", None
     while True:
-        now = _written(path), in_force().version
-        if now != seen and (now[0] != at_first or told):
+        now = stamp_of(path), in_force().version
+        if now != seen:
             seen, said = now, edited(path, in_force())
             if said != told:
                 told = said
@@ -45,11 +46,3 @@ def edited(path: Path, force: LimitsInForce) -> str:
         f"{place_text(news[0])}, {value_text(values.get(news[0]))} holds{more}; `backbone limits load {path} "
         "--reason ...` puts it in force, and so does the next start"
     )
-
-
-def _written(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

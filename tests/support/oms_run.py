@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from engine_run import frame
@@ -284,10 +286,13 @@ async def starting(
     """An OMS that starts, with a price of AAPL at 100; stopped at the end."""
     client, market = connect(orders_url, name="test"), connect(md_url, name="test")
     used = FakeBroker() if broker is None else broker
+    held = limits or limits_with(price_age_seconds=3600)
+    directory = tempfile.TemporaryDirectory(prefix="bb-limits-")
     values = {"md_redis_url": md_url, "orders_redis_url": orders_url, **settings}
+    values.setdefault("oms_limits", _written(held, Path(directory.name) / "limits.toml"))
     found = load(OmsSettings, **values)
     service = Service("oms", found.account)
-    oms = Oms(service, found, limits or limits_with(price_age_seconds=3600), used, make_journal)
+    oms = Oms(service, found, held, used, make_journal)
     task = asyncio.create_task(startup.live(oms))
     run = Running(oms, used, task, client, market)
     try:
@@ -302,6 +307,23 @@ async def starting(
         await asyncio.gather(task, return_exceptions=True)
         await client.aclose()
         await market.aclose()
+        directory.cleanup()
+
+
+def _written(limits: Limits, path: Path) -> Path:
+    """A file of these limits."""
+    path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in limits.as_dict().items()))
+    return path
+
+
+def _toml(value: Any) -> str:
+    """A value of a limits file; a table in one line, a number without quotes."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    is_number = isinstance(value, str) and value.replace(".", "", 1).isdecimal()
+    return str(value) if is_number else json.dumps(value)
 
 
 @contextlib.asynccontextmanager

@@ -83,3 +83,20 @@ async def test_an_edit_is_told_until_it_is_in_force(
         oms.oms.hear("9-0", message)
         await until(lambda: differ() == (), "the edit to be in force")
         assert oms.oms.engine.state.limits.account.order_quantity == 7
+
+
+async def test_what_was_edited_while_it_stood_by_is_told_once_it_leads(
+    tmp_path: Path, md_url: str, orders_url: str
+) -> None:
+    """It read the file when it was started, which may be days before."""
+    path = tmp_path / "limits.toml"
+    path.write_text(limits_text(price_age_seconds=3600, order_quantity=7))
+    limits = parse(limits_text(price_age_seconds=3600), "limits")
+    async with running(md_url, orders_url, FakeBroker(), limits=limits, oms_limits=path) as oms:
+
+        def differ() -> tuple[str, ...]:
+            details: Any = oms.oms.service.details
+            return tuple(details.limits_differ)
+
+        await until(lambda: bool(differ()), "the edit to be told")
+        assert "it says 7 for [account] order_quantity" in differ()[0]
