@@ -143,7 +143,7 @@ class Order:
         """The quantity that may still be filled."""
         if not self.open:
             return ZERO
-        return max(ZERO, self.wanted() - max(self.filled, self.reported))
+        return max(ZERO, minus(self.wanted(), max(self.filled, self.reported)))
 
     def outstanding(self) -> Decimal:
         """The quantity that may still be booked: to be filled, or counted by the broker and not told yet.

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bus.control_messages import ReduceOnly
 from bus.order_messages import OrderTerms, Reason, ReplaceRequest
-from oms.amounts import ZERO, text, times
+from oms.amounts import ZERO, minus, text, times
 from oms.book.book import Book
 from oms.risk.preconditions import Context
 from oms.risk.replacements import why_not
@@ -143,7 +143,9 @@ def reduce_only(subject: Subject, book: Book, context: Context) -> Reason | None
     mode = context.mode(subject.terms.symbol)
     if not isinstance(mode, ReduceOnly):
         return None
-    return beyond_reduction(mode, book, context.algorithm, subject.terms, subject.quantity - subject.freed)
+    return beyond_reduction(
+        mode, book, context.algorithm, subject.terms, minus(subject.quantity, subject.freed)
+    )
 
 
 def beyond_reduction(

@@ -277,11 +277,11 @@ def exactly(left: Decimal, right: Decimal) -> Decimal:
 def may_come(order: Any) -> Decimal:
     """What an order may still fill, from its terms, or the broker has counted of it and not told yet."""
     if order.status in TERMINAL:
-        return max(ZERO, order.reported - order.filled)
+        return max(ZERO, _WIDE.subtract(order.reported, order.filled))
     wanted = order.terms.quantity
     if wanted is None:
         wanted = quotient_up(order.terms.notional, order.reserve_price)
-    return max(ZERO, wanted - order.filled)
+    return max(ZERO, _WIDE.subtract(wanted, order.filled))
 
 
 TestBook = BookMachine.TestCase
