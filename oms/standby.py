@@ -9,7 +9,7 @@ from oms.service import Oms
 LOOK_S = 0.1
 
 # Orders that it hashes for its digest each time: nobody waits for it meanwhile, but a takeover.
-MOST_HASHED = 2_500
+_MOST_HASHED_WHILE_STANDING_BY = 2_500
 
 
 async def took_over(oms: Oms) -> bool:
@@ -32,5 +32,5 @@ async def _follow(oms: Oms) -> None:
     """Have the state be what the journal says, until cancelled."""
     while True:
         await oms.journal.fold(oms.engine.apply_all)
-        oms.tell(MOST_HASHED)
+        oms.tell(_MOST_HASHED_WHILE_STANDING_BY)
         await asyncio.sleep(LOOK_S)

@@ -22,7 +22,7 @@ _MOST_DOUBLINGS = 7
 _MOST_FOR_NOTHING = 6
 
 
-def send(step: Step, flatten: Flatten, symbol: str, algorithm: str, quantity: Decimal) -> None:
+def send_closing_order(step: Step, flatten: Flatten, symbol: str, algorithm: str, quantity: Decimal) -> None:
     """Have a market order sent, under an id that is the same after a restart."""
     trigger, n = trigger_of(flatten.begun.entry_id), len(flatten.orders.get(symbol, ()))
     while (order_id := client_order_id(algorithm, "", trigger, symbol.encode(), n)) in step.book.orders:

@@ -20,7 +20,7 @@ from oms.amounts import ZERO, text
 from oms.book.flattens import Flatten
 from oms.broker.protocol import BrokerPosition, UnreadablePosition
 from oms.halts import cancel_scope, netting
-from oms.halts.closing_orders import not_before_ns, send, why_given_up
+from oms.halts.closing_orders import not_before_ns, send_closing_order, why_given_up
 from oms.halts.flatten_scope import holders_in, symbols_now, symbols_of, symbols_told, unsettled_orders
 from oms.prices.reference_price import Price
 from oms.state.inputs import AccountListed, Answered, ControlRead, FindOrder, ListPositions, Unanswered
@@ -183,7 +183,7 @@ def _trade(step: Step, flatten: Flatten, symbol: str, closing: Closing, holders:
         if step.observed.canceling_all or _now(step) < not_before_ns(step, flatten, symbol, closing):
             return
         for name, quantity in orders.items():
-            send(step, flatten, symbol, name, quantity)
+            send_closing_order(step, flatten, symbol, name, quantity)
         closing.at_broker = closing.doubted = None
     elif _confirmed(step, closing):
         left = closing.at_broker if whole else sum(holders.values(), ZERO)

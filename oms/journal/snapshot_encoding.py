@@ -5,8 +5,8 @@ return a snapshot can be read by the very code that wrote it alone: any other ma
 
 Written are objects, each with a number; the state is number 0. A value in one is plain (None, a number, text,
 bytes), a decimal, `[number]` for the object with that number, or `["int", text]`; so what two places share
-stays shared. The names of a class's attributes are an object of their own, its layout. They come
-in pieces, so that nobody needs memory for all that is written at once.
+stays shared. The names of a class's attributes are an object of their own, its layout. They come in pieces,
+so that none is too great for the server.
 """
 
 import sys

@@ -18,7 +18,7 @@ _LOOK_S = 1.0
 
 # Of a large state one is due only once the journal has grown by a quarter as much, at a kilobyte an entry:
 # the server has enough to do with the journal, and a start folds so many entries in a moment.
-_BYTES_OF_AN_ENTRY = 4 * 1024
+_SNAPSHOT_BYTES_PER_ENTRY = 4 * 1024
 
 # A stop waits so long for its last snapshot; without it the next start folds more.
 _AT_STOP_S = 5.0
@@ -100,7 +100,7 @@ class SnapshotKeeper:
 
 def entries_between(every: int, size_bytes: int) -> int:
     """After how many entries the next snapshot is due where the last one had this size."""
-    return max(every, size_bytes // _BYTES_OF_AN_ENTRY)
+    return max(every, size_bytes // _SNAPSHOT_BYTES_PER_ENTRY)
 
 
 async def _made_apart(wanted: Wanted) -> Made:

@@ -14,7 +14,7 @@ from bus.order_messages import (
     Request,
     ShutdownAcknowledged,
 )
-from oms.book.orders import REFUSED
+from oms.book.orders import ID_CONFLICT, REFUSED
 from oms.prices.reference_price import Known
 from oms.requests import cancels, shadow, unreadable
 from oms.requests.grouped_refusals import GroupedRefusals
@@ -129,7 +129,7 @@ def _decide(
         step.observed.counts["duplicates"] += 1
         return None
     conflict = Reason(
-        code="id_conflict",
+        code=ID_CONFLICT,
         message=f"client id {request.client_order_id} stands for another order already",
         value=request.client_order_id,
     )

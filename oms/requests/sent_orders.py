@@ -4,7 +4,7 @@ from bus.errors import Unreadable
 from bus.order_events import OrderRefused, OrderSent, OrderUncertain
 from bus.order_messages import Reason
 from bus.trading_day import trading_day
-from oms.book.orders import Order
+from oms.book.orders import ID_CONFLICT, Order
 from oms.broker.broker_orders import caught_up, found
 from oms.broker.protocol import (
     Accepted,
@@ -161,7 +161,7 @@ def _found(step: Step, order: Order, at_broker: BrokerOrder) -> None:
     if not is_ours(step, order, at_broker):
         message = f"it has another order, {at_broker.id}, under client id {order.client_order_id}"
         step.error("client id in use for another order", client_order_id=order.client_order_id)
-        _refuse(step, order, Rejected("broker", Reason(code="id_conflict", message=message)))
+        _refuse(step, order, Rejected("broker", Reason(code=ID_CONFLICT, message=message)))
     else:
         step.record(found(order.algorithm, at_broker, order.approved_ns, step.now_ns))
         try:
