@@ -35,7 +35,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     `wire` is what the entry's `type` says; it stays when the class is renamed. A message that is only a part
     of others has none. `version` goes up when the data of older entries cannot be read as they are.
 
-    A field at its default is left out of the data, which halves most: so a default never changes.
+    A field at its default is left out of the data, which is a quarter shorter for it, or more: so a default
+    never changes.
     """
 
     wire: ClassVar[str] = ""

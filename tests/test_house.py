@@ -109,7 +109,7 @@ def test_test_modules_have_names_of_their_own() -> None:
 
 
 def test_folders_of_tests_are_named_for_rooms() -> None:
-    """What is in a room is tried in the folder of its name; `golden` is what earlier releases wrote."""
+    """What is in a room is tried in the folder of its name."""
     folders = {
         path.parent.relative_to(ROOT / "tests")
         for package in PACKAGES

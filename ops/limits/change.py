@@ -16,7 +16,7 @@ from ops.given_reason import given_reason
 
 # Imported when a command runs, so that `--help` and other commands stay quick.
 if TYPE_CHECKING:
-    from bus.limit_messages import LimitChange, LimitCommand, LimitsSet
+    from bus.limit_messages import LimitChange, LimitCommand
 
 NAME = Annotated[str, typer.Argument(help="the limit, as the limits file calls it")]
 ALGO = Annotated[str | None, typer.Option(help="of this algorithm alone")]
@@ -147,6 +147,7 @@ def _change(
 
     `command` lacks account, time and who gives it; `named` are an algorithm and a symbol.
     """
+    from bus.codec import whole
     from bus.limit_messages import LimitsSet
     from ops.limits.reading import doubts
 
@@ -156,7 +157,7 @@ def _change(
     told = asyncio.run(ask_oms("ops-limits", message, LimitsSet, undone=_UNDONE))
     warnings = asyncio.run(doubts(*named)) if any(named) else []
     if as_json:
-        print(json.dumps(_as_dict(told) | {"warnings": warnings}))
+        print(json.dumps(whole(told) | {"warnings": warnings}))
         return
     changed = lines(told.changes)
     if changed != list(announced):
@@ -165,10 +166,3 @@ def _change(
     print(f"limits version {told.limits_version}: {what}")
     for warning in warnings:
         print(f"WARNING: {warning}")
-
-
-def _as_dict(told: "LimitsSet") -> dict[str, object]:
-    from bus.codec import whole
-
-    built: dict[str, object] = whole(told)
-    return built

@@ -293,13 +293,16 @@ class _Run:
         self.failed = bool(self.summary.differences or failed)
 
     async def _failed(self, orders: Client) -> list[str]:
-        """A sentence for each algorithm that failed, before all are stopped."""
-        aborted = leading_algorithms(await read_heartbeats(orders, self._plan.account))
-        ended = {name: why for name, why in self._supervisor.failed.items() if name.startswith("algo-")}
-        return [
-            *ended.values(),
-            *(f"{name} aborted: {one.failure}" for name, (_, one) in aborted.items() if one.failure),
-        ]
+        """A sentence for each algorithm of this run that failed, before all are stopped."""
+        ours = {one.process for one in self._plan.algorithms}
+        leading = leading_algorithms(await read_heartbeats(orders, self._plan.account))
+        aborted = {
+            f"algo-{name}": f"{name} aborted: {one.failure}"
+            for name, (_, one) in leading.items()
+            if one.failure
+        }
+        failed = self._supervisor.failed | aborted
+        return [why for process, why in failed.items() if process in ours]
 
     async def _answered(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         """What the servers answer. Raises ServerUnreachable where they are away for too long."""

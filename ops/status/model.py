@@ -108,7 +108,7 @@ class Status(msgspec.Struct, frozen=True):
     """How the whole stands. `why_not` says why no orders are taken, while `trading` is false.
 
     `failed` has a sentence for each algorithm that failed, by its process: then it is not all that trades.
-    `refusing` is what a server says, `orders` or `market`, that answers and takes nothing now.
+    `refusing` has what a server says, `orders` or `market`, that takes nothing now, or of a silent `market`.
     """
 
     at_ns: int

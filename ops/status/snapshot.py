@@ -82,7 +82,7 @@ async def snapshot(
 
 
 async def _refusing(market: Client | None, orders: Client) -> dict[str, str]:
-    """The servers that answer and take nothing now, and what they say. Raises as `orders` does."""
+    """Who takes nothing now, and what it says; a silent `market` too. Raises as `orders` does."""
     refusing: dict[str, str] = {}
     try:
         await require_writes(orders)

@@ -171,16 +171,20 @@ async def test_nothing_is_acknowledged_before_its_orders_are_durable(scene: Scen
     assert scene.reader.ids == ["1-0", "2-0"]
 
 
-async def test_a_leader_whose_lease_may_have_run_out_reads_nothing_until_it_is_held(scene: Scene) -> None:
+async def test_a_leader_whose_lease_may_have_run_out_reads_nothing_until_it_is_held(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "LEASE_LOOK_S", 0)
     scene.lease.held = False
     scene.disk.durable.set()
     reading = [
         asyncio.create_task(read(scene.reader))  # type: ignore[arg-type]
         for read in (scene.driver.read_market, scene.driver.read_events)
     ]
-    for _ in range(5):
-        await asyncio.sleep(driving.LEASE_LOOK_S)
+    for _ in range(50):
+        await asyncio.sleep(0)
     assert scene.reader.reads == 0
+    assert not any(task.done() for task in reading)
     scene.reader.to_come = [[delivery(1)]]
     scene.lease.held = True
     await until(lambda: scene.reader.ids == ["1-0"], "the entry to be handled")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from own_server import OwnServer, own_server
 from proxy import Proxy
-from refusals import BY_A_PROXY, BY_THE_SERVER, PROXY_ANSWERS, refusing
+from refusals import BY_A_PROXY, BY_THE_SERVER, refusing
 from waiting import until
 
 from bus.connection import connect
@@ -46,26 +46,6 @@ async def client(server: OwnServer) -> AsyncIterator[Any]:
     await found.flushall()
     yield found
     await found.aclose()
-
-
-class Refusal:
-    """The server refuses in one way, from here on, until it is lifted."""
-
-    def __init__(self, server: OwnServer, proxy: Proxy, kind: str) -> None:
-        self._server, self._proxy, self._kind = server, proxy, kind
-        self._by_server = None if kind in BY_A_PROXY else refusing(server.url, kind)
-
-    async def __aenter__(self) -> None:
-        if self._by_server is None:
-            self._proxy.answer(PROXY_ANSWERS[self._kind])
-        else:
-            await asyncio.to_thread(self._by_server.__enter__)
-
-    async def __aexit__(self, *ended: Any) -> None:
-        if self._by_server is None:
-            self._proxy.answer("")
-        else:
-            await asyncio.to_thread(self._by_server.__exit__, *ended)
 
 
 def frame(number: int) -> MarketBatch:
@@ -125,7 +105,7 @@ async def test_every_writer_and_reader_goes_on_where_it_was(
 
     tasks = [asyncio.create_task(one()) for one in (write, append, consume, count, look)]
     await until(lambda: written > 20 and len(read) > 10, "all to be at work")
-    async with Refusal(server, proxy, kind):
+    async with refusing(server.url, proxy, kind):
         await until(lambda: bool(market.away and publisher.away), "the refusal to be told")
     before = written
     await until(lambda: written > before + 20 and not market.away, "writing to go on")
@@ -146,7 +126,7 @@ async def test_what_is_only_read_in_a_transaction_is_refused_for_now_too(
     server: OwnServer, proxy: Proxy, client: Any
 ) -> None:
     """A server that is full refuses every command of a transaction (redis/redis#9926); some answer reads."""
-    async with Refusal(server, proxy, "OOM"):
+    async with refusing(server.url, proxy, "OOM"):
         reading = client.pipeline(transaction=True).get("x").execute()
         (answer,) = await asyncio.gather(reading, return_exceptions=True)
         assert answer == [None] or (isinstance(answer, RefusedForNow) and "OOM" in str(answer))

@@ -76,7 +76,7 @@ def test_what_is_left_out_depends_on_no_objects_identity() -> None:
         left |= set(cls.__subclasses__())
         for field in msgspec.structs.fields(cls) if cls.__module__.startswith("bus.") else ():
             if field.default is not msgspec.NODEFAULT:
-                same_everywhere = field.default is None or field.default in (False, True, "", ())
+                same_everywhere = any(field.default is one for one in (None, False, True, "", ()))
                 assert same_everywhere, (
                     f"{cls.__name__}.{field.name}: write always_written({field.default!r})"
                 )

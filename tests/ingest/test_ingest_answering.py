@@ -35,8 +35,10 @@ def impatient(simulator, md_url, orders_url):
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_handshake_that_goes_mute_is_said_and_made_anew_on_every_stream(
-    simulator, md_url, orders_url, step
+    simulator, md_url, orders_url, step, monkeypatch
 ):
+    # Said until the next try: looked at often enough to be seen.
+    monkeypatch.setattr("ingest.service.WANTS_S", 0.05)
     for stream in ("stocks", "crypto", "trade_updates"):
         simulator.fault("silent_handshake", stream=stream, step=step)
     async with (
@@ -176,7 +178,6 @@ async def test_thousands_of_symbols_are_asked_for_a_bounded_number_at_a_time(md_
             send = run.stocks.feed._send
 
             async def sent(socket, request):
-                assert state.awaited_ns(run.ingest.service.clock.monotonic_ns()) >= 0
                 asked.append(len(request.pairs))
                 await send(socket, request)
 
@@ -184,7 +185,7 @@ async def test_thousands_of_symbols_are_asked_for_a_bounded_number_at_a_time(md_
             await until(lambda: len(run.subscribed().get("quotes", [])) == len(symbols), "all of them")
             assert not state.refused
             assert max(asked) <= 1000
-            assert sum(asked) <= 2 * len(symbols)
+            assert len(symbols) <= sum(asked) <= 2 * len(symbols)
 
 
 async def test_a_frame_that_is_too_long_is_kept_and_costs_no_connection(simulator, md_url, orders_url):

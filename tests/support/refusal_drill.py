@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests/support .venv/bin/python tests/support/refusal_drill.py --seconds 25 > table.md
 
-It takes a minute for each row. A row is as it should be (`ok`) where nothing ended and nothing was restarted,
+It takes a minute for each row. A row is as it should be where nothing ended and nothing was restarted,
 the line said who refused, orders were approved afterwards, the books agree, and the exit code is 0.
 """
 
@@ -13,8 +13,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import redis
 from backbone import Demo, environment
 from own_server import OwnServer, own_server
 from proxy import Proxy
-from refusals import BY_A_PROXY, BY_THE_SERVER, PROXY_ANSWERS, refusing
+from refusals import BY_A_PROXY, BY_THE_SERVER, refusing
 
 from bus import streams
 
@@ -59,15 +59,6 @@ def _variables(urls: dict[str, str]) -> dict[str, str]:
     return {"MD_REDIS_URL": urls["market"], "ORDERS_REDIS_URL": urls["orders"]}
 
 
-@contextmanager
-def _answering(proxy: Proxy, kind: str) -> Iterator[None]:
-    proxy.answer(PROXY_ANSWERS[kind])
-    try:
-        yield
-    finally:
-        proxy.answer("")
-
-
 async def _drilled(
     demo: Demo, servers: dict[str, OwnServer], role: str, kind: str, seconds: float, proxy: Proxy | None
 ) -> dict[str, Any]:
@@ -78,7 +69,7 @@ async def _drilled(
         assert demo.process.poll() is None, demo.errors
         await asyncio.sleep(0.2)
     said_before = len(demo.errors)
-    with refusing(servers[role].url, kind) if proxy is None else _answering(proxy, kind):
+    async with refusing(servers[role].url, proxy, kind):
         ended_during = await _runs_for(demo, seconds)
     during, approved = demo.errors[said_before:], _approved(orders)
     ended = await _runs_for(demo, _AFTERWARDS_S)

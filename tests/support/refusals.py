@@ -1,27 +1,47 @@
 """What makes a real server answer with an error for a while, by the first word of its answer."""
 
+import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import redis
+from proxy import Proxy
 from waiting import wait_until
 
 # Those that a real server gives here; LOADING and CLUSTERDOWN need a proxy that answers for it.
 BY_THE_SERVER = ("OOM", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY")
-BY_A_PROXY = ("LOADING", "CLUSTERDOWN")
-PROXY_ANSWERS = {
+_PROXY_ANSWERS = {
     "LOADING": "LOADING server is loading the dataset in memory",
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
 }
+BY_A_PROXY = tuple(_PROXY_ANSWERS)
+
+
+@contextlib.asynccontextmanager
+async def refusing(url: str, proxy: Proxy | None, kind: str) -> AsyncIterator[None]:
+    """Have the server at this address, or the proxy before it, refuse in this way while the block lasts."""
+    if kind in _PROXY_ANSWERS:
+        assert proxy is not None, f"{kind} needs a proxy"
+        proxy.answer(_PROXY_ANSWERS[kind])
+        try:
+            yield
+        finally:
+            proxy.answer("")
+        return
+    by_server = _refusing_itself(url, kind)
+    await asyncio.to_thread(by_server.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(by_server.__exit__, None, None, None)
 
 
 @contextlib.contextmanager
-def refusing(url: str, kind: str) -> Iterator[None]:
-    """Have the server at this address refuse in this way, as long as the block lasts."""
+def _refusing_itself(url: str, kind: str) -> Iterator[None]:
     with redis.Redis.from_url(url, socket_timeout=10) as client:
         begin, end = _busy(client, url) if kind == "BUSY" else _WAYS[kind](client)
         begin()

@@ -412,7 +412,8 @@ async def test_once_closed_nothing_more_is_sent_and_what_is_under_way_ends_unans
     assert broker.under_way == []
     broker.gate.set()
     sending.append(submitted(sender, wanted(), allowed))
-    await asyncio.sleep(0.05)
+    for _ in range(50):
+        await asyncio.sleep(0)
     assert (broker.sent, [one.done() for one in sending]) == ([], [False] * 4)
 
 
@@ -538,7 +539,8 @@ async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
     sender = sender_of(broker, per_minute=1000)
     while sender.bucket.take("shared", CLOCK.monotonic_ns()):
         pass
-    many = [submitted(sender, of_algorithm("beta"), allowed) for _ in range(200)]
+    orders = [of_algorithm("beta") for _ in range(200)]
+    many = [submitted(sender, order, allowed) for order in orders]
     alone = submitted(sender, of_algorithm("alpha"), allowed)
     await alone
     # It asked last, and only one of each other went before it.
@@ -546,7 +548,10 @@ async def test_an_algorithm_with_many_orders_is_in_its_own_way_alone() -> None:
     # Sixty-two go in five seconds at the most: what is behind so many of its own is refused at once.
     refused = [one.result() for one in many if one.done() and isinstance(one.result(), Rejected)]
     assert 200 - 62 - 2 <= len(refused) <= 200 - 62
-    await sender.close()
+    for order in orders:
+        sender.withdraw(order.client_order_id, CANCELED_UNSENT)
+    await sender.idle()
+    assert sender.waiting == 0
 
 
 async def test_the_kill_switch_takes_a_cancel_out_of_the_queue_that_its_algorithm_fills() -> None:
