@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from ingest_run import running, settings_for
-from simulator import Simulator
 from waiting import until
 
 from bus import embedded
@@ -18,18 +17,6 @@ from bus.errors import Fenced
 from bus.streams import account_keys, account_lease, market_lease
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def plain_simulator():
-    with Simulator.start("--rate", "400", "--symbols", "AAPL,MSFT,BTC/USD") as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(plain_simulator):
-    yield plain_simulator
-    plain_simulator.clear_faults()
 
 
 async def test_trade_updates_are_kept_as_they_came(simulator, md_url, orders_url):

@@ -17,18 +17,6 @@ STEPS = {
 }
 
 
-@pytest.fixture(scope="module")
-def plain_simulator():
-    with Simulator.start("--rate", "400", "--symbols", "AAPL,MSFT,SPY,BTC/USD") as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(plain_simulator):
-    yield plain_simulator
-    plain_simulator.clear_faults()
-
-
 def impatient(simulator, md_url, orders_url):
     return settings_for(simulator, md_url, orders_url, ingest_answer_seconds=ANSWER_S)
 

@@ -20,18 +20,6 @@ from ingest.tapped_stream import WEBSOCKET_PARAMS
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def plain_simulator():
-    with Simulator.start("--rate", "400", "--symbols", "AAPL,MSFT,SPY,BTC/USD") as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(plain_simulator):
-    yield plain_simulator
-    plain_simulator.clear_faults()
-
-
 def consecutive(messages):
     ids = [message["i"] for message in messages]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
