@@ -141,6 +141,13 @@ class AlpacaSettings(BusSettings):
         description="the address of the market-data API; without it Alpaca's own",
         json_schema_extra=_read_by("ingest"),
     )
+    data_requests_per_minute: int = Field(
+        default=200,
+        ge=10,
+        le=100_000,
+        description="requests that the market-data API is sent in any minute; the smallest plan allows 200",
+        json_schema_extra=_read_by("ingest"),
+    )
     stocks_stream_url: str | None = Field(
         default=None,
         description="the address of the stock stream; without it Alpaca's own, of the feed",

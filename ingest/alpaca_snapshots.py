@@ -1,25 +1,23 @@
 """Asks Alpaca's market-data API for the last trade and quote of what is wanted, within its own budget."""
 
 import asyncio
-import ssl
 from typing import Any
 
-import aiohttp
-import certifi
 import orjson
 import structlog
 
 from bus.clock import Clock
+from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven
 from ingest.alpaca_market import Item
 from ingest.buffer import Buffer
+from ingest.request_budget import SNAPSHOTS, RequestBudget
 from ingest.snapshots import SnapshotState
 from ingest.wants import CRYPTO
 
-# At most one request a second and feed: with both kinds of feed 120 of the 200 a minute that the smallest
-# plan allows, the rest for others with the same keys.
+# At most one request a second and feed; the budget decides whether there is one.
 REQUEST_EVERY_S = 1.0
 
-# After a refusal for the rate, or without an answer, the API is left alone for so long.
+# After a refusal, or without an answer, the API is left alone for so long.
 TROUBLE_S = 10.0
 
 # For one request from its first byte to its last.
@@ -37,14 +35,23 @@ class Snapshots:
     """
 
     def __init__(
-        self, kind: str, feed: str, url: str, key: str, secret: str, buffer: Buffer[Item], clock: Clock
+        self,
+        kind: str,
+        feed: str,
+        url: str,
+        key: str,
+        secret: str,
+        buffer: Buffer[Item],
+        budget: RequestBudget,
+        clock: Clock,
     ) -> None:
         self.state = SnapshotState()
         self._kind = kind
         self._feed = feed
         self._url = url
-        self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+        self._keys = key, secret
         self._buffer = buffer
+        self._budget = budget
         self._clock = clock
         self.trouble = ""
 
@@ -58,37 +65,39 @@ class Snapshots:
 
     async def run(self) -> None:
         """Ask for what is due, until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
-        connector = aiohttp.TCPConnector(ssl=_trusting() if self._url.startswith("https") else True)
-        async with aiohttp.ClientSession(
-            headers=self._headers, timeout=timeout, connector=connector
-        ) as session:
+        async with DataApi(
+            self._url,
+            *self._keys,
+            lane=SNAPSHOTS,
+            budget=self._budget,
+            clock=self._clock,
+            answer_s=ANSWER_TIMEOUT_S,
+        ) as api:
             while True:
                 # What cannot be written now would be old when it is.
                 symbols = [] if self._buffer.full else self.state.due(self._clock.monotonic_ns())
-                trouble = await self._ask(session, symbols) if symbols else ""
+                trouble = await self._ask(api, symbols) if symbols else ""
                 if trouble and trouble != self.trouble:
                     log.warning("snapshots not answered", feed=self._feed, error=trouble)
                 self.trouble = trouble
                 await asyncio.sleep(TROUBLE_S if trouble else REQUEST_EVERY_S)
 
-    async def _ask(self, session: aiohttp.ClientSession, symbols: list[str]) -> str:
+    async def _ask(self, api: DataApi, symbols: list[str]) -> str:
         """Ask once; returns what went wrong, or nothing."""
         self.state.postpone(symbols, self._clock.monotonic_ns())
         path, query = "/v2/stocks/snapshots", {"symbols": ",".join(symbols), "feed": self._feed}
         if self._kind == CRYPTO:
             path, query = "/v1beta3/crypto/us/snapshots", {"symbols": ",".join(symbols)}
         try:
-            async with session.get(self._url + path, params=query) as response:
-                content, status = await response.read(), response.status
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return f"{self._url} does not answer: {error or type(error).__name__}"
-        if status in _INVALID:
+            content = await api.get(path, query)
+        except DataUnreachable as error:
+            return str(error)
+        except NotGiven as error:
+            if error.code not in _INVALID:
+                return str(error)
             if (left_out := self.state.refuse(symbols, self._clock.monotonic_ns())) is not None:
-                log.warning("no snapshots of this symbol", symbol=left_out, error=_shown(content))
+                log.warning("no snapshots of this symbol", symbol=left_out, error=error.text)
             return ""
-        if status != 200:
-            return f"{self._url} answered with status {status}: {_shown(content)}"
         return self._take(content)
 
     def _take(self, content: bytes) -> str:
@@ -101,14 +110,3 @@ class Snapshots:
         if batch.streams:
             self._buffer.add(batch, len(content))
         return ""
-
-
-def _trusting() -> ssl.SSLContext:
-    """Certificates to trust also where Python finds no system's."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=certifi.where())
-    return context
-
-
-def _shown(content: bytes) -> str:
-    return content[:200].decode(errors="replace")

@@ -18,6 +18,7 @@ from ingest import gaps
 from ingest.alpaca_market import Item, MarketFeed
 from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
+from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, Readers, RefusedWant, Subscription
@@ -38,7 +39,14 @@ class LeasedFeed:
     """
 
     def __init__(
-        self, kind: str, settings: IngestSettings, client: Client, clock: Clock, *, holder: str
+        self,
+        kind: str,
+        settings: IngestSettings,
+        client: Client,
+        clock: Clock,
+        budget: RequestBudget,
+        *,
+        holder: str,
     ) -> None:
         self.kind = kind
         self.name = CRYPTO if kind == CRYPTO else settings.feed
@@ -47,6 +55,7 @@ class LeasedFeed:
         self._settings = settings
         self._client = client
         self._clock = clock
+        self._budget = budget
         self._holder = holder
         self._is_marked = False
         self._not_looked_at = Outage("streams of an earlier run not looked at", feed=self.name)
@@ -123,7 +132,14 @@ class LeasedFeed:
             answer_s=settings.ingest_answer_seconds,
         )
         self.snapshots = Snapshots(
-            self.kind, self.name, settings.snapshots_url, key, secret, self.frames, self._clock
+            self.kind,
+            self.name,
+            settings.data_api_url,
+            key,
+            secret,
+            self.frames,
+            self._budget,
+            self._clock,
         )
         if before is not None:
             self.feed.connects, self.feed.gaps = before.connects, before.gaps

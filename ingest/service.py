@@ -28,6 +28,7 @@ from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
 from ingest.report import Report
+from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, STOCKS, Demand, RefusedWant, united
 from ingest.writing import UpdateWriter, flushed, until_done
@@ -88,8 +89,11 @@ class Ingest:
         holder, clock = f"{service.process}-{service.instance}", service.clock
         key, secret = settings.keys()
         self._key_id = key
+        # One for all feeds: the plan's limit is the keys'.
+        budget = RequestBudget(settings.data_requests_per_minute)
         self.feeds = {
-            kind: LeasedFeed(kind, settings, market, clock, holder=holder) for kind in (STOCKS, CRYPTO)
+            kind: LeasedFeed(kind, settings, market, clock, budget, holder=holder)
+            for kind in (STOCKS, CRYPTO)
         }
         self.messages: Buffer[BrokerMessage] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.account = LeaseKeeper(

@@ -42,7 +42,7 @@ class IngestSettings(AlpacaSettings):
         return self.crypto_stream_url or "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
 
     @property
-    def snapshots_url(self) -> str:
+    def data_api_url(self) -> str:
         """The market-data API's address."""
         return self.data_url or "https://data.alpaca.markets"
 

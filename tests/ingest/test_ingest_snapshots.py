@@ -15,9 +15,10 @@ from bus.clock import SystemClock
 from bus.codec import tape_message
 from bus.market_batch import MarketBatch
 from bus.market_messages import Snapshot
-from ingest import alpaca_snapshots, snapshots
+from ingest import alpaca_data, alpaca_snapshots, snapshots
 from ingest.alpaca_market import Item
 from ingest.buffer import Buffer
+from ingest.request_budget import RequestBudget
 from ingest.snapshots import ASIDE_NS, EVERY_NS, MOST_SYMBOLS, SnapshotState
 
 TRADE = {"t": "2026-01-05T14:30:00.123456789Z", "x": "V", "p": 187.12, "s": 100, "c": ["@"], "i": 7, "z": "C"}
@@ -129,10 +130,17 @@ class Api:
         return web.json_response({"AAPL": {"latestTrade": TRADE}})
 
 
+def snapshots_of(feed: str, url: str, buffer: Buffer[Item]) -> alpaca_snapshots.Snapshots:
+    """Snapshots of stocks, with a budget that nobody waits for."""
+    budget = RequestBudget(100_000)
+    return alpaca_snapshots.Snapshots("stocks", feed, url, "key", "secret", buffer, budget, SystemClock())
+
+
 @pytest.mark.integration
 async def test_an_api_in_trouble_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alpaca_snapshots, "REQUEST_EVERY_S", 0.001)
     monkeypatch.setattr(alpaca_snapshots, "TROUBLE_S", 0.002)
+    monkeypatch.setattr(alpaca_data, "UNTOLD_WAIT_S", 0.002)
     monkeypatch.setattr(snapshots, "EVERY_NS", 1_000_000)
     api = Api((500, "broken"), (429, "too many requests"), (200, "<html>"), (200, "[]"), (403, "no"))
     application = web.Application()
@@ -143,7 +151,7 @@ async def test_an_api_in_trouble_is_asked_again_later(monkeypatch: pytest.Monkey
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     buffer: Buffer[Item] = Buffer(1_000_000)
-    asking = alpaca_snapshots.Snapshots("stocks", "iex", url, "key", "secret", buffer, SystemClock())
+    asking = snapshots_of("iex", url, buffer)
     asking.want(frozenset(("AAPL", "NOSUCH")))
     task = asyncio.create_task(asking.run())
     try:
@@ -160,7 +168,7 @@ async def test_an_api_in_trouble_is_asked_again_later(monkeypatch: pytest.Monkey
 
 
 def test_what_the_test_stream_plays_is_not_asked_for() -> None:
-    asking = alpaca_snapshots.Snapshots("stocks", "test", "http://x", "k", "s", Buffer(1), SystemClock())
+    asking = snapshots_of("test", "http://x", Buffer(1))
     asking.want(frozenset(("FAKEPACA",)))
     assert asking.state.due(10**18) == []
 
