@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,20 +14,19 @@ import websockets
 from bus.clock import Clock
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
-from bus.market_batch import MarketBatch
 from ingest import gaps
 from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
+from ingest.buffered_item import Item, PassedOver
 from ingest.frames import Kept
-from ingest.subscription import SYMBOL_LIMIT, Request, SubscriptionState
+from ingest.stream_reasons import CONNECTION_LIMIT, NOT_ENTITLED, WRONG_KEYS, error_reason, refusals
+from ingest.subscription import Request, SubscriptionState
 from ingest.tap import TapProtocol, end
 from ingest.tapped_stream import WEBSOCKET_PARAMS, CryptoStream, StockStream
 from ingest.wants import CRYPTO, Subscription, wildcards
 
 # For this long the connection that Alpaca counts may be our own, of before a crash.
 CLAIM_NS = 60_000_000_000
-
-WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
 
 # Not authenticated, wrong keys, authenticated already, too late, one too many, too slow: about the
 # connection, whatever was asked on it. Every other error is about what was asked.
@@ -37,24 +35,7 @@ CONNECTION_ERRORS = frozenset({401, WRONG_KEYS, 403, 404, CONNECTION_LIMIT, 407}
 # How often what is to be asked is looked at without a change: for what is asked again, and what is overdue.
 LOOK_S = 0.5
 
-# A sentence names so many at most.
-MOST_NAMED = 20
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class PassedOver:
-    """What is kept of a frame that was not taken, and when it came."""
-
-    feed: str
-    received_ns: int
-    kept: Kept
-
-
-# A frame with its feed and the time of its arrival (ns); a gap marker; a frame that was too long; or None,
-# asking for acknowledgements.
-Item = tuple["MarketFeed", int, bytes] | MarketBatch | PassedOver | None
 
 
 class MarketFeed:
@@ -241,7 +222,7 @@ class MarketFeed:
             self._error(message.get("code"), str(message.get("msg", "")))
 
     def subscribing(self) -> None:
-        """The SDK is authenticated and about to subscribe to everything wanted."""
+        """Authenticated; nothing is subscribed to yet, and what is wanted is asked for from here on."""
         now_ns = self._now_ns()
         self.live = True
         self.connects += 1
@@ -299,7 +280,7 @@ class MarketFeed:
             self._changed.set()
             return
         log.error("market stream refused", feed=self.name, code=code, error=text)
-        self.trouble = _reason(code, text, self.url)
+        self.trouble = error_reason(code, text, self.url)
         if self.live and is_about_connection:
             self._doomed = f"error {code}: {text}"
             self._changed.set()
@@ -315,33 +296,4 @@ class MarketFeed:
     @property
     def refusals(self) -> tuple[StateReason, ...]:
         """What is not subscribed to though it is wanted, by name, a reason for each kind."""
-        channels: dict[tuple[str, str], list[str]] = {}
-        for (channel, symbol), refusal in sorted(self.subscription.refused.items()):
-            why = "" if refusal.code == SYMBOL_LIMIT else f": {refusal.sentence}"
-            channels.setdefault((symbol, why), []).append(channel)
-        limited = [f"{', '.join(some)} of {symbol}" for (symbol, why), some in channels.items() if not why]
-        other = [f"{', '.join(some)} of {symbol}{why}" for (symbol, why), some in channels.items() if why]
-        reasons = (
-            StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {_named(limited)}"),
-            StateReason("not_subscribed", f"not subscribed: {_named(other)}"),
-        )
-        return tuple(reason for reason, names in zip(reasons, (limited, other), strict=True) if names)
-
-
-def _named(names: Sequence[str]) -> str:
-    """These names, and how many more there are."""
-    more = len(names) - MOST_NAMED
-    return "; ".join(names[:MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
-
-
-def _reason(code: Any, text: str, url: str) -> StateReason:
-    if code == WRONG_KEYS:
-        sentence = f"{url} refused the keys ({text}): check ALPACA_API_KEY and ALPACA_SECRET_KEY"
-        return StateReason("keys_refused", sentence)
-    if code == NOT_ENTITLED:
-        sentence = f"{url}: the plan of these keys does not include this feed ({text}): set BACKBONE_FEED=iex"
-        return StateReason("not_entitled", sentence)
-    if code == CONNECTION_LIMIT:
-        sentence = f"{url} allows one connection and somebody holds it ({text}): stop the other program"
-        return StateReason("connection_limit", sentence)
-    return StateReason("stream_error", f"{url} answered with error {code}: {text}")
+        return refusals(self.subscription.refused)

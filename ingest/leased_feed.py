@@ -15,9 +15,10 @@ from bus.publish import MarketWriter
 from bus.service import run_together, run_until
 from bus.streams import market_lease
 from ingest import gaps
-from ingest.alpaca_market import Item, MarketFeed
+from ingest.alpaca_market import MarketFeed
 from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
+from ingest.buffered_item import Item
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings

@@ -11,8 +11,9 @@ from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import market_channel
 from ingest.alpaca_account import AccountFeed
-from ingest.alpaca_market import MOST_NAMED, MarketFeed
+from ingest.alpaca_market import MarketFeed
 from ingest.leased_feed import LeasedFeed
+from ingest.stream_reasons import MOST_NAMED
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4

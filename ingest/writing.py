@@ -12,8 +12,8 @@ from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
-from ingest.alpaca_market import Item, PassedOver
 from ingest.buffer import Buffer
+from ingest.buffered_item import Item, PassedOver
 from ingest.frames import Kept, split
 
 # Enough to see what is wrong with a feed; what comes beyond is counted.

@@ -1,0 +1,46 @@
+"""Why a market stream is not as it should be, in sentences for people. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from bus.heartbeat import StateReason
+from ingest.subscription import SYMBOL_LIMIT, Pair, Refusal
+
+WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
+
+# A sentence names so many at most.
+MOST_NAMED = 20
+
+
+def named(names: Sequence[str]) -> str:
+    """These names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return "; ".join(names[:MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+
+
+def refusals(refused: Mapping[Pair, Refusal]) -> tuple[StateReason, ...]:
+    """What is not subscribed to though it is wanted, by name, a reason for each kind."""
+    channels: dict[tuple[str, str], list[str]] = {}
+    for (channel, symbol), refusal in sorted(refused.items()):
+        why = "" if refusal.code == SYMBOL_LIMIT else f": {refusal.sentence}"
+        channels.setdefault((symbol, why), []).append(channel)
+    limited = [f"{', '.join(some)} of {symbol}" for (symbol, why), some in channels.items() if not why]
+    other = [f"{', '.join(some)} of {symbol}{why}" for (symbol, why), some in channels.items() if why]
+    reasons = (
+        StateReason("symbol_limit", f"beyond the plan's symbol limit, not subscribed: {named(limited)}"),
+        StateReason("not_subscribed", f"not subscribed: {named(other)}"),
+    )
+    return tuple(reason for reason, names in zip(reasons, (limited, other), strict=True) if names)
+
+
+def error_reason(code: object, text: str, url: str) -> StateReason:
+    """What an error message of the stream at `url` means for who runs ingest."""
+    if code == WRONG_KEYS:
+        sentence = f"{url} refused the keys ({text}): check ALPACA_API_KEY and ALPACA_SECRET_KEY"
+        return StateReason("keys_refused", sentence)
+    if code == NOT_ENTITLED:
+        sentence = f"{url}: the plan of these keys does not include this feed ({text}): set BACKBONE_FEED=iex"
+        return StateReason("not_entitled", sentence)
+    if code == CONNECTION_LIMIT:
+        sentence = f"{url} allows one connection and somebody holds it ({text}): stop the other program"
+        return StateReason("connection_limit", sentence)
+    return StateReason("stream_error", f"{url} answered with error {code}: {text}")
