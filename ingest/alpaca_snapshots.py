@@ -7,15 +7,10 @@ import orjson
 import structlog
 
 from bus.clock import Clock
-<<<<<<< HEAD
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven
-from ingest.alpaca_market import Item
-from ingest.buffer import Buffer
-from ingest.request_budget import SNAPSHOTS, RequestBudget
-=======
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
->>>>>>> 851546e (What waits in a feed's buffer and why a stream is not well are files of their own)
+from ingest.request_budget import SNAPSHOTS, RequestBudget
 from ingest.snapshots import SnapshotState
 from ingest.wants import CRYPTO
 

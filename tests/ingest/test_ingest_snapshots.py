@@ -15,16 +15,10 @@ from bus.clock import SystemClock
 from bus.codec import tape_message
 from bus.market_batch import MarketBatch
 from bus.market_messages import Snapshot
-<<<<<<< HEAD
 from ingest import alpaca_data, alpaca_snapshots, snapshots
-from ingest.alpaca_market import Item
-from ingest.buffer import Buffer
-from ingest.request_budget import RequestBudget
-=======
-from ingest import alpaca_snapshots, snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
->>>>>>> 851546e (What waits in a feed's buffer and why a stream is not well are files of their own)
+from ingest.request_budget import RequestBudget
 from ingest.snapshots import ASIDE_NS, EVERY_NS, MOST_SYMBOLS, SnapshotState
 
 TRADE = {"t": "2026-01-05T14:30:00.123456789Z", "x": "V", "p": 187.12, "s": 100, "c": ["@"], "i": 7, "z": "C"}
