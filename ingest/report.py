@@ -13,7 +13,6 @@ from bus.streams import market_channel
 from ingest.alpaca_account import AccountFeed
 from ingest.alpaca_market import MarketFeed
 from ingest.leased_feed import LeasedFeed
-from ingest.stream_reasons import MOST_NAMED
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4
@@ -25,8 +24,8 @@ _PRICE = {"trades": "p", "bars": "c"}
 class Report:
     """Collects counters and details; looks at messages only when asked, never as they pass.
 
-    `refused` holds a sentence for each want that no feed carries, `unasked` for those of them that Alpaca is
-    not even asked for; `account_waits` is why trade updates are not served now, None while they are. Mutable:
+    `refused` says in sentences what of the wants no feed carries, `unasked` what of it Alpaca is not even
+    asked for; `account_waits` is why trade updates are not served now, None while they are. Mutable:
     these three, prices, and the counts that a rate is made of.
     """
 
@@ -65,7 +64,7 @@ class Report:
         )
 
     def _unasked(self) -> tuple[StateReason, ...]:
-        return tuple(StateReason("want_refused", sentence) for sentence in self.unasked[:MOST_NAMED])
+        return tuple(StateReason("want_refused", sentence) for sentence in self.unasked)
 
     def _messages_in(self) -> int:
         return sum(leased.writing.messages_in for leased in self._feeds.values())

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import orjson
 import structlog
 
 from bus.account_keys import is_confirmed
@@ -20,23 +19,21 @@ from bus.outage import Outage
 from bus.publish import Publisher
 from bus.retry import pause, until_answered
 from bus.service import Service, live, run_all, run_together, run_until
-from bus.streams import DEAD, account, account_lease, refused_wants
+from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
 from bus.write_probe import require_writes
 from ingest.alpaca_account import AccountFeed, BrokerMessage
 from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
+from ingest.refused_wants import RefusedWants, for_people
 from ingest.report import Report
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, STOCKS, Demand, RefusedWant, united
+from ingest.wants import CRYPTO, STOCKS, Demand, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
-
-# What is refused is told again with every look at the wants; what is not any more is gone after so long.
-REFUSED_TTL_MS = 2000
 
 # While the orders server takes no writes, wants run out that nobody gave up. They are kept until everybody
 # has had time to say them again: readers renew them every second.
@@ -112,7 +109,7 @@ class Ingest:
             answer_s=settings.ingest_answer_seconds,
         )
         self.report = Report(self.feeds, self.updates, clock)
-        self._refused: frozenset[RefusedWant] = frozenset()
+        self._refused_wants = RefusedWants(orders)
         self._wants: dict[str, bytes] = {}
         self._wants_kept_until_ns = 0
         self._wants_unread = Outage("wants not read: the subscriptions stay as they are")
@@ -192,32 +189,15 @@ class Ingest:
         await self._tell_refused(demand)
 
     async def _tell_refused(self, demand: Demand) -> None:
-        """Tell everyone what of their wants is not carried: readers, the heartbeat, and the log once."""
+        """Tell everyone what of their wants is not carried."""
         refused = {
             kind: (*demand.refused, *feed.refused(demand.readers[kind]))
             for kind, feed in self.feeds.items()
             if feed.waits is None
         }
-        known = frozenset(one for some in refused.values() for one in some)
-        for one in sorted(known - self._refused, key=repr):
-            log.error("want refused", reader=one.reader, what=one.sentence)
-        self._refused = known
-        self.report.refused = _sentences(known)
-        self.report.unasked = _sentences(demand.refused)
-        told: dict[str, list[str]] = {}
-        for kind, some in refused.items():
-            for one in some:
-                account_name, _, reader = one.reader.partition(":")
-                told.setdefault(refused_wants(account_name, reader, kind), []).append(one.sentence)
-        if not told:
-            return
-        pipeline = self._orders.pipeline(transaction=False)
-        for key, sentences in told.items():
-            pipeline.set(key, orjson.dumps(sentences), px=REFUSED_TTL_MS)
-        try:
-            await pipeline.execute()
-        except (ServerAway, ServerRefused) as error:
-            log.warning("refused wants not told to readers", error=str(error))
+        self.report.refused = for_people(one for some in refused.values() for one in some)
+        self.report.unasked = for_people(demand.refused)
+        await self._refused_wants.tell(refused)
 
     async def _read_wants(self) -> dict[str, bytes] | None:
         """The wants by reader; None while the server cannot be asked, or nobody can renew them there."""
@@ -257,7 +237,3 @@ class Ingest:
                 return
             with contextlib.suppress(IndexError):
                 unreadable.popleft()
-
-
-def _sentences(refused: Iterable[RefusedWant]) -> tuple[str, ...]:
-    return tuple(sorted(f"{one.reader} does not get {one.sentence}" for one in refused))
