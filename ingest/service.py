@@ -11,7 +11,7 @@ import structlog
 from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
-from bus.errors import ServerAway, ServerRefused
+from bus.errors import AccessRefused, ServerAway, ServerRefused
 from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
@@ -27,7 +27,7 @@ from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
 from ingest.refused_wants import RefusedWants, for_people
-from ingest.report import Report
+from ingest.report import Report, wants_trouble
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
 from ingest.wants import CRYPTO, STOCKS, Demand, united
@@ -113,6 +113,7 @@ class Ingest:
         self._wants: dict[str, bytes] = {}
         self._wants_kept_until_ns = 0
         self._wants_unread = Outage("wants not read: the subscriptions stay as they are")
+        self._writes_unknown = Outage("not known whether the orders server takes writes")
         self._not_kept = Outage("unreadable messages not kept yet")
 
     async def run(self) -> None:
@@ -200,19 +201,29 @@ class Ingest:
         await self._refused_wants.tell(refused)
 
     async def _read_wants(self) -> dict[str, bytes] | None:
-        """The wants by reader; None while the server cannot be asked, or nobody can renew them there."""
+        """The wants by reader; None while the server cannot be asked, or nobody can renew them there.
+
+        Where our user may not ask whether anybody can, what is read counts.
+        """
+        wants = None
         with self._wants_unread:
             keys = sorted(
                 [key async for key in self._orders.scan_iter(match=wants_key("*", "*"), count=1000)]
             )
             texts = await self._orders.mget(keys) if keys else []
-            await require_writes(self._orders)
+            try:
+                await require_writes(self._orders)
+                self._writes_unknown.ended()
+            except AccessRefused as error:
+                self._writes_unknown.goes_on(error)
             prefix = len(wants_key("", "")) - 1
             wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
             kept = self.service.clock.monotonic_ns() < self._wants_kept_until_ns
-            return self._wants | wants if kept else wants
-        self._wants_kept_until_ns = self.service.clock.monotonic_ns() + WANTS_KEPT_NS
-        return None
+            wants = self._wants | wants if kept else wants
+        if wants is None:
+            self._wants_kept_until_ns = self.service.clock.monotonic_ns() + WANTS_KEPT_NS
+        self.report.wants_trouble = wants_trouble(self._wants_unread.why, self._writes_unknown.why)
+        return wants
 
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
