@@ -110,8 +110,8 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
     ReasonCode(
         "wants_unread",
         ("ingest",),
-        "ingest cannot read what algorithms want, or not find out whether they can still say it; the sentence "
-        "gives the orders server's answer",
+        "ingest cannot read what algorithms want, or not find out whether they can still say it; the "
+        "sentence gives the orders server's answer",
         "see to the orders server, or give ingest's user the right that its answer names",
     ),
     ReasonCode(

@@ -1,4 +1,4 @@
-"""Tells what of their wants is not carried: readers under keys of theirs, whoever reads the log, and people."""
+"""Tells readers, under keys of theirs, what of their wants is not carried; and the log, and people."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -26,7 +26,8 @@ class Report:
 
     `refused` says in sentences what of the wants no feed carries, `unasked` what of it Alpaca is not even
     asked for; `wants_trouble` is why the wants may not be those of now, `account_waits` why trade updates are
-    not served now; None while all is well. Mutable: these four, prices, and the counts that a rate is made of.
+    not served now; None while all is well. Mutable: these four, prices, and the
+    counts that a rate is made of.
     """
 
     def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:
@@ -132,7 +133,8 @@ def overall(
 ) -> tuple[State, *tuple[StateReason, ...]]:
     """The state of the whole, and the reasons of its feeds behind a `trouble` of all of them.
 
-    Degraded while one is, or all are; otherwise ready while it serves any: what it waits for, another ingest serves.
+    Degraded while one is, or all are; otherwise ready while it serves any: what it waits for, another ingest
+    serves.
     """
     own = () if trouble is None else (trouble,)
     reasons = tuple(dict.fromkeys((*own, *(reason for feed in feeds.values() for reason in feed.reasons))))

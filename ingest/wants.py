@@ -40,7 +40,7 @@ Readers = Mapping[tuple[str, str], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class RefusedWant:
-    """A want that no feed carries: whose it is (`<account>:<reader>`), `what` it is, and `why`, for people."""
+    """A want that no feed carries: whose it is (`<account>:<reader>`), what it is, and why, for people."""
 
     reader: str
     what: str

@@ -1,4 +1,4 @@
-"""What is refused is told to its reader in few words, written when it changes, and held through reconnects."""
+"""What is refused is told to its reader in few words, written when it changes, held through reconnects."""
 
 import json
 from typing import Any
