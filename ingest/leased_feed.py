@@ -1,7 +1,6 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
@@ -151,7 +150,7 @@ class LeasedFeed:
         )
         if before is not None:
             self.feed.connects, self.feed.gaps = before.connects, before.gaps
-        self._refused: Mapping[Pair, Refusal] = {}
+        self._refused = dict[Pair, Refusal]()
         self._is_marked = False
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
