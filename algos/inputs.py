@@ -66,6 +66,8 @@ class GapEntry(StreamEntry, frozen=True, gc=False):
             since_ns=mark.since_ns,
             until_ns=mark.until_ns if isinstance(mark, GapClosed) else None,
             reason=mark.reason if isinstance(mark, GapOpened) else "",
+            backfilled=mark.backfilled if isinstance(mark, GapClosed) else None,
+            history=mark.history if isinstance(mark, GapClosed) else "",
         )
 
 

@@ -8,9 +8,11 @@ import msgspec
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Market data is missing here.
 
-    `opened`: the feed broke, and what follows may miss messages since `since_ns`. `closed`: it is back, and
-    what was missed lies between the two times. `trimmed`: entries that this algorithm had yet to handle were
-    cut from the stream, because it was too far behind.
+    `opened`: the feed broke, and what follows may miss messages since `since_ns`. `closed`: it was back at
+    `until_ns`, and nothing more will come of what was missed in between: `backfilled` messages of it were
+    found in history and came before this, or, where that took too long, stand in the stream `history`; None
+    where there is no history. `trimmed`: entries that this algorithm had yet to handle were cut from the
+    stream, because it was too far behind.
     """
 
     symbol: str
@@ -19,6 +21,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
     until_ns: int | None = None
     reason: str = ""
+    backfilled: int | None = None
+    history: str = ""
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,10 +36,14 @@ class StateReason(msgspec.Struct, frozen=True):
 
 
 class IngestCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since ingest started; `buffered_frames` is how many wait to be written now."""
+    """Counts since ingest started; `buffered_frames` is how many wait to be written now.
+
+    `backfilled` counts messages that were missed and came from history.
+    """
 
     messages_in: int = 0
     gaps: int = 0
+    backfilled: int = 0
     unreadable: int = 0
     stalls: int = 0
     buffered_frames: int = 0
@@ -59,7 +63,7 @@ class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
 class IngestDetails(msgspec.Struct, frozen=True, kw_only=True, tag="ingest"):
     """Feeds by kind (`stocks`, `crypto`, `account`), subscriptions by channel, prices by symbol.
 
-    `refused_wants` holds a sentence for each reader and reason for which no feed carries what it wants.
+    `refused_wants` holds a sentence for each want that no feed can carry.
     """
 
     feeds: dict[str, FeedDetails] = {}

@@ -169,12 +169,18 @@ class GapOpened(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class GapClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """The feed is back; what was missed lies between the two times."""
+class GapClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The feed was back at `until_ns`, and nothing more will be written of what was missed.
+
+    `backfilled` counts what was missed and came from history: before this marker, or, where that took too
+    long, in the stream `history`. None: there is no history of it, or none was to be had.
+    """
 
     feed: str
     since_ns: int
     until_ns: int
+    backfilled: int | None = None
+    history: str = ""
 
 
 Gap = GapOpened | GapClosed

@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from bus.clock import next_stamp_ns
 from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
@@ -34,7 +33,9 @@ for i = 2, #KEYS do
     local reply
     if marker ~= '' then
       local last = feed ~= '' and {'feed', feed} or {}
-      reply = redis.pcall('XADD', key, id, 'd', data, 'r', received, 'type', marker, unpack(last))
+      local name, value = 'type', marker
+      if marker == 'b' then name, value = 'b', '1' end
+      reply = redis.pcall('XADD', key, id, 'd', data, 'r', received, name, value, unpack(last))
     elseif feed ~= '' then
       reply = redis.pcall('XADD', key, id, 'd', data, 'r', received, 'feed', feed)
     else
@@ -70,8 +71,9 @@ return ids
 class MarketWriter:
     """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
 
-    A server that refuses for now is waited for, as one that is away is. Mutable: the frames under way, and
-    `written`, the entries that are confirmed.
+    A server that refuses for now is waited for, as one that is away is. Mutable: the frames under way;
+    `written`, the entries that are confirmed; `lost`, whether the server has lost some of them: then nothing
+    is sent until they are taken back.
     """
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
@@ -79,7 +81,9 @@ class MarketWriter:
         self._lease = lease
         self._under_way: deque[tuple[MarketBatch, Sent | None]] = deque()
         self._last_received_ns = 0
+        self._confirmed: MarketBatch | None = None
         self.written = 0
+        self.lost = False
 
     async def write(self, batch: MarketBatch) -> None:
         """Send one frame; returns when it is under way, after waiting for a place in the window.
@@ -89,13 +93,15 @@ class MarketWriter:
         """
         if not batch.streams:
             return
-        # The receive time identifies a frame under way when we look for it after a lost reply.
-        batch.received_ns = self._last_received_ns = next_stamp_ns(batch.received_ns, self._last_received_ns)
+        if batch.received_ns > self._last_received_ns:
+            self._last_received_ns = batch.received_ns
+        else:
+            self._make_unique(batch)
         # A full window is emptied by half: what follows leaves in one write, and is answered in one.
         most = WINDOW // 2 if len(self._under_way) >= WINDOW else WINDOW
         while self._must_confirm(most):
             await self._confirm_oldest()
-        sent = self._send(batch)
+        sent = self._send(batch) if not self.lost else None
         self._under_way.append((batch, sent))
         if sent is None:
             await self._recover()
@@ -107,8 +113,16 @@ class MarketWriter:
 
     async def drain(self) -> None:
         """Wait until everything written is acknowledged."""
-        while self._under_way:
+        while self._under_way and not self.lost:
             await self._confirm_oldest()
+
+    def taken_back(self) -> list[MarketBatch]:
+        """The frames under way, none of which the server has: writing begins anew after a loss."""
+        batches = [batch for batch, _ in self._under_way]
+        self._under_way.clear()
+        self._confirmed = None
+        self.lost = False
+        return batches
 
     async def resume(self) -> None:
         """After Fenced, with the lease taken again: send what is under way and not there yet, in order."""
@@ -121,9 +135,19 @@ class MarketWriter:
         finally:
             await self._link.close()
 
+    def _make_unique(self, batch: MarketBatch) -> None:
+        """Give it a time of receipt that no frame under way has, for it is looked for by that.
+
+        A frame that was held back is older than others, and keeps its time.
+        """
+        under_way = {one.received_ns for one, _ in self._under_way}
+        while batch.received_ns in under_way:
+            batch.received_ns += 1
+        self._last_received_ns = max(self._last_received_ns, batch.received_ns)
+
     def _must_confirm(self, most: int) -> bool:
         """Whether more than `most` are under way, the oldest is answered, or one is unsent: it goes first."""
-        if not self._under_way:
+        if not self._under_way or self.lost:
             return False
         _, sent = self._under_way[0]
         is_unsent = self._under_way[-1][1] is None
@@ -162,16 +186,21 @@ class MarketWriter:
             return
         self._link.answered()
         self._under_way.popleft()
+        self._confirmed = batch
         self.written += len(batch.streams)
 
     async def _recover(self, *, one_at_first: bool = False) -> None:
         """After a break: drop what the server has, send the rest again, in order.
 
         `one_at_first`: a server that may still refuse gets one frame, so that none that it takes overtakes
-        one that it does not; the rest follows once that one is there.
+        one that it does not; the rest follows once that one is there. Where the server has lost the last
+        frame that it confirmed (FLUSHALL; killed within a second of its last sync), nothing is sent.
         """
-        while True:
+        while not self.lost:
             try:
+                if self._confirmed is not None and not await self._is_there(self._confirmed):
+                    self.lost = True
+                    return
                 there = [await self._is_written(batch, sent) for batch, sent in self._under_way]
                 await self._reload()
             except ServerAway as error:
@@ -181,6 +210,7 @@ class MarketWriter:
             for (batch, _), is_there in zip(self._under_way, there, strict=True):
                 if is_there:
                     self._link.answered()
+                    self._confirmed = batch
                     self.written += len(batch.streams)
                 else:
                     goes = not (missing and one_at_first)

@@ -72,6 +72,12 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "nothing: it connects again",
     ),
     ReasonCode(
+        "gap_open",
+        ("ingest",),
+        "what a stream missed cannot be had from Alpaca's history now; live messages go on",
+        "nothing: it is asked for again at growing intervals, and GapClosed then says where it is",
+    ),
+    ReasonCode(
         "keys_refused",
         ("ingest",),
         "Alpaca does not accept the keys",
@@ -106,13 +112,6 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         ("ingest", "algorithm"),
         "somebody wants market data that no feed carries; the sentence says whose want, what of it and why",
         "correct what the algorithm subscribes to, or see to what the sentence says",
-    ),
-    ReasonCode(
-        "wants_unread",
-        ("ingest",),
-        "ingest cannot read what algorithms want, or not find out whether they can still say it; the "
-        "sentence gives the orders server's answer",
-        "see to the orders server, or give ingest's user the right that its answer names",
     ),
     ReasonCode(
         "stream_error",

@@ -38,10 +38,28 @@ def market_lease(feed: str) -> str:
     return f"lease:market:{feed}"
 
 
+def history(symbol: str, channel: str, name: str) -> str:
+    """What was brought in afterwards: nothing can be put into the middle of a stream."""
+    return f"hist:{symbol}:{channel}:{name}"
+
+
+def open_gaps(feed: str) -> str:
+    """A hash: the gaps in streams of this feed that are still to be filled."""
+    return f"gaps:{feed}"
+
+
+def market_parts(stream: str) -> tuple[str, str]:
+    """Symbol and channel of an `md` stream; the symbol of an `md-all` one is `*`."""
+    kind, rest = stream.split(":", 1)
+    if kind == "md-all":
+        return "*", rest.split(":")[0]
+    symbol, channel = rest.rsplit(":", 1)
+    return symbol, channel
+
+
 def market_channel(stream: str) -> str:
     """The channel of an `md` or `md-all` stream."""
-    kind, rest = stream.split(":", 1)
-    return rest.split(":")[0] if kind == "md-all" else rest.rsplit(":", 1)[1]
+    return market_parts(stream)[1]
 
 
 def journal_head(account_name: str) -> str:
@@ -66,6 +84,9 @@ MEMBER = "leader"
 
 # Orders and trades that nobody of ours asked for are booked under this name.
 EXTERNAL = "external"
+
+# Beside channels, in a reader's wants: the symbols whose gaps are filled first, those with money in them.
+FILL_FIRST = "first"
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _HEARTBEAT = re.compile(r"alive:\{([^{}:]+)\}:([^:]+):([^:]+)")

@@ -17,7 +17,7 @@ from bus.heartbeat import StateReason
 from ingest import gaps
 from ingest.answering import STEADY_NS, Unanswered, answered
 from ingest.buffer import Buffer
-from ingest.buffered_item import Item, PassedOver
+from ingest.buffered_item import Item, PassedOver, Resumed
 from ingest.frames import Kept
 from ingest.stream_reasons import CONNECTION_LIMIT, NOT_ENTITLED, WRONG_KEYS, error_reason, refusals
 from ingest.subscription import Request, SubscriptionState
@@ -42,8 +42,8 @@ class MarketFeed:
     """One upstream connection: `kind` is stocks or crypto, `name` is what entries call the feed.
 
     Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
-    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, and the gap that
-    is open.
+    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, and the gaps that
+    are open until their streams are carried again.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class MarketFeed:
     def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """Say in these streams (each with the time of its last message) that messages may be missing.
 
-        A stream's gap is closed when Alpaca acknowledges it again, before its next message.
+        A stream's gap is filled, and closed, when Alpaca acknowledges it again.
         """
         if self._mark(since_ns, reason):
             self.gaps += 1
@@ -255,17 +255,14 @@ class MarketFeed:
         self.subscription.disconnected()
 
     def _close_gaps(self) -> None:
-        """Close the gaps of what is acknowledged: it is whole from here on."""
-        if not self._open_gaps:
-            return
-        now_ns = self._now_ns()
+        """What is acknowledged is whole from here on: its gaps can be filled, and closed."""
         whole = {
             stream: self._open_gaps.pop(stream)
             for stream in gaps.streams(self.subscription.acknowledged)
             if stream in self._open_gaps
         }
         if whole:
-            self._buffer.add(gaps.closed(whole, feed=self.name, until_ns=now_ns, at_ns=now_ns), 0)
+            self._buffer.add(Resumed(whole, self._now_ns()), 0)
 
     def _mark_refused(self) -> None:
         """Say in the streams of what is refused that nothing comes, until it is acknowledged."""

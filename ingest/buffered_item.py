@@ -1,5 +1,6 @@
 """What waits in a market feed's buffer until it is written. Pure."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,22 @@ class PassedOver:
     kept: Kept
 
 
-# A frame with its feed and the time of its arrival (ns); a gap marker; a frame that was too long; or None,
-# asking for acknowledgements.
-Item = tuple[Source, int, bytes] | MarketBatch | PassedOver | None
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """These streams, each whole until its time (ns), are carried again since `until_ns`."""
+
+    since_ns: Mapping[str, int]
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Something to do between two frames: what `write` returns is written, then `written` is called."""
+
+    write: Callable[[], Iterable[MarketBatch]]
+    written: Callable[[], None]
+
+
+# A frame with its feed and the time of its arrival (ns); a gap marker; a frame that was too long; streams
+# that are carried again; a turn of whoever fills their gaps; or None, asking for acknowledgements.
+Item = tuple[Source, int, bytes] | MarketBatch | PassedOver | Resumed | Turn | None

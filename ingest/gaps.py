@@ -27,11 +27,8 @@ def opened(since_ns: Mapping[str, int], *, feed: str, at_ns: int, reason: str) -
     return _batch(markers, at_ns, feed, "GapOpened")
 
 
-def closed(since_ns: Mapping[str, int], *, feed: str, until_ns: int, at_ns: int) -> MarketBatch:
-    """GapClosed in each stream: what was missed lies between that stream's time and `until_ns`."""
-    markers = {
-        stream: GapClosed(feed=feed, since_ns=since, until_ns=until_ns) for stream, since in since_ns.items()
-    }
+def closed(markers: Mapping[str, GapClosed], *, feed: str, at_ns: int) -> MarketBatch:
+    """GapClosed in each of these streams."""
     return _batch(markers, at_ns, feed, "GapClosed")
 
 

@@ -13,16 +13,18 @@ from bus.lease_keeper import LeaseKeeper
 from bus.outage import Outage
 from bus.publish import MarketWriter
 from bus.service import run_together, run_until
-from bus.streams import market_lease
+from bus.streams import market_lease, market_parts
 from ingest import gaps
+from ingest.alpaca_history import History
 from ingest.alpaca_market import MarketFeed
 from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
+from ingest.gap_filler import GapFiller
+from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
-from ingest.subscription import Pair, Refusal
 from ingest.wants import CRYPTO, Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
@@ -59,7 +61,8 @@ class LeasedFeed:
         self._clock = clock
         self._budget = budget
         self._holder = holder
-        self._is_marked = False
+        # Streams that are wanted, and of which it is known whether an earlier time of it broke off.
+        self._looked_at: set[str] = set()
         self._not_looked_at = Outage("streams of an earlier run not looked at", feed=self.name)
         self._keeper = LeaseKeeper(
             Lease(client, market_lease(self.name), holder), regain="by_writer", other="another ingest"
@@ -99,27 +102,28 @@ class LeasedFeed:
             if not stopping.is_set():
                 self._make(self.feed)
 
-    async def want(self, wanted: Subscription, snapshots: frozenset[str] = frozenset()) -> None:
-        """Subscribe to exactly this, and ask for these snapshots, where the feed is ours to serve."""
+    async def want(
+        self,
+        wanted: Subscription,
+        snapshots: frozenset[str] = frozenset(),
+        first: frozenset[str] = frozenset(),
+    ) -> None:
+        """Subscribe to exactly this, and ask for these snapshots, where the feed is ours to serve.
+
+        Gaps of the symbols in `first` are filled before others.
+        """
         if self.waits is not None:
             return
         self.snapshots.want(snapshots)
-        if wanted and not self._is_marked:
-            self._is_marked = await self._mark_interruption(wanted)
-            if not self._is_marked:
-                return
-        self.feed.want(wanted)
+        self.filler.first = first
+        if await self._mark_interruptions(wanted):
+            self.feed.want(wanted)
 
     def refused(self, readers: Readers) -> list[RefusedWant]:
-        """What Alpaca does not give of what these readers want, for each of them.
-
-        While it is still being asked, as after each connect, that is what it was when all was last answered.
-        """
-        if self.feed.subscription.settled:
-            self._refused = dict(self.feed.subscription.refused)
+        """What Alpaca does not give of what these readers want, for each of them."""
         return [
-            RefusedWant(reader, f"{channel!r} of {symbol}", refusal.sentence)
-            for (channel, symbol), refusal in self._refused.items()
+            RefusedWant(reader, f"{channel!r} of {symbol}: {refusal.sentence}")
+            for (channel, symbol), refusal in self.feed.subscription.refused.items()
             for reader in readers.get((channel, symbol), ())
         ]
 
@@ -148,10 +152,20 @@ class LeasedFeed:
             self._budget,
             self._clock,
         )
+        bar_ns = round(settings.ingest_bar_seconds * 1e9)
+        self.filler = GapFiller(
+            self.name,
+            History(self.kind, self.name, settings.data_api_url, key, secret, self._budget, self._clock),
+            OpenGaps(self._client, self.name, bar_ns),
+            self.frames,
+            self._clock,
+            hold_s=settings.ingest_hold_seconds,
+            longest_ns=round(settings.ingest_fill_hours * 3600e9),
+            bar_ns=bar_ns,
+        )
         if before is not None:
             self.feed.connects, self.feed.gaps = before.connects, before.gaps
-        self._refused = dict[Pair, Refusal]()
-        self._is_marked = False
+        self._looked_at = set()
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
@@ -161,13 +175,15 @@ class LeasedFeed:
 
     async def _serve(self, stopping: asyncio.Event) -> None:
         writing = asyncio.create_task(
-            self.writing.run(self.frames, self._writer, self._keeper), name=self.name
+            self.writing.run(self.frames, self._writer, self._keeper, self.filler, self._carried),
+            name=self.name,
         )
         try:
             await run_together(
                 run_until(stopping, until_done(writing)),
                 self.feed.run(),
                 self.snapshots.run(),
+                self.filler.run(),
                 self._acknowledge(),
             )
             await self._flush(writing)
@@ -188,16 +204,32 @@ class LeasedFeed:
                 self.frames.add(None, 0)
             await asyncio.sleep(ACKNOWLEDGE_S)
 
-    async def _mark_interruption(self, wanted: Subscription) -> bool:
-        """Streams that an earlier ingest left off in the middle get a gap, before anything new is written.
+    def _carried(self) -> list[str]:
+        return gaps.streams(self.feed.subscription.acknowledged)
 
-        False where the server could not be asked.
+    async def _mark_interruptions(self, wanted: Subscription) -> bool:
+        """Streams that are wanted anew and have entries get a gap, before anything new is written.
+
+        Whatever the reason was: ingest did not run, nobody wanted them, wants ran out unread. False where the
+        server could not be asked.
         """
+        names = set(gaps.streams(wanted))
+        anew = names - self._looked_at
+        self._looked_at &= names
+        if not anew:
+            return True
+        reason = "it was not subscribed to" if self.feed.connects else "ingest was not running"
         with self._not_looked_at:
-            since_ns = await last_received_ns(self._client, gaps.streams(wanted), self.name)
-            self.feed.open_gap(since_ns, "ingest was not running")
+            since_ns = await last_received_ns(self._client, sorted(anew), self.name)
+            self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
+            self._looked_at |= anew
             return True
         return False
+
+    def _has(self, stream: str) -> bool:
+        """Whether a stream is written already, with those of all symbols."""
+        symbol, channel = market_parts(stream)
+        return symbol != "*" and "*" in self.feed.subscription.acknowledged.get(channel, ())
 
     async def _close_writer(self) -> None:
         try:

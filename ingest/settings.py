@@ -31,6 +31,22 @@ class IngestSettings(AlpacaSettings):
         "one that does not is closed, and connected again after a wait that grows",
     )
 
+    ingest_hold_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=60,
+        description="seconds for which a stream's live messages wait at most after a break, while what it "
+        "missed is asked of Alpaca's history and written before them; 0: they never wait",
+    )
+
+    ingest_fill_hours: float = Field(
+        default=24.0,
+        ge=0,
+        le=240,
+        description="hours that a gap may be old and is still filled; what is older is left to "
+        "`backbone backfill`",
+    )
+
     @property
     def stocks_url(self) -> str:
         """The stock stream's address."""

@@ -1,4 +1,4 @@
-"""What live readers want, united into what each feed must carry."""
+"""What live readers want, united into what each feed must carry, and the steps from here to there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from bus.errors import InvalidInput
-from bus.streams import FEED_KINDS
-from bus.symbols import HOW_WRITTEN, checked_symbol
+from bus.streams import FEED_KINDS, FILL_FIRST
+from bus.symbols import checked_symbol
 
 STOCKS, CRYPTO = FEED_KINDS
 
@@ -27,9 +27,6 @@ SENT_WITH_TRADES = ("corrections", "cancelErrors")
 # What is asked for over HTTP, not subscribed to: the last trade and quote (`ingest/snapshots.py`).
 SNAPSHOTS = "snapshots"
 
-# So much is shown of what somebody wrote in the place of a channel or a symbol.
-SHOWN = 60
-
 # Channel to symbols, as Alpaca takes them (`*` for all); no channel without symbols.
 Subscription = Mapping[str, frozenset[str]]
 
@@ -40,18 +37,18 @@ Readers = Mapping[tuple[str, str], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class RefusedWant:
-    """A want that no feed carries: whose it is (`<account>:<reader>`), what it is, and why, for people."""
+    """A want that no feed carries: whose it is (`<account>:<reader>`), and in a sentence what and why."""
 
     reader: str
-    what: str
-    why: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """The union of all wants by feed, who wants what of it, and what had to be left out.
 
-    `snapshots` are the symbols whose last trade and quote are to be asked for.
+    `snapshots` are the symbols whose last trade and quote are to be asked for, `first` those whose gaps are
+    filled before others.
     """
 
     stocks: Subscription
@@ -59,6 +56,9 @@ class Demand:
     refused: tuple[RefusedWant, ...] = ()
     readers: Mapping[str, Readers] = field(default_factory=lambda: {STOCKS: {}, CRYPTO: {}})
     snapshots: Mapping[str, frozenset[str]] = field(
+        default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
+    )
+    first: Mapping[str, frozenset[str]] = field(
         default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
     )
 
@@ -75,18 +75,20 @@ def united(wants: Mapping[str, bytes]) -> Demand:
     """
     subscriptions: dict[str, dict[str, set[str]]] = {STOCKS: {}, CRYPTO: {}}
     readers: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {STOCKS: {}, CRYPTO: {}}
-    snapshots: dict[str, set[str]] = {STOCKS: set(), CRYPTO: set()}
+    aside: dict[str, dict[str, set[str]]] = {
+        name: {STOCKS: set(), CRYPTO: set()} for name in (SNAPSHOTS, FILL_FIRST)
+    }
     refused: list[RefusedWant] = []
     for reader, text in sorted(wants.items()):
         for channel, symbol in _pairs(reader, text, refused):
             feed = CRYPTO if "/" in symbol else STOCKS
-            if channel == SNAPSHOTS and "*" not in symbol:
-                snapshots[feed].add(symbol)
+            if channel in aside and "*" not in symbol:
+                aside[channel][feed].add(symbol)
                 continue
             if channel not in CHANNELS[feed]:
                 allowed = ", ".join((*CHANNELS[feed], SNAPSHOTS))
-                what = f"{channel!r:.{SHOWN}} of {symbol}"
-                refused.append(RefusedWant(reader, what, f"no such channel; {feed} have {allowed}"))
+                sentence = f"{channel!r} of {symbol}: no such channel; {feed} have {allowed}"
+                refused.append(RefusedWant(reader, sentence))
                 continue
             upstream = "trades" if channel in SENT_WITH_TRADES else channel
             name = "*" if symbol == ALL_CRYPTO else symbol
@@ -103,7 +105,7 @@ def united(wants: Mapping[str, bytes]) -> Demand:
         frozen[CRYPTO],
         tuple(refused),
         readers,
-        {feed: frozenset(symbols) for feed, symbols in snapshots.items()},
+        *({feed: frozenset(symbols) for feed, symbols in feeds.items()} for feeds in aside.values()),
     )
 
 
@@ -120,21 +122,20 @@ def _pairs(reader: str, text: bytes, refused: list[RefusedWant]) -> list[tuple[s
     except ValueError:
         channels = None
     if not isinstance(channels, dict):
-        why = 'it cannot be read; expected JSON such as {"trades": ["AAPL"]}'
-        refused.append(RefusedWant(reader, "all that it wants", why))
+        sentence = 'all that it wants: it cannot be read; expected JSON such as {"trades": ["AAPL"]}'
+        refused.append(RefusedWant(reader, sentence))
         return []
     pairs: list[tuple[str, str]] = []
     for channel, symbols in channels.items():
         if not isinstance(symbols, list):
-            what = f"all of {channel!r:.{SHOWN}}"
-            refused.append(RefusedWant(reader, what, "it cannot be read; expected a list of symbols"))
+            sentence = f"all of {channel!r}: it cannot be read; expected a list of symbols"
+            refused.append(RefusedWant(reader, sentence))
             continue
         for symbol in symbols:
             try:
                 if symbol not in (ALL_STOCKS, ALL_CRYPTO):
                     symbol = checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
                 pairs.append((channel, symbol))
-            except InvalidInput:
-                what = f"{channel!r:.{SHOWN}} of symbol {symbol!r:.{SHOWN}}"
-                refused.append(RefusedWant(reader, what, HOW_WRITTEN))
+            except InvalidInput as error:
+                refused.append(RefusedWant(reader, f"{channel!r} of {error}"))
     return pairs

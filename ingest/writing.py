@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import structlog
@@ -13,8 +14,9 @@ from bus.market_batch import MarketBatch
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
 from ingest.buffer import Buffer
-from ingest.buffered_item import Item, PassedOver
+from ingest.buffered_item import Item, PassedOver, Resumed, Turn
 from ingest.frames import Kept, split
+from ingest.gap_filler import GapFiller
 
 # Enough to see what is wrong with a feed; what comes beyond is counted.
 MOST_KEPT = 1000
@@ -46,9 +48,19 @@ class FrameWriter:
         self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
         self._bar_ns = bar_ns
 
-    async def run(self, buffer: Buffer[Item], writer: MarketWriter, keeper: LeaseKeeper) -> None:
-        """Write what comes until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
-        take, write, bar_ns, next_sample_ns = buffer.take, writer.write, self._bar_ns, 0
+    async def run(
+        self,
+        buffer: Buffer[Item],
+        writer: MarketWriter,
+        keeper: LeaseKeeper,
+        filler: GapFiller,
+        carried: Callable[[], Collection[str]],
+    ) -> None:
+        """Write what comes until cancelled. Raises Fenced when another ingest writes, ServerRefused.
+
+        `carried` names the streams that a loss of the server's concerns.
+        """
+        take, held, bar_ns, next_sample_ns = buffer.take, filler.held, self._bar_ns, 0
         while True:
             item = await take()
             if type(item) is tuple:
@@ -62,21 +74,21 @@ class FrameWriter:
                     next_sample_ns = received_ns + SAMPLE_NS
                 if kept:
                     self._keep(feed.name, received_ns, kept)
+                await _write(held.hold(batch) if held else (batch,), writer, keeper)
             elif isinstance(item, MarketBatch):
-                batch = item
+                # What is held of these streams came before the gap that opens.
+                await _write((*held.released(item.streams), item), writer, keeper)
             elif isinstance(item, PassedOver):
                 self._keep(item.feed, item.received_ns, [item.kept])
-                continue
+            elif isinstance(item, Turn):
+                await _write(item.write(), writer, keeper)
+                item.written()
             else:
                 await _drain(writer, keeper)
-                continue
-            while True:
-                try:
-                    await write(batch)
-                    break
-                except Fenced:
-                    # Raised before the batch was sent, for one that was under way.
-                    await _regain(writer, keeper)
+                if isinstance(item, Resumed) and not writer.lost:
+                    await _write(filler.resume(item), writer, keeper)
+            if writer.lost:
+                await _begin_anew(writer, keeper, filler, carried())
 
     def _keep(self, feed: str, received_ns: int, kept: list[Kept]) -> None:
         self.unreadable += len(kept)
@@ -125,6 +137,33 @@ async def flushed(buffer: Buffer[Any], writing: "asyncio.Task[None]") -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
+
+
+async def _write(batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper) -> None:
+    for batch in batches:
+        while True:
+            try:
+                await writer.write(batch)
+                break
+            except Fenced:
+                # Raised before the batch was sent, for one that was under way.
+                await _regain(writer, keeper)
+
+
+async def _begin_anew(
+    writer: MarketWriter, keeper: LeaseKeeper, filler: GapFiller, carried: Collection[str]
+) -> None:
+    """The server lost entries that it had confirmed: a gap, filled as any other; then what was under way."""
+    under_way: list[MarketBatch] = []
+    opened: MarketBatch | None = None
+    while writer.lost:
+        under_way += (one for one in writer.taken_back() if one is not opened)
+        opened, resumed = await filler.lost(carried)
+        await _write([opened], writer, keeper)
+        await _drain(writer, keeper)
+    await _write(filler.resume(resumed), writer, keeper)
+    for batch in under_way:
+        await _write(filler.held.hold(batch), writer, keeper)
 
 
 async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:

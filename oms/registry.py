@@ -7,7 +7,7 @@ import structlog
 from bus.connection import Client
 from bus.consume import GroupReader
 from bus.errors import InvalidInput, ServerAway, ServerRefused
-from bus.streams import algorithm_lease, algorithms, checked_name, requests, wants
+from bus.streams import FILL_FIRST, algorithm_lease, algorithms, checked_name, requests, wants
 from bus.symbols import canonical_symbol
 from oms.prices.reference_price import channels
 from oms.state.inputs import LeasesRead, RequestRead
@@ -104,6 +104,7 @@ class Registry:
             channel: sorted(symbol for symbol in symbols if channel in channels(symbol))
             for channel in _WANTED
         }
+        wanted[FILL_FIRST] = sorted(needed)
         await self._client.set(own, orjson.dumps(wanted), px=_WANTS_TTL_MS)
 
     async def leave(self) -> None:

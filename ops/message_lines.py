@@ -213,7 +213,9 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     ),
     GapOpened: lambda m: f"GAP: the {m.feed} feed broke ({m.reason}); what follows may miss entries",
     GapClosed: lambda m: (
-        f"gap closed: the {m.feed} feed is back after {(m.until_ns - m.since_ns) / 1e9:.1f} s"
+        f"gap closed: the {m.feed} feed was back after {(m.until_ns - m.since_ns) / 1e9:.1f} s; "
+        + ("what was missed is lost" if m.backfilled is None else f"{m.backfilled:,} entries from history")
+        + (f", in {m.history}" if m.history else "")
     ),
     OrderRequest: lambda m: f"asks to {terms(m.terms)} {short(m.client_order_id)}, because of {m.trigger}",
     CancelRequest: lambda m: f"asks to cancel {short(m.client_order_id)}",

@@ -248,6 +248,8 @@ FIELD_MEANINGS: dict[str, str] = {
     "feed": "the feed's name, such as iex or crypto",
     "since_ns": f"the last that is known to be whole, {_TIME}",
     "until_ns": f"when the feed was whole again, {_TIME}",
+    "GapClosed.backfilled": "how many entries came from history; left out where there is none of it",
+    "GapClosed.history": "the stream that has them; left out where they are before this entry",
     "GapOpened.reason": "why the feed broke",
 }
 

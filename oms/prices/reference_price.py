@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bus.codec import market_message, tape_message
 from bus.errors import Unreadable
+from bus.market_batch import BACKFILLED
 from bus.market_messages import (
     Bar,
     CanceledTrade,
@@ -60,6 +61,8 @@ MINUTES_BACK = 30
 _MINUTE_NS = 60_000_000_000
 
 # The channels that hold prices themselves, and all that make a price.
+_BACKFILLED = BACKFILLED.encode()
+
 _PRICES = ("trades", "quotes", "bars")
 CHANNELS_OF_STOCKS = ("statuses", "corrections", "cancelErrors", "snapshots", *_PRICES)
 CHANNELS_OF_CRYPTO = ("snapshots", *_PRICES)
@@ -178,7 +181,11 @@ class SymbolMarket:
         try:
             received_ns, feed = int(fields[b"r"]), fields.get(b"feed", b"").decode(errors="replace")
             if channel in _PRICES:
-                self._take_price(market_message(channel, fields), received_ns, feed)
+                told = market_message(channel, fields)
+                if _BACKFILLED in fields and not isinstance(told, Gap):
+                    # It was news when it happened, not when history told of it.
+                    received_ns = min(received_ns, told.at_ns)
+                self._take_price(told, received_ns, feed)
                 return
             message = tape_message(channel, fields)
             if isinstance(message, Snapshot):

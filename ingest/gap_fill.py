@@ -1,0 +1,136 @@
+"""What a stream missed, as history tells it: what of it is new, and when it is all there. Pure."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from bus.market_batch import BACKFILLED, MarketBatch
+
+# Of these channels Alpaca has history; what was missed of the others is lost.
+CHANNELS = ("trades", "quotes", "bars")
+
+# History is asked from so long before a stream's last message: trades are reported out of their order.
+LOOK_BACK_NS = 2_000_000_000
+
+# History that was asked so long after the stream was whole again has what was before, also where nothing
+# came live since that would prove it.
+SETTLED_NS = 1_000_000_000
+
+# One script takes so many entries: a longer one would keep the server from everybody else.
+ENTRIES_AT_ONCE = 200
+
+# Of what is known only the latest is remembered beyond so many: history comes in its order.
+MOST_REMEMBERED = 50_000
+
+Message = Mapping[str, Any]
+
+
+class Hole(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream's gap, as it is kept until it is closed.
+
+    `since_ns` is what its GapOpened says, `until_ns` when it was carried again, and `after_ns` the market's
+    time of the last message before: what was missed came after that.
+    """
+
+    stream: str
+    symbol: str
+    channel: str
+    since_ns: int
+    until_ns: int
+    after_ns: int
+
+
+def identity(message: Message) -> Hashable:
+    """What two messages share that are the same one.
+
+    Exact for trades (Alpaca numbers them by exchange and day) and bars. Quotes have no number: two with the
+    same content at the same nanosecond count as one.
+    """
+    match message["T"]:
+        case "t":
+            return message.get("x"), message.get("i"), message["t"]
+        case "b":
+            return (message["t"],)
+    return tuple(
+        sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in message.items())
+    )
+
+
+class StreamFill:
+    """What is found of one stream's gap.
+
+    Mutable: what is known, what was found and not taken out yet, and `written`, how much was.
+    """
+
+    def __init__(self, hole: Hole, there: Iterable[Message], bar_ns: int) -> None:
+        self.hole = hole
+        self.written = 0
+        self._bar_ns = bar_ns
+        self._look_back_ns = bar_ns if hole.channel == "bars" else LOOK_BACK_NS
+        self._there = {identity(message): message["t"] for message in there}
+        # What was before the stream's first message was not missed: nobody had asked for it yet.
+        first_ns = min(self._there.values(), default=hole.after_ns)
+        self._begin_ns = self._last_ns = max(first_ns, hole.after_ns - self._look_back_ns)
+        self._past: dict[Hashable, None] = {}
+        self._found: list[Message] = []
+
+    def __repr__(self) -> str:
+        return f"<{len(self._found)} messages found for {self.hole.stream}>"
+
+    @property
+    def asked_from_ns(self) -> int:
+        """From which time of the market on history is asked, the next time."""
+        return max(self._begin_ns, self._last_ns - self._look_back_ns)
+
+    def take(self, messages: Iterable[Message], now_ns: int) -> None:
+        """Take messages of history, in their order; a bar that is not over at `now_ns` is none yet."""
+        for message in messages:
+            at_ns = message["t"]
+            if at_ns < self._begin_ns or (self.hole.channel == "bars" and at_ns + self._bar_ns > now_ns):
+                continue
+            self._last_ns = max(self._last_ns, at_ns)
+            known = identity(message)
+            if known not in self._past:
+                self._past[known] = None
+                if known not in self._there:
+                    self._found.append(message)
+        while len(self._past) > MOST_REMEMBERED:
+            del self._past[next(iter(self._past))]
+
+    def is_complete(self, live: Message | None, asked_ns: int) -> bool:
+        """Whether nothing can be missing, where history was asked at `asked_ns` and all of it was taken.
+
+        `live` is the first message that came live since: it must be in history, for then all before it is.
+        """
+        if asked_ns - self.hole.until_ns >= SETTLED_NS:
+            return True
+        return live is not None and self.hole.channel != "bars" and identity(live) in self._past
+
+    def came_live(self, messages: Iterable[Message]) -> None:
+        """These are in the stream as well."""
+        self._there |= {identity(message): message["t"] for message in messages}
+        self._found = [one for one in self._found if identity(one) not in self._there]
+
+    def taken_out(self) -> list[Message]:
+        """What was found since the last time, by the market's time."""
+        found = sorted(self._found, key=lambda message: message["t"])
+        self._found = []
+        self.written += len(found)
+        return found
+
+
+def batches(
+    messages: Sequence[tuple[str, Message]], received_ns: int, feed: str, bar_ns: int
+) -> list[MarketBatch]:
+    """Entries of history, each with its stream, as one script after another writes them."""
+    found: list[MarketBatch] = []
+    for start in range(0, len(messages), ENTRIES_AT_ONCE):
+        some = messages[start : start + ENTRIES_AT_ONCE]
+        values: list[int | bytes] = []
+        for _, message in some:
+            at_ns = message["t"] + (bar_ns if message["T"] == "b" else 0)
+            values += (at_ns // 1_000_000, orjson.dumps(message))
+        found.append(MarketBatch([stream for stream, _ in some], values, received_ns, feed, BACKFILLED))
+    return found

@@ -1,0 +1,356 @@
+"""Fills gaps: what a stream missed is asked of history and written before what comes live, or beside it.
+
+The writer of a feed alone writes what is found, between two frames: a second writer would break the way in
+which a batch whose reply was lost is found again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, Protocol
+
+import structlog
+
+from bus.clock import Clock
+from bus.errors import ServerAway, ServerRefused
+from bus.heartbeat import StateReason
+from bus.market_batch import MarketBatch
+from bus.market_messages import GapClosed
+from bus.retry import until_answered, waits_s
+from bus.streams import history, market_parts
+from ingest import gaps
+from ingest.alpaca_data import DataUnreachable, NotGiven
+from ingest.buffer import Buffer
+from ingest.buffered_item import Item, Resumed, Turn
+from ingest.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
+from ingest.held_back import HeldBack
+from ingest.open_gaps import OpenGaps
+
+# Streams of one request for history, and how far apart their holes may begin.
+MOST_STREAMS, MOST_APART_NS = 100, 60_000_000_000
+
+# While live messages are held back, history is asked again after waits that grow from one to the other.
+FIRST_ASK_S, LAST_ASK_S = 0.1, 0.5
+
+# And so where it is not to be had.
+FIRST_AGAIN_S, LAST_AGAIN_S = 1.0, 300.0
+
+# Refusals that may be about one symbol among many.
+_ABOUT_A_SYMBOL = (400, 404, 422)
+
+log = structlog.get_logger()
+
+
+class History(Protocol):
+    """Messages of the past, as `ingest/alpaca_history.py` gets them."""
+
+    def pages(
+        self, channel: str, symbols: Sequence[str], since_ns: int, until_ns: int
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Messages of these symbols, page by page, each symbol's in order.
+
+        Raises NotGiven, DataUnreachable.
+        """
+
+
+class Group:
+    """Streams of one channel whose gaps are filled together. Mutable: the fills of those that are open."""
+
+    def __init__(self, channel: str, since_ns: Mapping[str, int], until_ns: int) -> None:
+        self.channel = channel
+        self.since_ns = since_ns
+        self.until_ns = until_ns
+        self.fills: dict[str, StreamFill] = {}
+
+    def __repr__(self) -> str:
+        return f"<{len(self.fills)} open gaps of {self.channel}>"
+
+
+class GapFiller:
+    """The gaps of one feed, from where it is carried again until they are closed.
+
+    Live messages of a stream are held back for `hold_s` at most while history is asked; what takes longer
+    goes to a stream of its own, which GapClosed names. A gap older than `longest_ns` is closed unfilled.
+    Mutable: `first`, the symbols whose gaps are filled first; what is held back; why gaps are open; counts.
+    """
+
+    def __init__(
+        self,
+        feed: str,
+        source: History,
+        kept: OpenGaps,
+        buffer: Buffer[Item],
+        clock: Clock,
+        *,
+        hold_s: float,
+        longest_ns: int,
+        bar_ns: int,
+    ) -> None:
+        self.first: frozenset[str] = frozenset()
+        self.held: HeldBack[Group] = HeldBack(feed)
+        self.backfilled = 0
+        self._feed = feed
+        self._source = source
+        self._kept = kept
+        self._buffer = buffer
+        self._clock = clock
+        self._hold_s = hold_s
+        self._longest_ns = longest_ns
+        self._bar_ns = bar_ns
+        self._began_ns = clock.now_ns()
+        self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
+        # Why gaps are open still, by stream.
+        self._open: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<gaps of {self._feed}: {self.held!r}, {len(self._open)} streams not filled>"
+
+    @property
+    def reasons(self) -> tuple[StateReason, ...]:
+        """What is missing and cannot be had now."""
+        if not self._open:
+            return ()
+        stream, why = next(iter(self._open.items()))
+        others = f" and {len(self._open) - 1:,} more streams" if len(self._open) > 1 else ""
+        return (StateReason("gap_open", f"what {stream}{others} missed is asked for again: {why}"),)
+
+    def resume(self, resumed: Resumed) -> list[MarketBatch]:
+        """Begin to fill these gaps, once all before them is written; returns what is to be written now.
+
+        A gap of which there is no history is closed at once.
+        """
+        missed: dict[str, int] = {}
+        lost: dict[str, int] = {}
+        for stream, since_ns in resumed.since_ns.items():
+            symbol, channel = market_parts(stream)
+            is_had = channel in CHANNELS and symbol != "*" and self._feed != "test"
+            is_recent = resumed.until_ns - since_ns <= self._longest_ns
+            (missed if is_had and is_recent else lost)[stream] = since_ns
+        deadline = asyncio.get_running_loop().time() + self._hold_s
+        for group in _groups(missed, resumed.until_ns, self.first):
+            if self._hold_s:
+                self.held.begin(group.since_ns, group)
+            self._groups.put_nowait((group, deadline))
+        return self._closed({one: self._marker(since, resumed.until_ns) for one, since in lost.items()})
+
+    async def lost(self, carried: Collection[str]) -> tuple[MarketBatch, Resumed]:
+        """The server lost what it had: gaps in what is carried, from each stream's last entry on.
+
+        Returns the markers to be written, and what is to be resumed once they are.
+        """
+        left_off = await self._answered(partial(self._kept.left_off, list(carried)))
+        now_ns = self._clock.now_ns()
+        since_ns = {stream: min(left_off.get(stream, self._began_ns), now_ns) for stream in carried}
+        log.error("the market-data server lost entries", feed=self._feed, streams=len(since_ns))
+        reason = "the market-data server lost what it had confirmed"
+        opened = gaps.opened(since_ns, feed=self._feed, at_ns=now_ns, reason=reason)
+        return opened, Resumed(since_ns, now_ns)
+
+    async def run(self) -> None:
+        """Fill what is resumed, and what an earlier run left open, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for hole in await self._answered(self._kept.read):
+                group = Group(hole.channel, {hole.stream: hole.since_ns}, hole.until_ns)
+                tasks.create_task(self._fill_left_open(group, hole))
+            while True:
+                tasks.create_task(self._fill(*await self._groups.get()))
+
+    async def _fill(self, group: Group, deadline: float) -> None:
+        """Fill before what comes live, as long as that may be held back; then beside it."""
+        before = await self._answered(partial(self._kept.last_messages, list(group.since_ns)))
+        for stream, since_ns in group.since_ns.items():
+            symbol, channel = market_parts(stream)
+            messages = before.get(stream, [])
+            hole = Hole(
+                stream=stream,
+                symbol=symbol,
+                channel=channel,
+                since_ns=since_ns,
+                until_ns=group.until_ns,
+                after_ns=max((message["t"] for message in messages), default=since_ns),
+            )
+            group.fills[stream] = StreamFill(hole, messages, self._bar_ns)
+        await self._fill_before_live(group, deadline)
+
+    async def _fill_before_live(self, group: Group, deadline: float) -> None:
+        why = f"history did not reach to what came live within {self._hold_s:g} s"
+        try:
+            async with asyncio.timeout_at(deadline):
+                for wait_s in waits_s(FIRST_ASK_S, LAST_ASK_S):
+                    try:
+                        asked_ns = self._clock.now_ns()
+                        async for _ in self._asked(group, asked_ns):
+                            pass
+                        await self._turn(partial(self._fill_held, group, asked_ns))
+                    except DataUnreachable as error:
+                        why = str(error)
+                    if not group.fills:
+                        return
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            pass
+        except NotGiven as error:
+            if error.code in _ABOUT_A_SYMBOL and len(group.fills) > 1:
+                halves = (self._fill_before_live(half, deadline) for half in self._halved(group))
+                await asyncio.gather(*halves)
+                return
+            why = str(error)
+        await self._answered(partial(self._kept.add, [fill.hole for fill in group.fills.values()]))
+        await self._turn(partial(self._go_on, group))
+        await self._fill_beside(group, why)
+
+    async def _fill_left_open(self, group: Group, hole: Hole) -> None:
+        around = await self._answered(partial(self._kept.messages_around, hole))
+        group.fills[hole.stream] = StreamFill(hole, around, self._bar_ns)
+        await self._fill_beside(group, "an earlier run did not get it")
+
+    async def _fill_beside(self, group: Group, why: str) -> None:
+        """Fill into streams of their own, whenever history is to be had; then close the gaps."""
+        if not group.fills:
+            return
+        log.warning("gaps not filled yet", feed=self._feed, gaps=len(group.fills), error=why)
+        until_ns = group.until_ns + round(self._hold_s * 1e9)
+        await asyncio.sleep((until_ns + SETTLED_NS - self._clock.now_ns()) / 1e9)
+        is_had = False
+        for wait_s in waits_s(FIRST_AGAIN_S, LAST_AGAIN_S):
+            self._open |= dict.fromkeys(group.fills, why)
+            if self._clock.now_ns() - group.until_ns > self._longest_ns:
+                break
+            try:
+                async for _ in self._asked(group, until_ns):
+                    await self._turn(partial(self._write_beside, group))
+                is_had = True
+                break
+            except NotGiven as error:
+                if error.code in _ABOUT_A_SYMBOL and len(group.fills) > 1:
+                    halves = (self._fill_beside(half, str(error)) for half in self._halved(group))
+                    await asyncio.gather(*halves)
+                    return
+                why = str(error)
+            except DataUnreachable as error:
+                why = str(error)
+            await asyncio.sleep(wait_s)
+        await self._turn(partial(self._close_beside, group, is_had))
+        await self._answered(partial(self._kept.remove, [fill.hole for fill in group.fills.values()]))
+        for stream in group.fills:
+            self._open.pop(stream, None)
+
+    async def _asked(self, group: Group, until_ns: int) -> AsyncIterator[None]:
+        """Ask for what these streams miss; goes on after each page, which their fills have taken."""
+        fills = {fill.hole.symbol: fill for fill in group.fills.values()}
+        since_ns = min(fill.asked_from_ns for fill in fills.values())
+        async for page in self._source.pages(group.channel, list(fills), since_ns, until_ns):
+            now_ns = self._clock.now_ns()
+            for symbol, messages in groupby(page, key=lambda message: message["S"]):
+                if symbol in fills:
+                    fills[symbol].take(messages, now_ns)
+            yield
+
+    def _halved(self, group: Group) -> list[Group]:
+        """The same in two groups: one symbol is refused, and the others are to be had."""
+        streams = list(group.fills)
+        halves: list[Group] = []
+        for some in (streams[: len(streams) // 2], streams[len(streams) // 2 :]):
+            half = Group(group.channel, {one: group.since_ns[one] for one in some}, group.until_ns)
+            half.fills = {one: group.fills[one] for one in some}
+            self.held.hand_over(some, group, half)
+            halves.append(half)
+        return halves
+
+    # In the writer's turn.
+
+    async def _turn(self, write: Callable[[], Iterable[MarketBatch]]) -> None:
+        written = asyncio.Event()
+        self._buffer.add(Turn(write, written.set), 0)
+        await written.wait()
+
+    def _fill_held(self, group: Group, asked_ns: int) -> Iterable[MarketBatch]:
+        """Of streams that are complete: what they missed, that they are whole, and what was held back."""
+        complete: list[str] = []
+        found: list[tuple[str, Mapping[str, Any]]] = []
+        markers: dict[str, GapClosed] = {}
+        for stream, fill in group.fills.items():
+            is_held = self.held.by(stream) is group
+            if is_held and fill.is_complete(self.held.first_live(stream), asked_ns):
+                fill.came_live(self.held.live(stream))
+                missed = fill.taken_out()
+                found += ((stream, message) for message in missed)
+                markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
+                complete.append(stream)
+        for stream in complete:
+            del group.fills[stream]
+        self.backfilled += len(found)
+        yield from batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
+        yield from self._closed(markers)
+        yield from self.held.released(complete)
+
+    def _go_on(self, group: Group) -> Iterable[MarketBatch]:
+        """What was held back is written; what is missing will be written elsewhere."""
+        streams = [stream for stream in group.fills if self.held.by(stream) is group]
+        for stream in streams:
+            group.fills[stream].came_live(self.held.live(stream))
+        return self.held.released(streams)
+
+    def _write_beside(self, group: Group) -> Iterable[MarketBatch]:
+        found = [
+            (_beside(fill.hole), message) for fill in group.fills.values() for message in fill.taken_out()
+        ]
+        self.backfilled += len(found)
+        return batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
+
+    def _close_beside(self, group: Group, is_had: bool) -> Iterable[MarketBatch]:
+        markers = {
+            stream: self._marker(
+                fill.hole.since_ns,
+                group.until_ns,
+                backfilled=fill.written if is_had else None,
+                beside=_beside(fill.hole) if fill.written else "",
+            )
+            for stream, fill in group.fills.items()
+        }
+        return self._closed(markers)
+
+    def _marker(
+        self, since_ns: int, until_ns: int, *, backfilled: int | None = None, beside: str = ""
+    ) -> GapClosed:
+        return GapClosed(
+            feed=self._feed, since_ns=since_ns, until_ns=until_ns, backfilled=backfilled, history=beside
+        )
+
+    def _closed(self, markers: Mapping[str, GapClosed]) -> list[MarketBatch]:
+        return [gaps.closed(markers, feed=self._feed, at_ns=self._clock.now_ns())] if markers else []
+
+    async def _answered(self, question: Callable[[], Any]) -> Any:
+        """What the market-data server answers, whenever it does."""
+        return await until_answered(
+            question, stopping=None, tell=self._not_answered, away=(ServerAway, ServerRefused)
+        )
+
+    def _not_answered(self, trouble: str) -> None:
+        log.warning("gaps not looked at", feed=self._feed, error=trouble)
+
+
+def _beside(hole: Hole) -> str:
+    """The stream of what a gap missed, where it could not be written into its own."""
+    return history(hole.symbol, hole.channel, f"gap-{hole.since_ns // 1_000_000}")
+
+
+def _groups(since_ns: Mapping[str, int], until_ns: int, first: Collection[str]) -> list[Group]:
+    """These gaps in groups that are asked for together, those of the symbols in `first` before all others."""
+    found: list[Group] = []
+
+    def turn(stream: str) -> tuple[bool, str, int]:
+        symbol, channel = market_parts(stream)
+        return symbol not in first, channel, since_ns[stream]
+
+    for (_, channel), streams in groupby(sorted(since_ns, key=turn), key=lambda stream: turn(stream)[:2]):
+        some: dict[str, int] = {}
+        for stream in streams:
+            begin_ns = next(iter(some.values()), since_ns[stream])
+            if len(some) == MOST_STREAMS or since_ns[stream] - begin_ns > MOST_APART_NS:
+                found.append(Group(channel, some, until_ns))
+                some = {}
+            some[stream] = since_ns[stream]
+        found.append(Group(channel, some, until_ns))
+    return found

@@ -1,0 +1,171 @@
+"""Gaps: told on every path, filled from the simulator's history, each message once and in order."""
+
+import json
+
+import pytest
+from ingest_run import running, settings_for
+from own_server import own_server
+from waiting import until
+
+pytestmark = pytest.mark.integration
+
+TRADES, QUOTES = "md:AAPL:trades", "md:AAPL:quotes"
+
+
+def wanting_both(run):
+    return run.wanting("reader", trades=["AAPL"], quotes=["AAPL"])
+
+
+def consecutive(messages):
+    ids = [message["i"] for message in messages]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+async def flowing(run, stream=TRADES, count=20):
+    """Wait until so many more live messages were written."""
+    before = len(await run.messages(stream))
+
+    async def grown():
+        return len(await run.messages(stream)) >= before + count
+
+    await until(grown, f"{count} more of {stream}")
+
+
+async def closed(run, stream=TRADES, times=1):
+    """Wait until so many gaps of a stream were closed; returns the last marker."""
+
+    async def all_closed():
+        return [kind for kind, _ in await run.markers(stream)].count("GapClosed") >= times
+
+    await until(all_closed, f"{times} gaps of {stream} closed")
+    return (await run.markers(stream))[-1][1]
+
+
+async def filled(client, stream):
+    return [json.loads(fields[b"d"]) for _, fields in await client.xrange(stream) if b"b" in fields]
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "slow_client"])
+async def test_what_a_break_lost_comes_from_history_in_order_and_once(simulator, md_url, orders_url, fault):
+    async with running(settings_for(simulator, md_url, orders_url)) as run, wanting_both(run):
+        await flowing(run)
+        simulator.fault(fault, stream="stocks", **({"seconds": 1} if fault == "disconnect" else {}))
+        marker = await closed(run)
+        await flowing(run)
+        await run.stop()
+        consecutive(await run.messages(TRADES))
+        assert marker["backfilled"] == len(await filled(run.market, TRADES)) > 0
+        quotes = await run.messages(QUOTES)
+        assert len({json.dumps(quote, sort_keys=True) for quote in quotes}) == len(quotes)
+        assert [quote["t"] for quote in quotes] == sorted(quote["t"] for quote in quotes)
+        assert run.details.counters.backfilled >= marker["backfilled"]
+
+
+async def test_what_history_is_too_slow_for_goes_beside_and_live_goes_on(simulator, md_url, orders_url):
+    settings = settings_for(simulator, md_url, orders_url, ingest_hold_seconds=0.3)
+    async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+        await flowing(run)
+        simulator.fault("latency", on="data", ms=1500)
+        simulator.fault("disconnect", stream="stocks")
+
+        async def opened():
+            return [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened"]
+
+        await until(opened, "the gap to open")
+        await flowing(run)
+        assert await opened()
+        await until(lambda: "gap_open" in _codes(run), "the alert")
+        simulator.clear_faults()
+        marker = await closed(run)
+        await until(lambda: "gap_open" not in _codes(run), "the alert to end")
+        await run.stop()
+        assert await filled(run.market, TRADES) == []
+        beside = await filled(run.market, marker["history"])
+        assert len(beside) == marker["backfilled"] > 0
+        ids = sorted(message["i"] for message in (await run.messages(TRADES)) + beside)
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        assert not await run.market.exists("gaps:iex")
+
+
+def _codes(run):
+    return [reason.code for reason in run.details.feeds["stocks"].reasons]
+
+
+async def test_history_that_is_not_given_leaves_the_gap_open_and_is_asked_again_after_a_restart(
+    simulator, md_url, orders_url
+):
+    settings = settings_for(simulator, md_url, orders_url, ingest_hold_seconds=0.3)
+    async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+        await flowing(run)
+        simulator.fault("http_error", status=422, on="data", count=1000)
+        simulator.fault("disconnect", stream="stocks")
+        await until(lambda: "gap_open" in _codes(run), "the alert")
+        await flowing(run)
+        assert [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened"]
+        await run.stop()
+    simulator.clear_faults()
+    async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+        await closed(run, times=2)
+        await flowing(run)
+        await run.stop()
+        markers = await run.markers(TRADES)
+        beside = [message for name in _beside(markers) for message in await filled(run.market, name)]
+        ids = sorted(message["i"] for message in (await run.messages(TRADES)) + beside)
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def _beside(markers):
+    return [marker["history"] for kind, marker in markers if kind == "GapClosed" and "history" in marker]
+
+
+async def test_a_reader_that_left_and_came_back_gets_what_it_missed(simulator, md_url, orders_url):
+    async with (
+        running(settings_for(simulator, md_url, orders_url)) as run,
+        run.wanting("other", bars=["SPY"]),
+    ):
+        async with run.wanting("reader", trades=["AAPL"]):
+            await flowing(run)
+        await until(lambda: "trades" not in run.subscribed(), "nobody wants it")
+        async with run.wanting("reader", trades=["AAPL"]):
+            await closed(run)
+            await flowing(run)
+        assert [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened", "GapClosed"]
+        await run.stop()
+        consecutive(await run.messages(TRADES))
+
+
+async def test_a_stream_that_all_symbols_brought_is_whole_until_they_are_not_wanted_any_more(
+    simulator, md_url, orders_url
+):
+    async with running(settings_for(simulator, md_url, orders_url)) as run:
+        async with run.wanting("all", trades=["*"]):
+            await flowing(run)
+            async with run.wanting("reader", trades=["AAPL"]):
+                await until(lambda: "AAPL" in run.subscribed()["trades"], "both")
+                await flowing(run)
+                assert await run.markers(TRADES) == []
+        await until(lambda: run.subscribed() == {}, "nothing wanted")
+        async with run.wanting("reader", trades=["AAPL"]):
+            await closed(run)
+            await flowing(run)
+        await run.stop()
+        consecutive(await run.messages(TRADES))
+
+
+async def test_a_server_that_lost_everything_has_it_again_from_history(simulator, orders_url):
+    with own_server("market") as server:
+        async with (
+            running(settings_for(simulator, server.url, orders_url)) as run,
+            run.wanting("reader", trades=["AAPL"], statuses=["AAPL"]),
+        ):
+            await flowing(run)
+            first = (await run.messages(TRADES))[0]["i"]
+            await run.market.flushall()
+            marker = await closed(run)
+            assert marker["backfilled"] > 10
+            await flowing(run)
+            await run.stop()
+            messages = await run.messages(TRADES)
+            consecutive(messages)
+            assert messages[0]["i"] <= first + 5
+            assert [kind for kind, _ in await run.markers("md:AAPL:statuses")] == ["GapOpened", "GapClosed"]
