@@ -108,7 +108,7 @@ def _directory() -> Iterator[Path]:
 
 @contextlib.asynccontextmanager
 async def whole_system(
-    simulator_arguments: Sequence[str], *, requests_per_minute: int
+    simulator_arguments: Sequence[str], *, requests_per_minute: int, with_ingest: bool = True
 ) -> AsyncIterator[System]:
     """Servers, a simulator that takes so many requests a minute, and ingest; all ended with the block."""
     with _directory() as directory, contextlib.ExitStack() as stack:
@@ -129,7 +129,8 @@ async def whole_system(
         environment["BACKBONE_OMS_REQUESTS_PER_MINUTE"] = str(requests_per_minute)
         # A halt of a drill must not outlive it, and those of the person who runs it must not hold here.
         environment["BACKBONE_HALT_FILE"] = str(directory / "halts.json")
-        supervisor.start(ingest_process(environment, directory))
+        if with_ingest:
+            supervisor.start(ingest_process(environment, directory))
         market, orders = connect(servers[0].url, name="drill"), connect(servers[1].url, name="drill")
         control = Control(addresses)
         system = System(directory, environment, market, orders, control)
@@ -140,5 +141,6 @@ async def whole_system(
             await control.close()
             await market.aclose()
             await orders.aclose()
-            await supervisor.stop("ingest")
+            if with_ingest:
+                await supervisor.stop("ingest")
             await supervisor.stop(simulator.NAME)

@@ -1,10 +1,15 @@
 """Gaps: told on every path, filled from the simulator's history, each message once and in order."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+from dying_ingest import SOME_STEPS
 from ingest_run import running, settings_for
 from own_server import own_server
+from simulator import ROOT
 from waiting import until
 
 pytestmark = pytest.mark.integration
@@ -169,3 +174,40 @@ async def test_a_server_that_lost_everything_has_it_again_from_history(simulator
             consecutive(messages)
             assert messages[0]["i"] <= first + 5
             assert [kind for kind, _ in await run.markers("md:AAPL:statuses")] == ["GapOpened", "GapClosed"]
+
+
+def dying(settings, step, simulator):
+    """A process that ingests, and dies at this step of filling a gap."""
+    environment = os.environ | simulator.environment
+    environment |= {
+        "MD_REDIS_URL": settings.md_redis_url,
+        "ORDERS_REDIS_URL": settings.orders_redis_url,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, str(ROOT / "tests" / "support" / "dying_ingest.py"), step]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+async def test_one_that_dies_at_any_step_of_filling_leaves_each_message_once_and_in_order(
+    simulator, md_url, orders_url
+):
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings) as run:
+        async with run.wanting("reader", trades=["AAPL"]):
+            await flowing(run)
+            await run.stop()
+            for step in SOME_STEPS:
+                process = dying(settings, step, simulator)
+                try:
+                    await until(lambda process=process: process.poll() == -9, f"its death {step}")
+                finally:
+                    process.kill()
+                    process.wait()
+                # Nobody gives its lease back.
+                await run.market.delete("lease:market:iex", "lease:market:crypto")
+                await run.orders.delete("account:{paper}:lease")
+            async with running(settings) as last:
+                await closed(last)
+                await flowing(last)
+                await last.stop()
+        consecutive(await run.messages(TRADES))

@@ -1,0 +1,216 @@
+"""The drill of killed ingests: whichever serves is killed again and again, and its standby fills the seam."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+
+import orjson
+
+from algos.registration import Wants
+from bus.heartbeat import FeedDetails, Heartbeat, IngestDetails, State
+from bus.service import ended
+from bus.streams import FEED_KINDS, GROUP_OMS, market, open_gaps
+from ops.drill.system import ACCOUNT, DrillFailed, System, whole_system
+from ops.status.heartbeat_reader import read_heartbeats
+
+# Promised: from where Alpaca takes the connection to the first live message in its stream.
+WITHIN_S = 3.0
+
+SYMBOLS = ("AAPL", "MSFT", "SPY", "NVDA", "TSLA", "AMD", "META", "AMZN", "GOOG", "NFLX")
+CHANNELS = ("trades", "quotes")
+
+# Every so many kills Alpaca takes the old connection for one that stands, for so long.
+_REFUSED_EVERY, _REFUSED_S = 3, 4
+
+_STOCKS = FEED_KINDS[0]
+_READY_WITHIN_S = 30.0
+_POLL_S = 0.02
+_PAGE = 5000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: seconds from the kill, and from the accepted connection, to live data; what differs.
+
+    `backfilled` counts the trades that came from history.
+    """
+
+    after_kill_s: tuple[float, ...]
+    after_accepted_s: tuple[float, ...]
+    refused: int
+    trades: int
+    backfilled: int
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that is promised was kept."""
+        return not self.differences and max(self.after_accepted_s, default=0) <= WITHIN_S
+
+
+@dataclass
+class Tape:
+    """The trades of one symbol as its streams have them. Mutable: it is counted as it is read."""
+
+    ids: list[int] = field(default_factory=list)
+    backfilled: int = 0
+    beside: list[int] = field(default_factory=list)
+
+
+async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcome:
+    """Kill the ingest that serves so many times, with so many messages a second."""
+    arguments = ["--symbols", ",".join(SYMBOLS), "--rate", str(a_second)]
+    async with whole_system(arguments, requests_per_minute=1000, with_ingest=False) as system:
+        wants = Wants(system.orders, ACCOUNT, GROUP_OMS, dict.fromkeys(CHANNELS, SYMBOLS))
+        wanting = asyncio.create_task(wants.run(lambda: True))
+        after_kill, after_accepted, refused = [], [], 0
+        try:
+            system.start("ingest-0", "ingest")
+            await _serving(system)
+            for number in range(kills):
+                system.start(f"ingest-{number + 1}", "ingest")
+                await _standing_by(system)
+                if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
+                    await system.control.fault("connection_limit", stream=_STOCKS, seconds=_REFUSED_S)
+                    refused += 1
+                since_kill_s, since_accepted_s = await _killed(system)
+                after_kill.append(since_kill_s)
+                after_accepted.append(since_accepted_s)
+                say(
+                    f"kill {number + 1} of {kills}: live again {since_kill_s:.2f} s after it, "
+                    f"{since_accepted_s:.2f} s after the feed took the connection"
+                )
+            await _closed(system)
+        finally:
+            await ended(wanting)
+        tapes = {symbol: await _tape(system, symbol) for symbol in SYMBOLS}
+        return Outcome(
+            tuple(after_kill),
+            tuple(after_accepted),
+            refused,
+            sum(len(tape.ids) + len(tape.beside) for tape in tapes.values()),
+            sum(tape.backfilled for tape in tapes.values()),
+            tuple(itertools.chain.from_iterable(differences(*one) for one in tapes.items())),
+        )
+
+
+async def _beats(system: System) -> list[tuple[Heartbeat, FeedDetails]]:
+    """What each ingest that we started says of the stock feed."""
+    return [
+        (one, one.details.feeds[_STOCKS])
+        for one in await read_heartbeats(system.orders, ACCOUNT)
+        if isinstance(one, Heartbeat)
+        and isinstance(one.details, IngestDetails)
+        and one.pid in system.started
+        and _STOCKS in one.details.feeds
+    ]
+
+
+async def _until(system: System, found: Callable[[Heartbeat, FeedDetails], bool], what: str) -> int:
+    """The pid of the ingest of which this holds, once there is one. Raises DrillFailed."""
+    until = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < until:
+        for beat, feed in await _beats(system):
+            if found(beat, feed):
+                return beat.pid
+        await asyncio.sleep(_POLL_S)
+    said = "; ".join(f"{beat.pid} {feed.state} {feed.reasons}" for beat, feed in await _beats(system))
+    raise DrillFailed(f"no ingest {what} after {_READY_WITHIN_S:.0f} s: {said or 'none says anything'}")
+
+
+async def _serving(system: System) -> int:
+    return await _until(system, lambda _, feed: feed.connected and feed.state is State.READY, "serves")
+
+
+async def _standing_by(system: System) -> int:
+    return await _until(system, lambda _, feed: feed.state is State.WAITING, "stands by")
+
+
+async def _killed(system: System) -> tuple[float, float]:
+    """Kill the one that serves; returns the seconds to live data from the kill, and from the connection."""
+    serving = await _serving(system)
+    stream = market(SYMBOLS[0], CHANNELS[0])
+    killed_at = time.time()
+    await system.kill(serving)
+    ((last, _),) = await system.market.xrevrange(stream, count=1)
+    while True:
+        # What the dead one sent may be written still, but for its marker: live is what follows a gap's end.
+        found = await system.market.xread({stream: last}, block=1000, count=_PAGE)
+        entries = found[0][1] if found else []
+        kinds = [fields.get(b"type") for _, fields in entries]
+        if b"GapOpened" in kinds:
+            break
+        last = entries[-1][0] if entries else last
+    last = entries[kinds.index(b"GapOpened")][0]
+    while True:
+        found = await system.market.xread({stream: last}, block=1000, count=_PAGE)
+        for id_, fields in found[0][1] if found else ():
+            last = id_
+            if b"type" not in fields and b"b" not in fields:
+                live_at = time.time()
+                accepted_at = await _accepted_at(system)
+                return live_at - killed_at, live_at - accepted_at
+
+
+async def _accepted_at(system: System) -> float:
+    pid = await _until(system, lambda _, feed: feed.connected, "is connected")
+    return next(feed.since_ns for beat, feed in await _beats(system) if beat.pid == pid) / 1e9
+
+
+async def _closed(system: System) -> None:
+    """Wait until no gap is to be filled any more."""
+    until = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < until:
+        kinds = [
+            fields.get(b"type")
+            for symbol in SYMBOLS
+            for _, fields in reversed(await system.market.xrevrange(market(symbol, CHANNELS[0]), count=_PAGE))
+        ]
+        marks = Counter(kind for kind in kinds if kind)
+        if marks[b"GapClosed"] >= marks[b"GapOpened"] and not await system.market.exists(open_gaps("iex")):
+            return
+        await asyncio.sleep(_POLL_S * 10)
+    raise DrillFailed(f"gaps are still open {_READY_WITHIN_S:.0f} s after the last kill")
+
+
+async def _tape(system: System, symbol: str) -> Tape:
+    tape, beside = Tape(), set()
+    async for fields in _entries(system, market(symbol, CHANNELS[0])):
+        message = orjson.loads(fields[b"d"])
+        if b"type" not in fields:
+            tape.ids.append(message["i"])
+            tape.backfilled += b"b" in fields
+        elif message.get("history"):
+            beside.add(message["history"])
+    for stream in beside:
+        async for fields in _entries(system, stream):
+            tape.beside.append(orjson.loads(fields[b"d"])["i"])
+            tape.backfilled += 1
+    return tape
+
+
+async def _entries(system: System, stream: str) -> AsyncIterator[dict[bytes, bytes]]:
+    position = "-"
+    while page := await system.market.xrange(stream, position, count=_PAGE):
+        for id_, fields in page:
+            position = f"({id_.decode()}"
+            yield fields
+
+
+def differences(symbol: str, tape: Tape) -> Iterable[str]:
+    """What is missing of a symbol's trades, there twice, or out of order; the tape numbers them in a row."""
+    counts = Counter(tape.ids + tape.beside)
+    if not counts:
+        yield f"{symbol}: no trade at all"
+        return
+    missing = set(range(min(counts), max(counts) + 1)) - counts.keys()
+    twice = [number for number, count in counts.items() if count > 1]
+    if missing:
+        yield f"{symbol}: {len(missing)} trades are missing, the first is {min(missing)}"
+    if twice:
+        yield f"{symbol}: {len(twice)} trades are there twice, the first is {min(twice)}"
+    if tape.ids != sorted(tape.ids):
+        yield f"{symbol}: trades are out of order"

@@ -1,0 +1,42 @@
+"""The drill of killed ingests, as an operator runs it, and how it counts."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from backbone import backbone, environment
+
+from ops.drill.kill_ingest import Tape, differences
+
+
+@pytest.mark.parametrize(
+    ("ids", "beside", "said"),
+    [
+        ([4, 5, 6], [], []),
+        ([4, 6], [5], []),
+        ([4, 7], [], ["AAPL: 2 trades are missing, the first is 5"]),
+        ([4, 5, 5], [], ["AAPL: 1 trades are there twice, the first is 5"]),
+        ([4, 5], [5], ["AAPL: 1 trades are there twice, the first is 5"]),
+        ([5, 4], [], ["AAPL: trades are out of order"]),
+        ([], [], ["AAPL: no trade at all"]),
+    ],
+)
+def test_what_is_missing_twice_or_out_of_order_is_found(
+    ids: list[int], beside: list[int], said: list[str]
+) -> None:
+    assert list(differences("AAPL", Tape(ids, 0, beside))) == said
+
+
+@pytest.mark.e2e
+async def test_a_standby_goes_on_and_every_trade_is_there_once(tmp_path: Path) -> None:
+    run = await asyncio.to_thread(
+        backbone,
+        "drill",
+        "kill-ingest",
+        *("--times", "1", "--rate", "200", "--json"),
+        within=environment(tmp_path),
+    )
+    told = json.loads(run.stdout)
+    assert told["differences"] == []
+    assert told["trades"] > told["backfilled"] > 0
