@@ -11,7 +11,7 @@ from algos.loading import default_name, load_class, make, parameters_given
 from algos.parameters import read_parameters
 from algos.runner import Runner
 from algos.settings import AlgoSettings
-from algos.subscription import channels_of, streams_of
+from algos.subscription import streams_of, subscriptions_of
 from bus.connection import require_servers, until_required
 from bus.logs import set_up
 from bus.service import Service, live, run
@@ -69,14 +69,14 @@ async def _run(arguments: argparse.Namespace) -> None:
     urls = settings.md_redis_url, settings.orders_redis_url
     await until_required(lambda: require_servers(*urls, name=f"{process}-check"))
     service = Service(process, settings.account)
-    channels = channels_of(found)
+    subscriptions = subscriptions_of(found, algorithm.symbols)
     runner = Runner(
         session_of(algorithm, name),
-        connections(settings, name, streams_of(algorithm.symbols, channels), service.clock),
+        connections(settings, name, streams_of(subscriptions), service.clock),
         service,
         account=settings.account,
         symbols=algorithm.symbols,
-        subscriptions=dict.fromkeys(channels, algorithm.symbols),
+        subscriptions=subscriptions,
         trigger_max_age_s=settings.algo_trigger_max_age_s,
         shutdown_grace_s=settings.algo_shutdown_grace_s,
     )

@@ -26,9 +26,6 @@ class Algorithm(Handlers):
     subscribed to what it handles: one with `on_bar` alone gets bars and nothing else.
     """
 
-    # The symbols it trades when none are given at start; `("*",)` is every symbol that anybody subscribes to.
-    symbols: tuple[str, ...] = ()
-
     def __init__(self, *, symbols: Iterable[str] = (), **parameters: Any) -> None:
         known = declared(type(self))
         for name, value in parameters.items():

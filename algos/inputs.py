@@ -43,7 +43,7 @@ class StreamEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class MarketEntry(StreamEntry, frozen=True, gc=False):
-    """A trade, quote or bar."""
+    """A message of the market."""
 
     message: MarketMessage
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from algos.algorithm import Algorithm
 from algos.inputs import ALL_SYMBOLS
-from algos.subscription import channels_of
+from algos.subscription import channels_of, subscriptions_of
 from bus.errors import InvalidInput
 from bus.streams import checked_name
-from bus.symbols import checked_symbol
+from bus.symbols import checked_market_symbol
 
 
 def load_class(target: str) -> type[Algorithm]:
@@ -42,7 +42,7 @@ def load_class(target: str) -> type[Algorithm]:
 def make(algorithm: type[Algorithm], symbols: Sequence[str], parameters: Mapping[str, Any]) -> Algorithm:
     """An algorithm with these symbols (or its own) and parameters; InvalidInput where it cannot be made."""
     chosen = tuple(
-        symbol if symbol == ALL_SYMBOLS else checked_symbol(symbol)
+        symbol if symbol == ALL_SYMBOLS else checked_market_symbol(symbol)
         for symbol in tuple(symbols) or algorithm.symbols
     )
     if not chosen and channels_of(algorithm):
@@ -50,6 +50,7 @@ def make(algorithm: type[Algorithm], symbols: Sequence[str], parameters: Mapping
             f"{algorithm.__name__} has no symbols: give some, such as --symbols AAPL,MSFT, "
             'or set symbols = ("AAPL",) in the class'
         )
+    subscriptions_of(algorithm, chosen)
     if algorithm.on_abort not in ("cancel", "keep"):
         raise InvalidInput(
             f'{algorithm.__name__}: on_abort is {algorithm.on_abort!r}; use "cancel" or "keep"'

@@ -7,8 +7,9 @@ import msgspec
 import structlog
 
 from bus.connection import Client
+from bus.feed_kinds import FEED_KINDS
 from bus.outage import Outage
-from bus.streams import FEED_KINDS, algorithms, refused_wants, wants
+from bus.streams import algorithms, refused_wants, wants
 
 WANTS_TTL_MS = 5000
 WANTS_EVERY_S = 1.0

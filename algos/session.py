@@ -11,6 +11,7 @@ import msgspec
 
 from algos.handlers import Handlers
 from algos.inputs import (
+    ALL_SYMBOLS,
     ControlEntry,
     GapEntry,
     Input,
@@ -28,7 +29,21 @@ from algos.portfolio import Order, Portfolio
 from bus.book_messages import Booked
 from bus.clock import next_stamp_ns
 from bus.entry_position import entry_position
-from bus.market_messages import Bar, Quote, Trade
+from bus.market_messages import (
+    Bar,
+    CanceledTrade,
+    Correction,
+    DailyBar,
+    Imbalance,
+    MarketMessage,
+    News,
+    OrderBook,
+    PriceBand,
+    Quote,
+    Trade,
+    TradingStatus,
+    UpdatedBar,
+)
 from bus.order_events import (
     OrderFilled,
     OrdersRefused,
@@ -45,8 +60,22 @@ from bus.order_messages import (
     ReplaceRequest,
     ShutdownAcknowledged,
 )
+from bus.streams import market
 
 Request = OrderRequest | CancelRequest | ReplaceRequest
+
+# Of what comes so seldom that it is looked up.
+_HANDLERS: dict[type[MarketMessage], str] = {
+    UpdatedBar: "on_updated_bar",
+    DailyBar: "on_daily_bar",
+    TradingStatus: "on_trading_status",
+    PriceBand: "on_luld",
+    Correction: "on_correction",
+    CanceledTrade: "on_canceled_trade",
+    Imbalance: "on_imbalance",
+    OrderBook: "on_order_book",
+    News: "on_news",
+}
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -244,6 +273,15 @@ class Session:
         elif type(message) is Bar:
             self.last_prices[message.symbol] = message.close
             self._call("on_bar", self._handlers.on_bar, entry, message)
+        elif type(message) is not News or self._is_first_copy(entry.stream, message):
+            name = _HANDLERS[type(message)]
+            self._call(name, getattr(self._handlers, name), entry, message)
+
+    def _is_first_copy(self, stream: str, news: News) -> bool:
+        """Whether no symbol before this stream's had the article too: each of them has a copy of it."""
+        read = self._handlers.symbols
+        first = next((symbol for symbol in news.symbols if symbol in read), None)
+        return first is None or stream == market(first, "news") or ALL_SYMBOLS in read
 
     def _take_event(self, entry: OrderEvent) -> None:
         """The portfolio is kept up to date in every state; only a leader's handlers hear of it."""

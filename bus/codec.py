@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cache
 from operator import attrgetter
 from types import UnionType
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 
@@ -14,19 +14,22 @@ from bus.market_messages import (
     Bar,
     CanceledTrade,
     Correction,
+    DailyBar,
     Gap,
     GapClosed,
     GapOpened,
+    Imbalance,
     MarketMessage,
+    News,
+    OrderBook,
+    PriceBand,
     Quote,
     Snapshot,
-    TapeMessage,
     Trade,
     TradingStatus,
+    UpdatedBar,
 )
 from bus.upcasts import UPCASTS, Upcast
-
-Kind = TypeVar("Kind")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -222,13 +225,15 @@ _MARKET_DECODERS: dict[str, Callable[[bytes], MarketMessage]] = {
     "trades": msgspec.json.Decoder(Trade).decode,
     "quotes": msgspec.json.Decoder(Quote).decode,
     "bars": msgspec.json.Decoder(Bar).decode,
-    "updatedBars": msgspec.json.Decoder(Bar).decode,
-    "dailyBars": msgspec.json.Decoder(Bar).decode,
-}
-_TAPE_DECODERS: dict[str, Callable[[bytes], TapeMessage]] = {
+    "updatedBars": msgspec.json.Decoder(UpdatedBar).decode,
+    "dailyBars": msgspec.json.Decoder(DailyBar).decode,
     "statuses": msgspec.json.Decoder(TradingStatus).decode,
+    "lulds": msgspec.json.Decoder(PriceBand).decode,
     "corrections": msgspec.json.Decoder(Correction).decode,
     "cancelErrors": msgspec.json.Decoder(CanceledTrade).decode,
+    "imbalances": msgspec.json.Decoder(Imbalance).decode,
+    "orderbooks": msgspec.json.Decoder(OrderBook).decode,
+    "news": msgspec.json.Decoder(News).decode,
     "snapshots": msgspec.json.Decoder(Snapshot).decode,
 }
 _GAP_DECODERS: dict[bytes, Callable[[bytes], Gap]] = {
@@ -242,20 +247,10 @@ def market_message(channel: str, fields: Mapping[bytes, bytes]) -> MarketMessage
 
     Raises Unreadable for a channel without a type, an unknown marker, or data of another shape.
     """
-    return _read(_MARKET_DECODERS.get(channel), channel, fields)
-
-
-def tape_message(channel: str, fields: Mapping[bytes, bytes]) -> TapeMessage | Gap:
-    """The message of an `md` entry of statuses, corrections, cancelErrors or snapshots.
-
-    Raises Unreadable as above.
-    """
-    return _read(_TAPE_DECODERS.get(channel), channel, fields)
-
-
-def _read(decode: Callable[[bytes], Kind] | None, channel: str, fields: Mapping[bytes, bytes]) -> Kind | Gap:
     marker = fields.get(b"type")
-    known: Callable[[bytes], Kind | Gap] | None = decode if marker is None else _GAP_DECODERS.get(marker)
+    decode = _MARKET_DECODERS.get(channel)
+    known: Callable[[bytes], MarketMessage | Gap] | None
+    known = decode if marker is None else _GAP_DECODERS.get(marker)
     if known is None:
         raise Unreadable(f"a market entry of channel {channel!r} and type {_shown(marker or b'')}")
     if fields.get(b"v", b"1") != b"1":

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import msgspec
 
+from bus.symbols import canonical_symbol
+
 
 class Trade(
     msgspec.Struct,
@@ -67,9 +69,23 @@ class Bar(
     frozen=True,
     kw_only=True,
     gc=False,
-    rename={"symbol": "S", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "at_ns": "t"},
+    rename={
+        "symbol": "S",
+        "open": "o",
+        "high": "h",
+        "low": "l",
+        "close": "c",
+        "volume": "v",
+        "vwap": "vw",
+        "trade_count": "n",
+        "at_ns": "t",
+    },
 ):
-    """A bar; `at_ns` is its start, as Alpaca stamps it."""
+    """A bar; `at_ns` is its start, as Alpaca stamps it.
+
+    `vwap` is the average price of its trades, weighted by their sizes, and `trade_count` how many they were;
+    None where Alpaca did not say.
+    """
 
     symbol: str
     open: Decimal
@@ -77,7 +93,17 @@ class Bar(
     low: Decimal
     close: Decimal
     volume: Decimal
+    vwap: Decimal | None = None
+    trade_count: int | None = None
     at_ns: int
+
+
+class UpdatedBar(Bar, frozen=True, kw_only=True, gc=False):
+    """A bar told again, because a trade of its minute came after it: it replaces the one of its start."""
+
+
+class DailyBar(Bar, frozen=True, kw_only=True, gc=False):
+    """The bar of the day so far, told each minute; `at_ns` is the day's midnight."""
 
 
 class TradingStatus(
@@ -106,6 +132,33 @@ class TradingStatus(
     tape: str = ""
 
 
+class PriceBand(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename={
+        "symbol": "S",
+        "limit_up": "u",
+        "limit_down": "d",
+        "indicator": "i",
+        "at_ns": "t",
+        "tape": "z",
+    },
+):
+    """Limit up and limit down (LULD): a stock is not to trade outside of these prices.
+
+    `indicator` is the tape's code for the limit state.
+    """
+
+    symbol: str
+    limit_up: Decimal
+    limit_down: Decimal
+    indicator: str = ""
+    at_ns: int
+    tape: str = ""
+
+
 class Correction(
     msgspec.Struct,
     frozen=True,
@@ -116,8 +169,10 @@ class Correction(
         "exchange": "x",
         "original_id": "oi",
         "original_price": "op",
+        "original_size": "os",
         "id": "ci",
         "price": "cp",
+        "size": "cs",
         "conditions": "cc",
         "tape": "z",
         "at_ns": "t",
@@ -129,8 +184,10 @@ class Correction(
     exchange: str = ""
     original_id: int | str
     original_price: Decimal | None = None
+    original_size: Decimal | None = None
     id: int | str
     price: Decimal
+    size: Decimal | None = None
     conditions: tuple[str, ...] = ()
     tape: str = ""
     at_ns: int
@@ -141,7 +198,15 @@ class CanceledTrade(
     frozen=True,
     kw_only=True,
     gc=False,
-    rename={"symbol": "S", "exchange": "x", "id": "i", "price": "p", "action": "a", "at_ns": "t"},
+    rename={
+        "symbol": "S",
+        "exchange": "x",
+        "id": "i",
+        "price": "p",
+        "size": "s",
+        "action": "a",
+        "at_ns": "t",
+    },
 ):
     """An earlier trade, `id` of that exchange, never was: canceled (action C) or an error (E)."""
 
@@ -149,8 +214,76 @@ class CanceledTrade(
     exchange: str = ""
     id: int | str
     price: Decimal
+    size: Decimal | None = None
     action: str = ""
     at_ns: int
+
+
+class Imbalance(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename={"symbol": "S", "price": "p", "at_ns": "t", "tape": "z"},
+):
+    """Before an auction, orders of one side of a stock are without a counterpart at this price."""
+
+    symbol: str
+    price: Decimal
+    at_ns: int
+    tape: str = ""
+
+
+class Level(msgspec.Struct, frozen=True, gc=False, rename={"price": "p", "size": "s"}):
+    """The size at one price of an order book."""
+
+    price: Decimal
+    size: Decimal
+
+
+class OrderBook(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename={"symbol": "S", "bids": "b", "asks": "a", "resets": "r", "at_ns": "t"},
+):
+    """What changed in a crypto pair's order book: sizes by price, 0 where nothing is left at one.
+
+    Where it `resets`, it is the whole book: what was known before counts no more. So it is after each
+    connection of ingest; a reader that begins between two of them has only what changed since.
+    """
+
+    symbol: str
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+    resets: bool = False
+    at_ns: int
+
+
+class News(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename={"created_at_ns": "created_at", "updated_at_ns": "updated_at"},
+):
+    """A news article about any number of symbols; one that is changed comes again under its id."""
+
+    id: int
+    headline: str
+    symbols: tuple[str, ...] = ()
+    summary: str = ""
+    author: str = ""
+    content: str = ""
+    url: str = ""
+    source: str = ""
+    created_at_ns: int
+    updated_at_ns: int
+
+    def __post_init__(self) -> None:
+        # News write BTCUSD where all the others write BTC/USD.
+        msgspec.structs.force_setattr(self, "symbols", tuple(map(canonical_symbol, self.symbols)))
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename={"symbol": "S"}):
@@ -184,7 +317,18 @@ class GapClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Gap = GapOpened | GapClosed
-MarketMessage = Trade | Quote | Bar
-
-# What is said of a symbol and of its earlier trades, without or after being asked.
-TapeMessage = TradingStatus | Correction | CanceledTrade | Snapshot
+MarketMessage = (
+    Trade
+    | Quote
+    | Bar
+    | UpdatedBar
+    | DailyBar
+    | TradingStatus
+    | PriceBand
+    | Correction
+    | CanceledTrade
+    | Imbalance
+    | OrderBook
+    | News
+    | Snapshot
+)

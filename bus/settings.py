@@ -148,17 +148,28 @@ class AlpacaSettings(BusSettings):
         description="requests that the market-data API is sent in any minute; the smallest plan allows 200",
         json_schema_extra=_read_by("ingest"),
     )
+    market_stream_url: str | None = Field(
+        default=None,
+        description="the address of the server of all market-data streams, to which each adds its path; "
+        "without it Alpaca's own",
+        json_schema_extra=_read_by("ingest"),
+    )
     stocks_stream_url: str | None = Field(
         default=None,
-        description="the address of the stock stream; without it Alpaca's own, of the feed",
+        description="the whole address of the stock stream, where it is on no server with the others",
         json_schema_extra=_read_by("ingest"),
     )
     crypto_stream_url: str | None = Field(
         default=None,
-        description="the address of the crypto stream; without it Alpaca's own",
+        description="the whole address of the crypto stream, where it is on no server with the others",
         json_schema_extra=_read_by("ingest"),
     )
-    feed: Literal["iex", "sip", "delayed_sip", "test"] = Field(
+    options_feed: Literal["indicative", "opra"] = Field(
+        default="indicative",
+        description="the option feed; opra is a matter of the plan",
+        json_schema_extra=_read_by("ingest"),
+    )
+    feed: Literal["iex", "sip", "delayed_sip", "boats", "overnight", "test"] = Field(
         default="iex",
         description="the stock feed; which ones the keys may read is a matter of their plan",
         json_schema_extra=_read_by("ingest"),
@@ -169,7 +180,12 @@ class AlpacaSettings(BusSettings):
     def _http_address(cls, value: str | None) -> str | None:
         return _checked_address(value, ("http", "https"))
 
-    @field_validator("trading_stream_url", "stocks_stream_url", "crypto_stream_url")
+    @field_validator(
+        "trading_stream_url",
+        "stocks_stream_url",
+        "crypto_stream_url",
+        "market_stream_url",
+    )
     @classmethod
     def _stream_address(cls, value: str | None) -> str | None:
         return _checked_address(value, ("ws", "wss"))

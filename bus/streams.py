@@ -75,8 +75,6 @@ WRITE_PROBE = "write-probe"
 CONTROL = "control:{control}"
 HALT = "halt:{control}"
 DEAD = "dead"
-# The feeds of market data that ingest serves, each under a lease of its own.
-FEED_KINDS = ("stocks", "crypto")
 GROUP_OMS = "oms"
 
 # One fixed member a group: two members of one group would split a stream between them.

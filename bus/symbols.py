@@ -14,6 +14,9 @@ _LONGEST_SHARE = 5
 # A share's class, or what else it is, follows a point: BRK.B, ABR.PRD. A pair has none.
 _SYMBOL = re.compile(r"(?!.{17})[A-Z0-9]+(\.[A-Z0-9]+)*|[A-Z0-9]{1,16}/[A-Z0-9]{1,10}")
 
+# A contract as the OCC writes it: what it is of, the day of expiry, call or put, a thousandth of the strike.
+_OPTION = re.compile(r"[A-Z0-9]{1,6}[0-9]{6}[CP][0-9]{8}")
+
 
 def canonical_symbol(symbol: str) -> str:
     """The one spelling of a symbol, `BTC/USD` for BTCUSD; whatever else it is stays as it is."""
@@ -35,6 +38,16 @@ def spellings(symbol: str) -> tuple[str, ...]:
     """Every way in which this symbol may be written, the canonical one first."""
     symbol = canonical_symbol(symbol)
     return (symbol, symbol.replace("/", "")) if "/" in symbol else (symbol,)
+
+
+def is_option(symbol: str) -> bool:
+    """Whether it names a contract, such as AAPL261218C00200000: no share and no pair is that long."""
+    return _OPTION.fullmatch(symbol) is not None
+
+
+def checked_market_symbol(symbol: str) -> str:
+    """As `checked_symbol`, for market data: those there are of options too, which are not traded here."""
+    return symbol if is_option(symbol) else checked_symbol(symbol)
 
 
 @lru_cache(maxsize=4096)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=f"{help_text(IngestSettings, 'ingest')}\n\n{_EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--feed", help="the stock feed: iex, sip, delayed_sip or test")
+    parser.add_argument("--feed", help="the stock feed: iex, sip, delayed_sip, boats, overnight or test")
     parser.add_argument("--bar-seconds", type=float, help="how long a bar lasts (60 at Alpaca)")
     arguments = parser.parse_args(argv)
     try:

@@ -8,11 +8,11 @@ import structlog
 
 from bus.clock import Clock
 from bus.errors import Unreadable
+from bus.feed_kinds import CRYPTO
 from bus.rfc3339 import written
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven, TooManyRequests
 from ingest.past_messages import CHANNELS, Page, read_page
 from ingest.request_budget import HISTORY, RequestBudget
-from ingest.wants import CRYPTO
 
 # The most that Alpaca gives, of all symbols together.
 MESSAGES_A_PAGE = 10_000

@@ -22,8 +22,8 @@ from ingest.frames import Kept
 from ingest.stream_reasons import CONNECTION_LIMIT, NOT_ENTITLED, WRONG_KEYS, error_reason, refusals
 from ingest.subscription import Request, SubscriptionState
 from ingest.tap import TapProtocol, end
-from ingest.tapped_stream import WEBSOCKET_PARAMS, CryptoStream, StockStream
-from ingest.wants import CRYPTO, Subscription, wildcards
+from ingest.tapped_stream import STREAMS, WEBSOCKET_PARAMS
+from ingest.wants import Subscription, wildcards
 
 # For this long the connection that Alpaca counts may be our own, of before a crash.
 CLAIM_NS = 60_000_000_000
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class MarketFeed:
-    """One upstream connection: `kind` is stocks or crypto, `name` is what entries call the feed.
+    """One upstream connection: `kind` is one of FEED_KINDS, `name` is what entries call the feed.
 
     Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
     than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, and the gaps that
@@ -82,8 +82,7 @@ class MarketFeed:
         self._claimed_ns = 0
         self._changed = asyncio.Event()
         self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        cls = CryptoStream if kind == CRYPTO else StockStream
-        self._stream = cls(
+        self._stream = STREAMS[kind](
             api_key=key,
             secret_key=secret,
             raw_data=True,

@@ -7,12 +7,12 @@ import orjson
 import structlog
 
 from bus.clock import Clock
+from bus.feed_kinds import CRYPTO
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
 from ingest.request_budget import SNAPSHOTS, RequestBudget
 from ingest.snapshots import SnapshotState
-from ingest.wants import CRYPTO
 
 # At most one request a second and feed; the budget decides whether there is one.
 REQUEST_EVERY_S = 1.0

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from bus.market_batch import MarketBatch
 from bus.streams import market, market_all
+from bus.symbols import canonical_symbol
 
 CHANNELS = {
     "t": "trades",
@@ -30,6 +31,7 @@ CHANNELS = {
     "x": "cancelErrors",
     "o": "orderbooks",
     "n": "news",
+    "i": "imbalances",
 }
 
 # What speaks of the past, or is revised later, is known when it arrives: its own time would put it too early.
@@ -188,6 +190,9 @@ def _general(frame: bytes, received_ns: int, wildcards: Collection[str], bar_ns:
     for message in messages:
         try:
             names = _names(message, wildcards)
+            if message["T"] in "tq" and isinstance(message.get("c"), str):
+                # Options have one condition where all others have a list.
+                message["c"] = [message["c"]]
             value: tuple[int | bytes, ...] = (_available_ms(message, received_ns, bar_ns), _text(message))
         except (ValueError, TypeError) as error:
             kept.append(_kept(str(error), _shown(message)))
@@ -271,7 +276,7 @@ def _names(message: Any, wildcards: Collection[str]) -> list[str]:
             raise ValueError(f"news of symbols {symbols!r}: expected a list")
         if len(symbols) > MOST_SYMBOLS:
             raise ValueError(f"news of {len(symbols):,} symbols; at most {MOST_SYMBOLS:,} are allowed")
-        symbols = list(dict.fromkeys(symbols))
+        symbols = list(dict.fromkeys(map(_named, symbols)))
     else:
         symbols = [message.get("S")]
     if not all(isinstance(symbol, str) for symbol in symbols):
@@ -280,6 +285,11 @@ def _names(message: Any, wildcards: Collection[str]) -> list[str]:
     if CHANNELS[kind] in wildcards:
         names.append(_ALL_STREAMS[kind][symbols[0]])
     return names
+
+
+def _named(symbol: Any) -> Any:
+    """A symbol that news name: they write BTCUSD where all the others write BTC/USD."""
+    return canonical_symbol(symbol) if isinstance(symbol, str) else symbol
 
 
 def _available_ms(message: dict[str, Any], received_ns: int, bar_ns: int) -> int:

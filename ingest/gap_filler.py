@@ -19,6 +19,7 @@ from bus.market_batch import MarketBatch
 from bus.market_messages import GapClosed
 from bus.retry import until_answered, waits_s
 from bus.streams import history, market_parts
+from bus.symbols import is_option
 from ingest import gaps
 from ingest.alpaca_data import DataUnreachable, NotGiven
 from ingest.buffer import Buffer
@@ -124,7 +125,7 @@ class GapFiller:
         lost: dict[str, int] = {}
         for stream, since_ns in resumed.since_ns.items():
             symbol, channel = market_parts(stream)
-            is_had = channel in CHANNELS and symbol != "*" and self._feed != "test"
+            is_had = channel in CHANNELS and symbol != "*" and not is_option(symbol) and self._feed != "test"
             is_recent = resumed.until_ns - since_ns <= self._longest_ns
             (missed if is_had and is_recent else lost)[stream] = since_ns
         deadline = asyncio.get_running_loop().time() + self._hold_s

@@ -25,7 +25,7 @@ from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, Readers, RefusedWant, Subscription
+from ingest.wants import Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
 ACKNOWLEDGE_S = 0.25
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class LeasedFeed:
-    """A market feed, from its lease to its streams; `kind` is stocks or crypto.
+    """A market feed, from its lease to its streams; `kind` is one of FEED_KINDS.
 
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
     alone. `feed`, `frames`, the snapshots and the writer are made anew each time the lease is waited for:
@@ -53,7 +53,7 @@ class LeasedFeed:
         holder: str,
     ) -> None:
         self.kind = kind
-        self.name = CRYPTO if kind == CRYPTO else settings.feed
+        self.name = settings.feed_name(kind)
         self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
         self.writing = FrameWriter(round(settings.ingest_bar_seconds * 1_000_000_000))
         self._settings = settings
@@ -130,7 +130,7 @@ class LeasedFeed:
     def _make(self, before: MarketFeed | None = None) -> None:
         """New parts for the next turn; counts go on."""
         settings, (key, secret) = self._settings, self._settings.keys()
-        url = settings.crypto_url if self.kind == CRYPTO else settings.stocks_url
+        url = settings.stream_url(self.kind)
         self.frames: Buffer[Item] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.feed = MarketFeed(
             self.kind,

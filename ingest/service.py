@@ -13,6 +13,7 @@ from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.errors import ServerAway, ServerRefused
+from bus.feed_kinds import FEED_KINDS
 from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
@@ -30,7 +31,7 @@ from ingest.leased_feed import LeasedFeed
 from ingest.report import Report
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, STOCKS, Demand, RefusedWant, united
+from ingest.wants import Demand, RefusedWant, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
@@ -92,8 +93,7 @@ class Ingest:
         # One for all feeds: the plan's limit is the keys'.
         budget = RequestBudget(settings.data_requests_per_minute)
         self.feeds = {
-            kind: LeasedFeed(kind, settings, market, clock, budget, holder=holder)
-            for kind in (STOCKS, CRYPTO)
+            kind: LeasedFeed(kind, settings, market, clock, budget, holder=holder) for kind in FEED_KINDS
         }
         self.messages: Buffer[BrokerMessage] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
         self.account = LeaseKeeper(
@@ -188,7 +188,7 @@ class Ingest:
         self._wants = wants
         demand = united(wants)
         for kind, feed in self.feeds.items():
-            await feed.want(demand.of(kind), demand.snapshots[kind], demand.first[kind])
+            await feed.want(demand.subscriptions[kind], demand.snapshots[kind], demand.first[kind])
         await self._tell_refused(demand)
 
     async def _tell_refused(self, demand: Demand) -> None:

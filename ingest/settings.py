@@ -2,7 +2,11 @@
 
 from pydantic import Field
 
+from bus.feed_kinds import CRYPTO, NEWS, OPTIONS, STOCKS
 from bus.settings import AlpacaSettings
+
+# The stock feeds whose streams are of Alpaca's second version; all others' are of its beta.
+_OF_V2 = ("iex", "sip", "delayed_sip", "test")
 
 
 class IngestSettings(AlpacaSettings):
@@ -47,15 +51,19 @@ class IngestSettings(AlpacaSettings):
         "`backbone backfill`",
     )
 
-    @property
-    def stocks_url(self) -> str:
-        """The stock stream's address."""
-        return self.stocks_stream_url or f"wss://stream.data.alpaca.markets/v2/{self.feed}"
+    def feed_name(self, kind: str) -> str:
+        """What entries call the feed of this kind; its lease has the same name."""
+        return {STOCKS: str(self.feed), OPTIONS: str(self.options_feed)}.get(kind, kind)
 
-    @property
-    def crypto_url(self) -> str:
-        """The crypto stream's address."""
-        return self.crypto_stream_url or "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+    def stream_url(self, kind: str) -> str:
+        """The address of the stream of this kind."""
+        given = {STOCKS: self.stocks_stream_url, CRYPTO: self.crypto_stream_url}.get(kind)
+        path = {CRYPTO: "v1beta3/crypto/us", NEWS: "v1beta1/news"}.get(kind)
+        if path is None:
+            name = self.feed_name(kind)
+            path = f"v2/{name}" if name in _OF_V2 else f"v1beta1/{name}"
+        server = (self.market_stream_url or "wss://stream.data.alpaca.markets").rstrip("/")
+        return given or f"{server}/{path}"
 
     @property
     def data_api_url(self) -> str:

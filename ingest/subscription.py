@@ -11,6 +11,7 @@ Times are a monotonic clock's, in nanoseconds.
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bus.symbols import canonical_symbol
 from ingest.wants import SENT_WITH_TRADES, Subscription
 
 # People report that of several thousand symbols in one message only some were subscribed to, and no error.
@@ -45,7 +46,7 @@ class Request:
         """The message as Alpaca reads it."""
         channels: dict[str, list[str]] = {}
         for channel, symbol in self.pairs:
-            channels.setdefault(channel, []).append(symbol)
+            channels.setdefault(channel, []).append(_as_asked(channel, symbol))
         return {"action": self.action, **channels}
 
 
@@ -149,7 +150,7 @@ class SubscriptionState:
         """Alpaca's subscription message: the whole set as it is now."""
         before, counted = set(_pairs(self.acknowledged)), self._counted()
         self.acknowledged = {
-            channel: frozenset(map(str, symbols))
+            channel: frozenset(_as_told(channel, str(symbol)) for symbol in symbols)
             for channel, symbols in channels.items()
             if isinstance(symbols, list) and symbols and channel not in SENT_WITH_TRADES
         }
@@ -269,6 +270,15 @@ def _pairs(subscription: Subscription) -> tuple[Pair, ...]:
         for channel in sorted(subscription, key=_turn)
         for symbol in sorted(subscription[channel])
     )
+
+
+def _as_asked(channel: str, symbol: str) -> str:
+    """A symbol as this channel writes it: news write BTCUSD where all others write BTC/USD."""
+    return symbol.replace("/", "") if channel == "news" else symbol
+
+
+def _as_told(channel: str, symbol: str) -> str:
+    return canonical_symbol(symbol) if channel == "news" else symbol
 
 
 def _turn(channel: str) -> tuple[bool, str]:

@@ -4,9 +4,12 @@ from typing import Any, Protocol
 
 import websockets
 from alpaca.data.live.crypto import CryptoDataStream
+from alpaca.data.live.news import NewsDataStream
+from alpaca.data.live.option import OptionDataStream
 from alpaca.data.live.stock import StockDataStream
 from alpaca.data.live.websocket import DataStream
 
+from bus.feed_kinds import CRYPTO, NEWS, OPTIONS, STOCKS
 from ingest.answering import Unanswered, answered
 from ingest.tap import Sink, WatchedSocket
 
@@ -72,3 +75,19 @@ class StockStream(TappedStream, StockDataStream):
 
 class CryptoStream(TappedStream, CryptoDataStream):
     """Crypto pairs."""
+
+
+class OptionStream(TappedStream, OptionDataStream):
+    """Contracts."""
+
+
+class NewsStream(TappedStream, NewsDataStream):
+    """Articles."""
+
+
+STREAMS: dict[str, type[StockStream | CryptoStream | OptionStream | NewsStream]] = {
+    STOCKS: StockStream,
+    CRYPTO: CryptoStream,
+    OPTIONS: OptionStream,
+    NEWS: NewsStream,
+}

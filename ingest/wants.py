@@ -1,31 +1,31 @@
 """What live readers want, united into what each feed must carry, and the steps from here to there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from bus.errors import InvalidInput
-from bus.streams import FEED_KINDS, FILL_FIRST
-from bus.symbols import checked_symbol
-
-STOCKS, CRYPTO = FEED_KINDS
+from bus.feed_kinds import CHANNELS, CRYPTO, FEED_KINDS, STOCKS, kind_of
+from bus.streams import FILL_FIRST
+from bus.symbols import checked_market_symbol
 
 # Every stock, and every crypto pair: a name with a slash belongs to the crypto feed, the wildcards too.
 ALL_STOCKS = "*"
 ALL_CRYPTO = "*/*"
-
-_ALWAYS = ("trades", "quotes", "bars", "updatedBars", "dailyBars")
-CHANNELS = {
-    STOCKS: (*_ALWAYS, "statuses", "lulds", "corrections", "cancelErrors"),
-    CRYPTO: (*_ALWAYS, "orderbooks"),
-}
 
 # Alpaca sends these with the trades of the same symbol; they cannot be subscribed to.
 SENT_WITH_TRADES = ("corrections", "cancelErrors")
 
 # What is asked for over HTTP, not subscribed to: the last trade and quote (`ingest/snapshots.py`).
 SNAPSHOTS = "snapshots"
+WITH_SNAPSHOTS = (STOCKS, CRYPTO)
+
+# What people look for, and why there is no such channel.
+NO_STREAM = {
+    "auctions": "Alpaca has them as history alone (GET /v2/stocks/auctions), not as a stream",
+    "trade_updates": "they are in account:{<account>}, whoever wants them",
+}
 
 # Channel to symbols, as Alpaca takes them (`*` for all); no channel without symbols.
 Subscription = Mapping[str, frozenset[str]]
@@ -45,26 +45,17 @@ class RefusedWant:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The union of all wants by feed, who wants what of it, and what had to be left out.
+    """The union of all wants by kind of feed, who wants what of it, and what had to be left out.
 
     `snapshots` are the symbols whose last trade and quote are to be asked for, `first` those whose gaps are
     filled before others.
     """
 
-    stocks: Subscription
-    crypto: Subscription
-    refused: tuple[RefusedWant, ...] = ()
-    readers: Mapping[str, Readers] = field(default_factory=lambda: {STOCKS: {}, CRYPTO: {}})
-    snapshots: Mapping[str, frozenset[str]] = field(
-        default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
-    )
-    first: Mapping[str, frozenset[str]] = field(
-        default_factory=lambda: {STOCKS: frozenset(), CRYPTO: frozenset()}
-    )
-
-    def of(self, feed: str) -> Subscription:
-        """The subscription of one feed."""
-        return self.crypto if feed == CRYPTO else self.stocks
+    subscriptions: Mapping[str, Subscription]
+    refused: tuple[RefusedWant, ...]
+    readers: Mapping[str, Readers]
+    snapshots: Mapping[str, frozenset[str]]
+    first: Mapping[str, frozenset[str]]
 
 
 def united(wants: Mapping[str, bytes]) -> Demand:
@@ -73,22 +64,20 @@ def united(wants: Mapping[str, bytes]) -> Demand:
     What cannot be read or subscribed to is left out and named in `refused`; the rest of that reader's wants,
     and everybody else's, count. Raises nothing.
     """
-    subscriptions: dict[str, dict[str, set[str]]] = {STOCKS: {}, CRYPTO: {}}
-    readers: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {STOCKS: {}, CRYPTO: {}}
+    subscriptions: dict[str, dict[str, set[str]]] = {kind: {} for kind in FEED_KINDS}
+    readers: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {kind: {} for kind in FEED_KINDS}
     aside: dict[str, dict[str, set[str]]] = {
-        name: {STOCKS: set(), CRYPTO: set()} for name in (SNAPSHOTS, FILL_FIRST)
+        name: {kind: set() for kind in FEED_KINDS} for name in (SNAPSHOTS, FILL_FIRST)
     }
     refused: list[RefusedWant] = []
     for reader, text in sorted(wants.items()):
         for channel, symbol in _pairs(reader, text, refused):
-            feed = CRYPTO if "/" in symbol else STOCKS
-            if channel in aside and "*" not in symbol:
+            feed = kind_of(channel, symbol)
+            if channel in aside and feed in WITH_SNAPSHOTS and "*" not in symbol:
                 aside[channel][feed].add(symbol)
                 continue
-            if channel not in CHANNELS[feed]:
-                allowed = ", ".join((*CHANNELS[feed], SNAPSHOTS))
-                sentence = f"{channel!r} of {symbol}: no such channel; {feed} have {allowed}"
-                refused.append(RefusedWant(reader, sentence))
+            if why := _not_carried(feed, channel, symbol):
+                refused.append(RefusedWant(reader, f"{channel!r} of {symbol}: {why}"))
                 continue
             upstream = "trades" if channel in SENT_WITH_TRADES else channel
             name = "*" if symbol == ALL_CRYPTO else symbol
@@ -101,12 +90,21 @@ def united(wants: Mapping[str, bytes]) -> Demand:
         for feed, channels in subscriptions.items()
     }
     return Demand(
-        frozen[STOCKS],
-        frozen[CRYPTO],
+        frozen,
         tuple(refused),
         readers,
         *({feed: frozenset(symbols) for feed, symbols in feeds.items()} for feeds in aside.values()),
     )
+
+
+def _not_carried(feed: str, channel: str, symbol: str) -> str:
+    """Why no feed carries this channel of this symbol; "" where one does."""
+    if channel in CHANNELS[feed]:
+        return ""
+    if channel in NO_STREAM:
+        return NO_STREAM[channel]
+    allowed = ", ".join((*CHANNELS[feed], SNAPSHOTS) if feed in WITH_SNAPSHOTS else CHANNELS[feed])
+    return f"no such channel; {feed} have {allowed}"
 
 
 def wildcards(subscription: Subscription) -> frozenset[str]:
@@ -134,7 +132,7 @@ def _pairs(reader: str, text: bytes, refused: list[RefusedWant]) -> list[tuple[s
         for symbol in symbols:
             try:
                 if symbol not in (ALL_STOCKS, ALL_CRYPTO):
-                    symbol = checked_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
+                    symbol = checked_market_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
                 pairs.append((channel, symbol))
             except InvalidInput as error:
                 refused.append(RefusedWant(reader, f"{channel!r} of {error}"))

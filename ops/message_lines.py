@@ -51,7 +51,23 @@ from bus.limit_messages import (
     SetLimit,
     UnsetLimit,
 )
-from bus.market_messages import Bar, GapClosed, GapOpened, Quote, Trade
+from bus.market_messages import (
+    Bar,
+    CanceledTrade,
+    Correction,
+    DailyBar,
+    GapClosed,
+    GapOpened,
+    Imbalance,
+    News,
+    OrderBook,
+    PriceBand,
+    Quote,
+    Snapshot,
+    Trade,
+    TradingStatus,
+    UpdatedBar,
+)
 from bus.order_events import (
     CancelRefused,
     EntryDeadLettered,
@@ -194,6 +210,13 @@ def _halts(message: HaltsRead) -> str:
     return f"halt state: {', '.join(message.scopes) or 'nothing is halted'}"
 
 
+def _bar(what: str, bar: Bar) -> str:
+    return (
+        f"{bar.symbol} {what} open {number(bar.open)} high {number(bar.high)} low {number(bar.low)} "
+        f"close {number(bar.close)} volume {number(bar.volume)}"
+    )
+
+
 def _control(verb: str) -> Callable[[Any], str]:
     return lambda message: f"{verb} {message.scope}: {message.reason} (by {message.by})"
 
@@ -207,9 +230,24 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
         f"{m.symbol} quote bid {number(m.bid_price)} x {number(m.bid_size)}, "
         f"ask {number(m.ask_price)} x {number(m.ask_size)}"
     ),
-    Bar: lambda m: (
-        f"{m.symbol} bar open {number(m.open)} high {number(m.high)} low {number(m.low)} "
-        f"close {number(m.close)} volume {number(m.volume)}"
+    Bar: lambda m: _bar("bar", m),
+    UpdatedBar: lambda m: _bar("updated bar", m),
+    DailyBar: lambda m: _bar("daily bar", m),
+    TradingStatus: lambda m: (
+        f"{m.symbol} status {m.code} {m.meaning}, because of {m.reason_code} {m.reason}".rstrip()
+    ),
+    PriceBand: lambda m: f"{m.symbol} may trade from {number(m.limit_down)} to {number(m.limit_up)}",
+    Correction: lambda m: f"{m.symbol} trade {m.original_id} corrected: it was at {number(m.price)}",
+    CanceledTrade: lambda m: f"{m.symbol} trade {m.id} at {number(m.price)} canceled ({m.action})",
+    Imbalance: lambda m: f"{m.symbol} imbalance at {number(m.price)}",
+    OrderBook: lambda m: (
+        f"{m.symbol} order book {'as a whole' if m.resets else 'changed'}: "
+        f"{len(m.bids)} bids, {len(m.asks)} asks"
+    ),
+    News: lambda m: f"news of {', '.join(m.symbols) or 'no symbol'}: {m.headline}",
+    Snapshot: lambda m: (
+        f"{m.symbol} snapshot: "
+        + "; ".join(message_line(part) for part in (m.trade, m.quote) if part is not None)
     ),
     GapOpened: lambda m: f"GAP: the {m.feed} feed broke ({m.reason}); what follows may miss entries",
     GapClosed: lambda m: (

@@ -17,12 +17,19 @@ from bus.market_messages import (
     Bar,
     CanceledTrade,
     Correction,
+    DailyBar,
     GapClosed,
     GapOpened,
+    Imbalance,
+    Level,
+    News,
+    OrderBook,
+    PriceBand,
     Quote,
     Snapshot,
     Trade,
     TradingStatus,
+    UpdatedBar,
 )
 from bus.order_events import Basis
 from bus.order_messages import REQUESTS, OrderTerms, Reason
@@ -34,16 +41,22 @@ from reference_pages.type_words import words
 EXAMPLES = Path(__file__).parents[1] / "tests" / "bus" / "golden" / "messages-0.1.0.jsonl"
 
 # Parts that several messages have.
-PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis, FlattenOutcome, Difference)
+PARTS: tuple[type[msgspec.Struct], ...] = (OrderTerms, Reason, Basis, FlattenOutcome, Difference, Level)
 
 # Market entries by their name among the examples: a channel, or the marker of a gap.
 MARKET: dict[str, type[msgspec.Struct]] = {
     "trades": Trade,
     "quotes": Quote,
     "bars": Bar,
+    "updatedBars": UpdatedBar,
+    "dailyBars": DailyBar,
     "statuses": TradingStatus,
+    "lulds": PriceBand,
     "corrections": Correction,
     "cancelErrors": CanceledTrade,
+    "imbalances": Imbalance,
+    "orderbooks": OrderBook,
+    "news": News,
     "snapshots": Snapshot,
     "GapOpened": GapOpened,
     "GapClosed": GapClosed,
@@ -78,10 +91,11 @@ An entry of `md:<symbol>:<channel>` or `md-all:<channel>:<nn>` has `d`, Alpaca's
 Alpaca's own short names and the time `t` in nanoseconds, and `r`, when ingest received it (nanoseconds
 since 1970-01-01 UTC, as text); where they apply, `type` (the marker of a gap) and `feed`. Its id is the
 millisecond at which the market could know it. Numbers stay as Alpaca wrote them. `d` keeps every field
-that Alpaca sent; the tables name those that an algorithm is given. `updatedBars` and `dailyBars` hold
-bars. `statuses`, `lulds`, `corrections`, `cancelErrors` and `orderbooks` hold Alpaca's messages as they
-came, for which algorithms have no type; the OMS reads the first, third and fourth for its reference price,
-and `snapshots`, which ingest asks for over HTTP where a reader wants them.
+that Alpaca sent; the tables name those that an algorithm is given. Of these channels the OMS reads `trades`,
+`quotes`, `bars`, `statuses`, `corrections` and `cancelErrors` for its reference price, and `snapshots`, which
+ingest asks for over HTTP where a reader wants them. Contracts have `trades` and `quotes`, under their OCC
+symbol; their one condition is written as a list, as all others are. News are written to a stream of each
+symbol that they name, `BTC/USD` where they write BTCUSD; those of no symbol to `md:*:news`.
 """
 
 

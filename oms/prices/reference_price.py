@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from bus.codec import market_message, tape_message
+from bus.codec import market_message
 from bus.errors import Unreadable
 from bus.market_batch import BACKFILLED
 from bus.market_messages import (
@@ -22,7 +22,6 @@ from bus.market_messages import (
     MarketMessage,
     Quote,
     Snapshot,
-    TapeMessage,
     Trade,
     TradingStatus,
 )
@@ -180,15 +179,13 @@ class SymbolMarket:
         """Take an entry of one of this symbol's streams; one that cannot be read counts for nothing."""
         try:
             received_ns, feed = int(fields[b"r"]), fields.get(b"feed", b"").decode(errors="replace")
+            message = market_message(channel, fields)
             if channel in _PRICES:
-                told = market_message(channel, fields)
-                if _BACKFILLED in fields and not isinstance(told, Gap):
+                if _BACKFILLED in fields and isinstance(message, Trade | Quote | Bar):
                     # It was news when it happened, not when history told of it.
-                    received_ns = min(received_ns, told.at_ns)
-                self._take_price(told, received_ns, feed)
-                return
-            message = tape_message(channel, fields)
-            if isinstance(message, Snapshot):
+                    received_ns = min(received_ns, message.at_ns)
+                self._take_price(message, received_ns, feed)
+            elif isinstance(message, Snapshot):
                 for part in (message.trade, message.quote):
                     self._take_price(part, received_ns, feed)
             else:
@@ -211,7 +208,7 @@ class SymbolMarket:
                     self._bar, _price(message.close, message.at_ns + BAR_NS, received_ns, feed)
                 )
 
-    def _take_notice(self, channel: str, message: TapeMessage | Gap) -> None:
+    def _take_notice(self, channel: str, message: MarketMessage | Gap) -> None:
         match message:
             case TradingStatus() if message.code in HALTS or message.code in RESUMPTIONS:
                 if self._status is None or message.at_ns >= self._status.at_ns:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from algos.registration import Wants
+from bus.feed_kinds import STOCKS
 from bus.heartbeat import FeedDetails, Heartbeat, IngestDetails, State
 from bus.service import ended
-from bus.streams import FEED_KINDS, GROUP_OMS, market, open_gaps
+from bus.streams import GROUP_OMS, market, open_gaps
 from ops.drill.system import ACCOUNT, DrillFailed, System, whole_system
 from ops.status.heartbeat_reader import read_heartbeats
 
@@ -25,7 +26,6 @@ CHANNELS = ("trades", "quotes")
 # Every so many kills Alpaca takes the old connection for one that stands, for so long.
 _REFUSED_EVERY, _REFUSED_S = 3, 4
 
-_STOCKS = FEED_KINDS[0]
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.02
 _PAGE = 5000
@@ -74,7 +74,7 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
                 system.start(f"ingest-{number + 1}", "ingest")
                 await _standing_by(system)
                 if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
-                    await system.control.fault("connection_limit", stream=_STOCKS, seconds=_REFUSED_S)
+                    await system.control.fault("connection_limit", stream=STOCKS, seconds=_REFUSED_S)
                     refused += 1
                 since_kill_s, since_accepted_s = await _killed(system)
                 after_kill.append(since_kill_s)
@@ -100,12 +100,12 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
 async def _beats(system: System) -> list[tuple[Heartbeat, FeedDetails]]:
     """What each ingest that we started says of the stock feed."""
     return [
-        (one, one.details.feeds[_STOCKS])
+        (one, one.details.feeds[STOCKS])
         for one in await read_heartbeats(system.orders, ACCOUNT)
         if isinstance(one, Heartbeat)
         and isinstance(one.details, IngestDetails)
         and one.pid in system.started
-        and _STOCKS in one.details.feeds
+        and STOCKS in one.details.feeds
     ]
 
 

@@ -26,7 +26,6 @@ class Addresses(msgspec.Struct, frozen=True):
     trading_stream_url: str
     data_url: str
     stocks_stream_url: str
-    crypto_stream_url: str
     control_url: str
     key: str
     secret: str
@@ -43,8 +42,7 @@ class Addresses(msgspec.Struct, frozen=True):
             "BACKBONE_TRADING_URL": self.trading_url,
             "BACKBONE_TRADING_STREAM_URL": self.trading_stream_url,
             "BACKBONE_DATA_URL": self.data_url,
-            "BACKBONE_STOCKS_STREAM_URL": self.stocks_stream_url,
-            "BACKBONE_CRYPTO_STREAM_URL": self.crypto_stream_url,
+            "BACKBONE_MARKET_STREAM_URL": self.stocks_stream_url.rpartition("/v2/")[0],
         }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from waiting import until
 
-from algos import Algorithm, Order, State, Timer, Trade
+from algos import Algorithm, Bar, Order, State, Timer, Trade
 from algos import driver as driving
 from algos.algorithm import session_of
 from algos.connections import Connections, market_readers
 from algos.driver import SLICE, Driver
 from algos.inputs import StateChanged, TimerDue, event_input, market_input
-from algos.subscription import streams_of
+from algos.subscription import streams_of, subscriptions_of
 from bus.clock import ManualClock
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
@@ -337,15 +337,26 @@ async def test_the_acknowledgement_of_a_shutdown_is_the_last_that_leaves(scene: 
     assert kinds == [OrderRequest, OrderRequest, ShutdownAcknowledged]
 
 
+class Both(Algorithm):
+    """Hears trades and bars."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """Hears it."""
+
+    def on_bar(self, bar: Bar) -> None:
+        """Hears it."""
+
+
 @pytest.mark.parametrize(
     ("symbols", "count"), [(("AAPL",), 2), (("AAPL", "MSFT", "AAPL"), 4), (("*",), 16), (("AAPL", "*"), 16)]
 )
 def test_streams_are_those_of_the_symbols_or_the_partitions_of_all(
     symbols: tuple[str, ...], count: int
 ) -> None:
-    assert len(set(streams_of(symbols, ("trades", "bars")))) == count
+    streams = streams_of(subscriptions_of(Both, symbols))
+    assert len(streams) == len(set(streams)) == count
 
 
 async def test_no_connection_waits_on_more_streams_than_it_should() -> None:
-    streams = streams_of([f"S{number}" for number in range(60)], ("trades", "quotes"))
+    streams = streams_of(subscriptions_of(Both, [f"S{number}" for number in range(60)]))
     assert len(market_readers("redis://127.0.0.1:1/0", "paper", "a", streams)) == 3

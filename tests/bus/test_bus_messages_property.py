@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus import streams
-from bus.codec import Message, MessageCodec, market_message, tape_message
+from bus.codec import Message, MessageCodec, market_message
 from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import InvalidInput, Unreadable
 from bus.events import EVENTS
@@ -106,8 +106,6 @@ def test_a_damaged_message_is_unreadable_or_another_but_no_crash(data: st.DataOb
 def test_no_bytes_crash_a_reader_of_market_data(channel: str, entry: dict[bytes, bytes]) -> None:
     with contextlib.suppress(Unreadable):
         market_message(channel, entry)
-    with contextlib.suppress(Unreadable):
-        tape_message(channel, entry)
 
 
 SYMBOLS = st.from_regex(r"[A-Z0-9][A-Z0-9.]{0,15}(/[A-Z0-9]{1,10})?", fullmatch=True)

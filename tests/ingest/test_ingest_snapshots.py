@@ -12,7 +12,7 @@ from simulator import Simulator
 from waiting import until
 
 from bus.clock import SystemClock
-from bus.codec import tape_message
+from bus.codec import market_message
 from bus.market_batch import MarketBatch
 from bus.market_messages import Snapshot
 from ingest import alpaca_data, alpaca_snapshots, snapshots
@@ -95,7 +95,7 @@ def test_an_answer_becomes_entries_of_the_symbols_own_streams() -> None:
     assert (batch.streams, batch.feed) == (["md:AAPL:snapshots", "md:SPY:snapshots"], "iex")
     ms, data = batch.values[:2]
     assert ms == (AT_NS + 5_000_000) // 1_000_000
-    message = tape_message("snapshots", {b"d": data})  # type: ignore[dict-item]
+    message = market_message("snapshots", {b"d": data})  # type: ignore[dict-item]
     assert isinstance(message, Snapshot)
     assert message.trade is not None
     assert message.quote is not None

@@ -13,26 +13,26 @@ def demand(**readers):
 
 def test_the_union_is_by_feed_and_channel():
     found = demand(a={"trades": ["AAPL", "BTC/USD"]}, b={"trades": ["MSFT"], "bars": ["AAPL"]})
-    assert found.stocks == {"trades": {"AAPL", "MSFT"}, "bars": {"AAPL"}}
-    assert found.crypto == {"trades": {"BTC/USD"}}
+    assert found.subscriptions["stocks"] == {"trades": {"AAPL", "MSFT"}, "bars": {"AAPL"}}
+    assert found.subscriptions["crypto"] == {"trades": {"BTC/USD"}}
     assert found.refused == ()
 
 
 def test_a_pair_is_one_want_in_both_spellings():
     found = demand(a={"trades": ["BTCUSD"]}, b={"trades": ["BTC/USD"]})
-    assert (found.stocks, found.crypto) == ({}, {"trades": {"BTC/USD"}})
+    assert (found.subscriptions["stocks"], found.subscriptions["crypto"]) == ({}, {"trades": {"BTC/USD"}})
 
 
 def test_stars_are_of_stocks_and_star_slash_star_of_crypto():
     found = demand(a={"bars": ["*"], "quotes": ["*/*"], "trades": ["*"]})
-    assert found.stocks == {"bars": {"*"}, "trades": {"*"}}
-    assert found.crypto == {"quotes": {"*"}}
-    assert wildcards(found.stocks) == {"bars", "trades", "corrections", "cancelErrors"}
-    assert wildcards(found.crypto) == {"quotes"}
+    assert found.subscriptions["stocks"] == {"bars": {"*"}, "trades": {"*"}}
+    assert found.subscriptions["crypto"] == {"quotes": {"*"}}
+    assert wildcards(found.subscriptions["stocks"]) == {"bars", "trades", "corrections", "cancelErrors"}
+    assert wildcards(found.subscriptions["crypto"]) == {"quotes"}
 
 
 def test_corrections_come_with_trades():
-    assert demand(a={"corrections": ["AAPL"]}).stocks == {"trades": {"AAPL"}}
+    assert demand(a={"corrections": ["AAPL"]}).subscriptions["stocks"] == {"trades": {"AAPL"}}
 
 
 def test_a_reader_that_cannot_be_read_is_named_and_the_others_count():
@@ -45,8 +45,8 @@ def test_a_reader_that_cannot_be_read_is_named_and_the_others_count():
             "fine": b'{"trades": ["AAPL"]}',
         }
     )
-    assert found.stocks == {"trades": {"AAPL", "MSFT"}}
-    assert found.crypto == {"orderbooks": {"ETH/USD"}}
+    assert found.subscriptions["stocks"] == {"trades": {"AAPL", "MSFT"}}
+    assert found.subscriptions["crypto"] == {"orderbooks": {"ETH/USD"}}
     assert [refused.reader for refused in found.refused] == ["broken", "list", *["mixed"] * 4, "number"]
     sentences = [refused.sentence for refused in found.refused]
     for part in ("'aapl'", "'5?'", "'odd' of SPY", "'orderbooks' of SPY"):
@@ -58,7 +58,7 @@ def test_a_reader_that_cannot_be_read_is_named_and_the_others_count():
 )
 def test_what_cannot_be_a_symbol_is_refused_before_it_is_asked(symbol):
     found = demand(a={"trades": [symbol, "SPY"]})
-    assert (found.stocks, found.crypto) == ({"trades": {"SPY"}}, {})
+    assert (found.subscriptions["stocks"], found.subscriptions["crypto"]) == ({"trades": {"SPY"}}, {})
     (refused,) = found.refused
     assert refused.reader == "a"
     assert repr(symbol) in refused.sentence
@@ -66,17 +66,18 @@ def test_what_cannot_be_a_symbol_is_refused_before_it_is_asked(symbol):
 
 @pytest.mark.parametrize("symbol", ["A", "BRK.B", "ABR.PRD", "ACP.PRA.CL", "FAKEPACA", "A" * 16])
 def test_what_may_be_a_share_is_asked(symbol):
-    assert demand(a={"trades": [symbol]}).stocks == {"trades": {symbol}}
+    assert demand(a={"trades": [symbol]}).subscriptions["stocks"] == {"trades": {symbol}}
 
 
 def test_who_wants_each_thing_is_known():
     found = demand(a={"trades": ["SPY"]}, b={"trades": ["SPY"], "corrections": ["SPY"], "bars": ["*/*"]})
-    assert found.readers == {"stocks": {("trades", "SPY"): ("a", "b")}, "crypto": {("bars", "*"): ("b",)}}
+    assert found.readers["stocks"] == {("trades", "SPY"): ("a", "b")}
+    assert found.readers["crypto"] == {("bars", "*"): ("b",)}
 
 
 def test_snapshots_are_asked_for_and_not_subscribed_to():
     found = demand(a={"snapshots": ["AAPL", "BTC/USD"]}, b={"snapshots": ["*", "MSFT"], "trades": ["SPY"]})
-    assert found.snapshots == {"stocks": {"AAPL", "MSFT"}, "crypto": {"BTC/USD"}}
-    assert (found.stocks, found.crypto) == ({"trades": {"SPY"}}, {})
+    assert (found.snapshots["stocks"], found.snapshots["crypto"]) == ({"AAPL", "MSFT"}, {"BTC/USD"})
+    assert (found.subscriptions["stocks"], found.subscriptions["crypto"]) == ({"trades": {"SPY"}}, {})
     (refused,) = found.refused
     assert "snapshots" in refused.sentence

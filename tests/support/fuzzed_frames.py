@@ -33,6 +33,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "l": {"u": 120.5, "d": 100.5, "i": "B", "z": "C"},
     "c": {"x": "V", "oi": 1, "op": 1.5, "os": 2, "oc": ["@"], "ci": 2, "cp": 1.25, "cs": 3, "cc": ["@"]},
     "x": {"i": 7, "x": "V", "p": 126.55, "s": 10, "a": "C", "z": "C"},
+    "i": {"p": 126.55, "z": "C"},
     "o": {"b": [{"p": 1.5, "s": 2.0}], "a": [{"p": 1.75, "s": 0.0}], "r": True},
     "n": {"id": 1, "headline": "h", "symbols": ["AAPL", "BTC/USD"], "created_at": STAMP, "updated_at": STAMP},
 }

@@ -32,7 +32,7 @@ from bus.book_messages import (
     Difference,
     Reconciled,
 )
-from bus.codec import Message, MessageCodec, market_message, tape_message
+from bus.codec import Message, MessageCodec, market_message
 from bus.control_messages import (
     CONTROL_MESSAGES,
     AssignPosition,
@@ -67,12 +67,19 @@ from bus.market_messages import (
     Bar,
     CanceledTrade,
     Correction,
+    DailyBar,
     GapClosed,
     GapOpened,
+    Imbalance,
+    Level,
+    News,
+    OrderBook,
+    PriceBand,
     Quote,
     Snapshot,
     Trade,
     TradingStatus,
+    UpdatedBar,
 )
 from bus.order_events import (
     Basis,
@@ -534,7 +541,57 @@ MARKET: dict[str, Any] = {
         low=Decimal("186.99"),
         close=Decimal("187.12"),
         volume=Decimal("12345"),
+        vwap=Decimal("187.1"),
+        trade_count=7,
         at_ns=_AT_NS,
+    ),
+    "updatedBars": UpdatedBar(
+        symbol="AAPL",
+        open=Decimal("187"),
+        high=Decimal("187.5"),
+        low=Decimal("186.99"),
+        close=Decimal("187.13"),
+        volume=Decimal("12445"),
+        vwap=Decimal("187.1002"),
+        trade_count=8,
+        at_ns=_AT_NS,
+    ),
+    "dailyBars": DailyBar(
+        symbol="BTC/USD",
+        open=Decimal("36000.1"),
+        high=Decimal("36100"),
+        low=Decimal("35900"),
+        close=Decimal("36000.2"),
+        volume=Decimal("0.25"),
+        at_ns=_AT_NS,
+    ),
+    "lulds": PriceBand(
+        symbol="AAPL",
+        limit_up=Decimal("196.48"),
+        limit_down=Decimal("177.76"),
+        indicator="B",
+        at_ns=_AT_NS,
+        tape="C",
+    ),
+    "imbalances": Imbalance(symbol="AAPL", price=Decimal("187.12"), at_ns=_AT_NS, tape="C"),
+    "orderbooks": OrderBook(
+        symbol="BTC/USD",
+        bids=(Level(Decimal("36000.1"), Decimal("0.25")), Level(Decimal(36000), Decimal(0))),
+        asks=(Level(Decimal("36000.2"), Decimal("1.5")),),
+        resets=True,
+        at_ns=_AT_NS,
+    ),
+    "news": News(
+        id=24803233,
+        headline="Apple opens a plant",
+        summary="It does.",
+        author="Ada Reuter",
+        content="<p>It does.</p>",
+        url="https://news.example/24803233",
+        symbols=("AAPL", "BTC/USD"),
+        source="benzinga",
+        created_at_ns=_AT_NS,
+        updated_at_ns=_AT_NS,
     ),
     "statuses": TradingStatus(
         symbol="AAPL",
@@ -550,14 +607,22 @@ MARKET: dict[str, Any] = {
         exchange="V",
         original_id=7,
         original_price=Decimal("187.5"),
+        original_size=Decimal(100),
         id=8,
         price=Decimal("187.25"),
+        size=Decimal(100),
         conditions=("@",),
         tape="C",
         at_ns=_AT_NS,
     ),
     "cancelErrors": CanceledTrade(
-        symbol="AAPL", exchange="V", id=7, price=Decimal("187.5"), action="C", at_ns=_AT_NS
+        symbol="AAPL",
+        exchange="V",
+        id=7,
+        price=Decimal("187.5"),
+        size=Decimal(100),
+        action="C",
+        at_ns=_AT_NS,
     ),
     "snapshots": Snapshot(
         symbol="AAPL",
@@ -595,8 +660,7 @@ def read(entry: dict[str, str]) -> Any:
     """What today's code makes of a golden entry."""
     fields = {name.encode(): text.encode() for name, text in entry.items() if name not in ("family", "name")}
     if entry["family"] == "md":
-        is_notice = entry["name"] in ("statuses", "corrections", "cancelErrors", "snapshots")
-        return (tape_message if is_notice else market_message)(entry["name"], fields)
+        return market_message(entry["name"], fields)
     return MessageCodec(FAMILIES[entry["family"]]).decode(fields)
 
 

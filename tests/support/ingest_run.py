@@ -11,13 +11,13 @@ from simulator import Simulator
 
 from bus.account_keys import confirm
 from bus.connection import connect
+from bus.feed_kinds import CRYPTO, STOCKS
 from bus.heartbeat import IngestDetails
 from bus.service import Service
 from bus.settings import load
 from ingest.leased_feed import LeasedFeed
 from ingest.service import Ingest
 from ingest.settings import IngestSettings
-from ingest.wants import CRYPTO, STOCKS
 
 WANTS_TTL_MS = 5000
 
@@ -31,8 +31,7 @@ def settings_for(simulator: Simulator, md_url: str, orders_url: str, **changes: 
             "orders_redis_url": orders_url,
             "alpaca_api_key": simulator.key,
             "alpaca_secret_key": simulator.secret,
-            "stocks_stream_url": simulator.stocks_stream_url,
-            "crypto_stream_url": simulator.crypto_stream_url,
+            "market_stream_url": simulator.stocks_stream_url.rpartition("/v2/")[0],
             "trading_stream_url": simulator.trading_stream_url,
             "data_url": simulator.data_url,
             **changes,

@@ -7,8 +7,8 @@ import pytest
 from risk_day import LIMITS
 
 from bus.errors import InvalidInput
+from bus.feed_kinds import CRYPTO
 from bus.settings import AlpacaSettings
-from ingest.wants import CRYPTO
 from oms.limits.limit_kinds import FEEDS, REQUIRED
 from oms.limits.limit_names import named_symbols, unmatched
 from oms.limits.limit_scopes import AgeLimit
