@@ -25,6 +25,7 @@ from bus.market_messages import (
     Trade,
     TradingStatus,
 )
+from bus.symbols import is_option
 from oms.prices.tape_conditions import is_market, sets_price
 
 # A trade is the price unless a quote is so much newer: then that quote's middle is.
@@ -108,7 +109,9 @@ Known = Price | MarketHalt
 
 
 def channels(symbol: str) -> tuple[str, ...]:
-    """The channels that make a symbol's price."""
+    """The channels that make a symbol's price; none of an option's, which is not traded here."""
+    if is_option(symbol):
+        return ()
     return CHANNELS_OF_CRYPTO if "/" in symbol else CHANNELS_OF_STOCKS
 
 

@@ -381,11 +381,11 @@ async def test_trades_made_elsewhere_are_external(md_url: str, orders_url: str) 
 
 async def test_symbols_that_need_a_price_are_wanted(md_url: str, orders_url: str) -> None:
     """What makes a price of all that somebody wants, and of what an order was asked for in; no wildcards."""
-    wants = b'{"bars": ["MSFT", "*"], "quotes": ["SPY"], "trades": ["BTC/USD", "*/*"]}'
+    wants = b'{"bars": ["MSFT", "*"], "quotes": ["SPY", "AAPL261218C00200000"], "trades": ["BTC/USD", "*/*"]}'
     stocks = ["MSFT", "SPY", "TSLA"]
     both = ["BTC/USD", *stocks]
     wanted = {"trades": both, "quotes": both, "snapshots": both}
-    wanted |= {"statuses": stocks, "corrections": stocks, "cancelErrors": stocks}
+    wanted |= {"statuses": stocks, "corrections": stocks, "cancelErrors": stocks, "first": ["TSLA"]}
     async with running(md_url, orders_url) as oms, trading(orders_url) as algo:
         await oms.client.set(streams.wants("paper", "alpha"), wants)
         refused = await algo.told(await algo.order(1, market_order("1", symbol="TSLA")), "OrderRefused")
