@@ -8,7 +8,7 @@ import structlog
 
 from algos.connections import Connections
 from algos.inputs import Input, UnreadableEntry, event_input, market_input
-from algos.session import Session
+from algos.session import Request, Session
 from bus.clock import Clock
 from bus.codec import MessageCodec
 from bus.consume import GroupReader
@@ -63,6 +63,13 @@ class Driver:
         self._folded_to = "-"
         # Requests leave in the order in which they were asked for, also those that go again.
         self._turn = asyncio.Lock()
+        # What is under way: whether it left is not known.
+        self._leaving: Sequence[Request] = ()
+
+    @property
+    def unsent(self) -> Sequence[Request]:
+        """Requests that did not leave, or of which nobody knows whether they did."""
+        return (*self._leaving, *self.session.outbox)
 
     def take(self, input: Input) -> None:
         """Have the session take an input that comes from no stream; what it asks for leaves by itself."""
@@ -89,7 +96,7 @@ class Driver:
     async def read_market(self, reader: GroupReader) -> None:
         """Take what comes for as long as the session leads, until cancelled."""
         while self.session.state.runs_handlers:
-            await self._lease_held()
+            await self.lease_held()
             await self.handle(reader, await reader.deliveries(), market_input, DEAD)
         await reader.flush()
         await until_cancelled()
@@ -97,7 +104,7 @@ class Driver:
     async def read_events(self, reader: GroupReader) -> None:
         """Take what comes; an aborted algorithm's portfolio is kept up to date all the same."""
         while True:
-            await self._lease_held()
+            await self.lease_held()
             await self.handle(reader, await reader.deliveries(), event_input, self._dead_events)
 
     async def handle(
@@ -146,11 +153,15 @@ class Driver:
                 await publisher.opened()
                 lease = self._follow_lease()
                 leaving = session.empty_outbox(self._clock.now_ns(), self._trigger_max_age_ns)
+                self._leaving = leaving
                 try:
                     await publisher.append_now([(self._requests, _CODEC.encode(one)) for one in leaving])
                 except (ServerAway, Fenced) as error:
                     session.put_back(leaving)
+                    self._leaving = ()
                     await self._mend(error, lease)
+                else:
+                    self._leaving = ()
 
     async def send_when_waiting(self) -> None:
         """Send what handlers outside the streams asked for, until cancelled."""
@@ -197,7 +208,7 @@ class Driver:
         by = f"algo-{self.session.name}"
         await write_dead_letter(self._connections.client, delivery, error, by=by, into=dead)
 
-    async def _lease_held(self) -> None:
+    async def lease_held(self) -> None:
         """Wait until the lease is certainly ours: its keeper takes it again, or raises Fenced.
 
         Asked before each read: a leader that was paused shares its consumer groups' one member with whoever

@@ -100,11 +100,16 @@ class OrderEvent(StreamEntry, frozen=True, gc=False):
 
 
 class TimerDue(msgspec.Struct, frozen=True):
-    """A timer is due; its instant is its time, whenever it is really taken."""
+    """A timer is due; its instant is its time, however late it is taken at `taken_ns`.
+
+    Where the wall clock was set back an instant may lie ahead of it, for instants never come twice. Then it
+    is of now: counted from its instant, its order would pass for fresh for that much longer.
+    """
 
     content: ClassVar[bytes] = b""
 
     timer: Timer
+    taken_ns: int
 
     @property
     def trigger(self) -> str:
@@ -113,8 +118,8 @@ class TimerDue(msgspec.Struct, frozen=True):
 
     @property
     def received_ns(self) -> int:
-        """The instant at which it is due."""
-        return self.timer.scheduled_ns
+        """The instant at which it is due; no later than it is taken."""
+        return min(self.timer.scheduled_ns, self.taken_ns)
 
 
 class ControlEntry(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from bus.errors import BackboneError, Fenced
 from bus.halt_state import concerns
 from bus.heartbeat import StateReason
 from bus.retry import pause, until_answered
-from bus.service import Service, run_together, until_cancelled
+from bus.service import Service, run_together, run_until, until_cancelled
 
 # How often a new algorithm looks whether the OMS reads its requests.
 REGISTERED_S = 0.2
@@ -38,6 +38,9 @@ TIMERS_S = 0.2
 
 # What closing may take; past it the other side finds out by itself what we did not say.
 CLOSE_S = 1.0
+
+# A process whose loop still turns says by itself who was late, and closes; only one that hangs is ended so.
+WATCHED_S = CLOSE_S + 2
 
 Answer = TypeVar("Answer")
 
@@ -78,7 +81,7 @@ class Runner:
             trigger_max_age_ns=int(trigger_max_age_s * 1e9),
         )
         self._wants = Wants(connections.client, account, session.name, subscriptions)
-        self._watchdog = Watchdog(session.name, shutdown_grace_s + 1, lambda: session.running)
+        self._watchdog = Watchdog(session.name, shutdown_grace_s + WATCHED_S, lambda: session.running)
         self._report = Report(service, session, connections, subscriptions, self._wants)
         self._shutdown_entry_id = ""
 
@@ -111,25 +114,34 @@ class Runner:
                 raise
 
     async def _lead(self) -> None:
-        connections, driver = self._connections, self._driver
-        await self._answered(driver.fold, stopping=None)
-        for reader in connections.readers:
-            await reader.open()
+        """Get ready, then lead until the stop, the lease renewed all the while. Raises Fenced."""
+        await run_together(self._connections.lease.keep(), self._get_ready_and_lead())
+
+    async def _get_ready_and_lead(self) -> None:
+        connections, driver, stopping = self._connections, self._driver, self._service.stopping
+        await run_until(stopping, self._get_ready())
         if self._session.state is State.ABORTED:
             # A handler failed while we got ready: the lease is for whoever can lead.
-            await self._connections.lease.give_back()
-            await self._service.stopping.wait()
+            await connections.lease.give_back()
+            await stopping.wait()
+        if stopping.is_set():
             return
         self._become(State.LEADER, self._lease.value)
         log.info("leads", token=self._lease.token, position=self._session.portfolio.quantities)
         await run_together(
-            connections.lease.keep(),
             driver.send_when_waiting(),
             driver.read_events(connections.events),
             self._timers(),
             self._shut_down(),
             *(driver.read_market(reader) for reader in connections.market),
         )
+
+    async def _get_ready(self) -> None:
+        """Know the portfolio and be able to read; that may take longer than a lease lasts by itself."""
+        await self._answered(self._driver.fold, stopping=None)
+        for reader in self._connections.readers:
+            await reader.open()
+        await self._driver.lease_held()
 
     async def _take_lease(self) -> bool:
         """Follow until the lease is ours; False when the process is to stop first."""
@@ -198,7 +210,7 @@ class Runner:
             await asyncio.sleep(min(TIMERS_S, wait_s))
             now_ns = time.now_ns()
             for timer in due(self._session.timers, since_ns, now_ns):
-                self._driver.take(TimerDue(timer))
+                self._driver.take(TimerDue(timer, self._clock.now_ns()))
             since_ns = now_ns
 
     def _control(self, entry_id: str, message: Message) -> None:
@@ -230,7 +242,23 @@ class Runner:
                     f"{len(session.portfolio.open_orders)} orders open"
                 )
             await asyncio.sleep(0.01)
-        await self._driver.acknowledge_shutdown()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._driver.acknowledge_shutdown()
+        except TimeoutError:
+            raise ShutdownLate(self._not_taken()) from None
+
+    def _not_taken(self) -> str:
+        """Which server did not take an algorithm's last word in time, and what stays unsaid."""
+        publisher, unsent = self._connections.publisher, self._driver.unsent
+        for request in unsent:
+            log.error("request not sent", kind=type(request).__name__, id=request.client_order_id)
+        return (
+            f"algorithm {self._session.name} could not say that it stopped: the orders server "
+            f"{publisher.server} took nothing within the {self._grace_s:g} s of its shutdown"
+            f"{f' ({publisher.away})' if publisher.away else ''}; its process ends anyway, and of "
+            f"{len(unsent):,} requests it is not known that they left"
+        )
 
     async def _close(self) -> None:
         """Acknowledge what was handled, give back wants and lease; a server that is away holds up nothing."""

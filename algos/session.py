@@ -233,6 +233,8 @@ class Session:
             return new_id
         known = self.portfolio.order(new_id)
         if known is not None and known.terms == terms:
+            # Entries come again. An instant does only where the clock was set back before a restart.
+            self.suppressed += isinstance(self._input, TimerDue)
             return new_id
         self.portfolio.requested(new_id, terms, replaces)
         request = OrderRequest(

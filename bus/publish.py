@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from bus.connection import shown
 from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
@@ -71,9 +72,10 @@ return ids
 class MarketWriter:
     """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
 
-    A server that refuses for now is waited for, as one that is away is. Mutable: the frames under way;
-    `written`, the entries that are confirmed; `lost`, whether the server has lost some of them: then nothing
-    is sent until they are taken back.
+    A server that refuses for now is waited for, as one that is away is. When that begins, a frame that it
+    refuses comes behind those under way that it takes; from then on one goes at a time. Mutable: the frames
+    under way; `written`, the entries that are confirmed; `lost`, whether the server has lost some of them:
+    then nothing is sent until they are taken back.
     """
 
     def __init__(self, url: str, lease: Lease, *, name: str = "market-writer") -> None:
@@ -295,6 +297,11 @@ class Publisher:
                 if found is None:
                     raise ServerUnreachable(f"{error}; it was not carried out") from error
                 return found
+
+    @property
+    def server(self) -> str:
+        """The server's address, without a password."""
+        return shown(self._link.url)
 
     @property
     def away(self) -> str:

@@ -17,6 +17,10 @@ CANCELED_UNSENT = Reason(code="canceled", message="canceled before it was sent")
 # An algorithm that cancels whatever it does not know must not keep a position that an operator closes.
 _CLOSES = Reason(code="flattening", message="it closes a position at the word of an operator")
 
+_NOT_LEADER = Reason(
+    code="not_leader",
+    message="another instance leads this algorithm now: only the leader may cancel its orders",
+)
 _UNKNOWN_ORDER = Reason(code="unknown_order", message="there is no such order of this algorithm")
 
 
@@ -28,8 +32,8 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
     """
     order = newest(step.book, request.client_order_id)
     reason = None
-    if not context.lease or request.lease != context.lease:
-        reason = Reason(code="not_leader", message="only the leader of an algorithm may cancel its orders")
+    if not may_cancel(request, context):
+        reason = _NOT_LEADER
     elif order is None or order.algorithm != context.algorithm:
         reason = _UNKNOWN_ORDER
     elif not order.open:
@@ -49,6 +53,20 @@ def take_request(step: Step, read: Delivery, request: CancelRequest, context: Co
         return
     assert order is not None, "refused above"
     _pass_on(step, order, [read])
+
+
+def may_cancel(request: CancelRequest, context: Context) -> bool:
+    """Whether it was asked for by the process that leads now, or nobody leads.
+
+    A lease's value is `<token>:<holder>:<mark>`. In an outage it runs out, and who takes it again has another
+    token; holder and mark are those of one process all its life. Where nobody leads, whoever wrote the
+    request led when it did: it may have ended since, and what it wanted canceled must not work on.
+    """
+    return not context.lease or _process(request.lease) == _process(context.lease)
+
+
+def _process(lease: str) -> str:
+    return lease.partition(":")[2]
 
 
 def cancel(step: Step, order: Order) -> None:

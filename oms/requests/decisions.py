@@ -159,7 +159,7 @@ def _of_what_stands(step: Step, cancel: CancelRequest, context: Context) -> Canc
             message = request.message
             if not isinstance(message, ReplaceRequest) or message.client_order_id != cancel.client_order_id:
                 continue
-            if request.algorithm != context.algorithm or cancel.lease != context.lease:
+            if request.algorithm != context.algorithm or not cancels.may_cancel(cancel, context):
                 return cancel
             waiting.remove(request)
             step.effects.acknowledge.append(request.delivery)

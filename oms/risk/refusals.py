@@ -81,7 +81,8 @@ _WHO_ASKS = (
     Refusal(
         "not_leader",
         ("risk", "oms"),
-        "the request was written under a lease that is not in force: another instance leads, or none does",
+        "the request was written under a lease that is not in force: another instance leads, or none does, "
+        "or the lease ran out and was taken again meanwhile; a cancel only where another leads",
         "the key `orders:{a}:lease:<algorithm>`",
         "nothing where a standby took over; otherwise see why the instance lost its lease",
     ),

@@ -315,7 +315,7 @@ async def test_what_cannot_be_read_is_kept_once_before_it_is_acknowledged(scene:
 async def test_what_is_asked_for_outside_the_streams_leaves_by_itself(scene: Scene) -> None:
     scene.disk.durable.set()
     sending = asyncio.ensure_future(scene.driver.send_when_waiting())
-    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=50)))
+    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=50), 50))
     await until(lambda: bool(scene.disk.requests), "the request")
     sending.cancel()
     (request,) = scene.disk.requests
@@ -324,14 +324,14 @@ async def test_what_is_asked_for_outside_the_streams_leaves_by_itself(scene: Sce
 
 
 async def test_the_acknowledgement_of_a_shutdown_is_the_last_that_leaves(scene: Scene) -> None:
-    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=50)))
+    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=50), 50))
     acknowledging = asyncio.ensure_future(scene.driver.acknowledge_shutdown())
     await until(lambda: bool(scene.disk.appended), "the append")
     # While that is written another input comes.
-    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=100)))
+    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=100), 100))
     scene.disk.durable.set()
     await acknowledging
-    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=150)))
+    scene.driver.take(TimerDue(Timer(name="tick", scheduled_ns=150), 150))
     await scene.driver.send()
     kinds = [type(request) for request in scene.disk.requests]
     assert kinds == [OrderRequest, OrderRequest, ShutdownAcknowledged]

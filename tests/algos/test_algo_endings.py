@@ -1,9 +1,11 @@
 """How an algorithm's process ends: aborted, fenced, shut down, late, or never started."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from algorithm_processes import Processes, ids
+from own_server import own_server
 from waiting import wait_until
 
 from bus import streams
@@ -114,6 +116,25 @@ def test_a_handler_that_never_returns_does_not_keep_the_process(processes: Proce
     said = process.communicate()[1]
     assert "algorithm a was late: its handler on_trade has not returned" in said
     assert 'mine.py", line' in said
+
+
+def test_a_stop_while_the_orders_server_hangs_is_in_time_and_blames_the_server(
+    md_url: str, tmp_path: Path
+) -> None:
+    with own_server() as server:
+        processes = Processes(md_url, server.url, tmp_path)
+        process = processes.lead("Ticking", BACKBONE_ALGO_SHUTDOWN_GRACE_S="0.5")
+        processes.wait_for_requests(1)
+        server.pause()
+        process.terminate()
+        code = process.wait(timeout=20)
+        said = process.communicate()[1]
+        server.go_on()
+        processes.close()
+    assert code == 1
+    assert f"the orders server {server.url} took nothing within the 0.5 s of its shutdown" in said
+    assert "requests it is not known that they left" in said
+    assert "was late" not in said
 
 
 def test_a_shutdown_over_control_ends_one_that_hangs_in_it(processes: Processes) -> None:

@@ -224,7 +224,7 @@ def test_nothing_is_handled_past_a_failure_but_the_portfolio_is_kept_and_late_or
     session.take(tick("1-0"))
     algorithm.given.clear()
     session.take(tick("2-0"))
-    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000)))
+    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000), 500_000_000))
     session.take(ControlEntry("3-0", 1, Halt(scope="all", reason="test", by="ann", at_ns=3)))
     session.take(ShutdownRequested(1, session.lease))
     for _ in range(2):
@@ -394,7 +394,7 @@ def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
     session.take(GapEntry(*entry, GapOpened(feed="iex", since_ns=5, reason="disconnected")))
     session.take(GapEntry(*entry, GapClosed(feed="iex", since_ns=5, until_ns=9)))
     session.take(TrimmedEntry(*entry))
-    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000)))
+    session.take(TimerDue(Timer(name="tick", scheduled_ns=500_000_000), 500_000_000))
     halt = Halt(scope="all", reason="test", by="ann", at_ns=3)
     session.take(ControlEntry("3-0", 4, halt))
     session.take(StateChanged(State.ABORTED, "7:me", 5))

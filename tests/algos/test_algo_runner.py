@@ -3,16 +3,19 @@
 import asyncio
 from typing import Any
 
+import pytest
 from waiting import until
 
 from algos import Algorithm, State, Timer
 from algos.algorithm import session_of
 from algos.connections import Connections
-from algos.inputs import ControlEntry, StateChanged
-from algos.runner import Runner
+from algos.inputs import ControlEntry, StateChanged, TimerDue
+from algos.runner import Runner, ShutdownLate
 from algos.session import Session
-from bus.clock import ManualClock
+from bus import lease as leasing
+from bus.clock import ManualClock, SystemClock
 from bus.control_messages import Halt
+from bus.errors import Fenced, RefusedForNow
 from bus.lease_keeper import LeaseKeeper
 from bus.service import Service
 
@@ -28,7 +31,7 @@ class EmptyStreams:
 
 
 class Lease:
-    key, value, token, held = "lease:a", "7:me", 7, True
+    key, value, token, held, renewal_s = "lease:a", "7:me", 7, True, 60
 
     async def release(self) -> None:
         self.held = False
@@ -60,9 +63,27 @@ async def test_an_instant_comes_once_though_the_clock_is_set_back() -> None:
     assert algorithm.instants == [7210, 7220]
     assert len(session.outbox) == 2
     timing.cancel()
+    # Ten seconds after it was asked for, by the clock as it is now, the second is too old.
+    clock.advance(10_000_000_001)
+    (first,) = session.empty_outbox(clock.now_ns(), 10_000_000_000)
+    assert first.trigger == "timer tick 7210000000000"
+    assert session.dropped_stale == 1
 
 
-def made(session: Session, clock: ManualClock, connections: Any) -> Runner:
+def test_an_instant_that_comes_again_after_a_restart_asks_for_nothing_and_is_counted() -> None:
+    class Buys(Algorithm):
+        def on_timer(self, timer: Timer) -> None:
+            self.buy("AAPL", 1)
+
+    session = session_of(Buys(), "a", "life")
+    session.take(StateChanged(State.LEADER, "7:me", 1))
+    for _ in range(2):
+        session.take(TimerDue(Timer(name="tick", scheduled_ns=50), 50))
+    assert len(session.outbox) == 1
+    assert session.suppressed == 1
+
+
+def made(session: Session, clock: ManualClock, connections: Any, grace_s: float = 1) -> Runner:
     return Runner(
         session,
         Connections(*connections),
@@ -71,7 +92,7 @@ def made(session: Session, clock: ManualClock, connections: Any) -> Runner:
         symbols=(),
         subscriptions={},
         trigger_max_age_s=10,
-        shutdown_grace_s=1,
+        shutdown_grace_s=grace_s,
     )
 
 
@@ -84,7 +105,104 @@ async def test_an_algorithm_that_fails_while_it_gets_ready_gives_the_lease_back(
 
     lease: Any = Lease()
     runner = made(session, ManualClock(1), (EmptyStreams(), LeaseKeeper(lease), None, None, [], Reader()))
-    runner._service.stop("the test is over")
-    await runner._lead()
+    leading = asyncio.create_task(runner._lead())
+    await until(lambda: not lease.held, "the lease to be given back")
     assert session.state is State.ABORTED
-    assert not lease.held
+    assert not leading.done(), "an operator may look at why"
+    runner._service.stop("the test is over")
+    await leading
+
+
+class NeverOpen:
+    """A reader whose server is away."""
+
+    async def open(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.integration
+async def test_the_lease_is_renewed_while_it_gets_ready_and_one_that_went_to_another_leads_nothing(
+    orders_client: Any,
+) -> None:
+    session = session_of(Algorithm(), "a", "life")
+    lease = leasing.Lease(orders_client, "lease:a", "me", ttl_ms=200)
+    keeper = LeaseKeeper(lease)
+    assert await keeper.take(stopping=asyncio.Event(), tell=lambda reason: None)
+    runner = made(session, ManualClock(1), (EmptyStreams(), keeper, None, None, [], NeverOpen()))
+    runs_out_ns = lease._valid_until_ns
+    leading = asyncio.create_task(runner._lead())
+    await until(lambda: SystemClock().monotonic_ns() > runs_out_ns, "the time of the first lease to pass")
+    assert lease.held
+    await orders_client.set("lease:a", "9:another:x")
+    with pytest.raises(Fenced, match="went to another process"):
+        await leading
+    assert session.state is State.BOOTSTRAP
+
+
+async def test_it_leads_only_once_the_lease_is_certainly_its_own() -> None:
+    class Opens:
+        async def open(self) -> None:
+            pass
+
+    session, lease = session_of(Algorithm(), "a", "life"), Lease()
+    lease.held = False
+    keeper: Any = LeaseKeeper(lease)  # type: ignore[arg-type]
+    runner = made(session, ManualClock(1), (EmptyStreams(), keeper, None, None, [], Opens()))
+    ready = asyncio.create_task(runner._get_ready())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not ready.done()
+    lease.held = True
+    await ready
+
+
+async def test_a_stop_while_it_gets_ready_is_heard() -> None:
+    session, lease = session_of(Algorithm(), "a", "life"), Lease()
+    keeper: Any = LeaseKeeper(lease)  # type: ignore[arg-type]
+    runner = made(session, ManualClock(1), (EmptyStreams(), keeper, None, None, [], NeverOpen()))
+    leading = asyncio.create_task(runner._lead())
+    await asyncio.sleep(0)
+    runner._service.stop("the test is over")
+    async with asyncio.timeout(5):
+        await leading
+    assert session.state is State.BOOTSTRAP
+
+
+@pytest.mark.parametrize("answer", [None, RefusedForNow("OOM command not allowed")])
+async def test_a_stop_waits_no_longer_than_its_grace_for_a_server_and_says_what_did_not_leave(
+    answer: Exception | None,
+) -> None:
+    class Away:
+        """Answers nothing, or always with the same error."""
+
+        server, away = "redis://orders:6379", str(answer or "")
+
+        async def opened(self) -> None:
+            pass
+
+        async def append_now(self, entries: object) -> None:
+            if answer is not None:
+                raise answer
+            await asyncio.Event().wait()
+
+        async def hold(self, error: Exception) -> None:
+            await asyncio.sleep(0.01)
+
+    class TwoAtOnce(Algorithm):
+        def on_timer(self, timer: Timer) -> None:
+            self.buy("AAPL", 1)
+            self.buy("AAPL", 2)
+
+    session = session_of(TwoAtOnce(), "a", "life")
+    session.take(StateChanged(State.LEADER, "7:me", 1))
+    session.take(TimerDue(Timer(name="tick", scheduled_ns=1), 1))
+    keeper: Any = LeaseKeeper(Lease())  # type: ignore[arg-type]
+    runner = made(session, ManualClock(1), (EmptyStreams(), keeper, Away(), None, [], None), grace_s=0.1)
+    runner._service.stop("the test is over")
+    with pytest.raises(ShutdownLate) as late:
+        async with asyncio.timeout(5):
+            await runner._shut_down()
+    said = str(late.value)
+    assert "algorithm a could not say that it stopped: the orders server redis://orders:6379" in said
+    assert "of 2 requests it is not known that they left" in said
+    assert ("OOM command not allowed" in said) == (answer is not None)

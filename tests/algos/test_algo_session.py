@@ -134,7 +134,7 @@ def deliveries_and_inputs(steps: list[tuple[str, int]]) -> list[Delivery | Input
             known = [order.client_order_id for order in rehearsal.portfolio.open_orders] or ["elsewhere"]
             one = update(place, known[number % len(known)], ["new", "canceled"][number % 2])
         elif kind == "timer":
-            one = TimerDue(Timer(name="tick", scheduled_ns=number * 1_000_000_000))
+            one = TimerDue(Timer(name="tick", scheduled_ns=number * 1_000_000_000), number * 1_000_000_000)
         elif kind == "control":
             one = ControlEntry(f"{place}-0", place, HALT)
         elif kind == "state":

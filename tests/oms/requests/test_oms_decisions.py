@@ -147,6 +147,31 @@ def test_a_cancel_of_anyone_but_the_leader_is_refused(run: EngineRun) -> None:
     assert len(effects.acknowledge) == 1
 
 
+@pytest.mark.parametrize(
+    ("written_under", "leads", "taken"),
+    [
+        ("7:alpha-1:aa", "7:alpha-1:aa", True),
+        # It ran out in an outage and was taken again; what the OMS read of it may be older than the request.
+        ("7:alpha-1:aa", "8:alpha-1:aa", True),
+        ("8:alpha-1:aa", "7:alpha-1:aa", True),
+        # It asked, then ended or lost its lease, before the OMS came to it.
+        ("7:alpha-1:aa", "", True),
+        ("7:alpha-1:aa", "8:alpha-2:aa", False),
+        ("7:alpha-1:aa", "8:alpha-1:bb", False),
+        ("", "8:alpha-1:aa", False),
+    ],
+)
+def test_a_cancel_is_of_the_process_that_leads_or_of_the_last_that_did(
+    run: EngineRun, written_under: str, leads: str, taken: bool
+) -> None:
+    (approved,) = run.read(request(number=1)).send
+    run.accepted(approved)
+    run.take(LeasesRead({"alpha": leads}))
+    effects = run.read(cancel(lease=written_under))
+    assert bool(effects.cancel) == taken
+    assert bool(effects.events) != taken
+
+
 def test_a_cancel_before_the_order_left_takes_it_back(run: EngineRun) -> None:
     run.read(request(number=1))
     assert run.read(cancel()).withdraw == [name(1)]
