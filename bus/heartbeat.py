@@ -63,7 +63,7 @@ class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
 class IngestDetails(msgspec.Struct, frozen=True, kw_only=True, tag="ingest"):
     """Feeds by kind (`stocks`, `crypto`, `account`), subscriptions by channel, prices by symbol.
 
-    `refused_wants` holds a sentence for each want that no feed can carry.
+    `refused_wants` holds a sentence for each reader and reason for which no feed carries what it wants.
     """
 
     feeds: dict[str, FeedDetails] = {}

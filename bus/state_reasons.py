@@ -114,6 +114,13 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "correct what the algorithm subscribes to, or see to what the sentence says",
     ),
     ReasonCode(
+        "wants_unread",
+        ("ingest",),
+        "ingest cannot read what algorithms want, or not find out whether they can still say it; the "
+        "sentence gives the orders server's answer",
+        "see to the orders server, or give ingest's user the right that its answer names",
+    ),
+    ReasonCode(
         "stream_error",
         ("ingest",),
         "Alpaca's stream answered with another error, which the sentence gives",

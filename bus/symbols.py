@@ -11,6 +11,8 @@ _QUOTED_IN = ("USDT", "USDC", "USD", "BTC")
 # Shares have up to five letters (ABUSD may be one), so only something longer is a pair by its looks.
 _LONGEST_SHARE = 5
 
+HOW_WRITTEN = "write it as Alpaca does, such as AAPL, BRK.B or BTC/USD"
+
 # A share's class, or what else it is, follows a point: BRK.B, ABR.PRD. A pair has none.
 _SYMBOL = re.compile(r"(?!.{17})[A-Z0-9]+(\.[A-Z0-9]+)*|[A-Z0-9]{1,16}/[A-Z0-9]{1,10}")
 
@@ -54,5 +56,5 @@ def checked_market_symbol(symbol: str) -> str:
 def checked_symbol(symbol: str) -> str:
     """The canonical spelling of what somebody typed (AAPL, BRK.B, BTC/USD, BTCUSD), or InvalidInput."""
     if not _SYMBOL.fullmatch(symbol):
-        raise InvalidInput(f"symbol {symbol!r}: write it as Alpaca does, such as AAPL, BRK.B or BTC/USD")
+        raise InvalidInput(f"symbol {symbol!r}: {HOW_WRITTEN}")
     return canonical_symbol(symbol)

@@ -25,6 +25,7 @@ from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
+from ingest.subscription import Pair, Refusal
 from ingest.wants import Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
@@ -120,10 +121,15 @@ class LeasedFeed:
             self.feed.want(wanted)
 
     def refused(self, readers: Readers) -> list[RefusedWant]:
-        """What Alpaca does not give of what these readers want, for each of them."""
+        """What Alpaca does not give of what these readers want, for each of them.
+
+        While it is still being asked, as after each connect, that is what it was when all was last answered.
+        """
+        if self.feed.subscription.settled:
+            self._refused = dict(self.feed.subscription.refused)
         return [
-            RefusedWant(reader, f"{channel!r} of {symbol}: {refusal.sentence}")
-            for (channel, symbol), refusal in self.feed.subscription.refused.items()
+            RefusedWant(reader, f"{channel!r} of {symbol}", refusal.sentence)
+            for (channel, symbol), refusal in self._refused.items()
             for reader in readers.get((channel, symbol), ())
         ]
 
@@ -165,6 +171,7 @@ class LeasedFeed:
         )
         if before is not None:
             self.feed.connects, self.feed.gaps = before.connects, before.gaps
+        self._refused = dict[Pair, Refusal]()
         self._looked_at = set()
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"

@@ -9,11 +9,10 @@ from bus.clock import Clock
 from bus.heartbeat import FeedDetails, IngestCounters, IngestDetails, State, StateReason
 from bus.market_batch import MarketBatch
 from bus.service import Service
-from bus.streams import market_channel
+from bus.streams import WRITE_PROBE, market_channel
 from ingest.alpaca_account import AccountFeed
 from ingest.alpaca_market import MarketFeed
 from ingest.leased_feed import LeasedFeed
-from ingest.stream_reasons import MOST_NAMED
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4
@@ -25,14 +24,16 @@ _PRICE = {"trades": "p", "bars": "c"}
 class Report:
     """Collects counters and details; looks at messages only when asked, never as they pass.
 
-    `refused` holds a sentence for each want that no feed carries, `unasked` for those of them that Alpaca is
-    not even asked for; `account_waits` is why trade updates are not served now, None while they are. Mutable:
-    these three, prices, and the counts that a rate is made of.
+    `refused` says in sentences what of the wants no feed carries, `unasked` what of it Alpaca is not even
+    asked for; `wants_trouble` is why the wants may not be those of now, `account_waits` why trade updates are
+    not served now; None while all is well. Mutable: these four, prices, and the
+    counts that a rate is made of.
     """
 
     def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:
         self.refused: tuple[str, ...] = ()
         self.unasked: tuple[str, ...] = ()
+        self.wants_trouble: StateReason | None = None
         self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
         self._feeds = feeds
         self._updates = updates
@@ -48,7 +49,7 @@ class Report:
         frames = [leased.frames for leased in self._feeds.values()]
         feeds = self._feed_details()
         if not service.stopping.is_set():
-            service.tell(*overall(feeds), *self._unasked())
+            service.tell(*overall(feeds, self.wants_trouble), *self._unasked())
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),
@@ -66,7 +67,7 @@ class Report:
         )
 
     def _unasked(self) -> tuple[StateReason, ...]:
-        return tuple(StateReason("want_refused", sentence) for sentence in self.unasked[:MOST_NAMED])
+        return tuple(StateReason("want_refused", sentence) for sentence in self.unasked)
 
     def _messages_in(self) -> int:
         return sum(leased.writing.messages_in for leased in self._feeds.values())
@@ -118,13 +119,30 @@ def feed_details(
     )
 
 
-def overall(feeds: Mapping[str, FeedDetails]) -> tuple[State, *tuple[StateReason, ...]]:
-    """The state of the whole, and the reasons of its feeds.
+def wants_trouble(unread: str, writes_unknown: str) -> StateReason | None:
+    """What is wrong with the reading of wants, out of what the server says; None where nothing is."""
+    if unread:
+        return StateReason("wants_unread", f"what readers want cannot be read and stays as it was: {unread}")
+    if writes_unknown:
+        sentence = (
+            "wants that nobody can renew cannot be told from those that were given up, as long as ingest's "
+            f"user may not SET {WRITE_PROBE} on the orders server: {writes_unknown}"
+        )
+        return StateReason("wants_unread", sentence)
+    return None
 
-    Degraded while one is; otherwise ready while it serves any: what it waits for, another ingest serves.
+
+def overall(
+    feeds: Mapping[str, FeedDetails], trouble: StateReason | None = None
+) -> tuple[State, *tuple[StateReason, ...]]:
+    """The state of the whole, and the reasons of its feeds behind a `trouble` of all of them.
+
+    Degraded while one is, or all are; otherwise ready while it serves any: what it waits for, another ingest
+    serves.
     """
-    reasons = tuple(dict.fromkeys(reason for feed in feeds.values() for reason in feed.reasons))
-    states = {feed.state for feed in feeds.values()}
+    own = () if trouble is None else (trouble,)
+    reasons = tuple(dict.fromkeys((*own, *(reason for feed in feeds.values() for reason in feed.reasons))))
+    states = {feed.state for feed in feeds.values()} | ({State.DEGRADED} if own else set())
     for state in (State.DEGRADED, State.READY, State.STARTING):
         if state in states:
             return state, *reasons

@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import orjson
 import structlog
 
 from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
-from bus.errors import ServerAway, ServerRefused
+from bus.errors import AccessRefused, ServerAway, ServerRefused
 from bus.feed_kinds import FEED_KINDS
 from bus.heartbeat import StateReason
 from bus.lease import Lease
@@ -21,23 +20,21 @@ from bus.outage import Outage
 from bus.publish import Publisher
 from bus.retry import pause, until_answered
 from bus.service import Service, live, run_all, run_together, run_until
-from bus.streams import DEAD, account, account_lease, refused_wants
+from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
 from bus.write_probe import require_writes
 from ingest.alpaca_account import AccountFeed, BrokerMessage
 from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
-from ingest.report import Report
+from ingest.refused_wants import RefusedWants, for_people
+from ingest.report import Report, wants_trouble
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
-from ingest.wants import Demand, RefusedWant, united
+from ingest.wants import Demand, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
 WANTS_S = 0.5
-
-# What is refused is told again with every look at the wants; what is not any more is gone after so long.
-REFUSED_TTL_MS = 2000
 
 # While the orders server takes no writes, wants run out that nobody gave up. They are kept until everybody
 # has had time to say them again: readers renew them every second.
@@ -112,10 +109,11 @@ class Ingest:
             answer_s=settings.ingest_answer_seconds,
         )
         self.report = Report(self.feeds, self.updates, clock)
-        self._refused: frozenset[RefusedWant] = frozenset()
+        self._refused_wants = RefusedWants(orders)
         self._wants: dict[str, bytes] = {}
         self._wants_kept_until_ns = 0
         self._wants_unread = Outage("wants not read: the subscriptions stay as they are")
+        self._writes_unknown = Outage("not known whether the orders server takes writes")
         self._not_kept = Outage("unreadable messages not kept yet")
 
     async def run(self) -> None:
@@ -192,47 +190,40 @@ class Ingest:
         await self._tell_refused(demand)
 
     async def _tell_refused(self, demand: Demand) -> None:
-        """Tell everyone what of their wants is not carried: readers, the heartbeat, and the log once."""
+        """Tell everyone what of their wants is not carried."""
         refused = {
             kind: (*demand.refused, *feed.refused(demand.readers[kind]))
             for kind, feed in self.feeds.items()
             if feed.waits is None
         }
-        known = frozenset(one for some in refused.values() for one in some)
-        for one in sorted(known - self._refused, key=repr):
-            log.error("want refused", reader=one.reader, what=one.sentence)
-        self._refused = known
-        self.report.refused = _sentences(known)
-        self.report.unasked = _sentences(demand.refused)
-        told: dict[str, list[str]] = {}
-        for kind, some in refused.items():
-            for one in some:
-                account_name, _, reader = one.reader.partition(":")
-                told.setdefault(refused_wants(account_name, reader, kind), []).append(one.sentence)
-        if not told:
-            return
-        pipeline = self._orders.pipeline(transaction=False)
-        for key, sentences in told.items():
-            pipeline.set(key, orjson.dumps(sentences), px=REFUSED_TTL_MS)
-        try:
-            await pipeline.execute()
-        except (ServerAway, ServerRefused) as error:
-            log.warning("refused wants not told to readers", error=str(error))
+        self.report.refused = for_people(one for some in refused.values() for one in some)
+        self.report.unasked = for_people(demand.refused)
+        await self._refused_wants.tell(refused)
 
     async def _read_wants(self) -> dict[str, bytes] | None:
-        """The wants by reader; None while the server cannot be asked, or nobody can renew them there."""
+        """The wants by reader; None while the server cannot be asked, or nobody can renew them there.
+
+        Where our user may not ask whether anybody can, what is read counts.
+        """
+        wants = None
         with self._wants_unread:
             keys = sorted(
                 [key async for key in self._orders.scan_iter(match=wants_key("*", "*"), count=1000)]
             )
             texts = await self._orders.mget(keys) if keys else []
-            await require_writes(self._orders)
+            try:
+                await require_writes(self._orders)
+                self._writes_unknown.ended()
+            except AccessRefused as error:
+                self._writes_unknown.goes_on(error)
             prefix = len(wants_key("", "")) - 1
             wants = {key.decode()[prefix:]: text for key, text in zip(keys, texts, strict=True) if text}
             kept = self.service.clock.monotonic_ns() < self._wants_kept_until_ns
-            return self._wants | wants if kept else wants
-        self._wants_kept_until_ns = self.service.clock.monotonic_ns() + WANTS_KEPT_NS
-        return None
+            wants = self._wants | wants if kept else wants
+        if wants is None:
+            self._wants_kept_until_ns = self.service.clock.monotonic_ns() + WANTS_KEPT_NS
+        self.report.wants_trouble = wants_trouble(self._wants_unread.why, self._writes_unknown.why)
+        return wants
 
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
@@ -257,7 +248,3 @@ class Ingest:
                 return
             with contextlib.suppress(IndexError):
                 unreadable.popleft()
-
-
-def _sentences(refused: Iterable[RefusedWant]) -> tuple[str, ...]:
-    return tuple(sorted(f"{one.reader} does not get {one.sentence}" for one in refused))

@@ -94,6 +94,11 @@ class SubscriptionState:
     def __repr__(self) -> str:
         return f"{count(self.acknowledged)} of {count(self.wanted)} subscribed, {len(self.refused)} refused"
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that is wanted is either subscribed to or refused, on the connection as it is."""
+        return self._is_connected and all(pair in self.refused for pair in self._missing())
+
     def want(self, wanted: Subscription) -> None:
         """Replace what is wanted. What is wanted anew has a new chance."""
         if wanted == self.wanted:

@@ -1,4 +1,4 @@
-"""What live readers want, united into what each feed must carry, and the steps from here to there."""
+"""What live readers want, united into what each feed must carry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import orjson
 from bus.errors import InvalidInput
 from bus.feed_kinds import CHANNELS, CRYPTO, FEED_KINDS, STOCKS, kind_of
 from bus.streams import FILL_FIRST
-from bus.symbols import checked_market_symbol
+from bus.symbols import HOW_WRITTEN, checked_market_symbol
 
 # Every stock, and every crypto pair: a name with a slash belongs to the crypto feed, the wildcards too.
 ALL_STOCKS = "*"
@@ -27,6 +27,9 @@ NO_STREAM = {
     "trade_updates": "they are in account:{<account>}, whoever wants them",
 }
 
+# So much is shown of what somebody wrote in the place of a channel or a symbol.
+SHOWN = 60
+
 # Channel to symbols, as Alpaca takes them (`*` for all); no channel without symbols.
 Subscription = Mapping[str, frozenset[str]]
 
@@ -37,10 +40,11 @@ Readers = Mapping[tuple[str, str], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class RefusedWant:
-    """A want that no feed carries: whose it is (`<account>:<reader>`), and in a sentence what and why."""
+    """A want that no feed carries: whose it is (`<account>:<reader>`), what it is, and why, for people."""
 
     reader: str
-    sentence: str
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def united(wants: Mapping[str, bytes]) -> Demand:
                 aside[channel][feed].add(symbol)
                 continue
             if why := _not_carried(feed, channel, symbol):
-                refused.append(RefusedWant(reader, f"{channel!r} of {symbol}: {why}"))
+                refused.append(RefusedWant(reader, f"{channel!r:.{SHOWN}} of {symbol}", why))
                 continue
             upstream = "trades" if channel in SENT_WITH_TRADES else channel
             name = "*" if symbol == ALL_CRYPTO else symbol
@@ -120,20 +124,21 @@ def _pairs(reader: str, text: bytes, refused: list[RefusedWant]) -> list[tuple[s
     except ValueError:
         channels = None
     if not isinstance(channels, dict):
-        sentence = 'all that it wants: it cannot be read; expected JSON such as {"trades": ["AAPL"]}'
-        refused.append(RefusedWant(reader, sentence))
+        why = 'it cannot be read; expected JSON such as {"trades": ["AAPL"]}'
+        refused.append(RefusedWant(reader, "all that it wants", why))
         return []
     pairs: list[tuple[str, str]] = []
     for channel, symbols in channels.items():
         if not isinstance(symbols, list):
-            sentence = f"all of {channel!r}: it cannot be read; expected a list of symbols"
-            refused.append(RefusedWant(reader, sentence))
+            what = f"all of {channel!r:.{SHOWN}}"
+            refused.append(RefusedWant(reader, what, "it cannot be read; expected a list of symbols"))
             continue
         for symbol in symbols:
             try:
                 if symbol not in (ALL_STOCKS, ALL_CRYPTO):
                     symbol = checked_market_symbol(symbol if isinstance(symbol, str) else f"{symbol!r}?")
                 pairs.append((channel, symbol))
-            except InvalidInput as error:
-                refused.append(RefusedWant(reader, f"{channel!r} of {error}"))
+            except InvalidInput:
+                what = f"{channel!r:.{SHOWN}} of symbol {symbol!r:.{SHOWN}}"
+                refused.append(RefusedWant(reader, what, HOW_WRITTEN))
     return pairs

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from bus.state_reasons import STATE_REASONS
@@ -17,18 +18,37 @@ NOT_READY_MODULE = ROOT / "oms" / "requests" / "readiness.py"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+def own_constants(tree: ast.Module) -> dict[str, str]:
+    """The texts that a module gives a name of its own."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
+
+
+@cache
+def constants_of(module: str) -> dict[str, str]:
+    """The texts that a module of ours gives a name; nothing where the name is that of a package."""
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    return own_constants(ast.parse(path.read_text())) if path.exists() else {}
+
+
 class Module:
     """A module's syntax tree: which codes its calls of a class may be given."""
 
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
         self.tree = ast.parse(path.read_text() if text is None else text)
-        self.constants = {
-            target.id: node.value.value
+        self.constants = own_constants(self.tree) | {
+            alias.asname or alias.name: found[alias.name]
             for node in self.tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES
+            for found in [constants_of(str(node.module))]
+            for alias in node.names
+            if alias.name in found
         }
         # Inner functions are walked after those around them.
         self.within: dict[ast.AST, Function] = {
@@ -116,6 +136,8 @@ def test_a_code_that_goes_through_parameters_and_constants_is_found() -> None:
         "def inner(n, code): return Reason(code=code, message=str(n))\n"
         "outer('wide', 1); inner(2, code='high'); Reason(code=LATE); Reason(code=f'broker_{1}')\n"
         "Reason(code=other.code)\n"
+        "from oms.book.orders import ID_CONFLICT as TAKEN\n"
+        "def elsewhere(n): return Reason(code=TAKEN)\n"
     )
     found = set(Module(Path("made_up.py"), text).codes("Reason"))
-    assert found == {"wide", "high", "late", "broker_<code>"}
+    assert found == {"wide", "high", "late", "broker_<code>", "id_conflict"}

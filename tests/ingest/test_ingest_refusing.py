@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import redis
 from ingest_run import running, settings_for
 from own_server import own_server
 from simulator import Simulator
@@ -57,3 +58,30 @@ async def test_frames_wait_for_a_market_server_that_refuses_and_the_heartbeat_sa
             await until(lambda: not run.details.feeds["stocks"].reasons, "that it is over")
             ids = [message["i"] for message in await run.messages("md:AAPL:trades")]
             assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+async def test_wants_count_though_our_user_may_not_ask_for_writes_and_the_heartbeat_says_so(
+    md_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "WANTS_S", 0.02)
+    with (
+        own_server() as orders,
+        redis.Redis.from_url(orders.url) as admin,
+        Simulator.start("--rate", "400", "--symbols", "AAPL") as simulator,
+    ):
+
+        def allow(*rules: str) -> None:
+            admin.execute_command("ACL", "SETUSER", "ingest", "resetkeys", *rules)
+
+        allow("on", ">x", "+@all", "~wants:*", "~account*", "~refused-wants:*")
+        address = orders.tcp_url.replace("redis://", "redis://ingest:x@")
+        async with running(settings_for(simulator, md_url, address), confirmed=False) as run:
+            assert admin.set(KEY, WANTED)
+            await until(lambda: run.stocks.feed.subscription.acknowledged != {}, "the subscription")
+            await until(lambda: "SET write-probe" in run.ingest.service.why, "the heartbeat to say so")
+            assert run.ingest.service.state == "degraded"
+            allow("~account*")
+            await until(lambda: "cannot be read" in run.ingest.service.why, "wants that cannot be read")
+            assert run.stocks.feed.subscription.acknowledged != {}
+            allow("~*")
+            await until(lambda: "wants" not in run.ingest.service.why, "that it is over")

@@ -48,8 +48,8 @@ def test_a_reader_that_cannot_be_read_is_named_and_the_others_count():
     assert found.subscriptions["stocks"] == {"trades": {"AAPL", "MSFT"}}
     assert found.subscriptions["crypto"] == {"orderbooks": {"ETH/USD"}}
     assert [refused.reader for refused in found.refused] == ["broken", "list", *["mixed"] * 4, "number"]
-    sentences = [refused.sentence for refused in found.refused]
-    for part in ("'aapl'", "'5?'", "'odd' of SPY", "'orderbooks' of SPY"):
+    sentences = [f"{refused.what}: {refused.why}" for refused in found.refused]
+    for part in ("'aapl'", "symbol 5", "'odd' of SPY", "'orderbooks' of SPY"):
         assert any(part in sentence for sentence in sentences)
 
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_a_symbol_is_refused_before_it_is_asked(symbol):
     assert (found.subscriptions["stocks"], found.subscriptions["crypto"]) == ({"trades": {"SPY"}}, {})
     (refused,) = found.refused
     assert refused.reader == "a"
-    assert repr(symbol) in refused.sentence
+    assert repr(symbol) in refused.what
 
 
 @pytest.mark.parametrize("symbol", ["A", "BRK.B", "ABR.PRD", "ACP.PRA.CL", "FAKEPACA", "A" * 16])
@@ -80,4 +80,4 @@ def test_snapshots_are_asked_for_and_not_subscribed_to():
     assert (found.snapshots["stocks"], found.snapshots["crypto"]) == ({"AAPL", "MSFT"}, {"BTC/USD"})
     assert (found.subscriptions["stocks"], found.subscriptions["crypto"]) == ({"trades": {"SPY"}}, {})
     (refused,) = found.refused
-    assert "snapshots" in refused.sentence
+    assert "snapshots" in f"{refused.what}: {refused.why}"
