@@ -36,7 +36,7 @@ class StateReason(msgspec.Struct, frozen=True):
 
 
 class IngestCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since ingest started; `buffered_frames` is how many wait to be written now.
+    """Counts of all that ever served these feeds; `buffered_frames` is how many wait to be written now.
 
     `backfilled` counts messages that were missed and came from history.
     """

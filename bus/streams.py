@@ -48,6 +48,11 @@ def open_gaps(feed: str) -> str:
     return f"gaps:{feed}"
 
 
+def market_counts(feed: str) -> str:
+    """A hash: what ingests have ever counted of this feed."""
+    return f"counts:{feed}"
+
+
 def market_parts(stream: str) -> tuple[str, str]:
     """Symbol and channel of an `md` stream; the symbol of an `md-all` one is `*`."""
     kind, rest = stream.split(":", 1)

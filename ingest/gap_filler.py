@@ -101,6 +101,8 @@ class GapFiller:
         self._bar_ns = bar_ns
         self._began_ns = clock.now_ns()
         self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
+        # Those for whose sake live messages are held back.
+        self._waiting: set[Group] = set()
         # Why gaps are open still, by stream.
         self._open: dict[str, str] = {}
 
@@ -157,6 +159,20 @@ class GapFiller:
             while True:
                 tasks.create_task(self._fill(*await self._groups.get()))
 
+    async def leave(self) -> None:
+        """At the end: what is held back is written, and what it was held for is left to the next run.
+
+        Raises ServerAway and ServerRefused; then it stays held back, and the gap open.
+        """
+        waiting = [
+            fill.hole
+            for group in self._waiting
+            for stream, fill in group.fills.items()
+            if self.held.by(stream) is group
+        ]
+        await self._kept.add(waiting)
+        self._buffer.add(Turn(partial(self.held.released, [one.stream for one in waiting]), _nothing), 0)
+
     async def _fill(self, group: Group, deadline: float) -> None:
         """Fill before what comes live, as long as that may be held back; then beside it."""
         before = await self._answered(partial(self._kept.last_messages, list(group.since_ns)))
@@ -175,6 +191,7 @@ class GapFiller:
         await self._fill_before_live(group, deadline)
 
     async def _fill_before_live(self, group: Group, deadline: float) -> None:
+        self._waiting.add(group)
         why = f"history did not reach to what came live within {self._hold_s:g} s"
         try:
             async with asyncio.timeout_at(deadline):
@@ -187,6 +204,7 @@ class GapFiller:
                     except DataUnreachable as error:
                         why = str(error)
                     if not group.fills:
+                        self._waiting.discard(group)
                         return
                     await asyncio.sleep(wait_s)
         except TimeoutError:
@@ -199,6 +217,7 @@ class GapFiller:
             why = str(error)
         await self._answered(partial(self._kept.add, [fill.hole for fill in group.fills.values()]))
         await self._turn(partial(self._go_on, group))
+        self._waiting.discard(group)
         await self._fill_beside(group, why)
 
     async def _fill_left_open(self, group: Group, hole: Hole) -> None:
@@ -257,6 +276,7 @@ class GapFiller:
             half.fills = {one: group.fills[one] for one in some}
             self.held.hand_over(some, group, half)
             halves.append(half)
+        self._waiting.discard(group)
         return halves
 
     # In the writer's turn.
@@ -330,6 +350,9 @@ class GapFiller:
 
     def _not_answered(self, trouble: str) -> None:
         log.warning("gaps not looked at", feed=self._feed, error=trouble)
+
+
+def _nothing() -> None: ...
 
 
 def _beside(hole: Hole) -> str:

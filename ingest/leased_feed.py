@@ -21,6 +21,7 @@ from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
 from ingest.gap_filler import GapFiller
+from ingest.kept_counts import KeptCounts
 from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
@@ -30,6 +31,9 @@ from ingest.wants import Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
 ACKNOWLEDGE_S = 0.25
+
+# How often counts are kept.
+COUNTS_S = 1.0
 
 log = structlog.get_logger()
 
@@ -65,6 +69,9 @@ class LeasedFeed:
         # Streams that are wanted, and of which it is known whether an earlier time of it broke off.
         self._looked_at: set[str] = set()
         self._not_looked_at = Outage("streams of an earlier run not looked at", feed=self.name)
+        self._counts = KeptCounts(client, self.name)
+        # What was counted in turns before this one.
+        self._earlier: dict[str, int] = {}
         self._keeper = LeaseKeeper(
             Lease(client, market_lease(self.name), holder), regain="by_writer", other="another ingest"
         )
@@ -101,7 +108,8 @@ class LeasedFeed:
                 await self._close_writer()
                 await self._keeper.give_back()
             if not stopping.is_set():
-                self._make(self.feed)
+                self._earlier = self.counted()
+                self._make(connects=self.feed.connects)
 
     async def want(
         self,
@@ -120,6 +128,24 @@ class LeasedFeed:
         if await self._mark_interruptions(wanted):
             self.feed.want(wanted)
 
+    def counted(self) -> dict[str, int]:
+        """What this process has counted of the feed, in all its turns."""
+        turn = {
+            "gaps": self.feed.gaps,
+            "backfilled": self.filler.backfilled,
+            "stalls": self.frames.stalls,
+        }
+        return {
+            "messages_in": self.writing.messages_in,
+            "unreadable": self.writing.unreadable,
+            **{name: count + self._earlier.get(name, 0) for name, count in turn.items()},
+        }
+
+    def totals(self) -> dict[str, int]:
+        """The same of all that ever served it, while it is ours to serve; of others nothing is told here."""
+        counted = self.counted()
+        return self._counts.totals(counted) if self.waits is None else dict.fromkeys(counted, 0)
+
     def refused(self, readers: Readers) -> list[RefusedWant]:
         """What Alpaca does not give of what these readers want, for each of them.
 
@@ -133,7 +159,7 @@ class LeasedFeed:
             for reader in readers.get((channel, symbol), ())
         ]
 
-    def _make(self, before: MarketFeed | None = None) -> None:
+    def _make(self, *, connects: int = 0) -> None:
         """New parts for the next turn; counts go on."""
         settings, (key, secret) = self._settings, self._settings.keys()
         url = settings.stream_url(self.kind)
@@ -169,8 +195,7 @@ class LeasedFeed:
             longest_ns=round(settings.ingest_fill_hours * 3600e9),
             bar_ns=bar_ns,
         )
-        if before is not None:
-            self.feed.connects, self.feed.gaps = before.connects, before.gaps
+        self.feed.connects = connects
         self._refused = dict[Pair, Refusal]()
         self._looked_at = set()
         self._writer = MarketWriter(
@@ -191,18 +216,27 @@ class LeasedFeed:
                 self.feed.run(),
                 self.snapshots.run(),
                 self.filler.run(),
+                self._keep_counts(),
                 self._acknowledge(),
             )
             await self._flush(writing)
+            await self._counts.keep(self.counted())
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
     async def _flush(self, writing: "asyncio.Task[None]") -> None:
         """Give what was received a bounded time to be written."""
+        with self._not_looked_at:
+            await self.filler.leave()
         self.frames.add(None, 0)
         if not await flushed(self.frames, writing):
             log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
+
+    async def _keep_counts(self) -> None:
+        while True:
+            await self._counts.keep(self.counted())
+            await asyncio.sleep(COUNTS_S)
 
     async def _acknowledge(self) -> None:
         """Have the replies to the last frames looked at where no further frame comes to cause it."""

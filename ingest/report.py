@@ -1,6 +1,6 @@
 """What ingest says of itself in its heartbeat."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -45,8 +45,6 @@ class Report:
         """Put the present figures into the heartbeat."""
         for leased in self._feeds.values():
             self._prices |= last_prices(leased.writing.recent)
-        writers = [leased.writing for leased in self._feeds.values()]
-        frames = [leased.frames for leased in self._feeds.values()]
         feeds = self._feed_details()
         if not service.stopping.is_set():
             service.tell(*overall(feeds, self.wants_trouble), *self._unasked())
@@ -57,12 +55,8 @@ class Report:
             refused_wants=self.refused,
             ticks_per_second=self._rate(),
             counters=IngestCounters(
-                messages_in=self._messages_in(),
-                gaps=sum(leased.feed.gaps for leased in self._feeds.values()),
-                backfilled=sum(leased.filler.backfilled for leased in self._feeds.values()),
-                unreadable=sum(writing.unreadable for writing in writers),
-                stalls=sum(buffer.stalls for buffer in frames),
-                buffered_frames=sum(map(len, frames)),
+                **sum((Counter(leased.totals()) for leased in self._feeds.values()), Counter()),
+                buffered_frames=sum(len(leased.frames) for leased in self._feeds.values()),
             ),
         )
 

@@ -60,7 +60,8 @@ class FrameWriter:
 
         `carried` names the streams that a loss of the server's concerns.
         """
-        take, held, bar_ns, next_sample_ns = buffer.take, filler.held, self._bar_ns, 0
+        take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
+        next_sample_ns = 0
         while True:
             item = await take()
             if type(item) is tuple:
@@ -74,7 +75,14 @@ class FrameWriter:
                     next_sample_ns = received_ns + SAMPLE_NS
                 if kept:
                     self._keep(feed.name, received_ns, kept)
-                await _write(held.hold(batch) if held else (batch,), writer, keeper)
+                if held:
+                    await _write(held.hold(batch), writer, keeper)
+                else:
+                    try:
+                        await write(batch)
+                    except Fenced:
+                        await _regain(writer, keeper)
+                        await _write((batch,), writer, keeper)
             elif isinstance(item, MarketBatch):
                 # What is held of these streams came before the gap that opens.
                 await _write((*held.released(item.streams), item), writer, keeper)
