@@ -69,10 +69,12 @@ class StreamFill:
         self.written = 0
         self._bar_ns = bar_ns
         self._look_back_ns = bar_ns if hole.channel == "bars" else LOOK_BACK_NS
-        self._there = {identity(message): message["t"] for message in there}
+        self._there: dict[Hashable, int] = {identity(message): message["t"] for message in there}
         # What was before the stream's first message was not missed: nobody had asked for it yet.
-        first_ns = min(self._there.values(), default=hole.after_ns)
+        first = min(self._there, key=self._there.__getitem__, default=None)
+        first_ns = self._there[first] if self._there else hole.after_ns
         self._begin_ns = self._last_ns = max(first_ns, hole.after_ns - self._look_back_ns)
+        self._first = first if first_ns == self._begin_ns else None
         self._past: dict[Hashable, None] = {}
         self._found: list[Message] = []
 
@@ -93,11 +95,15 @@ class StreamFill:
             self._last_ns = max(self._last_ns, at_ns)
             known = identity(message)
             if known not in self._past:
-                self._past[known] = None
-                if known not in self._there:
+                if known not in self._there and not self._is_before_the_first(at_ns):
                     self._found.append(message)
+                self._past[known] = None
         while len(self._past) > MOST_REMEMBERED:
             del self._past[next(iter(self._past))]
+
+    def _is_before_the_first(self, at_ns: int) -> bool:
+        """Whether it is of the time of the stream's first message, and comes before it."""
+        return at_ns == self._begin_ns and self._first is not None and self._first not in self._past
 
     def is_complete(self, live: Message | None, asked_ns: int) -> bool:
         """Whether nothing can be missing, where history was asked at `asked_ns` and all of it was taken.
