@@ -64,6 +64,7 @@ def market_readers(url: str, account: str, name: str, streams: Sequence[str]) ->
             streams[start : start + STREAMS_PER_READER],
             algorithm_group(account, name),
             name=f"algo-{name}",
+            hears_of_cuts=True,
         )
         for start in range(0, len(streams), STREAMS_PER_READER)
     ]

@@ -15,6 +15,7 @@ from algos.lifecycle import State
 from algos.notices import Gap, Timer
 from bus.codec import MessageCodec, market_message
 from bus.control_messages import Flatten, Halt, ReduceOnly, Resume
+from bus.delivery import cut_of
 from bus.entry_position import entry_position
 from bus.errors import Unreadable
 from bus.events import EVENTS, Event
@@ -72,20 +73,28 @@ class GapEntry(StreamEntry, frozen=True, gc=False):
 
 
 class TrimmedEntry(StreamEntry, frozen=True, gc=False):
-    """A market entry whose content was cut from its stream before it was read."""
+    """Market entries whose content was cut from their stream before they were read, the first of `count`.
+
+    Their time is between that of its id and `until_ns`, that of the first that was kept; None for an entry
+    that had been delivered before.
+    """
 
     symbol: str
     channel: str
+    count: int = 1
+    until_ns: int | None = None
 
     @property
     def gap(self) -> Gap:
         """What the author's handler is told."""
+        what = "1 entry was" if self.count == 1 else f"{self.count:,} entries were"
         return Gap(
             symbol=self.symbol,
             channel=self.channel,
             kind="trimmed",
-            since_ns=self.received_ns,
-            reason="cut from the stream before this algorithm had read it",
+            since_ns=entry_position(self.entry_id)[0] * 1_000_000,
+            until_ns=self.until_ns,
+            reason=f"{what} cut from the stream before this algorithm had handled them",
         )
 
 
@@ -200,7 +209,7 @@ class Delivered(Protocol):
 
     @property
     def fields(self) -> Mapping[bytes, bytes]:
-        """Its fields; empty where it was trimmed."""
+        """Its fields; where it was trimmed, at most what was cut."""
         ...
 
     @property
@@ -227,8 +236,7 @@ def market_input(delivery: Delivered, now_ns: int) -> MarketEntry | GapEntry | T
     stream, fields = delivery.stream, delivery.fields
     channel = _channel(stream)
     if delivery.trimmed:
-        symbol = _symbol(stream, channel)
-        return TrimmedEntry(stream, delivery.id, now_ns, b"", delivery.redelivered, symbol, channel)
+        return _trimmed(delivery, now_ns, _symbol(stream, channel), channel)
     message = market_message(channel, fields)
     try:
         received_ns = int(fields[b"r"])
@@ -251,6 +259,22 @@ def event_input(delivery: Delivered, now_ns: int) -> OrderEvent | None:
     received_ns = entry_position(delivery.id)[0] * 1_000_000
     content = delivery.fields[b"data"]
     return OrderEvent(delivery.stream, delivery.id, received_ns, content, delivery.redelivered, event)
+
+
+def _trimmed(delivery: Delivered, now_ns: int, symbol: str, channel: str) -> TrimmedEntry:
+    cut = cut_of(delivery.fields)
+    until_ns = entry_position(cut.kept_id)[0] * 1_000_000 if cut is not None else None
+    return TrimmedEntry(
+        delivery.stream,
+        delivery.id,
+        now_ns,
+        b"",
+        delivery.redelivered,
+        symbol,
+        channel,
+        count=1 if cut is None else cut.entries,
+        until_ns=until_ns,
+    )
 
 
 def _symbol(stream: str, channel: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from bus.cut_notes import CutNotes
 from bus.delivery import Delivery
 from bus.entry_position import entry_position
 from bus.errors import RefusedForNow, ServerAway, ServerRefused
@@ -32,7 +33,8 @@ class GroupReader:
     Every entry is delivered at least once until it is acknowledged. After a start or a broken connection the
     entries that were delivered and not acknowledged come first. A group that is gone (FLUSHDB, a deleted
     stream) is made again where it stood, with what was not acknowledged pending; `recreated` counts it, and
-    `trimmed` the pending entries whose content was gone.
+    `trimmed` the entries whose content was gone before it could be delivered. With `hears_of_cuts` a delivery
+    tells of those that were cut before the group was given them (`bus/cut_notes.py`), ahead of what follows.
 
     Mutable: the counts, the connection, the read under way, and the bookkeeping; `paused`, streams of which
     nothing new is read for now.
@@ -49,9 +51,9 @@ class GroupReader:
         count: int = COUNT,
         block_ms: int = BLOCK_MS,
         name: str = "reader",
+        hears_of_cuts: bool = False,
     ) -> None:
         self.recreated = 0
-        self.trimmed = 0
         self.paused: set[str] = set()
         self._group = group
         self._member = member
@@ -63,10 +65,17 @@ class GroupReader:
         # For what must not wait behind a blocked read.
         self._side = Link(url, name=f"{name}-side")
         self._book = GroupBookkeeping(streams)
+        self._cuts = CutNotes(group) if hears_of_cuts else None
+        self._gone = 0
         self._read: Sent | None = None
 
     def __repr__(self) -> str:
         return f"group {self._group} on {len(self._book.streams)} streams, {self._link}"
+
+    @property
+    def trimmed(self) -> int:
+        """Entries that were gone before they could be delivered."""
+        return self._gone + (self._cuts.count if self._cuts is not None else 0)
 
     async def open(self) -> None:
         """Connect and make the groups that are missing; waits for a server that is away."""
@@ -99,7 +108,8 @@ class GroupReader:
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Mark an entry as handled; it goes out with the next read."""
-        self._book.mark(delivery.stream, delivery.id)
+        if self._cuts is None or not self._cuts.handled(delivery):
+            self._book.mark(delivery.stream, delivery.id)
 
     def acknowledged_elsewhere(self, deliveries: Iterable[Delivery]) -> None:
         """Note that a script has acknowledged these entries: nothing is sent for them.
@@ -274,7 +284,8 @@ class GroupReader:
         if not self._book.pending_from and self.paused.issuperset(self._book.streams):
             return False
         packed, acknowledgements = self._packed_acknowledgements(self._book.marked)
-        self._read = wire.send(packed + self._packed_read(), acknowledgements + 1)
+        notes, answers = self._cuts.packed() if self._cuts is not None else (b"", 0)
+        self._read = wire.send(packed + self._packed_read() + notes, acknowledgements + 1 + answers)
         self._book.send_marked()
         return True
 
@@ -291,8 +302,9 @@ class GroupReader:
         return packed, len(ids_by_stream)
 
     async def _understood(self, replies: list[Reply]) -> list[Delivery]:
-        *acknowledgements, reply = replies
-        self._take_acknowledgements(acknowledgements)
+        acknowledged = len(self._book.sent)
+        self._take_acknowledgements(replies[:acknowledged])
+        reply, notes = replies[acknowledged], replies[-1]
         if isinstance(reply, Exception) and str(reply).startswith(("NOGROUP", "UNBLOCKED")):
             await self._make_groups(await self._connected())
             return []
@@ -306,10 +318,20 @@ class GroupReader:
             by_stream[stream] = [self._delivery(stream, entry, redelivered) for entry in entries]
             found += by_stream[stream]
         self._book.delivered({stream: [one.id for one in got] for stream, got in by_stream.items()})
-        if len(by_stream) > 1:
+        cut = self._cut(notes, by_stream)
+        found += cut
+        if len(by_stream) > 1 or cut:
             # The server answers in the order of keys; what happened first comes first.
             found.sort(key=lambda one: entry_position(one.id))
         return found
+
+    def _cut(self, notes: Reply, delivered: dict[str, list[Delivery]]) -> list[Delivery]:
+        if self._cuts is None or isinstance(notes, Exception):
+            return []
+        pending_to = {
+            stream: delivered[stream][-1].id for stream in self._book.reading if delivered.get(stream)
+        }
+        return self._cuts.understood(notes, self._book.streams, pending_to)
 
     def _take_acknowledgements(self, replies: list[Reply]) -> None:
         """Each is of one stream; one that is refused for now goes out again."""
@@ -324,6 +346,6 @@ class GroupReader:
     def _delivery(self, stream: str, entry: Reply, redelivered: bool) -> Delivery:
         id_, values = entry
         if values is None:
-            self.trimmed += 1
+            self._gone += 1
             return Delivery(stream, id_.decode(), {}, redelivered, trimmed=True)
         return Delivery(stream, id_.decode(), dict(zip(values[::2], values[1::2], strict=True)), redelivered)

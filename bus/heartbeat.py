@@ -60,10 +60,36 @@ class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int = 0
 
 
+class RetentionDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of market data. `used_bytes` is what the server holds, `budget_bytes` what it is to hold.
+
+    `budget_bytes` is 0 for no budget. Entries are kept for so many hours, quotes and order books for
+    `quotes_hours`; `oldest_ns` is from when on they are there. `trimmed` counts entries since ingest started,
+    `most_trimmed` those of the streams that lost most, `removed` streams that were taken away whole.
+    `full_in_s`: when the budget is full at the present rate, None where it is not filling. `held`: by reader,
+    what is kept for it beyond that, since it is behind; `lost`: how many entries were cut unread.
+    """
+
+    budget_bytes: int
+    used_bytes: int
+    hours: float
+    quotes_hours: float
+    laggards: str
+    oldest_ns: int
+    streams: int = 0
+    trimmed: int = 0
+    most_trimmed: dict[str, int] = {}
+    removed: int = 0
+    full_in_s: float | None = None
+    held: dict[str, str] = {}
+    lost: dict[str, int] = {}
+
+
 class IngestDetails(msgspec.Struct, frozen=True, kw_only=True, tag="ingest"):
     """Feeds by kind (`stocks`, `crypto`, `account`), subscriptions by channel, prices by symbol.
 
     `refused_wants` holds a sentence for each reader and reason for which no feed carries what it wants.
+    `retention` is None where another ingest sees to it, or nothing was measured yet.
     """
 
     feeds: dict[str, FeedDetails] = {}
@@ -71,6 +97,7 @@ class IngestDetails(msgspec.Struct, frozen=True, kw_only=True, tag="ingest"):
     last_prices: dict[str, str] = {}
     refused_wants: tuple[str, ...] = ()
     ticks_per_second: float = 0
+    retention: RetentionDetails | None = None
     counters: IngestCounters = IngestCounters()
 
 

@@ -23,7 +23,14 @@ PREFIX = "BACKBONE_"
 _OTHERS = {"BACKBONE_HOME", "BACKBONE_SERVER_BIN"}
 
 # A section is checked by the process it belongs to; the others pass it by.
-_SECTIONS = ("BACKBONE_INGEST_", "BACKBONE_OMS_", "BACKBONE_ALGO_", "BACKBONE_OPS_", "BACKBONE_PARAM_")
+_SECTIONS = (
+    "BACKBONE_INGEST_",
+    "BACKBONE_MD_",
+    "BACKBONE_OMS_",
+    "BACKBONE_ALGO_",
+    "BACKBONE_OPS_",
+    "BACKBONE_PARAM_",
+)
 
 SettingsType = TypeVar("SettingsType", bound="BusSettings")
 

@@ -121,6 +121,24 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "see to the orders server, or give ingest's user the right that its answer names",
     ),
     ReasonCode(
+        "reader_behind",
+        ("ingest",),
+        "a live reader has yet to handle market data that would be trimmed; it is kept for it up to a bound",
+        "see why that algorithm is slow (its heartbeat says its lag); or stop it",
+    ),
+    ReasonCode(
+        "reader_cut",
+        ("ingest",),
+        "market data was cut before a live reader had it; its handlers are told",
+        "see why that algorithm is slow, or give the market-data server more memory",
+    ),
+    ReasonCode(
+        "market_data_over_budget",
+        ("ingest",),
+        "the market-data server holds more than its budget, and what is left of market data is too new to go",
+        "raise the budget, or see what else that server holds",
+    ),
+    ReasonCode(
         "stream_error",
         ("ingest",),
         "Alpaca's stream answered with another error, which the sentence gives",

@@ -33,6 +33,20 @@ def market_all_partitions(channel: str) -> tuple[str, ...]:
     return tuple(f"md-all:{channel}:{number:02d}" for number in range(ALL_PARTITIONS))
 
 
+# Patterns for SCAN that find the streams which grow with the market, and those that were backfilled.
+MARKET_STREAMS = ("md:*", "md-all:*")
+HISTORY_STREAMS = "hist:*"
+
+
+def cuts(group: str) -> str:
+    """A hash: what was cut from market streams before this consumer group was given it.
+
+    A field `<stream> <first id cut>` holds `<first id kept> <entries cut>`; whoever reads through the group
+    takes it away once it was handled.
+    """
+    return f"cuts:{group}"
+
+
 def market_lease(feed: str) -> str:
     """Guards what one feed (iex, sip, crypto, ...) writes to market streams, on their server."""
     return f"lease:market:{feed}"
@@ -65,6 +79,12 @@ def market_parts(stream: str) -> tuple[str, str]:
 def market_channel(stream: str) -> str:
     """The channel of an `md` or `md-all` stream."""
     return market_parts(stream)[1]
+
+
+def market_symbol(stream: str) -> str:
+    """The symbol of an `md` stream; "*" for a partition of all symbols."""
+    kind, rest = stream.split(":", 1)
+    return "*" if kind == "md-all" else rest.rsplit(":", 1)[0]
 
 
 def journal_head(account_name: str) -> str:

@@ -13,6 +13,7 @@ from bus.streams import WRITE_PROBE, market_channel
 from ingest.alpaca_account import AccountFeed
 from ingest.alpaca_market import MarketFeed
 from ingest.leased_feed import LeasedFeed
+from ingest.trimming import Trimmer
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4
@@ -30,13 +31,16 @@ class Report:
     counts that a rate is made of.
     """
 
-    def __init__(self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, clock: Clock) -> None:
+    def __init__(
+        self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, trimmer: Trimmer, clock: Clock
+    ) -> None:
         self.refused: tuple[str, ...] = ()
         self.unasked: tuple[str, ...] = ()
         self.wants_trouble: StateReason | None = None
         self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
         self._feeds = feeds
         self._updates = updates
+        self._trimmer = trimmer
         self._clock = clock
         self._prices: dict[str, str] = {}
         self._history: deque[tuple[int, int]] = deque(maxlen=RATE_OVER + 1)
@@ -47,13 +51,16 @@ class Report:
             self._prices |= last_prices(leased.writing.recent)
         feeds = self._feed_details()
         if not service.stopping.is_set():
-            service.tell(*overall(feeds, self.wants_trouble), *self._unasked())
+            service.tell(
+                *overall(feeds, self.wants_trouble), *self._unasked(), *self._trimmer.reasons
+            )
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),
             last_prices=dict(self._prices),
             refused_wants=self.refused,
             ticks_per_second=self._rate(),
+            retention=self._trimmer.details,
             counters=IngestCounters(
                 **sum((Counter(leased.totals()) for leased in self._feeds.values()), Counter()),
                 buffered_frames=sum(len(leased.frames) for leased in self._feeds.values()),

@@ -31,6 +31,7 @@ from ingest.refused_wants import RefusedWants, for_people
 from ingest.report import Report, wants_trouble
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
+from ingest.trimming import Trimmer
 from ingest.wants import Demand, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
@@ -108,7 +109,8 @@ class Ingest:
             clock,
             answer_s=settings.ingest_answer_seconds,
         )
-        self.report = Report(self.feeds, self.updates, clock)
+        self.trimmer = Trimmer(settings, market, clock, may_trim=self._may_trim)
+        self.report = Report(self.feeds, self.updates, self.trimmer, clock)
         self._refused_wants = RefusedWants(orders)
         self._wants: dict[str, bytes] = {}
         self._wants_kept_until_ns = 0
@@ -126,6 +128,7 @@ class Ingest:
         tending = run_together(
             self._every(WANTS_S, self._follow_wants),
             self._every(WANTS_S, self._tell),
+            self.trimmer.run(),
         )
         serving = [feed.run(stopping) for feed in self.feeds.values()]
         await run_all(run_until(stopping, tending), self._serve_account(), *serving)
@@ -185,9 +188,14 @@ class Ingest:
             return
         self._wants = wants
         demand = united(wants)
+        self.trimmer.follow(wants, demand)
         for kind, feed in self.feeds.items():
             await feed.want(demand.subscriptions[kind], demand.snapshots[kind], demand.first[kind])
         await self._tell_refused(demand)
+
+    def _may_trim(self) -> bool:
+        """A server that is full gives no lease: whoever waits for it has to make room first."""
+        return any(feed.waits is None or feed.waits.code == "server_away" for feed in self.feeds.values())
 
     async def _tell_refused(self, demand: Demand) -> None:
         """Tell everyone what of their wants is not carried."""

@@ -1,5 +1,7 @@
 """What ingest reads from the environment."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from bus.feed_kinds import CRYPTO, NEWS, OPTIONS, STOCKS
@@ -10,7 +12,7 @@ _OF_V2 = ("iex", "sip", "delayed_sip", "test")
 
 
 class IngestSettings(AlpacaSettings):
-    """Alpaca's streams, and what is ingest's own (variables BACKBONE_INGEST_...)."""
+    """Alpaca's streams, and what is ingest's own (variables BACKBONE_INGEST_... and BACKBONE_MD_...)."""
 
     ingest_bar_seconds: float = Field(
         default=60.0,
@@ -49,6 +51,31 @@ class IngestSettings(AlpacaSettings):
         le=240,
         description="hours that a gap may be old and is still filled; what is older is left to "
         "`backbone backfill`",
+    )
+
+    md_budget_mb: int | None = Field(
+        default=None,
+        ge=1,
+        description="megabytes that the market-data server is to hold at most: the oldest market data goes "
+        "first",
+        json_schema_extra={"default_shown": "80 % of the server's maxmemory, or a quarter of its machine's"},
+    )
+
+    # A long weekend: what was heard on a Thursday is there on the Monday.
+    md_hours: float = Field(
+        default=96.0, gt=0, le=87_600, description="hours for which market data stays on its server"
+    )
+    md_quotes_hours: float | None = Field(
+        default=None,
+        gt=0,
+        le=87_600,
+        description="hours for which quotes and order books stay, which are most of it",
+        json_schema_extra={"default_shown": "$BACKBONE_MD_HOURS"},
+    )
+    md_laggards: Literal["cut", "keep"] = Field(
+        default="cut",
+        description="what becomes of entries that a live reader is too slow for, past an eighth more than "
+        "the budget: they are cut and it is told, or they are kept even if the server fills up",
     )
 
     def feed_name(self, kind: str) -> str:

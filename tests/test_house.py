@@ -37,8 +37,8 @@ CLOCKS_AND_CHANCE = re.compile(
 )
 
 
-# A chance that is drawn, and seconds that are shown: neither is money.
-INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/message_lines.py"}
+# A chance that is drawn, seconds that are shown, shares of a server's memory: none is money.
+INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/message_lines.py", "ingest/retention.py"}
 
 
 def named(path: Path) -> str:

@@ -402,7 +402,7 @@ def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
     assert [(gap.kind, gap.since_ns, gap.until_ns) for gap in gaps] == [
         ("opened", 5, None),
         ("closed", 5, 9),
-        ("trimmed", 1000, None),
+        ("trimmed", 1_000_000, None),
     ]
     assert algorithm.given[3:] == [("tick", 500_000_000), halt, (State.LEADER, State.ABORTED, False)]
     assert session.timers == {"tick": 500_000_000}
