@@ -19,6 +19,7 @@ from oms.settings import OmsSettings
 from oms.state.inputs import AccountRead
 from ops.doctor import rules
 from ops.doctor.archive_checks import archive_finding
+from ops.doctor.retention_checks import retention_finding
 from ops.doctor.rules import Finding
 from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
@@ -140,8 +141,24 @@ async def _servers(servers: Servers, shared: bool, keys: AccountRead) -> list[Fi
         finally:
             await client.aclose()
     if None not in identities:
+        findings += await _market_data(servers)
         findings.append(rules.sharing(identities[0] == identities[1], shared))
     return findings
+
+
+async def _market_data(servers: Servers) -> list[Finding]:
+    market = connect(servers.market, name="ops-doctor")
+    orders = connect(servers.orders, name="ops-doctor")
+    try:
+        found = await retention_finding(market, orders, servers.account, time.time_ns())
+    except InvalidInput as error:
+        found = Finding("market data kept", "problem", str(error))
+    except (ServerAway, ServerRefused) as error:
+        found = Finding("market data kept", "warning", f"not known: {error}")
+    finally:
+        await market.aclose()
+        await orders.aclose()
+    return [found] if found is not None else []
 
 
 async def _server(client: Client, role: str) -> list[Finding]:

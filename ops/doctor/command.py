@@ -22,7 +22,7 @@ def doctor(
 ) -> None:
     """Say what is wrong, and what to do.
 
-    Checks keys, servers, durability, clock, halts, limits, leases and directories.
+    Checks keys, servers, durability, room for market data, clock, halts, limits, leases and directories.
 
     The exit code is 1 where something is a problem, 0 for warnings.
 

@@ -11,6 +11,7 @@ from bus.heartbeat import (
     FeedDetails,
     FlattenDetails,
     HaltFileDetails,
+    RetentionDetails,
     SendingDetails,
     StateReason,
 )
@@ -95,13 +96,17 @@ class OmsStatus(msgspec.Struct, frozen=True):
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """What ingest says of market data, all its instances together; `feeds` are by kind."""
+    """What ingest says of market data, all its instances together; `feeds` are by kind.
+
+    `retention` is what is kept of it; None where nobody says.
+    """
 
     ticks_per_second: float | None = None
     messages_in: int | None = None
     gaps: int | None = None
     connected: dict[str, bool] = {}
     feeds: dict[str, FeedDetails] = {}
+    retention: RetentionDetails | None = None
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -177,6 +177,7 @@ def _feed(found: Sequence[Found]) -> Feed:
         gaps=sum(details.counters.gaps for details in heard),
         connected={kind: feed.connected for kind, feed in feeds.items()},
         feeds=feeds,
+        retention=next((one.retention for one in heard if one.retention is not None), None),
     )
 
 

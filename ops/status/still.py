@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ops.durations import duration
+from ops.status.market_data_kept import market_data_kept, readers_behind
 from ops.status.model import OmsStatus, Status
 from ops.status.tables import (
     STATE_STYLES,
@@ -54,6 +55,7 @@ def still(status: Status) -> RenderableType:
         *_books(status),
         *_book(status),
         *_made_elsewhere(status),
+        *_market_data(status),
         latency,
         streams,
     ]
@@ -88,6 +90,15 @@ def _book(status: Status) -> list[RenderableType]:
         f"requests to the broker: {_sending(oms)}",
     )
     return [Text("\n".join(lines), style="dim")]
+
+
+def _market_data(status: Status) -> list[RenderableType]:
+    """What is kept of it, and who is behind."""
+    kept = status.feed.retention
+    if kept is None:
+        return []
+    found = Text(f"market data: {market_data_kept(kept, status.at_ns)}", style="dim")
+    return [found, *(Text(sentence, style="yellow") for sentence in readers_behind(kept))]
 
 
 def _books(status: Status) -> list[RenderableType]:

@@ -60,7 +60,7 @@ class Market:
         self._client = client
         self._entries = entries
         self._began_ms = began_ms or time.time_ns() // 1_000_000 - HOUR_MS
-        self._payload = b"x" * size_bytes
+        self._padding = "x" * size_bytes
 
     async def write(self, count):
         pipeline = self._client.pipeline(transaction=False)
@@ -69,8 +69,17 @@ class Market:
             symbol = self._symbols[number % len(self._symbols)]
             self.written[symbol] += 1
             at_ms = self._began_ms + number * HOUR_MS // self._entries
+            trade = {
+                "S": symbol,
+                "i": number,
+                "x": "V",
+                "p": 1,
+                "s": 1,
+                "t": at_ms * 1_000_000,
+                "z": self._padding,
+            }
             pipeline.xadd(
-                f"md:{symbol}:trades", {"d": self._payload, "r": at_ms * 1_000_000}, id=f"{at_ms}-*"
+                f"md:{symbol}:trades", {"d": json.dumps(trade), "r": at_ms * 1_000_000}, id=f"{at_ms}-*"
             )
         await pipeline.execute()
 
@@ -124,8 +133,7 @@ async def test_a_server_that_is_full_already_is_made_room_on_before_a_feed_is_se
 ):
     """Full, it gives no lease either."""
     market.configure(maxmemory=8 * MB)
-    tape = Market(client, 10_000)
-    await full(tape)
+    await full(Market(client, 10_000, symbols=("AAPL", "TSLA")))
     settings = settings_for(simulator, market.url, orders_url)
     async with running(settings) as run, run.wanting("me", trades=["MSFT"]):
         await until(lambda: run.stocks.writing.messages_in > 20, "messages")
