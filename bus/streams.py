@@ -81,12 +81,6 @@ def market_channel(stream: str) -> str:
     return market_parts(stream)[1]
 
 
-def market_symbol(stream: str) -> str:
-    """The symbol of an `md` stream; "*" for a partition of all symbols."""
-    kind, rest = stream.split(":", 1)
-    return "*" if kind == "md-all" else rest.rsplit(":", 1)[0]
-
-
 def journal_head(account_name: str) -> str:
     """Id and hash of the last entry of an account's journal, away from the server that holds it."""
     return f"journal-head:{{{account_name}}}"

@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import Literal
 
 from bus.entry_position import entry_position
-from bus.streams import market_channel, market_symbol
+from bus.streams import market_channel, market_parts
 
 Laggards = Literal["keep", "cut"]
 
@@ -206,8 +206,8 @@ def full_in_s(rule: Policy, samples: Sequence[tuple[float, int]]) -> float | Non
 
 
 def _is_wanted(stream: str, wanted: Collection[tuple[str, str]]) -> bool:
-    channel = market_channel(stream)
-    return (channel, "*") in wanted or (channel, market_symbol(stream)) in wanted
+    symbol, channel = market_parts(stream)
+    return (channel, "*") in wanted or (channel, symbol) in wanted
 
 
 def _older_than_ms(spans: Collection[Span], cut_ms: int, share: float) -> int:

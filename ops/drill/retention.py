@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import orjson
-import psutil
 
 from algos.registration import Wants
 from bus.consume import GroupReader
@@ -176,7 +175,6 @@ async def _sample(system: System, kept: Kept, say: Callable[[str], None]) -> Non
     """Note how the server stands every few seconds, and how long others wait for it meanwhile."""
     began = last = time.monotonic()
     slowest_s = 0.0
-    server = psutil.Process((await system.market.info("server"))["process_id"])
     while True:
         await asyncio.sleep(_LOOK_S)
         asked = time.monotonic()
@@ -186,12 +184,12 @@ async def _sample(system: System, kept: Kept, say: Callable[[str], None]) -> Non
             continue
         last = asked
         details = await _ingest(system)
-        used = (await system.market.info("memory"))["used_memory"] / _MB
+        memory = await system.market.info("memory")
         kept.samples.append(
             Sample(
                 round(asked - began, 1),
-                round(used, 1),
-                round(server.memory_info().rss / _MB, 1),
+                round(memory["used_memory"] / _MB, 1),
+                round(memory["used_memory_rss"] / _MB, 1),
                 details.counters.messages_in,
                 details.counters.buffered_frames,
                 round(slowest_s * 1000, 1),
