@@ -51,9 +51,7 @@ class Report:
             self._prices |= last_prices(leased.writing.recent)
         feeds = self._feed_details()
         if not service.stopping.is_set():
-            service.tell(
-                *overall(feeds, self.wants_trouble), *self._unasked(), *self._trimmer.reasons
-            )
+            service.tell(*overall(feeds, self.wants_trouble), *self._unasked(), *self._trimmer.reasons)
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),
