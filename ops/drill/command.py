@@ -80,7 +80,8 @@ def kill_ingest(
 ) -> None:
     """Kill the ingest that serves under load; its standby goes on, and fills what lies between.
 
-    Each third time Alpaca refuses the standby's connection for four seconds, as one too many. Live messages
+    Each third time Alpaca refuses the standby's connection for four seconds, as one too many; each fourth it
+    is not killed but stopped, and wakes once the standby serves: then it must write nothing. Live messages
     must be there within 3 s of the accepted connection, and at the end every trade of the simulator's tape in
     its stream, once and in order. Exit code 1 where any of it was not kept. Nothing of yours is touched.
 
@@ -95,8 +96,9 @@ def kill_ingest(
         print(msgspec.json.encode({"passed": found.passed, **msgspec.to_builtins(found)}).decode())
     else:
         print(
-            f"killed {len(found.after_kill_s)} times, {found.refused} of them with the connection refused at "
-            f"first: live again {max(found.after_accepted_s):.2f} s after the accepted connection at the most"
+            f"ended {len(found.after_kill_s)} times ({found.stopped} of them stopped until another served, "
+            f"{found.refused} with the other's connection refused at first): live again "
+            f"{max(found.after_accepted_s):.2f} s after the accepted connection at the most"
         )
         print(f"{found.trades:,} trades, {found.backfilled:,} of them from history: ", end="")
         print("each once and in order" if not found.differences else "NOT KEPT:")

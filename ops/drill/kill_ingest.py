@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -23,8 +25,11 @@ WITHIN_S = 3.0
 SYMBOLS = ("AAPL", "MSFT", "SPY", "NVDA", "TSLA", "AMD", "META", "AMZN", "GOOG", "NFLX")
 CHANNELS = ("trades", "quotes")
 
-# Every so many kills Alpaca takes the old connection for one that stands, for so long.
+# Every so many rounds Alpaca takes the old connection for one that stands, for so long.
 _REFUSED_EVERY, _REFUSED_S = 3, 4
+
+# Every so many rounds the one that serves is not killed but stopped, and wakes once another serves.
+_STOPPED_EVERY = 4
 
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.02
@@ -41,6 +46,7 @@ class Outcome:
     after_kill_s: tuple[float, ...]
     after_accepted_s: tuple[float, ...]
     refused: int
+    stopped: int
     trades: int
     backfilled: int
     differences: tuple[str, ...]
@@ -66,7 +72,7 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
     async with whole_system(arguments, requests_per_minute=1000, with_ingest=False) as system:
         wants = Wants(system.orders, ACCOUNT, GROUP_OMS, dict.fromkeys(CHANNELS, SYMBOLS))
         wanting = asyncio.create_task(wants.run(lambda: True))
-        after_kill, after_accepted, refused = [], [], 0
+        after_kill, after_accepted, refused, stopped = [], [], 0, 0
         try:
             system.start("ingest-0", "ingest")
             await _serving(system)
@@ -76,7 +82,9 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
                 if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
                     await system.control.fault("connection_limit", stream=STOCKS, seconds=_REFUSED_S)
                     refused += 1
-                since_kill_s, since_accepted_s = await _killed(system)
+                wakes = number % _STOPPED_EVERY == _STOPPED_EVERY - 1
+                stopped += wakes
+                since_kill_s, since_accepted_s = await _killed(system, wakes=wakes)
                 after_kill.append(since_kill_s)
                 after_accepted.append(since_accepted_s)
                 say(
@@ -91,6 +99,7 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
             tuple(after_kill),
             tuple(after_accepted),
             refused,
+            stopped,
             sum(len(tape.ids) + len(tape.beside) for tape in tapes.values()),
             sum(tape.backfilled for tape in tapes.values()),
             tuple(itertools.chain.from_iterable(differences(*one) for one in tapes.items())),
@@ -129,12 +138,31 @@ async def _standing_by(system: System) -> int:
     return await _until(system, lambda _, feed: feed.state is State.WAITING, "stands by")
 
 
-async def _killed(system: System) -> tuple[float, float]:
-    """Kill the one that serves; returns the seconds to live data from the kill, and from the connection."""
+async def _killed(system: System, *, wakes: bool) -> tuple[float, float]:
+    """Kill the one that serves; returns the seconds to live data from the kill, and from the connection.
+
+    Where it `wakes` it is only stopped until then. What it had under way it must not write any more.
+    """
     serving = await _serving(system)
+    stopped_at = time.time()
+    if not wakes:
+        await system.kill(serving)
+        return await _live_again(system, stopped_at)
+    process = system.started.pop(serving)
+    os.kill(serving, signal.SIGSTOP)
+    try:
+        # Alpaca closes the connection of one that does not read.
+        await system.control.fault("slow_client", stream=STOCKS)
+        return await _live_again(system, stopped_at)
+    finally:
+        os.kill(serving, signal.SIGCONT)
+        system.started[serving] = process
+        await _until(system, lambda beat, feed: beat.pid == serving and not feed.connected, "gave up")
+        await system.kill(serving)
+
+
+async def _live_again(system: System, killed_at: float) -> tuple[float, float]:
     stream = market(SYMBOLS[0], CHANNELS[0])
-    killed_at = time.time()
-    await system.kill(serving)
     ((last, _),) = await system.market.xrevrange(stream, count=1)
     while True:
         # What the dead one sent may be written still, but for its marker: live is what follows a gap's end.
