@@ -42,8 +42,8 @@ class MarketFeed:
     """One upstream connection: `kind` is one of FEED_KINDS, `name` is what entries call the feed.
 
     Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
-    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, and the gaps that
-    are open until their streams are carried again.
+    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, the streams that
+    `*` brought, and the gaps that are open until their streams are carried again.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class MarketFeed:
         self.answer_s = answer_s
         self.subscription = SubscriptionState()
         self.wildcards: frozenset[str] = frozenset()
+        self.heard: set[str] = set()
         self.live = False
         self.connects = 0
         self.gaps = 0
@@ -100,6 +101,11 @@ class MarketFeed:
         self.subscription.want(wanted)
         self.wildcards = wildcards(wanted)
         self._changed.set()
+
+    @property
+    def carried(self) -> list[str]:
+        """The streams that are written now, if anything comes for them."""
+        return gaps.streams(self.subscription.acknowledged, self.heard)
 
     def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """Say in these streams (each with the time of its last message) that messages may be missing.
@@ -206,7 +212,7 @@ class MarketFeed:
         self._buffer.add(PassedOver(self.name, self._now_ns(), kept), len(begins))
         since_ns = self._last_data_ns or self.since_ns
         reason = f"a frame of {size_bytes:,} bytes was passed over"
-        self.open_gap(dict.fromkeys(gaps.streams(self.subscription.acknowledged), since_ns), reason)
+        self.open_gap(dict.fromkeys(self.carried, since_ns), reason)
         self._close_gaps()
 
     def control(self, message: dict[str, Any]) -> None:
@@ -249,7 +255,8 @@ class MarketFeed:
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)
         log.warning("market stream broke", feed=self.name, error=reason)
-        self.open_gap(dict.fromkeys(gaps.streams(concerned), self._last_data_ns or self.since_ns), reason)
+        streams = gaps.streams(concerned, self.heard)
+        self.open_gap(dict.fromkeys(streams, self._last_data_ns or self.since_ns), reason)
         self.since_ns = now_ns
         self.subscription.disconnected()
 
@@ -257,7 +264,7 @@ class MarketFeed:
         """What is acknowledged is whole from here on: its gaps can be filled, and closed."""
         whole = {
             stream: self._open_gaps.pop(stream)
-            for stream in gaps.streams(self.subscription.acknowledged)
+            for stream in gaps.streams(self.subscription.acknowledged, tuple(self._open_gaps))
             if stream in self._open_gaps
         }
         if whole:

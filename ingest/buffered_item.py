@@ -9,10 +9,14 @@ from ingest.frames import Kept
 
 
 class Source(Protocol):
-    """The feed that a frame came from: what its entries call it, and the channels wanted of all symbols."""
+    """The feed that a frame came from: what its entries call it, and the channels wanted of all symbols.
+
+    `heard` are the streams that those brought.
+    """
 
     name: str
     wildcards: frozenset[str]
+    heard: set[str]
 
 
 @dataclass(frozen=True, slots=True)

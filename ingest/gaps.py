@@ -1,22 +1,29 @@
 """Markers that stand in the streams where a feed broke and where it was whole again. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from bus.market_batch import MarketBatch
 from bus.market_messages import Gap, GapClosed, GapOpened
-from bus.streams import market, market_all_partitions
+from bus.streams import market, market_all_partitions, market_parts
 from ingest.wants import Subscription
 
 
-def streams(subscription: Subscription) -> list[str]:
-    """The streams that a break of this subscription concerns; for `*`, the partitions of all symbols."""
-    names: list[str] = []
+def streams(subscription: Subscription, heard: Iterable[str] = ()) -> list[str]:
+    """The streams that a break of this subscription concerns.
+
+    For `*` these are the partitions of all symbols, and of the streams `heard` those of its channel.
+    """
+    names: dict[str, None] = {}
     for channel, symbols in sorted(subscription.items()):
         for symbol in sorted(symbols):
-            names += market_all_partitions(channel) if symbol == "*" else [market(symbol, channel)]
-    return names
+            some = market_all_partitions(channel) if symbol == "*" else (market(symbol, channel),)
+            names |= dict.fromkeys(some)
+    of_all = {channel for channel, symbols in subscription.items() if "*" in symbols}
+    if of_all:
+        names |= dict.fromkeys(stream for stream in sorted(heard) if market_parts(stream)[1] in of_all)
+    return list(names)
 
 
 def opened(since_ns: Mapping[str, int], *, feed: str, at_ns: int, reason: str) -> MarketBatch:

@@ -1,19 +1,21 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
 from bus.clock import Clock
 from bus.connection import Client
 from bus.errors import Fenced
+from bus.feed_kinds import kind_of
 from bus.heartbeat import StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.outage import Outage
 from bus.publish import MarketWriter
 from bus.service import run_together, run_until
-from bus.streams import market_lease, market_parts
+from bus.streams import market, market_lease, market_parts
 from ingest import gaps
 from ingest.alpaca_history import History
 from ingest.alpaca_market import MarketFeed
@@ -246,7 +248,7 @@ class LeasedFeed:
             await asyncio.sleep(ACKNOWLEDGE_S)
 
     def _carried(self) -> list[str]:
-        return gaps.streams(self.feed.subscription.acknowledged)
+        return self.feed.carried
 
     async def _mark_interruptions(self, wanted: Subscription) -> bool:
         """Streams that are wanted anew and have entries get a gap, before anything new is written.
@@ -261,11 +263,23 @@ class LeasedFeed:
             return True
         reason = "it was not subscribed to" if self.feed.connects else "ingest was not running"
         with self._not_looked_at:
-            since_ns = await last_received_ns(self._client, sorted(anew), self.name)
+            brought = await self._brought_by_all(anew)
+            since_ns = await last_received_ns(self._client, sorted(anew | (brought - names)), self.name)
             self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
+            self.feed.heard |= brought
             self._looked_at |= anew
             return True
         return False
+
+    async def _brought_by_all(self, anew: Collection[str]) -> set[str]:
+        """The streams of single symbols that those of all symbols among these bring."""
+        found: set[str] = set()
+        for channel in {channel for symbol, channel in map(market_parts, anew) if symbol == "*"}:
+            async for key in self._client.scan_iter(match=market("*", channel), count=1000):
+                symbol, _ = market_parts(key.decode())
+                if kind_of(channel, symbol) == self.kind:
+                    found.add(key.decode())
+        return found
 
     def _has(self, stream: str) -> bool:
         """Whether a stream is written already, with those of all symbols."""

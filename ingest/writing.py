@@ -70,6 +70,8 @@ class FrameWriter:
                     frame, received_ns, feed.wildcards, bar_ns=bar_ns, feed=feed.name
                 )
                 self.messages_in += messages
+                if feed.wildcards:
+                    feed.heard.update(batch.streams)
                 if received_ns >= next_sample_ns:
                     self.recent.append(batch)
                     next_sample_ns = received_ns + SAMPLE_NS

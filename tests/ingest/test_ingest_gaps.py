@@ -12,6 +12,8 @@ from own_server import own_server
 from simulator import ROOT
 from waiting import until
 
+from bus import streams
+
 pytestmark = pytest.mark.integration
 
 TRADES, QUOTES = "md:AAPL:trades", "md:AAPL:quotes"
@@ -155,6 +157,24 @@ async def test_a_stream_that_all_symbols_brought_is_whole_until_they_are_not_wan
             await flowing(run)
         await run.stop()
         consecutive(await run.messages(TRADES))
+
+
+async def test_what_all_symbols_brought_is_told_and_filled_symbol_by_symbol(simulator, md_url, orders_url):
+    settings = settings_for(simulator, md_url, orders_url)
+    async with running(settings) as run, run.wanting("all", trades=["*"]):
+        await flowing(run)
+        simulator.fault("disconnect", stream="stocks")
+        await closed(run)
+        await flowing(run)
+        await run.stop()
+    async with running(settings) as run, run.wanting("all", trades=["*"]):
+        await closed(run, times=2)
+        await flowing(run)
+        await run.stop()
+        consecutive(await run.messages(TRADES))
+        for stream in streams.market_all_partitions("trades"):
+            kinds = [kind for kind, _ in await run.markers(stream)]
+            assert kinds.count("GapOpened") == kinds.count("GapClosed") >= 1
 
 
 async def test_a_server_that_lost_everything_has_it_again_from_history(simulator, orders_url):
