@@ -57,6 +57,16 @@ def history(symbol: str, channel: str, name: str) -> str:
     return f"hist:{symbol}:{channel}:{name}"
 
 
+def history_record(symbol: str, channel: str, name: str) -> str:
+    """What of it a backfill has brought so far: a string of JSON, written with each piece."""
+    return f"hist-record:{symbol}:{channel}:{name}"
+
+
+def is_market_data(stream: str) -> bool:
+    """Whether a stream is of market data, live or brought in afterwards, by its name."""
+    return stream.startswith(("md:", "md-all:", "hist:"))
+
+
 def open_gaps(feed: str) -> str:
     """A hash: the gaps in streams of this feed that are still to be filled."""
     return f"gaps:{feed}"
@@ -68,16 +78,16 @@ def market_counts(feed: str) -> str:
 
 
 def market_parts(stream: str) -> tuple[str, str]:
-    """Symbol and channel of an `md` stream; the symbol of an `md-all` one is `*`."""
+    """Symbol and channel of an `md` or `hist` stream; the symbol of an `md-all` one is `*`."""
     kind, rest = stream.split(":", 1)
     if kind == "md-all":
         return "*", rest.split(":")[0]
-    symbol, channel = rest.rsplit(":", 1)
+    symbol, channel = rest.split(":")[:2]
     return symbol, channel
 
 
 def market_channel(stream: str) -> str:
-    """The channel of an `md` or `md-all` stream."""
+    """The channel of an `md`, `md-all` or `hist` stream."""
     return market_parts(stream)[1]
 
 

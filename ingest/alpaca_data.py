@@ -50,7 +50,8 @@ class TooManyRequests(DataUnreachable):
 class DataApi:
     """The data API at `url` for one asker, whose requests are `lane`'s in the budget; an async context.
 
-    Redirections are not followed: the keys would go along.
+    Redirections are not followed: the keys would go along. One that `leaves_half` waits for the next minute
+    once half of what Alpaca allows its keys in this one is used up, by whomever: for what is not urgent.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class DataApi:
         budget: RequestBudget,
         clock: Clock,
         answer_s: float,
+        leaves_half: bool = False,
     ) -> None:
         self._url = url
         self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
         self._lane = lane
         self._budget = budget
         self._clock = clock
+        self._leaves_half = leaves_half
         self._timeout = aiohttp.ClientTimeout(total=answer_s)
 
     def __repr__(self) -> str:
@@ -99,17 +102,23 @@ class DataApi:
                 f"{self._url} does not answer: {str(error) or type(error).__name__}"
             ) from error
         if status == 200:
+            if self._leaves_half and _is_half_used(headers):
+                self._pause(headers)
             return content
         text = shown(content)
         sentence = f"{self._url} answered with status {status}: {text}"
         if status == 429:
-            wait_s = _asked_wait_s(headers, self._clock.now_ns())
-            self._budget.pause(self._clock.monotonic_ns() + round(wait_s * 1e9))
+            wait_s = self._pause(headers)
             log.warning("data API refuses for the rate", asker=self._lane, seconds=round(wait_s, 1))
             raise TooManyRequests(sentence)
         if status < 400 or status >= 500 or status == 408:
             raise DataUnreachable(sentence)
         raise NotGiven(sentence, status, text)
+
+    def _pause(self, headers: Mapping[str, str]) -> float:
+        wait_s = _asked_wait_s(headers, self._clock.now_ns())
+        self._budget.pause(self._clock.monotonic_ns() + round(wait_s * 1e9))
+        return wait_s
 
     async def _turn(self) -> None:
         while True:
@@ -122,6 +131,13 @@ class DataApi:
 def shown(content: bytes) -> str:
     """The beginning of an answer, for people."""
     return content[:SHOWN_BYTES].decode(errors="replace")
+
+
+def _is_half_used(headers: Mapping[str, str]) -> bool:
+    try:
+        return 2 * int(headers["X-RateLimit-Remaining"]) < int(headers["X-RateLimit-Limit"])
+    except (KeyError, ValueError):
+        return False
 
 
 def _asked_wait_s(headers: Mapping[str, str], now_ns: int) -> float:

@@ -32,7 +32,7 @@ _BAR_NS = 60_000_000_000
 _DELAY_NS = 15 * 60 * 1_000_000_000
 
 # Streams whose history has the name of another feed.
-_HISTORY_OF = {"delayed_sip": "sip", "overnight": "boats"}
+HISTORY_OF = {"delayed_sip": "sip", "overnight": "boats"}
 
 log = structlog.get_logger()
 
@@ -40,11 +40,21 @@ log = structlog.get_logger()
 class History:
     """History of one feed: `kind` is stocks or crypto, `feed` as the stream's address has it.
 
-    Its requests are history's in the budget that it shares with others.
+    Its requests are history's in the budget that it shares with others; one that `leaves_half` leaves others
+    with the same keys half of what Alpaca allows them.
     """
 
     def __init__(
-        self, kind: str, feed: str, url: str, key: str, secret: str, budget: RequestBudget, clock: Clock
+        self,
+        kind: str,
+        feed: str,
+        url: str,
+        key: str,
+        secret: str,
+        budget: RequestBudget,
+        clock: Clock,
+        *,
+        leaves_half: bool = False,
     ) -> None:
         self._kind = kind
         self._feed = feed
@@ -52,6 +62,7 @@ class History:
         self._keys = key, secret
         self._budget = budget
         self._clock = clock
+        self._leaves_half = leaves_half
 
     def __repr__(self) -> str:
         return f"<history of {self._feed}, {self._budget!r}>"
@@ -83,7 +94,7 @@ class History:
         if channel == "bars":
             query["timeframe"] = "1Min"
         if self._kind != CRYPTO:
-            query["feed"] = _HISTORY_OF.get(self._feed, self._feed)
+            query["feed"] = HISTORY_OF.get(self._feed, self._feed)
         async with DataApi(
             self._url,
             *self._keys,
@@ -91,6 +102,7 @@ class History:
             budget=self._budget,
             clock=self._clock,
             answer_s=PAGE_TIMEOUT_S,
+            leaves_half=self._leaves_half,
         ) as api:
             for first in range(0, len(symbols), MOST_SYMBOLS):
                 query["symbols"] = ",".join(symbols[first : first + MOST_SYMBOLS])

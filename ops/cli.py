@@ -26,6 +26,7 @@ def with_commands() -> typer.Typer:
     """Add every group of commands to the application and return it."""
     from ops import cancel_all, dead, halt, services
     from ops.account import command as account
+    from ops.backfill import command as backfill
     from ops.book import command as book
     from ops.doctor import command as doctor
     from ops.drill import command as drill
@@ -40,7 +41,7 @@ def with_commands() -> typer.Typer:
 
     for group in (
         demo, up, services, status, tail, halt, cancel_all, flatten, book, limits, risk, dead, account,
-        journal, order, doctor, drill,
+        journal, order, backfill, doctor, drill,
     ):  # fmt: skip
         group.add_to(app)
     return app

@@ -44,6 +44,7 @@ def tail(
 
 async def _tail(names: list[str], count: int, follow: bool, as_json: bool) -> None:
     from bus.connection import connect
+    from bus.streams import is_market_data
     from ops.running import servers as known_servers
     from ops.servers import check
     from ops.stream_sizes import stream_names
@@ -58,7 +59,7 @@ async def _tail(names: list[str], count: int, follow: bool, as_json: bool) -> No
         on_market, on_orders = await stream_names(market), await stream_names(orders)
         wanted = resolve(names, [*on_market, *on_orders], servers.account)
         parts = [
-            (client, {name: "0-0" for name in wanted if (name.startswith("md")) is is_market})
+            (client, {name: "0-0" for name in wanted if is_market_data(name) is is_market})
             for client, is_market in ((market, True), (orders, False))
         ]
         await _latest(parts, count, show)

@@ -11,7 +11,7 @@ from bus.control_messages import CONTROL_MESSAGES
 from bus.errors import Unreadable
 from bus.events import EVENTS
 from bus.order_messages import REQUESTS
-from bus.streams import market_channel
+from bus.streams import is_market_data, market_channel
 from ops.message_lines import message_line, short
 
 _CODEC = MessageCodec((*REQUESTS, *EVENTS, *CONTROL_MESSAGES))
@@ -32,7 +32,7 @@ def as_json(stream: str, id_: str, fields: Mapping[bytes, bytes]) -> str:
 
 def _text(stream: str, fields: Mapping[bytes, bytes]) -> str:
     try:
-        if stream.startswith(("md:", "md-all:")):
+        if is_market_data(stream):
             return message_line(market_message(market_channel(stream), fields))
         return message_line(_CODEC.decode(fields))
     except Unreadable:

@@ -1,0 +1,1 @@
+"""History brought in from Alpaca afterwards, into streams or a file."""
