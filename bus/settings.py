@@ -146,14 +146,14 @@ class AlpacaSettings(BusSettings):
     data_url: str | None = Field(
         default=None,
         description="the address of the market-data API; without it Alpaca's own",
-        json_schema_extra=_read_by("ingest"),
+        json_schema_extra=_read_by("ingest", "ops"),
     )
     data_requests_per_minute: int = Field(
         default=200,
         ge=10,
         le=100_000,
         description="requests that the market-data API is sent in any minute; the smallest plan allows 200",
-        json_schema_extra=_read_by("ingest"),
+        json_schema_extra=_read_by("ingest", "ops"),
     )
     market_stream_url: str | None = Field(
         default=None,
@@ -179,7 +179,7 @@ class AlpacaSettings(BusSettings):
     feed: Literal["iex", "sip", "delayed_sip", "boats", "overnight", "test"] = Field(
         default="iex",
         description="the stock feed; which ones the keys may read is a matter of their plan",
-        json_schema_extra=_read_by("ingest"),
+        json_schema_extra=_read_by("ingest", "ops"),
     )
 
     @field_validator("trading_url", "data_url")

@@ -8,7 +8,7 @@ import structlog
 
 from bus.clock import Clock
 from bus.errors import Unreadable
-from bus.feed_kinds import CRYPTO
+from bus.feed_kinds import CRYPTO, STOCKS
 from bus.rfc3339 import written
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven, TooManyRequests
 from ingest.past_messages import CHANNELS, Page, read_page
@@ -30,6 +30,8 @@ _BAR_NS = 60_000_000_000
 
 # How old the delayed tape is, and everybody's history of the consolidated one.
 _DELAY_NS = 15 * 60 * 1_000_000_000
+
+_PATHS = {STOCKS: "/v2/stocks/", CRYPTO: "/v1beta3/crypto/us/"}
 
 # Streams whose history has the name of another feed.
 HISTORY_OF = {"delayed_sip": "sip", "overnight": "boats"}
@@ -77,6 +79,8 @@ class History:
         NotGiven where it cannot be had now, or one of the symbols is unknown; DataUnreachable where it may
         be had later.
         """
+        if self._kind not in _PATHS:
+            _refuse(f"there is no history of {self._kind}: only of {' and '.join(_PATHS)}")
         if channel not in CHANNELS:
             _refuse(f"there is no history of {channel}: only of {', '.join(CHANNELS)}")
         if self._feed == "test":
@@ -118,10 +122,9 @@ class History:
                     query["page_token"] = page.next_token
 
     async def _page(self, api: DataApi, channel: str, query: dict[str, str]) -> Page:
-        path = "/v1beta3/crypto/us/" if self._kind == CRYPTO else "/v2/stocks/"
         for refusal in range(1, MOST_REFUSALS + 1):
             try:
-                content = await api.get(path + channel, query)
+                content = await api.get(_PATHS[self._kind] + channel, query)
                 break
             except TooManyRequests:
                 if refusal == MOST_REFUSALS:

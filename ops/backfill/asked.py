@@ -15,8 +15,9 @@ from ops.backfill.moments import moment_ns, short, shown
 # Alpaca's names for where a history of stocks is from.
 FEEDS = ("iex", "sip", "boats", "otc")
 
-# What is newer may still change: trades are told late, and a bar of a minute has to be over.
-SETTLED_NS = 60_000_000_000
+# What is newer may still change: Alpaca is told of trades up to ten seconds late, and reckons a bar of a
+# minute again half a minute after its end (https://alpaca.markets/learn/stock-minute-bars).
+SETTLED_NS = 120_000_000_000
 
 # Streams of this name are ingest's, which fills its gaps into them.
 _GAPS = "gap-"
@@ -60,8 +61,8 @@ def asked(
     settled_ns = now_ns - SETTLED_NS
     if since_ns >= settled_ns:
         raise InvalidInput(
-            f"--from {since}: history ends a minute ago, at {shown(settled_ns)} in New York; give an earlier "
-            "time"
+            f"--from {since}: history ends two minutes ago, at {shown(settled_ns)} in New York; give an "
+            "earlier time"
         )
     named = f"{short(since_ns)}-{short(until_ns)}" if name is None else checked_name(name, "--name")
     if named.startswith(_GAPS):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ingest.settings import IngestSettings
     from ops.backfill.asked import Asked
     from ops.backfill.bringing import Brought
     from ops.backfill.destination import Destination
@@ -32,7 +33,7 @@ def backfill(
         ),
     ],
     until: Annotated[
-        str, typer.Option("--to", metavar="TIME", help="the end, not included; a minute ago at the latest")
+        str, typer.Option("--to", metavar="TIME", help="the end, not included; two minutes ago at the latest")
     ],
     channels: Annotated[
         str, typer.Option(help="of trades, quotes and bars (of a minute), with commas between them")
@@ -78,11 +79,11 @@ async def _backfill(
     from bus import logs
     from bus.clock import SystemClock
     from bus.errors import InvalidInput
+    from bus.feed_kinds import CRYPTO, STOCKS
     from bus.settings import load
     from ingest.alpaca_history import HISTORY_OF, History
     from ingest.request_budget import RequestBudget
     from ingest.settings import IngestSettings
-    from ingest.wants import CRYPTO, STOCKS
     from ops.backfill.asked import asked
     from ops.backfill.bringing import Bringing
     from ops.backfill.progress import BackfillProgress
@@ -100,7 +101,7 @@ async def _backfill(
         for kind, of in ((STOCKS, of_stocks), (CRYPTO, CRYPTO))
     }
     progress = BackfillProgress(len(what.parts), what.until_ns, budget)
-    async with _destination(what, into, progress) as destination:
+    async with _destination(what, into, settings, progress) as destination:
         with progress:
             brought = await Bringing(what, histories, destination, progress).run()
     _print(what, brought, as_json)
@@ -108,7 +109,7 @@ async def _backfill(
 
 @asynccontextmanager
 async def _destination(
-    what: "Asked", into: str | None, progress: "BackfillProgress"
+    what: "Asked", into: str | None, settings: "IngestSettings", progress: "BackfillProgress"
 ) -> "AsyncIterator[Destination]":
     if into is not None:
         from ops.backfill.into_file import IntoFile
@@ -124,7 +125,7 @@ async def _destination(
     await check(servers)
     client = connect(servers.market, name="ops-backfill")
     try:
-        yield IntoStreams(client, what.name, progress.tell)
+        yield IntoStreams(client, what.name, settings, progress.tell)
     finally:
         await client.aclose()
 

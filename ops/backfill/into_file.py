@@ -68,11 +68,15 @@ class IntoFile:
         self._file = Path(name)
         if self._file.suffix != SUFFIX:
             raise InvalidInput(f"--into {name!r}: a file whose name ends in {SUFFIX}")
-        if self._file.exists():
-            raise InvalidInput(f"--into {name}: it is there already; give another name, or remove it")
         if not self._file.parent.is_dir():
             raise InvalidInput(f"--into {name}: there is no directory {self._file.parent}")
         self._parts = self._file.with_name(f"{self._file.name}.parts")
+        if self._file.exists():
+            if self._parts.exists():
+                raise InvalidInput(
+                    f"--into {name}: it is whole; what is left in {self._parts} can be removed"
+                )
+            raise InvalidInput(f"--into {name}: it is there already; give another name, or remove it")
         self.schema = _schema(channels)
 
     def __repr__(self) -> str:

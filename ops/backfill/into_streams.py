@@ -10,24 +10,24 @@ from bus.connection import Client
 from bus.errors import BackboneError, InvalidInput
 from bus.retry import until_answered
 from bus.streams import history, history_record
+from ingest import retention
+from ingest.settings import IngestSettings
 from ops.backfill.asked import Part
 from ops.backfill.record import Message, Record, written
 
 # A bar is known when its minute is over, and Alpaca stamps it with its start.
 _BAR_MS = 60_000
 
-# Live market data need the rest of what the server may use: where it is full, ingest can write nothing.
-MOST_MEMORY = 0.8
-
-# KEYS: the stream, its record. ARGV: the record before and after, time received, feed; then for each entry
-# its id's millisecond and its message.
+# KEYS: the stream, its record. ARGV: the record before and after, how many entries there are before, time
+# received, feed; then for each entry its id's millisecond and its message.
 _ADD = """
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
-for i = 5, #ARGV, 2 do
-  redis.call('XADD', KEYS[1], ARGV[i] .. '-*', 'd', ARGV[i + 1], 'r', ARGV[3], 'feed', ARGV[4], 'b', '1')
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 'another' end
+if redis.call('XLEN', KEYS[1]) ~= tonumber(ARGV[3]) then return 'removed' end
+for i = 6, #ARGV, 2 do
+  redis.call('XADD', KEYS[1], ARGV[i] .. '-*', 'd', ARGV[i + 1], 'r', ARGV[4], 'feed', ARGV[5], 'b', '1')
 end
 redis.call('SET', KEYS[2], ARGV[2])
-return 1
+return 'added'
 """
 
 
@@ -41,9 +41,12 @@ class IntoStreams:
     # Entries that one script adds: it keeps the live ones waiting for a millisecond or two.
     piece = 500
 
-    def __init__(self, client: Client, name: str, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, name: str, settings: IngestSettings, tell: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._name = name
+        self._settings = settings
         self._tell = tell
 
     def __repr__(self) -> str:
@@ -54,7 +57,10 @@ class IntoStreams:
         return history(part.symbol, part.channel, self._name)
 
     async def record(self, part: Part) -> Record | None:
-        """What the stream holds. Raises InvalidInput where that is not what was once brought into it."""
+        """What the stream holds; nothing once ingest removed it, as it does with history that nobody reads.
+
+        Raises InvalidInput where it holds something else than was brought into it.
+        """
         stream = self.where(part)
         text = await self._asked(self._client.get, self._record_key(part))
         entries = int(await self._asked(self._client.xlen, stream))
@@ -63,6 +69,9 @@ class IntoStreams:
         if text is None:
             raise InvalidInput(f"{stream} is there, and by no backfill: give another --name")
         found = msgspec.json.decode(text, type=Record)
+        if found.messages and not entries:
+            await self._asked(self._client.delete, self._record_key(part))
+            return None
         if found.messages != entries:
             raise InvalidInput(
                 f"{stream} has {entries:,} entries and {found.messages:,} were brought into it: give another "
@@ -83,10 +92,13 @@ class IntoStreams:
         for message in messages:
             at_least_ms = max(at_least_ms, _id_ms(part, message["t"]))
             values += (at_least_ms, written(message))
-        arguments = (was, becomes, time.time_ns(), part.feed, *values)
-        is_added = await self._asked(self._client.eval, _ADD, 2, stream, key, *arguments)
+        there = before.messages if before else 0
+        arguments = (was, becomes, there, time.time_ns(), part.feed, *values)
+        answer = await self._asked(self._client.eval, _ADD, 2, stream, key, *arguments)
+        if answer == b"removed":
+            raise BackboneError(f"{stream} was removed or trimmed meanwhile: run this again")
         # Asked again after a lost reply it finds what it wrote itself.
-        if not is_added and await self._asked(self._client.get, key) != becomes:
+        if answer == b"another" and await self._asked(self._client.get, key) != becomes:
             raise BackboneError(f"another backfill writes {stream}: end it, or give another --name")
 
     async def finish(self, parts: Sequence[Part]) -> None:
@@ -104,12 +116,22 @@ class IntoStreams:
         return await until_answered(lambda: command(*arguments), stopping=None, tell=tell)
 
     async def _require_room(self) -> None:
-        memory = await self._asked(self._client.info, "memory")
-        used, most = int(memory["used_memory"]), int(memory["maxmemory"])
-        if most and used > MOST_MEMORY * most:
+        """Raise BackboneError where ingest trims live data, or soon would: history must not push them out."""
+        memory, settings = await self._asked(self._client.info, "memory"), self._settings
+        budget = retention.policy(
+            budget_mb=settings.md_budget_mb,
+            hours=settings.md_hours,
+            quotes_hours=settings.md_quotes_hours,
+            laggards=settings.md_laggards,
+            maxmemory=int(memory.get("maxmemory", 0)),
+            machine_bytes=int(memory.get("total_system_memory", 0)),
+        ).budget_bytes
+        used = int(memory["used_memory"])
+        if budget and used > retention.TRIM_TO * budget:
             raise BackboneError(
-                f"the market-data server uses {used:,} of {most:,} bytes, and live data need what is left: "
-                "make room and run this again to go on, or bring history --into a file"
+                f"the market-data server holds {used:,} bytes, and its budget of {budget:,} is for live data "
+                "first: give it more (BACKBONE_MD_BUDGET_MB), or bring history --into a file; then run this "
+                "again to go on"
             )
 
 

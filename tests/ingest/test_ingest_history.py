@@ -119,9 +119,14 @@ async def test_what_cannot_be_had_is_said_with_alpacas_words(market: Simulator) 
     with pytest.raises(NotGiven, match="invalid symbol: NO-SUCH") as unknown:
         await everything(past_history(market), "trades", ["AAPL", "NO-SUCH"], *window)
     assert unknown.value.code == 400
-    for feed, channel in (("test", "trades"), ("iex", "statuses")):
+    options = history_of(market, ManualClock(END_NS), "options", "indicative")
+    for history, channel in (
+        (past_history(market, "test"), "trades"),
+        (past_history(market), "statuses"),
+        (options, "trades"),
+    ):
         with pytest.raises(NotGiven, match="there is no history of"):
-            await everything(past_history(market, feed), channel, ["AAPL"], *window)
+            await everything(history, channel, ["AAPL"], *window)
 
 
 async def test_what_is_delayed_ends_a_quarter_of_an_hour_ago(market: Simulator) -> None:
@@ -166,10 +171,15 @@ async def serving(api: Api) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def asked_of(api: Api, budget: RequestBudget) -> list[list[dict[str, Any]]]:
+async def asked_of(
+    api: Api, budget: RequestBudget, *, leaves_half: bool = False
+) -> list[list[dict[str, Any]]]:
     """What comes of asking it for trades of AAPL."""
+    clock = ManualClock(2 * DAY_NS)
     async with serving(api) as url:
-        history = History("stocks", "delayed_sip", url, "key", "secret", budget, ManualClock(2 * DAY_NS))
+        history = History(
+            "stocks", "delayed_sip", url, "key", "secret", budget, clock, leaves_half=leaves_half
+        )
         return await everything(history, "trades", ["AAPL"], 1, 2 * DAY_NS)
 
 
@@ -236,6 +246,18 @@ async def test_no_usable_answer_is_for_later(
     with pytest.raises(DataUnreachable, match=words):
         await asked_of(api, Waits())  # type: ignore[arg-type]
     assert len(api.asked) == requests
+
+
+@pytest.mark.parametrize(("remaining", "waits_s"), [("99", [7]), ("100", []), ("many", [])])
+async def test_one_that_is_not_urgent_leaves_half_of_the_limit_to_others(
+    remaining: str, waits_s: list[float]
+) -> None:
+    left = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": remaining}
+    api, waits = Api((200, ONE, left | {"X-RateLimit-Reset": str(2 * 86_400 + 7)})), Waits()
+    await asked_of(api, waits, leaves_half=True)  # type: ignore[arg-type]
+    assert waits.paused_s == [pytest.approx(wait_s) for wait_s in waits_s]
+    await asked_of(api, urgent := Waits())  # type: ignore[arg-type]
+    assert urgent.paused_s == []
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])

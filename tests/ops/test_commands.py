@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 
 COMMANDS = (
     "demo", "up", "sim", "ingest", "oms", "algo", "status", "tail", "halt", "resume", "dead", "doctor",
-    "account",
+    "account", "backfill",
 )  # fmt: skip
 BROKEN = "from algos import Algorithm\n\nclass Mine(Algorithm)\n    pass\n"
 
@@ -60,6 +60,8 @@ def test_help_has_an_example(command: str, within: dict[str, str]) -> None:
         (["algo", "broken.py:Mine"], "broken.py"),
         (["sim", "--rate", "fast"], "--rate"),
         (["oms", "--limits", "missing.toml"], "missing.toml"),
+        (["backfill", "AAPL", "--from", "2026-11-27", "--to", "2026-11-28"], "ALPACA_API_KEY"),
+        (["backfill", "AAPL", "--from", "now", "--to", "2026-11-28"], "--from 'now'"),
         (["nonsense"], "nonsense"),
     ],
 )
