@@ -65,13 +65,14 @@ def main() -> int:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("benchmark", "value", "limit", "ratio", "bar", "holds", "what the limit is")
+    table = Table("benchmark", "value", "CPU", "limit", "ratio", "bar", "holds", "what the limit is")
     for row in rows:
         sign = "≥" if row.rule == "at_least" else "≤"
         floor = f", {row.floor:,.0f} {row.unit}" if row.floor is not None else ""
         table.add_row(
             row.name,
             f"{row.value:,.1f} {row.unit}",
+            "" if row.cpu_us is None else f"{row.cpu_us:.1f} us",
             f"{row.limit:,.1f}",
             f"{row.ratio:.2f}",
             f"{sign} {row.bar:g}{floor}",

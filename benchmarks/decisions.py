@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.limit import RawConnection, scripts_per_second
-from benchmarks.processes import process
+from benchmarks.processes import cpu_seconds, process
 from benchmarks.row import Row
 from bus import embedded
 from bus.codec import MessageCodec
@@ -67,10 +67,10 @@ def measure(directory: Path) -> Row:
     environment = unhurried(market, orders)
     try:
         with (
-            process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment),
+            process("benchmarks.stub_oms", str(LIMITS), directory=directory, environment=environment) as oms,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            value = runner.run(_decided_per_second(market.url, orders.url))
+            value, cpu_us = runner.run(_decided_per_second(market.url, orders.url, oms.pid))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             limit = runner.run(_bare(orders.url))
     finally:
@@ -85,10 +85,12 @@ def measure(directory: Path) -> Row:
         bar=0.3,
         rule="at_least",
         floor=4000,
+        cpu_us=cpu_us,
     )
 
 
-async def _decided_per_second(md_url: str, orders_url: str) -> float:
+async def _decided_per_second(md_url: str, orders_url: str, pid: int) -> tuple[float, float | None]:
+    """Requests decided a second, and microseconds of CPU of the OMS for each."""
     client = connect(orders_url, name="bench")
     market = connect(md_url, name="bench")
     pricing = asyncio.ensure_future(_price(market))
@@ -103,20 +105,22 @@ async def _decided_per_second(md_url: str, orders_url: str) -> float:
     # Ready-made, so that asking costs little of the machine that decides.
     ready = [_request(number, lease) for number in range(MOST_REQUESTS)]
     asked = decided = 0
-    started = time.perf_counter()
+    started, began_cpu = time.perf_counter(), cpu_seconds(pid)
     while (elapsed := time.perf_counter() - started) < SECONDS and asked < MOST_REQUESTS:
         while asked - decided <= IN_FLIGHT - BATCH:
             await publisher.append(ready[asked : asked + BATCH])
             asked += BATCH
         await asyncio.sleep(POLL_S)
         decided = await _decided(connection)
+    ended_cpu = cpu_seconds(pid)
     await _check(client, stream)
     connection.close()
     pricing.cancel()
     await publisher.close()
     await client.aclose()
     await market.aclose()
-    return decided / elapsed
+    cpu_us = None if began_cpu is None or ended_cpu is None else (ended_cpu - began_cpu) / decided * 1e6
+    return decided / elapsed, cpu_us
 
 
 def _request(number: int, lease: Lease) -> tuple[str, tuple[bytes, bytes, bytes]]:

@@ -65,6 +65,16 @@ def simulator(directory: Path, *arguments: str) -> Iterator[tuple["subprocess.Po
         )
 
 
+def cpu_seconds(pid: int) -> float | None:
+    """The CPU time, user and system, of all threads of a process so far; None where there is no /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return None
+    # A name in parentheses, which may hold anything, comes before the numbers.
+    user, system = stat.read_text().rpartition(") ")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def wait(condition: Callable[[], bool], what: str, *, timeout_s: float = 30.0) -> None:
     """Poll until it holds; the benchmark ends with a sentence when it never does."""
     deadline = time.monotonic() + timeout_s

@@ -9,6 +9,8 @@ class Row:
     """A measured figure and what it must reach.
 
     `rule` tells which way the bar lies: `at_least` judges value / limit from below, `at_most` from above.
+    `cpu_us` is the CPU time that each took of the process that is measured, which other processes of the
+    machine change less than they change `value`; None where it was not measured.
     """
 
     name: str
@@ -19,6 +21,7 @@ class Row:
     bar: float
     rule: Literal["at_least", "at_most"]
     floor: float | None = None
+    cpu_us: float | None = None
 
     @property
     def ratio(self) -> float:
