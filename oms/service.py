@@ -149,8 +149,8 @@ class Oms:
         self.waiting_for: StateReason | None = None
         self._requests_prefix = streams.requests(account, "")
         self._account_stream = streams.account(account)
-        # And the journal's id at which the state had it.
-        self._digest = "", "0-0"
+        # And the journal's id at which the state had it, and how many entries were durable then.
+        self._digest = "", "0-0", 0
         self.halt_state_awaited = False
         self.rules_taken = False
         self._handed_in: deque[asyncio.Future[None]] = deque()
@@ -257,8 +257,9 @@ class Oms:
         self._handed_in.append(durable)
         while self._handed_in and (self._handed_in[0].done() or len(self._handed_in) >= _MOST_BATCHES):
             oldest = self._handed_in.popleft()
-            # Cancelling the wait must not cancel the future: what it carries out would never happen.
-            await asyncio.wait({oldest})
+            if not oldest.done():
+                # Cancelling the wait must not cancel the future: what it carries out would never happen.
+                await asyncio.wait({oldest})
             oldest.result()
 
     def hear(self, entry_id: str, message: Message) -> None:
@@ -359,7 +360,7 @@ class Oms:
         self._show()
         digest = self.engine.digest_within(most_hashed)
         if digest is not None:
-            self._digest = digest, self.journal.assigned_id
+            self._digest = digest, self.journal.assigned_id, self.journal.entries
         self.service.details = heartbeat.details(
             self.engine,
             ready=self.service.state is State.READY,

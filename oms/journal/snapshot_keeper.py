@@ -29,9 +29,9 @@ log = structlog.get_logger()
 class SnapshotKeeper:
     """Has a snapshot made of one OMS's state every so many entries, and of a large state more seldom.
 
-    `digest` gives the digest of the state in memory, and the journal's entry after which it had it; `archive`
-    is where archives are. Mutable: `at_id`, the entry of the last snapshot, its size, and how many entries
-    there were then.
+    `digest` gives the last digest of the state in memory, the journal's entry after which it had it, and how
+    many entries were durable then: a snapshot is held against it. `archive` is where archives are. Mutable:
+    `at_id`, the entry of the last snapshot, its size, and how many entries there were then.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SnapshotKeeper:
         url: str,
         account: str,
         journal: Journal,
-        digest: Callable[[], tuple[str, str]],
+        digest: Callable[[], tuple[str, str, int]],
         every: int,
         archive: Path | None,
     ) -> None:
@@ -60,11 +60,21 @@ class SnapshotKeeper:
         """Have snapshots made as they are due, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            written, wanted = self._journal.entries, self._wanted(*self._digest())
-            due_after = entries_between(self._every, self._size_bytes)
-            if wanted is not None and written - self._entries >= due_after:
-                self._entries = written
+            if (wanted := self.due()) is not None:
                 self._note(await _made_apart(wanted))
+
+    def due(self) -> Wanted | None:
+        """What to make now, None for nothing; it counts as made.
+
+        What was written since the digest does not count. In a burst the digest is of before it, and so would
+        the snapshot be, just when the process that makes it is in everybody's way.
+        """
+        digest, at_id, entries = self._digest()
+        if entries - self._entries < entries_between(self._every, self._size_bytes):
+            return None
+        if (wanted := self._wanted(digest, at_id)) is not None:
+            self._entries = entries
+        return wanted
 
     async def stop(self, digest: str) -> None:
         """Make one of the state at its end, within bounded time; `digest` is that of the state now."""

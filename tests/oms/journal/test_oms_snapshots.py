@@ -2,7 +2,7 @@
 
 import itertools
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from engine_run import EngineRun
@@ -13,12 +13,17 @@ from waiting import until
 
 from bus import streams
 from bus.chain import Chain
+from bus.clock import ManualClock
+from bus.connection import Client
 from bus.errors import Fenced, ReplyLost
+from bus.lease import Lease
+from bus.lease_keeper import LeaseKeeper
 from oms.journal import snapshot_store
 from oms.journal.digest import digest_of
 from oms.journal.fold import folded
+from oms.journal.journal import Journal
 from oms.journal.snapshot_encoding import NotWritten, decode, encode
-from oms.journal.snapshot_keeper import entries_between
+from oms.journal.snapshot_keeper import SnapshotKeeper, entries_between
 from oms.state.state import State
 
 SNAPSHOT = streams.snapshot(ACCOUNT)
@@ -221,3 +226,18 @@ async def test_a_snapshot_that_is_cut_off_while_it_is_written_leaves_the_last_on
 )
 def test_a_large_state_is_written_more_seldom(size_bytes: int, entries: int) -> None:
     assert entries_between(10_000, size_bytes) == entries
+
+
+def test_a_burst_is_no_time_for_a_snapshot_of_what_was_before_it() -> None:
+    clock = ManualClock()
+    lease = Lease(cast(Client, None), "lease", "this", clock=clock)
+    journal = Journal("unix:///none", LeaseKeeper(lease), ACCOUNT, clock)
+    journal.last_id, journal.entries = "5-0", 50_000
+    digest = "as of before", "1-0", 9_999
+    keeper = SnapshotKeeper("unix:///none", ACCOUNT, journal, lambda: digest, 10_000, None)
+    assert keeper.due() is None
+    digest = "as of now", "4-0", 49_000
+    wanted = keeper.due()
+    assert wanted is not None
+    assert (wanted.until, wanted.digest) == ("4-0", "as of now")
+    assert keeper.due() is None
