@@ -23,6 +23,8 @@ from bus.market_messages import GapClosed, GapOpened, MarketMessage
 from bus.streams import market_all_partitions, market_channel
 
 ALL_SYMBOLS = "*"
+# Made once: written where it is asked for, a union of two classes would be made for each tick.
+_GAPS = (GapOpened, GapClosed)
 
 _EVENT_CODEC = MessageCodec(EVENTS)
 _channel = lru_cache(maxsize=None)(market_channel)
@@ -242,7 +244,7 @@ def market_input(delivery: Delivered, now_ns: int) -> MarketEntry | GapEntry | T
         received_ns = int(fields[b"r"])
     except (KeyError, ValueError):
         raise Unreadable("a market entry without its receive time r") from None
-    if isinstance(message, GapOpened | GapClosed):
+    if isinstance(message, _GAPS):
         named = _symbol(stream, channel), channel, message
         return GapEntry(stream, delivery.id, received_ns, fields[b"d"], delivery.redelivered, *named)
     return MarketEntry(stream, delivery.id, received_ns, fields[b"d"], delivery.redelivered, message)

@@ -6,6 +6,7 @@ their order. Each of these but the first is written as its length in bytes, a co
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 # An id, and the names and values of its fields by turns.
@@ -22,9 +23,13 @@ CHAIN_BEGUN = b"ChainBegun"
 
 def message_hash(previous: bytes, id_: bytes, kind: bytes, version: bytes, data: bytes) -> bytes:
     """The hash of an entry with the fields type, version and data: as of `entry_hash`, in half the time."""
-    text = b"%b%d:%b,4:type,%d:%b,7:version,%d:%b,4:data,%d:%b,"
-    parts = (previous, len(id_), id_, len(kind), kind, len(version), version, len(data), data)
-    return sha256(text % parts).hexdigest().encode()
+    parts = (previous, len(id_), id_, _type_and_version(kind, version), len(data), data)
+    return sha256(b"%b%d:%b,%b4:data,%d:%b," % parts).hexdigest().encode()
+
+
+@lru_cache(maxsize=256)
+def _type_and_version(kind: bytes, version: bytes) -> bytes:
+    return b"4:type,%d:%b,7:version,%d:%b," % (len(kind), kind, len(version), version)
 
 
 def entry_hash(previous: bytes, id_: bytes, fields: Sequence[bytes]) -> bytes:

@@ -110,7 +110,8 @@ class MessageCodec:
         """The values of the fields type, version and data; of an UnknownMessage those that were read."""
         if isinstance(message, UnknownMessage):
             return message.wire.encode(), str(message.version).encode(), message.data
-        return *self._heads[type(message)], self._encoder.encode(message)
+        kind, version = self._heads[type(message)]
+        return kind, version, self._encoder.encode(message)
 
     def decode(self, fields: Mapping[bytes, bytes]) -> Message:
         """The message of an entry.

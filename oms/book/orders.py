@@ -1,5 +1,6 @@
 """One order's life: a state machine that takes events late, twice, out of order or in unknown words."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ class Order:
     filled: Decimal = ZERO
     paid: Decimal = ZERO
     reported: Decimal = ZERO
-    executions: set[str] = field(default_factory=set)
+    executions: AbstractSet[str] = frozenset()
     assumed: Decimal = ZERO
     assumed_up_to: Decimal = ZERO
     replace_rejected_ns: int = 0
@@ -257,16 +258,23 @@ def countable(order: Order, execution_id: str, quantity: Decimal, filled_quantit
 
 def absorbed(order: Order, event: FillAbsorbed) -> None:
     """Remember an execution that came late and was booked already, wholly or in part."""
-    order.executions.add(event.execution_id)
+    _remember(order, event.execution_id)
     if event.filled_quantity <= order.assumed_up_to:
         order.assumed = max(ZERO, minus(order.assumed, event.quantity))
+
+
+def _remember(order: Order, execution_id: str) -> None:
+    if not isinstance(order.executions, set):
+        # Most orders are never filled, and there may be a hundred thousand of them.
+        order.executions = set(order.executions)
+    order.executions.add(execution_id)
 
 
 def fill(order: Order, event: OrderFilled) -> bool:
     """Book an execution on the order; False where it was booked before. A fill counts in every state."""
     if event.execution_id in order.executions:
         return False
-    order.executions.add(event.execution_id)
+    _remember(order, event.execution_id)
     order.filled = plus(order.filled, event.quantity)
     order.paid = plus(order.paid, times(event.quantity, event.price))
     order.reported = max(order.reported, event.filled_quantity)

@@ -13,6 +13,8 @@ Kind = Literal["cancel", "reduce", "new", "query"]
 # Within one algorithm, in this order: what makes things safer comes first.
 KINDS: tuple[Kind, ...] = ("cancel", "reduce", "new", "query")
 ORDERS: tuple[Kind, ...] = ("reduce", "new")
+# Of each kind those that go before another of it, its own among them.
+_BEFORE = {kind: KINDS[: KINDS.index(kind) + 1] for kind in KINDS}
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +75,7 @@ class FairQueue(Generic[W]):
         kinds = self._shared.get(request.algorithm)
         count = 0
         if kinds is not None:
-            for kind in KINDS[: KINDS.index(request.kind) + 1]:
+            for kind in _BEFORE[request.kind]:
                 count += len(kinds[kind])
         return count
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -133,7 +134,18 @@ class Sender:
         (`rate_budget`), or that was withdrawn. One that closes a position at an operator's word takes the
         turns of the kill switch, and waits as long as it takes.
         """
-        order = _Order(self, approved, objection, on_outcome, waited_ns)
+        event = approved.event
+        order = _Order(
+            "urgent" if approved.closes else "shared",
+            event.algorithm,
+            "reduce" if approved.reduces else "new",
+            event.client_order_id,
+            None if approved.closes else self._clock.monotonic_ns() + self._longest_wait_ns - waited_ns,
+            sender=self,
+            approved=approved,
+            objection=objection,
+            on_outcome=on_outcome,
+        )
         self._calls += 1
         if waited_ns > self._longest_wait_ns and not approved.closes:
             order.told(self._journalled_late(waited_ns))
@@ -275,10 +287,6 @@ class Sender:
         finally:
             self.turns.give_back(turn)
 
-    def until_ns(self, waited_ns: int) -> int:
-        """Until when an order waits for its turn that has waited so long since it was decided on."""
-        return self._clock.monotonic_ns() + self._longest_wait_ns - waited_ns
-
     def begin(self, order: "_Order") -> None:
         """Send an order whose turn has come."""
         approved = order.approved
@@ -322,28 +330,14 @@ class Sender:
         )
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Order(Turn):
     """An order on its way."""
 
-    __slots__ = ("approved", "objection", "on_outcome", "sender")
-
-    def __init__(
-        self,
-        sender: Sender,
-        approved: Approved,
-        objection: Objection,
-        on_outcome: OnOutcome,
-        waited_ns: int,
-    ) -> None:
-        super().__init__(
-            "urgent" if approved.closes else "shared",
-            approved.event.algorithm,
-            "reduce" if approved.reduces else "new",
-            approved.client_order_id,
-            None if approved.closes else sender.until_ns(waited_ns),
-        )
-        self.sender, self.approved = sender, approved
-        self.objection, self.on_outcome = objection, on_outcome
+    sender: Sender
+    approved: Approved
+    objection: Objection
+    on_outcome: OnOutcome
 
     def told(self, refused: Reason | None) -> None:
         """Its turn has come, or it is not sent."""

@@ -307,11 +307,12 @@ class Journal:
         encode, head = EVENT_CODEC.encode, self._packed_head
         for pending in group:
             for event, id_ in zip(pending.events, pending.ids, strict=True):
-                beside, encoded = self._beside(event), encode(event)
-                head = message_hash(head, id_.encode(), *encoded)
-                arguments += (id_, *encoded, head, batch.number(beside) if beside else 0)
+                beside = self._beside(event)
+                kind, version, data = encode(event)
+                head = message_hash(head, id_.encode(), kind, version, data)
+                arguments += (id_, kind, version, data, head, batch.number(beside) if beside else 0)
                 batch.last_id, batch.last_hash = id_, head
-                if isinstance(event, EntryDeadLettered):
+                if type(event) is EntryDeadLettered:
                     dead.append(event)
             for delivery in pending.acknowledged:
                 by_stream.setdefault(delivery.stream, []).append(delivery.id)

@@ -73,9 +73,10 @@ class RefusalThrottle:
         `refusals`: how often each algorithm was refused since the start. `is_open`: whether the order of an
         id may be canceled.
         """
-        names = {one.algorithm for one in read}
-        for name in names | self._algorithms.keys():
+        for name in self._algorithms.keys() | {one.algorithm for one in read}:
             self._credit(name, refusals.get(name, 0), now_ns)
+        if all(algorithm.credit_ns > 0 and not algorithm.held for algorithm in self._algorithms.values()):
+            return list(read)
         now: list[RequestRead] = []
         for one in read:
             algorithm = self._algorithms[one.algorithm]

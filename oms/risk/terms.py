@@ -19,8 +19,8 @@ _AMOUNTS = ("quantity", "notional", "limit_price", "stop_price")
 _OF_EXITS = ("take_profit", "stop_loss", "stop_loss_limit")
 _OF_TRAILS = ("trail_price", "trail_percent")
 
-_exits_of, _trails_of = attrgetter(*_OF_EXITS), attrgetter(*_OF_TRAILS)
-_NONE_OF_EXITS, _NONE_OF_TRAILS = (None,) * len(_OF_EXITS), (None,) * len(_OF_TRAILS)
+_amounts_of, _exits_and_trails_of = attrgetter(*_AMOUNTS), attrgetter(*_OF_EXITS, *_OF_TRAILS)
+_NO_EXITS_OR_TRAILS = (None,) * len(_OF_EXITS + _OF_TRAILS)
 
 _WITH_A_LIMIT = ("limit", "stop_limit")
 _WITH_A_STOP = ("stop", "stop_limit")
@@ -28,7 +28,7 @@ _WITH_A_STOP = ("stop", "stop_limit")
 
 def malformed(terms: OrderTerms) -> Reason | None:
     """What makes these terms no order at all, if anything: the field, and what it may be."""
-    wrong = _first_amount_wrong(terms, _AMOUNTS)
+    wrong = _first_amount_wrong(_AMOUNTS, _amounts_of(terms))
     if wrong is None and (terms.quantity is None) == (terms.notional is None):
         wrong = "exactly one of quantity and notional must be set"
     wrong = wrong or _price_wrong(terms)
@@ -83,9 +83,8 @@ def trigger_price(terms: OrderTerms, reference: Decimal) -> Decimal:
     return plus(reference, trail) if terms.side == "buy" else max(ZERO, minus(reference, trail))
 
 
-def _first_amount_wrong(terms: OrderTerms, names: tuple[str, ...]) -> str | None:
-    for name in names:
-        value: Decimal | None = getattr(terms, name)
+def _first_amount_wrong(names: tuple[str, ...], values: tuple[Decimal | None, ...]) -> str | None:
+    for name, value in zip(names, values, strict=True):
         if value is not None and not (is_amount(value) and value > ZERO):
             return f"{name} is {value}: it must be above zero, with at most nine places"
     return None
@@ -104,11 +103,12 @@ def _needs_or_has_no(terms: OrderTerms, name: str) -> str:
 
 
 def _stands_alone_wrong(terms: OrderTerms) -> str | None:
-    if _exits_of(terms) != _NONE_OF_EXITS:
-        name = next(name for name in _OF_EXITS if getattr(terms, name) is not None)
+    if _exits_and_trails_of(terms) == _NO_EXITS_OR_TRAILS:
+        return None
+    name = next(name for name in _OF_EXITS + _OF_TRAILS if getattr(terms, name) is not None)
+    if name in _OF_EXITS:
         return f"{name} is set, and order_class is simple: it must be bracket, oto or oco"
-    if terms.type != "trailing_stop" and _trails_of(terms) != _NONE_OF_TRAILS:
-        name = next(name for name in _OF_TRAILS if getattr(terms, name) is not None)
+    if terms.type != "trailing_stop":
         return f"{name} is set, and type is {terms.type}: it must be trailing_stop"
     return None
 
@@ -117,7 +117,7 @@ def _trail_wrong(terms: OrderTerms) -> str | None:
     percent = terms.trail_percent
     if (terms.trail_price is None) == (percent is None):
         return "a trailing_stop order needs exactly one of trail_price and trail_percent"
-    wrong = _first_amount_wrong(terms, _OF_TRAILS)
+    wrong = _first_amount_wrong(_OF_TRAILS, (terms.trail_price, percent))
     if wrong is not None:
         return wrong
     if percent is not None and not _LEAST_TRAIL_PERCENT <= percent < _MOST_TRAIL_PERCENT:
@@ -129,7 +129,7 @@ def _trail_wrong(terms: OrderTerms) -> str | None:
 
 def _group_wrong(terms: OrderTerms) -> str | None:
     kind = terms.order_class
-    wrong = _first_amount_wrong(terms, _OF_EXITS)
+    wrong = _first_amount_wrong(_OF_EXITS, (terms.take_profit, terms.stop_loss, terms.stop_loss_limit))
     if wrong is not None:
         return wrong
     if kind == "oco" and (terms.type != "limit" or terms.take_profit is not None):

@@ -47,6 +47,8 @@ class RequestRead(msgspec.Struct, frozen=True, gc=False):
 
 
 _REQUESTS = MessageCodec(REQUESTS)
+# Made once: a union of two classes written where it is asked for would be made for each request.
+_WITH_TERMS = (OrderRequest, ReplaceRequest)
 
 
 def read_request(delivery: Delivery, prefix: str) -> RequestRead:
@@ -59,7 +61,7 @@ def read_request(delivery: Delivery, prefix: str) -> RequestRead:
         message = _REQUESTS.decode(delivery.fields)  # type: ignore[assignment]
     except Unreadable as error:
         message = error
-    if isinstance(message, OrderRequest | ReplaceRequest):
+    if isinstance(message, _WITH_TERMS):
         symbol = canonical_symbol(message.terms.symbol)
         if symbol != message.terms.symbol:
             message = replace(message, terms=replace(message.terms, symbol=symbol))

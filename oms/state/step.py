@@ -26,7 +26,8 @@ from oms.state.inputs import FindOrder, Question
 from oms.state.observed import Observed
 from oms.state.state import State
 
-_REFUSALS = (OrderRefused, OrdersRefused, CancelRefused)
+# Of all others only how many there were is observed.
+_NOTED = frozenset((OrderFilled, Booked, OrderRefused, OrdersRefused, CancelRefused, OrderUpdated))
 
 
 class Step(msgspec.Struct):
@@ -49,16 +50,23 @@ class Step(msgspec.Struct):
     def record(self, *events: Message) -> None:
         """Apply events, and have them journalled in this order."""
         for event in events:
+            kind = type(event)
             self.state.apply(event)
             self.effects.events.append(event)
-            self.observed.events[type(event)] += 1
-            if type(event) is OrderFilled or type(event) is Booked:
-                self._note_moved(event)
-            elif isinstance(event, _REFUSALS):
-                self._count_refused(event)
-            elif type(event) is OrderUpdated and event.status == "rejected":
-                self.observed.refused_now.append(("broker", event.algorithm, "", 1))
+            self.observed.events[kind] += 1
+            if kind in _NOTED:
+                self._note(event)
             self.observed.last_ns = self.now_ns
+
+    def _note(self, event: Message) -> None:
+        """Observe what an event says beside what it changes."""
+        match event:
+            case OrderFilled() | Booked():
+                self._note_moved(event)
+            case OrderRefused() | OrdersRefused() | CancelRefused():
+                self._count_refused(event)
+            case OrderUpdated() if event.status == "rejected":
+                self.observed.refused_now.append(("broker", event.algorithm, "", 1))
 
     def _note_moved(self, event: OrderFilled | Booked) -> None:
         """Remember what moved a position since the broker was last asked for all of them."""
