@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import structlog
 
@@ -144,7 +143,7 @@ class Driver:
         """Make durable what handlers asked for so far, however long that takes.
 
         While the server is away or refuses, nothing has left: what became too old meanwhile is dropped.
-        Raises Fenced when another has or had the lease.
+        Raises Fenced when another has or had the lease, ServerRefused where the server will never take them.
         """
         self._log_failures()
         session, publisher = self.session, self._connections.publisher
@@ -171,7 +170,7 @@ class Driver:
             await self.send()
 
     async def acknowledge_shutdown(self) -> None:
-        """Say, durably, that nothing follows under this lease."""
+        """Say, durably, that nothing follows under this lease, however long that takes; raises as `send`."""
         while True:
             await self.send()
             lease = self._follow_lease()
@@ -193,11 +192,7 @@ class Driver:
         """Only what is durable, requests and unreadable entries, may be acknowledged."""
         await self.send()
         for delivery, error in unreadable:
-            await until_answered(
-                partial(self._keep_unreadable, delivery, error, dead),
-                stopping=None,
-                tell=lambda trouble: log.warning("dead letter not written yet", error=trouble),
-            )
+            await self._keep_unreadable(delivery, error, dead)
         for delivery in done:
             reader.acknowledge(delivery)
         if done:
@@ -205,8 +200,21 @@ class Driver:
             await asyncio.sleep(0)
 
     async def _keep_unreadable(self, delivery: Delivery, error: Unreadable, dead: str) -> None:
-        by = f"algo-{self.session.name}"
-        await write_dead_letter(self._connections.client, delivery, error, by=by, into=dead)
+        """Have it kept once, however long that takes: also where a reply was lost, or it was read before."""
+        by, is_new = f"algo-{self.session.name}", not delivery.redelivered
+
+        async def keep() -> None:
+            nonlocal is_new
+            unless_kept, is_new = not is_new, False
+            await write_dead_letter(
+                self._connections.client, delivery, error, by=by, into=dead, unless_kept=unless_kept
+            )
+
+        await until_answered(
+            keep,
+            stopping=None,
+            tell=lambda trouble: log.warning("dead letter not written yet", error=trouble),
+        )
 
     async def lease_held(self) -> None:
         """Wait until the lease is certainly ours: its keeper takes it again, or raises Fenced.

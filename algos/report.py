@@ -92,7 +92,8 @@ class Report:
     async def _measure_lag(self) -> None:
         try:
             async with asyncio.timeout(LAG_WITHIN_S):
-                self._lag = sum([await reader.lag() for reader in self._connections.market])
+                # One after the other, many streams would never be done in time.
+                self._lag = sum(await asyncio.gather(*(one.lag() for one in self._connections.market)))
         except (ServerAway, ServerRefused, TimeoutError) as error:
             # Unknown is not zero: the heartbeat says null until the server answers again.
             self._lag = None

@@ -101,7 +101,7 @@ class Runner:
         session = self._session
         entry = Entry(secrets.token_hex(8), self._clock.now_ns(), self._symbols)
         ours = partial(register, self._connections.client, self._account, session.name, entry)
-        registered = await self._answered(ours, stopping=self._service.stopping)
+        registered = await self._until_answered(ours, stopping=self._service.stopping)
         if registered is None:
             return
         session.lineage = registered.lineage
@@ -138,7 +138,7 @@ class Runner:
 
     async def _get_ready(self) -> None:
         """Know the portfolio and be able to read; that may take longer than a lease lasts by itself."""
-        await self._answered(self._driver.fold, stopping=None)
+        await self._until_answered(self._driver.fold, stopping=None)
         for reader in self._connections.readers:
             await reader.open()
         await self._driver.lease_held()
@@ -166,7 +166,7 @@ class Runner:
     async def _is_registered(self) -> bool:
         """Wait until the OMS says that it reads our requests; False when the process is to stop first."""
         while not self._service.stopping.is_set():
-            await self._answered(self._driver.fold, stopping=self._service.stopping)
+            await self._until_answered(self._driver.fold, stopping=self._service.stopping)
             self._report.waiting_for = _NOT_REGISTERED
             if self._session.registered:
                 self._report.waiting_for = None
@@ -174,7 +174,7 @@ class Runner:
             await pause(REGISTERED_S, self._service.stopping)
         return False
 
-    async def _answered(
+    async def _until_answered(
         self, question: Callable[[], Awaitable[Answer]], *, stopping: asyncio.Event | None
     ) -> Answer | None:
         """What the orders server answers, once it does; None where `stopping` was set first."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 import structlog
 
@@ -79,12 +80,7 @@ class GroupReader:
 
     async def open(self) -> None:
         """Connect and make the groups that are missing; waits for a server that is away."""
-        while True:
-            try:
-                await self._connected()
-                return
-            except ServerAway as error:
-                await self._link.hold(error)
+        await self._link.retried(lambda wire: self._connected())
 
     async def deliveries(self) -> list[Delivery]:
         """The next entries, oldest first; empty when nothing came within `block_ms`.
@@ -126,31 +122,19 @@ class GroupReader:
         while marked := self._book.take_marked():
             confirmed = False
             try:
-                wire = await self._side.opened()
-                for reply in await wire.send(*self._packed_acknowledgements(marked)):
-                    checked(reply)
+                await self._side.retried(partial(self._acknowledge_on, marked))
                 confirmed = True
-            except ServerAway as error:
-                away = error
             finally:
                 if not confirmed:
                     self._book.mark_again(marked)
-            if confirmed:
-                self._book.acknowledged(marked)
-            else:
-                await self._side.hold(away)
+            self._book.acknowledged(marked)
 
     async def add(self, streams: Iterable[str]) -> None:
         """Read these streams too, from the next read on."""
         for stream in dict.fromkeys(streams):
             # The group comes first: a read that is sent meanwhile must not name a stream without one.
-            while self._wire is not None and stream not in self._book.streams:
-                try:
-                    await self._make_group(await self._side.opened(), stream)
-                except ServerAway as error:
-                    await self._side.hold(error)
-                    continue
-                break
+            if self._wire is not None and stream not in self._book.streams:
+                await self._side.retried(partial(self._make_group, stream=stream))
             self._book.add(stream)
 
     async def lag(self) -> int:
@@ -203,11 +187,11 @@ class GroupReader:
         return (counted or 1) if await self._asked_aside("XRANGE", stream, after, "+", "COUNT", 1) else 0
 
     async def _asked_aside(self, *command: str | int) -> Reply:
-        while True:
-            try:
-                return await self._asked(await self._side.opened(), *command)
-            except ServerAway as error:
-                await self._side.hold(error)
+        return await self._side.retried(lambda wire: self._asked(wire, *command))
+
+    async def _acknowledge_on(self, marked: dict[str, list[str]], wire: Wire) -> None:
+        for reply in await wire.send(*self._packed_acknowledgements(marked)):
+            checked(reply)
 
     def _own(self, groups: Reply) -> dict[bytes, Reply]:
         """What XINFO GROUPS says of our group; empty where it is missing."""

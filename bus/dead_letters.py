@@ -1,5 +1,7 @@
 """Keep what could not be handled, list it, and put it back."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from bus.connection import Client
@@ -8,22 +10,40 @@ from bus.delivery import Delivery
 from bus.errors import InvalidInput
 from bus.streams import DEAD
 
+# A letter is looked for among so many.
+_LATEST = 100
+
 log = structlog.get_logger()
 
 
 async def write_dead_letter(
-    client: Client, delivery: Delivery, error: str | BaseException, *, by: str, into: str = DEAD
+    client: Client,
+    delivery: Delivery,
+    error: str | BaseException,
+    *,
+    by: str,
+    into: str = DEAD,
+    unless_kept: bool = False,
 ) -> None:
     """Keep an entry with the reason, in `into`; the caller acknowledges it afterwards.
 
-    `by` is the process that keeps it. Raises as the client does: then it is not acknowledged and comes again.
+    `by` is the process that keeps it; `unless_kept` looks first whether it did. Raises as the client does:
+    then the entry is not acknowledged and comes again.
     """
     fields = dead_letter_fields(
         stream=delivery.stream, entry_id=delivery.id, fields=delivery.fields, error=error, by=by
     )
+    if unless_kept and await is_kept(client, fields, into=into):
+        return
     await client.xadd(into, fields)
     reason = fields["error"].decode()
     log.error("dead letter", stream=delivery.stream, id=delivery.id, error=reason, kept_in=into)
+
+
+async def is_kept(client: Client, letter: Mapping[str, bytes], *, into: str = DEAD) -> bool:
+    """Whether this very letter is among the latest: for whoever lost the reply when it was written."""
+    fields = {name.encode(): value for name, value in letter.items()}
+    return any(found == fields for _, found in await client.xrevrange(into, count=_LATEST))
 
 
 async def dead_letters(client: Client, *, kept_in: str = DEAD, count: int = 100) -> list[DeadLetter]:

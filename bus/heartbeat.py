@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 # Changed when a reader of the earlier shape would misread this one.
-FORMAT = 1
+FORMAT = 2
 
 
 class State(StrEnum):

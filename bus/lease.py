@@ -23,7 +23,7 @@ _ACQUIRE = """\
 local held = redis.call('GET', KEYS[1])
 if held then
   if string.match(held, ':(.*)') ~= ARGV[1] then
-    -- Its server's clock was set back: it would run out an hour late. Its holder, where it lives, renews it.
+    -- Its server's clock was set back: it would run out as much later. Its holder, where it lives, renews it.
     local most = 10 * tonumber(ARGV[2])
     if redis.call('PTTL', KEYS[1]) > most then redis.call('PEXPIRE', KEYS[1], most) end
     return false

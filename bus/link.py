@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from bus.connection import shown
 from bus.errors import InvalidInput, RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
@@ -20,6 +21,8 @@ _LONGEST_WAIT_AFTER_IT_S = 0.1
 # A server that takes no such command now is asked again so often: that costs it little.
 _LONGEST_WAIT_WHILE_REFUSED_S = 0.25
 
+Answer = TypeVar("Answer")
+
 
 class Script:
     """A server-side script, named by its digest so that the text travels once per connection."""
@@ -36,7 +39,8 @@ class Script:
 class Link:
     """One wire to one server, opened on demand and again after each break.
 
-    Mutable: which wire; `outage`, whether the server is away or refuses for now.
+    Mutable: which wire; `outage`, whether the server is away or refuses for now. One that is away is back
+    once a connection is open, one that refuses once it has done what was asked.
     """
 
     def __init__(self, url: str, *, name: str, scripts: Sequence[Script] = ()) -> None:
@@ -46,6 +50,7 @@ class Link:
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
         self.outage = Outage("server away", link=name, server=shown(url))
+        self._refuses = False
         self._refusal_waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_WHILE_REFUSED_S)
         # When the last connection was opened, and the waits before the next where it lived too shortly.
         self._opened_at = float("-inf")
@@ -81,6 +86,8 @@ class Link:
                     first_wait_s=FIRST_WAIT_S,
                 )
                 self._opened_at = asyncio.get_running_loop().time()
+                if not self._refuses:
+                    self.outage.ended()
         assert self._wire is not None
         return self._wire
 
@@ -89,41 +96,52 @@ class Link:
 
         A refusal comes before a script has written anything, so it may be asked for again. A server that lost
         its scripts (restart, failover) says so before it does anything: then the text is loaded and the
-        script run. Raises Fenced, ServerRefused and ReplyLost, never RefusedForNow or ServerUnreachable.
+        script run. Raises Fenced, ServerRefused and ReplyLost, never RefusedForNow or ServerUnreachable; and
+        InvalidInput as `opened` does.
         """
-        while True:
-            try:
-                reply = await self.run_now(script, keys, arguments)
-            except ReplyLost:
-                raise
-            except ServerAway as error:
-                await self.hold(error)
-            else:
-                return reply
+
+        async def once(wire: Wire) -> Reply:
+            return await _run(wire, script, keys, arguments)
+
+        return await self.retried(once, but=ReplyLost)
 
     async def run_now(
         self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
     ) -> Reply:
-        """The same for who has something better to do than to wait while the server refuses: raises it."""
-        wire = await self.opened()
-        (reply,) = await wire.send(script.packed(keys, arguments))
-        if is_unloaded(reply):
-            await wire.call("SCRIPT", "LOAD", script.text)
-            (reply,) = await wire.send(script.packed(keys, arguments))
-        found = checked(reply)
+        """As `run`, but a server that refuses for now is not waited for; opening a connection is.
+
+        It is for `Publisher`, whose requests may be too old by the time at which they can leave. Raises
+        Fenced, ServerRefused, RefusedForNow, ReplyLost, and ServerUnreachable where nothing was sent;
+        InvalidInput as `opened` does.
+        """
+        found = await _run(await self.opened(), script, keys, arguments)
         self.answered()
         return found
 
     async def asked(self, *command: str | bytes | int) -> Reply:
-        """The answer to a command that may be sent again, such as a read; waits for a server that is away."""
+        """The answer to a command that may be sent again, such as a read; waits for a server that is away.
+
+        Raises Fenced and ServerRefused, and InvalidInput as `opened` does.
+        """
+        return await self.retried(lambda wire: wire.call(*command))
+
+    async def retried(
+        self, call: Callable[[Wire], Awaitable[Answer]], *, but: type[ServerAway] | tuple[()] = ()
+    ) -> Answer:
+        """What `call` brings over the wire, called again while the server is away or refuses for now.
+
+        Raises what it raises otherwise, and errors of the type `but`; InvalidInput as `opened` does.
+        """
         while True:
             try:
-                reply = await (await self.opened()).call(*command)
+                answer = await call(await self.opened())
+            except but:
+                raise
             except ServerAway as error:
                 await self.hold(error)
             else:
                 self.answered()
-                return reply
+                return answer
 
     async def hold(self, error: ServerAway) -> None:
         """Wait before something is asked again that the server refused for now; said once.
@@ -131,12 +149,14 @@ class Link:
         After a break there is nothing to wait for: opening waits.
         """
         if isinstance(error, RefusedForNow):
+            self._refuses = True
             self.outage.goes_on(error)
             await asyncio.sleep(next(self._refusal_waits_s))
 
     def answered(self) -> None:
         """Note that the server did what was asked."""
         if self.outage.why:
+            self._refuses = False
             self.outage.ended()
             self._refusal_waits_s = waits_s(FIRST_WAIT_S, _LONGEST_WAIT_WHILE_REFUSED_S)
 
@@ -175,6 +195,16 @@ class Link:
         if self._last is not None and self._last[0] == run:
             await wire.call("CLIENT", "KILL", "ID", self._last[1])
         self._last = (run, number)
+
+
+async def _run(
+    wire: Wire, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+) -> Reply:
+    (reply,) = await wire.send(script.packed(keys, arguments))
+    if is_unloaded(reply):
+        await wire.call("SCRIPT", "LOAD", script.text)
+        (reply,) = await wire.send(script.packed(keys, arguments))
+    return checked(reply)
 
 
 def run_id(info: bytes) -> bytes:

@@ -281,8 +281,12 @@ class Publisher:
                 await self.hold(error)
 
     async def append_now(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str]:
-        """The same for who has to look again at what it sends: raises ServerAway where it is certainly not
-        there, which may be long after it was asked for."""
+        """As `append`, but a server that refuses for now is not waited for; opening a connection is.
+
+        It is for an algorithm's driver, which looks again at each request before it tries once more. Raises
+        ServerAway where the batch is certainly not there, Fenced, ServerRefused, and InvalidInput where the
+        server refuses us at the very first.
+        """
         if not entries:
             return []
         keys = [self._lease.key, *(stream for stream, _ in entries)]

@@ -96,10 +96,13 @@ def journal_head(account_name: str) -> str:
     return f"journal-head:{{{account_name}}}"
 
 
-# The orders server.
+# Both servers.
 
-# On both servers: never there.
+# Never there: a write of it is refused where any would be, and writes nothing.
 WRITE_PROBE = "write-probe"
+
+
+# The orders server.
 
 CONTROL = "control:{control}"
 HALT = "halt:{control}"

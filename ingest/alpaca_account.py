@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from alpaca.trading.stream import TradingStream
 from bus.clock import Clock, next_stamp_ns
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
-from ingest.answering import STEADY_NS, Unanswered, answered
+from ingest.answering import STEADY_NS, Unanswered, connected, taken
 from ingest.buffer import Buffer
 from ingest.tap import end
 from ingest.tapped_stream import WEBSOCKET_PARAMS
@@ -55,6 +54,7 @@ class AccountFeed:
         self.connects = 0
         self.first_epoch = 1
         self.since_ns = clock.now_ns()
+        self._live_since_ns = 0
         self.trouble: StateReason | None = None
         self._buffer = buffer
         self._clock = clock
@@ -116,6 +116,7 @@ class AccountFeed:
         self.live = True
         self.connects += 1
         self.since_ns = self._clock.now_ns()
+        self._live_since_ns = self._clock.monotonic_ns()
         self.trouble = None
         epoch = self.first_epoch + self.connects - 1
         self._keep(b"Connected", json.dumps({"epoch": epoch}).encode())
@@ -131,10 +132,9 @@ class AccountFeed:
         if not self.live:
             return
         self.live = False
-        now_ns = self._clock.now_ns()
-        if now_ns - self.since_ns >= STEADY_NS:
+        self.since_ns = self._clock.now_ns()
+        if self._clock.monotonic_ns() - self._live_since_ns >= STEADY_NS:
             self._stream._data_received = True  # An account may be quiet for days: no updates, no trouble.
-        self.since_ns = now_ns
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)
         self._keep(b"Disconnected", json.dumps({"reason": reason}).encode())
@@ -188,35 +188,20 @@ class _Updates(TradingStream):
     feed: AccountFeed
 
     async def _connect(self) -> None:
-        self.feed.broke("reconnecting")
-        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
-        try:
-            async with answered("open the websocket", self.feed.answer_s):
-                await super()._connect()  # type: ignore[no-untyped-call]
-        except Exception as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
+        await connected(self.feed, "open the websocket", super()._connect)
         self._ws: Any = _TapSocket(self._ws, self.feed)
 
     async def _auth(self) -> None:
-        await self._answered("answer the keys", super()._auth())  # type: ignore[no-untyped-call]
+        await taken(self.feed, "answer the keys", super()._auth)
 
     async def _subscribe_trade_updates(self) -> None:
-        await self._answered("answer the subscription to trade updates", self._listen())
+        await taken(self.feed, "answer the subscription to trade updates", self._listen)
 
     async def _listen(self) -> None:
         await super()._subscribe_trade_updates()
         await self._ws.recv()  # The answer; updates that come before it go to the tap.
         if not self.feed.live:
             raise Unanswered("Alpaca's answer to the subscription does not name trade updates")
-
-    async def _answered(self, step: str, asking: Coroutine[Any, Any, None]) -> None:
-        try:
-            async with answered(step, self.feed.answer_s):
-                await asking
-        except (Unanswered, websockets.WebSocketException, OSError) as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
 
     async def _dispatch(self, msg: dict[str, Any]) -> None:
         """Answers were heard at the tap; trade updates never come here."""

@@ -15,7 +15,7 @@ from bus.clock import Clock
 from bus.errors import InvalidInput
 from bus.heartbeat import StateReason
 from ingest import gaps
-from ingest.answering import STEADY_NS, Unanswered, answered
+from ingest.answering import STEADY_NS, Unanswered, limited
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, PassedOver, Resumed
 from ingest.frames import Kept
@@ -69,6 +69,7 @@ class MarketFeed:
         self.connects = 0
         self.gaps = 0
         self.since_ns = clock.now_ns()
+        self._live_since_ns = 0
         self.trouble: StateReason | None = None
         self._buffer = buffer
         self._clock = clock
@@ -174,7 +175,7 @@ class MarketFeed:
 
     async def _send(self, socket: Any, request: Request) -> None:
         try:
-            async with answered("read a subscription", self.answer_s):
+            async with limited("read a subscription", self.answer_s):
                 await socket.send(msgpack.packb(request.message()))
         except Unanswered as error:
             self._doomed = str(error)
@@ -228,10 +229,10 @@ class MarketFeed:
 
     def subscribing(self) -> None:
         """Authenticated; nothing is subscribed to yet, and what is wanted is asked for from here on."""
-        now_ns = self._now_ns()
         self.live = True
         self.connects += 1
-        self.since_ns = now_ns
+        self.since_ns = self._now_ns()
+        self._live_since_ns = self._monotonic_ns()
         self.trouble = None
         self._doomed = ""
         self.subscription.connected()
@@ -250,7 +251,7 @@ class MarketFeed:
         now_ns = self._now_ns()
         concerned = self.subscription.acknowledged or self.subscription.wanted
         self.live = False
-        if now_ns - self.since_ns >= STEADY_NS:
+        if self._monotonic_ns() - self._live_since_ns >= STEADY_NS:
             self._stream._data_received = True  # It was sound, however quiet.
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)

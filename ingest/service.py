@@ -11,6 +11,7 @@ import structlog
 from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
+from bus.dead_letters import is_kept
 from bus.errors import AccessRefused, ServerAway, ServerRefused
 from bus.feed_kinds import FEED_KINDS
 from bus.heartbeat import StateReason
@@ -251,7 +252,9 @@ class Ingest:
                 why_not_put_back=NEVER_AN_ENTRY,
             )
             with self._not_kept:
-                await self._orders.xadd(DEAD, letter)
+                # After a reply that was lost it may be there.
+                if not (self._not_kept.why and await is_kept(self._orders, letter)):
+                    await self._orders.xadd(DEAD, letter)
             if self._not_kept.why:
                 return
             with contextlib.suppress(IndexError):

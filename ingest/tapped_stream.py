@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-import websockets
 from alpaca.data.live.crypto import CryptoDataStream
 from alpaca.data.live.news import NewsDataStream
 from alpaca.data.live.option import OptionDataStream
@@ -10,12 +9,14 @@ from alpaca.data.live.stock import StockDataStream
 from alpaca.data.live.websocket import DataStream
 
 from bus.feed_kinds import CRYPTO, NEWS, OPTIONS, STOCKS
-from ingest.answering import Unanswered, answered
+from ingest.answering import Connecting, connected, taken
 from ingest.tap import Sink, WatchedSocket
 
 # Pings keep idle connections through firewalls and find half-open ones within a minute. No compression: it
 # costs as much as all the rest. Frames above the client's default of 1 MiB would end in a loop of reconnects.
+# The limit on opening is ours (`ingest/answering.py`): one of ten seconds would end it before a longer one.
 WEBSOCKET_PARAMS: dict[str, Any] = {
+    "open_timeout": None,
     "ping_interval": 10,
     "ping_timeout": 30,
     "max_queue": 1024,
@@ -25,13 +26,8 @@ WEBSOCKET_PARAMS: dict[str, Any] = {
 }
 
 
-class Feed(Sink, Protocol):
+class Feed(Sink, Connecting, Protocol):
     """Whoever is told how the connection stands, and takes what comes out of it."""
-
-    answer_s: float
-
-    def failed(self, reason: str) -> None:
-        """A connection could not be made."""
 
     def subscribing(self) -> None:
         """Authenticated, and nothing is subscribed to yet."""
@@ -43,23 +39,11 @@ class TappedStream(DataStream):
     feed: Feed
 
     async def _connect(self) -> None:
-        self.feed.broke("reconnecting")
-        await self.feed.room()  # What is not read for want of room would pass for an answer that is late.
-        try:
-            async with answered("open the websocket and say connected", self.feed.answer_s):
-                await super()._connect()
-        except Exception as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
+        await connected(self.feed, "open the websocket and say connected", super()._connect)
         self._ws: Any = WatchedSocket(self._ws, self.feed)
 
     async def _auth(self) -> None:
-        try:
-            async with answered("answer the keys", self.feed.answer_s):
-                await super()._auth()
-        except (Unanswered, websockets.WebSocketException, OSError) as error:
-            self.feed.failed(f"{error or type(error).__name__}")
-            raise
+        await taken(self.feed, "answer the keys", super()._auth)
 
     async def _send_subscribe_msg(self) -> None:
         """Nothing: what is wanted is asked for where answers are awaited."""

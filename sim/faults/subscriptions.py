@@ -22,7 +22,9 @@ def heeded(faults: Faults, message: dict[str, Any], stream: str, account: str | 
         if faults.strike("forgotten_symbol", stream=stream, account=account, symbol=symbol)
     }
     return {
-        name: [one for one in value if one not in forgotten] if isinstance(value, list) else value
+        name: [one for one in value if not (isinstance(one, str) and one in forgotten)]
+        if isinstance(value, list)
+        else value
         for name, value in message.items()
     }
 

@@ -142,6 +142,8 @@ class MarketStream:
             client.finish(404)
 
     def _receive(self, client: Client, data: bytes) -> None:
+        if client.is_silent:
+            return
         try:
             message = client.codec.read(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

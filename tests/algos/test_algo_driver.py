@@ -17,7 +17,7 @@ from algos.subscription import streams_of, subscriptions_of
 from bus.clock import ManualClock
 from bus.codec import MessageCodec
 from bus.delivery import Delivery
-from bus.errors import Fenced, RefusedForNow, ServerUnreachable, Unreadable
+from bus.errors import Fenced, RefusedForNow, ReplyLost, ServerUnreachable, Unreadable
 from bus.events import EVENTS
 from bus.lease_keeper import LeaseKeeper
 from bus.order_events import OrderUncertain
@@ -130,8 +130,15 @@ class Scene:
             self.session, self.connections, self.clock, account="paper", trigger_max_age_ns=10**15
         )
         self.dead: list[tuple[str, str]] = []
+        self.looked_first: list[bool] = []
+        self.lose_replies: list[Exception] = []
 
-        async def write(client: object, delivery: Delivery, error: Unreadable, *, by: str, into: str) -> None:
+        async def write(
+            client: object, delivery: Delivery, error: Unreadable, *, by: str, into: str, unless_kept: bool
+        ) -> None:
+            self.looked_first.append(unless_kept)
+            if self.lose_replies:
+                raise self.lose_replies.pop()
             self.dead.append((delivery.id, into))
 
         monkeypatch.setattr(driving, "write_dead_letter", write)
@@ -310,6 +317,16 @@ async def test_what_cannot_be_read_is_kept_once_before_it_is_acknowledged(scene:
     assert scene.dead == [("1-0", "dead"), ("2-0", "dead"), ("1-0", "dead")]
     assert scene.session.unreadable == 3
     assert scene.reader.ids == ["1-0", "2-0", "1-0", "2-0", "1-0"]
+    assert scene.looked_first == [False] * 3
+
+
+async def test_what_may_be_kept_already_is_looked_for_first(scene: Scene) -> None:
+    scene.disk.durable.set()
+    scene.lose_replies = [ReplyLost("cut off")]
+    for number, redelivered in enumerate((False, True), start=1):
+        await scene.handle(Delivery(STREAM, f"{number}-0", {b"d": b"{broken"}, redelivered))
+    assert scene.looked_first == [False, True, True]
+    assert scene.reader.ids == ["1-0", "2-0"]
 
 
 async def test_what_is_asked_for_outside_the_streams_leaves_by_itself(scene: Scene) -> None:

@@ -113,6 +113,38 @@ async def test_an_algorithm_that_fails_while_it_gets_ready_gives_the_lease_back(
     await leading
 
 
+async def test_the_lag_of_many_readers_is_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Gathering(2)
+
+    class Behind:
+        trimmed = recreated = 0
+
+        async def lag(self) -> int:
+            await together.wait()
+            return 3
+
+    monkeypatch.setattr("algos.report.LAG_WITHIN_S", 0.2)
+    session, keeper = session_of(Algorithm(), "a", "life"), LeaseKeeper(Lease())  # type: ignore[arg-type]
+    readers = [Behind(), Behind()]
+    runner = made(session, ManualClock(1), (EmptyStreams(), keeper, None, None, readers, Behind()))
+    await runner._report._measure_lag()
+    assert runner._report._lag == 6
+
+
+class Gathering:
+    """Lets nobody on before all are there."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self._all = asyncio.Event()
+
+    async def wait(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._all.set()
+        await self._all.wait()
+
+
 class NeverOpen:
     """A reader whose server is away."""
 

@@ -10,7 +10,7 @@ from bus.consume import GroupReader
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.dead_letters import dead_letter, dead_letters, put_back, write_dead_letter
 from bus.delivery import Delivery
-from bus.errors import InvalidInput, ServerRefused
+from bus.errors import InvalidInput, ServerRefused, Unreadable
 
 pytestmark = pytest.mark.integration
 
@@ -129,3 +129,12 @@ async def test_b3_an_entry_of_another_shape_is_shown_and_named_not_crashed_on(or
     with pytest.raises(InvalidInput, match=f"dead entry {id_} cannot be put back: it is not written as"):
         await put_back(orders_client, id_)
     assert await orders_client.xlen("dead") == 1
+
+
+async def test_a_letter_whose_reply_was_lost_is_not_written_again(orders_client: Any) -> None:
+    delivery = Delivery("md:AAPL:trades", "1-1", {b"d": b"\xff"})
+    for by, unless_kept in (("algo-a", False), ("algo-a", True), ("algo-b", True)):
+        await write_dead_letter(
+            orders_client, delivery, Unreadable("no trade"), by=by, unless_kept=unless_kept
+        )
+    assert [one.by for one in await dead_letters(orders_client)] == ["algo-b", "algo-a"]

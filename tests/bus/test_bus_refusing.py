@@ -169,3 +169,33 @@ async def test_a_password_is_wrong_at_the_very_first_and_later_its_server_is_awa
     for one in (operator, client, stranger):
         await one.aclose()
     await link.close()
+
+
+async def test_what_is_asked_aside_of_a_server_that_refuses_is_said_to_be_over_too(
+    server: OwnServer, proxy: Proxy, client: Any
+) -> None:
+    reader = GroupReader(proxy.url, [STREAM], "g", start="0", block_ms=20)
+    await reader.open()
+    assert await reader.lag() == 0
+    async with refusing(server.url, proxy, "LOADING"):
+        asking = asyncio.create_task(reader.lag())
+        await until(lambda: bool(reader._side.outage.why), "the refusal to be noticed")
+    assert await asking == 0
+    assert reader._side.outage.why == ""
+    await reader.close()
+
+
+async def test_one_that_was_away_is_back_with_its_connection_and_one_that_refuses_with_an_answer(
+    proxy: Proxy, client: Any
+) -> None:
+    link = Link(proxy.url, name="x")
+    link.outage.goes_on("no server answers")
+    await link.opened()
+    assert link.outage.why == ""
+    await link.hold(RefusedForNow("OOM"))
+    await link.close()
+    await link.opened()
+    assert link.outage.why == "OOM"
+    await link.asked("PING")
+    assert link.outage.why == ""
+    await link.close()

@@ -1,11 +1,23 @@
 """A peer that goes mute in a handshake, or refuses a part of what is asked, costs a bounded time."""
 
+import asyncio
 import json
 
 import pytest
 from ingest_run import running, settings_for
 from simulator import Simulator
 from waiting import until
+
+from bus.clock import ManualClock
+from bus.feed_kinds import STOCKS
+from bus.settings import load
+from ingest.alpaca_account import AccountFeed
+from ingest.answering import Unanswered, limited
+from ingest.buffer import Buffer
+from ingest.leased_feed import LeasedFeed
+from ingest.request_budget import RequestBudget
+from ingest.settings import IngestSettings
+from ingest.tapped_stream import WEBSOCKET_PARAMS
 
 pytestmark = pytest.mark.integration
 
@@ -194,3 +206,36 @@ async def test_a_frame_that_is_too_long_is_kept_and_costs_no_connection(simulato
         assert len(fields[b"payload"]) < 100_000
         assert [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
         assert run.stocks.feed.connects == 1
+
+
+async def test_a_time_limit_of_what_is_inside_is_not_told_as_our_own():
+    with pytest.raises(TimeoutError, match="of its own"):
+        async with limited("answer", 60):
+            raise TimeoutError("of its own")
+    with pytest.raises(Unanswered, match="Alpaca did not answer within 0 s"):
+        async with limited("answer", 0):
+            await asyncio.Event().wait()
+    # Opening has one limit: the setting, which may be longer than the client's own.
+    assert WEBSOCKET_PARAMS["open_timeout"] is None
+
+
+HOUR_NS = 3600 * 1_000_000_000
+
+
+@pytest.mark.parametrize(("lives_s", "clock_steps_ns"), [(1, HOUR_NS), (61, -HOUR_NS)])
+@pytest.mark.parametrize("kind", ["stocks", "account"])
+async def test_how_long_a_connection_lived_is_not_measured_with_the_wall_clock(kind, lives_s, clock_steps_ns):
+    clock = ManualClock(2 * HOUR_NS)
+    if kind == "account":
+        feed = AccountFeed("wss://x", "k", "s", Buffer(1000), clock, answer_s=1)
+        feed.listening(b'{"streams": ["trade_updates"]}')
+    else:
+        settings = load(IngestSettings, alpaca_api_key="k", alpaca_secret_key="s")
+        feed = LeasedFeed(STOCKS, settings, None, clock, RequestBudget(200), holder="me").feed
+        feed.subscribing()
+    feed._stream._data_received = False
+    clock.advance(lives_s * 1_000_000_000)
+    clock.set_back(-clock_steps_ns)
+    feed.broke("closed")
+    # So the next one is tried at once, or waits longer.
+    assert feed._stream._data_received == (lives_s > 60)

@@ -7,7 +7,7 @@ import pytest
 
 from bus.errors import InvalidInput
 from sim.clock import VirtualClock
-from sim.faults import handshakes, messages, requests, updates
+from sim.faults import handshakes, messages, requests, subscriptions, updates
 from sim.faults.faults import Faults
 from sim.faults.kinds import KINDS, parse, parse_line
 from sim.incidents.fault_switch import Effects, FaultSwitch
@@ -34,6 +34,13 @@ def test_every_example_is_a_fault_and_so_is_it_without_optional_fields(name: str
     short = parse({field: value for field, value in kind.example.items() if field not in kind.optional})
     assert list(full) == list(short)
     assert {field: full[field] for field in kind.example} == dict(kind.example)
+
+
+def test_what_is_no_symbol_in_a_request_is_passed_on_while_a_symbol_is_forgotten() -> None:
+    faults = on("forgotten_symbol:stream=stocks,symbol=SPY")
+    asked = {"action": "subscribe", "trades": [["A"], "SPY", 7, {"a": 1}, "AAPL"]}
+    heeded = subscriptions.heeded(faults, asked, "stocks", None)
+    assert heeded == {"action": "subscribe", "trades": [["A"], 7, {"a": 1}, "AAPL"]}
 
 
 @pytest.mark.parametrize("name", KINDS)

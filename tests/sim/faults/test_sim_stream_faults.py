@@ -135,6 +135,7 @@ async def test_a_connection_may_be_silent_for_good(simulator: Simulator, name: s
     async with connect(url(simulator, name)) as socket:
         keys = {"key_id": simulator.key, "secret_key": simulator.secret}
         await socket.send(json.dumps({"action": "authenticate", "data": keys}))
+        await socket.send("{this is no message")
         await asyncio.wait_for(await socket.ping(), 5)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.recv(), 0.2)
