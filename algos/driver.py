@@ -237,7 +237,7 @@ class Driver:
         if isinstance(error, Fenced):
             await self._connections.lease.regain(lease)
         else:
-            await self._connections.publisher.hold(error)
+            await self._connections.publisher.wait_out(error)
 
     def _log_failures(self) -> None:
         for failure in self.session.failures[self._failures_logged :]:

@@ -99,7 +99,7 @@ class GroupReader:
         except ServerAway as error:
             self._read = None
             self._book.broken()
-            await self._link.hold(error)
+            await self._link.wait_out(error)
             return []
 
     def acknowledge(self, delivery: Delivery) -> None:

@@ -138,15 +138,15 @@ class Link:
             except but:
                 raise
             except ServerAway as error:
-                await self.hold(error)
+                await self.wait_out(error)
             else:
                 self.answered()
                 return answer
 
-    async def hold(self, error: ServerAway) -> None:
-        """Wait before something is asked again that the server refused for now; said once.
+    async def wait_out(self, error: ServerAway) -> None:
+        """Note that the server refused for now, which is said once, and wait before it is asked again.
 
-        After a break there is nothing to wait for: opening waits.
+        After a break there is nothing to wait for here: opening waits.
         """
         if isinstance(error, RefusedForNow):
             self._refuses = True

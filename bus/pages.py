@@ -34,7 +34,7 @@ async def pages(
             page: list[Entry] = checked(reply)
         except ServerAway as error:
             sent = None
-            await link.hold(error)
+            await link.wait_out(error)
             continue
         link.answered()
         if len(page) < PAGE:

@@ -183,7 +183,7 @@ class MarketWriter:
         try:
             checked(reply)
         except RefusedForNow as error:
-            await self._link.hold(error)
+            await self._link.wait_out(error)
             await self._recover(one_at_first=True)
             return
         self._link.answered()
@@ -206,7 +206,7 @@ class MarketWriter:
                 there = [await self._is_written(batch, sent) for batch, sent in self._under_way]
                 await self._reload()
             except ServerAway as error:
-                await self._link.hold(error)
+                await self._link.wait_out(error)
                 continue
             missing: deque[tuple[MarketBatch, Sent | None]] = deque()
             for (batch, _), is_there in zip(self._under_way, there, strict=True):
@@ -274,11 +274,7 @@ class Publisher:
         values: after a lost reply the batch is recognized by them. Waits for a server that is away or refuses
         for now. Raises Fenced or ServerRefused.
         """
-        while True:
-            try:
-                return await self.append_now(entries)
-            except ServerAway as error:
-                await self.hold(error)
+        return await self._link.retried(lambda wire: self.append_now(entries))
 
     async def append_now(self, entries: Sequence[tuple[str, tuple[bytes, ...]]]) -> list[str]:
         """As `append`, but a server that refuses for now is not waited for; opening a connection is.
@@ -316,9 +312,9 @@ class Publisher:
         """Wait until there is a connection."""
         await self._link.opened()
 
-    async def hold(self, error: ServerAway) -> None:
+    async def wait_out(self, error: ServerAway) -> None:
         """Wait before what was refused for now is appended again; said once."""
-        await self._link.hold(error)
+        await self._link.wait_out(error)
 
     async def close(self) -> None:
         """Close the connection."""

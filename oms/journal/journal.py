@@ -281,7 +281,7 @@ class Journal:
                     checked(reply)
                 break
             except RefusedForNow as error:
-                await self._link.hold(error)
+                await self._link.wait_out(error)
             except ReplyLost:
                 if await self._carried_out(batch):
                     break

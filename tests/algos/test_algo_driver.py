@@ -66,7 +66,7 @@ class SlowDisk:
     async def opened(self) -> None:
         pass
 
-    async def hold(self, error: Exception) -> None:
+    async def wait_out(self, error: Exception) -> None:
         self.held.append(error)
         await asyncio.sleep(0)
 
@@ -217,7 +217,8 @@ async def test_what_a_server_refuses_for_a_while_leaves_in_order_and_what_became
     async def passes(error: Exception) -> None:
         scene.clock.advance(2_000)
 
-    scene.disk.hold, scene.disk.errors = passes, [RefusedForNow("READONLY")]  # type: ignore[method-assign]
+    scene.disk.wait_out = passes  # type: ignore[method-assign]
+    scene.disk.errors = [RefusedForNow("READONLY")]
     await scene.handle(delivery(3))
     assert len(scene.disk.requests) == 2
     assert (scene.session.dropped_stale, scene.session.requested) == (1, 2)

@@ -217,7 +217,7 @@ async def test_a_stop_waits_no_longer_than_its_grace_for_a_server_and_says_what_
                 raise answer
             await asyncio.Event().wait()
 
-        async def hold(self, error: Exception) -> None:
+        async def wait_out(self, error: Exception) -> None:
             await asyncio.sleep(0.01)
 
     class TwoAtOnce(Algorithm):

@@ -192,7 +192,7 @@ async def test_one_that_was_away_is_back_with_its_connection_and_one_that_refuse
     link.outage.goes_on("no server answers")
     await link.opened()
     assert link.outage.why == ""
-    await link.hold(RefusedForNow("OOM"))
+    await link.wait_out(RefusedForNow("OOM"))
     await link.close()
     await link.opened()
     assert link.outage.why == "OOM"
