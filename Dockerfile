@@ -24,8 +24,9 @@ FROM ${PYTHON_IMAGE}
 # A fixed number, so that files given from outside can be made readable to it. It owns nothing in the image.
 RUN echo 'backbone:x:10001:10001:backbone:/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'backbone:x:10001:' >> /etc/group
-# A volume there takes its owner from here, so that halts can be written down, and journals archived, in it.
-RUN mkdir --mode=770 /halts /archive && chown 10001:10001 /halts /archive
+# A volume there takes its owner from here, so that halts can be written down, journals archived, and what a
+# server does not take spooled, in it.
+RUN mkdir --mode=770 /halts /archive /spool && chown 10001:10001 /halts /archive /spool
 # Slim images bring the standard library uncompiled, and nothing can be written at run time: without this every start
 # of Python, and each look at health is one, compiles it again.
 RUN python3 -m compileall -q -x '/(site-packages|dist-packages|test|tests|idlelib|lib2to3)/' \

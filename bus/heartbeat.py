@@ -49,6 +49,24 @@ class IngestCounters(msgspec.Struct, frozen=True, kw_only=True):
     buffered_frames: int = 0
 
 
+class WaitingDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What one feed received and its server has not: in memory now, and on disk in the spool.
+
+    Since ingest started: `recovered`, records that an earlier process had left and that were given;
+    `left_out`, those that were not, as another ingest had written what is newer; `damaged`, those that could
+    not be read; `dropped`, messages by channel for which the spool had no room.
+    """
+
+    memory_items: int = 0
+    memory_bytes: int = 0
+    disk_items: int = 0
+    disk_bytes: int = 0
+    recovered: int = 0
+    left_out: int = 0
+    damaged: int = 0
+    dropped: dict[str, int] = {}
+
+
 class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream connection, by its `feed` name. `since_ns` is when it last connected or broke."""
 
@@ -58,6 +76,7 @@ class FeedDetails(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     connects: int = 0
     since_ns: int = 0
+    waiting: WaitingDetails = WaitingDetails()
 
 
 class RetentionDetails(msgspec.Struct, frozen=True, kw_only=True):

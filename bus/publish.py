@@ -7,6 +7,7 @@ is there, and only what is missing is sent again: so each batch is written exact
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeVar
 
 from bus.connection import shown
 from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
@@ -69,6 +70,10 @@ return ids
 )
 
 
+# The values of an entry of a slow stream.
+Entry = TypeVar("Entry", bound=tuple[bytes, ...])
+
+
 class MarketWriter:
     """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
 
@@ -82,6 +87,8 @@ class MarketWriter:
         self._link = Link(url, name=name, scripts=(MARKET_SCRIPT,))
         self._lease = lease
         self._under_way: deque[tuple[MarketBatch, Sent | None]] = deque()
+        # The one that waits for a place among them.
+        self._next: MarketBatch | None = None
         self._last_received_ns = 0
         self._confirmed: MarketBatch | None = None
         self.written = 0
@@ -99,14 +106,22 @@ class MarketWriter:
             self._last_received_ns = batch.received_ns
         else:
             self._make_unique(batch)
+        self._next = batch
         # A full window is emptied by half: what follows leaves in one write, and is answered in one.
         most = WINDOW // 2 if len(self._under_way) >= WINDOW else WINDOW
         while self._must_confirm(most):
             await self._confirm_oldest()
         sent = self._send(batch) if not self.lost else None
         self._under_way.append((batch, sent))
+        self._next = None
         if sent is None:
             await self._recover()
+
+    @property
+    def under_way(self) -> list[MarketBatch]:
+        """What was taken and is not known to be written, in order."""
+        batches = [batch for batch, _ in self._under_way]
+        return batches if self._next is None else [*batches, self._next]
 
     @property
     def away(self) -> str:
@@ -297,6 +312,21 @@ class Publisher:
                 if found is None:
                     raise ServerUnreachable(f"{error}; it was not carried out") from error
                 return found
+
+    async def missing(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of these that an earlier publisher did not append; each has its receive time (ns) last.
+
+        Waits for a server that is away. Raises ServerRefused.
+        """
+        found, end = set[tuple[bytes, ...]](), "+"
+        first_ns = min(int(values[-1]) for values in entries)
+        while True:
+            page = await self._link.asked("XREVRANGE", stream, end, "-", "COUNT", READ_BACK)
+            appended = [tuple(fields[1::2]) for _, fields in page]
+            found.update(appended)
+            if len(page) < READ_BACK or int(appended[-1][-1]) < first_ns:
+                return [values for values in entries if values not in found]
+            end = f"({page[-1][0].decode()}"
 
     @property
     def server(self) -> str:

@@ -23,6 +23,26 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "start that server, or correct its address: see `backbone doctor`",
     ),
     ReasonCode(
+        "spooled",
+        ("ingest",),
+        "what was received while a server was away waits on disk, and is written before what is new",
+        "nothing: it passes once that is written",
+    ),
+    ReasonCode(
+        "spool_unusable",
+        ("ingest",),
+        "the directory of the spool cannot be written or read; what waits stays in memory, and when that is "
+        "full nothing more is read from Alpaca",
+        "make room on that disk, or see to `BACKBONE_INGEST_SPOOL_DIR`; it is tried again each second",
+    ),
+    ReasonCode(
+        "spool_full",
+        ("ingest",),
+        "the spool has no room: quotes are dropped, and then everything; the streams concerned tell of it "
+        "as a gap",
+        "bring the server back, or give the spool more room: `BACKBONE_INGEST_SPOOL_MB`",
+    ),
+    ReasonCode(
         "broker_unreachable",
         ("oms",),
         "the broker has not let the OMS in yet: it does not answer",

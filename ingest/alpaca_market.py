@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -78,6 +78,8 @@ class MarketFeed:
         self._last_data_ns = 0
         # The streams in which a gap is open, each with the time until which it is whole.
         self._open_gaps: dict[str, int] = {}
+        # Those of them that an acknowledgement does not close.
+        self._held_open: set[str] = set()
         # Why the connection has to be closed; "" while it need not.
         self._doomed = ""
         self._full_ns = 0
@@ -115,6 +117,18 @@ class MarketFeed:
         """
         if self._mark(since_ns, reason):
             self.gaps += 1
+
+    def hold_gap(self, since_ns: dict[str, int], reason: str) -> None:
+        """The same for messages that are missing until `release_gap` says that they are not any more."""
+        self._held_open.update(since_ns)
+        self.open_gap(since_ns, reason)
+
+    def release_gap(self, streams: Iterable[str]) -> None:
+        """These streams are whole again, or will be once the connection is."""
+        released = self._held_open.intersection(streams)
+        self._held_open -= released
+        if self.live:
+            self._close(released)
 
     def _mark(self, since_ns: Mapping[str, int], reason: str) -> bool:
         now_ns = self._now_ns()
@@ -263,10 +277,14 @@ class MarketFeed:
 
     def _close_gaps(self) -> None:
         """What is acknowledged is whole from here on: its gaps can be filled, and closed."""
+        if self._open_gaps:
+            self._close(gaps.streams(self.subscription.acknowledged, tuple(self._open_gaps)))
+
+    def _close(self, streams: Iterable[str]) -> None:
         whole = {
             stream: self._open_gaps.pop(stream)
-            for stream in gaps.streams(self.subscription.acknowledged, tuple(self._open_gaps))
-            if stream in self._open_gaps
+            for stream in streams
+            if stream in self._open_gaps and stream not in self._held_open
         }
         if whole:
             self._buffer.add(Resumed(whole, self._now_ns()), 0)

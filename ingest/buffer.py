@@ -20,6 +20,8 @@ class Buffer(Generic[T]):
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        # Whether older items are elsewhere: those here wait until they are taken.
+        self._is_behind = False
         self.held_bytes = 0
         self.full = False
         self.stalls = 0
@@ -33,7 +35,7 @@ class Buffer(Generic[T]):
     @property
     def idle(self) -> bool:
         """Whether everything was taken and the writer has come back for more."""
-        return not self._items and not self._arrived.is_set()
+        return not self._items and not self._is_behind and not self._arrived.is_set()
 
     def add(self, item: T, size_bytes: int) -> None:
         """Append an item; never waits, never drops."""
@@ -53,13 +55,37 @@ class Buffer(Generic[T]):
 
     async def take(self) -> T:
         """The oldest item; waits for one."""
-        while not self._items:
-            self._arrived.clear()
-            await self._arrived.wait()
+        while self._is_behind or not self._items:
+            for older in await self._older():
+                return older
         item, size_bytes = self._items.popleft()
         self.held_bytes -= size_bytes
         # Half empty before reading goes on: stopping and starting for each frame would be dear.
-        if self.full and self.held_bytes <= self._bound_bytes // 2:
+        if self.full:
+            self._make_room()
+        return item
+
+    async def take_some(self, most: int) -> list[T]:
+        """The oldest items, at most so many and as many as there are; waits for one."""
+        found = [await self.take()]
+        while len(found) < most and self._is_at_hand():
+            found.append(await self.take())
+        return found
+
+    def confirm(self) -> None:
+        """Everything that was taken is written. Whoever keeps no copy of it need not be told."""
+
+    async def _older(self) -> list[T]:
+        """Wait for an arrival; an item that is older than those in memory, where there is one."""
+        self._arrived.clear()
+        await self._arrived.wait()
+        return []
+
+    def _is_at_hand(self) -> bool:
+        """Whether an item can be taken without a wait."""
+        return bool(self._items) and not self._is_behind
+
+    def _make_room(self) -> None:
+        if self.held_bytes <= self._bound_bytes // 2:
             self.full = False
             self._room.set()
-        return item

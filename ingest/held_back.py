@@ -32,6 +32,11 @@ class HeldBack(Generic[Holder]):
     def __bool__(self) -> bool:
         return bool(self._holders)
 
+    @property
+    def batches(self) -> tuple[MarketBatch, ...]:
+        """What is held back."""
+        return tuple(self._batches)
+
     def begin(self, streams: Iterable[str], holder: Holder) -> None:
         """Hold these streams back."""
         self._holders |= dict.fromkeys(streams, holder)

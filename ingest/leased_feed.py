@@ -1,7 +1,7 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -9,9 +9,10 @@ from bus.clock import Clock
 from bus.connection import Client
 from bus.errors import Fenced
 from bus.feed_kinds import kind_of
-from bus.heartbeat import StateReason
+from bus.heartbeat import StateReason, WaitingDetails
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
+from bus.market_batch import MarketBatch
 from bus.outage import Outage
 from bus.publish import MarketWriter
 from bus.service import run_together, run_until
@@ -20,15 +21,19 @@ from ingest import gaps
 from ingest.alpaca_history import History
 from ingest.alpaca_market import MarketFeed
 from ingest.alpaca_snapshots import Snapshots
-from ingest.buffer import Buffer
 from ingest.buffered_item import Item
+from ingest.dropping import Dropping
 from ingest.gap_filler import GapFiller
 from ingest.kept_counts import KeptCounts
+from ingest.market_records import MarketRecords
 from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
+from ingest.spooled_buffer import SpooledBuffer, directory_of
 from ingest.subscription import Pair, Refusal
+from ingest.unwritten import Unwritten
+from ingest.waiting import waiting_details, waiting_reasons
 from ingest.wants import Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
@@ -36,6 +41,10 @@ ACKNOWLEDGE_S = 0.25
 
 # How often counts are kept.
 COUNTS_S = 1.0
+
+# What waits for so long goes to disk: longer than a server stands still that saves or loads, and than
+# acknowledgements are left unread.
+SPOOL_AFTER_S = 0.5
 
 log = structlog.get_logger()
 
@@ -62,7 +71,8 @@ class LeasedFeed:
         self.kind = kind
         self.name = settings.feed_name(kind)
         self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
-        self.writing = FrameWriter(round(settings.ingest_bar_seconds * 1_000_000_000))
+        self._bar_ns = round(settings.ingest_bar_seconds * 1_000_000_000)
+        self.writing = FrameWriter(self._bar_ns)
         self._settings = settings
         self._client = client
         self._clock = clock
@@ -83,13 +93,16 @@ class LeasedFeed:
         return f"{self.feed!r}, {self._keeper!r}"
 
     @property
-    def trouble(self) -> StateReason | None:
-        """Why what is received is not written now; None while it is."""
-        why = self._writer.away
-        if not why:
-            return None
-        sentence = f"the market-data server takes nothing now: {why}; {len(self.frames)} frames wait"
-        return StateReason("server_away", sentence)
+    def unwritten(self) -> tuple[StateReason, ...]:
+        """Why what is received is not written at once; nothing where it is."""
+        return tuple(waiting_reasons("market-data", self._writer.away, self.frames, self._dropping))
+
+    @property
+    def waiting(self) -> WaitingDetails:
+        """What was received and is not written, and what became of what waited."""
+        return waiting_details(
+            self.frames, self._records.damaged, self._unwritten.left_out, self._dropping.dropped
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve the feed whenever its lease is ours, until `stopping` is set; what is buffered is written.
@@ -97,16 +110,18 @@ class LeasedFeed:
         Raises InvalidInput as the feed does, ServerRefused as the writer does.
         """
         while not stopping.is_set():
+            is_ours = True
             try:
                 if not await self._keeper.take(stopping=stopping, tell=self._wait):
                     return
-                self.waits = None
                 await run_together(self._serve(stopping), self._keeper.keep())
             except Fenced as error:
+                is_ours = False
                 sentence = f"{error}; it waits for its turn"
                 self.waits = StateReason("lease_lost", sentence)
                 log.error("market feed given up", feed=self.name, error=str(error), frames=len(self.frames))
             finally:
+                await self.frames.close(keep=is_ours)
                 await self._close_writer()
                 await self._keeper.give_back()
             if not stopping.is_set():
@@ -165,7 +180,19 @@ class LeasedFeed:
         """New parts for the next turn; counts go on."""
         settings, (key, secret) = self._settings, self._settings.keys()
         url = settings.stream_url(self.kind)
-        self.frames: Buffer[Item] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
+        self._dropping = Dropping(self._hold_gap, self._release_gap, self._bar_ns)
+        self._records = MarketRecords(self.name, self._dropping, lambda: self.feed.heard)
+        self._unwritten = Unwritten(self._client, self._records, self.name, self._bar_ns)
+        self.frames: SpooledBuffer[Item] = SpooledBuffer(
+            settings.ingest_buffer_mb * 1024 * 1024,
+            directory_of(settings.ingest_spool_dir, f"market-{self.name}", settings.md_redis_url),
+            self._records,
+            self._in_flight,
+            self._unwritten.of,
+            most_bytes=settings.ingest_spool_mb * 1024 * 1024,
+            after_s=SPOOL_AFTER_S,
+            asking=(None,),
+        )
         self.feed = MarketFeed(
             self.kind,
             self.name,
@@ -186,16 +213,15 @@ class LeasedFeed:
             self._budget,
             self._clock,
         )
-        bar_ns = round(settings.ingest_bar_seconds * 1e9)
         self.filler = GapFiller(
             self.name,
             History(self.kind, self.name, settings.data_api_url, key, secret, self._budget, self._clock),
-            OpenGaps(self._client, self.name, bar_ns),
+            OpenGaps(self._client, self.name, self._bar_ns),
             self.frames,
             self._clock,
             hold_s=settings.ingest_hold_seconds,
             longest_ns=round(settings.ingest_fill_hours * 3600e9),
-            bar_ns=bar_ns,
+            bar_ns=self._bar_ns,
         )
         self.feed.connects = connects
         self._refused = dict[Pair, Refusal]()
@@ -204,10 +230,21 @@ class LeasedFeed:
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
 
+    def _hold_gap(self, since_ns: dict[str, int], reason: str) -> None:
+        self.feed.hold_gap(since_ns, reason)
+
+    def _release_gap(self, streams: Iterable[str]) -> None:
+        self.feed.release_gap(streams)
+
+    def _in_flight(self) -> list[MarketBatch]:
+        return self.writing.in_flight(self._writer, self.filler)
+
     def _wait(self, reason: StateReason) -> None:
         self.waits = reason
 
     async def _serve(self, stopping: asyncio.Event) -> None:
+        await self.frames.open()
+        self.waits = None
         writing = asyncio.create_task(
             self.writing.run(self.frames, self._writer, self._keeper, self.filler, self._carried),
             name=self.name,
@@ -219,6 +256,7 @@ class LeasedFeed:
                 self.snapshots.run(),
                 self.filler.run(),
                 self._keep_counts(),
+                self.frames.run(),
                 self._acknowledge(),
             )
             await self._flush(writing)
@@ -233,7 +271,7 @@ class LeasedFeed:
             await self.filler.leave()
         self.frames.add(None, 0)
         if not await flushed(self.frames, writing):
-            log.error("not every frame received was written", feed=self.name, frames=len(self.frames))
+            log.error("not every frame received is written yet", feed=self.name, frames=len(self.frames))
 
     async def _keep_counts(self) -> None:
         while True:
@@ -265,6 +303,7 @@ class LeasedFeed:
         with self._not_looked_at:
             brought = await self._brought_by_all(anew)
             since_ns = await last_received_ns(self._client, sorted(anew | (brought - names)), self.name)
+            since_ns = self._records.whole_until(since_ns)
             self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
             self.feed.heard |= brought
             self._looked_at |= anew

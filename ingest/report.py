@@ -1,12 +1,19 @@
 """What ingest says of itself in its heartbeat."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
 from bus.clock import Clock
-from bus.heartbeat import FeedDetails, IngestCounters, IngestDetails, State, StateReason
+from bus.heartbeat import (
+    FeedDetails,
+    IngestCounters,
+    IngestDetails,
+    State,
+    StateReason,
+    WaitingDetails,
+)
 from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import WRITE_PROBE, market_channel
@@ -32,14 +39,18 @@ class Report:
     """
 
     def __init__(
-        self, feeds: Mapping[str, LeasedFeed], updates: AccountFeed, trimmer: Trimmer, clock: Clock
+        self,
+        feeds: Mapping[str, LeasedFeed],
+        account_details: Callable[[], FeedDetails],
+        trimmer: Trimmer,
+        clock: Clock,
     ) -> None:
         self.refused: tuple[str, ...] = ()
         self.unasked: tuple[str, ...] = ()
         self.wants_trouble: StateReason | None = None
         self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
         self._feeds = feeds
-        self._updates = updates
+        self._account_details = account_details
         self._trimmer = trimmer
         self._clock = clock
         self._prices: dict[str, str] = {}
@@ -86,17 +97,20 @@ class Report:
     def _feed_details(self) -> dict[str, FeedDetails]:
         """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
         found = {
-            kind: feed_details(leased.feed, leased.waits, leased.trouble, leased.filler.reasons)
+            kind: feed_details(
+                leased.feed, leased.waits, leased.waiting, leased.unwritten, leased.filler.reasons
+            )
             for kind, leased in self._feeds.items()
             if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
         }
-        return found | {"account": feed_details(self._updates, self.account_waits)}
+        return found | {"account": self._account_details()}
 
 
 def feed_details(
     feed: MarketFeed | AccountFeed,
     waits: StateReason | None,
-    unwritten: StateReason | None = None,
+    waiting: WaitingDetails,
+    unwritten: tuple[StateReason, ...],
     unfilled: tuple[StateReason, ...] = (),
 ) -> FeedDetails:
     """How one feed stands: ready while it is connected and nothing is wrong with it, its server, its gaps."""
@@ -106,15 +120,16 @@ def feed_details(
         state = State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
-    elif feed.trouble is not None or unwritten is not None or refusals:
+    elif feed.trouble is not None or unwritten or refusals:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=tuple(one for one in (waits, unwritten, feed.trouble, *refusals) if one is not None),
+        reasons=tuple(one for one in (waits, *unwritten, feed.trouble, *refusals) if one is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,
+        waiting=waiting,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -12,9 +12,9 @@ from bus.account_keys import is_confirmed
 from bus.connection import Client, connect, require_servers, until_required
 from bus.dead_letter import NEVER_AN_ENTRY, dead_letter_fields
 from bus.dead_letters import is_kept
-from bus.errors import AccessRefused, ServerAway, ServerRefused
+from bus.errors import AccessRefused, Fenced, ServerAway, ServerRefused
 from bus.feed_kinds import FEED_KINDS
-from bus.heartbeat import StateReason
+from bus.heartbeat import FeedDetails, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.outage import Outage
@@ -24,15 +24,17 @@ from bus.service import Service, live, run_all, run_together, run_until
 from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
 from bus.write_probe import require_writes
+from ingest.account_records import AccountRecords
 from ingest.alpaca_account import AccountFeed, BrokerMessage
-from ingest.buffer import Buffer
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
 from ingest.refused_wants import RefusedWants, for_people
-from ingest.report import Report, wants_trouble
+from ingest.report import Report, feed_details, wants_trouble
 from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
+from ingest.spooled_buffer import LOOK_S, SpooledBuffer, directory_of
 from ingest.trimming import Trimmer
+from ingest.waiting import waiting_details, waiting_reasons
 from ingest.wants import Demand, united
 from ingest.writing import UpdateWriter, flushed, until_done
 
@@ -94,7 +96,18 @@ class Ingest:
         self.feeds = {
             kind: LeasedFeed(kind, settings, market, clock, budget, holder=holder) for kind in FEED_KINDS
         }
-        self.messages: Buffer[BrokerMessage] = Buffer(settings.ingest_buffer_mb * 1024 * 1024)
+        self._records = AccountRecords("trade_updates", clock)
+        self.messages: SpooledBuffer[BrokerMessage] = SpooledBuffer(
+            settings.ingest_buffer_mb * 1024 * 1024,
+            directory_of(settings.ingest_spool_dir, f"account-{settings.account}", settings.orders_redis_url),
+            self._records,
+            lambda: self.update_writer.under_way,
+            self._unwritten,
+            most_bytes=settings.ingest_spool_mb * 1024 * 1024,
+            # As soon as it is seen that the server has not taken it: nobody tells it a second time.
+            after_s=LOOK_S,
+            is_durable=True,
+        )
         self.account = LeaseKeeper(
             Lease(orders, account_lease(settings.account), holder), other="another ingest"
         )
@@ -111,7 +124,7 @@ class Ingest:
             answer_s=settings.ingest_answer_seconds,
         )
         self.trimmer = Trimmer(settings, market, clock, may_trim=self._may_trim)
-        self.report = Report(self.feeds, self.updates, self.trimmer, clock)
+        self.report = Report(self.feeds, self._account_details, self.trimmer, clock)
         self._refused_wants = RefusedWants(orders)
         self._wants: dict[str, bytes] = {}
         self._wants_kept_until_ns = 0
@@ -135,7 +148,7 @@ class Ingest:
         await run_all(run_until(stopping, tending), self._serve_account(), *serving)
 
     async def _serve_account(self) -> None:
-        stopping = self.service.stopping
+        stopping, is_ours = self.service.stopping, True
         try:
             # Before the lease: somebody with the right keys may be waiting for it.
             await self._until_confirmed()
@@ -144,7 +157,11 @@ class Ingest:
             self.report.account_waits = None
             self.updates.first_epoch = self.account.lease.token * EPOCHS_PER_TOKEN + 1
             await run_together(self._listen(), self.account.keep())
+        except Fenced:
+            is_ours = False
+            raise
         finally:
+            await self.messages.close(keep=is_ours)
             await self._publisher.close()
             await self.account.give_back()
 
@@ -164,18 +181,32 @@ class Ingest:
             self._account_waits(_UNCONFIRMED)
             await pause(CONFIRMED_S, stopping)
 
+    def _account_details(self) -> FeedDetails:
+        return feed_details(
+            self.updates,
+            self.report.account_waits,
+            waiting_details(self.messages, self._records.damaged),
+            tuple(waiting_reasons("orders", self._publisher.away, self.messages)),
+        )
+
     def _account_waits(self, reason: StateReason) -> None:
         self.report.account_waits = reason
 
     async def _listen(self) -> None:
+        await self.messages.open()
         writing = asyncio.create_task(self.update_writer.run(), name="trade updates")
+        listening = run_together(until_done(writing), self.updates.run(), self.messages.run())
         try:
-            await run_until(self.service.stopping, run_together(until_done(writing), self.updates.run()))
+            await run_until(self.service.stopping, listening)
             if not await flushed(self.messages, writing):
-                log.error("not every broker message received was written", messages=len(self.messages))
+                log.error("not every broker message received is written yet", messages=len(self.messages))
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+
+    async def _unwritten(self, left: Sequence[BrokerMessage]) -> list[BrokerMessage]:
+        """What of these, which an earlier process left, is not in the stream."""
+        return await self._publisher.missing(account(self.service.account), left) if left else []
 
     async def _every(self, seconds: float, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -237,8 +268,8 @@ class Ingest:
     async def _tell(self) -> None:
         """Refresh what the heartbeat says, and keep what could not be understood."""
         self.report.refresh(self.service)
-        for feed in self.feeds.values():
-            await self._keep(feed.writing.kept)
+        for unreadable in (*(feed.writing.kept for feed in self.feeds.values()), self._records.kept):
+            await self._keep(unreadable)
 
     async def _keep(self, unreadable: deque[tuple[str, int, Kept]]) -> None:
         for _ in range(min(len(unreadable), KEPT_AT_ONCE)):

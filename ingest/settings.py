@@ -1,5 +1,6 @@
 """What ingest reads from the environment."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -26,7 +27,23 @@ class IngestSettings(AlpacaSettings):
         default=64,
         ge=1,
         le=4096,
-        description="megabytes of frames that each feed keeps in memory while the market-data server is away",
+        description="megabytes of frames that each feed keeps in memory at most",
+    )
+
+    ingest_spool_dir: Path | None = Field(
+        default=None,
+        description="the directory under which each feed, and the account, spools what its server does not "
+        "take within half a second; a standby on this machine must share it to go on with it",
+        json_schema_extra={"default_shown": "$BACKBONE_HOME/spool"},
+    )
+
+    # At 120 bytes a message, half an hour of five thousand a second.
+    ingest_spool_mb: int = Field(
+        default=1024,
+        ge=1,
+        le=1_048_576,
+        description="megabytes on disk for each feed and the account; beyond three quarters of it a feed "
+        "drops quotes, beyond all of it everything, and tells of it in a gap",
     )
 
     ingest_answer_seconds: float = Field(

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Any
 
 import structlog
 
 from bus.errors import Fenced
 from bus.lease_keeper import LeaseKeeper
-from bus.market_batch import MarketBatch
+from bus.market_batch import BACKFILLED, MarketBatch
+from bus.market_messages import GapClosed
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
 from ingest.buffer import Buffer
@@ -46,6 +48,8 @@ class FrameWriter:
         self.unreadable = 0
         self.kept: deque[tuple[str, int, Kept]] = deque(maxlen=MOST_KEPT)
         self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
+        # Taken together and not written yet; the writer has the first of them.
+        self._left: deque[MarketBatch] = deque()
         self._bar_ns = bar_ns
 
     async def run(
@@ -60,6 +64,7 @@ class FrameWriter:
 
         `carried` names the streams that a loss of the server's concerns.
         """
+        self._left.clear()
         take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
         next_sample_ns = 0
         while True:
@@ -78,27 +83,45 @@ class FrameWriter:
                 if kept:
                     self._keep(feed.name, received_ns, kept)
                 if held:
-                    await _write(held.hold(batch), writer, keeper)
+                    await self._write_all(held.hold(batch), writer, keeper)
                 else:
                     try:
                         await write(batch)
                     except Fenced:
                         await _regain(writer, keeper)
-                        await _write((batch,), writer, keeper)
+                        await _write(batch, writer, keeper)
             elif isinstance(item, MarketBatch):
                 # What is held of these streams came before the gap that opens.
-                await _write((*held.released(item.streams), item), writer, keeper)
+                await self._write_all((*held.released(item.streams), item), writer, keeper)
             elif isinstance(item, PassedOver):
                 self._keep(item.feed, item.received_ns, [item.kept])
             elif isinstance(item, Turn):
-                await _write(item.write(), writer, keeper)
+                await self._write_all(item.write(), writer, keeper)
                 item.written()
             else:
                 await _drain(writer, keeper)
                 if isinstance(item, Resumed) and not writer.lost:
-                    await _write(filler.resume(item), writer, keeper)
+                    await self._write_all(filler.resume(item), writer, keeper)
+                elif not held and not writer.lost:
+                    buffer.confirm()
             if writer.lost:
                 await _begin_anew(writer, keeper, filler, carried())
+
+    def in_flight(self, writer: MarketWriter, filler: GapFiller) -> list[MarketBatch]:
+        """What was taken and the server may lack, but for what is asked of history again.
+
+        A gap whose messages and closing marker are not written is open still, and is filled anew.
+        """
+        taken = (*writer.under_way, *islice(self._left, 1, None), *filler.held.batches)
+        return [batch for batch in taken if batch.marker not in (BACKFILLED, GapClosed.__name__)]
+
+    async def _write_all(
+        self, batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper
+    ) -> None:
+        self._left = deque(batches)
+        while self._left:
+            await _write(self._left[0], writer, keeper)
+            self._left.popleft()
 
     def _keep(self, feed: str, received_ns: int, kept: list[Kept]) -> None:
         self.unreadable += len(kept)
@@ -108,7 +131,10 @@ class FrameWriter:
 
 
 class UpdateWriter:
-    """Appends broker messages to the account's stream, in order, each once, none dropped."""
+    """Appends broker messages to the account's stream, in order, each once, none dropped.
+
+    Mutable: those that are `under_way`.
+    """
 
     def __init__(
         self, stream: str, buffer: Buffer[BrokerMessage], publisher: Publisher, keeper: LeaseKeeper
@@ -117,13 +143,12 @@ class UpdateWriter:
         self._buffer = buffer
         self._publisher = publisher
         self._keeper = keeper
+        self.under_way: list[BrokerMessage] = []
 
     async def run(self) -> None:
         """Append until cancelled. Raises Fenced when another ingest writes, ServerRefused."""
         while True:
-            messages = [await self._buffer.take()]
-            while len(self._buffer) and len(messages) < MESSAGES_AT_ONCE:
-                messages.append(await self._buffer.take())
+            self.under_way = messages = await self._buffer.take_some(MESSAGES_AT_ONCE)
             while True:
                 value = self._keeper.lease.value
                 try:
@@ -131,6 +156,8 @@ class UpdateWriter:
                     break
                 except Fenced:
                     await self._keeper.regain(value)
+            self.under_way = []
+            self._buffer.confirm()
 
 
 async def until_done(writing: "asyncio.Task[None]") -> None:
@@ -149,15 +176,14 @@ async def flushed(buffer: Buffer[Any], writing: "asyncio.Task[None]") -> bool:
     return True
 
 
-async def _write(batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper) -> None:
-    for batch in batches:
-        while True:
-            try:
-                await writer.write(batch)
-                break
-            except Fenced:
-                # Raised before the batch was sent, for one that was under way.
-                await _regain(writer, keeper)
+async def _write(batch: MarketBatch, writer: MarketWriter, keeper: LeaseKeeper) -> None:
+    while True:
+        try:
+            await writer.write(batch)
+            return
+        except Fenced:
+            # Raised before the batch was sent, for one that was under way.
+            await _regain(writer, keeper)
 
 
 async def _begin_anew(
@@ -169,20 +195,25 @@ async def _begin_anew(
     while writer.lost:
         under_way += (one for one in writer.taken_back() if one is not opened)
         opened, resumed = await filler.lost(carried)
-        await _write([opened], writer, keeper)
+        await _write(opened, writer, keeper)
         await _drain(writer, keeper)
-    await _write(filler.resume(resumed), writer, keeper)
+    for batch in filler.resume(resumed):
+        await _write(batch, writer, keeper)
     for batch in under_way:
-        await _write(filler.held.hold(batch), writer, keeper)
+        for goes in filler.held.hold(batch):
+            await _write(goes, writer, keeper)
 
 
 async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:
+    """Wait until everything that was taken is written."""
     if not keeper.lease.value:
         await _regain(writer, keeper)
-    try:
-        await writer.drain()
-    except Fenced:
-        await _regain(writer, keeper)
+    while True:
+        try:
+            await writer.drain()
+            return
+        except Fenced:
+            await _regain(writer, keeper)
 
 
 async def _regain(writer: MarketWriter, keeper: LeaseKeeper) -> None:

@@ -21,6 +21,7 @@ from ops.doctor import rules
 from ops.doctor.archive_checks import archive_finding
 from ops.doctor.retention_checks import retention_finding
 from ops.doctor.rules import Finding
+from ops.doctor.spool_rules import spools
 from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
 from ops.status.heartbeat_reader import read_heartbeats
@@ -222,5 +223,6 @@ async def _trading(client: Client, account: str, keys: AccountRead) -> list[Find
         _limits(beats, names),
         rules.leases(holders, beats),
         rules.heartbeats(beats),
+        *spools(beats),
         *([] if archived is None else [archived]),
     ]

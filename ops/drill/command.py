@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ops.drill.outage_command import outage
+
 if TYPE_CHECKING:
     from ops.drill.takeover import Outcome
 
@@ -30,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("kill-oms")(kill_oms)
     group.command()(retention)
     group.command("kill-ingest")(kill_ingest)
+    group.command("outage")(outage)
     app.add_typer(group, name="drill")
 
 

@@ -6,24 +6,19 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
-
-import orjson
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from algos.registration import Wants
 from bus.feed_kinds import STOCKS
-from bus.heartbeat import FeedDetails, Heartbeat, IngestDetails, State
 from bus.service import ended
 from bus.streams import GROUP_OMS, market, open_gaps
+from ops.drill.ingests import CHANNELS, SYMBOLS, beats_of, serving, standing_by, until_ingest
 from ops.drill.system import ACCOUNT, DrillFailed, System, whole_system
-from ops.status.heartbeat_reader import read_heartbeats
+from ops.drill.tapes import differences, tape_of
 
 # Promised: from where Alpaca takes the connection to the first live message in its stream.
 WITHIN_S = 3.0
-
-SYMBOLS = ("AAPL", "MSFT", "SPY", "NVDA", "TSLA", "AMD", "META", "AMZN", "GOOG", "NFLX")
-CHANNELS = ("trades", "quotes")
 
 # Every so many rounds Alpaca takes the old connection for one that stands, for so long.
 _REFUSED_EVERY, _REFUSED_S = 3, 4
@@ -57,15 +52,6 @@ class Outcome:
         return not self.differences and max(self.after_accepted_s, default=0) <= WITHIN_S
 
 
-@dataclass
-class Tape:
-    """The trades of one symbol as its streams have them. Mutable: it is counted as it is read."""
-
-    ids: list[int] = field(default_factory=list)
-    backfilled: int = 0
-    beside: list[int] = field(default_factory=list)
-
-
 async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcome:
     """Kill the ingest that serves so many times, with so many messages a second."""
     arguments = ["--symbols", ",".join(SYMBOLS), "--rate", str(a_second)]
@@ -75,10 +61,10 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
         after_kill, after_accepted, refused, stopped = [], [], 0, 0
         try:
             system.start("ingest-0", "ingest")
-            await _serving(system)
+            await serving(system)
             for number in range(kills):
                 system.start(f"ingest-{number + 1}", "ingest")
-                await _standing_by(system)
+                await standing_by(system)
                 if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
                     await system.control.fault("connection_limit", stream=STOCKS, seconds=_REFUSED_S)
                     refused += 1
@@ -94,7 +80,7 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
             await _closed(system)
         finally:
             await ended(wanting)
-        tapes = {symbol: await _tape(system, symbol) for symbol in SYMBOLS}
+        tapes = {symbol: await tape_of(system, symbol) for symbol in SYMBOLS}
         return Outcome(
             tuple(after_kill),
             tuple(after_accepted),
@@ -106,59 +92,27 @@ async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcom
         )
 
 
-async def _beats(system: System) -> list[tuple[Heartbeat, FeedDetails]]:
-    """What each ingest that we started says of the stock feed."""
-    return [
-        (one, one.details.feeds[STOCKS])
-        for one in await read_heartbeats(system.orders, ACCOUNT)
-        if isinstance(one, Heartbeat)
-        and isinstance(one.details, IngestDetails)
-        and one.pid in system.started
-        and STOCKS in one.details.feeds
-    ]
-
-
-async def _until(system: System, found: Callable[[Heartbeat, FeedDetails], bool], what: str) -> int:
-    """The pid of the ingest of which this holds, once there is one. Raises DrillFailed."""
-    until = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < until:
-        for beat, feed in await _beats(system):
-            if found(beat, feed):
-                return beat.pid
-        await asyncio.sleep(_POLL_S)
-    said = "; ".join(f"{beat.pid} {feed.state} {feed.reasons}" for beat, feed in await _beats(system))
-    raise DrillFailed(f"no ingest {what} after {_READY_WITHIN_S:.0f} s: {said or 'none says anything'}")
-
-
-async def _serving(system: System) -> int:
-    return await _until(system, lambda _, feed: feed.connected and feed.state is State.READY, "serves")
-
-
-async def _standing_by(system: System) -> int:
-    return await _until(system, lambda _, feed: feed.state is State.WAITING, "stands by")
-
-
 async def _killed(system: System, *, wakes: bool) -> tuple[float, float]:
     """Kill the one that serves; returns the seconds to live data from the kill, and from the connection.
 
     Where it `wakes` it is only stopped until then. What it had under way it must not write any more.
     """
-    serving = await _serving(system)
+    leader = await serving(system)
     stopped_at = time.time()
     if not wakes:
-        await system.kill(serving)
+        await system.kill(leader)
         return await _live_again(system, stopped_at)
-    process = system.started.pop(serving)
-    os.kill(serving, signal.SIGSTOP)
+    process = system.started.pop(leader)
+    os.kill(leader, signal.SIGSTOP)
     try:
         # Alpaca closes the connection of one that does not read.
         await system.control.fault("slow_client", stream=STOCKS)
         return await _live_again(system, stopped_at)
     finally:
-        os.kill(serving, signal.SIGCONT)
-        system.started[serving] = process
-        await _until(system, lambda beat, feed: beat.pid == serving and not feed.connected, "gave up")
-        await system.kill(serving)
+        os.kill(leader, signal.SIGCONT)
+        system.started[leader] = process
+        await until_ingest(system, lambda beat, feed: beat.pid == leader and not feed.connected, "gave up")
+        await system.kill(leader)
 
 
 async def _live_again(system: System, killed_at: float) -> tuple[float, float]:
@@ -184,8 +138,8 @@ async def _live_again(system: System, killed_at: float) -> tuple[float, float]:
 
 
 async def _accepted_at(system: System) -> float:
-    pid = await _until(system, lambda _, feed: feed.connected, "is connected")
-    return next(feed.since_ns for beat, feed in await _beats(system) if beat.pid == pid) / 1e9
+    pid = await until_ingest(system, lambda _, feed: feed.connected, "is connected")
+    return next(feed.since_ns for beat, feed in await beats_of(system) if beat.pid == pid) / 1e9
 
 
 async def _closed(system: System) -> None:
@@ -202,43 +156,3 @@ async def _closed(system: System) -> None:
             return
         await asyncio.sleep(_POLL_S * 10)
     raise DrillFailed(f"gaps are still open {_READY_WITHIN_S:.0f} s after the last kill")
-
-
-async def _tape(system: System, symbol: str) -> Tape:
-    tape, beside = Tape(), set()
-    async for fields in _entries(system, market(symbol, CHANNELS[0])):
-        message = orjson.loads(fields[b"d"])
-        if b"type" not in fields:
-            tape.ids.append(message["i"])
-            tape.backfilled += b"b" in fields
-        elif message.get("history"):
-            beside.add(message["history"])
-    for stream in beside:
-        async for fields in _entries(system, stream):
-            tape.beside.append(orjson.loads(fields[b"d"])["i"])
-            tape.backfilled += 1
-    return tape
-
-
-async def _entries(system: System, stream: str) -> AsyncIterator[dict[bytes, bytes]]:
-    position = "-"
-    while page := await system.market.xrange(stream, position, count=_PAGE):
-        for id_, fields in page:
-            position = f"({id_.decode()}"
-            yield fields
-
-
-def differences(symbol: str, tape: Tape) -> Iterable[str]:
-    """What is missing of a symbol's trades, there twice, or out of order; the tape numbers them in a row."""
-    counts = Counter(tape.ids + tape.beside)
-    if not counts:
-        yield f"{symbol}: no trade at all"
-        return
-    missing = set(range(min(counts), max(counts) + 1)) - counts.keys()
-    twice = [number for number, count in counts.items() if count > 1]
-    if missing:
-        yield f"{symbol}: {len(missing)} trades are missing, the first is {min(missing)}"
-    if twice:
-        yield f"{symbol}: {len(twice)} trades are there twice, the first is {min(twice)}"
-    if tape.ids != sorted(tape.ids):
-        yield f"{symbol}: trades are out of order"

@@ -129,6 +129,7 @@ async def whole_system(
         environment["BACKBONE_OMS_REQUESTS_PER_MINUTE"] = str(requests_per_minute)
         # A halt of a drill must not outlive it, and those of the person who runs it must not hold here.
         environment["BACKBONE_HALT_FILE"] = str(directory / "halts.json")
+        environment["BACKBONE_INGEST_SPOOL_DIR"] = str(directory / "spool")
         if with_ingest:
             supervisor.start(ingest_process(environment, directory))
         market, orders = connect(servers[0].url, name="drill"), connect(servers[1].url, name="drill")

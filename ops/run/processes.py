@@ -82,6 +82,15 @@ def oms_process(environment: Mapping[str, str], directory: Path) -> Spec:
     return python("oms", ["-m", "oms"], environment, directory)
 
 
+def spool_variable(environment: Mapping[str, str], place: Path | None) -> dict[str, str]:
+    """Return the variable that has ingest spool beside the data of servers of our own, where none is given.
+
+    What waits for a server whose data end with a run must not reach another one.
+    """
+    name = "BACKBONE_INGEST_SPOOL_DIR"
+    return {} if place is None or environment.get(name) else {name: str(place / "spool")}
+
+
 def ingest_process(environment: Mapping[str, str], directory: Path, *arguments: str) -> Spec:
     """Say how to start ingest."""
     return python("ingest", ["-m", "ingest", *arguments], environment, directory)

@@ -172,7 +172,9 @@ class _Run:
         self._supervisor.start(
             processes.oms_process(environment | processes.limits_variable(plan.limits), directory)
         )
-        self._supervisor.start(processes.ingest_process(environment, directory, *arguments))
+        place = None if plan.servers is not None else plan.data_directory or directory
+        spool = processes.spool_variable(environment, place)
+        self._supervisor.start(processes.ingest_process(environment | spool, directory, *arguments))
         if not confirmed and await self._confirmed(service, orders, found.account, key_id):
             self._start_algorithms(for_algorithms)
 

@@ -18,6 +18,7 @@ from ops.status.tables import (
     money,
     protection_banner,
     reasons,
+    spool_lines,
     table_of,
 )
 
@@ -51,6 +52,7 @@ def still(status: Status) -> RenderableType:
         *protection_banner(status),
         processes,
         *reasons(status),
+        *spool_lines(status),
         algorithms_table(status),
         *_books(status),
         *_book(status),

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.status.model import AlgorithmStatus, Status
+from ops.status.waiting import waiting_lines
 
 STATE_STYLES = {
     # A child of the supervisor that has no heartbeat: a server, the simulator.
@@ -82,6 +83,12 @@ def reasons(status: Status) -> list[RenderableType]:
         for name, process in sorted(status.processes.items())
         for reason in process.reasons
     ]
+    return [Text("\n".join(lines), style="yellow")] if lines else []
+
+
+def spool_lines(status: Status) -> list[RenderableType]:
+    """What waits on disk to be written, and what of it was lost; nothing where all is written."""
+    lines = list(waiting_lines(status.feed.feeds))
     return [Text("\n".join(lines), style="yellow")] if lines else []
 
 

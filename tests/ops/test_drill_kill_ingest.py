@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from backbone import backbone, environment
 
-from ops.drill.kill_ingest import Tape, differences
+from ops.drill.tapes import Tape, differences
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""What ingest received and its servers do not have, as lines for people. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from bus.heartbeat import FeedDetails
+
+_MB = 1024 * 1024
+
+
+def waiting_lines(feeds: Mapping[str, FeedDetails]) -> Iterator[str]:
+    """A line for each feed of which something waits on disk, or was dropped, left out or damaged."""
+    for kind, feed in sorted(feeds.items()):
+        waiting = feed.waiting
+        dropped = ", ".join(f"{count:,} of {channel}" for channel, count in sorted(waiting.dropped.items()))
+        parts = (
+            (
+                waiting.disk_bytes,
+                f"{waiting.disk_items:,} wait on disk ({waiting.disk_bytes / _MB:,.1f} MB)"
+                f" and {waiting.memory_items:,} in memory",
+            ),
+            (waiting.recovered, f"{waiting.recovered:,} of an earlier run were written"),
+            (dropped, f"dropped for want of room: {dropped}"),
+            (
+                waiting.left_out,
+                f"{waiting.left_out:,} of an earlier run were left out, as another ingest had written on",
+            ),
+            (waiting.damaged, f"{waiting.damaged:,} records of the spool were damaged"),
+        )
+        said = "; ".join(sentence for counts, sentence in parts if counts)
+        if said:
+            yield f"{kind} ({feed.feed}): {said}"
