@@ -13,6 +13,7 @@ import structlog
 
 from bus.clock import Clock
 from bus.connection import Client
+from bus.errors import ServerRefused
 from bus.heartbeat import RetentionDetails, StateReason
 from bus.outage import Outage
 from bus.streams import HISTORY_STREAMS, MARKET_STREAMS, cuts, market_channel
@@ -35,8 +36,8 @@ AT_ONCE = 50
 MOST_OF_ONE = 1000
 MOST_OF_ALL = 2000
 
-# More of a stream may have to go where so many went.
-_MORE = MOST_OF_ONE // 2
+# What a node may hold where it is bounded by its bytes alone.
+_LARGE_NODE = 10_000
 
 # Between two scripts ingest has other things to do.
 BREATH_S = 0.001
@@ -75,6 +76,7 @@ class Trimmer:
         self._spans: dict[str, Span] = {}
         self._looked_at_s = float("-inf")
         self._cut_ms = 0
+        self._most_of_one = MOST_OF_ONE
         self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
         self._not_done = Outage("market streams not trimmed")
 
@@ -103,6 +105,7 @@ class Trimmer:
         rule = await self._measure()
         if self._now_s() - self._looked_at_s >= LOOK_EVERY_S:
             await self._look()
+            await self._follow_nodes()
             await self._trim_old(rule)
             await self._remove_outdated(rule)
         await self._trim_to_budget(rule)
@@ -173,6 +176,14 @@ class Trimmer:
             await asyncio.sleep(BREATH_S)
         self._spans, self._looked_at_s = spans, self._now_s()
 
+    async def _follow_nodes(self) -> None:
+        """Streams are trimmed by whole nodes: no step may be shorter than one, or nothing would ever go."""
+        try:
+            (entries,) = (await self._client.config_get("stream-node-max-entries")).values()
+        except (ServerRefused, ValueError):
+            return  # Managed servers forbid CONFIG; theirs are as usual.
+        self._most_of_one = max(MOST_OF_ONE, int(entries) or _LARGE_NODE)
+
     async def _named(self, pattern: str) -> list[str]:
         scan = self._client.scan_iter(match=pattern, count=1000, _type="stream")
         return [name.decode() async for name in scan]
@@ -237,7 +248,7 @@ class Trimmer:
                     ]
                     if await self._trim_behind(rule, stream, kept_from, places, held):
                         held_in.add(stream)
-                elif answer < 0 or answer >= _MORE:
+                elif answer < 0 or answer >= self._most_of_one // 2:
                     waiting.append((stream, kept_from))
             await asyncio.sleep(BREATH_S)
         self._hold(held, held_in)
@@ -270,14 +281,15 @@ class Trimmer:
                     self.losses.add(place.reader, lost, self._now_s() if alive else None)
             else:
                 gone = 0  # Another group stands behind by now: the next time.
-            if gone < _MORE:
+            if gone < self._most_of_one // 2:
                 return kept_from != cut_id
             await asyncio.sleep(BREATH_S)
 
     async def _run(self, streams: Sequence[tuple[str, str]], groups: Sequence[str]) -> _Reply:
         names = [stream for stream, _ in streams]
         keys = [*names, *map(cuts, groups)]
-        arguments = [len(names), MOST_OF_ONE, MOST_OF_ALL, *(kept_from for _, kept_from in streams), *groups]
+        kept = [kept_from for _, kept_from in streams]
+        arguments = [len(names), self._most_of_one, MOST_OF_ALL, *kept, *groups]
         answers: _Reply = await self._client.eval(TRIM, len(keys), *keys, *arguments)
         for (stream, kept_from), answer in zip(streams, answers, strict=True):
             gone = answer[0] if isinstance(answer, list) else answer
