@@ -27,7 +27,7 @@ NEAREST_TO_MAXMEMORY = 0.95
 # A budget that is reached is trimmed down to this much of it, so that streams are gone through now and then
 # and not all the time. No step takes more than this share of all entries: how they lie in time is a guess.
 TRIM_TO = 0.95
-MOST_AT_A_STEP = 0.025
+MOST_AT_A_STEP = 0.1
 LEAST_AT_A_STEP = 0.002
 
 # Whatever the budget, the newest stays: readers are about to read it, and the writer looks there for what it

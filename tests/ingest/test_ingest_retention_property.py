@@ -77,7 +77,7 @@ def test_a_step_takes_little_even_where_most_lies_in_a_short_time():
     spans = [Span(NOW_MS - 24 * HOUR_MS, NOW_MS, 40)] + [Span(NOW_MS - 60_000, NOW_MS, 10_000)] * 20
     cut_ms = retention.budget_cut_ms(rule(), 81 * MB, spans, 0, began=False)
     taken = (cut_ms - (NOW_MS - 60_000)) / 60_000
-    assert 0 < taken < 0.03
+    assert 0 < taken < 0.11
 
 
 @pytest.mark.parametrize(("used_mb", "goes_on"), [(88, False), (91, True)])
