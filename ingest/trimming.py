@@ -31,11 +31,11 @@ EVERY_S = 1.0
 # occasion to look.
 LOOK_EVERY_S = 30.0
 
-# Streams to one script, entries that it takes of one stream at most, and of all: the server is busy for less
-# than a millisecond, and then has others to serve.
-AT_ONCE = 150
+# Streams to one script, entries that it takes of one stream at most, and of all: the server is busy for half
+# a millisecond (measured on two busy cores), and then has others to serve.
+AT_ONCE = 100
 MOST_OF_ONE = 1000
-MOST_OF_ALL = 5000
+MOST_OF_ALL = 2000
 
 # Scripts on their way together, each over a connection of its own, so that the server has others' turns in
 # between: while ingest is busy, each reply waits for its turn there, and one by one that is too slow
