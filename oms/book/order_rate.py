@@ -25,6 +25,8 @@ class OrderRate:
             return 0
         # They never fall, so only those at both ends need a look.
         count, until_ns = len(times_ns), since_ns + 2 * _SECOND_NS
+        if times_ns[0] > since_ns and times_ns[-1] <= until_ns:
+            return count
         for at_ns in times_ns:
             if at_ns > since_ns:
                 break

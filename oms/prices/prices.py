@@ -99,6 +99,8 @@ class Prices:
         self._unread = Outage("prices not readable")
         self._clock = clock
         self._followed: dict[str, _Followed] = {}
+        # Set once any is followed: until then there is nothing to wake for fifty times a second.
+        self._follows = asyncio.Event()
         self._asked_ns: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -148,15 +150,22 @@ class Prices:
         return True
 
     async def keep(self) -> None:
-        """Read on what was asked for lately again and again, until cancelled."""
+        """Read on what was asked for lately again and again, until cancelled.
+
+        Nobody waits for that, so a server that does not answer may take its time; it is not asked meanwhile.
+        """
         while True:
+            if not self._followed:
+                self._follows.clear()
+                await self._follows.wait()
             await asyncio.sleep(KEEP_S)
             since_ns = self._clock.monotonic_ns() - KEPT_FOR_NS
             for symbol in [one for one in self._followed if self._asked_ns.get(one, 0) < since_ns]:
                 del self._followed[symbol]
             symbols = list(self._followed)
             for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
-                await self.refresh(symbols[start : start + SYMBOLS_AT_ONCE])
+                with self._unread:
+                    await self._read(symbols[start : start + SYMBOLS_AT_ONCE])
 
     async def close(self) -> None:
         """Close the connection."""
@@ -199,6 +208,7 @@ class Prices:
             one = self._followed[symbol] = _Followed(now_ns)
             one.take(symbol, entries)
             self._work_out(symbol, one)
+        self._follows.set()
 
     async def _read_on(self, wire: Wire, followed: dict[str, _Followed], now_ns: int) -> None:
         """Read what came into the streams of these symbols since, in one command."""

@@ -92,7 +92,7 @@ def subject_of(
         quantity = quotient_up(terms.notional, reserve) if reserve else ZERO
         reserved = times(quantity, reserve or ZERO)
     elif terms.limit_price is not None:
-        value = times(quantity, _limit_or_better(terms, terms.limit_price, reference))
+        value = times(quantity, reserve if reserve is not None else terms.limit_price)
         reserved = ZERO if reserve is None else value
     else:
         value = times(quantity, trigger_price(terms, reference))

@@ -19,6 +19,7 @@ from oms.prices.prices import (
     ANEW_EVERY_NS,
     ANSWER_TIMEOUT_S,
     CACHE_NS,
+    KEPT_FOR_NS,
     MOST_AT_ONCE,
     SYMBOLS_AT_ONCE,
     WANTED_FOR_NS,
@@ -158,6 +159,21 @@ async def test_a_hundred_symbols_are_read_on_with_a_few_commands(md_url: str) ->
         assert await md.calls("xrevrange") == 0
         await md.trade(100, 1, symbol="S99")
         await until(lambda: md.price("S99") == 100, "the price")
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_what_is_asked_for_after_a_time_without_any_is_read_on(md_url: str) -> None:
+    async with market_at(md_url) as md:
+        keeping = asyncio.create_task(md.prices.keep())
+        for price in (100, 101):
+            assert md.prices.due(["AAPL"]) == ["AAPL"]
+            await md.read()
+            await md.trade(price, price)
+            await until(lambda price=price: md.price() == price, "the price")  # type: ignore[misc]
+            # Nobody asks for it any more.
+            md.clock.advance(KEPT_FOR_NS + 1)
+            await until(lambda: repr(md.prices).endswith("0 followed>"), "it to be let go")
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
 
