@@ -190,7 +190,11 @@ class Driver:
         dead: str,
     ) -> None:
         """Only what is durable, requests and unreadable entries, may be acknowledged."""
-        await self.send()
+        if self.session.outbox:
+            await self.send()
+        else:
+            # Nearly always: what these entries led to, if anything, is durable already.
+            self._log_failures()
         for delivery, error in unreadable:
             await self._keep_unreadable(delivery, error, dead)
         for delivery in done:
