@@ -24,7 +24,7 @@ class _Waiting(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The words, or nothing."""
-        return Text("waits for the rate limit" if self._budget.waiting_since_ns else "")
+        return Text("at the rate limit" if self._budget.waiting_since_ns else "")
 
 
 class BackfillProgress:
@@ -44,7 +44,7 @@ class BackfillProgress:
         self._last = ""
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[new]:,} messages"),
             TimeElapsedColumn(),
