@@ -6,6 +6,12 @@ import msgspec
 
 from bus.symbols import canonical_symbol
 
+# Codes of trading statuses. Tapes A and B: opening delay (1), trading halt (2), resume (3), no open or no
+# resume (4). Tape C: trading halt (H), volatility pause (P), trading resumption (T); when quotation resumes
+# (Q), trading does not yet. Others say nothing of whether there is trading.
+HALTS = frozenset("124HP")
+RESUMPTIONS = frozenset("3T")
+
 
 class Trade(
     msgspec.Struct,

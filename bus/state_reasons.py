@@ -98,6 +98,20 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "nothing: it is asked for again at growing intervals, and GapClosed then says where it is",
     ),
     ReasonCode(
+        "silent",
+        ("ingest",),
+        "nothing comes on a connection that answers pings, although the market is open and something lately "
+        "came; it is closed and made anew, with waits that double",
+        "see Alpaca's status page where it stays; it passes with the first message",
+    ),
+    ReasonCode(
+        "silent_symbols",
+        ("ingest",),
+        "nothing comes of what the sentence names, for longer than chance explains, while others flow; the "
+        "connection is kept",
+        "see whether the symbol is halted or traded elsewhere; it passes with its first message",
+    ),
+    ReasonCode(
         "keys_refused",
         ("ingest",),
         "Alpaca does not accept the keys",

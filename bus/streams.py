@@ -91,6 +91,11 @@ def market_channel(stream: str) -> str:
     return market_parts(stream)[1]
 
 
+def market_symbol(stream: str) -> str:
+    """The symbol of an `md` stream."""
+    return stream.split(":", 2)[1]
+
+
 def journal_head(account_name: str) -> str:
     """Id and hash of the last entry of an account's journal, away from the server that holds it."""
     return f"journal-head:{{{account_name}}}"

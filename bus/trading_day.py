@@ -63,7 +63,11 @@ def is_regular(at_ns: int) -> bool:
 
 def phase(at_ns: int) -> Phase:
     """What the market of shares does at this moment."""
-    session = session_from(at_ns)
+    return phase_before_end(session_from(at_ns), at_ns)
+
+
+def phase_before_end(session: Session, at_ns: int) -> Phase:
+    """What the market of shares does; `session` is the first whose extended hours are not over by then."""
     if at_ns < session.extended_opens_ns:
         eve = datetime.combine(session.day - timedelta(1), _OVERNIGHT_OPEN, NEW_YORK)
         return "overnight" if at_ns >= _ns(eve) else "closed"
@@ -76,7 +80,12 @@ def session_on(day: date) -> Session | None:
     """The session of a date; None where New York does not trade."""
     if day.weekday() >= _SATURDAY or day in _CLOSED_ONCE or day in _holidays(day.year):
         return None
-    closes_ns = _ns(datetime.combine(day, _EARLY_CLOSE if _closes_early(day) else _CLOSE, NEW_YORK))
+    closes_at = datetime.combine(day, _EARLY_CLOSE if _closes_early(day) else _CLOSE, NEW_YORK)
+    return session_closing(day, _ns(closes_at))
+
+
+def session_closing(day: date, closes_ns: int) -> Session:
+    """The session of a trading day whose regular hours end at this time."""
     return Session(
         day,
         _ns(datetime.combine(day, _EXTENDED_OPEN, NEW_YORK)),

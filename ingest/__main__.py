@@ -31,9 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--feed", help="the stock feed: iex, sip, delayed_sip, boats, overnight or test")
     parser.add_argument("--bar-seconds", type=float, help="how long a bar lasts (60 at Alpaca)")
+    parser.add_argument("--hours", help="when shares are expected to trade: exchange (default) or always")
     arguments = parser.parse_args(argv)
     try:
-        settings = load(IngestSettings, feed=arguments.feed, ingest_bar_seconds=arguments.bar_seconds)
+        settings = load(
+            IngestSettings,
+            feed=arguments.feed,
+            ingest_bar_seconds=arguments.bar_seconds,
+            ingest_hours=arguments.hours,
+        )
         settings.keys()
     except InvalidInput as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us

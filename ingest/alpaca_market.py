@@ -207,6 +207,11 @@ class MarketFeed:
     # What the tap says.
 
     @property
+    def last_data_ns(self) -> int:
+        """When market data last came; 0 before any did."""
+        return self._last_data_ns
+
+    @property
     def full(self) -> bool:
         """Whether reading has to stop."""
         return self._buffer.full
@@ -252,6 +257,12 @@ class MarketFeed:
         self.subscription.connected()
         self._changed.set()
         log.info("market stream connected", feed=self.name, connects=self.connects)
+
+    def silent(self, reason: str) -> None:
+        """Nothing comes where something should: the connection is closed, and made anew."""
+        if self.live and not self._doomed:
+            self._doomed = f"silent: {reason}"
+            self._changed.set()
 
     def failed(self, reason: str) -> None:
         """A connection could not be made; alpaca-py tries again with a growing, jittered wait."""

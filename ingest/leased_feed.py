@@ -30,6 +30,7 @@ from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
 from ingest.settings import IngestSettings
+from ingest.silence_watch import SilenceWatch
 from ingest.spooled_buffer import SpooledBuffer, directory_of
 from ingest.subscription import Pair, Refusal
 from ingest.unwritten import Unwritten
@@ -53,9 +54,9 @@ class LeasedFeed:
     """A market feed, from its lease to its streams; `kind` is one of FEED_KINDS.
 
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
-    alone. `feed`, `frames`, the snapshots and the writer are made anew each time the lease is waited for:
-    nothing that was under way under a lost lease is written later. `waits` says why the feed is not served;
-    None while it is. Mutable: these five, and whether an interruption is marked.
+    alone. `feed`, `frames`, the snapshots, the writer and the watch are made anew each time the lease is
+    waited for: nothing that was under way under a lost lease is written later. `waits` says why the feed is
+    not served; None while it is. Mutable: these six, and whether an interruption is marked.
     """
 
     def __init__(
@@ -229,6 +230,7 @@ class LeasedFeed:
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
+        self.watch = SilenceWatch(self.feed, self.writing, self._writer, self._client, self._clock, settings)
 
     def _hold_gap(self, since_ns: dict[str, int], reason: str) -> None:
         self.feed.hold_gap(since_ns, reason)
@@ -258,6 +260,7 @@ class LeasedFeed:
                 self._keep_counts(),
                 self.frames.run(),
                 self._acknowledge(),
+                self.watch.run(),
             )
             await self._flush(writing)
             await self._counts.keep(self.counted())

@@ -98,7 +98,11 @@ class Report:
         """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
         found = {
             kind: feed_details(
-                leased.feed, leased.waits, leased.waiting, leased.unwritten, leased.filler.reasons
+                leased.feed,
+                leased.waits,
+                leased.waiting,
+                leased.unwritten,
+                (*leased.watch.reasons, *leased.filler.reasons),
             )
             for kind, leased in self._feeds.items()
             if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
@@ -111,21 +115,24 @@ def feed_details(
     waits: StateReason | None,
     waiting: WaitingDetails,
     unwritten: tuple[StateReason, ...],
-    unfilled: tuple[StateReason, ...] = (),
+    noticed: tuple[StateReason, ...] = (),
 ) -> FeedDetails:
-    """How one feed stands: ready while it is connected and nothing is wrong with it, its server, its gaps."""
-    refusals = (*feed.refusals, *unfilled) if isinstance(feed, MarketFeed) else ()
+    """How one feed stands: ready while it is connected and nothing is wrong with it, its server, its gaps.
+
+    `noticed` is what those say who watch it.
+    """
+    wrong = (*noticed, *feed.refusals) if isinstance(feed, MarketFeed) else noticed
     state = State.READY
     if waits is not None:
         state = State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
-    elif feed.trouble is not None or unwritten or refusals:
+    elif feed.trouble is not None or unwritten or wrong:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=tuple(one for one in (waits, *unwritten, feed.trouble, *refusals) if one is not None),
+        reasons=tuple(one for one in (waits, *unwritten, feed.trouble, *wrong) if one is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,

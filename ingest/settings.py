@@ -95,6 +95,22 @@ class IngestSettings(AlpacaSettings):
         "the budget: they are cut and it is told, or they are kept even if the server fills up",
     )
 
+    # Found within 10 s where something came every second; a reconnect costs a gap.
+    ingest_silence_seconds: int = Field(
+        default=10,
+        ge=2,
+        le=3600,
+        description="seconds without any message after which a feed may be taken for mute and connected "
+        "anew: no sooner, and later where messages came more rarely; a feed of which nothing was heard yet "
+        "gets twelve times as long",
+    )
+
+    ingest_hours: Literal["exchange", "always"] = Field(
+        default="exchange",
+        description="when shares are expected to trade: exchange is New York's calendar; always suits a "
+        "simulator that never closes",
+    )
+
     def feed_name(self, kind: str) -> str:
         """What entries call the feed of this kind; its lease has the same name."""
         return {STOCKS: str(self.feed), OPTIONS: str(self.options_feed)}.get(kind, kind)

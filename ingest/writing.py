@@ -28,6 +28,9 @@ MOST_KEPT = 1000
 RECENT = 64
 SAMPLE_NS = 5_000_000
 
+# Names of streams are kept for so many frames at most: those of a second, at any rate there is.
+MOST_PASSED = 50_000
+
 # How long the end waits for what is buffered to be written.
 FLUSH_S = 5.0
 
@@ -40,7 +43,8 @@ log = structlog.get_logger()
 class FrameWriter:
     """Writes what one market feed received, a script for each frame.
 
-    Mutable: the counts, which go on from turn to turn; the messages kept aside; a sample of what was written.
+    Mutable: the counts, which go on from turn to turn; the messages kept aside; a sample of what was written;
+    the names of the streams of each frame, until whoever watches for silence takes them.
     """
 
     def __init__(self, bar_ns: int) -> None:
@@ -48,6 +52,7 @@ class FrameWriter:
         self.unreadable = 0
         self.kept: deque[tuple[str, int, Kept]] = deque(maxlen=MOST_KEPT)
         self.recent: deque[MarketBatch] = deque(maxlen=RECENT)
+        self.passed: deque[list[str]] = deque(maxlen=MOST_PASSED)
         # Taken together and not written yet; the writer has the first of them.
         self._left: deque[MarketBatch] = deque()
         self._bar_ns = bar_ns
@@ -66,7 +71,7 @@ class FrameWriter:
         """
         self._left.clear()
         take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
-        next_sample_ns = 0
+        next_sample_ns, passed = 0, self.passed.append
         while True:
             item = await take()
             if type(item) is tuple:
@@ -77,6 +82,7 @@ class FrameWriter:
                 self.messages_in += messages
                 if feed.wildcards:
                     feed.heard.update(batch.streams)
+                passed(batch.streams)
                 if received_ns >= next_sample_ns:
                     self.recent.append(batch)
                     next_sample_ns = received_ns + SAMPLE_NS

@@ -255,6 +255,7 @@ def test_deciding_loads_no_network_library() -> None:
 # What a dependency is imported as, where that is not its name.
 IMPORTED_AS = {
     "alpaca-py": "alpaca",
+    "exchange-calendars": "exchange_calendars",
     "pydantic-settings": "pydantic_settings",
     # The standard library reads it.
     "tzdata": "zoneinfo",

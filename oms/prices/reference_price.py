@@ -14,6 +14,8 @@ from bus.codec import market_message
 from bus.errors import Unreadable
 from bus.market_batch import BACKFILLED
 from bus.market_messages import (
+    HALTS,
+    RESUMPTIONS,
     Bar,
     CanceledTrade,
     Correction,
@@ -46,12 +48,6 @@ WIDEST_QUOTE = Decimal("0.05")
 # kept, because they may be read before their trade.
 MOST_TRADES = 32
 MOST_CHANGES = 64
-
-# Codes of trading statuses. Tapes A and B: opening delay (1), trading halt (2), resume (3), no open or no
-# resume (4). Tape C: trading halt (H), volatility pause (P), trading resumption (T); when quotation resumes
-# (Q), trading does not yet. Others say nothing of whether there is trading.
-HALTS = frozenset("124HP")
-RESUMPTIONS = frozenset("3T")
 
 # A trade so long after a halt is one of another session: the resumption was missed.
 OTHER_SESSION_NS = 12 * 3600 * 1_000_000_000

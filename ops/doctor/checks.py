@@ -19,9 +19,11 @@ from oms.settings import OmsSettings
 from oms.state.inputs import AccountRead
 from ops.doctor import rules
 from ops.doctor.archive_checks import archive_finding
+from ops.doctor.calendar_checks import calendar_findings
 from ops.doctor.retention_checks import retention_finding
 from ops.doctor.rules import Finding
 from ops.doctor.spool_rules import spools
+from ops.doctor.trading_api import NoAnswer, address, ask, has_keys
 from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
 from ops.status.heartbeat_reader import read_heartbeats
@@ -35,7 +37,7 @@ async def run_checks(*, shared: bool) -> list[Finding]:
     """Run every check and return what it found. Raises InvalidInput for settings that cannot be read."""
     settings = load(AlpacaSettings)
     keys, number = await _keys(settings)
-    findings = [keys, _home(), _binary()]
+    findings = [keys, *await calendar_findings(settings), _home(), _binary()]
     servers = given_servers(settings)
     if servers is None:
         running = read(settings)
@@ -60,29 +62,17 @@ async def _keys(settings: AlpacaSettings) -> tuple[Finding, str]:
 
     The text is the number of their account, "" where that is not known.
     """
-    try:
-        key, secret = settings.keys()
-    except InvalidInput:
+    if not has_keys(settings):
         one = (settings.alpaca_api_key is None) != (settings.alpaca_secret_key is None)
         if one:
             sentence = "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
             return Finding("keys", "problem", sentence), ""
         return rules.keys(present=False, trading=settings.trading), ""
-    import aiohttp
-
-    host = "api" if settings.trading == "live" else "paper-api"
-    url = settings.trading_url or f"https://{host}.alpaca.markets"
-    headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+    url = address(settings)
     try:
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-            session.get(f"{url}/v2/account") as answer,
-        ):
-            code, body = answer.status, await answer.read()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        why = type(error).__name__
-        return Finding("keys", "problem", f"set, but {url} does not answer ({why}): check the network"), ""
+        code, body = await ask(settings, "/v2/account")
+    except NoAnswer as error:
+        return Finding("keys", "problem", f"set, but {url} does not answer ({error}): check the network"), ""
     if code in (401, 403):
         sentence = f"{url} refuses them: check both, and that they are {settings.trading} keys"
         return Finding("keys", "problem", sentence), ""

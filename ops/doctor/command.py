@@ -22,7 +22,8 @@ def doctor(
 ) -> None:
     """Say what is wrong, and what to do.
 
-    Checks keys, servers, durability, room for market data, clock, halts, limits, leases and directories.
+    Checks keys, the market calendar, servers, durability, room for market data, clocks, halts, limits, leases
+    and directories.
 
     The exit code is 1 where something is a problem, 0 for warnings.
 

@@ -168,7 +168,7 @@ class _Run:
             self._control = simulator.Control(addresses)
             self._simulator_url, key_id = addresses.control_url, addresses.key
             environment = processes.without_keys(environment) | addresses.environment()
-            arguments = ("--bar-seconds", "1")
+            arguments = ("--bar-seconds", "1", "--hours", "always")
         self._supervisor.start(
             processes.oms_process(environment | processes.limits_variable(plan.limits), directory)
         )

@@ -115,6 +115,14 @@ class Simulator:
         )["order"]
         return order
 
+    def halt(self, symbol: str) -> None:
+        """Halt trading in a share, as its exchange does."""
+        self._ask("POST", "/halts", {"symbol": symbol})
+
+    def resume(self, symbol: str) -> None:
+        """Let a halted share trade again."""
+        self._ask("POST", "/resumes", {"symbol": symbol})
+
     def activity(self, type: str, **fields: str) -> None:
         """Have something that is no trade happen to the account: a dividend, a fee, a transfer."""
         self._ask("POST", "/activities", {"type": type, **fields})
