@@ -1,5 +1,6 @@
 """Ingest while its servers are away: nothing is lost, nothing doubled, also where ingest dies meanwhile."""
 
+import asyncio
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ from own_server import OwnServer, own_server
 from simulator import ROOT, Simulator
 from waiting import wait_until
 
-from bus.streams import market, market_lease, wants
+from bus.account_keys import confirm
+from bus.connection import connect
+from bus.streams import account, account_lease, market, market_lease, wants
 from ops.drill.dying_spool import IN_OUTAGE
 
 pytestmark = pytest.mark.integration
@@ -61,8 +64,8 @@ def _with_text(spool: Path, text: bytes) -> list[Path]:
     return [path for path in spool.rglob("*.spool") if text in path.read_bytes()]
 
 
-# The other points are tried by `backbone drill outage --kill`.
-@pytest.mark.parametrize("point", ["after_append", "before_confirm"])
+# The other points are tried by `backbone drill outage --at-points`.
+@pytest.mark.parametrize("point", ["before_confirm"])
 def test_what_a_killed_ingest_had_spooled_is_written_first_and_once(
     simulator: Simulator, orders_url: str, tmp_path: Path, point: str
 ) -> None:
@@ -101,3 +104,42 @@ def test_what_a_killed_ingest_had_spooled_is_written_first_and_once(
 
 def _types(client: Any) -> list[bytes]:
     return [fields[b"type"] for _, fields in client.xrange(STREAM) if b"type" in fields]
+
+
+def test_broker_messages_of_a_killed_ingest_are_appended_first_and_once(
+    simulator: Simulator, md_url: str, tmp_path: Path
+) -> None:
+    stream = account("paper")
+    with own_server() as server:
+        client: Any = redis.Redis.from_url(server.url)
+        asyncio.run(_confirm(server.url, simulator.key))
+        environment = _environment(simulator, server, server.url, tmp_path) | {"MD_REDIS_URL": md_url}
+        with _ingest(environment, "ingest") as killed:
+            wait_until(lambda: client.xlen(stream) == 1, "the connection")
+            server.pause()
+            orders = [simulator.trade("AAPL", "buy", str(size))["id"] for size in (1, 2, 3)]
+            wait_until(lambda: _with_text(tmp_path, orders[-1].encode()) != [], "the last fill on disk")
+            killed.kill()
+            killed.wait()
+        server.go_on()
+        client.delete(account_lease("paper"))
+        with _ingest(environment, "ingest"):
+            wait_until(lambda: _kinds(client, stream).count("Connected") == 2, "the next connection")
+        kinds = _kinds(client, stream)
+        raw = [fields[b"data"] for _, fields in client.xrange(stream)]
+        client.close()
+    assert kinds == ["Connected", *["TradeUpdate"] * (len(kinds) - 2), "Connected"]
+    assert len(raw) == len(set(raw)), "each once"
+    fills = [json.loads(one)["data"] for one in raw[1:-1]]
+    assert [one["order"]["id"] for one in fills if one["event"] == "fill"] == orders
+    assert list(tmp_path.rglob("account-*/*.spool")) == []
+
+
+async def _confirm(url: str, key: str) -> None:
+    client = connect(url, name="test")
+    await confirm(client, "paper", key)
+    await client.aclose()
+
+
+def _kinds(client: Any, stream: str) -> list[str]:
+    return [fields[b"type"].decode() for _, fields in client.xrange(stream)]
