@@ -1,6 +1,8 @@
 """Ingest beside servers that refuse for a while."""
 
 import asyncio
+from collections import deque
+from typing import Any
 
 import pytest
 import redis
@@ -10,7 +12,12 @@ from simulator import Simulator
 from waiting import until
 
 from bus import streams
+from bus.errors import ReplyLost
+from bus.service import Service
+from bus.settings import load
 from ingest import service
+from ingest.frames import Kept
+from ingest.settings import IngestSettings
 
 pytestmark = pytest.mark.integration
 
@@ -85,3 +92,37 @@ async def test_wants_count_though_our_user_may_not_ask_for_writes_and_the_heartb
             assert run.stocks.feed.subscription.acknowledged != {}
             allow("~*")
             await until(lambda: "wants" not in run.ingest.service.why, "that it is over")
+
+
+class LosesTheFirstReply:
+    """The orders server over a connection that breaks once something was written."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.xrevrange = client.xrevrange
+        self.writes = 0
+
+    async def xadd(self, *arguments: Any) -> None:
+        await self._client.xadd(*arguments)
+        self.writes += 1
+        if self.writes == 1:
+            raise ReplyLost("cut off")
+
+
+async def test_an_unreadable_message_is_kept_once_though_a_reply_is_lost(
+    md_url: str, orders_url: str, orders_client: Any
+) -> None:
+    settings = load(
+        IngestSettings,
+        md_redis_url=md_url,
+        orders_redis_url=orders_url,
+        alpaca_api_key="k",
+        alpaca_secret_key="s",
+    )
+    loses: Any = LosesTheFirstReply(orders_client)
+    ingest = service.Ingest(Service("ingest", "paper"), settings, orders_client, loses)
+    unreadable = deque([("iex", 1, Kept("odd", b"first")), ("iex", 1, Kept("odd", b"second"))])
+    while unreadable:
+        await ingest._keep(unreadable)
+    letters = [fields[b"payload"] for _, fields in await orders_client.xrange(streams.DEAD)]
+    assert letters == [b'{"d":"first"}', b'{"d":"second"}']
