@@ -53,7 +53,7 @@ local function id_before(id)
   return string.format('%d-18446744073709551615', tonumber(ms) - 1)
 end
 local function standing_behind(key, kept_from)
-  local found = {}
+  local found, first = {}, nil
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', key)) do
     local group = fields(flat)
     local at, unread, needed = group['last-delivered-id'], nil, nil
@@ -61,8 +61,13 @@ local function standing_behind(key, kept_from)
       local entry = redis.call('XRANGE', key, '(' .. at, '(' .. kept_from, 'COUNT', 1)[1]
       unread = entry and entry[1]
     end
-    if group['pending'] > 0 then needed = redis.call('XPENDING', key, group['name'])[2] end
-    if needed and not before(needed, kept_from) then needed = nil end
+    if group['pending'] > 0 then
+      -- What is pending and gone already needs nothing any more.
+      local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+      first = first or oldest and oldest[1] or kept_from
+      local entry = redis.call('XPENDING', key, group['name'], first, '(' .. kept_from, 1)[1]
+      needed = entry and entry[1]
+    end
     if unread and (not needed or before(unread, needed)) then needed = unread end
     if needed then
       found[#found + 1] = {name = group['name'], at = at, unread = unread, needed = needed}

@@ -12,6 +12,7 @@ from bus.clock import SystemClock
 from bus.connection import connect
 from bus.consume import GroupReader
 from bus.delivery import cut_of
+from bus.entry_position import entry_position
 from bus.errors import RefusedForNow
 from bus.settings import load
 from ingest.settings import IngestSettings
@@ -195,6 +196,24 @@ async def test_a_live_reader_holds_the_trim_back_up_to_a_bound_and_is_told_exact
     assert not await client.exists(f"cuts:{GROUP}")
     assert await reader.lag() == 0
     await reader.close()
+
+
+async def test_what_was_delivered_and_is_gone_holds_nothing_back(market, client):
+    market.configure(maxmemory=8 * MB)
+    made, tape = trimmer(market, client, ["paper:slow"]), Market(client, 32_000, symbols=("AAPL",))
+    await client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    await tape.write(200)
+    await client.xreadgroup(GROUP, "leader", {STREAM: ">"}, count=100)
+    while not made.losses.by_reader:
+        await tape.write(400)
+        await made.step()
+    while not made.held:
+        await tape.write(100)
+        await made.step()
+    ((stream, next_id),) = made.held.values()
+    assert stream == STREAM
+    ((first_id, _),) = await client.xrange(STREAM, count=1)
+    assert entry_position(next_id) >= entry_position(first_id.decode())
 
 
 async def test_a_reader_that_was_away_hears_what_it_lost_at_each_start_until_it_has_handled_it(
