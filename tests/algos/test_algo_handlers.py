@@ -18,10 +18,12 @@ from algos.inputs import (
     StateChanged,
     TimerDue,
     TrimmedEntry,
+    market_input,
 )
 from algos.session import Request, Session
 from algos.subscription import channels_of
 from bus.control_messages import Halt
+from bus.delivery import Delivery
 from bus.events import Event
 from bus.market_messages import GapClosed, GapOpened
 from bus.order_events import OrderApproved, OrderFilled, OrdersRefused, RefusedOrder, Registered
@@ -406,6 +408,16 @@ def test_gaps_timers_halts_and_state_reach_their_handlers() -> None:
     ]
     assert algorithm.given[3:] == [("tick", 500_000_000), halt, (State.LEADER, State.ABORTED, False)]
     assert session.timers == {"tick": 500_000_000}
+
+
+def test_what_was_cut_unread_is_told_with_both_times_and_how_many() -> None:
+    algorithm, session = led()
+    fields = {b"cut": b"5-0 9-3 1200"}
+    session.take(market_input(Delivery("md:AAPL:quotes", "5-0", fields, trimmed=True), 77))
+    (gap,) = algorithm.given
+    assert (gap.kind, gap.symbol, gap.channel) == ("trimmed", "AAPL", "quotes")
+    assert (gap.since_ns, gap.until_ns) == (5_000_000, 9_000_000)
+    assert "1,200 entries" in gap.reason
 
 
 def test_an_order_is_named_for_what_triggered_it_and_never_for_when() -> None:
