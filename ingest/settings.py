@@ -95,14 +95,14 @@ class IngestSettings(AlpacaSettings):
         "the budget: they are cut and it is told, or they are kept even if the server fills up",
     )
 
-    # Found within 10 s where something came every second; a reconnect costs a gap.
+    # Each reconnect costs a gap.
     ingest_silence_seconds: int = Field(
         default=10,
         ge=2,
         le=3600,
-        description="seconds without any message after which a feed may be taken for mute and connected "
-        "anew: no sooner, and later where messages came more rarely; a feed of which nothing was heard yet "
-        "gets twelve times as long",
+        description="seconds within which a feed that sent something every second is found to be mute and is "
+        "connected anew; a second sooner at the earliest, and later where messages came more rarely; a feed "
+        "of which nothing was heard yet gets about twelve times as long",
     )
 
     ingest_hours: Literal["exchange", "always"] = Field(

@@ -60,7 +60,8 @@ class SilenceWatch:
         self._client = client
         self._clock = clock
         self._never_closes = settings.ingest_hours == "always" or is_always_open(feed.kind, feed.name)
-        self._silence = Silence(settings.ingest_silence_seconds)
+        # The slice in which the last message came is not over with it.
+        self._silence = Silence(settings.ingest_silence_seconds - 1)
         self._calendar: Calendar | None = None
         self._read_on = date.min
         self._last_data_ns = 0
