@@ -6,6 +6,9 @@ from bus.symbols import is_option
 FEED_KINDS = ("stocks", "crypto", "options", "news")
 STOCKS, CRYPTO, OPTIONS, NEWS = FEED_KINDS
 
+# Stock feeds that tell of everything a quarter of an hour late.
+DELAYED = frozenset({"delayed_sip"})
+
 _BARS = ("bars", "updatedBars", "dailyBars")
 CHANNELS = {
     STOCKS: ("trades", "quotes", *_BARS, "statuses", "lulds", "corrections", "cancelErrors", "imbalances"),

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
+from bus.feed_kinds import DELAYED
 from bus.market_batch import MarketBatch
 from bus.streams import market, market_all
 from bus.symbols import canonical_symbol
@@ -139,14 +140,21 @@ def split(
     """The entries of one msgpack frame, in the frame's order.
 
     An entry's id millisecond is when the message could be known: its own time, a bar's end (`bar_ns` after
-    its start), or `received_ns` for what speaks of the past; never more than a second after `received_ns`.
-    Channels in `wildcards` are written to their `md-all` partition too. Raises nothing.
+    its start), or `received_ns` for what speaks of the past and for all of a delayed `feed`; never more than
+    a second after `received_ns`. Channels in `wildcards` are written to their `md-all` partition too. Raises
+    nothing.
     """
+    batch = None
     if not wildcards and len(frame) <= MOST_BYTES:
         batch = _typed(frame, received_ns, feed)
-        if batch is not None:
-            return Split(batch, [], len(batch.streams))
-    return _general(frame, received_ns, wildcards, bar_ns, feed)
+    found = (
+        Split(batch, [], len(batch.streams))
+        if batch is not None
+        else _general(frame, received_ns, wildcards, bar_ns, feed)
+    )
+    if feed in DELAYED:
+        found.batch.values[::2] = [received_ns // 1_000_000] * len(found.batch.streams)
+    return found
 
 
 def _typed(frame: bytes, received_ns: int, feed: str) -> MarketBatch | None:

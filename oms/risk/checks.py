@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from bus.control_messages import ReduceOnly
+from bus.feed_kinds import DELAYED
 from bus.order_messages import OrderTerms, Reason, ReplaceRequest
 from oms.amounts import ZERO, minus, text, times
 from oms.book.book import Book
@@ -129,10 +130,16 @@ def reference_price(subject: Subject, book: Book, context: Context) -> Reason | 
         (context.now_ns - time_ns) // _MILLISECOND_NS for time_ns in (price.at_ns, price.received_ns)
     )
     limit_ms = limit.most_ns // _MILLISECOND_NS
+    why = ""
+    if price.feed in DELAYED:
+        why = (
+            f"; all of {price.feed} is a quarter of an hour old: an order passes on it only where "
+            f"[feed.{price.feed}] price_age_seconds lets it, such as 960"
+        )
     return Reason(
         code="stale_price",
         message=f"the price of {symbol} is {by_market_ms} ms old by the market's time and was received "
-        f"{received_ms} ms ago; {limit.setting} lets {limit_ms} ms count",
+        f"{received_ms} ms ago; {limit.setting} lets {limit_ms} ms count{why}",
         limit=str(limit_ms),
         value=str(age_ns // _MILLISECOND_NS),
     )

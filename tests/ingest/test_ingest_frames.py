@@ -69,6 +69,30 @@ def test_a_message_from_the_future_is_believed_for_a_second():
     assert ms == RECEIVED_MS + LEAD_MS
 
 
+@pytest.mark.parametrize("wildcards", [(), ("trades",)])
+def test_all_of_a_delayed_feed_is_known_when_it_arrives(wildcards):
+    """Else a replay would show what was traded at noon as known at noon, and nobody could have known it."""
+    noon_ns = RECEIVED_NS - 900_000_000_000
+    bar = {
+        "T": "b",
+        "S": "SPY",
+        "o": 1,
+        "h": 2,
+        "l": 1,
+        "c": 2,
+        "v": 9,
+        "n": 3,
+        "vw": 1.5,
+        "t": stamp(noon_ns),
+    }
+    for messages in ([trade(t=stamp(noon_ns))] * 3, [trade(t=stamp(noon_ns)), bar]):
+        found = entries(*messages, feed="delayed_sip", wildcards=wildcards)
+        assert {(ms, data["t"]) for _, ms, data in found} == {(RECEIVED_MS, noon_ns)}
+        assert {ms for _, ms, _ in entries(*messages[:1], feed="sip", wildcards=wildcards)} == {
+            noon_ns // 1_000_000
+        }
+
+
 @pytest.mark.parametrize(
     ("kind", "channel"),
     [("u", "updatedBars"), ("d", "dailyBars"), ("c", "corrections"), ("x", "cancelErrors")],

@@ -209,6 +209,21 @@ def test_a_stale_price_tells_both_ages_and_the_setting_that_refused_it() -> None
     assert codes(day.judge(request(), now_ns=NOW_NS - SECOND_NS)) == []
 
 
+def test_a_delayed_price_is_refused_however_fresh_it_arrived_unless_a_limit_lets_it_count() -> None:
+    day = limited()
+    quarter_ns = 900 * SECOND_NS
+    day.prices["AAPL"] = Price(Decimal(100), NOW_NS - quarter_ns, NOW_NS, "delayed_sip")
+    verdict = day.judge(request())
+    assert isinstance(verdict, Refused)
+    (reason,) = verdict.reasons
+    assert reason.code == "stale_price"
+    assert "all of delayed_sip is a quarter of an hour old" in reason.message
+    assert "[feed.delayed_sip] price_age_seconds" in reason.message
+    day.limits = parse(LIMITS + "[feed.delayed_sip]\nprice_age_seconds = 960", "limits")
+    assert codes(day.judge(request())) == []
+    assert codes(day.judge(request(), now_ns=NOW_NS + 61 * SECOND_NS)) == ["stale_price"]
+
+
 def test_in_a_halted_symbol_nothing_is_taken() -> None:
     day = Day()
     day.prices["AAPL"] = MarketHalt(NOW_NS, "LUDP", "Volatility Trading Pause")
