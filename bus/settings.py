@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -181,6 +181,28 @@ class AlpacaSettings(BusSettings):
         description="the stock feed; which ones the keys may read is a matter of their plan",
         json_schema_extra=_read_by("ingest", "ops"),
     )
+
+    feed_fallback: str = Field(
+        default="",
+        description="what stands in for the stock feed while it is not to be had, in order, such as "
+        "iex,rest; rest asks for last trades, quotes and bars over HTTP",
+        json_schema_extra=_read_by("ingest"),
+    )
+
+    @field_validator("feed_fallback")
+    @classmethod
+    def _known_feeds(cls, value: str, info: ValidationInfo) -> str:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        known = ("iex", "sip", "delayed_sip", "boats", "overnight", "rest")
+        if wrong := [name for name in names if name not in known]:
+            raise ValueError(f"{wrong[0]!r} is no feed that can stand in: use {', '.join(known)}")
+        if len({*names, info.data.get("feed")}) <= len(names):
+            raise ValueError(f"each feed once, and not the one that they stand in for: {', '.join(names)}")
+        if "rest" in names[:-1]:
+            raise ValueError("rest is always to be had: what follows it would never be tried")
+        if names and info.data.get("stocks_stream_url"):
+            raise ValueError("BACKBONE_STOCKS_STREAM_URL names one stream: use BACKBONE_MARKET_STREAM_URL")
+        return ",".join(names)
 
     @field_validator("trading_url", "data_url")
     @classmethod

@@ -92,6 +92,12 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "nothing: it connects again",
     ),
     ReasonCode(
+        "feed_fallback",
+        ("ingest",),
+        "another feed of BACKBONE_FEED_FALLBACK stands in for the one that is not to be had; entries name it",
+        "nothing: the better one is asked for again now and then; where the plan lacks it, set BACKBONE_FEED",
+    ),
+    ReasonCode(
         "gap_open",
         ("ingest",),
         "what a stream missed cannot be had from Alpaca's history now; live messages go on",

@@ -17,8 +17,9 @@ from bus.heartbeat import StateReason
 from ingest import gaps
 from ingest.answering import STEADY_NS, Unanswered, limited
 from ingest.buffer import Buffer
-from ingest.buffered_item import Item, PassedOver, Resumed
+from ingest.buffered_item import Item, PassedOver
 from ingest.frames import Kept
+from ingest.gap_marks import GapMarks
 from ingest.stream_reasons import CONNECTION_LIMIT, NOT_ENTITLED, WRONG_KEYS, error_reason, refusals
 from ingest.subscription import Request, SubscriptionState
 from ingest.tap import TapProtocol, end
@@ -38,12 +39,17 @@ LOOK_S = 0.5
 log = structlog.get_logger()
 
 
+class FeedRefused(InvalidInput):
+    """Alpaca does not give this feed to these keys; another feed it may give them."""
+
+
 class MarketFeed:
     """One upstream connection: `kind` is one of FEED_KINDS, `name` is what entries call the feed.
 
     Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
-    than `answer_s` ends a connection. Mutable: the subscription, how the connection stands, the streams that
-    `*` brought, and the gaps that are open until their streams are carried again.
+    than `answer_s` ends a connection; `open_gaps` were left by the feed before. Mutable: the subscription,
+    how the connection stands, the streams that `*` brought, and the gaps that are open until their streams
+    are carried again.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class MarketFeed:
         clock: Clock,
         *,
         answer_s: float,
+        open_gaps: Mapping[str, int] | None = None,
     ) -> None:
         self.kind = kind
         self.name = name
@@ -76,10 +83,7 @@ class MarketFeed:
         self._now_ns = clock.now_ns
         self._monotonic_ns = clock.monotonic_ns
         self._last_data_ns = 0
-        # The streams in which a gap is open, each with the time until which it is whole.
-        self._open_gaps: dict[str, int] = {}
-        # Those of them that an acknowledgement does not close.
-        self._held_open: set[str] = set()
+        self.marks = GapMarks(name, buffer, clock, open_gaps)
         # Why the connection has to be closed; "" while it need not.
         self._doomed = ""
         self._full_ns = 0
@@ -115,35 +119,26 @@ class MarketFeed:
 
         A stream's gap is filled, and closed, when Alpaca acknowledges it again.
         """
-        if self._mark(since_ns, reason):
+        if self.marks.mark(since_ns, reason):
             self.gaps += 1
 
     def hold_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """The same for messages that are missing until `release_gap` says that they are not any more."""
-        self._held_open.update(since_ns)
+        self.marks.held.update(since_ns)
         self.open_gap(since_ns, reason)
 
     def release_gap(self, streams: Iterable[str]) -> None:
         """These streams are whole again, or will be once the connection is."""
-        released = self._held_open.intersection(streams)
-        self._held_open -= released
+        released = self.marks.held.intersection(streams)
+        self.marks.held -= released
         if self.live:
-            self._close(released)
-
-    def _mark(self, since_ns: Mapping[str, int], reason: str) -> bool:
-        now_ns = self._now_ns()
-        # No gap begins later than now, as one would where the clock was set back.
-        found = {one: min(since, now_ns) for one, since in since_ns.items() if one not in self._open_gaps}
-        if found:
-            self._open_gaps |= found
-            self._buffer.add(gaps.opened(found, feed=self.name, at_ns=now_ns, reason=reason), 0)
-        return bool(found)
+            self.marks.resume(released)
 
     async def run(self) -> None:
         """Stay connected and subscribed until cancelled; connects when something is first wanted.
 
-        Raises InvalidInput at start-up for wrong keys, a missing entitlement, or a connection that
-        somebody else keeps holding.
+        Raises InvalidInput at start-up for wrong keys, and FeedRefused, which is one too, for a missing
+        entitlement at any time and at start-up for a connection that somebody else keeps holding.
         """
         logging.getLogger("alpaca").setLevel(logging.CRITICAL)  # What it would say, we say in sentences.
         while not self.subscription.wanted:
@@ -156,12 +151,13 @@ class MarketFeed:
             ends: set[asyncio.Future[Any]] = {stream, requests, self._fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._fatal.done():
-                raise InvalidInput(self._fatal.result())
+                is_keys = self.trouble is not None and self.trouble.code == "keys_refused"
+                raise (InvalidInput if is_keys else FeedRefused)(self._fatal.result())
             for task in (stream, requests):
                 if task.done():
                     task.result()
             said = f": {self.trouble.sentence}" if self.trouble is not None else ""
-            raise InvalidInput(f"{self.url} is not open to these keys any more{said}")
+            raise FeedRefused(f"{self.url} is not open to these keys any more{said}")
         finally:
             requests.cancel()
             await end(self._stream, stream)
@@ -288,23 +284,14 @@ class MarketFeed:
 
     def _close_gaps(self) -> None:
         """What is acknowledged is whole from here on: its gaps can be filled, and closed."""
-        if self._open_gaps:
-            self._close(gaps.streams(self.subscription.acknowledged, tuple(self._open_gaps)))
-
-    def _close(self, streams: Iterable[str]) -> None:
-        whole = {
-            stream: self._open_gaps.pop(stream)
-            for stream in streams
-            if stream in self._open_gaps and stream not in self._held_open
-        }
-        if whole:
-            self._buffer.add(Resumed(whole, self._now_ns()), 0)
+        if self.marks.open:
+            self.marks.resume(gaps.streams(self.subscription.acknowledged, tuple(self.marks.open)))
 
     def _mark_refused(self) -> None:
         """Say in the streams of what is refused that nothing comes, until it is acknowledged."""
         for (channel, symbol), refusal in self.subscription.refused.items():
             streams = gaps.streams({channel: frozenset({symbol})})
-            self._mark(dict.fromkeys(streams, self._now_ns()), f"not subscribed: {refusal.sentence}")
+            self.marks.mark(dict.fromkeys(streams, self._now_ns()), f"not subscribed: {refusal.sentence}")
 
     def _error(self, code: Any, text: str) -> None:
         is_about_connection = not isinstance(code, int) or code in CONNECTION_ERRORS

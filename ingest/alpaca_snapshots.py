@@ -11,6 +11,7 @@ from bus.feed_kinds import CRYPTO
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
+from ingest.fallback import REST
 from ingest.request_budget import SNAPSHOTS, RequestBudget
 from ingest.snapshots import SnapshotState
 
@@ -31,7 +32,8 @@ log = structlog.get_logger()
 class Snapshots:
     """Asks for one feed's snapshots, and hands what is new to its writer.
 
-    Mutable: the state of who is asked for; `trouble`, what went wrong last, told once, or "".
+    Mutable: the state of who is asked for; whether there was an answer ever; `trouble`, what went wrong last,
+    told once, or "".
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Snapshots:
         buffer: Buffer[Item],
         budget: RequestBudget,
         clock: Clock,
+        state: SnapshotState | None = None,
     ) -> None:
-        self.state = SnapshotState()
+        self.state = SnapshotState() if state is None else state
+        self.is_answered = False
         self._kind = kind
         self._feed = feed
         self._url = url
@@ -86,6 +90,9 @@ class Snapshots:
         """Ask once; returns what went wrong, or nothing."""
         self.state.postpone(symbols, self._clock.monotonic_ns())
         path, query = "/v2/stocks/snapshots", {"symbols": ",".join(symbols), "feed": self._feed}
+        if self._feed == REST:
+            # Alpaca takes the best one of the plan.
+            del query["feed"]
         if self._kind == CRYPTO:
             path, query = "/v1beta3/crypto/us/snapshots", {"symbols": ",".join(symbols)}
         try:
@@ -107,6 +114,7 @@ class Snapshots:
             batch = self.state.batch(found, self._clock.now_ns(), self._feed)
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
             return f"{self._url} answered with what cannot be read: {error!r}"
+        self.is_answered = True
         if batch.streams:
             self._buffer.add(batch, len(content))
         return ""

@@ -175,7 +175,7 @@ class GapFiller:
 
     async def _fill(self, group: Group, deadline: float) -> None:
         """Fill before what comes live, as long as that may be held back; then beside it."""
-        before = await self._answered(partial(self._kept.last_messages, list(group.since_ns)))
+        before = await self._answered(partial(self._kept.last_messages, group.since_ns))
         for stream, since_ns in group.since_ns.items():
             symbol, channel = market_parts(stream)
             messages = before.get(stream, [])
@@ -185,7 +185,8 @@ class GapFiller:
                 channel=channel,
                 since_ns=since_ns,
                 until_ns=group.until_ns,
-                after_ns=max((message["t"] for message in messages), default=since_ns),
+                # What came meanwhile, of a feed that stood in, is there, and not all that there was.
+                after_ns=min(since_ns, max((message["t"] for message in messages), default=since_ns)),
             )
             group.fills[stream] = StreamFill(hole, messages, self._bar_ns)
         await self._fill_before_live(group, deadline)

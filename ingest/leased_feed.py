@@ -19,16 +19,18 @@ from bus.service import run_together, run_until
 from bus.streams import market, market_lease, market_parts
 from ingest import gaps
 from ingest.alpaca_history import History
-from ingest.alpaca_market import MarketFeed
-from ingest.alpaca_snapshots import Snapshots
+from ingest.alpaca_market import FeedRefused
 from ingest.buffered_item import Item
 from ingest.dropping import Dropping
+from ingest.fallback import Fallback
+from ingest.fallback_watch import LOOK_S, until_another_takes_over
 from ingest.gap_filler import GapFiller
 from ingest.kept_counts import KeptCounts
 from ingest.market_records import MarketRecords
 from ingest.open_gaps import OpenGaps
 from ingest.request_budget import RequestBudget
 from ingest.resume_point import last_received_ns
+from ingest.served_feed import FeedMaker, ServedFeed
 from ingest.settings import IngestSettings
 from ingest.silence_watch import SilenceWatch
 from ingest.spooled_buffer import SpooledBuffer, directory_of
@@ -70,7 +72,8 @@ class LeasedFeed:
         holder: str,
     ) -> None:
         self.kind = kind
-        self.name = settings.feed_name(kind)
+        away_ns = round(settings.ingest_fallback_seconds * 1e9)
+        self.fallback = Fallback(settings.feed_names(kind), away_ns)
         self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
         self._bar_ns = round(settings.ingest_bar_seconds * 1_000_000_000)
         self.writing = FrameWriter(self._bar_ns)
@@ -88,10 +91,22 @@ class LeasedFeed:
         self._keeper = LeaseKeeper(
             Lease(client, market_lease(self.name), holder), regain="by_writer", other="another ingest"
         )
+        self._maker = FeedMaker(kind, settings, budget, clock)
+        self.feed: ServedFeed
         self._make()
 
     def __repr__(self) -> str:
         return f"{self.feed!r}, {self._keeper!r}"
+
+    @property
+    def name(self) -> str:
+        """What entries call the feed that is served."""
+        return self.fallback.served
+
+    @property
+    def reasons(self) -> tuple[StateReason, ...]:
+        """What else is not as it should be: another feed stands in, gaps are open."""
+        return (*self.fallback.reasons, *self.watch.reasons, *self.filler.reasons)
 
     @property
     def unwritten(self) -> tuple[StateReason, ...]:
@@ -115,7 +130,7 @@ class LeasedFeed:
             try:
                 if not await self._keeper.take(stopping=stopping, tell=self._wait):
                     return
-                await run_together(self._serve(stopping), self._keeper.keep())
+                await run_together(self._serve_in_turn(stopping), self._keeper.keep())
             except Fenced as error:
                 is_ours = False
                 sentence = f"{error}; it waits for its turn"
@@ -177,10 +192,9 @@ class LeasedFeed:
             for reader in readers.get((channel, symbol), ())
         ]
 
-    def _make(self, *, connects: int = 0) -> None:
-        """New parts for the next turn; counts go on."""
+    def _make(self, *, connects: int = 0, before: ServedFeed | None = None) -> None:
+        """New parts for the next turn; counts go on, and the gaps of the feed that was left in this turn."""
         settings, (key, secret) = self._settings, self._settings.keys()
-        url = settings.stream_url(self.kind)
         self._dropping = Dropping(self._hold_gap, self._release_gap, self._bar_ns)
         self._records = MarketRecords(self.name, self._dropping, lambda: self.feed.heard)
         self._unwritten = Unwritten(self._client, self._records, self.name, self._bar_ns)
@@ -194,30 +208,12 @@ class LeasedFeed:
             after_s=SPOOL_AFTER_S,
             asking=(None,),
         )
-        self.feed = MarketFeed(
-            self.kind,
-            self.name,
-            url,
-            key,
-            secret,
-            self.frames,
-            self._clock,
-            answer_s=settings.ingest_answer_seconds,
-        )
-        self.snapshots = Snapshots(
-            self.kind,
-            self.name,
-            settings.data_api_url,
-            key,
-            secret,
-            self.frames,
-            self._budget,
-            self._clock,
-        )
+        self.feed = self._maker.feed(self.name, self.frames, {} if before is None else before.marks.open)
+        self.snapshots = self._maker.snapshots(self.name, self.frames)
         self.filler = GapFiller(
             self.name,
             History(self.kind, self.name, settings.data_api_url, key, secret, self._budget, self._clock),
-            OpenGaps(self._client, self.name, self._bar_ns),
+            OpenGaps(self._client, self.name, self.fallback.feeds, self._bar_ns),
             self.frames,
             self._clock,
             hold_s=settings.ingest_hold_seconds,
@@ -226,7 +222,10 @@ class LeasedFeed:
         )
         self.feed.connects = connects
         self._refused = dict[Pair, Refusal]()
-        self._looked_at = set()
+        if before is None:
+            self._looked_at = set()
+        else:
+            self.feed.heard = before.heard
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
@@ -244,6 +243,37 @@ class LeasedFeed:
     def _wait(self, reason: StateReason) -> None:
         self.waits = reason
 
+    async def _serve_in_turn(self, stopping: asyncio.Event) -> None:
+        """Serve the feed, and what stands in for it while it is not to be had, one after the other."""
+        while True:
+            if self.name == self.fallback.feeds[0]:
+                await self._serve(stopping)
+            else:
+                await self._stand_in(stopping)
+            if stopping.is_set():
+                return
+            self.waits = StateReason("starting", f"the {self.name} feed takes over")
+            await self.frames.close(keep=True)
+            await self._close_writer()
+            self._earlier = self.counted()
+            self._make(connects=self.feed.connects, before=self.feed)
+
+    async def _stand_in(self, stopping: asyncio.Event) -> None:
+        """Serve a feed in another's place, under its own lease too: whoever serves it writes alone."""
+        lease = Lease(self._client, market_lease(self.name), self._holder)
+        keeper = LeaseKeeper(lease, other="another ingest")
+        name = self.name
+
+        async def take() -> None:
+            await keeper.take(stopping=stopping, tell=self._wait)
+
+        try:
+            await run_together(take(), self._another_takes_over())
+            if keeper.lease.held and self.name == name:
+                await run_together(self._serve(stopping), keeper.keep())
+        finally:
+            await keeper.give_back()
+
     async def _serve(self, stopping: asyncio.Event) -> None:
         await self.frames.open()
         self.waits = None
@@ -254,8 +284,7 @@ class LeasedFeed:
         try:
             await run_together(
                 run_until(stopping, until_done(writing)),
-                self.feed.run(),
-                self.snapshots.run(),
+                self._carry(),
                 self.filler.run(),
                 self._keep_counts(),
                 self.frames.run(),
@@ -267,6 +296,35 @@ class LeasedFeed:
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+
+    async def _carry(self) -> None:
+        """Receive until another feed has to take over; all that was received is written then."""
+        await run_together(self._receive(), self.snapshots.run(), self._another_takes_over())
+        self.waits = StateReason("starting", f"the {self.name} feed takes over")
+        reason = f"{self.feed.name} is left for {self.name}"
+        self.feed.broke(reason)
+        log.error("feed changed", reason=reason, why=[one.sentence for one in self.fallback.reasons])
+        await self._fills_ended()
+        while not self.frames.idle:  # noqa: ASYNC110 - nobody tells when all is written
+            await asyncio.sleep(LOOK_S)
+
+    async def _fills_ended(self) -> None:
+        """A gap that is being filled before what comes live would have to be filled beside it otherwise."""
+        while self.filler.held:  # noqa: ASYNC110 - it is over within seconds
+            await asyncio.sleep(LOOK_S)
+
+    async def _receive(self) -> None:
+        try:
+            await self.feed.run()
+        except FeedRefused as error:
+            if not self.fallback.step_down(str(error), self._clock.monotonic_ns()):
+                raise
+
+    async def _another_takes_over(self) -> None:
+        """Wait until another feed has to take over."""
+        await until_another_takes_over(
+            self.fallback, self.feed, self._clock, why_not=self._maker.why_not, fills_ended=self._fills_ended
+        )
 
     async def _flush(self, writing: "asyncio.Task[None]") -> None:
         """Give what was received a bounded time to be written."""
@@ -305,7 +363,8 @@ class LeasedFeed:
         reason = "it was not subscribed to" if self.feed.connects else "ingest was not running"
         with self._not_looked_at:
             brought = await self._brought_by_all(anew)
-            since_ns = await last_received_ns(self._client, sorted(anew | (brought - names)), self.name)
+            streams = sorted(anew | (brought - names))
+            since_ns = await last_received_ns(self._client, streams, self.fallback.feeds)
             since_ns = self._records.whole_until(since_ns)
             self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
             self.feed.heard |= brought

@@ -1,6 +1,6 @@
 """What the market-data server knows of gaps: the last messages before one, and which are still open."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,13 +31,14 @@ _hole = msgspec.json.Decoder(Hole).decode
 class OpenGaps:
     """The gaps of one feed that are filled later than at once; they are kept through restarts.
 
-    Raises ServerAway and ServerRefused.
+    `feeds` are those that write into the same streams, this one and what stands in for it. Raises ServerAway
+    and ServerRefused.
     """
 
-    def __init__(self, client: Client, feed: str, bar_ns: int) -> None:
+    def __init__(self, client: Client, feed: str, feeds: Collection[str], bar_ns: int) -> None:
         self._client = client
         self._key = open_gaps(feed)
-        self._feed = feed.encode()
+        self._feeds = frozenset(one.encode() for one in feeds)
         self._look_back_ms = (LOOK_BACK_NS + bar_ns) // _MS
 
     def __repr__(self) -> str:
@@ -68,10 +69,11 @@ class OpenGaps:
 
     async def left_off(self, streams: Sequence[str]) -> dict[str, int]:
         """Each stream's time until which it is whole (ns); streams without entries are left out."""
-        return await last_received_ns(self._client, streams, self._feed.decode())
+        return await last_received_ns(self._client, streams, [one.decode() for one in self._feeds])
 
-    async def last_messages(self, streams: Sequence[str]) -> dict[str, Messages]:
-        """Each stream's last messages: the last one of this feed, and what came shortly before it."""
+    async def last_messages(self, since_ns: Mapping[str, int]) -> dict[str, Messages]:
+        """What streams have from shortly before the times since which they miss messages, or their last."""
+        streams = list(since_ns)
         pipeline = self._client.pipeline(transaction=False)
         for stream in streams:
             pipeline.xrevrange(stream, count=_LAST)
@@ -79,7 +81,7 @@ class OpenGaps:
         for stream, page in zip(streams, await pipeline.execute(), strict=True):
             last = next((id_ for id_, fields in page if self._is_message(fields)), None)
             if last is not None:
-                begins[stream] = max(0, _ms(last) - self._look_back_ms)
+                begins[stream] = max(0, min(_ms(last), since_ns[stream] // _MS) - self._look_back_ms)
         pipeline = self._client.pipeline(transaction=False)
         for stream, begin_ms in begins.items():
             pipeline.xrevrange(stream, min=begin_ms, count=_MOST)
@@ -103,7 +105,7 @@ class OpenGaps:
         return [orjson.loads(fields[b"d"]) for _, fields in page if self._is_message(fields)]
 
     def _is_message(self, fields: Fields) -> bool:
-        return b"type" not in fields and fields.get(b"feed", self._feed) == self._feed
+        return b"type" not in fields and (b"feed" not in fields or fields[b"feed"] in self._feeds)
 
 
 def _name(hole: Hole) -> str:

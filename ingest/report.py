@@ -18,8 +18,8 @@ from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import WRITE_PROBE, market_channel
 from ingest.alpaca_account import AccountFeed
-from ingest.alpaca_market import MarketFeed
 from ingest.leased_feed import LeasedFeed
+from ingest.served_feed import ServedFeed
 from ingest.trimming import Trimmer
 
 # Ticks a second are the mean over so many refreshes.
@@ -97,13 +97,7 @@ class Report:
     def _feed_details(self) -> dict[str, FeedDetails]:
         """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
         found = {
-            kind: feed_details(
-                leased.feed,
-                leased.waits,
-                leased.waiting,
-                leased.unwritten,
-                (*leased.watch.reasons, *leased.filler.reasons),
-            )
+            kind: feed_details(leased.feed, leased.waits, leased.waiting, leased.unwritten, leased.reasons)
             for kind, leased in self._feeds.items()
             if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
         }
@@ -111,7 +105,7 @@ class Report:
 
 
 def feed_details(
-    feed: MarketFeed | AccountFeed,
+    feed: ServedFeed | AccountFeed,
     waits: StateReason | None,
     waiting: WaitingDetails,
     unwritten: tuple[StateReason, ...],
@@ -121,7 +115,7 @@ def feed_details(
 
     `noticed` is what those say who watch it.
     """
-    wrong = (*noticed, *feed.refusals) if isinstance(feed, MarketFeed) else noticed
+    wrong = noticed if isinstance(feed, AccountFeed) else (*noticed, *feed.refusals)
     state = State.READY
     if waits is not None:
         state = State.WAITING

@@ -1,6 +1,6 @@
 """Where an earlier ingest left off: the last receive time of streams that have entries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -17,32 +17,33 @@ Fields = dict[bytes, bytes]
 _gap_opened = msgspec.json.Decoder(GapOpened).decode
 
 
-async def last_received_ns(client: Client, streams: Sequence[str], feed: str) -> dict[str, int]:
+async def last_received_ns(client: Client, streams: Sequence[str], feeds: Collection[str]) -> dict[str, int]:
     """Stream to the time (ns) until which it is known to be whole; streams without entries are left out.
 
-    What another feed wrote into a stream of all symbols says nothing of this one. Raises ServerAway or
+    What feeds other than these wrote into a stream of all symbols says nothing of them. Raises ServerAway or
     ServerRefused.
     """
     found: dict[str, int] = {}
+    names = frozenset(feed.encode() for feed in feeds)
     for start in range(0, len(streams), _AT_ONCE):
         some = streams[start : start + _AT_ONCE]
         pipeline = client.pipeline(transaction=False)
         for stream in some:
             pipeline.xrevrange(stream, count=1)
         for stream, page in zip(some, await pipeline.execute(), strict=True):
-            fields = await _last_of(client, stream, page, feed.encode())
+            fields = await _last_of(client, stream, page, names)
             if fields is not None:
                 found[stream] = _whole_until_ns(fields)
     return found
 
 
 async def _last_of(
-    client: Client, stream: str, page: list[tuple[bytes, Fields]], feed: bytes
+    client: Client, stream: str, page: list[tuple[bytes, Fields]], feeds: frozenset[bytes]
 ) -> Fields | None:
-    """The last entry of this feed, or of none; `page` holds the stream's last entries, newest first."""
+    """The last entry of these feeds, or of none; `page` holds the stream's last entries, newest first."""
     while page:
         for _, fields in page:
-            if fields.get(b"feed", feed) == feed:
+            if b"feed" not in fields or fields[b"feed"] in feeds:
                 return fields
         page = await client.xrevrange(stream, max=f"({page[-1][0].decode()}", count=_PAGE)
     return None

@@ -111,16 +111,25 @@ class IngestSettings(AlpacaSettings):
         "simulator that never closes",
     )
 
-    def feed_name(self, kind: str) -> str:
-        """What entries call the feed of this kind; its lease has the same name."""
-        return {STOCKS: str(self.feed), OPTIONS: str(self.options_feed)}.get(kind, kind)
+    ingest_fallback_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="seconds for which the stock feed is tried before the next of BACKBONE_FEED_FALLBACK "
+        "stands in for it; one that the plan does not include is not waited for",
+    )
 
-    def stream_url(self, kind: str) -> str:
-        """The address of the stream of this kind."""
+    def feed_names(self, kind: str) -> tuple[str, ...]:
+        """What entries call the feed of this kind, and those that may stand in for it, the best first."""
+        if kind == STOCKS:
+            return (self.feed, *filter(None, self.feed_fallback.split(",")))
+        return (self.options_feed if kind == OPTIONS else kind,)
+
+    def stream_url(self, kind: str, name: str) -> str:
+        """The address of the stream of this kind and name."""
         given = {STOCKS: self.stocks_stream_url, CRYPTO: self.crypto_stream_url}.get(kind)
         path = {CRYPTO: "v1beta3/crypto/us", NEWS: "v1beta1/news"}.get(kind)
         if path is None:
-            name = self.feed_name(kind)
             path = f"v2/{name}" if name in _OF_V2 else f"v1beta1/{name}"
         server = (self.market_stream_url or "wss://stream.data.alpaca.markets").rstrip("/")
         return given or f"{server}/{path}"

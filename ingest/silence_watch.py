@@ -23,6 +23,7 @@ from ingest.market_hours import (
     new_york,
     published_calendar,
 )
+from ingest.polled_feed import PolledFeed
 from ingest.settings import IngestSettings
 from ingest.silence import Silence, Suspicion, expected_streams
 from ingest.stream_reasons import named
@@ -47,7 +48,7 @@ class SilenceWatch:
 
     def __init__(
         self,
-        feed: MarketFeed,
+        feed: MarketFeed | PolledFeed,
         writing: FrameWriter,
         writer: MarketWriter,
         client: Client,
@@ -97,6 +98,8 @@ class SilenceWatch:
         seen = frozenset[str]().union(*self._writing.passed)
         self._writing.passed.clear()
         feed, silence = self._feed, self._silence
+        if isinstance(feed, PolledFeed):
+            return  # What is asked for comes when it is asked for.
         came, self._last_data_ns = feed.last_data_ns != self._last_data_ns, feed.last_data_ns
         # Streams that are not written, not even read, or not subscribed to yet are not silent.
         is_waited_for = feed.subscription.wanted and not feed.subscription.acknowledged
@@ -127,7 +130,8 @@ class SilenceWatch:
             why = self._sentence()
             silence.alarm()
             log.error("feed silent", feed=self._feed.name, why=why, alarms=silence.alarms)
-            self._feed.silent(why)
+            if isinstance(self._feed, MarketFeed):
+                self._feed.silent(why)
 
     def _sentence(self) -> str:
         share = self._silence.share

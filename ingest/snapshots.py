@@ -33,7 +33,8 @@ class SnapshotState:
     Mutable: who is wanted, when each is to be asked for next, and what was written of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_ns: int | None = None) -> None:
+        self._every_ns = EVERY_NS if every_ns is None else every_ns
         self._next_ns: dict[str, int] = {}
         self._at_most = MOST_SYMBOLS
         self._written: dict[str, bytes] = {}
@@ -55,7 +56,7 @@ class SnapshotState:
         """These were asked for, whatever came of it."""
         for symbol in symbols:
             if symbol in self._next_ns:
-                self._next_ns[symbol] = now_ns + EVERY_NS
+                self._next_ns[symbol] = now_ns + self._every_ns
 
     def refuse(self, symbols: list[str], now_ns: int) -> str | None:
         """A request for these was refused: fewer are asked for at a time until it is known for which one.
@@ -71,9 +72,13 @@ class SnapshotState:
         self._next_ns[symbols[0]] = now_ns + ASIDE_NS
         return symbols[0]
 
+    def understood(self) -> None:
+        """A request was answered: the next may be for more symbols again."""
+        self._at_most = min(2 * self._at_most, MOST_SYMBOLS)
+
     def batch(self, answer: Mapping[str, Any], received_ns: int, feed: str) -> MarketBatch:
         """The entries for what an answer tells that was not written already: symbol to its snapshot."""
-        self._at_most = min(2 * self._at_most, MOST_SYMBOLS)
+        self.understood()
         streams: list[str] = []
         values: list[int | bytes] = []
         for symbol, snapshot in answer.items():
@@ -93,12 +98,12 @@ def _entry(symbol: str, snapshot: Any) -> bytes | None:
     parts = {
         name: part
         for name, long_name in (("trade", "latestTrade"), ("quote", "latestQuote"))
-        if (part := _message(symbol, snapshot.get(long_name))) is not None
+        if (part := past_message(symbol, snapshot.get(long_name))) is not None
     }
     return orjson.dumps({"S": symbol, **parts}) if parts else None
 
 
-def _message(symbol: str, told: Any) -> dict[str, Any] | None:
+def past_message(symbol: str, told: Any) -> dict[str, Any] | None:
     """A trade or quote as the streams have it; None where there is none, or none with a time."""
     if not isinstance(told, dict):
         return None

@@ -1,14 +1,23 @@
 """Why a market stream is not as it should be, in sentences for people. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from bus.heartbeat import StateReason
-from ingest.subscription import SYMBOL_LIMIT, Pair, Refusal
+from ingest.subscription import SYMBOL_LIMIT, Pair, Refusal, SubscriptionState
 
 WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
 
 # A sentence names so many at most.
 MOST_NAMED = 20
+
+
+class Had(Protocol):
+    """A feed as it stands: connected or not, why not, and what of it is subscribed to."""
+
+    live: bool
+    trouble: StateReason | None
+    subscription: SubscriptionState
 
 
 def named(names: Sequence[str]) -> str:
@@ -44,3 +53,16 @@ def error_reason(code: object, text: str, url: str) -> StateReason:
         sentence = f"{url} allows one connection and somebody holds it ({text}): stop the other program"
         return StateReason("connection_limit", sentence)
     return StateReason("stream_error", f"{url} answered with error {code}: {text}")
+
+
+def why_not_had(feed: Had) -> str:
+    """Why nothing comes by a feed though something is wanted; "" while that is not so."""
+    subscription = feed.subscription
+    if not subscription.wanted:
+        return ""
+    if not feed.live:
+        return feed.trouble.sentence if feed.trouble is not None else "it is not connected"
+    refused = subscription.refused.values()
+    if subscription.acknowledged or not refused or any(one.code != NOT_ENTITLED for one in refused):
+        return ""
+    return "the plan of these keys does not include it: every subscription is refused"

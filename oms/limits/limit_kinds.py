@@ -117,7 +117,7 @@ PER_SYMBOL = tuple(name for name in NUMBERS if name not in _IN_ALL_SYMBOLS)
 PER_FEED = ("price_age_seconds",)
 
 # The feeds that ingest names in what it writes: those of stocks, and crypto.
-FEEDS = ("iex", "sip", "delayed_sip", "boats", "overnight", "test", "crypto")
+FEEDS = ("iex", "sip", "delayed_sip", "boats", "overnight", "rest", "test", "crypto")
 
 SECTIONS = ("account", "each_algorithm", "algorithm", "symbol", "feed")
 

@@ -121,7 +121,7 @@ async def test_what_alpaca_has_as_no_stream_is_refused_by_name_with_the_reason(s
 
 
 @pytest.mark.parametrize(
-    ("feed", "kind", "url"),
+    ("name", "kind", "url"),
     [
         ("iex", "stocks", "wss://stream.data.alpaca.markets/v2/iex"),
         ("sip", "stocks", "wss://stream.data.alpaca.markets/v2/sip"),
@@ -129,16 +129,15 @@ async def test_what_alpaca_has_as_no_stream_is_refused_by_name_with_the_reason(s
         ("test", "stocks", "wss://stream.data.alpaca.markets/v2/test"),
         ("boats", "stocks", "wss://stream.data.alpaca.markets/v1beta1/boats"),
         ("overnight", "stocks", "wss://stream.data.alpaca.markets/v1beta1/overnight"),
-        ("iex", "crypto", "wss://stream.data.alpaca.markets/v1beta3/crypto/us"),
-        ("iex", "options", "wss://stream.data.alpaca.markets/v1beta1/indicative"),
-        ("iex", "news", "wss://stream.data.alpaca.markets/v1beta1/news"),
+        ("crypto", "crypto", "wss://stream.data.alpaca.markets/v1beta3/crypto/us"),
+        ("indicative", "options", "wss://stream.data.alpaca.markets/v1beta1/indicative"),
+        ("news", "news", "wss://stream.data.alpaca.markets/v1beta1/news"),
     ],
 )
-def test_each_feed_has_its_address(feed, kind, url, monkeypatch):
-    monkeypatch.setenv("BACKBONE_FEED", feed)
-    assert load(IngestSettings).stream_url(kind) == url
+def test_each_feed_has_its_address(name, kind, url, monkeypatch):
+    assert load(IngestSettings).stream_url(kind, name) == url
     monkeypatch.setenv("BACKBONE_MARKET_STREAM_URL", "ws://here:9001/")
-    assert load(IngestSettings).stream_url(kind) == url.replace(
+    assert load(IngestSettings).stream_url(kind, name) == url.replace(
         "wss://stream.data.alpaca.markets", "ws://here:9001"
     )
 
@@ -147,9 +146,9 @@ def test_options_have_a_feed_and_a_stream_may_be_elsewhere(monkeypatch):
     monkeypatch.setenv("BACKBONE_OPTIONS_FEED", "opra")
     monkeypatch.setenv("BACKBONE_CRYPTO_STREAM_URL", "ws://there/coins")
     settings = load(IngestSettings)
-    assert settings.stream_url("options").endswith("/v1beta1/opra")
-    assert settings.feed_name("options") == "opra"
-    assert settings.stream_url("crypto") == "ws://there/coins"
+    assert settings.feed_names("options") == ("opra",)
+    assert settings.stream_url("options", "opra").endswith("/v1beta1/opra")
+    assert settings.stream_url("crypto", "crypto") == "ws://there/coins"
     monkeypatch.setenv("BACKBONE_FEED", "otc")
     with pytest.raises(InvalidInput, match="BACKBONE_FEED"):
         load(IngestSettings)
