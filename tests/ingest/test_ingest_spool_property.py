@@ -241,3 +241,31 @@ def test_a_directory_has_one_holder_and_its_files_are_private(tmp_path: Path) ->
     again.close()
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()} == {0o600}
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_segment_that_ends_too_early_is_passed_and_the_next_one_read(tmp_path: Path) -> None:
+    """A recorder that waited for its end started again and again with the same file (vector#17644)."""
+    spool = Spool(tmp_path, segment_bytes=SEGMENT_BYTES)
+    for number in range(8):
+        spool.append([b"%d" % number * 50])
+    spool.close()
+    first = min(tmp_path.glob("*.spool"))
+    first.write_bytes(first.read_bytes()[:-5])
+    spool = Spool(tmp_path, segment_bytes=SEGMENT_BYTES)
+    found: list[bytes | Damaged] = []
+    while not spool.is_read:
+        found += spool.read(1000)
+    spool.confirm()
+    spool.close()
+    assert [one[:1] for one in found if isinstance(one, bytes)] == [b"0", b"1", b"2", b"4", b"5", b"6", b"7"]
+    assert sum(isinstance(one, Damaged) for one in found) == 1
+    assert list(tmp_path.glob("*.spool")) == [], "nothing of it is met again (fluent-bit#2472)"
+
+
+def test_a_long_outage_leaves_few_files(tmp_path: Path) -> None:
+    """One file for each record could not be worked off any more (fluent-bit#2566)."""
+    spool = Spool(tmp_path, segment_bytes=10_000)
+    for _ in range(1000):
+        spool.append([b"x" * 88])
+    assert len(list(tmp_path.glob("*.spool"))) == 10
+    spool.close()
