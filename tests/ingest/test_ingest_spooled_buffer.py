@@ -229,3 +229,24 @@ async def test_a_disk_that_is_full_for_a_while_loses_and_doubles_nothing(
             writer.stands.set()
             await until(lambda: len(writer.written) == 14 and buffer.idle, "all to be written")
         assert writer.written == list(range(14))
+
+
+async def test_what_was_confirmed_before_the_last_of_a_chunk_was_taken_leaves_the_chunk(
+    tmp_path: Path,
+) -> None:
+    async with _at_work(tmp_path) as writer:
+        writer.stands.clear()
+        for number in range(5):
+            writer.buffer.add(number, 10)
+        await until(lambda: writer.buffer.disk_items == 5)
+    buffer = _buffer(tmp_path, [])
+    await buffer.open()
+    assert await buffer.take() == 0
+    buffer.confirm()
+    assert [await buffer.take() for _ in range(5)] == [1, 2, 3, 4, -1]
+    waiting = asyncio.create_task(buffer.take())
+    await asyncio.wait({waiting}, timeout=0.05)
+    assert buffer.disk_items == 5, "nobody said that the other four are written"
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await buffer.close(keep=False)
