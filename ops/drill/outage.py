@@ -155,6 +155,11 @@ class _Drill:
             await asyncio.sleep(began + seconds - time.monotonic())
         finally:
             os.kill(self._server, signal.SIGCONT)
+        for pid, process in list(self._system.started.items()):
+            # One that found no server at its start for long has ended: a supervisor starts it again.
+            if process.poll() is not None:
+                del self._system.started[pid]
+                self._start()
         return await self._caught_up(f"an outage of {seconds:g} s{', with ingest killed' if kill else ''}")
 
     async def death_at(self, point: str) -> float:
