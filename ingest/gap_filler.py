@@ -5,6 +5,8 @@ which a batch whose reply was lost is found again.
 """
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -18,24 +20,25 @@ from bus.heartbeat import StateReason
 from bus.market_batch import MarketBatch
 from bus.market_messages import GapClosed
 from bus.retry import until_answered, waits_s
-from bus.streams import history, market_parts
+from bus.streams import market_parts
 from bus.symbols import is_option
 from ingest import gaps
 from ingest.alpaca_data import DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
 from ingest.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
+from ingest.gap_group import MOST_STREAMS, Group, beside, grouped
 from ingest.held_back import HeldBack
 from ingest.open_gaps import OpenGaps
-
-# Streams of one request for history, and how far apart their holes may begin.
-MOST_STREAMS, MOST_APART_NS = 100, 60_000_000_000
 
 # While live messages are held back, history is asked again after waits that grow from one to the other.
 FIRST_ASK_S, LAST_ASK_S = 0.1, 0.5
 
 # And so where it is not to be had.
 FIRST_AGAIN_S, LAST_AGAIN_S = 1.0, 300.0
+
+# How long the end waits for what is held back to be written.
+LEAVE_S = 2.0
 
 # Refusals that may be about one symbol among many.
 _ABOUT_A_SYMBOL = (400, 404, 422)
@@ -53,19 +56,6 @@ class History(Protocol):
 
         Raises NotGiven, DataUnreachable.
         """
-
-
-class Group:
-    """Streams of one channel whose gaps are filled together. Mutable: the fills of those that are open."""
-
-    def __init__(self, channel: str, since_ns: Mapping[str, int], until_ns: int) -> None:
-        self.channel = channel
-        self.since_ns = since_ns
-        self.until_ns = until_ns
-        self.fills: dict[str, StreamFill] = {}
-
-    def __repr__(self) -> str:
-        return f"<{len(self.fills)} open gaps of {self.channel}>"
 
 
 class GapFiller:
@@ -103,6 +93,8 @@ class GapFiller:
         self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
         # Those for whose sake live messages are held back.
         self._waiting: set[Group] = set()
+        # Stream and beginning of those that were filled lately.
+        self._filled: deque[tuple[str, int]] = deque(maxlen=MOST_STREAMS * 100)
         # Why gaps are open still, by stream.
         self._open: dict[str, str] = {}
 
@@ -131,7 +123,7 @@ class GapFiller:
             is_recent = resumed.until_ns - since_ns <= self._longest_ns
             (missed if is_had and is_recent else lost)[stream] = since_ns
         deadline = asyncio.get_running_loop().time() + self._hold_s
-        for group in _groups(missed, resumed.until_ns, self.first):
+        for group in grouped(missed, resumed.until_ns, self.first):
             if self._hold_s:
                 self.held.begin(group.since_ns, group)
             self._groups.put_nowait((group, deadline))
@@ -171,7 +163,10 @@ class GapFiller:
             if self.held.by(stream) is group
         ]
         await self._kept.add(waiting)
-        self._buffer.add(Turn(partial(self.held.released, [one.stream for one in waiting]), _nothing), 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._turn(partial(self.held.released, [one.stream for one in waiting]))
+                await self._forget_filled(waiting)
 
     async def _fill(self, group: Group, deadline: float) -> None:
         """Fill before what comes live, as long as that may be held back; then beside it."""
@@ -216,13 +211,20 @@ class GapFiller:
                 await asyncio.gather(*halves)
                 return
             why = str(error)
-        await self._answered(partial(self._kept.add, [fill.hole for fill in group.fills.values()]))
+        holes = [fill.hole for fill in group.fills.values()]
+        await self._answered(partial(self._kept.add, holes))
         await self._turn(partial(self._go_on, group))
         self._waiting.discard(group)
+        await self._answered(partial(self._forget_filled, holes))
         await self._fill_beside(group, why)
 
+    async def _forget_filled(self, holes: Iterable[Hole]) -> None:
+        """Of these, kept just now, those were filled after all by a turn that was on its way then."""
+        filled = set(self._filled)
+        await self._kept.remove([one for one in holes if (one.stream, one.since_ns) in filled])
+
     async def _fill_left_open(self, group: Group, hole: Hole) -> None:
-        around = await self._answered(partial(self._kept.messages_around, hole))
+        around = await self._answered(partial(self._kept.messages_around, hole, self._asked_to_ns(group)))
         group.fills[hole.stream] = StreamFill(hole, around, self._bar_ns)
         await self._fill_beside(group, "an earlier run did not get it")
 
@@ -231,8 +233,11 @@ class GapFiller:
         if not group.fills:
             return
         log.warning("gaps not filled yet", feed=self._feed, gaps=len(group.fills), error=why)
-        until_ns = group.until_ns + round(self._hold_s * 1e9)
+        until_ns = self._asked_to_ns(group)
         await asyncio.sleep((until_ns + SETTLED_NS - self._clock.now_ns()) / 1e9)
+        for fill in group.fills.values():
+            # What came live meanwhile is in the stream, whether or not it waited.
+            fill.came_live(await self._answered(partial(self._kept.messages_around, fill.hole, until_ns)))
         is_had = False
         for wait_s in waits_s(FIRST_AGAIN_S, LAST_AGAIN_S):
             self._open |= dict.fromkeys(group.fills, why)
@@ -256,6 +261,10 @@ class GapFiller:
         await self._answered(partial(self._kept.remove, [fill.hole for fill in group.fills.values()]))
         for stream in group.fills:
             self._open.pop(stream, None)
+
+    def _asked_to_ns(self, group: Group) -> int:
+        """Until when history is asked for what was not filled at once."""
+        return group.until_ns + round(self._hold_s * 1e9)
 
     async def _asked(self, group: Group, until_ns: int) -> AsyncIterator[None]:
         """Ask for what these streams miss; goes on after each page, which their fills have taken."""
@@ -301,7 +310,7 @@ class GapFiller:
                 markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
                 complete.append(stream)
         for stream in complete:
-            del group.fills[stream]
+            self._filled.append((stream, group.fills.pop(stream).hole.since_ns))
         self.backfilled += len(found)
         yield from batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
         yield from self._closed(markers)
@@ -309,14 +318,11 @@ class GapFiller:
 
     def _go_on(self, group: Group) -> Iterable[MarketBatch]:
         """What was held back is written; what is missing will be written elsewhere."""
-        streams = [stream for stream in group.fills if self.held.by(stream) is group]
-        for stream in streams:
-            group.fills[stream].came_live(self.held.live(stream))
-        return self.held.released(streams)
+        return self.held.released([stream for stream in group.fills if self.held.by(stream) is group])
 
     def _write_beside(self, group: Group) -> Iterable[MarketBatch]:
         found = [
-            (_beside(fill.hole), message) for fill in group.fills.values() for message in fill.taken_out()
+            (beside(fill.hole), message) for fill in group.fills.values() for message in fill.taken_out()
         ]
         self.backfilled += len(found)
         return batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
@@ -327,7 +333,7 @@ class GapFiller:
                 fill.hole.since_ns,
                 group.until_ns,
                 backfilled=fill.written if is_had else None,
-                beside=_beside(fill.hole) if fill.written else "",
+                beside=beside(fill.hole) if fill.written else "",
             )
             for stream, fill in group.fills.items()
         }
@@ -351,31 +357,3 @@ class GapFiller:
 
     def _not_answered(self, trouble: str) -> None:
         log.warning("gaps not looked at", feed=self._feed, error=trouble)
-
-
-def _nothing() -> None: ...
-
-
-def _beside(hole: Hole) -> str:
-    """The stream of what a gap missed, where it could not be written into its own."""
-    return history(hole.symbol, hole.channel, f"gap-{hole.since_ns // 1_000_000}")
-
-
-def _groups(since_ns: Mapping[str, int], until_ns: int, first: Collection[str]) -> list[Group]:
-    """These gaps in groups that are asked for together, those of the symbols in `first` before all others."""
-    found: list[Group] = []
-
-    def turn(stream: str) -> tuple[bool, str, int]:
-        symbol, channel = market_parts(stream)
-        return symbol not in first, channel, since_ns[stream]
-
-    for (_, channel), streams in groupby(sorted(since_ns, key=turn), key=lambda stream: turn(stream)[:2]):
-        some: dict[str, int] = {}
-        for stream in streams:
-            begin_ns = next(iter(some.values()), since_ns[stream])
-            if len(some) == MOST_STREAMS or since_ns[stream] - begin_ns > MOST_APART_NS:
-                found.append(Group(channel, some, until_ns))
-                some = {}
-            some[stream] = since_ns[stream]
-        found.append(Group(channel, some, until_ns))
-    return found

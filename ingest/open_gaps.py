@@ -88,10 +88,10 @@ class OpenGaps:
         pages = await pipeline.execute() if begins else []
         return {stream: self._messages(page) for stream, page in zip(begins, pages, strict=True)}
 
-    async def messages_around(self, hole: Hole) -> Messages:
-        """What a stream has from shortly before a gap until shortly after it."""
+    async def messages_around(self, hole: Hole, until_ns: int) -> Messages:
+        """What a stream has from shortly before a gap until shortly after a time (ns)."""
         begin_ms = max(0, hole.after_ns // _MS - self._look_back_ms)
-        position, end_ms = str(begin_ms), (hole.until_ns + 2 * SETTLED_NS) // _MS
+        position, end_ms = str(begin_ms), (until_ns + SETTLED_NS) // _MS
         found: Messages = []
         while len(found) < _MOST:
             page = await self._client.xrange(hole.stream, position, end_ms, count=_PAGE)

@@ -1,0 +1,133 @@
+"""What the filler of gaps leaves for later, against a real server and a history of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+import pytest
+from waiting import until
+
+from bus.clock import ManualClock
+from bus.market_batch import MarketBatch
+from bus.streams import open_gaps
+from ingest.alpaca_data import NotGiven
+from ingest.buffer import Buffer
+from ingest.buffered_item import Item, Resumed, Turn
+from ingest.gap_fill import Hole
+from ingest.gap_filler import GapFiller
+from ingest.open_gaps import OpenGaps
+
+STREAM, S_NS, START_NS = "md:AAPL:trades", 1_000_000_000, 1_700_000_000_000_000_000
+
+
+def trade(number: int) -> dict[str, Any]:
+    """The trade of that second."""
+    return {"T": "t", "i": number, "S": "AAPL", "x": "V", "p": 1.5, "s": 1, "t": START_NS + number * S_NS}
+
+
+class Past:
+    """A history that has these trades, or refuses."""
+
+    def __init__(self, trades: Sequence[dict[str, Any]]) -> None:
+        self.trades = trades
+        self.is_refused = False
+
+    async def pages(
+        self, channel: str, symbols: Sequence[str], since_ns: int, until_ns: int
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        if self.is_refused:
+            raise NotGiven("not in this plan", 403, "")
+        yield [one for one in self.trades if since_ns <= one["t"] <= until_ns]
+
+
+class Scene:
+    """A filler, and its writer: what was written, oldest first."""
+
+    def __init__(self, client: Any, past: Past, *, hold_s: float) -> None:
+        self.buffer: Buffer[Item] = Buffer(1_000_000)
+        self.clock = ManualClock(START_NS + 100 * S_NS)
+        self.written: list[MarketBatch] = []
+        kept = OpenGaps(client, "iex", ["iex"], 60 * S_NS)
+        self.filler = GapFiller(
+            "iex", past, kept, self.buffer, self.clock, hold_s=hold_s, longest_ns=10**15, bar_ns=60 * S_NS
+        )
+
+    async def write(self) -> None:
+        """Write what comes, until cancelled."""
+        while True:
+            item = await self.buffer.take()
+            assert isinstance(item, Turn)
+            self.written += item.write()
+            item.written()
+
+    def numbers(self) -> list[int]:
+        """The trades written from history."""
+        return [
+            orjson.loads(text)["i"]  # type: ignore[arg-type]
+            for batch in self.written
+            if batch.marker == "b"
+            for text in batch.values[1::2]
+        ]
+
+    def closed(self) -> bool:
+        return any(batch.marker == "GapClosed" for batch in self.written)
+
+
+async def put(client: Any, *numbers: int) -> None:
+    for number in numbers:
+        one = trade(number)
+        await client.xadd(
+            STREAM, {"d": orjson.dumps(one), "r": one["t"], "feed": "iex"}, f"{one['t'] // 10**6}-*"
+        )
+
+
+@pytest.mark.parametrize("hold_s", [0, 2, 10])
+async def test_what_came_live_while_a_gap_was_open_is_not_written_beside_it_too(
+    market_client: Any, hold_s: float
+) -> None:
+    """However long live messages may wait: after a restart history is asked for all that time."""
+    await put(market_client, 1, 4, 5, 11)
+    scene = Scene(market_client, Past([trade(number) for number in range(12)]), hold_s=hold_s)
+    hole = Hole(
+        stream=STREAM,
+        symbol="AAPL",
+        channel="trades",
+        since_ns=START_NS + S_NS,
+        until_ns=START_NS + 3 * S_NS,
+        after_ns=START_NS + S_NS,
+    )
+    await OpenGaps(market_client, "iex", ["iex"], 60 * S_NS).add([hole])
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await until(scene.closed, "the gap closed")
+    await until(lambda: _gone(market_client), "it is forgotten")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    asked_to = 3 + hold_s
+    assert scene.numbers() == [one for one in range(2, 12) if one <= asked_to and one not in (4, 5, 11)]
+
+
+async def _gone(client: Any) -> bool:
+    return not await client.exists(open_gaps("iex"))
+
+
+async def test_a_gap_that_its_last_turn_fills_after_all_is_not_left_to_the_next_run(
+    market_client: Any,
+) -> None:
+    """The writer comes to it only when live messages have waited long enough."""
+    await put(market_client, 1)
+    past = Past([trade(1), trade(2)])
+    scene = Scene(market_client, past, hold_s=0.2)
+    scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 2 * S_NS))
+    filling = asyncio.create_task(scene.filler.run())
+    # The turn that fills it stands in the buffer while the time runs out and the gap is kept for later.
+    await until(lambda: market_client.exists(open_gaps("iex")), "it is kept for later")
+    writing = asyncio.create_task(scene.write())
+    await until(scene.closed, "the gap closed")
+    await until(lambda: _gone(market_client), "it is forgotten")
+    assert scene.numbers() == [2]
+    for task in (filling, writing):
+        task.cancel()
+    await asyncio.gather(filling, writing, return_exceptions=True)
+    assert [batch.marker for batch in scene.written].count("GapClosed") == 1
