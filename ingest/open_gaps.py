@@ -102,10 +102,22 @@ class OpenGaps:
         return found
 
     def _messages(self, page: Iterable[tuple[bytes, Fields]]) -> Messages:
-        return [orjson.loads(fields[b"d"]) for _, fields in page if self._is_message(fields)]
+        found = [_read(fields.get(b"d", b"")) for _, fields in page if self._is_message(fields)]
+        return [message for message in found if message is not None]
 
     def _is_message(self, fields: Fields) -> bool:
         return b"type" not in fields and (b"feed" not in fields or fields[b"feed"] in self._feeds)
+
+
+def _read(text: bytes) -> dict[str, Any] | None:
+    """A message that can be told from others; None for what somebody else wrote into the stream."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(message, dict) or type(message.get("t")) is not int or "T" not in message:
+        return None
+    return message
 
 
 def _name(hole: Hole) -> str:

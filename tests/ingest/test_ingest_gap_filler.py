@@ -131,3 +131,23 @@ async def test_a_gap_that_its_last_turn_fills_after_all_is_not_left_to_the_next_
         task.cancel()
     await asyncio.gather(filling, writing, return_exceptions=True)
     assert [batch.marker for batch in scene.written].count("GapClosed") == 1
+
+
+@pytest.mark.parametrize(
+    "text", [b"no JSON", b"[]", b"{}", b'{"S":"AAPL","p":1,"t":5}', b'{"T":"t","t":"now"}']
+)
+async def test_what_somebody_else_wrote_into_a_stream_keeps_no_gap_open(
+    market_client: Any, text: bytes
+) -> None:
+    await put(market_client, 1)
+    await market_client.xadd(STREAM, {"d": text, "r": START_NS, "feed": "iex"}, f"{trade(1)['t'] // 10**6}-*")
+    await market_client.xadd(STREAM, {"r": START_NS})
+    scene = Scene(market_client, Past([trade(1), trade(2)]), hold_s=2)
+    scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await until(scene.closed, "the gap closed")
+    for task in tasks:
+        assert not task.done()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert scene.numbers() == [2]

@@ -210,6 +210,8 @@ async def _holds(market: Any, stream: str, text: bytes) -> bool:
 async def test_a_delayed_feed_is_stale(simulator: Simulator, md_url: str, orders_url: str) -> None:
     """Each entry was received just now, and tells what the market was a quarter of an hour ago."""
     simulator.fault("clock_skew", skew_ms=-900_000)
+    # What is asked for has the right time, and would be a price of now.
+    simulator.fault("http_error", status=500, on="data", count=100_000)
     async with traded(simulator, md_url, orders_url) as (_, algo):
         refused = await algo.told(await algo.order(1, market_order("7", symbol="MSFT")), "OrderRefused")
         (reason,) = refused.reasons
