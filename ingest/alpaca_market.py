@@ -40,7 +40,11 @@ log = structlog.get_logger()
 
 
 class FeedRefused(InvalidInput):
-    """Alpaca does not give this feed to these keys; another feed it may give them."""
+    """Alpaca does not give this feed to these keys; another feed it may give them. `code` is a reason's."""
+
+    def __init__(self, sentence: str, code: str = "not_entitled") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class MarketFeed:
@@ -89,7 +93,7 @@ class MarketFeed:
         self._full_ns = 0
         self._claimed_ns = 0
         self._changed = asyncio.Event()
-        self._fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._fatal: asyncio.Future[StateReason] = asyncio.get_running_loop().create_future()
         self._stream = STREAMS[kind](
             api_key=key,
             secret_key=secret,
@@ -151,8 +155,9 @@ class MarketFeed:
             ends: set[asyncio.Future[Any]] = {stream, requests, self._fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._fatal.done():
-                is_keys = self.trouble is not None and self.trouble.code == "keys_refused"
-                raise (InvalidInput if is_keys else FeedRefused)(self._fatal.result())
+                why = self._fatal.result()
+                is_keys = why.code == "keys_refused"
+                raise InvalidInput(why.sentence) if is_keys else FeedRefused(why.sentence, why.code)
             for task in (stream, requests):
                 if task.done():
                     task.result()
@@ -311,7 +316,7 @@ class MarketFeed:
         if code in (WRONG_KEYS, NOT_ENTITLED) or (
             code == CONNECTION_LIMIT and self._monotonic_ns() - self._claimed_ns > CLAIM_NS
         ):
-            self._fatal.set_result(self.trouble.sentence)
+            self._fatal.set_result(self.trouble)
 
     @property
     def refusals(self) -> tuple[StateReason, ...]:

@@ -1,22 +1,23 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from bus.clock import Clock
 from bus.connection import Client
 from bus.errors import Fenced
-from bus.feed_kinds import kind_of
+from bus.feed_kinds import STOCKS
 from bus.heartbeat import StateReason, WaitingDetails
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import MarketBatch
 from bus.outage import Outage
 from bus.publish import MarketWriter
+from bus.retry import pause
 from bus.service import run_together, run_until
-from bus.streams import market, market_lease, market_parts
+from bus.streams import market_lease, market_parts
 from ingest import gaps
 from ingest.alpaca_history import History
 from ingest.alpaca_market import FeedRefused
@@ -28,8 +29,9 @@ from ingest.gap_filler import GapFiller
 from ingest.kept_counts import KeptCounts
 from ingest.market_records import MarketRecords
 from ingest.open_gaps import OpenGaps
+from ingest.refused_feed import RefusedFeed
 from ingest.request_budget import RequestBudget
-from ingest.resume_point import last_received_ns
+from ingest.resume_point import brought_by_all, last_received_ns
 from ingest.served_feed import FeedMaker, ServedFeed
 from ingest.settings import IngestSettings
 from ingest.silence_watch import SilenceWatch
@@ -75,6 +77,7 @@ class LeasedFeed:
         away_ns = round(settings.ingest_fallback_seconds * 1e9)
         self.fallback = Fallback(settings.feed_names(kind), away_ns)
         self.waits: StateReason | None = StateReason("starting", f"the {kind} feed has not begun")
+        self._refusal = RefusedFeed()
         self._bar_ns = round(settings.ingest_bar_seconds * 1_000_000_000)
         self.writing = FrameWriter(self._bar_ns)
         self._settings = settings
@@ -120,13 +123,15 @@ class LeasedFeed:
             self.frames, self._records.damaged, self._unwritten.left_out, self._dropping.dropped
         )
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    async def run(self, stopping: asyncio.Event, is_start: Callable[[], bool]) -> None:
         """Serve the feed whenever its lease is ours, until `stopping` is set; what is buffered is written.
 
-        Raises InvalidInput as the feed does, ServerRefused as the writer does.
+        One that Alpaca refuses, where nothing stands in, is left to others and asked for again now and then.
+        Raises InvalidInput for wrong keys, and for stocks that are refused while `is_start` says that no feed
+        was ever connected; ServerRefused as the writer does.
         """
         while not stopping.is_set():
-            is_ours = True
+            is_ours, alone_s = True, 0.0
             try:
                 if not await self._keeper.take(stopping=stopping, tell=self._wait):
                     return
@@ -136,6 +141,12 @@ class LeasedFeed:
                 sentence = f"{error}; it waits for its turn"
                 self.waits = StateReason("lease_lost", sentence)
                 log.error("market feed given up", feed=self.name, error=str(error), frames=len(self.frames))
+            except FeedRefused as error:
+                if self.kind == STOCKS and is_start():
+                    raise
+                self.waits = self._refusal.refused(error.code, str(error), self.feed.connects)
+                alone_s = self._refusal.wait_ns / 1e9
+                log.error("market feed refused", feed=self.name, error=self.waits.sentence)
             finally:
                 await self.frames.close(keep=is_ours)
                 await self._close_writer()
@@ -143,6 +154,7 @@ class LeasedFeed:
             if not stopping.is_set():
                 self._earlier = self.counted()
                 self._make(connects=self.feed.connects)
+                await pause(alone_s, stopping)
 
     async def want(
         self,
@@ -362,7 +374,7 @@ class LeasedFeed:
             return True
         reason = "it was not subscribed to" if self.feed.connects else "ingest was not running"
         with self._not_looked_at:
-            brought = await self._brought_by_all(anew)
+            brought = await brought_by_all(self._client, self.kind, anew)
             streams = sorted(anew | (brought - names))
             since_ns = await last_received_ns(self._client, streams, self.fallback.feeds)
             since_ns = self._records.whole_until(since_ns)
@@ -371,16 +383,6 @@ class LeasedFeed:
             self._looked_at |= anew
             return True
         return False
-
-    async def _brought_by_all(self, anew: Collection[str]) -> set[str]:
-        """The streams of single symbols that those of all symbols among these bring."""
-        found: set[str] = set()
-        for channel in {channel for symbol, channel in map(market_parts, anew) if symbol == "*"}:
-            async for key in self._client.scan_iter(match=market("*", channel), count=1000):
-                symbol, _ = market_parts(key.decode())
-                if kind_of(channel, symbol) == self.kind:
-                    found.add(key.decode())
-        return found
 
     def _has(self, stream: str) -> bool:
         """Whether a stream is written already, with those of all symbols."""

@@ -20,6 +20,7 @@ from bus.streams import WRITE_PROBE, market_channel
 from ingest.alpaca_account import AccountFeed
 from ingest.leased_feed import LeasedFeed
 from ingest.served_feed import ServedFeed
+from ingest.stream_reasons import FEED_REFUSED
 from ingest.trimming import Trimmer
 
 # Ticks a second are the mean over so many refreshes.
@@ -118,7 +119,8 @@ def feed_details(
     wrong = noticed if isinstance(feed, AccountFeed) else (*noticed, *feed.refusals)
     state = State.READY
     if waits is not None:
-        state = State.WAITING
+        # What is refused is had from nobody.
+        state = State.DEGRADED if waits.code in FEED_REFUSED else State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
     elif feed.trouble is not None or unwritten or wrong:

@@ -5,7 +5,9 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from bus.connection import Client
+from bus.feed_kinds import kind_of
 from bus.market_messages import GapOpened
+from bus.streams import market, market_parts
 
 _AT_ONCE = 500
 
@@ -34,6 +36,20 @@ async def last_received_ns(client: Client, streams: Sequence[str], feeds: Collec
             fields = await _last_of(client, stream, page, names)
             if fields is not None:
                 found[stream] = _whole_until_ns(fields)
+    return found
+
+
+async def brought_by_all(client: Client, kind: str, streams: Collection[str]) -> set[str]:
+    """The streams of single symbols that those of all symbols among these bring by a feed of this kind.
+
+    Raises ServerAway or ServerRefused.
+    """
+    found: set[str] = set()
+    for channel in {channel for symbol, channel in map(market_parts, streams) if symbol == "*"}:
+        async for key in client.scan_iter(match=market("*", channel), count=1000):
+            symbol, _ = market_parts(key.decode())
+            if kind_of(channel, symbol) == kind:
+                found.add(key.decode())
     return found
 
 

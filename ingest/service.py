@@ -136,7 +136,8 @@ class Ingest:
         """Serve every feed whose lease is ours until asked to stop, write what is buffered, give leases back.
 
         A market feed that another ingest takes over waits for its turn again. Raises Fenced where another
-        ingest writes the account's messages, InvalidInput for keys or entitlements that cannot work.
+        ingest writes the account's messages, InvalidInput for keys that cannot work, and for a stock feed
+        that Alpaca refuses before any feed was connected.
         """
         stopping = self.service.stopping
         tending = run_together(
@@ -144,8 +145,11 @@ class Ingest:
             self._every(WANTS_S, self._tell),
             self.trimmer.run(),
         )
-        serving = [feed.run(stopping) for feed in self.feeds.values()]
+        serving = [feed.run(stopping, self._is_start) for feed in self.feeds.values()]
         await run_all(run_until(stopping, tending), self._serve_account(), *serving)
+
+    def _is_start(self) -> bool:
+        return not any(feed.feed.connects for feed in self.feeds.values())
 
     async def _serve_account(self) -> None:
         stopping, is_ours = self.service.stopping, True

@@ -8,6 +8,9 @@ from ingest.subscription import SYMBOL_LIMIT, Pair, Refusal, SubscriptionState
 
 WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
 
+# Codes of the reasons for which Alpaca does not give a feed to keys that are right.
+FEED_REFUSED = frozenset({"not_entitled", "connection_limit"})
+
 # A sentence names so many at most.
 MOST_NAMED = 20
 
