@@ -26,6 +26,7 @@ from ingest import gaps
 from ingest.alpaca_data import DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
+from ingest.fallback import REST
 from ingest.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
 from ingest.gap_group import MOST_STREAMS, Group, beside, grouped
 from ingest.held_back import HeldBack
@@ -113,8 +114,11 @@ class GapFiller:
     def resume(self, resumed: Resumed) -> list[MarketBatch]:
         """Begin to fill these gaps, once all before them is written; returns what is to be written now.
 
-        A gap of which there is no history is closed at once.
+        A gap of which there is no history is closed at once. Without a stream nothing is: what is asked for
+        misses more all the time.
         """
+        if self._feed == REST:
+            return []
         missed: dict[str, int] = {}
         lost: dict[str, int] = {}
         for stream, since_ns in resumed.since_ns.items():
@@ -143,9 +147,13 @@ class GapFiller:
         return opened, Resumed(since_ns, now_ns)
 
     async def run(self) -> None:
-        """Fill what is resumed, and what an earlier run left open, until cancelled."""
+        """Fill what is resumed, and what an earlier run left open, until cancelled.
+
+        Without a stream that is left to the next one, from its own history.
+        """
+        left_open = [] if self._feed == REST else await self._answered(self._kept.read)
         async with asyncio.TaskGroup() as tasks:
-            for hole in await self._answered(self._kept.read):
+            for hole in left_open:
                 group = Group(hole.channel, {hole.stream: hole.since_ns}, hole.until_ns)
                 tasks.create_task(self._fill_left_open(group, hole))
             while True:

@@ -225,7 +225,7 @@ class LeasedFeed:
         self.filler = GapFiller(
             self.name,
             History(self.kind, self.name, settings.data_api_url, key, secret, self._budget, self._clock),
-            OpenGaps(self._client, self.name, self.fallback.feeds, self._bar_ns),
+            OpenGaps(self._client, self.fallback.feeds, self._bar_ns),
             self.frames,
             self._clock,
             hold_s=settings.ingest_hold_seconds,

@@ -1,6 +1,6 @@
 """What the market-data server knows of gaps: the last messages before one, and which are still open."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,13 +31,13 @@ _hole = msgspec.json.Decoder(Hole).decode
 class OpenGaps:
     """The gaps of one feed that are filled later than at once; they are kept through restarts.
 
-    `feeds` are those that write into the same streams, this one and what stands in for it. Raises ServerAway
-    and ServerRefused.
+    `feeds` are those that write into the same streams, the configured one first, and then what may stand in
+    for it: whichever is served fills what another left. Raises ServerAway and ServerRefused.
     """
 
-    def __init__(self, client: Client, feed: str, feeds: Collection[str], bar_ns: int) -> None:
+    def __init__(self, client: Client, feeds: Sequence[str], bar_ns: int) -> None:
         self._client = client
-        self._key = open_gaps(feed)
+        self._key = open_gaps(feeds[0])
         self._feeds = frozenset(one.encode() for one in feeds)
         self._look_back_ms = (LOOK_BACK_NS + bar_ns) // _MS
 

@@ -18,6 +18,9 @@ from ingest.gap_fill import Hole
 from ingest.gap_filler import GapFiller
 from ingest.open_gaps import OpenGaps
 
+# Those that write into the streams; the second stands in for the first.
+FEEDS = ("sip", "iex", "rest")
+
 STREAM, S_NS, START_NS = "md:AAPL:trades", 1_000_000_000, 1_700_000_000_000_000_000
 
 
@@ -31,11 +34,13 @@ class Past:
 
     def __init__(self, trades: Sequence[dict[str, Any]]) -> None:
         self.trades = trades
+        self.asked = 0
         self.is_refused = False
 
     async def pages(
         self, channel: str, symbols: Sequence[str], since_ns: int, until_ns: int
     ) -> AsyncIterator[list[dict[str, Any]]]:
+        self.asked += 1
         if self.is_refused:
             raise NotGiven("not in this plan", 403, "")
         yield [one for one in self.trades if since_ns <= one["t"] <= until_ns]
@@ -44,13 +49,13 @@ class Past:
 class Scene:
     """A filler, and its writer: what was written, oldest first."""
 
-    def __init__(self, client: Any, past: Past, *, hold_s: float) -> None:
+    def __init__(self, client: Any, past: Past, *, hold_s: float, feed: str = "iex") -> None:
         self.buffer: Buffer[Item] = Buffer(1_000_000)
         self.clock = ManualClock(START_NS + 100 * S_NS)
         self.written: list[MarketBatch] = []
-        kept = OpenGaps(client, "iex", ["iex"], 60 * S_NS)
+        kept = OpenGaps(client, FEEDS, 60 * S_NS)
         self.filler = GapFiller(
-            "iex", past, kept, self.buffer, self.clock, hold_s=hold_s, longest_ns=10**15, bar_ns=60 * S_NS
+            feed, past, kept, self.buffer, self.clock, hold_s=hold_s, longest_ns=10**15, bar_ns=60 * S_NS
         )
 
     async def write(self) -> None:
@@ -97,7 +102,7 @@ async def test_what_came_live_while_a_gap_was_open_is_not_written_beside_it_too(
         until_ns=START_NS + 3 * S_NS,
         after_ns=START_NS + S_NS,
     )
-    await OpenGaps(market_client, "iex", ["iex"], 60 * S_NS).add([hole])
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
     tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
     await until(scene.closed, "the gap closed")
     await until(lambda: _gone(market_client), "it is forgotten")
@@ -109,7 +114,7 @@ async def test_what_came_live_while_a_gap_was_open_is_not_written_beside_it_too(
 
 
 async def _gone(client: Any) -> bool:
-    return not await client.exists(open_gaps("iex"))
+    return not await client.exists(open_gaps("sip"))
 
 
 async def test_a_gap_that_its_last_turn_fills_after_all_is_not_left_to_the_next_run(
@@ -122,7 +127,7 @@ async def test_a_gap_that_its_last_turn_fills_after_all_is_not_left_to_the_next_
     scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 2 * S_NS))
     filling = asyncio.create_task(scene.filler.run())
     # The turn that fills it stands in the buffer while the time runs out and the gap is kept for later.
-    await until(lambda: market_client.exists(open_gaps("iex")), "it is kept for later")
+    await until(lambda: market_client.exists(open_gaps("sip")), "it is kept for later")
     writing = asyncio.create_task(scene.write())
     await until(scene.closed, "the gap closed")
     await until(lambda: _gone(market_client), "it is forgotten")
@@ -151,3 +156,37 @@ async def test_what_somebody_else_wrote_into_a_stream_keeps_no_gap_open(
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert scene.numbers() == [2]
+
+
+async def test_where_no_stream_is_served_nothing_is_filled_and_history_is_not_asked(
+    market_client: Any,
+) -> None:
+    """It knows no such feed, and what is asked for misses more all the time: the next stream fills it."""
+    await put(market_client, 1)
+    hole = Hole(
+        stream=STREAM,
+        symbol="AAPL",
+        channel="trades",
+        since_ns=START_NS + S_NS,
+        until_ns=START_NS + 3 * S_NS,
+        after_ns=START_NS + S_NS,
+    )
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
+    past = Past([trade(number) for number in range(5)])
+    polling = Scene(market_client, past, hold_s=0, feed="rest")
+    tasks = [asyncio.create_task(polling.filler.run()), asyncio.create_task(polling.write())]
+    opened, resumed = await polling.filler.lost([STREAM])
+    assert opened.marker == "GapOpened"
+    assert polling.filler.resume(resumed) == []
+    for _ in range(50):
+        await market_client.ping()  # Time enough for questions of its own.
+    assert (past.asked, await market_client.hlen(open_gaps("sip"))) == (0, 1)
+    # The same gap is filled by the stream that is served after that, and by no other.
+    back = Scene(market_client, past, hold_s=0, feed="sip")
+    tasks += [asyncio.create_task(back.filler.run()), asyncio.create_task(back.write())]
+    await until(back.closed, "the gap closed")
+    await until(lambda: _gone(market_client), "it is forgotten")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (back.numbers(), polling.written, past.asked) == ([2, 3], [], 1)
