@@ -127,7 +127,7 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "not_entitled",
         ("ingest",),
         "the plan of these keys does not include the feed",
-        "set `BACKBONE_FEED=iex`, or change the plan",
+        "set `BACKBONE_FEED=iex`, for options `BACKBONE_OPTIONS_FEED=indicative`, or change the plan",
     ),
     ReasonCode(
         "connection_limit",

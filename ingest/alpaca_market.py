@@ -305,7 +305,7 @@ class MarketFeed:
             self._changed.set()
             return
         log.error("market stream refused", feed=self.name, code=code, error=text)
-        self.trouble = error_reason(code, text, self.url)
+        self.trouble = error_reason(self.kind, code, text, self.url)
         if self.live and is_about_connection:
             self._doomed = f"error {code}: {text}"
             self._changed.set()

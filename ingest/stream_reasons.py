@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from bus.feed_kinds import OPTIONS, STOCKS
 from bus.heartbeat import StateReason
 from ingest.subscription import SYMBOL_LIMIT, Pair, Refusal, SubscriptionState
 
@@ -10,6 +11,9 @@ WRONG_KEYS, CONNECTION_LIMIT, NOT_ENTITLED = 402, 406, 409
 
 # Codes of the reasons for which Alpaca does not give a feed to keys that are right.
 FEED_REFUSED = frozenset({"not_entitled", "connection_limit"})
+
+# The feed of each kind that every plan includes.
+_INSTEAD = {STOCKS: ": set BACKBONE_FEED=iex", OPTIONS: ": set BACKBONE_OPTIONS_FEED=indicative"}
 
 # A sentence names so many at most.
 MOST_NAMED = 20
@@ -44,13 +48,15 @@ def refusals(refused: Mapping[Pair, Refusal]) -> tuple[StateReason, ...]:
     return tuple(reason for reason, names in zip(reasons, (limited, other), strict=True) if names)
 
 
-def error_reason(code: object, text: str, url: str) -> StateReason:
-    """What an error message of the stream at `url` means for who runs ingest."""
+def error_reason(kind: str, code: object, text: str, url: str) -> StateReason:
+    """What an error message of the stream at `url`, a feed of this kind, means for who runs ingest."""
     if code == WRONG_KEYS:
         sentence = f"{url} refused the keys ({text}): check ALPACA_API_KEY and ALPACA_SECRET_KEY"
         return StateReason("keys_refused", sentence)
     if code == NOT_ENTITLED:
-        sentence = f"{url}: the plan of these keys does not include this feed ({text}): set BACKBONE_FEED=iex"
+        sentence = (
+            f"{url}: the plan of these keys does not include this feed ({text}){_INSTEAD.get(kind, '')}"
+        )
         return StateReason("not_entitled", sentence)
     if code == CONNECTION_LIMIT:
         sentence = f"{url} allows one connection and somebody holds it ({text}): stop the other program"

@@ -8,6 +8,7 @@ from waiting import until
 from bus.streams import market_lease
 from ingest.fallback import AGAIN_NS, MOST_AGAIN_NS
 from ingest.refused_feed import RefusedFeed
+from ingest.stream_reasons import error_reason
 
 CONTRACT = "AAPL271217C00200000"
 
@@ -96,3 +97,16 @@ def test_it_is_asked_for_after_a_minute_and_ever_less_often_until_it_was_had():
         waits.append(refused.wait_ns // 1_000_000_000)
     assert waits == [60, 120, 240, 480, 960, 960, 60, 120, 60]
     assert (waits[0], max(waits)) == (AGAIN_NS // 1_000_000_000, MOST_AGAIN_NS // 1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("stocks", "(no): set BACKBONE_FEED=iex"),
+        ("options", "(no): set BACKBONE_OPTIONS_FEED=indicative"),
+        ("crypto", "(no)"),
+        ("news", "(no)"),
+    ],
+)
+def test_what_to_set_instead_is_of_the_feed_that_is_refused(kind, advice):
+    assert error_reason(kind, 409, "no", "wss://x").sentence.endswith(f"this feed {advice}")
