@@ -7,7 +7,7 @@ import orjson
 
 from bus.market_batch import MarketBatch
 from bus.streams import market
-from ingest.snapshots import SnapshotState, past_message
+from ingest.snapshots import SnapshotState, is_due, past_message
 
 # Each channel that can be polled: its part of a snapshot, and the type of its messages.
 POLLED = {
@@ -34,16 +34,20 @@ class PolledState(SnapshotState):
         super().__init__(EVERY_NS)
         self._bar_ns = bar_ns
         self._since_ns: dict[Pair, int] = {}
-        self._last: dict[Pair, bytes] = {}
+        self._last: dict[Pair, tuple[bytes, int]] = {}
 
     def want_pairs(self, since_ns: Mapping[Pair, int]) -> None:
         """Ask for these channels of these symbols, and no others."""
         self._since_ns = dict(since_ns)
-        self._last = {pair: text for pair, text in self._last.items() if pair in since_ns}
+        self._last = {pair: given for pair, given in self._last.items() if pair in since_ns}
         self.want(frozenset(symbol for _, symbol in since_ns))
 
     def batch(self, answer: Mapping[str, Any], received_ns: int, feed: str) -> MarketBatch:
-        """The entries for what an answer tells that is new; nobody knew any of it before it came."""
+        """The entries for what an answer tells that is new; nobody knew any of it before it came.
+
+        A quote that stands is written again now and then. A trade or bar is not, or it would count twice: one
+        that was lost on the way is in the gap, which is filled once a stream is back.
+        """
         self.understood()
         streams: list[str] = []
         values: list[int | bytes] = []
@@ -56,8 +60,10 @@ class PolledState(SnapshotState):
                 if message is None or not self._is_news(pair, message["t"], received_ns):
                     continue
                 text = orjson.dumps({"T": kind, **message})
-                if self._last.get(pair) != text:
-                    self._last[pair] = text
+                given = self._last.get(pair)
+                stands = channel == "quotes" and is_due(text, given, received_ns)
+                if stands or given is None or text != given[0]:
+                    self._last[pair] = text, received_ns
                     streams.append(market(symbol, channel))
                     values += (received_ns // 1_000_000, text)
         return MarketBatch(streams, values, received_ns, feed)

@@ -20,6 +20,10 @@ CHANNEL = "snapshots"
 # The last trade and quote of a symbol are asked for this often while somebody wants them.
 EVERY_NS = 10_000_000_000
 
+# What did not change is written again after so long: the last one may have been dropped before it was
+# written, or lost by the server since.
+AGAIN_NS = 60_000_000_000
+
 # In one request: their names are in its address.
 MOST_SYMBOLS = 100
 
@@ -30,14 +34,14 @@ ASIDE_NS = 600_000_000_000
 class SnapshotState:
     """Whose snapshots one feed is to ask for.
 
-    Mutable: who is wanted, when each is to be asked for next, and what was written of each.
+    Mutable: who is wanted, when each is to be asked for next, and what was given to be written of each, when.
     """
 
     def __init__(self, every_ns: int | None = None) -> None:
         self._every_ns = EVERY_NS if every_ns is None else every_ns
         self._next_ns: dict[str, int] = {}
         self._at_most = MOST_SYMBOLS
-        self._written: dict[str, bytes] = {}
+        self._given: dict[str, tuple[bytes, int]] = {}
 
     def __repr__(self) -> str:
         return f"<snapshots of {len(self._next_ns)} symbols>"
@@ -45,7 +49,7 @@ class SnapshotState:
     def want(self, symbols: frozenset[str]) -> None:
         """Ask for these and no others, the new ones as soon as possible."""
         self._next_ns = {symbol: self._next_ns.get(symbol, 0) for symbol in symbols}
-        self._written = {symbol: text for symbol, text in self._written.items() if symbol in symbols}
+        self._given = {symbol: given for symbol, given in self._given.items() if symbol in symbols}
 
     def due(self, now_ns: int) -> list[str]:
         """The symbols to ask for now, those that have waited longest first; empty for none."""
@@ -77,14 +81,16 @@ class SnapshotState:
         self._at_most = min(2 * self._at_most, MOST_SYMBOLS)
 
     def batch(self, answer: Mapping[str, Any], received_ns: int, feed: str) -> MarketBatch:
-        """The entries for what an answer tells that was not written already: symbol to its snapshot."""
+        """The entries for what an answer tells that is new, or due again: symbol to its snapshot."""
         self.understood()
         streams: list[str] = []
         values: list[int | bytes] = []
         for symbol, snapshot in answer.items():
             text = _entry(symbol, snapshot)
-            if text is not None and symbol in self._next_ns and self._written.get(symbol) != text:
-                self._written[symbol] = text
+            if text is None or symbol not in self._next_ns:
+                continue
+            if is_due(text, self._given.get(symbol), received_ns):
+                self._given[symbol] = text, received_ns
                 streams.append(market(symbol, CHANNEL))
                 # Known when it arrives: its messages are of the past.
                 values += (received_ns // 1_000_000, text)
@@ -101,6 +107,11 @@ def _entry(symbol: str, snapshot: Any) -> bytes | None:
         if (part := past_message(symbol, snapshot.get(long_name))) is not None
     }
     return orjson.dumps({"S": symbol, **parts}) if parts else None
+
+
+def is_due(text: bytes, given: tuple[bytes, int] | None, now_ns: int) -> bool:
+    """Whether this has to be written; `given` is what was given last, and when."""
+    return given is None or text != given[0] or now_ns - given[1] >= AGAIN_NS
 
 
 def past_message(symbol: str, told: Any) -> dict[str, Any] | None:

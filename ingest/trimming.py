@@ -23,7 +23,7 @@ from ingest.retention import Place, Policy, Span
 from ingest.retention_report import Behind, Held, Losses, details, reasons
 from ingest.settings import IngestSettings
 from ingest.trim_scripts import FORGET, LOOK, REMOVE, TRIM
-from ingest.wants import SENT_WITH_TRADES, Demand
+from ingest.wants import SENT_WITH_TRADES, SNAPSHOTS, Demand
 
 # How often memory is asked for. At 20,000 messages a second some 6 MB come in a second.
 EVERY_S = 0.25
@@ -102,7 +102,8 @@ class Trimmer:
         with_trades = {
             (sent, symbol) for channel, symbol in wanted if channel == "trades" for sent in SENT_WITH_TRADES
         }
-        self._wanted = wanted | with_trades
+        asked_for = {(SNAPSHOTS, symbol) for symbols in demand.snapshots.values() for symbol in symbols}
+        self._wanted = wanted | with_trades | asked_for
 
     async def run(self) -> None:
         """Trim until cancelled; a server that is away is asked again."""

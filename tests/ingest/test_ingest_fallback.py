@@ -209,6 +209,20 @@ def test_the_last_trade_is_no_news_where_it_was_heard_before_or_is_of_another_mo
     assert entries({"latestTrade": None}) == entries(None) == []
 
 
+def test_a_quote_that_stands_is_written_again_and_a_trade_or_bar_is_never_told_twice():
+    state, at_ns = PolledState(60_000_000_000), time_ns("2026-11-30T12:00:00Z")
+    state.want_pairs({(channel, "AAPL"): at_ns for channel in ("trades", "quotes", "bars")})
+    quote = {"bp": 1, "bs": 1, "ap": 2, "as": 1, "t": "2026-11-30T12:00:01Z"}
+    bar = {"o": 1, "h": 1, "l": 1, "c": 1, "v": 1, "n": 1, "vw": 1, "t": "2026-11-30T12:01:00Z"}
+    answer = {"AAPL": told(1, "12:00:01", latestQuote=quote, minuteBar=bar)}
+
+    def written(seconds):
+        return [name.split(":")[2] for name in state.batch(answer, at_ns + seconds * 10**9, "rest").streams]
+
+    assert written(180) == ["trades", "quotes", "bars"]
+    assert [written(seconds) for seconds in (239, 240, 299, 300)] == [[], ["quotes"], [], ["quotes"]]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -287,6 +287,17 @@ async def test_what_is_too_old_goes_and_outdated_streams_go_with_their_groups(ma
     assert sum(int(one.split()[1]) for one in await client.hvals("cuts:algo:paper:never")) == 100
 
 
+async def test_snapshots_that_somebody_wants_stay_however_quiet_the_symbol_is(market, client):
+    old_ms = time.time_ns() // 1_000_000 - 3 * HOUR_MS
+    for symbol in ("AAPL", "BTC/USD", "MSFT"):
+        await client.xadd(f"md:{symbol}:snapshots", {"d": b"x"}, id=f"{old_ms}-0")
+    made = trimmer(market, client, md_hours=2.0)
+    made.follow({}, united({"paper:me": json.dumps({"snapshots": ["AAPL", "BTC/USD"]}).encode()}))
+    await made.step()
+    left = {key.decode() async for key in client.scan_iter("md:*")}
+    assert left == {"md:AAPL:snapshots", "md:BTC/USD:snapshots"}
+
+
 async def test_backfilled_history_goes_first_and_only_once_nobody_touches_it(market, client, monkeypatch):
     market.configure(maxmemory=8 * MB)
     made, tape = trimmer(market, client), Market(client, 16_000)

@@ -19,7 +19,7 @@ from ingest import alpaca_data, alpaca_snapshots, snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
 from ingest.request_budget import RequestBudget
-from ingest.snapshots import ASIDE_NS, EVERY_NS, MOST_SYMBOLS, SnapshotState
+from ingest.snapshots import AGAIN_NS, ASIDE_NS, EVERY_NS, MOST_SYMBOLS, SnapshotState
 
 TRADE = {"t": "2026-01-05T14:30:00.123456789Z", "x": "V", "p": 187.12, "s": 100, "c": ["@"], "i": 7, "z": "C"}
 QUOTE = {"t": "2026-01-05T14:30:01Z", "bx": "V", "bp": 187.1, "bs": 1, "ax": "V", "ap": 187.2, "as": 2}
@@ -134,6 +134,25 @@ def snapshots_of(feed: str, url: str, buffer: Buffer[Item]) -> alpaca_snapshots.
     """Snapshots of stocks, with a budget that nobody waits for."""
     budget = RequestBudget(100_000)
     return alpaca_snapshots.Snapshots("stocks", feed, url, "key", "secret", buffer, budget, SystemClock())
+
+
+def test_what_did_not_change_is_written_again_now_and_then_while_it_is_wanted() -> None:
+    """It may have been dropped before it was written, or lost by the server since."""
+    state, answer = wanting("A"), {"A": {"latestTrade": TRADE, "latestQuote": QUOTE}}
+
+    def written(at_ns: int) -> int:
+        return len(state.batch(answer, AT_NS + at_ns, "iex").streams)
+
+    assert [written(at_ns) for at_ns in (0, EVERY_NS, AGAIN_NS - 1, AGAIN_NS, 2 * AGAIN_NS - 1)] == [
+        1,
+        0,
+        0,
+        1,
+        0,
+    ]
+    assert written(2 * AGAIN_NS) == 1
+    state.want(frozenset())
+    assert written(4 * AGAIN_NS) == 0
 
 
 @pytest.mark.integration
