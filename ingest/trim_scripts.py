@@ -130,7 +130,8 @@ return answers
 
 # KEYS: a stream, then the notes of its groups. ARGV: its last id; how long groups must not have been used
 # (ms); their names. Takes the stream away with its groups, and answers 1, where nothing was written into it
-# since, and no group was made or used; what a group had yet to read is noted as lost.
+# since, and no group was made or used; what a group had yet to read is noted as lost, all of it counted: by
+# then a stream has been trimmed to its last nodes.
 REMOVE = (
     _COMMON
     + """\
@@ -147,9 +148,10 @@ for i = 2, #KEYS do
   for _, flat in ipairs(groups) do
     local group = fields(flat)
     if group['name'] == ARGV[1 + i] then
-      local unread = redis.call('XRANGE', key, '(' .. group['last-delivered-id'], '+', 'COUNT', 1000)
-      local first = unread[1] and unread[1][1] or ARGV[1]
-      redis.call('HSET', KEYS[i], key .. ' ' .. first, ARGV[1] .. ' ' .. #unread)
+      local unread = redis.call('XRANGE', key, '(' .. group['last-delivered-id'], '+')
+      if #unread > 0 then
+        redis.call('HSET', KEYS[i], key .. ' ' .. unread[1][1], ARGV[1] .. string.format(' %d', #unread))
+      end
     end
   end
 end

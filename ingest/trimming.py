@@ -32,8 +32,9 @@ EVERY_S = 0.25
 # occasion to look.
 LOOK_EVERY_S = 30.0
 
-# Streams to one script, entries that it takes of one stream at most, and of all: the server is busy for half
-# a millisecond (measured on two busy cores), and then has others to serve.
+# Streams to one script, entries that it takes of one stream at most, and after how many it turns to no
+# further one: the server is busy for half a millisecond (measured on two busy cores), and then has others to
+# serve.
 AT_ONCE = 100
 MOST_OF_ONE = 1000
 MOST_OF_ALL = 2000

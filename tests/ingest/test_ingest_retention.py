@@ -287,6 +287,27 @@ async def test_what_is_too_old_goes_and_outdated_streams_go_with_their_groups(ma
     assert sum(int(one.split()[1]) for one in await client.hvals("cuts:algo:paper:never")) == 100
 
 
+async def test_of_a_stream_that_goes_each_group_hears_exactly_what_it_had_yet_to_read(market, client):
+    """However many entries a node holds, so that they are there until the stream goes."""
+    market.configure(stream_node_max_entries=10_000, stream_node_max_bytes=0)
+    old_ms = time.time_ns() // 1_000_000 - 3 * HOUR_MS
+    for number in range(1500):
+        await client.xadd(STREAM, {"d": b"x"}, id=f"{old_ms}-{number}")
+    await client.xgroup_create(STREAM, "algo:paper:never", "0")
+    await client.xgroup_create(STREAM, "algo:paper:early", f"{old_ms}-299")
+    await client.xgroup_create(STREAM, "algo:paper:all", "$")
+    made = trimmer(market, client, md_hours=2.0)
+    await made.step()
+    assert (made.removed, await client.exists(STREAM)) == (1, 0)
+    notes = {name: await client.hgetall(f"cuts:algo:paper:{name}") for name in ("never", "early", "all")}
+    last = f"{old_ms}-1499"
+    assert notes == {
+        "never": {f"{STREAM} {old_ms}-0".encode(): f"{last} 1500".encode()},
+        "early": {f"{STREAM} {old_ms}-300".encode(): f"{last} 1200".encode()},
+        "all": {},
+    }
+
+
 async def test_snapshots_that_somebody_wants_stay_however_quiet_the_symbol_is(market, client):
     old_ms = time.time_ns() // 1_000_000 - 3 * HOUR_MS
     for symbol in ("AAPL", "BTC/USD", "MSFT"):
