@@ -20,6 +20,7 @@ from bus.outage import Outage
 from bus.streams import HISTORY_STREAMS, MARKET_STREAMS, cuts, market_channel
 from ingest import retention
 from ingest.retention import Place, Policy, Span
+from ingest.retention_memory import policy_of, used_bytes
 from ingest.retention_report import Behind, Held, Losses, details, reasons
 from ingest.settings import IngestSettings
 from ingest.trim_scripts import FORGET, LOOK, REMOVE, TRIM
@@ -163,17 +164,7 @@ class Trimmer:
 
     async def _measure(self) -> Policy:
         memory = await self._client.info("memory")
-        settings = self._settings
-        self._policy = retention.policy(
-            budget_mb=settings.md_budget_mb,
-            hours=settings.md_hours,
-            quotes_hours=settings.md_quotes_hours,
-            laggards=settings.md_laggards,
-            maxmemory=int(memory.get("maxmemory", 0)),
-            machine_bytes=int(memory.get("total_system_memory", 0)),
-        )
-        # What the server itself compares with its limit.
-        self._used_bytes = int(memory["used_memory"]) - int(memory.get("mem_not_counted_for_evict", 0))
+        self._policy, self._used_bytes = policy_of(self._settings, memory), used_bytes(memory)
         self._samples.append((self._now_s(), self._used_bytes))
         return self._policy
 

@@ -10,7 +10,8 @@ from bus.connection import Client
 from bus.errors import BackboneError, InvalidInput
 from bus.retry import until_answered
 from bus.streams import history, history_record
-from ingest import retention
+from ingest.retention import TRIM_TO
+from ingest.retention_memory import policy_of, used_bytes
 from ingest.settings import IngestSettings
 from ops.backfill.asked import Part
 from ops.backfill.record import Message, Record, written
@@ -117,17 +118,9 @@ class IntoStreams:
 
     async def _require_room(self) -> None:
         """Raise BackboneError where ingest trims live data, or soon would: history must not push them out."""
-        memory, settings = await self._asked(self._client.info, "memory"), self._settings
-        budget = retention.policy(
-            budget_mb=settings.md_budget_mb,
-            hours=settings.md_hours,
-            quotes_hours=settings.md_quotes_hours,
-            laggards=settings.md_laggards,
-            maxmemory=int(memory.get("maxmemory", 0)),
-            machine_bytes=int(memory.get("total_system_memory", 0)),
-        ).budget_bytes
-        used = int(memory["used_memory"])
-        if budget and used > retention.TRIM_TO * budget:
+        memory = await self._asked(self._client.info, "memory")
+        budget, used = policy_of(self._settings, memory).budget_bytes, used_bytes(memory)
+        if budget and used > TRIM_TO * budget:
             raise BackboneError(
                 f"the market-data server holds {used:,} bytes, and its budget of {budget:,} is for live data "
                 "first: give it more (BACKBONE_MD_BUDGET_MB), or bring history --into a file; then run this "

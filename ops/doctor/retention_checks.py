@@ -4,7 +4,7 @@ from bus.connection import Client
 from bus.errors import ServerRefused
 from bus.heartbeat import IngestDetails
 from bus.settings import load
-from ingest import retention
+from ingest.retention_memory import policy_of, used_bytes
 from ingest.settings import IngestSettings
 from ops.doctor.retention_rules import RetentionFacts, kept
 from ops.doctor.rules import Finding
@@ -18,24 +18,14 @@ async def retention_finding(market: Client, orders: Client, account: str, now_ns
         memory = await market.info("memory")
     except ServerRefused:
         return None
-    maxmemory = int(memory.get("maxmemory", 0))
     said = [
         details.retention for _, details in telling(await read_heartbeats(orders, account), IngestDetails)
     ]
-    settings = load(IngestSettings)
-    rule = retention.policy(
-        budget_mb=settings.md_budget_mb,
-        hours=settings.md_hours,
-        quotes_hours=settings.md_quotes_hours,
-        laggards=settings.md_laggards,
-        maxmemory=maxmemory,
-        machine_bytes=int(memory.get("total_system_memory", 0)),
-    )
     return kept(
         RetentionFacts(
-            maxmemory=maxmemory,
-            used_bytes=int(memory["used_memory"]),
-            budget_bytes=rule.budget_bytes,
+            maxmemory=int(memory.get("maxmemory", 0)),
+            used_bytes=used_bytes(memory),
+            budget_bytes=policy_of(load(IngestSettings), memory).budget_bytes,
             said=next((one for one in said if one is not None), None),
             ingest_runs=bool(said),
         ),

@@ -5,7 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from bus.clock import ManualClock
 from bus.heartbeat import RetentionDetails
+from bus.settings import load
+from ingest.settings import IngestSettings
+from ingest.trimming import Trimmer
+from ops.backfill.into_streams import IntoStreams
+from ops.doctor import retention_checks
 from ops.doctor.retention_rules import RetentionFacts, kept
 from ops.status.market_data_kept import market_data_kept, readers_behind
 
@@ -79,3 +85,39 @@ def test_readers_that_are_behind_or_were_cut_are_named() -> None:
     assert "paper:late is behind: md:AAPL:quotes from 09:30" in sentence
     assert "paper:slow lost 1,200 entries unread" in sentence
     assert readers_behind(SAID) == []
+
+
+class Server:
+    """A market-data server whose memory is as it says: what it does not count for its limit is a third."""
+
+    memory = {
+        "used_memory": 90,
+        "mem_not_counted_for_evict": 30,
+        "maxmemory": 100,
+        "total_system_memory": 1000,
+    }
+
+    async def info(self, section: str) -> dict[str, int]:
+        assert section == "memory"
+        return self.memory
+
+
+async def test_memory_is_measured_by_all_as_the_server_compares_it_with_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A backfill is let in, and the doctor finds, by what the trim goes by: of 90 bytes 60 count, of 80."""
+    server: Any = Server()
+    settings = load(IngestSettings)
+    made = Trimmer(settings, server, ManualClock(0), may_trim=lambda: True)
+    rule = await made._measure()
+    assert (rule.budget_bytes, made._used_bytes) == (80, 60)
+    await IntoStreams(server, "past", settings, print)._require_room()
+    found: list[RetentionFacts] = []
+    monkeypatch.setattr(retention_checks, "kept", lambda facts, now_ns: found.append(facts))
+    monkeypatch.setattr(retention_checks, "read_heartbeats", _none)
+    await retention_checks.retention_finding(server, server, "paper", 0)
+    assert [(facts.maxmemory, facts.used_bytes, facts.budget_bytes) for facts in found] == [(100, 60, 80)]
+
+
+async def _none(client: Any, account: str) -> list[Any]:
+    return []
