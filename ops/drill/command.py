@@ -104,7 +104,7 @@ def kill_ingest(
             f"{max(found.after_accepted_s):.2f} s after the accepted connection at the most"
         )
         print(f"{found.trades:,} trades, {found.backfilled:,} of them from history: ", end="")
-        print("each once and in order" if not found.differences else "NOT KEPT:")
+        print("each once and in order" if found.passed else "NOT KEPT:")
         for sentence in found.differences:
             print(f"  {sentence}")
     raise typer.Exit(0 if found.passed else 1)

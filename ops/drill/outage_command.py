@@ -39,7 +39,7 @@ def outage(
         if found.deaths:
             print(f"ingest died {found.deaths} times; {found.recovered:,} frames were left and written after")
         print(f"{found.trades:,} trades, {found.backfilled:,} of them from history: ", end="")
-        print("each once and in order" if not found.differences else "NOT KEPT:")
+        print("each once and in order" if found.passed else "NOT KEPT:")
         for sentence in found.differences:
             print(f"  {sentence}")
     raise typer.Exit(0 if found.passed else 1)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from backbone import backbone, environment
+from typer.testing import CliRunner
 
+from ops.cli import with_commands
+from ops.drill import kill_ingest
+from ops.drill.kill_ingest import WITHIN_S, Outcome, late
 from ops.drill.tapes import Tape, differences
 
 
@@ -26,6 +30,21 @@ def test_what_is_missing_twice_or_out_of_order_is_found(
     ids: list[int], beside: list[int], said: list[str]
 ) -> None:
     assert list(differences("AAPL", Tape(ids, 0, beside))) == said
+
+
+def test_what_took_too_long_is_said_and_never_that_all_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    times_s = (0.5, WITHIN_S, 4.25)
+    (said,) = late(times_s)
+    assert said == "kill 3: live 4.25 s after the connection, not within 3 s"
+
+    async def run(*_: object) -> Outcome:
+        return Outcome(times_s, times_s, 0, 0, 10, 1, (said,))
+
+    monkeypatch.setattr(kill_ingest, "run", run)
+    told = CliRunner().invoke(with_commands(), ["drill", "kill-ingest"])
+    assert told.exit_code == 1
+    assert told.stdout.endswith(f"NOT KEPT:\n  {said}\n")
+    assert "each once" not in told.stdout
 
 
 @pytest.mark.e2e

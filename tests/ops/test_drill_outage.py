@@ -7,6 +7,23 @@ from pathlib import Path
 import pytest
 from backbone import backbone, environment
 
+from ops.drill.outage import WITHIN_S, not_kept
+
+
+@pytest.mark.parametrize(
+    ("caught_up_s", "deaths", "backfilled", "said"),
+    [
+        ([1, WITHIN_S], 0, 0, []),
+        ([1, WITHIN_S + 1], 0, 0, ["outage 2: all was written 16.0 s after it, not within 15 s"]),
+        ([1], 1, 7, []),
+        ([1], 0, 7, ["7 trades came from history, though ingest did not die"]),
+    ],
+)
+def test_what_took_too_long_or_came_from_history_is_said(
+    caught_up_s: list[float], deaths: int, backfilled: int, said: list[str]
+) -> None:
+    assert list(not_kept(caught_up_s, deaths, backfilled)) == said
+
 
 @pytest.mark.e2e
 async def test_an_outage_loses_nothing_and_needs_no_history(tmp_path: Path) -> None:
