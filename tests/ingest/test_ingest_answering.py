@@ -204,7 +204,11 @@ async def test_a_frame_that_is_too_long_is_kept_and_costs_no_connection(simulato
         [(_, fields)] = await run.orders.xrange("dead")
         assert b"a frame of 16,77" in fields[b"error"]
         assert len(fields[b"payload"]) < 100_000
-        assert [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
+
+        async def closed():
+            return [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
+
+        await until(closed, "the gap closed")
         assert run.stocks.feed.connects == 1
 
 
