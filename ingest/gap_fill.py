@@ -108,11 +108,13 @@ class StreamFill:
     def is_complete(self, live: Message | None, asked_ns: int) -> bool:
         """Whether nothing can be missing, where history was asked at `asked_ns` and all of it was taken.
 
-        `live` is the first message that came live since: it must be in history, for then all before it is.
+        `live` is the first message that came live since: once it is in history, all before it is. It may
+        never be; then what was asked for must reach a while beyond it, whatever the time is here.
         """
-        if asked_ns - self.hole.until_ns >= SETTLED_NS:
-            return True
-        return live is not None and self.hole.channel != "bars" and identity(live) in self._past
+        is_settled = asked_ns - self.hole.until_ns >= SETTLED_NS
+        if live is None or self.hole.channel == "bars":
+            return is_settled
+        return identity(live) in self._past or (is_settled and asked_ns - live["t"] >= SETTLED_NS)
 
     def came_live(self, messages: Iterable[Message]) -> None:
         """These are in the stream as well."""

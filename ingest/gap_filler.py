@@ -6,7 +6,6 @@ which a batch whose reply was lost is found again.
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -28,7 +27,7 @@ from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
 from ingest.fallback import REST
 from ingest.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
-from ingest.gap_group import MOST_STREAMS, Group, beside, grouped
+from ingest.gap_group import Group, beside, grouped
 from ingest.held_back import HeldBack
 from ingest.open_gaps import OpenGaps
 
@@ -37,6 +36,9 @@ FIRST_ASK_S, LAST_ASK_S = 0.1, 0.5
 
 # And so where it is not to be had.
 FIRST_AGAIN_S, LAST_AGAIN_S = 1.0, 300.0
+
+# A gap that an earlier run left is filled so long after the start, unless the same gap goes on by then.
+LEFT_OPEN_AFTER_S = 5.0
 
 # How long the end waits for what is held back to be written.
 LEAVE_S = 2.0
@@ -92,10 +94,10 @@ class GapFiller:
         self._bar_ns = bar_ns
         self._began_ns = clock.now_ns()
         self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
-        # Those for whose sake live messages are held back.
-        self._waiting: set[Group] = set()
-        # Stream and beginning of those that were filled lately.
-        self._filled: deque[tuple[str, int]] = deque(maxlen=MOST_STREAMS * 100)
+        # Those that an earlier run left, and until when those of this one are asked of history, by stream.
+        self._left_open: list[Hole] = []
+        self._is_read = asyncio.Event()
+        self._asked_to: dict[str, int] = {}
         # Why gaps are open still, by stream.
         self._open: dict[str, str] = {}
 
@@ -111,11 +113,12 @@ class GapFiller:
         others = f" and {len(self._open) - 1:,} more streams" if len(self._open) > 1 else ""
         return (StateReason("gap_open", f"what {stream}{others} missed is asked for again: {why}"),)
 
-    def resume(self, resumed: Resumed) -> list[MarketBatch]:
+    async def resume(self, resumed: Resumed) -> list[MarketBatch]:
         """Begin to fill these gaps, once all before them is written; returns what is to be written now.
 
-        A gap of which there is no history is closed at once. Without a stream nothing is: what is asked for
-        misses more all the time.
+        A gap of which there is no history is closed at once. Any other is kept before a message is written
+        behind it: from then on what is missing cannot be told from the stream's end any more. Without a stream
+        nothing is filled: what is asked for misses more all the time.
         """
         if self._feed == REST:
             return []
@@ -126,12 +129,42 @@ class GapFiller:
             is_had = channel in CHANNELS and symbol != "*" and not is_option(symbol) and self._feed != "test"
             is_recent = resumed.until_ns - since_ns <= self._longest_ns
             (missed if is_had and is_recent else lost)[stream] = since_ns
+        await self._is_read.wait()
+        await self._answered(partial(self._kept.remove, self._superseded(missed)))
+        before = await self._answered(partial(self._kept.last_messages, missed))
+        holes = {one: self._hole(one, missed[one], resumed.until_ns, before.get(one, [])) for one in missed}
+        await self._answered(partial(self._kept.add, list(holes.values())))
         deadline = asyncio.get_running_loop().time() + self._hold_s
         for group in grouped(missed, resumed.until_ns, self.first):
+            for stream in group.since_ns:
+                group.fills[stream] = StreamFill(holes[stream], before.get(stream, []), self._bar_ns)
+                self._asked_to[stream] = self._asked_to_ns(group)
             if self._hold_s:
                 self.held.begin(group.since_ns, group)
             self._groups.put_nowait((group, deadline))
         return self._closed({one: self._marker(since, resumed.until_ns) for one, since in lost.items()})
+
+    def _hole(self, stream: str, since_ns: int, until_ns: int, before: Iterable[Mapping[str, Any]]) -> Hole:
+        symbol, channel = market_parts(stream)
+        # What came meanwhile, of a feed that stood in, is there, and not all that there was.
+        last_ns = min(since_ns, max((message["t"] for message in before), default=since_ns))
+        return Hole(
+            stream=stream,
+            symbol=symbol,
+            channel=channel,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            # Until then an earlier gap of the stream, which is open still, is filled beside it.
+            after_ns=max(last_ns, self._asked_to.get(stream, 0)),
+        )
+
+    def _superseded(self, since_ns: Mapping[str, int]) -> list[Hole]:
+        """Gaps that an earlier run left, behind which it wrote nothing: the same gap goes on, and is one."""
+        found = [one for one in self._left_open if since_ns.get(one.stream) == one.since_ns]
+        self._left_open = [one for one in self._left_open if one not in found]
+        for hole in found:
+            self._asked_to.pop(hole.stream, None)
+        return found
 
     async def lost(self, carried: Collection[str]) -> tuple[MarketBatch, Resumed]:
         """The server lost what it had: gaps in what is carried, from each stream's last entry on.
@@ -153,62 +186,35 @@ class GapFiller:
         """
         left_open = [] if self._feed == REST else await self._answered(self._kept.read)
         async with asyncio.TaskGroup() as tasks:
-            for hole in left_open:
-                group = Group(hole.channel, {hole.stream: hole.since_ns}, hole.until_ns)
-                tasks.create_task(self._fill_left_open(group, hole))
+            self._left_open = left_open
+            self._asked_to |= {one.stream: self._asked_to_ns(one) for one in left_open}
+            self._is_read.set()
+            tasks.create_task(self._fill_left_open())
             while True:
-                tasks.create_task(self._fill(*await self._groups.get()))
+                tasks.create_task(self._fill_before_live(*await self._groups.get()))
 
     async def leave(self) -> None:
-        """At the end: what is held back is written, and what it was held for is left to the next run.
-
-        Raises ServerAway and ServerRefused; then it stays held back, and the gap open.
-        """
-        waiting = [
-            fill.hole
-            for group in self._waiting
-            for stream, fill in group.fills.items()
-            if self.held.by(stream) is group
-        ]
-        await self._kept.add(waiting)
+        """At the end: what is held back is written; what it was held for is kept for the next run."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_S):
-                await self._turn(partial(self.held.released, [one.stream for one in waiting]))
-                await self._forget_filled(waiting)
-
-    async def _fill(self, group: Group, deadline: float) -> None:
-        """Fill before what comes live, as long as that may be held back; then beside it."""
-        before = await self._answered(partial(self._kept.last_messages, group.since_ns))
-        for stream, since_ns in group.since_ns.items():
-            symbol, channel = market_parts(stream)
-            messages = before.get(stream, [])
-            hole = Hole(
-                stream=stream,
-                symbol=symbol,
-                channel=channel,
-                since_ns=since_ns,
-                until_ns=group.until_ns,
-                # What came meanwhile, of a feed that stood in, is there, and not all that there was.
-                after_ns=min(since_ns, max((message["t"] for message in messages), default=since_ns)),
-            )
-            group.fills[stream] = StreamFill(hole, messages, self._bar_ns)
-        await self._fill_before_live(group, deadline)
+                await self._turn(lambda: self.held.released(self.held.streams))
 
     async def _fill_before_live(self, group: Group, deadline: float) -> None:
-        self._waiting.add(group)
         why = f"history did not reach to what came live within {self._hold_s:g} s"
+        closed: list[Hole] = []
         try:
             async with asyncio.timeout_at(deadline):
                 for wait_s in waits_s(FIRST_ASK_S, LAST_ASK_S):
+                    # Not by our clock alone: where it is slow, what came live says more.
+                    asked_ns = max(self._clock.now_ns(), self.held.newest_ns)
                     try:
-                        asked_ns = self._clock.now_ns()
                         async for _ in self._asked(group, asked_ns):
                             pass
-                        await self._turn(partial(self._fill_held, group, asked_ns))
+                        await self._turn(partial(self._fill_held, group, asked_ns, closed))
                     except DataUnreachable as error:
                         why = str(error)
+                    await self._forget(closed)
                     if not group.fills:
-                        self._waiting.discard(group)
                         return
                     await asyncio.sleep(wait_s)
         except TimeoutError:
@@ -219,22 +225,31 @@ class GapFiller:
                 await asyncio.gather(*halves)
                 return
             why = str(error)
-        holes = [fill.hole for fill in group.fills.values()]
-        await self._answered(partial(self._kept.add, holes))
         await self._turn(partial(self._go_on, group))
-        self._waiting.discard(group)
-        await self._answered(partial(self._forget_filled, holes))
+        # The turn before may have come to its end only now.
+        await self._forget(closed)
         await self._fill_beside(group, why)
 
-    async def _forget_filled(self, holes: Iterable[Hole]) -> None:
-        """Of these, kept just now, those were filled after all by a turn that was on its way then."""
-        filled = set(self._filled)
-        await self._kept.remove([one for one in holes if (one.stream, one.since_ns) in filled])
+    async def _forget(self, closed: list[Hole]) -> None:
+        """These are closed, and need not be kept any more."""
+        some = closed.copy()
+        for hole in some:
+            self._asked_to.pop(hole.stream, None)
+        await self._answered(partial(self._kept.remove, some))
+        del closed[: len(some)]
 
-    async def _fill_left_open(self, group: Group, hole: Hole) -> None:
-        around = await self._answered(partial(self._kept.messages_around, hole, self._asked_to_ns(group)))
-        group.fills[hole.stream] = StreamFill(hole, around, self._bar_ns)
-        await self._fill_beside(group, "an earlier run did not get it")
+    async def _fill_left_open(self) -> None:
+        """Fill what an earlier run left open and this one does not go on with."""
+        await asyncio.sleep(LEFT_OPEN_AFTER_S)
+        left, self._left_open = self._left_open, []
+        async with asyncio.TaskGroup() as tasks:
+            for hole in left:
+                group = Group(hole.channel, {hole.stream: hole.since_ns}, hole.until_ns)
+                around = await self._answered(
+                    partial(self._kept.messages_around, hole, self._asked_to_ns(group))
+                )
+                group.fills[hole.stream] = StreamFill(hole, around, self._bar_ns)
+                tasks.create_task(self._fill_beside(group, "an earlier run did not get it"))
 
     async def _fill_beside(self, group: Group, why: str) -> None:
         """Fill into streams of their own, whenever history is to be had; then close the gaps."""
@@ -266,13 +281,13 @@ class GapFiller:
                 why = str(error)
             await asyncio.sleep(wait_s)
         await self._turn(partial(self._close_beside, group, is_had))
-        await self._answered(partial(self._kept.remove, [fill.hole for fill in group.fills.values()]))
+        await self._forget([fill.hole for fill in group.fills.values()])
         for stream in group.fills:
             self._open.pop(stream, None)
 
-    def _asked_to_ns(self, group: Group) -> int:
+    def _asked_to_ns(self, gap: Group | Hole) -> int:
         """Until when history is asked for what was not filled at once."""
-        return group.until_ns + round(self._hold_s * 1e9)
+        return gap.until_ns + round(self._hold_s * 1e9)
 
     async def _asked(self, group: Group, until_ns: int) -> AsyncIterator[None]:
         """Ask for what these streams miss; goes on after each page, which their fills have taken."""
@@ -294,7 +309,6 @@ class GapFiller:
             half.fills = {one: group.fills[one] for one in some}
             self.held.hand_over(some, group, half)
             halves.append(half)
-        self._waiting.discard(group)
         return halves
 
     # In the writer's turn.
@@ -304,7 +318,7 @@ class GapFiller:
         self._buffer.add(Turn(write, written.set), 0)
         await written.wait()
 
-    def _fill_held(self, group: Group, asked_ns: int) -> Iterable[MarketBatch]:
+    def _fill_held(self, group: Group, asked_ns: int, closed: list[Hole]) -> Iterable[MarketBatch]:
         """Of streams that are complete: what they missed, that they are whole, and what was held back."""
         complete: list[str] = []
         found: list[tuple[str, Mapping[str, Any]]] = []
@@ -317,8 +331,7 @@ class GapFiller:
                 found += ((stream, message) for message in missed)
                 markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
                 complete.append(stream)
-        for stream in complete:
-            self._filled.append((stream, group.fills.pop(stream).hole.since_ns))
+        closed += [group.fills.pop(stream).hole for stream in complete]
         self.backfilled += len(found)
         yield from batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
         yield from self._closed(markers)

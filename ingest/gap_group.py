@@ -25,7 +25,7 @@ class Group:
 
 def beside(hole: Hole) -> str:
     """The stream of what a gap missed, where it could not be written into its own."""
-    return history(hole.symbol, hole.channel, f"gap-{hole.since_ns // 1_000_000}")
+    return history(hole.symbol, hole.channel, f"gap-{hole.until_ns // 1_000_000}")
 
 
 def grouped(since_ns: Mapping[str, int], until_ns: int, first: Collection[str]) -> list[Group]:

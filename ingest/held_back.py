@@ -10,6 +10,8 @@ from bus.market_batch import MarketBatch
 # Held back together at most; then everything goes on, and what was missed is written elsewhere.
 MOST_BYTES = 32 * 1024 * 1024
 
+_MS = 1_000_000
+
 # Whoever holds a stream back.
 Holder = TypeVar("Holder")
 
@@ -37,6 +39,16 @@ class HeldBack(Generic[Holder]):
         """What is held back."""
         return tuple(self._batches)
 
+    @property
+    def streams(self) -> list[str]:
+        """The streams that are held back."""
+        return list(self._holders)
+
+    @property
+    def newest_ns(self) -> int:
+        """The market's time of the newest message held back, rounded up to a millisecond; 0 without one."""
+        return max((int(ms) + 1 for batch in self._batches[-1:] for ms in batch.values[::2]), default=0) * _MS
+
     def begin(self, streams: Iterable[str], holder: Holder) -> None:
         """Hold these streams back."""
         self._holders |= dict.fromkeys(streams, holder)
@@ -55,7 +67,7 @@ class HeldBack(Generic[Holder]):
         if waits.streams:
             self._batches.append(waits)
             self._bytes += sum(len(data) for data in waits.values[1::2] if isinstance(data, bytes))
-        released = self.released(list(self._holders)) if self._bytes > MOST_BYTES else []
+        released = self.released(self.streams) if self._bytes > MOST_BYTES else []
         return [*released, goes]
 
     def released(self, streams: Collection[str]) -> list[MarketBatch]:

@@ -121,7 +121,7 @@ def _read(text: bytes) -> dict[str, Any] | None:
 
 
 def _name(hole: Hole) -> str:
-    return f"{hole.stream} {hole.since_ns}"
+    return f"{hole.stream} {hole.since_ns} {hole.until_ns}"
 
 
 def _ms(entry_id: bytes) -> int:

@@ -33,7 +33,9 @@ async def last_received_ns(client: Client, streams: Sequence[str], feeds: Collec
         for stream in some:
             pipeline.xrevrange(stream, count=1)
         for stream, page in zip(some, await pipeline.execute(), strict=True):
-            fields = await _last_of(client, stream, page, names)
+            # Into a stream of one symbol one feed after another writes, and goes on where the last left off.
+            own = names if market_parts(stream)[0] == "*" else None
+            fields = await _last_of(client, stream, page, own)
             if fields is not None:
                 found[stream] = _whole_until_ns(fields)
     return found
@@ -54,12 +56,15 @@ async def brought_by_all(client: Client, kind: str, streams: Collection[str]) ->
 
 
 async def _last_of(
-    client: Client, stream: str, page: list[tuple[bytes, Fields]], feeds: frozenset[bytes]
+    client: Client, stream: str, page: list[tuple[bytes, Fields]], feeds: frozenset[bytes] | None
 ) -> Fields | None:
-    """The last entry of these feeds, or of none; `page` holds the stream's last entries, newest first."""
+    """The last entry of these feeds, or of none; None: of any.
+
+    `page` holds the stream's last entries, newest first.
+    """
     while page:
         for _, fields in page:
-            if b"feed" not in fields or fields[b"feed"] in feeds:
+            if feeds is None or b"feed" not in fields or fields[b"feed"] in feeds:
                 return fields
         page = await client.xrevrange(stream, max=f"({page[-1][0].decode()}", count=_PAGE)
     return None

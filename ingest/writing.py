@@ -12,7 +12,7 @@ import structlog
 from bus.errors import Fenced
 from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import BACKFILLED, MarketBatch
-from bus.market_messages import GapClosed
+from bus.market_messages import GapClosed, GapOpened
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
 from ingest.buffer import Buffer
@@ -97,8 +97,10 @@ class FrameWriter:
                         await _regain(writer, keeper)
                         await _write(batch, writer, keeper)
             elif isinstance(item, MarketBatch):
-                # What is held of these streams came before the gap that opens.
-                await self._write_all((*held.released(item.streams), item), writer, keeper)
+                # What is held of a stream came before a gap that opens in it, and waits for all else.
+                opens = item.marker == GapOpened.__name__
+                batches = (*held.released(item.streams), item) if opens else held.hold(item)
+                await self._write_all(batches, writer, keeper)
             elif isinstance(item, PassedOver):
                 self._keep(item.feed, item.received_ns, [item.kept])
             elif isinstance(item, Turn):
@@ -107,7 +109,7 @@ class FrameWriter:
             else:
                 await _drain(writer, keeper)
                 if isinstance(item, Resumed) and not writer.lost:
-                    await self._write_all(filler.resume(item), writer, keeper)
+                    await self._write_all(await filler.resume(item), writer, keeper)
                 elif not held and not writer.lost:
                     buffer.confirm()
             if writer.lost:
@@ -203,7 +205,7 @@ async def _begin_anew(
         opened, resumed = await filler.lost(carried)
         await _write(opened, writer, keeper)
         await _drain(writer, keeper)
-    for batch in filler.resume(resumed):
+    for batch in await filler.resume(resumed):
         await _write(batch, writer, keeper)
     for batch in under_way:
         for goes in filler.held.hold(batch):

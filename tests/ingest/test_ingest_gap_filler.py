@@ -124,10 +124,10 @@ async def test_a_gap_that_its_last_turn_fills_after_all_is_not_left_to_the_next_
     await put(market_client, 1)
     past = Past([trade(1), trade(2)])
     scene = Scene(market_client, past, hold_s=0.2)
-    scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 2 * S_NS))
     filling = asyncio.create_task(scene.filler.run())
+    await scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 2 * S_NS))
     # The turn that fills it stands in the buffer while the time runs out and the gap is kept for later.
-    await until(lambda: market_client.exists(open_gaps("sip")), "it is kept for later")
+    await until(lambda: len(scene.buffer) == 2, "that turn, and the one that gives up waiting")
     writing = asyncio.create_task(scene.write())
     await until(scene.closed, "the gap closed")
     await until(lambda: _gone(market_client), "it is forgotten")
@@ -148,8 +148,8 @@ async def test_what_somebody_else_wrote_into_a_stream_keeps_no_gap_open(
     await market_client.xadd(STREAM, {"d": text, "r": START_NS, "feed": "iex"}, f"{trade(1)['t'] // 10**6}-*")
     await market_client.xadd(STREAM, {"r": START_NS})
     scene = Scene(market_client, Past([trade(1), trade(2)]), hold_s=2)
-    scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
     tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
     await until(scene.closed, "the gap closed")
     for task in tasks:
         assert not task.done()
