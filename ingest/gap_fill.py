@@ -121,9 +121,11 @@ class StreamFill:
         self._there |= {identity(message): message["t"] for message in messages}
         self._found = [one for one in self._found if identity(one) not in self._there]
 
-    def taken_out(self) -> list[Message]:
-        """What was found since the last time, by the market's time."""
+    def taken_out(self, until_ns: int | None = None) -> list[Message]:
+        """What was found since the last time, by the market's time; nothing that is later than `until_ns`."""
         found = sorted(self._found, key=lambda message: message["t"])
+        if until_ns is not None:
+            found = [message for message in found if message["t"] <= until_ns]
         self._found = []
         self.written += len(found)
         return found

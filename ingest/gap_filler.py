@@ -269,6 +269,8 @@ class GapFiller:
             try:
                 async for _ in self._asked(group, until_ns):
                     await self._turn(partial(self._write_beside, group))
+                # What was found while live messages waited, where there was nothing more to be found.
+                await self._turn(partial(self._write_beside, group))
                 is_had = True
                 break
             except NotGiven as error:
@@ -343,7 +345,9 @@ class GapFiller:
 
     def _write_beside(self, group: Group) -> Iterable[MarketBatch]:
         found = [
-            (beside(fill.hole), message) for fill in group.fills.values() for message in fill.taken_out()
+            (beside(fill.hole), message)
+            for fill in group.fills.values()
+            for message in fill.taken_out(self._asked_to_ns(group))
         ]
         self.backfilled += len(found)
         return batches(found, self._clock.now_ns(), self._feed, self._bar_ns)

@@ -190,3 +190,19 @@ async def test_where_no_stream_is_served_nothing_is_filled_and_history_is_not_as
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (back.numbers(), polling.written, past.asked) == ([2, 3], [], 1)
+
+
+async def test_what_was_found_before_the_feed_broke_again_is_written_beside(market_client: Any) -> None:
+    """Nothing more is to be found for the first gap then, and what came live since is not told twice."""
+    await put(market_client, 1)
+    scene = Scene(market_client, Past([trade(1), trade(2), trade(50)]), hold_s=0.2)
+    filling = asyncio.create_task(scene.filler.run())
+    await scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
+    await until(lambda: len(scene.buffer) == 1, "history asked, and found")
+    assert scene.filler.held.released([STREAM]) == []
+    writing = asyncio.create_task(scene.write())
+    await until(scene.closed, "the gap closed")
+    assert scene.numbers() == [2]
+    for task in (filling, writing):
+        task.cancel()
+    await asyncio.gather(filling, writing, return_exceptions=True)
