@@ -289,7 +289,8 @@ class GapFiller:
 
     def _asked_to_ns(self, gap: Group | Hole) -> int:
         """Until when history is asked for what was not filled at once."""
-        return gap.until_ns + round(self._hold_s * 1e9)
+        waited_ns = gap.until_ns + round(self._hold_s * 1e9)
+        return max(waited_ns, gap.live_ns) if isinstance(gap, Group) else waited_ns
 
     async def _asked(self, group: Group, until_ns: int) -> AsyncIterator[None]:
         """Ask for what these streams miss; goes on after each page, which their fills have taken."""
@@ -327,9 +328,11 @@ class GapFiller:
         markers: dict[str, GapClosed] = {}
         for stream, fill in group.fills.items():
             is_held = self.held.by(stream) is group
-            if is_held and fill.is_complete(self.held.first_live(stream), asked_ns):
+            live = self.held.first_live(stream)
+            if is_held and fill.is_complete(live, asked_ns):
                 fill.came_live(self.held.live(stream))
-                missed = fill.taken_out()
+                # What is later came live, or will: it may stand behind this turn still.
+                missed = fill.taken_out(group.until_ns if live is None else live["t"])
                 found += ((stream, message) for message in missed)
                 markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
                 complete.append(stream)
@@ -341,6 +344,7 @@ class GapFiller:
 
     def _go_on(self, group: Group) -> Iterable[MarketBatch]:
         """What was held back is written; what is missing will be written elsewhere."""
+        group.live_ns = self.held.newest_ns
         return self.held.released([stream for stream in group.fills if self.held.by(stream) is group])
 
     def _write_beside(self, group: Group) -> Iterable[MarketBatch]:

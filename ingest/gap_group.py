@@ -11,12 +11,16 @@ MOST_STREAMS, MOST_APART_NS = 100, 60_000_000_000
 
 
 class Group:
-    """Streams of one channel whose gaps are filled together. Mutable: the fills of those that are open."""
+    """Streams of one channel whose gaps are filled together.
+
+    Mutable: the fills of those that are open, and until when messages came live that waited for them (ns).
+    """
 
     def __init__(self, channel: str, since_ns: Mapping[str, int], until_ns: int) -> None:
         self.channel = channel
         self.since_ns = since_ns
         self.until_ns = until_ns
+        self.live_ns = 0
         self.fills: dict[str, StreamFill] = {}
 
     def __repr__(self) -> str:
