@@ -117,8 +117,8 @@ class GapFiller:
         """Begin to fill these gaps, once all before them is written; returns what is to be written now.
 
         A gap of which there is no history is closed at once. Any other is kept before a message is written
-        behind it: from then on what is missing cannot be told from the stream's end any more. Without a stream
-        nothing is filled: what is asked for misses more all the time.
+        behind it: from then on what is missing cannot be told from the stream's end any more. While a feed is
+        only polled nothing is filled: it misses more all the time.
         """
         if self._feed == REST:
             return []

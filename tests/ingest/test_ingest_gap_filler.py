@@ -177,7 +177,7 @@ async def test_where_no_stream_is_served_nothing_is_filled_and_history_is_not_as
     tasks = [asyncio.create_task(polling.filler.run()), asyncio.create_task(polling.write())]
     opened, resumed = await polling.filler.lost([STREAM])
     assert opened.marker == "GapOpened"
-    assert polling.filler.resume(resumed) == []
+    assert await polling.filler.resume(resumed) == []
     for _ in range(50):
         await market_client.ping()  # Time enough for questions of its own.
     assert (past.asked, await market_client.hlen(open_gaps("sip"))) == (0, 1)

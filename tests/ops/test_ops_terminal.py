@@ -256,7 +256,9 @@ def test_market_messages_read_as_sentences() -> None:
     )
     assert message_line(quote) == "AAPL quote bid 1.1 x 2, ask 1.2 x 300"
     closed = GapClosed(feed="stocks", since_ns=0, until_ns=2_500_000_000)
-    assert message_line(closed) == "gap closed: the stocks feed is back after 2.5 s"
+    assert message_line(closed) == "gap closed: the stocks feed was back after 2.5 s; what was missed is lost"
+    filled = GapClosed(feed="stocks", since_ns=0, until_ns=2_500_000_000, backfilled=3, history="hist:x")
+    assert message_line(filled).endswith("3 entries from history, in hist:x")
 
 
 def test_numbers_have_no_exponents() -> None:

@@ -116,7 +116,8 @@ def test_a_feeds_age_stands_in_place_of_the_accounts_and_the_tightest_names_its_
 
 
 def test_every_feed_that_ingest_can_be_set_to_may_have_an_age() -> None:
-    assert set(FEEDS) == {*get_args(AlpacaSettings.model_fields["feed"].annotation), CRYPTO}
+    feeds = get_args(AlpacaSettings.model_fields["feed"].annotation)
+    assert set(FEEDS) == {*feeds, "rest", CRYPTO}
 
 
 def test_limits_of_feeds_come_back_from_the_journal() -> None:
