@@ -5,13 +5,10 @@ import signal
 
 def main() -> None:
     """Run the command line. Until it is loaded there is nothing to tidy up: Ctrl-C ends it without a word."""
-    heeds_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if heeds_ctrl_c:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ops.cli import main as run
 
-    if heeds_ctrl_c:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 
 

@@ -49,14 +49,14 @@ def with_commands() -> typer.Typer:
 
 def _end_as_with_ctrl_c(number: int, frame: FrameType | None) -> None:
     """Whoever ends a command by SIGTERM finds nothing of it left running either."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # As in the background of a shell without job control.
-        signal.default_int_handler(number, frame)
     signal.raise_signal(signal.SIGINT)
 
 
 def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit code 2."""
+    # A shell without job control starts what it puts into the background with SIGINT ignored. asyncio would
+    # leave it so, and what ends a command would be raised in whatever task is at work.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end_as_with_ctrl_c)
     try:
         with_commands()()

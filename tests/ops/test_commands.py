@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -330,3 +331,36 @@ def test_ctrl_c_while_a_command_is_loaded_says_nothing(tmp_path: Path) -> None:
     loading.send_signal(signal.SIGINT)
     _, said = loading.communicate(timeout=20)
     assert (loading.returncode, said) == (-signal.SIGINT, "")
+
+
+# Ended while it is at work, and not while it waits.
+_ENDED_AT_WORK = """
+import asyncio, os, signal
+from ops import cli
+
+async def command():
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("what was begun is finished")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("tidied up")
+
+cli.with_commands = lambda: lambda: asyncio.run(command())
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("at_first", [signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "heeded"])
+def test_a_command_is_ended_whole_by_sigterm_whatever_it_was_started_from(at_first: Any) -> None:
+    """A shell without job control starts what it puts into the background with SIGINT ignored."""
+    told = subprocess.run(
+        [sys.executable, "-c", _ENDED_AT_WORK],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, at_first),
+    )
+    assert (told.returncode, told.stderr) == (130, "")
+    assert told.stdout.splitlines() == ["what was begun is finished", "tidied up"]
