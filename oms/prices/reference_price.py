@@ -56,9 +56,9 @@ OTHER_SESSION_NS = 12 * 3600 * 1_000_000_000
 MINUTES_BACK = 30
 _MINUTE_NS = 60_000_000_000
 
-# The channels that hold prices themselves, and all that make a price.
 _BACKFILLED = BACKFILLED.encode()
 
+# The channels that hold prices themselves, and all that make a price.
 _PRICES = ("trades", "quotes", "bars")
 CHANNELS_OF_STOCKS = ("statuses", "corrections", "cancelErrors", "snapshots", *_PRICES)
 CHANNELS_OF_CRYPTO = ("snapshots", *_PRICES)
@@ -182,7 +182,8 @@ class SymbolMarket:
             if channel in _PRICES:
                 if _BACKFILLED in fields and isinstance(message, Trade | Quote | Bar):
                     # It was news when it happened, not when history told of it.
-                    received_ns = min(received_ns, message.at_ns)
+                    ended_ns = message.at_ns + (BAR_NS if isinstance(message, Bar) else 0)
+                    received_ns = min(received_ns, ended_ns)
                 self._take_price(message, received_ns, feed)
             elif isinstance(message, Snapshot):
                 for part in (message.trade, message.quote):

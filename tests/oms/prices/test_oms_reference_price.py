@@ -464,3 +464,19 @@ def test_no_bytes_end_it(channel: str, fields: dict[bytes, bytes]) -> None:
 )
 def test_the_age_of_a_price_is_the_greater_of_the_two(at_ns: int, received_ns: int, age_ns: int) -> None:
     assert Price(Decimal(1), NOW_NS + at_ns, NOW_NS + received_ns).age_ns(NOW_NS) == age_ns
+
+
+def from_history(entry: Entry) -> Entry:
+    """The same entry as history told it an hour later."""
+    channel, fields = entry
+    return channel, fields | {b"r": str(int(fields[b"r"]) + 3600 * SECOND_NS).encode(), b"b": b"1"}
+
+
+@pytest.mark.parametrize("told", [trade(2.0), quote(1.99, 2.01), bar(2.0)], ids=["trade", "quote", "bar"])
+def test_what_came_from_history_is_as_old_as_it_was_when_it_happened(told: Entry) -> None:
+    """Received only now, it is no price of now; a bar's price is that of its end."""
+    live, late = SymbolMarket(), SymbolMarket()
+    live.take(*told)
+    late.take(*from_history(told))
+    assert isinstance(live.known(), Price)
+    assert late.known() == live.known()
