@@ -66,7 +66,7 @@ class Driver:
         self._leaving: Sequence[Request] = ()
 
     @property
-    def unsent(self) -> Sequence[Request]:
+    def not_known_sent(self) -> Sequence[Request]:
         """Requests that did not leave, or of which nobody knows whether they did."""
         return (*self._leaving, *self.session.outbox)
 

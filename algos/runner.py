@@ -250,14 +250,16 @@ class Runner:
 
     def _not_taken(self) -> str:
         """Which server did not take an algorithm's last word in time, and what stays unsaid."""
-        publisher, unsent = self._connections.publisher, self._driver.unsent
-        for request in unsent:
-            log.error("request not sent", kind=type(request).__name__, id=request.client_order_id)
+        publisher, unknown = self._connections.publisher, self._driver.not_known_sent
+        for request in unknown:
+            log.error(
+                "request not known to have left", kind=type(request).__name__, id=request.client_order_id
+            )
         return (
             f"algorithm {self._session.name} could not say that it stopped: the orders server "
             f"{publisher.server} took nothing within the {self._grace_s:g} s of its shutdown"
             f"{f' ({publisher.away})' if publisher.away else ''}; its process ends anyway, and of "
-            f"{len(unsent):,} requests it is not known that they left"
+            f"{len(unknown):,} requests it is not known that they left"
         )
 
     async def _close(self) -> None:

@@ -91,7 +91,10 @@ class Repetition:
 
     def filled(self, algorithm: str, symbol: str, side: str) -> None:
         """Take in a fill: it reverses what was ordered on the other side."""
-        self._by_size.pop((algorithm, symbol, "sell" if side == "buy" else "buy"), None)
+        for same in self._by_size.pop((algorithm, symbol, "sell" if side == "buy" else "buy"), {}).values():
+            # It is among the oldest until its hour is over.
+            same.times_ns.clear()
+            same.terms.clear()
 
     def _of_this_size(self, algorithm: str, terms: OrderTerms) -> _Same | None:
         sizes = self._by_size.get((algorithm, terms.symbol, terms.side))
