@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from bus.clock import Clock
+from bus.service import until_cancelled
 from ingest.fallback import Fallback
 from ingest.stream_reasons import Had, why_not_had
 
@@ -24,6 +25,8 @@ async def until_another_takes_over(
     `why_not` tries one that is better: why it is not to be had, or "". `fills_ended` is awaited before what
     stands in, and may be filling gaps, is left.
     """
+    if len(fallback.feeds) == 1:
+        await until_cancelled()
     while True:
         await asyncio.sleep(LOOK_S)
         now_ns, why = clock.monotonic_ns(), why_not_had(feed)

@@ -289,6 +289,7 @@ class LeasedFeed:
     async def _serve(self, stopping: asyncio.Event) -> None:
         await self.frames.open()
         self.waits = None
+        self._counts.begin(self.counted())
         writing = asyncio.create_task(
             self.writing.run(self.frames, self._writer, self._keeper, self.filler, self._carried),
             name=self.name,

@@ -61,6 +61,7 @@ class Report:
         """Put the present figures into the heartbeat."""
         for leased in self._feeds.values():
             self._prices |= last_prices(leased.writing.recent)
+            leased.writing.recent.clear()
         feeds = self._feed_details()
         if not service.stopping.is_set():
             service.tell(*overall(feeds, self.wants_trouble), *self._unasked(), *self._trimmer.reasons)

@@ -82,7 +82,7 @@ async def serve(settings: IngestSettings, name: str = "ingest") -> None:
 class Ingest:
     """The parts of a running ingest, wired: market feeds and trade updates, each under its own lease.
 
-    Mutable: the parts; which wants were read last, and which of them refused; until when none is given up.
+    Mutable: the parts; which wants were read last, and what they come to; until when none is given up.
     """
 
     def __init__(self, service: Service, settings: IngestSettings, market: Client, orders: Client) -> None:
@@ -127,6 +127,7 @@ class Ingest:
         self.report = Report(self.feeds, self._account_details, self.trimmer, clock)
         self._refused_wants = RefusedWants(orders)
         self._wants: dict[str, bytes] = {}
+        self._demand = united({})
         self._wants_kept_until_ns = 0
         self._wants_unread = Outage("wants not read: the subscriptions stay as they are")
         self._writes_unknown = Outage("not known whether the orders server takes writes")
@@ -222,9 +223,10 @@ class Ingest:
         wants = await self._read_wants()
         if wants is None:
             return
-        self._wants = wants
-        demand = united(wants)
-        self.trimmer.follow(wants, demand)
+        if wants != self._wants:
+            self._wants, self._demand = wants, united(wants)
+            self.trimmer.follow(wants, self._demand)
+        demand = self._demand
         for kind, feed in self.feeds.items():
             await feed.want(demand.subscriptions[kind], demand.snapshots[kind], demand.first[kind])
         await self._tell_refused(demand)
