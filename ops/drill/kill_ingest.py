@@ -111,40 +111,47 @@ async def _killed(system: System, *, wakes: bool) -> tuple[float, float]:
     stopped_at = time.time()
     if not wakes:
         await system.kill(leader)
-        return await _live_again(system, stopped_at)
+        return await live_again(system, stopped_at)
     process = system.started.pop(leader)
     os.kill(leader, signal.SIGSTOP)
     try:
         # Alpaca closes the connection of one that does not read.
         await system.control.fault("slow_client", stream=STOCKS)
-        return await _live_again(system, stopped_at)
+        took_s = await live_again(system, stopped_at)
     finally:
         os.kill(leader, signal.SIGCONT)
         system.started[leader] = process
-        await until_ingest(system, lambda beat, feed: beat.pid == leader and not feed.connected, "gave up")
-        await system.kill(leader)
+    await until_ingest(system, lambda beat, feed: beat.pid == leader and not feed.connected, "gave up")
+    await system.kill(leader)
+    return took_s
 
 
-async def _live_again(system: System, killed_at: float) -> tuple[float, float]:
+async def live_again(system: System, killed_at: float) -> tuple[float, float]:
+    """The seconds to live data from the kill, and from the connection. Raises DrillFailed without any."""
+    try:
+        async with asyncio.timeout(_READY_WITHIN_S):
+            await _live_message(system)
+    except TimeoutError:
+        raise DrillFailed(f"no live message {_READY_WITHIN_S:g} s after the kill") from None
+    live_at = time.time()
+    accepted_at = await _accepted_at(system)
+    return live_at - killed_at, live_at - accepted_at
+
+
+async def _live_message(system: System) -> None:
+    """Wait for the next live message of a standby."""
     stream = market(SYMBOLS[0], CHANNELS[0])
     ((last, _),) = await system.market.xrevrange(stream, count=1)
-    while True:
-        # What the dead one sent may be written still, but for its marker: live is what follows a gap's end.
-        found = await system.market.xread({stream: last}, block=1000, count=_PAGE)
-        entries = found[0][1] if found else []
-        kinds = [fields.get(b"type") for _, fields in entries]
-        if b"GapOpened" in kinds:
-            break
-        last = entries[-1][0] if entries else last
-    last = entries[kinds.index(b"GapOpened")][0]
+    gap_opened = False
     while True:
         found = await system.market.xread({stream: last}, block=1000, count=_PAGE)
         for id_, fields in found[0][1] if found else ():
             last = id_
-            if b"type" not in fields and b"b" not in fields:
-                live_at = time.time()
-                accepted_at = await _accepted_at(system)
-                return live_at - killed_at, live_at - accepted_at
+            # What the dead one sent may be written still, but for its marker: live is what follows that.
+            if fields.get(b"type") == b"GapOpened":
+                gap_opened = True
+            elif gap_opened and b"type" not in fields and b"b" not in fields:
+                return
 
 
 async def _accepted_at(system: System) -> float:
@@ -156,12 +163,9 @@ async def _closed(system: System) -> None:
     """Wait until no gap is to be filled any more."""
     until = time.monotonic() + _READY_WITHIN_S
     while time.monotonic() < until:
-        kinds = [
-            fields.get(b"type")
-            for symbol in SYMBOLS
-            for _, fields in reversed(await system.market.xrevrange(market(symbol, CHANNELS[0]), count=_PAGE))
-        ]
-        marks = Counter(kind for kind in kinds if kind)
+        streams = [market(symbol, CHANNELS[0]) for symbol in SYMBOLS]
+        pages = [await system.market.xrevrange(stream, count=_PAGE) for stream in streams]
+        marks = Counter(fields.get(b"type") for page in pages for _, fields in page)
         if marks[b"GapClosed"] >= marks[b"GapOpened"] and not await system.market.exists(open_gaps("iex")):
             return
         await asyncio.sleep(_POLL_S * 10)

@@ -3,14 +3,21 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from backbone import backbone, environment
 from typer.testing import CliRunner
+from waiting import until
 
+from bus.connection import Client
+from bus.streams import market
 from ops.cli import with_commands
 from ops.drill import kill_ingest
+from ops.drill.ingests import CHANNELS, SYMBOLS
 from ops.drill.kill_ingest import WITHIN_S, Outcome, late
+from ops.drill.system import DrillFailed, System
 from ops.drill.tapes import Tape, differences
 
 
@@ -45,6 +52,25 @@ def test_what_took_too_long_is_said_and_never_that_all_was_kept(monkeypatch: pyt
     assert told.exit_code == 1
     assert told.stdout.endswith(f"NOT KEPT:\n  {said}\n")
     assert "each once" not in told.stdout
+
+
+@pytest.mark.parametrize("written", [[], [{b"type": b"GapOpened"}, {b"d": b"{}", b"b": b"1"}]])
+async def test_a_standby_that_writes_nothing_live_ends_the_drill(
+    written: list[dict[bytes, bytes]], market_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits() -> bool:
+        return int((await market_client.info("clients"))["blocked_clients"]) > 0
+
+    stream = market(SYMBOLS[0], CHANNELS[0])
+    await market_client.xadd(stream, {"d": "{}"})
+    system = cast(System, SimpleNamespace(market=market_client))
+    monkeypatch.setattr(kill_ingest, "_READY_WITHIN_S", 0.5)
+    live = asyncio.create_task(kill_ingest.live_again(system, 0))
+    await until(waits)
+    for fields in written:
+        await market_client.xadd(stream, fields)
+    with pytest.raises(DrillFailed, match="no live message"):
+        await asyncio.wait_for(live, 5)
 
 
 @pytest.mark.e2e
