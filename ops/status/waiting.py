@@ -8,10 +8,16 @@ _MB = 1024 * 1024
 
 
 def waiting_lines(feeds: Mapping[str, FeedDetails]) -> Iterator[str]:
-    """A line for each feed of which something waits on disk, or was dropped, left out or damaged."""
+    """A line for each feed of which something waits on disk, or was dropped, left out or damaged.
+
+    There it says too what of an earlier run was written.
+    """
     for kind, feed in sorted(feeds.items()):
         waiting = feed.waiting
         dropped = ", ".join(f"{count:,} of {channel}" for channel, count in sorted(waiting.dropped.items()))
+        # What was recovered is written: alone it is nothing to see to, and it counts until ingest ends.
+        if not (waiting.disk_bytes or dropped or waiting.left_out or waiting.damaged):
+            continue
         parts = (
             (
                 waiting.disk_bytes,
@@ -27,5 +33,4 @@ def waiting_lines(feeds: Mapping[str, FeedDetails]) -> Iterator[str]:
             (waiting.damaged, f"{waiting.damaged:,} records of the spool were damaged"),
         )
         said = "; ".join(sentence for counts, sentence in parts if counts)
-        if said:
-            yield f"{kind} ({feed.feed}): {said}"
+        yield f"{kind} ({feed.feed}): {said}"

@@ -27,6 +27,7 @@ def _beat(waiting: WaitingDetails, *reasons: StateReason) -> Heartbeat:
     ("waiting", "said"),
     [
         (WaitingDetails(memory_items=5, memory_bytes=50), []),
+        (WaitingDetails(recovered=3), []),
         (
             WaitingDetails(memory_items=5, disk_items=1200, disk_bytes=3 * 1024 * 1024),
             ["stocks (iex): 1,200 wait on disk (3.0 MB) and 5 in memory"],
@@ -50,6 +51,8 @@ def test_a_line_says_what_waits_and_what_was_lost(waiting: WaitingDetails, said:
 def test_the_doctor_says_what_to_do_where_a_spool_is_full_or_cannot_be_used() -> None:
     (fine,) = spools([_beat(WaitingDetails())])
     assert (fine.level, fine.sentence) == ("ok", "ingest: nothing waits on disk")
+    (written,) = spools([_beat(WaitingDetails(recovered=3))])
+    assert written.level == "ok"
     (waits,) = spools([_beat(WaitingDetails(disk_items=1, disk_bytes=1))])
     assert waits.level == "warning"
     (full,) = spools([_beat(WaitingDetails(), StateReason("spool_full", "the spool is full"))])
