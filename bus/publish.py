@@ -14,6 +14,7 @@ from bus.errors import RefusedForNow, ReplyLost, ServerAway, ServerUnreachable
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
 from bus.market_batch import MarketBatch
+from bus.streams import is_history
 from bus.wire import Sent, checked
 
 # Frames under way at once: enough that a burst leaves in few writes and its replies come in few reads
@@ -203,8 +204,13 @@ class MarketWriter:
             return
         self._link.answered()
         self._under_way.popleft()
-        self._confirmed = batch
+        self._remember(batch)
         self.written += len(batch.streams)
+
+    def _remember(self, batch: MarketBatch) -> None:
+        """What a server that lost nothing has; streams of history are removed whole where room is needed."""
+        if not (batch.marker and is_history(batch.streams[-1])):
+            self._confirmed = batch
 
     async def _recover(self, *, one_at_first: bool = False) -> None:
         """After a break: drop what the server has, send the rest again, in order.
@@ -227,7 +233,7 @@ class MarketWriter:
             for (batch, _), is_there in zip(self._under_way, there, strict=True):
                 if is_there:
                     self._link.answered()
-                    self._confirmed = batch
+                    self._remember(batch)
                     self.written += len(batch.streams)
                 else:
                     goes = not (missing and one_at_first)

@@ -67,6 +67,11 @@ def is_market_data(stream: str) -> bool:
     return stream.startswith(("md:", "md-all:", "hist:"))
 
 
+def is_history(stream: str) -> bool:
+    """Whether a stream was brought in afterwards."""
+    return stream.startswith("hist:")
+
+
 def open_gaps(feed: str) -> str:
     """A hash: the gaps in streams of this feed that are still to be filled."""
     return f"gaps:{feed}"

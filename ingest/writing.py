@@ -55,6 +55,8 @@ class FrameWriter:
         self.passed: deque[list[str]] = deque(maxlen=MOST_PASSED)
         # Taken together and not written yet; the writer has the first of them.
         self._left: deque[MarketBatch] = deque()
+        # Under way when the server lost what was before them, and not written anew yet.
+        self._taken_back: deque[MarketBatch] = deque()
         self._bar_ns = bar_ns
 
     async def run(
@@ -70,6 +72,7 @@ class FrameWriter:
         `carried` names the streams that a loss of the server's concerns.
         """
         self._left.clear()
+        self._taken_back.clear()
         take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
         next_sample_ns, passed = 0, self.passed.append
         while True:
@@ -113,14 +116,14 @@ class FrameWriter:
                 elif not held and not writer.lost:
                     buffer.confirm()
             if writer.lost:
-                await _begin_anew(writer, keeper, filler, carried())
+                await self._begin_anew(writer, keeper, filler, carried())
 
     def in_flight(self, writer: MarketWriter, filler: GapFiller) -> list[MarketBatch]:
         """What was taken and the server may lack, but for what is asked of history again.
 
         A gap whose messages and closing marker are not written is open still, and is filled anew.
         """
-        taken = (*writer.under_way, *islice(self._left, 1, None), *filler.held.batches)
+        taken = (*self._taken_back, *writer.under_way, *islice(self._left, 1, None), *filler.held.batches)
         return [batch for batch in taken if batch.marker not in (BACKFILLED, GapClosed.__name__)]
 
     async def _write_all(
@@ -130,6 +133,23 @@ class FrameWriter:
         while self._left:
             await _write(self._left[0], writer, keeper)
             self._left.popleft()
+
+    async def _begin_anew(
+        self, writer: MarketWriter, keeper: LeaseKeeper, filler: GapFiller, carried: Collection[str]
+    ) -> None:
+        """The server lost what it had confirmed: a gap, filled as any other; then what was under way."""
+        opened: MarketBatch | None = None
+        while writer.lost:
+            self._taken_back += (one for one in writer.taken_back() if one is not opened)
+            opened, resumed = await filler.lost(carried)
+            await _write(opened, writer, keeper)
+            await _drain(writer, keeper)
+        for batch in await filler.resume(resumed):
+            await _write(batch, writer, keeper)
+        while self._taken_back:
+            for goes in filler.held.hold(self._taken_back[0]):
+                await _write(goes, writer, keeper)
+            self._taken_back.popleft()
 
     def _keep(self, feed: str, received_ns: int, kept: list[Kept]) -> None:
         self.unreadable += len(kept)
@@ -192,24 +212,6 @@ async def _write(batch: MarketBatch, writer: MarketWriter, keeper: LeaseKeeper) 
         except Fenced:
             # Raised before the batch was sent, for one that was under way.
             await _regain(writer, keeper)
-
-
-async def _begin_anew(
-    writer: MarketWriter, keeper: LeaseKeeper, filler: GapFiller, carried: Collection[str]
-) -> None:
-    """The server lost entries that it had confirmed: a gap, filled as any other; then what was under way."""
-    under_way: list[MarketBatch] = []
-    opened: MarketBatch | None = None
-    while writer.lost:
-        under_way += (one for one in writer.taken_back() if one is not opened)
-        opened, resumed = await filler.lost(carried)
-        await _write(opened, writer, keeper)
-        await _drain(writer, keeper)
-    for batch in await filler.resume(resumed):
-        await _write(batch, writer, keeper)
-    for batch in under_way:
-        for goes in filler.held.hold(batch):
-            await _write(goes, writer, keeper)
 
 
 async def _drain(writer: MarketWriter, keeper: LeaseKeeper) -> None:

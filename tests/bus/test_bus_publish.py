@@ -13,7 +13,7 @@ import bus.publish
 from bus.connection import connect
 from bus.errors import Fenced
 from bus.lease import Lease
-from bus.market_batch import MarketBatch
+from bus.market_batch import BACKFILLED, MarketBatch
 from bus.publish import MARKET_SCRIPT, WINDOW, MarketWriter, Publisher
 
 pytestmark = pytest.mark.integration
@@ -449,3 +449,27 @@ async def test_appends_of_several_tasks_keep_each_batch_together(
     assert found == [b"%d.%d" % (int(found[5 * k].split(b".")[0]), n) for k in range(20) for n in range(5)]
     assert len(set(found)) == 100
     await publisher.close()
+
+
+@pytest.mark.parametrize(("gone", "is_lost"), [(STREAM, True), ("hist:AAPL:trades:gap-1", False)])
+async def test_a_server_that_lost_what_it_had_confirmed_is_sent_nothing_more(
+    md_url: str, market_client: Any, lease: Lease, gone: str, is_lost: bool
+) -> None:
+    """What was brought in from history is removed whole where room is needed: that is no loss."""
+    writer = MarketWriter(md_url, lease, name="losing")
+    await writer.write(batch(0))
+    await writer.drain()
+    past = batch(1, streams=("hist:AAPL:trades:gap-1",))
+    past.marker = BACKFILLED
+    await writer.write(past)
+    await writer.drain()
+    await market_client.delete(gone)
+    for client in await market_client.client_list():
+        if client["name"] == "losing":
+            await market_client.client_kill_filter(_id=client["id"])
+    await writer.write(batch(2))
+    await writer.drain()
+    assert writer.lost is is_lost
+    assert [one.received_ns for one in writer.taken_back()] == ([3] if is_lost else [])
+    assert await numbers(market_client) == ([] if is_lost else [0, 2])
+    await writer.close()
