@@ -31,7 +31,8 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True):
     """One stream's gap, as it is kept until it is closed.
 
     `since_ns` is what its GapOpened says, `until_ns` when it was carried again, and `after_ns` the market's
-    time of the last message before: what was missed came after that.
+    time of the last message before: what was missed came after that. Until `earlier_ns` an earlier gap of the
+    stream, which was open still, is filled beside it.
     """
 
     stream: str
@@ -40,6 +41,7 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
     until_ns: int
     after_ns: int
+    earlier_ns: int = 0
 
 
 def identity(message: Message) -> Hashable:
@@ -73,7 +75,9 @@ class StreamFill:
         # What was before the stream's first message was not missed: nobody had asked for it yet.
         first = min(self._there, key=self._there.__getitem__, default=None)
         first_ns = self._there[first] if self._there else hole.after_ns
-        self._begin_ns = self._last_ns = max(first_ns, hole.after_ns - self._look_back_ns)
+        self._begin_ns = self._last_ns = max(
+            first_ns, hole.after_ns - self._look_back_ns, hole.earlier_ns + 1
+        )
         self._first = first if first_ns == self._begin_ns else None
         self._past: dict[Hashable, None] = {}
         self._found: list[Message] = []

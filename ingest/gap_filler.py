@@ -154,8 +154,8 @@ class GapFiller:
             channel=channel,
             since_ns=since_ns,
             until_ns=until_ns,
-            # Until then an earlier gap of the stream, which is open still, is filled beside it.
-            after_ns=max(last_ns, self._asked_to.get(stream, 0)),
+            after_ns=last_ns,
+            earlier_ns=self._asked_to.get(stream, 0),
         )
 
     def _superseded(self, since_ns: Mapping[str, int]) -> list[Hole]:

@@ -206,3 +206,26 @@ async def test_what_was_found_before_the_feed_broke_again_is_written_beside(mark
     for task in (filling, writing):
         task.cancel()
     await asyncio.gather(filling, writing, return_exceptions=True)
+
+
+async def test_two_gaps_of_a_stream_are_filled_each_with_its_own(market_client: Any) -> None:
+    """What the first missed came shortly before the second, and is beside: it is not told twice."""
+    await put(market_client, 1, 4)
+    hole = Hole(
+        stream=STREAM,
+        symbol="AAPL",
+        channel="trades",
+        since_ns=START_NS + S_NS,
+        until_ns=START_NS + 3 * S_NS,
+        after_ns=START_NS + S_NS,
+    )
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
+    scene = Scene(market_client, Past([trade(number) for number in range(1, 7)]), hold_s=0)
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await scene.filler.resume(Resumed({STREAM: START_NS + 4 * S_NS}, START_NS + 6 * S_NS))
+    await until(lambda: _gone(market_client), "both are closed")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(scene.numbers()) == [2, 3, 5, 6]
+    assert [batch.marker for batch in scene.written].count("GapClosed") == 2
