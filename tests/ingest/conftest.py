@@ -1,4 +1,4 @@
-"""A simulator for a module, without faults of an earlier test."""
+"""A simulator for a module, without faults of an earlier test; and gaps that are filled sooner."""
 
 from collections.abc import Iterator
 
@@ -16,3 +16,9 @@ def module_simulator() -> Iterator[Simulator]:
 def simulator(module_simulator: Simulator) -> Iterator[Simulator]:
     yield module_simulator
     module_simulator.clear_faults()
+
+
+@pytest.fixture
+def left_open_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier run left open is filled after a second: time enough for the same gap to go on."""
+    monkeypatch.setattr("ingest.gap_filler.LEFT_OPEN_AFTER_S", 1.0)

@@ -36,7 +36,7 @@ def paid_simulator():
 
 
 @pytest.fixture
-def paid_plan(paid_simulator):
+def paid_plan(paid_simulator, left_open_soon):
     yield paid_simulator
     paid_simulator.clear_faults()
 

@@ -23,6 +23,21 @@ FEEDS = ("sip", "iex", "rest")
 
 STREAM, S_NS, START_NS = "md:AAPL:trades", 1_000_000_000, 1_700_000_000_000_000_000
 
+HOLE = Hole(
+    stream=STREAM,
+    symbol="AAPL",
+    channel="trades",
+    since_ns=START_NS + S_NS,
+    until_ns=START_NS + 3 * S_NS,
+    after_ns=START_NS + S_NS,
+)
+
+
+@pytest.fixture(autouse=True)
+def left_open_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run before this one was in the middle of a gap that goes on."""
+    monkeypatch.setattr("ingest.gap_filler.LEFT_OPEN_AFTER_S", 0.0)
+
 
 def trade(number: int) -> dict[str, Any]:
     """The trade of that second."""
@@ -94,15 +109,7 @@ async def test_what_came_live_while_a_gap_was_open_is_not_written_beside_it_too(
     """However long live messages may wait: after a restart history is asked for all that time."""
     await put(market_client, 1, 4, 5, 11)
     scene = Scene(market_client, Past([trade(number) for number in range(12)]), hold_s=hold_s)
-    hole = Hole(
-        stream=STREAM,
-        symbol="AAPL",
-        channel="trades",
-        since_ns=START_NS + S_NS,
-        until_ns=START_NS + 3 * S_NS,
-        after_ns=START_NS + S_NS,
-    )
-    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
     tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
     await until(scene.closed, "the gap closed")
     await until(lambda: _gone(market_client), "it is forgotten")
@@ -163,15 +170,7 @@ async def test_where_no_stream_is_served_nothing_is_filled_and_history_is_not_as
 ) -> None:
     """It knows no such feed, and what is asked for misses more all the time: the next stream fills it."""
     await put(market_client, 1)
-    hole = Hole(
-        stream=STREAM,
-        symbol="AAPL",
-        channel="trades",
-        since_ns=START_NS + S_NS,
-        until_ns=START_NS + 3 * S_NS,
-        after_ns=START_NS + S_NS,
-    )
-    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
     past = Past([trade(number) for number in range(5)])
     polling = Scene(market_client, past, hold_s=0, feed="rest")
     tasks = [asyncio.create_task(polling.filler.run()), asyncio.create_task(polling.write())]

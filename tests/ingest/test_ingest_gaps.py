@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from dying_ingest import SOME_STEPS
+from dying_ingest import STEPS
 from ingest_run import running, settings_for
 from own_server import own_server
 from simulator import ROOT
@@ -14,7 +14,7 @@ from waiting import until
 
 from bus import streams
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("left_open_soon")]
 
 TRADES, QUOTES = "md:AAPL:trades", "md:AAPL:quotes"
 
@@ -216,7 +216,7 @@ async def test_one_that_dies_at_any_step_of_filling_leaves_each_message_once_and
         async with run.wanting("reader", trades=["AAPL"]):
             await flowing(run)
             await run.stop()
-            for step in SOME_STEPS:
+            for step in STEPS:
                 process = dying(settings, step, simulator)
                 try:
                     await until(lambda process=process: process.poll() == -9, f"its death {step}")

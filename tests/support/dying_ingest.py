@@ -13,9 +13,6 @@ from ingest.held_back import HeldBack
 # What is about to be done, or has just been sent, when it dies; `b` is what came from history.
 STEPS = ("asking", "holding", "before b", "after b", "before GapClosed", "after GapClosed", "after releasing")
 
-# Those of which the others are neighbours.
-SOME_STEPS = ("holding", "after b", "before GapClosed", "after releasing")
-
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
