@@ -112,7 +112,11 @@ async def test_what_alpaca_refuses_or_forgets_is_named_to_who_wants_it_and_every
         assert "'trades' of SPY: Alpaca's acknowledgement leaves it out" in sentences
         assert "A..B" in sentences
         assert not await run.orders.exists("refused-wants:paper:good:stocks")
-        assert all(f"trades of {symbol}" in run.ingest.service.why for symbol in (*BAD, "SPY"))
+
+        def shown():
+            return all(f"trades of {symbol}" in run.ingest.service.why for symbol in (*BAD, "SPY"))
+
+        await until(shown, "the sentences of the status")
         assert [kind for kind, _ in await run.markers("md:AAAA:trades")] == ["GapOpened"]
         # Not asked again and again.
         struck = simulator.struck("refused_symbol")

@@ -129,11 +129,16 @@ async def test_what_cannot_be_had_is_said_with_alpacas_words(market: Simulator) 
             await everything(history, channel, ["AAPL"], *window)
 
 
-async def test_what_is_delayed_ends_a_quarter_of_an_hour_ago(market: Simulator) -> None:
+async def test_what_is_delayed_ends_a_quarter_of_an_hour_ago() -> None:
     """Its history is the consolidated tape's; the free plan is refused anything newer."""
-    delayed = past_history(market, "delayed_sip")
-    assert await everything(delayed, "trades", ["AAPL"], START_NS - DAY_NS, END_NS) == []
-    assert await everything(delayed, "trades", ["AAPL"], START_NS, END_NS) == []
+    delay_ns = 15 * MINUTE_NS
+    with past_market("--symbols", "AAPL", "--plan", "free", seconds=PLAYED_S + 15 * 60) as market:
+        delayed = history_of(market, ManualClock(END_NS + delay_ns), feed="delayed_sip")
+        (trades,) = await everything(delayed, "trades", ["AAPL"], START_NS, END_NS + delay_ns)
+        iex = history_of(market, ManualClock(END_NS + delay_ns))
+        (of_iex,) = await everything(iex, "trades", ["AAPL"], START_NS, END_NS)
+        assert trades == of_iex
+        assert await everything(delayed, "trades", ["AAPL"], END_NS + 1, END_NS + delay_ns) == []
 
 
 async def test_nothing_asked_is_nothing_found(market: Simulator) -> None:
@@ -274,4 +279,6 @@ async def test_keys_are_not_shown() -> None:
     )
     with pytest.raises(DataUnreachable, match="does not answer") as gone:
         await everything(history, "trades", ["AAPL"], START_NS, END_NS)
-    assert "s3cret" not in repr(history) + repr(gone.value) + repr(history.__dict__["_budget"])
+    shown = repr(history) + repr(gone.value)
+    assert "k3y" not in shown
+    assert "s3cret" not in shown
