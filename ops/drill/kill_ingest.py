@@ -1,7 +1,6 @@
 """The drill of killed ingests: whichever serves is killed again and again, and its standby fills the seam."""
 
 import asyncio
-import itertools
 import os
 import signal
 import time
@@ -9,13 +8,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from algos.registration import Wants
 from bus.feed_kinds import STOCKS
-from bus.service import ended
-from bus.streams import GROUP_OMS, market, open_gaps
-from ops.drill.ingests import CHANNELS, SYMBOLS, beats_of, serving, standing_by, until_ingest
-from ops.drill.system import ACCOUNT, DrillFailed, System, whole_system
-from ops.drill.tapes import differences, tape_of
+from bus.streams import market, open_gaps
+from ops.drill.ingests import (
+    CHANNELS,
+    POLL_S,
+    READY_WITHIN_S,
+    SYMBOLS,
+    beats_of,
+    serving,
+    standing_by,
+    until_ingest,
+    wanting_system,
+)
+from ops.drill.system import DrillFailed, System
+from ops.drill.tapes import PAGE, tapes_of
 
 # Promised: from where Alpaca takes the connection to the first live message in its stream.
 WITHIN_S = 3.0
@@ -25,10 +32,6 @@ _REFUSED_EVERY, _REFUSED_S = 3, 4
 
 # Every so many rounds the one that serves is not killed but stopped, and wakes once another serves.
 _STOPPED_EVERY = 4
-
-_READY_WITHIN_S = 30.0
-_POLL_S = 0.02
-_PAGE = 5000
 
 
 @dataclass(frozen=True)
@@ -61,44 +64,35 @@ def late(after_accepted_s: Iterable[float]) -> Iterable[str]:
 
 async def run(kills: int, a_second: float, say: Callable[[str], None]) -> Outcome:
     """Kill the ingest that serves so many times, with so many messages a second."""
-    arguments = ["--symbols", ",".join(SYMBOLS), "--rate", str(a_second)]
-    async with whole_system(arguments, requests_per_minute=1000, with_ingest=False) as system:
-        wants = Wants(system.orders, ACCOUNT, GROUP_OMS, dict.fromkeys(CHANNELS, SYMBOLS))
-        wanting = asyncio.create_task(wants.run(lambda: True))
+    async with wanting_system(a_second) as system:
         after_kill, after_accepted, refused, stopped = [], [], 0, 0
-        try:
-            system.start("ingest-0", "ingest")
-            await serving(system)
-            for number in range(kills):
-                system.start(f"ingest-{number + 1}", "ingest")
-                await standing_by(system)
-                if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
-                    await system.control.fault("connection_limit", stream=STOCKS, seconds=_REFUSED_S)
-                    refused += 1
-                wakes = number % _STOPPED_EVERY == _STOPPED_EVERY - 1
-                stopped += wakes
-                since_kill_s, since_accepted_s = await _killed(system, wakes=wakes)
-                after_kill.append(since_kill_s)
-                after_accepted.append(since_accepted_s)
-                say(
-                    f"kill {number + 1} of {kills}: live again {since_kill_s:.2f} s after it, "
-                    f"{since_accepted_s:.2f} s after the feed took the connection"
-                )
-            await _closed(system)
-        finally:
-            await ended(wanting)
-        tapes = {symbol: await tape_of(system, symbol) for symbol in SYMBOLS}
+        system.start("ingest-0", "ingest")
+        await serving(system)
+        for number in range(kills):
+            system.start(f"ingest-{number + 1}", "ingest")
+            await standing_by(system)
+            if number % _REFUSED_EVERY == _REFUSED_EVERY - 1:
+                await system.control.fault("connection_limit", stream=STOCKS, seconds=_REFUSED_S)
+                refused += 1
+            wakes = number % _STOPPED_EVERY == _STOPPED_EVERY - 1
+            stopped += wakes
+            since_kill_s, since_accepted_s = await _killed(system, wakes=wakes)
+            after_kill.append(since_kill_s)
+            after_accepted.append(since_accepted_s)
+            say(
+                f"kill {number + 1} of {kills}: live again {since_kill_s:.2f} s after it, "
+                f"{since_accepted_s:.2f} s after the feed took the connection"
+            )
+        await _closed(system)
+        tapes = await tapes_of(system)
         return Outcome(
             tuple(after_kill),
             tuple(after_accepted),
             refused,
             stopped,
-            sum(len(tape.ids) + len(tape.beside) for tape in tapes.values()),
-            sum(tape.backfilled for tape in tapes.values()),
-            (
-                *late(after_accepted),
-                *itertools.chain.from_iterable(differences(*one) for one in tapes.items()),
-            ),
+            tapes.trades,
+            tapes.backfilled,
+            (*late(after_accepted), *tapes.differences),
         )
 
 
@@ -129,10 +123,10 @@ async def _killed(system: System, *, wakes: bool) -> tuple[float, float]:
 async def live_again(system: System, killed_at: float) -> tuple[float, float]:
     """The seconds to live data from the kill, and from the connection. Raises DrillFailed without any."""
     try:
-        async with asyncio.timeout(_READY_WITHIN_S):
+        async with asyncio.timeout(READY_WITHIN_S):
             await _live_message(system)
     except TimeoutError:
-        raise DrillFailed(f"no live message {_READY_WITHIN_S:g} s after the kill") from None
+        raise DrillFailed(f"no live message {READY_WITHIN_S:g} s after the kill") from None
     live_at = time.time()
     accepted_at = await _accepted_at(system)
     return live_at - killed_at, live_at - accepted_at
@@ -144,7 +138,7 @@ async def _live_message(system: System) -> None:
     ((last, _),) = await system.market.xrevrange(stream, count=1)
     gap_opened = False
     while True:
-        found = await system.market.xread({stream: last}, block=1000, count=_PAGE)
+        found = await system.market.xread({stream: last}, block=1000, count=PAGE)
         for id_, fields in found[0][1] if found else ():
             last = id_
             # What the dead one sent may be written still, but for its marker: live is what follows that.
@@ -161,12 +155,12 @@ async def _accepted_at(system: System) -> float:
 
 async def _closed(system: System) -> None:
     """Wait until no gap is to be filled any more."""
-    until = time.monotonic() + _READY_WITHIN_S
+    until = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < until:
         streams = [market(symbol, CHANNELS[0]) for symbol in SYMBOLS]
-        pages = [await system.market.xrevrange(stream, count=_PAGE) for stream in streams]
+        pages = [await system.market.xrevrange(stream, count=PAGE) for stream in streams]
         marks = Counter(fields.get(b"type") for page in pages for _, fields in page)
         if marks[b"GapClosed"] >= marks[b"GapOpened"] and not await system.market.exists(open_gaps("iex")):
             return
-        await asyncio.sleep(_POLL_S * 10)
-    raise DrillFailed(f"gaps are still open {_READY_WITHIN_S:.0f} s after the last kill")
+        await asyncio.sleep(POLL_S * 10)
+    raise DrillFailed(f"gaps are still open {READY_WITHIN_S:.0f} s after the last kill")

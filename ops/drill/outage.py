@@ -1,20 +1,18 @@
 """The drill of an outage: the market-data server stands still under load, and ingest may die meanwhile."""
 
 import asyncio
-import itertools
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from algos.registration import Wants
 from bus.service import ended
-from bus.streams import GROUP_OMS, market, market_lease
+from bus.streams import market, market_lease
 from ops.drill.dying_spool import IN_OUTAGE, POINTS
-from ops.drill.ingests import CHANNELS, SYMBOLS, beats_of, serving
-from ops.drill.system import ACCOUNT, DrillFailed, System, whole_system
-from ops.drill.tapes import differences, tape_of
+from ops.drill.ingests import CHANNELS, POLL_S, SYMBOLS, beats_of, serving, wanting_system
+from ops.drill.system import DrillFailed, System
+from ops.drill.tapes import tapes_of
 
 # Promised: from the server's return until what is newest is in its stream.
 WITHIN_S = 15.0
@@ -26,7 +24,6 @@ _LIVE_S = 0.5
 _DEAD_WITHIN_S, _CAUGHT_UP_WITHIN_S = 20.0, 120.0
 _SHORT_OUTAGE_S = 3.0
 _TELL_S = 5.0
-_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -75,34 +72,27 @@ async def run(
     `kill`: ingest is killed in the middle. `at_points`: then once at each point of its spool, in an outage of
     its own.
     """
-    arguments = ["--symbols", ",".join(SYMBOLS), "--rate", str(a_second)]
-    async with whole_system(arguments, requests_per_minute=1000, with_ingest=False) as system:
-        wants = Wants(system.orders, ACCOUNT, GROUP_OMS, dict.fromkeys(CHANNELS, SYMBOLS))
-        tasks = [asyncio.create_task(wants.run(lambda: True))]
+    async with wanting_system(a_second) as system:
         drill = _Drill(system, say)
+        watching = asyncio.create_task(drill.watch())
         try:
-            tasks.append(asyncio.create_task(drill.watch()))
             await drill.begin()
             caught_up = [await drill.outage(seconds, kill=kill)]
             if at_points:
                 caught_up += [await drill.death_at(point) for point in POINTS]
         finally:
-            await ended(*tasks)
-        tapes = {symbol: await tape_of(system, symbol) for symbol in SYMBOLS}
-        backfilled = sum(tape.backfilled for tape in tapes.values())
+            await ended(watching)
+        tapes = await tapes_of(system)
         return Outcome(
             tuple(caught_up),
             drill.deaths,
             drill.most_on_disk,
             drill.most_on_disk_bytes,
             drill.recovered,
-            sum(len(tape.ids) + len(tape.beside) for tape in tapes.values()),
-            backfilled,
+            tapes.trades,
+            tapes.backfilled,
             drill.dropped,
-            (
-                *not_kept(caught_up, drill.deaths, backfilled),
-                *itertools.chain.from_iterable(differences(*one) for one in tapes.items()),
-            ),
+            (*not_kept(caught_up, drill.deaths, tapes.backfilled), *tapes.differences),
         )
 
 
@@ -152,7 +142,7 @@ class _Drill:
                         f"{waiting.memory_items:,} frames wait in memory and {waiting.disk_items:,} on disk "
                         f"({megabytes:,.1f} MB)"
                     )
-            await asyncio.sleep(_POLL_S * 10)
+            await asyncio.sleep(POLL_S * 10)
 
     async def outage(self, seconds: float, *, kill: bool) -> float:
         """One outage; returns the seconds from its end until all was written."""
@@ -209,7 +199,7 @@ class _Drill:
         while self._system.started[pid].poll() is None:
             if time.monotonic() > until:
                 raise DrillFailed(f"ingest did not come to the point {point} in {_DEAD_WITHIN_S:.0f} s")
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(POLL_S)
         del self._system.started[pid]
         self.deaths += 1
 
@@ -239,4 +229,4 @@ class _Drill:
                 for stream, page in zip(left, pages, strict=True)
                 if not page or now - int(page[0][1][b"r"]) / 1e9 > _LIVE_S
             ]
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(POLL_S)

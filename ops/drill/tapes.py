@@ -1,16 +1,18 @@
 """The trades of a drill as its streams have them, and what is wrong with them."""
 
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
 from bus.streams import market
-from ops.drill.ingests import CHANNELS
+from ops.drill.ingests import CHANNELS, SYMBOLS
 from ops.drill.system import System
 
-_PAGE = 5000
+PAGE = 5000
 
 
 @dataclass
@@ -22,7 +24,25 @@ class Tape:
     beside: list[int] = field(default_factory=list)
 
 
-async def tape_of(system: System, symbol: str) -> Tape:
+class Tapes(NamedTuple):
+    """All trades of a drill, how many of them came from history, and what is wrong with them."""
+
+    trades: int
+    backfilled: int
+    differences: tuple[str, ...]
+
+
+async def tapes_of(system: System) -> Tapes:
+    """The tapes of all symbols, counted and looked through."""
+    tapes = {symbol: await _tape_of(system, symbol) for symbol in SYMBOLS}
+    return Tapes(
+        sum(len(tape.ids) + len(tape.beside) for tape in tapes.values()),
+        sum(tape.backfilled for tape in tapes.values()),
+        tuple(itertools.chain.from_iterable(differences(*one) for one in tapes.items())),
+    )
+
+
+async def _tape_of(system: System, symbol: str) -> Tape:
     """A symbol's trades, in its stream and in those beside it for gaps."""
     tape, beside = Tape(), set()
     async for fields in _entries(system, market(symbol, CHANNELS[0])):
@@ -41,7 +61,7 @@ async def tape_of(system: System, symbol: str) -> Tape:
 
 async def _entries(system: System, stream: str) -> AsyncIterator[dict[bytes, bytes]]:
     position = "-"
-    while page := await system.market.xrange(stream, position, count=_PAGE):
+    while page := await system.market.xrange(stream, position, count=PAGE):
         for id_, fields in page:
             position = f"({id_.decode()}"
             yield fields

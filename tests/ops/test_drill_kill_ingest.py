@@ -64,7 +64,7 @@ async def test_a_standby_that_writes_nothing_live_ends_the_drill(
     stream = market(SYMBOLS[0], CHANNELS[0])
     await market_client.xadd(stream, {"d": "{}"})
     system = cast(System, SimpleNamespace(market=market_client))
-    monkeypatch.setattr(kill_ingest, "_READY_WITHIN_S", 0.5)
+    monkeypatch.setattr(kill_ingest, "READY_WITHIN_S", 0.5)
     live = asyncio.create_task(kill_ingest.live_again(system, 0))
     await until(waits)
     for fields in written:
