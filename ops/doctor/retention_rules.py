@@ -4,10 +4,10 @@ import msgspec
 
 from bus.heartbeat import RetentionDetails
 from ops.doctor.rules import Finding
+from ops.sizes import megabytes
 from ops.status.market_data_kept import market_data_kept, readers_behind
 
 _CHECK = "market data kept"
-_MB = 1024 * 1024
 
 # A budget nearer to the server's own limit leaves no room for readers that are behind.
 _MOST_OF_MAXMEMORY = 0.9
@@ -30,7 +30,7 @@ class RetentionFacts(msgspec.Struct, frozen=True, kw_only=True):
 def kept(facts: RetentionFacts, now_ns: int) -> Finding:
     """Report whether the oldest goes before the server is full, and who is behind."""
     budget = facts.budget_bytes if facts.said is None else facts.said.budget_bytes
-    limit = f"its maxmemory is {_mb(facts.maxmemory)}"
+    limit = f"its maxmemory is {megabytes(facts.maxmemory)}"
     if not budget:
         return Finding(
             _CHECK,
@@ -39,14 +39,18 @@ def kept(facts: RetentionFacts, now_ns: int) -> Finding:
             "goes: set BACKBONE_MD_BUDGET_MB, or maxmemory",
         )
     if facts.maxmemory and budget > facts.maxmemory:
-        sentence = f"the budget is {_mb(budget)} and {limit}: the server refuses before anything is trimmed"
+        sentence = (
+            f"the budget is {megabytes(budget)} and {limit}: the server refuses before anything is trimmed"
+        )
         return Finding(_CHECK, "problem", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
     if facts.maxmemory and budget > _MOST_OF_MAXMEMORY * facts.maxmemory:
-        sentence = f"the budget is {_mb(budget)} and {limit}, which leaves readers that are behind no room"
+        sentence = (
+            f"the budget is {megabytes(budget)} and {limit}, which leaves readers that are behind no room"
+        )
         return Finding(_CHECK, "warning", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
     if facts.said is None:
         trims = "no ingest says that it trims" if facts.ingest_runs else "no ingest runs that trims"
-        sentence = f"{trims}; {_mb(facts.used_bytes)} are held, the budget is {_mb(budget)}"
+        sentence = f"{trims}; {megabytes(facts.used_bytes)} are held, the budget is {megabytes(budget)}"
         return Finding(_CHECK, "warning" if facts.used_bytes > budget else "ok", sentence)
     sentence = market_data_kept(facts.said, now_ns)
     if facts.maxmemory:
@@ -55,7 +59,3 @@ def kept(facts: RetentionFacts, now_ns: int) -> Finding:
     if behind:
         return Finding(_CHECK, "warning", f"{'; '.join(behind)}; {sentence}")
     return Finding(_CHECK, "ok", sentence)
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / _MB:,.0f} MB"

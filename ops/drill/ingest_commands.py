@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.drill.verdict import conclude, say
+from ops.sizes import megabytes
 
 
 def kill_ingest(
@@ -59,11 +60,11 @@ def outage(
     found = asyncio.run(run(seconds, rate, say, kill=kill, at_points=at_points))
 
     def told() -> str:
-        waited_mb = found.most_on_disk_bytes / 1024 / 1024
+        waited = megabytes(found.most_on_disk_bytes, decimals=1)
         died = f"ingest died {found.deaths} times; {found.recovered:,} frames were left and written after\n"
         return (
             f"all was written again {max(found.caught_up_s):.1f} s after the server was back at the most; "
-            f"{found.most_on_disk:,} frames ({waited_mb:.1f} MB) waited on disk\n"
+            f"{found.most_on_disk:,} frames ({waited}) waited on disk\n"
             f"{died if found.deaths else ''}"
             f"{found.trades:,} trades, {found.backfilled:,} of them from history: "
         )

@@ -13,6 +13,7 @@ from ops.drill.dying_spool import IN_OUTAGE, POINTS
 from ops.drill.ingests import CHANNELS, POLL_S, SYMBOLS, beats_of, serving, wanting_system
 from ops.drill.system import DrillFailed, System
 from ops.drill.tapes import tapes_of
+from ops.sizes import megabytes
 
 # Promised: from the server's return until what is newest is in its stream.
 WITHIN_S = 15.0
@@ -137,10 +138,9 @@ class _Drill:
                 self.most_on_disk_bytes = max(self.most_on_disk_bytes, waiting.disk_bytes)
                 if time.monotonic() > told + _TELL_S:
                     told = time.monotonic()
-                    megabytes = waiting.disk_bytes / 1024 / 1024
                     self._say(
                         f"{waiting.memory_items:,} frames wait in memory and {waiting.disk_items:,} on disk "
-                        f"({megabytes:,.1f} MB)"
+                        f"({megabytes(waiting.disk_bytes, decimals=1)})"
                     )
             await asyncio.sleep(POLL_S * 10)
 

@@ -16,6 +16,7 @@ from bus.heartbeat import IngestDetails, RetentionDetails
 from bus.service import ended
 from bus.streams import MARKET_STREAMS, algorithm_group, market_all_partitions, market_channel
 from ops.drill.system import ACCOUNT, UNLIMITED, DrillFailed, System, whole_system
+from ops.sizes import MB
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import telling
 
@@ -29,8 +30,6 @@ _STARTED_WITHIN_S = 60.0
 _TOLD_WITHIN_S = 2.0
 _SAMPLE_S = 5.0
 _LOOK_S = 0.02
-
-_MB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ async def run(
     kept = Kept(symbols, rate, maxmemory_mb)
     arguments = ("--rate", str(rate), "--symbols", ",".join(names(symbols)))
     async with whole_system(arguments, requests_per_minute=UNLIMITED) as system:
-        await system.market.config_set("maxmemory", maxmemory_mb * _MB)
+        await system.market.config_set("maxmemory", maxmemory_mb * MB)
         tape = Tape(system)
         await tape.open()
         try:
@@ -189,8 +188,8 @@ async def _sample(system: System, kept: Kept, seconds: float, say: Callable[[str
         kept.samples.append(
             Sample(
                 round(asked - began, 1),
-                round(memory["used_memory"] / _MB, 1),
-                round(memory["used_memory_rss"] / _MB, 1),
+                round(memory["used_memory"] / MB, 1),
+                round(memory["used_memory_rss"] / MB, 1),
                 details.counters.messages_in,
                 details.counters.buffered_frames,
                 round(slowest_s * 1000, 1),
@@ -221,7 +220,7 @@ async def _compare(system: System, kept: Kept, tape: Tape) -> None:
     retention = _retention(details)
     kept.messages, kept.read, kept.written = details.counters.messages_in, tape.read, sum(added.values())
     by_symbol, of_all = added.values()
-    kept.budget_mb = round(retention.budget_bytes / _MB, 1)
+    kept.budget_mb = round(retention.budget_bytes / MB, 1)
     kept.kept_s = round(time.time() - retention.oldest_ns / 1e9, 1)
     most = max((one.used_mb for one in kept.samples), default=0)
     found = {

@@ -3,23 +3,24 @@
 from datetime import UTC, datetime
 
 from bus.heartbeat import RetentionDetails
-
-_MB = 1024 * 1024
-_DAY_S = 86_400
+from ops.durations import long_duration
+from ops.sizes import megabytes
 
 
 def market_data_kept(kept: RetentionDetails, now_ns: int) -> str:
     """How much the server holds of its budget, since when, and when the budget is full."""
-    parts = [f"{kept.used_bytes / _MB:,.0f} MB"]
+    parts = [megabytes(kept.used_bytes)]
     if kept.budget_bytes:
-        parts[0] += f" of {kept.budget_bytes / _MB:,.0f} MB"
+        parts[0] += f" of {megabytes(kept.budget_bytes)}"
     if kept.oldest_ns:
         since = datetime.fromtimestamp(kept.oldest_ns // 1_000_000_000, UTC)
-        parts.append(f"from {since:%Y-%m-%d %H:%M:%S} UTC on ({_words((now_ns - kept.oldest_ns) / 1e9)})")
+        parts.append(
+            f"from {since:%Y-%m-%d %H:%M:%S} UTC on ({long_duration((now_ns - kept.oldest_ns) / 1e9)})"
+        )
     if kept.full_in_s == 0:
         parts.append("the budget is full: the oldest goes")
     elif kept.full_in_s is not None:
-        parts.append(f"full in {_words(kept.full_in_s)} at the present rate")
+        parts.append(f"full in {long_duration(kept.full_in_s)} at the present rate")
     parts.append(f"{kept.trimmed:,} entries trimmed")
     if kept.removed:
         parts.append(f"{kept.removed:,} streams removed")
@@ -31,11 +32,3 @@ def readers_behind(kept: RetentionDetails) -> list[str]:
     held = [f"{reader} is behind: {what} is kept for it" for reader, what in sorted(kept.held.items())]
     lost = [f"{reader} lost {count:,} entries unread" for reader, count in sorted(kept.lost.items())]
     return held + lost
-
-
-def _words(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 3 * _DAY_S else f"{seconds / _DAY_S:.0f} days"

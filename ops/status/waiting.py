@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from bus.heartbeat import FeedDetails
-
-_MB = 1024 * 1024
+from ops.sizes import megabytes
 
 
 def waiting_lines(feeds: Mapping[str, FeedDetails]) -> Iterator[str]:
@@ -21,7 +20,7 @@ def waiting_lines(feeds: Mapping[str, FeedDetails]) -> Iterator[str]:
         parts = (
             (
                 waiting.disk_bytes,
-                f"{waiting.disk_items:,} wait on disk ({waiting.disk_bytes / _MB:,.1f} MB)"
+                f"{waiting.disk_items:,} wait on disk ({megabytes(waiting.disk_bytes, decimals=1)})"
                 f" and {waiting.memory_items:,} in memory",
             ),
             (waiting.recovered, f"{waiting.recovered:,} of an earlier run were written"),
