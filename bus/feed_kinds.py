@@ -9,6 +9,9 @@ STOCKS, CRYPTO, OPTIONS, NEWS = FEED_KINDS
 # Stock feeds that tell of everything a quarter of an hour late.
 DELAYED = frozenset({"delayed_sip"})
 
+# The last resort of stocks, which is no stream: last trades, quotes and bars are asked for over HTTP.
+REST = "rest"
+
 _BARS = ("bars", "updatedBars", "dailyBars")
 CHANNELS = {
     STOCKS: ("trades", "quotes", *_BARS, "statuses", "lulds", "corrections", "cancelErrors", "imbalances"),

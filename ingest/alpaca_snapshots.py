@@ -7,11 +7,10 @@ import orjson
 import structlog
 
 from bus.clock import Clock
-from bus.feed_kinds import CRYPTO
+from bus.feed_kinds import CRYPTO, REST
 from ingest.alpaca_data import DataApi, DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
-from ingest.fallback import REST
 from ingest.request_budget import SNAPSHOTS, RequestBudget
 from ingest.snapshots import SnapshotState
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 
 from bus.heartbeat import StateReason
 
-# The last resort, which is no stream: last trades, quotes and bars are asked for over HTTP.
-REST = "rest"
-
 # A better feed is asked for again after the first; after twice as long each time it was left again within
 # the first, up to the second.
 AGAIN_NS, MOST_AGAIN_NS = 60_000_000_000, 960_000_000_000

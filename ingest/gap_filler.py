@@ -15,6 +15,7 @@ import structlog
 
 from bus.clock import Clock
 from bus.errors import ServerAway, ServerRefused
+from bus.feed_kinds import REST
 from bus.heartbeat import StateReason
 from bus.market_batch import MarketBatch
 from bus.market_messages import GapClosed
@@ -25,7 +26,6 @@ from ingest import gaps
 from ingest.alpaca_data import DataUnreachable, NotGiven
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
-from ingest.fallback import REST
 from ingest.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
 from ingest.gap_group import Group, beside, grouped
 from ingest.held_back import HeldBack

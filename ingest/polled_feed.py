@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from bus.clock import Clock
-from bus.feed_kinds import STOCKS
+from bus.feed_kinds import REST, STOCKS
 from bus.heartbeat import StateReason
 from bus.streams import market
 from ingest import gaps
 from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
-from ingest.fallback import REST
 from ingest.gap_marks import GapMarks
 from ingest.polled_messages import POLLED, PolledState
 from ingest.stream_reasons import refusals

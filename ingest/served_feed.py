@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from bus.clock import Clock
+from bus.feed_kinds import REST
 from ingest.alpaca_market import MarketFeed
 from ingest.alpaca_snapshots import Snapshots
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
-from ingest.fallback import REST
 from ingest.polled_feed import PolledFeed
 from ingest.polled_messages import PolledState
 from ingest.request_budget import RequestBudget
