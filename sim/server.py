@@ -58,6 +58,7 @@ def addresses(settings: Settings, sockets: Sockets) -> dict[str, Any]:
         "trading_url": f"http://{public}",
         "trading_stream_url": f"ws://{public}/stream",
         "data_url": f"http://{public}",
+        "market_stream_url": f"ws://{public}",
         "stocks_stream_url": f"ws://{public}/v2/iex",
         "crypto_stream_url": f"ws://{public}/v1beta3/crypto/us",
         "options_stream_url": f"ws://{public}/v1beta1/indicative",

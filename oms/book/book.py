@@ -212,7 +212,7 @@ class Book:
         if event.client_order_id in self.orders:
             return
         order = orders.approved(event)
-        old = None if event.replaces is None else self.replaced(order)
+        old = self.replaced(order)
         if old is not None:
             self._reservations.replace(old, order)
             quantity = order.working.quantity if order.working is not None else None

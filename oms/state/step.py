@@ -1,5 +1,8 @@
 """One input being taken: the state, what was observed, the time, and the effects so far. Pure."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from bus.book_messages import Booked
@@ -26,9 +29,6 @@ from oms.state.inputs import FindOrder, Question
 from oms.state.observed import Observed
 from oms.state.state import State
 
-# Of all others only how many there were is observed.
-_NOTED = frozenset((OrderFilled, Booked, OrderRefused, OrdersRefused, CancelRefused, OrderUpdated))
-
 
 class Step(msgspec.Struct):
     """What the functions that decide share while one input is taken.
@@ -54,19 +54,15 @@ class Step(msgspec.Struct):
             self.state.apply(event)
             self.effects.events.append(event)
             self.observed.events[kind] += 1
-            if kind in _NOTED:
-                self._note(event)
+            note = _NOTES.get(kind)
+            if note is not None:
+                note(self, event)
             self.observed.last_ns = self.now_ns
 
-    def _note(self, event: Message) -> None:
-        """Observe what an event says beside what it changes."""
-        match event:
-            case OrderFilled() | Booked():
-                self._note_moved(event)
-            case OrderRefused() | OrdersRefused() | CancelRefused():
-                self._count_refused(event)
-            case OrderUpdated() if event.status == "rejected":
-                self.observed.refused_now.append(("broker", event.algorithm, "", 1))
+    def _note_rejected(self, event: OrderUpdated) -> None:
+        """Count what the broker refused after it had taken it."""
+        if event.status == "rejected":
+            self.observed.refused_now.append(("broker", event.algorithm, "", 1))
 
     def _note_moved(self, event: OrderFilled | Booked) -> None:
         """Remember what moved a position since the broker was last asked for all of them."""
@@ -150,3 +146,14 @@ class Step(msgspec.Struct):
     def error(self, text: str, **about: str) -> None:
         """Have an error logged."""
         self.effects.notes.append(Note("error", text, about))
+
+
+# What is observed of an event beside how many there were of its kind.
+_NOTES: dict[type[Message], Callable[[Step, Any], None]] = {
+    OrderFilled: Step._note_moved,
+    Booked: Step._note_moved,
+    OrderRefused: Step._count_refused,
+    OrdersRefused: Step._count_refused,
+    CancelRefused: Step._count_refused,
+    OrderUpdated: Step._note_rejected,
+}

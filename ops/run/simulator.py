@@ -25,7 +25,7 @@ class Addresses(msgspec.Struct, frozen=True):
     trading_url: str
     trading_stream_url: str
     data_url: str
-    stocks_stream_url: str
+    market_stream_url: str
     control_url: str
     key: str
     secret: str
@@ -42,7 +42,7 @@ class Addresses(msgspec.Struct, frozen=True):
             "BACKBONE_TRADING_URL": self.trading_url,
             "BACKBONE_TRADING_STREAM_URL": self.trading_stream_url,
             "BACKBONE_DATA_URL": self.data_url,
-            "BACKBONE_MARKET_STREAM_URL": self.stocks_stream_url.rpartition("/v2/")[0],
+            "BACKBONE_MARKET_STREAM_URL": self.market_stream_url,
         }
 
 

@@ -19,8 +19,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from sim.times import SECOND_NS, parse_ns
 
 KEYS = [
-    "trading_url", "trading_stream_url", "data_url", "stocks_stream_url", "crypto_stream_url",
-    "options_stream_url", "news_stream_url", "test_stream_url", "control_url", "key", "secret",
+    "trading_url", "trading_stream_url", "data_url",
+    "market_stream_url", "stocks_stream_url", "crypto_stream_url",
+    "options_stream_url", "news_stream_url", "test_stream_url",
+    "control_url", "key", "secret",
 ]  # fmt: skip
 
 
