@@ -1,6 +1,5 @@
 """The drill of an outage, as an operator runs it."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -26,14 +25,14 @@ def test_what_took_too_long_or_came_from_history_is_said(
 
 
 @pytest.mark.e2e
-async def test_an_outage_loses_nothing_and_needs_no_history(tmp_path: Path) -> None:
-    run = await asyncio.to_thread(
-        backbone,
+def test_an_outage_loses_nothing_and_needs_no_history(tmp_path: Path) -> None:
+    run = backbone(
         "drill",
         "outage",
         *("--seconds", "2", "--rate", "200", "--json"),
         within=environment(tmp_path),
     )
+    assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["differences"] == []
     assert told["trades"] > 0
