@@ -43,9 +43,9 @@ async def test_news_of_any_symbol_come_by_a_feed_of_their_own(simulator, md_url,
     ):
         await until(lambda: run.subscribed() == {"news": ["AAPL", "BTC/USD"]}, "the subscription")
         assert simulator.state()["clients"]["stocks"] == 0
-        simulator._ask("POST", "/news", {"headline": "Nobody asked", "symbols": ["MSFT"]})
+        simulator.news("Nobody asked", "MSFT")
         # News services write a pair without its slash.
-        simulator._ask("POST", "/news", {"headline": "Both rise", "symbols": ["MSFT", "BTCUSD"]})
+        simulator.news("Both rise", "MSFT", "BTCUSD")
         await until(has(run, "BTC/USD", "news"), "the article")
         ((feed, article),) = await entries(run, "BTC/USD", "news")
         assert isinstance(article, News)
@@ -76,9 +76,9 @@ async def test_what_speaks_seldom_is_written_as_it_is_heard(simulator, md_url, o
     async with running(settings_for(simulator, md_url, orders_url)) as run, run.wanting("reader", **wants):
         await until(has(run, "AAPL", "trades"), "a trade to correct")
         await until(lambda: run.subscribed().keys() == wants.keys(), "the subscriptions")
-        simulator._ask("POST", "/corrections", {"symbol": "AAPL", "size": 77})
-        simulator._ask("POST", "/cancels", {"symbol": "AAPL"})
-        simulator._ask("POST", "/imbalances", {"symbol": "AAPL", "price": 12.5})
+        simulator.correct("AAPL", size=77)
+        simulator.cancel_trade("AAPL")
+        simulator.imbalance("AAPL", price=12.5)
         for symbol, channel in (
             ("AAPL", "corrections"),
             ("AAPL", "cancelErrors"),

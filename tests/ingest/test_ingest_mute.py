@@ -84,11 +84,9 @@ async def test_halted_symbols_have_a_right_to_be_quiet(simulator, md_url, orders
         await until(lambda: watch._silence._came >= 20, "a flow")
         simulator.halt("AAPL")
         await until(lambda: bool(asked), "the question whether it is halted")
-        number = watch._silence._number
         await until(lambda: bool(watch._silence._excused), "the excuse")
         simulator.resume("AAPL")
         await until(lambda: not watch._silence._excused, "the first trade after it")
-        assert watch._silence._number - number < 100
         assert run.stocks.feed.connects == 1
         assert asked == [["AAPL"]]
 

@@ -21,7 +21,6 @@ from waiting import wait_until
 from bus.account_keys import confirm
 from bus.connection import connect
 from bus.streams import account, account_lease, market, market_lease, wants
-from ops.drill.dying_spool import IN_OUTAGE
 
 pytestmark = pytest.mark.integration
 
@@ -65,24 +64,20 @@ def _with_text(spool: Path, text: bytes) -> list[Path]:
 
 
 # The other points are tried by `backbone drill outage --at-points`.
-@pytest.mark.parametrize("point", ["before_confirm"])
 def test_what_a_killed_ingest_had_spooled_is_written_first_and_once(
-    simulator: Simulator, orders_url: str, tmp_path: Path, point: str
+    simulator: Simulator, orders_url: str, tmp_path: Path
 ) -> None:
     with own_server("market") as server, redis.Redis.from_url(orders_url) as orders:
         client: Any = redis.Redis.from_url(server.url)
         environment = _environment(simulator, server, orders_url, tmp_path)
         orders.set(wants("paper", "me"), b'{"trades": ["AAPL"]}', px=60_000)
-        count = "2" if point in IN_OUTAGE else "1"
-        with _ingest(environment, "ops.drill.dying_spool", point, count) as dying:
+        with _ingest(environment, "ops.drill.dying_spool", "before_confirm") as dying:
             wait_until(lambda: client.xlen(STREAM) > 20, "messages")
             server.pause()
             spooled_ns = time.time_ns()
-            if point not in IN_OUTAGE:
-                wait_until(lambda: _spooled_bytes(tmp_path) > 2000, "a spool")
-                server.go_on()
+            wait_until(lambda: _spooled_bytes(tmp_path) > 2000, "a spool")
+            server.go_on()
             wait_until(lambda: dying.poll() == -signal.SIGKILL, "it to die")
-        server.go_on()
         assert _spooled_bytes(tmp_path) > 0
         # The lease of the dead runs out after seconds: this is that, without the wait.
         client.delete(market_lease("iex"))

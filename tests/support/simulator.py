@@ -123,6 +123,22 @@ class Simulator:
         """Let a halted share trade again."""
         self._ask("POST", "/resumes", {"symbol": symbol})
 
+    def news(self, headline: str, *symbols: str) -> None:
+        """Publish an article on these symbols, as a news service writes them."""
+        self._ask("POST", "/news", {"headline": headline, "symbols": symbols})
+
+    def correct(self, symbol: str, size: int) -> None:
+        """Correct the size of the symbol's last trade."""
+        self._ask("POST", "/corrections", {"symbol": symbol, "size": size})
+
+    def cancel_trade(self, symbol: str) -> None:
+        """Cancel the symbol's last trade."""
+        self._ask("POST", "/cancels", {"symbol": symbol})
+
+    def imbalance(self, symbol: str, price: float) -> None:
+        """Tell of an order imbalance before an auction, at this price."""
+        self._ask("POST", "/imbalances", {"symbol": symbol, "price": price})
+
     def activity(self, type: str, **fields: str) -> None:
         """Have something that is no trade happen to the account: a dividend, a fee, a transfer."""
         self._ask("POST", "/activities", {"type": type, **fields})
