@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from oms.limits.limit_names import unmatched
 from oms.limits.limits_file import read_limits
 from oms.settings import OmsSettings
 from oms.state.inputs import AccountRead
-from ops.doctor import rules
+from ops.doctor import retention_rules, rules
 from ops.doctor.archive_checks import archive_finding
 from ops.doctor.calendar_checks import calendar_findings
 from ops.doctor.retention_checks import retention_finding
@@ -113,42 +114,41 @@ def _binary() -> Finding:
 
 
 async def _servers(servers: Servers, shared: bool, keys: AccountRead) -> list[Finding]:
+    """What is found on each server, and, where both answer, on both together."""
     findings: list[Finding] = []
     identities: list[str | None] = []
-    for role, url in (("market", servers.market), ("orders", servers.orders)):
-        name = f"{role} server"
-        client = connect(url, name="ops-doctor")
-        try:
-            info = await client.info("server")
-            identities.append(info["run_id"])
-            findings.append(rules.version(name, str(info["redis_version"])))
-            findings += await _server(client, role)
-            if role == "orders":
-                findings += await _trading(client, servers.account, keys)
-        except (ServerAway, ServerRefused) as error:
-            identities.append(None)
-            sentence = f"{shown(url)} does not answer ({error}): start it or correct the address"
-            findings.append(Finding(name, "problem", sentence))
-        finally:
-            await client.aclose()
-    if None not in identities:
-        findings += await _market_data(servers)
-        findings.append(rules.sharing(identities[0] == identities[1], shared))
+    beats: Sequence[Found] = ()
+    async with (
+        aclosing(connect(servers.market, name="ops-doctor")) as market,
+        aclosing(connect(servers.orders, name="ops-doctor")) as orders,
+    ):
+        for role, url, client in (("market", servers.market, market), ("orders", servers.orders, orders)):
+            name = f"{role} server"
+            try:
+                info = await client.info("server")
+                identities.append(info["run_id"])
+                findings.append(rules.version(name, str(info["redis_version"])))
+                findings += await _server(client, role)
+                if client is orders:
+                    of_trading, beats = await _trading(client, servers.account, keys)
+                    findings += of_trading
+            except (ServerAway, ServerRefused) as error:
+                identities.append(None)
+                sentence = f"{shown(url)} does not answer ({error}): start it or correct the address"
+                findings.append(Finding(name, "problem", sentence))
+        if None not in identities:
+            findings += await _market_data(market, beats)
+            findings.append(rules.sharing(identities[0] == identities[1], shared))
     return findings
 
 
-async def _market_data(servers: Servers) -> list[Finding]:
-    market = connect(servers.market, name="ops-doctor")
-    orders = connect(servers.orders, name="ops-doctor")
+async def _market_data(market: Client, beats: Sequence[Found]) -> list[Finding]:
     try:
-        found = await retention_finding(market, orders, servers.account, time.time_ns())
+        found = await retention_finding(market, beats, time.time_ns())
     except InvalidInput as error:
-        found = Finding("market data kept", "problem", str(error))
+        found = Finding(retention_rules.CHECK, "problem", str(error))
     except (ServerAway, ServerRefused) as error:
-        found = Finding("market data kept", "warning", f"not known: {error}")
-    finally:
-        await market.aclose()
-        await orders.aclose()
+        found = Finding(retention_rules.CHECK, "warning", f"not known: {error}")
     return [found] if found is not None else []
 
 
@@ -191,7 +191,8 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-async def _trading(client: Client, account: str, keys: AccountRead) -> list[Finding]:
+async def _trading(client: Client, account: str, keys: AccountRead) -> tuple[list[Finding], Sequence[Found]]:
+    """What is found of trading, and the heartbeats that it was judged by."""
     state = await halt.read(client)
     journal, messages = (
         await client.xlen(streams.journal(account)),
@@ -207,7 +208,7 @@ async def _trading(client: Client, account: str, keys: AccountRead) -> list[Find
     holders = {key: value.decode() for key, value in zip(leases, values, strict=True) if value is not None}
     beats = await read_heartbeats(client, account)
     archived = await archive_finding(client, account, load(AlpacaSettings))
-    return [
+    findings = [
         rules.account(account, await pinned_account(client, account), keys),
         rules.halts(state.known, shown_halts(state), empty=not journal and not messages),
         _limits(beats, names),
@@ -216,3 +217,4 @@ async def _trading(client: Client, account: str, keys: AccountRead) -> list[Find
         *spools(beats),
         *([] if archived is None else [archived]),
     ]
+    return findings, beats

@@ -7,7 +7,7 @@ from ops.doctor.rules import Finding
 from ops.sizes import megabytes
 from ops.status.market_data_kept import market_data_kept, readers_behind
 
-_CHECK = "market data kept"
+CHECK = "market data kept"
 
 # A budget nearer to the server's own limit leaves no room for readers that are behind.
 _MOST_OF_MAXMEMORY = 0.9
@@ -33,7 +33,7 @@ def kept(facts: RetentionFacts, now_ns: int) -> Finding:
     limit = f"its maxmemory is {megabytes(facts.maxmemory)}"
     if not budget:
         return Finding(
-            _CHECK,
+            CHECK,
             "warning",
             "the server has no maxmemory and does not say how large its machine is, so time alone says what "
             "goes: set BACKBONE_MD_BUDGET_MB, or maxmemory",
@@ -42,20 +42,20 @@ def kept(facts: RetentionFacts, now_ns: int) -> Finding:
         sentence = (
             f"the budget is {megabytes(budget)} and {limit}: the server refuses before anything is trimmed"
         )
-        return Finding(_CHECK, "problem", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
+        return Finding(CHECK, "problem", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
     if facts.maxmemory and budget > _MOST_OF_MAXMEMORY * facts.maxmemory:
         sentence = (
             f"the budget is {megabytes(budget)} and {limit}, which leaves readers that are behind no room"
         )
-        return Finding(_CHECK, "warning", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
+        return Finding(CHECK, "warning", f"{sentence}; lower BACKBONE_MD_BUDGET_MB, or raise maxmemory")
     if facts.said is None:
         trims = "no ingest says that it trims" if facts.ingest_runs else "no ingest runs that trims"
         sentence = f"{trims}; {megabytes(facts.used_bytes)} are held, the budget is {megabytes(budget)}"
-        return Finding(_CHECK, "warning" if facts.used_bytes > budget else "ok", sentence)
+        return Finding(CHECK, "warning" if facts.used_bytes > budget else "ok", sentence)
     sentence = market_data_kept(facts.said, now_ns)
     if facts.maxmemory:
         sentence = f"{sentence}; {limit}"
     behind = readers_behind(facts.said)
     if behind:
-        return Finding(_CHECK, "warning", f"{'; '.join(behind)}; {sentence}")
-    return Finding(_CHECK, "ok", sentence)
+        return Finding(CHECK, "warning", f"{'; '.join(behind)}; {sentence}")
+    return Finding(CHECK, "ok", sentence)

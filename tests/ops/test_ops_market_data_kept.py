@@ -114,10 +114,5 @@ async def test_memory_is_measured_by_all_as_the_server_compares_it_with_its_limi
     await IntoStreams(server, "past", settings, print)._require_room()
     found: list[RetentionFacts] = []
     monkeypatch.setattr(retention_checks, "kept", lambda facts, now_ns: found.append(facts))
-    monkeypatch.setattr(retention_checks, "read_heartbeats", _none)
-    await retention_checks.retention_finding(server, server, "paper", 0)
+    await retention_checks.retention_finding(server, [], 0)
     assert [(facts.maxmemory, facts.used_bytes, facts.budget_bytes) for facts in found] == [(100, 60, 80)]
-
-
-async def _none(client: Any, account: str) -> list[Any]:
-    return []
