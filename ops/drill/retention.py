@@ -8,14 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import orjson
-
 from algos.registration import Wants
-from bus.consume import GroupReader
 from bus.heartbeat import IngestDetails, RetentionDetails
 from bus.service import ended
-from bus.streams import MARKET_STREAMS, algorithm_group, market_all_partitions, market_channel
+from bus.streams import MARKET_STREAMS
 from ops.drill.system import ACCOUNT, UNLIMITED, DrillFailed, System, whole_system
+from ops.drill.wildcard_reader import WildcardReader
 from ops.sizes import MB
 from ops.status.heartbeat_reader import read_heartbeats
 from ops.status.heartbeats import telling
@@ -83,19 +81,19 @@ async def run(
     arguments = ("--rate", str(rate), "--symbols", ",".join(names(symbols)))
     async with whole_system(arguments, requests_per_minute=UNLIMITED) as system:
         await system.market.config_set("maxmemory", maxmemory_mb * MB)
-        tape = Tape(system)
-        await tape.open()
+        reader = WildcardReader(system, READER, CHANNELS)
+        await reader.open()
         try:
             async with _wanting(system):
-                await _until(lambda: tape.read > 0, _STARTED_WITHIN_S, "the first message")
+                await _until(lambda: reader.read > 0, _STARTED_WITHIN_S, "the first message")
                 began = time.monotonic()
                 await _sample(system, kept, seconds, say)
                 kept.seconds = time.monotonic() - began
             await _worked_off(system)
-            await _until(lambda: tape.quiet, _READ_WITHIN_S, "the end of what was written")
-            await _compare(system, kept, tape)
+            await _until(lambda: reader.quiet, _READ_WITHIN_S, "the end of what was written")
+            await _compare(system, kept, reader)
         finally:
-            await tape.close()
+            await reader.close()
     return kept
 
 
@@ -103,60 +101,6 @@ def names(count: int) -> list[str]:
     """So many symbols."""
     letters = itertools.product(string.ascii_uppercase, repeat=4)
     return ["".join(each) for each in itertools.islice(letters, count)]
-
-
-class Tape:
-    """Reads all that is written for readers of every symbol, and sees that no trade of a symbol is missing.
-
-    Mutable: the counts (`read` counts gap markers too), and the last trade of each symbol.
-    """
-
-    def __init__(self, system: System) -> None:
-        self.read = 0
-        self.missing = 0
-        self.cut = 0
-        self._last: dict[str, int] = {}
-        self._read_at = time.monotonic()
-        streams = [stream for channel in CHANNELS for stream in market_all_partitions(channel)]
-        url, group = system.environment["MD_REDIS_URL"], algorithm_group(ACCOUNT, READER)
-        self._reader = GroupReader(url, streams, group, name="drill", hears_of_cuts=True)
-        self._reading: asyncio.Task[None] | None = None
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing came for two seconds."""
-        return time.monotonic() - self._read_at > 2
-
-    async def open(self) -> None:
-        """Begin to read: from here on everything counts."""
-        await self._reader.open()
-        self._reading = asyncio.create_task(self._read())
-
-    async def close(self) -> None:
-        """Read no more."""
-        if self._reading is not None:
-            await ended(self._reading)
-        await self._reader.close()
-
-    async def _read(self) -> None:
-        while True:
-            for delivery in await self._reader.deliveries():
-                self._reader.acknowledge(delivery)
-                if delivery.trimmed:
-                    continue
-                self._read_at = time.monotonic()
-                self.read += 1
-                if market_channel(delivery.stream) == "trades" and b"type" not in delivery.fields:
-                    self._follow(delivery.fields[b"d"])
-            self.cut = self._reader.trimmed
-            await asyncio.sleep(0)
-
-    def _follow(self, data: bytes) -> None:
-        trade = orjson.loads(data)
-        before = self._last.get(trade["S"])
-        self._last[trade["S"]] = trade["i"]
-        if before is not None and trade["i"] != before + 1:
-            self.missing += 1
 
 
 @contextlib.asynccontextmanager
@@ -203,7 +147,7 @@ async def _sample(system: System, kept: Kept, seconds: float, say: Callable[[str
         )
 
 
-async def _compare(system: System, kept: Kept, tape: Tape) -> None:
+async def _compare(system: System, kept: Kept, reader: WildcardReader) -> None:
     """Every message heard was written for its symbol, and what was written for all was read.
 
     What is heard once nobody wants all symbols any more is written for its symbol alone.
@@ -218,16 +162,16 @@ async def _compare(system: System, kept: Kept, tape: Tape) -> None:
     await asyncio.sleep(_TOLD_WITHIN_S)
     details = await _ingest(system)
     retention = _retention(details)
-    kept.messages, kept.read, kept.written = details.counters.messages_in, tape.read, sum(added.values())
+    kept.messages, kept.read, kept.written = details.counters.messages_in, reader.read, sum(added.values())
     by_symbol, of_all = added.values()
     kept.budget_mb = round(retention.budget_bytes / MB, 1)
     kept.kept_s = round(time.time() - retention.oldest_ns / 1e9, 1)
     most = max((one.used_mb for one in kept.samples), default=0)
     found = {
         f"{kept.messages:,} messages were heard, {by_symbol:,} written": kept.messages != by_symbol,
-        f"{of_all:,} entries were written for all symbols, {tape.read:,} read": of_all != tape.read,
-        f"trades are missing in {tape.missing:,} places": tape.missing,
-        f"{tape.cut:,} entries were cut before they were read": tape.cut,
+        f"{of_all:,} entries were written for all symbols, {reader.read:,} read": of_all != reader.read,
+        f"trades are missing in {reader.missing:,} places": reader.missing,
+        f"{reader.cut:,} entries were cut before they were read": reader.cut,
         f"ingest counts {retention.trimmed:,} trimmed, the server {kept.trimmed:,}": retention.trimmed
         != kept.trimmed,
         f"{most:.0f} MB were held, the budget is {kept.budget_mb:.0f} MB": most > kept.budget_mb * 1.02,
