@@ -46,8 +46,17 @@ class HeldBack(Generic[Holder]):
 
     @property
     def newest_ns(self) -> int:
-        """The market's time of the newest message held back, rounded up to a millisecond; 0 without one."""
-        return max((int(ms) + 1 for batch in self._batches[-1:] for ms in batch.values[::2]), default=0) * _MS
+        """No message held back is of a later time of the market, whatever the clock here; 0 without one.
+
+        An entry's id is of that time, up to its millisecond; where the clock is slow it lags behind, and
+        where the feed tells late it is when it came.
+        """
+        newest_ns = 0
+        for batch in self._batches[-1:]:
+            for ms, data in zip(batch.values[::2], batch.values[1::2], strict=True):
+                message = orjson.loads(data)  # type: ignore[arg-type]
+                newest_ns = max(newest_ns, (int(ms) + 1) * _MS, message.get("t", 0))
+        return newest_ns
 
     def begin(self, streams: Iterable[str], holder: Holder) -> None:
         """Hold these streams back."""

@@ -140,6 +140,16 @@ def test_what_is_held_back_comes_out_whole_and_in_order_and_nothing_else_waits(
     assert not held
 
 
+def test_a_slow_clock_does_not_make_the_newest_message_older() -> None:
+    """Its entry is known no more than a second ahead of the clock; history is asked up to it all the same."""
+    held: HeldBack[str] = HeldBack("iex")
+    held.begin([STREAM], "us")
+    at_ns = START_NS + 3_000_000_001
+    for ms in (START_NS // 1_000_000 + 1000, at_ns // 1_000_000 + 5000):
+        held.hold(MarketBatch([STREAM], [ms, orjson.dumps(trade(1, at_ns))], START_NS, "iex"))
+        assert held.newest_ns == max(at_ns, (ms + 1) * 1_000_000)
+
+
 def test_what_is_held_back_is_bounded() -> None:
     held: HeldBack[str] = HeldBack("iex")
     held.begin([STREAM], "us")
