@@ -39,7 +39,7 @@ class Spool:
 
     `each` is called with everything that an earlier process left, in order, before anything is read.
     `is_durable` has each append reach the disk before it returns, so that it outlives a power cut too; any
-    append outlives the process. Mutable: the files; how many records are `unread`, and how many are
+    append outlives the process. Mutable: the files; how many records are unread, and how many are
     `unconfirmed`, read or not; `cut_bytes`, what of the last record was not written when it was opened.
 
     Every method raises OSError where the directory does not do what is asked: then nothing was appended.
@@ -53,7 +53,9 @@ class Spool:
         segment_bytes: int = SEGMENT_BYTES,
         is_durable: bool = False,
     ) -> None:
-        self.unread = self.unconfirmed = self.cut_bytes = 0
+        self.unconfirmed = self.cut_bytes = 0
+        # Records that were not read, by segment; damaged ones are among them, up to the segment's end.
+        self._unread: dict[int, int] = {}
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._is_durable = is_durable
@@ -86,6 +88,11 @@ class Spool:
         return sum(self._sizes.values())
 
     @property
+    def unread(self) -> int:
+        """How many records were not read; what is damaged since it was appended is none once it is passed."""
+        return sum(self._unread.values())
+
+    @property
     def is_read(self) -> bool:
         """Whether everything that it holds was read."""
         return not self._sizes or self._is_read(max(self._sizes))
@@ -107,7 +114,7 @@ class Spool:
             self._end_segment()
             raise
         self._sizes[self._number] = size + len(data)
-        self.unread += len(payloads)
+        self._unread[self._number] = self._unread.get(self._number, 0) + len(payloads)
         self.unconfirmed += len(payloads)
 
     def read(self, most_bytes: int) -> list[bytes | Damaged]:
@@ -119,7 +126,9 @@ class Spool:
             offset = self._read_to.offset if segment == self._read_to.segment else 0
             found, used = self._records(segment, offset, most_bytes)
             self._read_to = Position(segment, offset + used)
-            self.unread -= sum(not isinstance(one, Damaged) for one in found)
+            left = self._unread.get(segment, 0) - sum(not isinstance(one, Damaged) for one in found)
+            # How many were damaged nobody knows: at the segment's end none of them is left.
+            self._unread[segment] = 0 if self._is_read(segment) else max(left, 0)
             if found:
                 return found
 
@@ -127,7 +136,7 @@ class Spool:
         """Take as read what was not: its content is in memory already."""
         if self._file >= 0:
             self._read_to = Position(self._number, self._sizes[self._number])
-        self.unread = 0
+        self._unread.clear()
 
     def confirm(self) -> None:
         """Note that everything read is written to the server; what nobody needs any more is removed.
@@ -216,7 +225,7 @@ class Spool:
             for one in found:
                 each(one)
                 if not isinstance(one, Damaged):
-                    self.unread += 1
+                    self._unread[segment] = self._unread.get(segment, 0) + 1
                 elif one.is_last and segment == self._number:
                     self.cut_bytes += one.size_bytes
                     used -= one.size_bytes
@@ -259,6 +268,7 @@ class Spool:
         if segment == self._reading[0]:
             self._end_reading()
         del self._sizes[segment]
+        self._unread.pop(segment, None)
         self._path(segment).unlink(missing_ok=True)
 
 

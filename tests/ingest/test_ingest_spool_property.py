@@ -73,6 +73,7 @@ class SpoolMachine(RuleBasedStateMachine):
             self.read += 1
         if self.spool.is_read:
             assert set(self.held[self.read :]) <= self.damaged
+            assert self.spool.unread == 0
             self.read = len(self.held)
 
     @rule()
@@ -82,6 +83,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.read = 0
         if not self.held:
             assert list(self.directory.glob("*.spool")) == []
+            assert self.spool.unconfirmed == 0
 
     @rule()
     def kill(self) -> None:
@@ -260,6 +262,21 @@ def test_a_segment_that_ends_too_early_is_passed_and_the_next_one_read(tmp_path:
     assert [one[:1] for one in found if isinstance(one, bytes)] == [b"0", b"1", b"2", b"4", b"5", b"6", b"7"]
     assert sum(isinstance(one, Damaged) for one in found) == 1
     assert list(tmp_path.glob("*.spool")) == [], "nothing of it is met again (fluent-bit#2472)"
+
+
+def test_what_is_removed_while_it_waits_counts_no_longer_once_it_is_passed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, segment_bytes=SEGMENT_BYTES)
+    for number in range(8):
+        spool.append([b"%d" % number * 50])
+    min(tmp_path.glob("*.spool")).unlink()
+    found: list[bytes | Damaged] = []
+    while some := spool.read(1000):
+        found += some
+    assert isinstance(found[0], Damaged)
+    assert (spool.unread, spool.unconfirmed) == (0, 8)
+    spool.confirm()
+    assert (spool.unconfirmed, spool.size_bytes) == (0, 0)
+    spool.close()
 
 
 def test_a_long_outage_leaves_few_files(tmp_path: Path) -> None:
