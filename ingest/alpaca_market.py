@@ -115,8 +115,8 @@ class MarketFeed:
 
     @property
     def carried(self) -> list[str]:
-        """The streams that are written now, if anything comes for them."""
-        return gaps.streams(self.subscription.acknowledged, self.heard)
+        """The streams that are written if anything comes; while nothing is subscribed, those that will be."""
+        return gaps.streams(self.subscription.acknowledged or self.subscription.wanted, self.heard)
 
     def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """Say in these streams (each with the time of its last message) that messages may be missing.
@@ -275,15 +275,13 @@ class MarketFeed:
         if not self.live:
             return
         now_ns = self._now_ns()
-        concerned = self.subscription.acknowledged or self.subscription.wanted
         self.live = False
         if self._monotonic_ns() - self._live_since_ns >= STEADY_NS:
             self._stream._data_received = True  # It was sound, however quiet.
         sentence = f"the connection to {self.url} broke: {reason}; connecting again"
         self.trouble = StateReason("connection_broke", sentence)
         log.warning("market stream broke", feed=self.name, error=reason)
-        streams = gaps.streams(concerned, self.heard)
-        self.open_gap(dict.fromkeys(streams, self._last_data_ns or self.since_ns), reason)
+        self.open_gap(dict.fromkeys(self.carried, self._last_data_ns or self.since_ns), reason)
         self.since_ns = now_ns
         self.subscription.disconnected()
 

@@ -37,6 +37,14 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that was received here is lost: any stream that is carried, and these, may lack messages."""
+
+    reason: str
+    streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """Something to do between two frames: what `write` returns is written, then `written` is called."""
 
@@ -45,5 +53,5 @@ class Turn:
 
 
 # A frame with its feed and the time of its arrival (ns); a gap marker; a frame that was too long; streams
-# that are carried again; a turn of whoever fills their gaps; or None, asking for acknowledgements.
-Item = tuple[Source, int, bytes] | MarketBatch | PassedOver | Resumed | Turn | None
+# that are carried again; what is lost; a turn of whoever fills gaps; or None, asking for acknowledgements.
+Item = tuple[Source, int, bytes] | MarketBatch | PassedOver | Resumed | Missing | Turn | None

@@ -166,16 +166,15 @@ class GapFiller:
             self._asked_to.pop(hole.stream, None)
         return found
 
-    async def lost(self, carried: Collection[str]) -> tuple[MarketBatch, Resumed]:
-        """The server lost what it had: gaps in what is carried, from each stream's last entry on.
+    async def lost(self, carried: Collection[str], reason: str) -> tuple[MarketBatch, Resumed]:
+        """What was received is lost: gaps in what is carried, from each stream's last entry on.
 
         Returns the markers to be written, and what is to be resumed once they are.
         """
         left_off = await self._answered(partial(self._kept.left_off, list(carried)))
         now_ns = self._clock.now_ns()
         since_ns = {stream: min(left_off.get(stream, self._began_ns), now_ns) for stream in carried}
-        log.error("the market-data server lost entries", feed=self._feed, streams=len(since_ns))
-        reason = "the market-data server lost what it had confirmed"
+        log.error("market data lost", feed=self._feed, reason=reason, streams=len(since_ns))
         opened = gaps.opened(since_ns, feed=self._feed, at_ns=now_ns, reason=reason)
         return opened, Resumed(since_ns, now_ns)
 

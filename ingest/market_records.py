@@ -12,7 +12,7 @@ import msgspec
 from bus.clock import next_stamp_ns
 from bus.market_batch import MarketBatch
 from bus.market_messages import GapOpened
-from ingest.buffered_item import Item, PassedOver, Resumed, Turn
+from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
 from ingest.dropping import Dropping
 from ingest.frames import Kept
 from ingest.spool_records import Damaged
@@ -116,8 +116,23 @@ class MarketRecords:
         return records
 
     def decoded(self, records: Iterable[bytes | Damaged]) -> list[Item]:
-        """The items of these records; a damaged one is passed over, and kept as such."""
-        return [self._item(record) for record in records]
+        """The items of these records; a damaged one is passed over, and kept as such.
+
+        What it held is missing: this is said once behind damaged ones that follow one another.
+        """
+        found: list[Item] = []
+        reason = ""
+        for record in records:
+            damaged = self.damaged
+            item = self._item(record)
+            is_damaged = self.damaged > damaged
+            if reason and not is_damaged:
+                found.append(Missing(reason))
+                reason = ""
+            if is_damaged and isinstance(item, PassedOver):
+                reason = reason or item.kept.reason
+            found.append(item)
+        return [*found, Missing(reason)] if reason else found
 
     def noted(self, used: float) -> None:
         """What was encoded is on disk, or something was removed there."""

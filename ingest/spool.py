@@ -118,19 +118,23 @@ class Spool:
         self.unconfirmed += len(payloads)
 
     def read(self, most_bytes: int) -> list[bytes | Damaged]:
-        """The next records that were not read yet, about so many bytes of them; empty where all were read."""
-        while True:
+        """The next records that were not read yet, about so many bytes of them; empty where all were read.
+
+        What is damaged comes with what follows it, where anything does.
+        """
+        found: list[bytes | Damaged] = []
+        while all(isinstance(one, Damaged) for one in found):
             segment = next((one for one in self._ordered() if not self._is_read(one)), None)
             if segment is None:
-                return []
+                break
             offset = self._read_to.offset if segment == self._read_to.segment else 0
-            found, used = self._records(segment, offset, most_bytes)
+            some, used = self._records(segment, offset, most_bytes)
             self._read_to = Position(segment, offset + used)
-            left = self._unread.get(segment, 0) - sum(not isinstance(one, Damaged) for one in found)
+            left = self._unread.get(segment, 0) - sum(not isinstance(one, Damaged) for one in some)
             # How many were damaged nobody knows: at the segment's end none of them is left.
             self._unread[segment] = 0 if self._is_read(segment) else max(left, 0)
-            if found:
-                return found
+            found += some
+        return found
 
     def skip_unread(self) -> None:
         """Take as read what was not: its content is in memory already."""

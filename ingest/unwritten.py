@@ -8,7 +8,7 @@ from bus.errors import ServerAway, ServerRefused
 from bus.market_batch import MarketBatch
 from bus.outage import Outage
 from bus.retry import until_answered
-from ingest.buffered_item import Item
+from ingest.buffered_item import Item, Missing
 from ingest.frames import split
 from ingest.market_records import MarketRecords
 
@@ -64,6 +64,9 @@ class Unwritten:
             self._ends |= ends or {}
         found: list[Item] = []
         for item, batch in zip(items, batches, strict=True):
+            if isinstance(item, Missing):
+                # What is carried is known only once readers say what they want.
+                item = Missing(item.reason, tuple(sorted(self._ends)))
             found += [item] if batch is None else self._lacking(item, batch)
         return found
 

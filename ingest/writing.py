@@ -16,7 +16,7 @@ from bus.market_messages import GapClosed, GapOpened
 from bus.publish import MarketWriter, Publisher
 from ingest.alpaca_account import BrokerMessage
 from ingest.buffer import Buffer
-from ingest.buffered_item import Item, PassedOver, Resumed, Turn
+from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
 from ingest.frames import Kept, split
 from ingest.gap_filler import GapFiller
 
@@ -69,7 +69,7 @@ class FrameWriter:
     ) -> None:
         """Write what comes until cancelled. Raises Fenced when another ingest writes, ServerRefused.
 
-        `carried` names the streams that a loss of the server's concerns.
+        `carried` names the streams that a loss concerns.
         """
         self._left.clear()
         self._taken_back.clear()
@@ -106,6 +106,8 @@ class FrameWriter:
                 await self._write_all(batches, writer, keeper)
             elif isinstance(item, PassedOver):
                 self._keep(item.feed, item.received_ns, [item.kept])
+            elif isinstance(item, Missing):
+                await self._tell_missing(item, writer, keeper, filler, carried())
             elif isinstance(item, Turn):
                 await self._write_all(item.write(), writer, keeper)
                 item.written()
@@ -126,6 +128,25 @@ class FrameWriter:
         taken = (*self._taken_back, *writer.under_way, *islice(self._left, 1, None), *filler.held.batches)
         return [batch for batch in taken if batch.marker not in (BACKFILLED, GapClosed.__name__)]
 
+    async def _tell_missing(
+        self,
+        missing: Missing,
+        writer: MarketWriter,
+        keeper: LeaseKeeper,
+        filler: GapFiller,
+        carried: Collection[str],
+    ) -> None:
+        """A gap in all streams concerned, filled as any other."""
+        streams = dict.fromkeys((*carried, *missing.streams))
+        await self._write_all(filler.held.released(streams), writer, keeper)
+        await _drain(writer, keeper)
+        opened, resumed = await filler.lost(streams, missing.reason)
+        await _write(opened, writer, keeper)
+        await _drain(writer, keeper)
+        # Where the server lost something too, all is told from the end of each stream on.
+        if not writer.lost:
+            await self._write_all(await filler.resume(resumed), writer, keeper)
+
     async def _write_all(
         self, batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper
     ) -> None:
@@ -141,7 +162,7 @@ class FrameWriter:
         opened: MarketBatch | None = None
         while writer.lost:
             self._taken_back += (one for one in writer.taken_back() if one is not opened)
-            opened, resumed = await filler.lost(carried)
+            opened, resumed = await filler.lost(carried, "the market-data server lost what it had confirmed")
             await _write(opened, writer, keeper)
             await _drain(writer, keeper)
         for batch in await filler.resume(resumed):

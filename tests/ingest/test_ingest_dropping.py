@@ -13,7 +13,7 @@ from bus.market_batch import MarketBatch
 from ingest import gaps, spooled_buffer
 from ingest.alpaca_market import MarketFeed
 from ingest.buffer import Buffer
-from ingest.buffered_item import Item, PassedOver, Resumed, Turn
+from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
 from ingest.dropping import REASON, Dropping
 from ingest.frames import Kept
 from ingest.market_records import MarketRecords, SpooledFeed
@@ -126,10 +126,21 @@ def test_all_that_waits_is_a_record_and_comes_back() -> None:
 def test_what_is_damaged_or_of_another_version_is_kept_aside() -> None:
     records = MarketRecords("iex", _dropping([]), set)
     for record in (Damaged("its checksum does not hold", b"raw", 3, False), b"Zanother", b"B\xff"):
-        (found,) = records.decoded([record])
+        found, missing = records.decoded([record])
         assert isinstance(found, PassedOver)
+        assert missing == Missing(found.kept.reason)
         assert found.kept.payload == (record.payload if isinstance(record, Damaged) else record)
     assert records.damaged == 3
+
+
+def test_what_damaged_records_held_is_missing_where_they_stood() -> None:
+    records = MarketRecords("iex", _dropping([]), set)
+    whole = records.encoded([(FEED, 10, b"one"), (FEED, 20, b"two")], 0)
+    damaged = [Damaged(why, b"", 1, False) for why in ("first", "second", "third")]
+    found = records.decoded([*damaged[:2], whole[0], damaged[2], whole[1]])
+    kinds = [type(one).__name__ for one in found]
+    assert kinds == ["PassedOver", "PassedOver", "Missing", "tuple", "PassedOver", "Missing", "tuple"]
+    assert [one for one in found if isinstance(one, Missing)] == [Missing("first"), Missing("third")]
 
 
 def test_a_turn_of_an_earlier_process_is_nobodys() -> None:

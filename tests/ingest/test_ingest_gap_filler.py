@@ -174,7 +174,7 @@ async def test_where_no_stream_is_served_nothing_is_filled_and_history_is_not_as
     past = Past([trade(number) for number in range(5)])
     polling = Scene(market_client, past, hold_s=0, feed="rest")
     tasks = [asyncio.create_task(polling.filler.run()), asyncio.create_task(polling.write())]
-    opened, resumed = await polling.filler.lost([STREAM])
+    opened, resumed = await polling.filler.lost([STREAM], "a disk forgot it")
     assert opened.marker == "GapOpened"
     assert await polling.filler.resume(resumed) == []
     for _ in range(50):

@@ -196,6 +196,31 @@ async def test_a_server_that_lost_everything_has_it_again_from_history(simulator
             assert [kind for kind, _ in await run.markers("md:AAPL:statuses")] == ["GapOpened", "GapClosed"]
 
 
+async def test_what_a_damaged_spool_held_is_a_gap_in_its_place_and_comes_from_history(
+    simulator, orders_url, tmp_path
+):
+    with own_server("market") as server:
+        settings = settings_for(simulator, server.url, orders_url, ingest_spool_dir=tmp_path)
+        async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
+            await flowing(run)
+            frames = run.stocks.frames
+            server.pause()
+            await until(lambda: frames.disk_items > 50, "a spool")
+            (segment,) = tmp_path.glob("market-iex-*/*.spool")
+            with segment.open("r+b") as file:
+                file.seek(1000)
+                file.write(bytes(1000))
+            server.go_on()
+            marker = await closed(run)
+            assert marker["backfilled"] == len(await filled(run.market, TRADES)) > 0
+            await flowing(run)
+            await until(lambda: not frames.disk_items, "the end of the spool")
+            await run.stop()
+            consecutive(await run.messages(TRADES))
+            kinds = [kind for kind, _ in await run.markers(TRADES)]
+            assert kinds == ["GapOpened", "GapClosed"]
+
+
 def dying(settings, step, simulator):
     """A process that ingests, and dies at this step of filling a gap."""
     environment = os.environ | simulator.environment
