@@ -71,7 +71,7 @@ SMALL = {
     "bus/trading_day.py": "look-up: the calendar",
     "ingest/buffer.py": "value: a queue with a bound",
     "ingest/frames.py": "conversion: a frame to entries",
-    "ingest/spooled_buffer.py": "value: a queue that goes on on disk",
+    "ingest/spool/spooled_buffer.py": "value: a queue that goes on on disk",
     "oms/amounts.py": "sum: exact decimals",
     "oms/book/contracts.py": "conversion: a price to what one is worth",
     "oms/book/exposure.py": "sum: positions and open orders in dollars",

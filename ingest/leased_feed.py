@@ -18,27 +18,27 @@ from bus.publish import MarketWriter
 from bus.retry import pause
 from bus.service import run_together, run_until
 from bus.streams import market_lease, market_parts
-from ingest import gaps
-from ingest.alpaca_history import History
-from ingest.alpaca_market import FeedRefused
 from ingest.buffered_item import Item
-from ingest.dropping import Dropping
-from ingest.fallback import Fallback
-from ingest.fallback_watch import LOOK_S, until_another_takes_over
-from ingest.gap_filler import GapFiller
+from ingest.data_api.alpaca_history import History
+from ingest.data_api.request_budget import RequestBudget
+from ingest.fallback.fallback import Fallback
+from ingest.fallback.fallback_watch import LOOK_S, until_another_takes_over
+from ingest.fallback.refused_feed import RefusedFeed
+from ingest.fallback.served_feed import FeedMaker, ServedFeed
+from ingest.gaps import gap_entries
+from ingest.gaps.gap_filler import GapFiller
+from ingest.gaps.open_gaps import OpenGaps
+from ingest.gaps.resume_point import brought_by_all, last_received_ns
 from ingest.kept_counts import KeptCounts
-from ingest.market_records import MarketRecords
-from ingest.open_gaps import OpenGaps
-from ingest.refused_feed import RefusedFeed
-from ingest.request_budget import RequestBudget
-from ingest.resume_point import brought_by_all, last_received_ns
-from ingest.served_feed import FeedMaker, ServedFeed
 from ingest.settings import IngestSettings
-from ingest.silence_watch import SilenceWatch
-from ingest.spooled_buffer import SpooledBuffer, directory_of
-from ingest.subscription import Pair, Refusal
-from ingest.unwritten import Unwritten
-from ingest.waiting import waiting_details, waiting_reasons
+from ingest.silence.silence_watch import SilenceWatch
+from ingest.spool.dropping import Dropping
+from ingest.spool.market_records import MarketRecords
+from ingest.spool.spooled_buffer import SpooledBuffer, directory_of
+from ingest.spool.unwritten import Unwritten
+from ingest.spool.waiting import waiting_details, waiting_reasons
+from ingest.streams.alpaca_market import FeedRefused
+from ingest.streams.subscription import Pair, Refusal
 from ingest.wants import Readers, RefusedWant, Subscription
 from ingest.writing import FLUSH_S, FrameWriter, flushed, until_done
 
@@ -368,7 +368,7 @@ class LeasedFeed:
         Whatever the reason was: ingest did not run, nobody wanted them, wants ran out unread. False where the
         server could not be asked.
         """
-        names = set(gaps.streams(wanted))
+        names = set(gap_entries.streams(wanted))
         anew = names - self._looked_at
         self._looked_at &= names
         if not anew:

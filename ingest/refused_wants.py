@@ -8,7 +8,7 @@ import structlog
 from bus.connection import Client
 from bus.outage import Outage
 from bus.streams import refused_wants
-from ingest.stream_reasons import MOST_NAMED, named
+from ingest.streams.stream_reasons import MOST_NAMED, named
 from ingest.wants import RefusedWant
 
 # What is refused is told again with every look at the wants; what is not any more is gone after so long.

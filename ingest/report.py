@@ -17,11 +17,11 @@ from bus.heartbeat import (
 from bus.market_batch import MarketBatch
 from bus.service import Service
 from bus.streams import WRITE_PROBE, market_channel
-from ingest.alpaca_account import AccountFeed
+from ingest.fallback.served_feed import ServedFeed
 from ingest.leased_feed import LeasedFeed
-from ingest.served_feed import ServedFeed
-from ingest.stream_reasons import FEED_REFUSED
-from ingest.trimming import Trimmer
+from ingest.retention.trimming import Trimmer
+from ingest.streams.alpaca_account import AccountFeed
+from ingest.streams.stream_reasons import FEED_REFUSED
 
 # Ticks a second are the mean over so many refreshes.
 RATE_OVER = 4

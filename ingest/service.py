@@ -24,17 +24,17 @@ from bus.service import Service, live, run_all, run_together, run_until
 from bus.streams import DEAD, account, account_lease
 from bus.streams import wants as wants_key
 from bus.write_probe import require_writes
-from ingest.account_records import AccountRecords
-from ingest.alpaca_account import AccountFeed, BrokerMessage
+from ingest.data_api.request_budget import RequestBudget
 from ingest.frames import Kept
 from ingest.leased_feed import LeasedFeed
 from ingest.refused_wants import RefusedWants, for_people
 from ingest.report import Report, feed_details, wants_trouble
-from ingest.request_budget import RequestBudget
+from ingest.retention.trimming import Trimmer
 from ingest.settings import IngestSettings
-from ingest.spooled_buffer import LOOK_S, SpooledBuffer, directory_of
-from ingest.trimming import Trimmer
-from ingest.waiting import waiting_details, waiting_reasons
+from ingest.spool.account_records import AccountRecords
+from ingest.spool.spooled_buffer import LOOK_S, SpooledBuffer, directory_of
+from ingest.spool.waiting import waiting_details, waiting_reasons
+from ingest.streams.alpaca_account import AccountFeed, BrokerMessage
 from ingest.wants import Demand, united
 from ingest.writing import UpdateWriter, flushed, until_done
 

@@ -17,7 +17,7 @@ ALL_CRYPTO = "*/*"
 # Alpaca sends these with the trades of the same symbol; they cannot be subscribed to.
 SENT_WITH_TRADES = ("corrections", "cancelErrors")
 
-# What is asked for over HTTP, not subscribed to: the last trade and quote (`ingest/snapshots.py`).
+# What is asked for over HTTP, not subscribed to: the last trade and quote (`ingest/data_api/snapshots.py`).
 SNAPSHOTS = "snapshots"
 WITH_SNAPSHOTS = (STOCKS, CRYPTO)
 

@@ -14,11 +14,11 @@ from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import BACKFILLED, MarketBatch
 from bus.market_messages import GapClosed, GapOpened
 from bus.publish import MarketWriter, Publisher
-from ingest.alpaca_account import BrokerMessage
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
 from ingest.frames import Kept, split
-from ingest.gap_filler import GapFiller
+from ingest.gaps.gap_filler import GapFiller
+from ingest.streams.alpaca_account import BrokerMessage
 
 # Enough to see what is wrong with a feed; what comes beyond is counted.
 MOST_KEPT = 1000

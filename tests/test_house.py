@@ -38,7 +38,7 @@ CLOCKS_AND_CHANCE = re.compile(
 
 
 # A chance that is drawn, seconds that are shown, shares of a server's memory: none is money.
-INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/message_lines.py", "ingest/retention.py"}
+INEXACT_ON_PURPOSE = {"sim/broker/matching.py", "ops/message_lines.py", "ingest/retention/retention.py"}
 
 
 def named(path: Path) -> str:

@@ -9,7 +9,7 @@ from bus.errors import InvalidInput
 from bus.streams import checked_name
 from bus.symbols import checked_symbol
 from bus.trading_day import is_crypto
-from ingest.past_messages import CHANNELS
+from ingest.data_api.past_messages import CHANNELS
 from ops.backfill.moments import moment_ns, short, shown
 
 # Alpaca's names for where a history of stocks is from.

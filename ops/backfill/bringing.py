@@ -7,8 +7,8 @@ import msgspec
 
 from bus.errors import BackboneError, InvalidInput
 from bus.retry import waits_s
-from ingest.alpaca_data import DataUnreachable, NotGiven
-from ingest.alpaca_history import History
+from ingest.data_api.alpaca_data import DataUnreachable, NotGiven
+from ingest.data_api.alpaca_history import History
 from ops.backfill.asked import Asked, Part
 from ops.backfill.destination import Destination
 from ops.backfill.moments import shown

@@ -81,8 +81,8 @@ async def _backfill(
     from bus.errors import InvalidInput
     from bus.feed_kinds import CRYPTO, STOCKS
     from bus.settings import load
-    from ingest.alpaca_history import HISTORY_OF, History
-    from ingest.request_budget import RequestBudget
+    from ingest.data_api.alpaca_history import HISTORY_OF, History
+    from ingest.data_api.request_budget import RequestBudget
     from ingest.settings import IngestSettings
     from ops.backfill.asked import asked
     from ops.backfill.bringing import Bringing

@@ -10,8 +10,8 @@ from bus.connection import Client
 from bus.errors import BackboneError, InvalidInput
 from bus.retry import until_answered
 from bus.streams import history, history_record
-from ingest.retention import TRIM_TO
-from ingest.retention_memory import policy_of, used_bytes
+from ingest.retention.retention import TRIM_TO
+from ingest.retention.retention_memory import policy_of, used_bytes
 from ingest.settings import IngestSettings
 from ops.backfill.asked import Part
 from ops.backfill.record import Message, Record, written

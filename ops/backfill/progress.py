@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ingest.request_budget import RequestBudget
+from ingest.data_api.request_budget import RequestBudget
 from ops.backfill.asked import Part
 from ops.backfill.record import Record
 

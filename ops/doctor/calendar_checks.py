@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import orjson
 
 from bus.settings import AlpacaSettings, load
-from ingest.market_hours import Calendar, published_calendar
 from ingest.settings import IngestSettings
+from ingest.silence.market_hours import Calendar, published_calendar
 from ops.doctor import calendar_rules
 from ops.doctor.rules import Finding
 from ops.doctor.trading_api import NoAnswer, ask, has_keys

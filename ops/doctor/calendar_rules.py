@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from bus.trading_day import NEW_YORK, Session
-from ingest.market_hours import Calendar
+from ingest.silence.market_hours import Calendar
 from ops.doctor.rules import Finding
 
 CHECK, CLOCK = "market calendar", "Alpaca's clock"

@@ -6,7 +6,7 @@ from bus.connection import Client
 from bus.errors import ServerRefused
 from bus.heartbeat import IngestDetails
 from bus.settings import load
-from ingest.retention_memory import policy_of, used_bytes
+from ingest.retention.retention_memory import policy_of, used_bytes
 from ingest.settings import IngestSettings
 from ops.doctor.retention_rules import RetentionFacts, kept
 from ops.doctor.rules import Finding

@@ -14,7 +14,7 @@ from typing import Any
 
 from bus.publish import MarketWriter
 from ingest.__main__ import main
-from ingest.spool import Spool
+from ingest.spool.spool import Spool
 
 # Met while the server is away, and while what was spooled is written.
 IN_OUTAGE = ("before_append", "after_append")

@@ -21,4 +21,4 @@ def simulator(module_simulator: Simulator) -> Iterator[Simulator]:
 @pytest.fixture
 def left_open_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an earlier run left open is filled after a second: time enough for the same gap to go on."""
-    monkeypatch.setattr("ingest.gap_filler.LEFT_OPEN_AFTER_S", 1.0)
+    monkeypatch.setattr("ingest.gaps.gap_filler.LEFT_OPEN_AFTER_S", 1.0)

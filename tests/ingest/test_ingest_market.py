@@ -15,7 +15,7 @@ from waiting import until
 from bus import streams
 from bus.account_keys import confirm
 from bus.errors import InvalidInput
-from ingest.tapped_stream import WEBSOCKET_PARAMS
+from ingest.streams.tapped_stream import WEBSOCKET_PARAMS
 
 pytestmark = pytest.mark.integration
 

@@ -13,11 +13,11 @@ from bus.feed_kinds import STOCKS
 from bus.settings import load
 from bus.streams import refused_wants
 from ingest import refused_wants as telling
+from ingest.data_api.request_budget import RequestBudget
 from ingest.leased_feed import LeasedFeed
 from ingest.refused_wants import RefusedWants, by_reader, for_people
-from ingest.request_budget import RequestBudget
 from ingest.settings import IngestSettings
-from ingest.stream_reasons import MOST_NAMED
+from ingest.streams.stream_reasons import MOST_NAMED
 from ingest.wants import RefusedWant, united
 
 LIMIT = "it is beyond the plan's symbol limit (405: symbol limit exceeded)"

@@ -9,7 +9,7 @@ from backbone import backbone, environment
 from simulator import Simulator
 
 from bus.trading_day import NEW_YORK, session_on
-from ingest.market_hours import Calendar
+from ingest.silence.market_hours import Calendar
 from ops.doctor import calendar_rules
 
 TODAY = date(2026, 11, 23)

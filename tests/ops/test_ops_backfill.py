@@ -20,8 +20,8 @@ from bus.codec import market_message
 from bus.errors import BackboneError, InvalidInput
 from bus.market_messages import Trade
 from bus.settings import load
-from ingest.alpaca_data import DataUnreachable, NotGiven
-from ingest.request_budget import RequestBudget
+from ingest.data_api.alpaca_data import DataUnreachable, NotGiven
+from ingest.data_api.request_budget import RequestBudget
 from ingest.settings import IngestSettings
 from ops.backfill import bringing
 from ops.backfill.asked import Asked, Part

@@ -8,8 +8,8 @@ import pytest
 from bus.clock import ManualClock
 from bus.heartbeat import RetentionDetails
 from bus.settings import load
+from ingest.retention.trimming import Trimmer
 from ingest.settings import IngestSettings
-from ingest.trimming import Trimmer
 from ops.backfill.into_streams import IntoStreams
 from ops.doctor import retention_checks
 from ops.doctor.retention_rules import RetentionFacts, kept

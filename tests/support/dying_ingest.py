@@ -7,8 +7,8 @@ from typing import Any
 
 from bus.publish import MarketWriter
 from ingest import __main__ as ingest
-from ingest.alpaca_history import History
-from ingest.held_back import HeldBack
+from ingest.data_api.alpaca_history import History
+from ingest.gaps.held_back import HeldBack
 
 # What is about to be done, or has just been sent, when it dies; `b` is what came from history.
 STEPS = ("asking", "holding", "before b", "after b", "before GapClosed", "after GapClosed", "after releasing")

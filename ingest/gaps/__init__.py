@@ -1,0 +1,1 @@
+"""What a stream missed: told in it, kept, and filled from history."""

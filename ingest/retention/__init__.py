@@ -1,0 +1,1 @@
+"""How much market data is kept, and what goes first."""

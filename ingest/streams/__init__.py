@@ -1,0 +1,1 @@
+"""Alpaca's streams: connected, tapped, subscribed, and what they answer."""
