@@ -28,7 +28,7 @@ from ingest.fallback.served_feed import FeedMaker, ServedFeed
 from ingest.gaps import gap_entries
 from ingest.gaps.gap_filler import GapFiller
 from ingest.gaps.open_gaps import OpenGaps
-from ingest.gaps.resume_point import brought_by_all, last_received_ns
+from ingest.gaps.resume_point import brought_by_all, whole_until_ns
 from ingest.kept_counts import KeptCounts
 from ingest.settings import IngestSettings
 from ingest.silence.silence_watch import SilenceWatch
@@ -58,9 +58,9 @@ class LeasedFeed:
     """A market feed, from its lease to its streams; `kind` is one of FEED_KINDS.
 
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
-    alone. `feed`, `frames`, the snapshots, the writer and the watch are made anew each time the lease is
-    waited for: nothing that was under way under a lost lease is written later. `waits` says why the feed is
-    not served; None while it is. Mutable: these six, and whether an interruption is marked.
+    alone. What `_make` makes is made anew each time the lease is waited for: nothing that was under way under a
+    lost lease is written later. `waits` says why the feed is not served; None while it is. Mutable: these, the
+    `fallback`, what was counted in earlier turns, and which streams were looked at for gaps.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class LeasedFeed:
 
     @property
     def reasons(self) -> tuple[StateReason, ...]:
-        """What else is not as it should be: another feed stands in, gaps are open."""
+        """What else is not as it should be: another feed stands in, it is silent, gaps are open."""
         return (*self.fallback.reasons, *self.watch.reasons, *self.filler.reasons)
 
     @property
-    def unwritten(self) -> tuple[StateReason, ...]:
+    def waiting_reasons(self) -> tuple[StateReason, ...]:
         """Why what is received is not written at once; nothing where it is."""
         return tuple(waiting_reasons("market-data", self._writer.away, self.frames, self._dropping))
 
@@ -377,7 +377,7 @@ class LeasedFeed:
         with self._not_looked_at:
             brought = await brought_by_all(self._client, self.kind, anew)
             streams = sorted(anew | (brought - names))
-            since_ns = await last_received_ns(self._client, streams, self.fallback.feeds)
+            since_ns = await whole_until_ns(self._client, streams, self.fallback.feeds)
             since_ns = self._records.whole_until(since_ns)
             self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
             self.feed.heard |= brought

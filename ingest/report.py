@@ -99,7 +99,9 @@ class Report:
     def _feed_details(self) -> dict[str, FeedDetails]:
         """What is connected, should be, or is another ingest's; a feed that nobody ever wanted is not."""
         found = {
-            kind: feed_details(leased.feed, leased.waits, leased.waiting, leased.unwritten, leased.reasons)
+            kind: feed_details(
+                leased.feed, leased.waits, leased.waiting, leased.waiting_reasons, leased.reasons
+            )
             for kind, leased in self._feeds.items()
             if leased.waits is not None or leased.feed.connects or leased.feed.subscription.wanted
         }
@@ -110,7 +112,7 @@ def feed_details(
     feed: ServedFeed | AccountFeed,
     waits: StateReason | None,
     waiting: WaitingDetails,
-    unwritten: tuple[StateReason, ...],
+    waiting_reasons: tuple[StateReason, ...],
     noticed: tuple[StateReason, ...] = (),
 ) -> FeedDetails:
     """How one feed stands: ready while it is connected and nothing is wrong with it, its server, its gaps.
@@ -124,12 +126,12 @@ def feed_details(
         state = State.DEGRADED if waits.code in FEED_REFUSED else State.WAITING
     elif not feed.live:
         state = State.DEGRADED if feed.connects or feed.trouble else State.STARTING
-    elif feed.trouble is not None or unwritten or wrong:
+    elif feed.trouble is not None or waiting_reasons or wrong:
         state = State.DEGRADED
     return FeedDetails(
         feed=feed.name,
         state=state,
-        reasons=tuple(one for one in (waits, *unwritten, feed.trouble, *wrong) if one is not None),
+        reasons=tuple(one for one in (waits, *waiting_reasons, feed.trouble, *wrong) if one is not None),
         connected=feed.live,
         connects=feed.connects,
         since_ns=feed.since_ns,

@@ -10,7 +10,7 @@ import structlog
 from bus.connection import Client
 from bus.streams import open_gaps
 from ingest.gaps.gap_fill import LOOK_BACK_NS, SETTLED_NS, Hole
-from ingest.gaps.resume_point import last_received_ns
+from ingest.gaps.resume_point import whole_until_ns
 
 # Entries read at once, and of one stream at most.
 _PAGE, _MOST = 1000, 20_000
@@ -69,7 +69,7 @@ class OpenGaps:
 
     async def left_off(self, streams: Sequence[str]) -> dict[str, int]:
         """Each stream's time until which it is whole (ns); streams without entries are left out."""
-        return await last_received_ns(self._client, streams, [one.decode() for one in self._feeds])
+        return await whole_until_ns(self._client, streams, [one.decode() for one in self._feeds])
 
     async def last_messages(self, since_ns: Mapping[str, int]) -> dict[str, Messages]:
         """What streams have from shortly before the times since which they miss messages, or their last."""

@@ -1,4 +1,4 @@
-"""Where an earlier ingest left off: the last receive time of streams that have entries."""
+"""Where an earlier ingest left off: until when the streams that it wrote are whole."""
 
 from collections.abc import Collection, Sequence
 
@@ -19,7 +19,7 @@ Fields = dict[bytes, bytes]
 _gap_opened = msgspec.json.Decoder(GapOpened).decode
 
 
-async def last_received_ns(client: Client, streams: Sequence[str], feeds: Collection[str]) -> dict[str, int]:
+async def whole_until_ns(client: Client, streams: Sequence[str], feeds: Collection[str]) -> dict[str, int]:
     """Stream to the time (ns) until which it is known to be whole; streams without entries are left out.
 
     What feeds other than these wrote into a stream of all symbols says nothing of them. Raises ServerAway or
@@ -37,7 +37,7 @@ async def last_received_ns(client: Client, streams: Sequence[str], feeds: Collec
             own = names if market_parts(stream)[0] == "*" else None
             fields = await _last_of(client, stream, page, own)
             if fields is not None:
-                found[stream] = _whole_until_ns(fields)
+                found[stream] = _until_ns(fields)
     return found
 
 
@@ -70,7 +70,7 @@ async def _last_of(
     return None
 
 
-def _whole_until_ns(fields: Fields) -> int:
+def _until_ns(fields: Fields) -> int:
     """A gap that was still open goes on; anything else was received at its `r`."""
     if fields.get(b"type") == b"GapOpened":
         return _gap_opened(fields[b"d"]).since_ns

@@ -144,7 +144,9 @@ async def test_a_server_that_is_full_already_is_made_room_on_before_a_feed_is_se
     settings = settings_for(simulator, market.url, orders_url)
     async with running(settings) as run, run.wanting("me", trades=["MSFT"]):
         await until(lambda: run.stocks.writing.messages_in > 20, "messages")
-        await until(lambda: not len(run.stocks.frames) and not run.stocks.unwritten, "all of it written")
+        await until(
+            lambda: not len(run.stocks.frames) and not run.stocks.waiting_reasons, "all of it written"
+        )
         assert run.details.retention.used_bytes <= run.details.retention.budget_bytes
         assert run.details.retention.trimmed > 0
 
