@@ -58,9 +58,9 @@ class LeasedFeed:
     """A market feed, from its lease to its streams; `kind` is one of FEED_KINDS.
 
     Every feed has its own lease, connection and buffer, so that one which another ingest takes over stops
-    alone. What `_make` makes is made anew each time the lease is waited for: nothing that was under way under a
-    lost lease is written later. `waits` says why the feed is not served; None while it is. Mutable: these, the
-    `fallback`, what was counted in earlier turns, and which streams were looked at for gaps.
+    alone. What `_make` makes is made anew each time the lease is waited for: nothing that was under way under
+    a lost lease is written later. `waits` says why the feed is not served; None while it is. Mutable: these,
+    the `fallback`, what was counted in earlier turns, and which streams were looked at for gaps.
     """
 
     def __init__(

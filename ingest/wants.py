@@ -1,4 +1,4 @@
-"""What live readers want, united into what each feed must carry."""
+"""What live readers want, united into what each feed must carry. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

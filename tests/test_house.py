@@ -137,6 +137,21 @@ def test_every_package_is_installed() -> None:
     assert set(config["tool"]["setuptools"]["packages"]) == found
 
 
+WIDEST_SETTING = 118
+
+
+def test_the_project_file_is_sorted_and_fits_a_screen() -> None:
+    """Where a module stands in its lists, nobody has to look for: its package, then files before rooms."""
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    assert not [number for number, line in enumerate(lines, 1) if len(line) > WIDEST_SETTING]
+    config = tomllib.loads("\n".join(lines))
+    lists = [config["tool"]["setuptools"]["packages"], config["tool"]["mypy"]["packages"]]
+    for one in config["tool"]["importlinter"]["contracts"]:
+        lists += [one[key] for key in ("source_modules", "forbidden_modules") if key in one]
+    for names in lists:
+        assert names == sorted(names, key=lambda name: (name.split(".")[0], name.count("."), name))
+
+
 def _undocumented(path: Path) -> Iterator[str]:
     for node in tree(path).body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -20,6 +20,8 @@ from ingest.fallback.fallback import AGAIN_NS, MOST_AGAIN_NS, Fallback
 from ingest.fallback.polled_messages import PolledState
 from ingest.settings import IngestSettings
 
+pytestmark = pytest.mark.slow
+
 AWAY_NS = 5
 
 

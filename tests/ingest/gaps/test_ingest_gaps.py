@@ -14,7 +14,7 @@ from waiting import until
 
 from bus import streams
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("left_open_soon")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("left_open_soon")]
 
 TRADES, QUOTES = "md:AAPL:trades", "md:AAPL:quotes"
 

@@ -19,7 +19,7 @@ from ingest.retention.trimming import Trimmer
 from ingest.settings import IngestSettings
 from ingest.wants import united
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 MB = 1024 * 1024
 HOUR_MS = 3_600_000

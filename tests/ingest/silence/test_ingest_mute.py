@@ -9,7 +9,7 @@ from ingest.silence import silence_watch
 from ingest.streams import alpaca_account
 from ingest.streams.tapped_stream import WEBSOCKET_PARAMS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture

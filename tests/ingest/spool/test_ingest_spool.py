@@ -22,7 +22,7 @@ from bus.account_keys import confirm
 from bus.connection import connect
 from bus.streams import account, account_lease, market, market_lease, wants
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 STREAM = market("AAPL", "trades")
 

@@ -19,7 +19,7 @@ from ingest.streams.alpaca_account import AccountFeed
 from ingest.streams.answering import Unanswered, limited
 from ingest.streams.tapped_stream import WEBSOCKET_PARAMS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ANSWER_S = 0.4
 STEPS = {
