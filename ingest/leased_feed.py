@@ -18,7 +18,7 @@ from bus.publish import MarketWriter
 from bus.retry import pause
 from bus.service import run_together, run_until
 from bus.streams import market_lease, market_parts
-from ingest.buffered_item import Item
+from ingest.buffered_item import Item, Resumed
 from ingest.data_api.alpaca_history import History
 from ingest.data_api.request_budget import RequestBudget
 from ingest.fallback.fallback import Fallback
@@ -249,7 +249,7 @@ class LeasedFeed:
     def _release_gap(self, streams: Iterable[str]) -> None:
         self.feed.release_gap(streams)
 
-    def _in_flight(self) -> list[MarketBatch]:
+    def _in_flight(self) -> list[MarketBatch | Resumed]:
         return self.writing.in_flight(self._writer, self.filler)
 
     def _wait(self, reason: StateReason) -> None:
@@ -378,7 +378,7 @@ class LeasedFeed:
             brought = await brought_by_all(self._client, self.kind, anew)
             streams = sorted(anew | (brought - names))
             since_ns = await whole_until_ns(self._client, streams, self.fallback.feeds)
-            since_ns = self._records.whole_until(since_ns)
+            since_ns = self._records.left_off.whole_until(streams, since_ns)
             self.feed.open_gap({one: since for one, since in since_ns.items() if not self._has(one)}, reason)
             self.feed.heard |= brought
             self._looked_at |= anew

@@ -57,6 +57,8 @@ class FrameWriter:
         self._left: deque[MarketBatch] = deque()
         # Under way when the server lost what was before them, and not written anew yet.
         self._taken_back: deque[MarketBatch] = deque()
+        # Taken, and its gaps are not kept yet on the server.
+        self._resumed: Resumed | None = None
         self._bar_ns = bar_ns
 
     async def run(
@@ -73,6 +75,7 @@ class FrameWriter:
         """
         self._left.clear()
         self._taken_back.clear()
+        self._resumed = None
         take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
         next_sample_ns, passed = 0, self.passed.append
         while True:
@@ -110,23 +113,36 @@ class FrameWriter:
                 await self._tell_missing(item, writer, keeper, filler, carried())
             elif isinstance(item, Turn):
                 await self._write_all(item.write(), writer, keeper)
-                item.written()
+                await _drain(writer, keeper)
+            elif isinstance(item, Resumed):
+                await self._resume(item, writer, keeper, filler)
             else:
                 await _drain(writer, keeper)
-                if isinstance(item, Resumed) and not writer.lost:
-                    await self._write_all(await filler.resume(item), writer, keeper)
-                elif not held and not writer.lost:
+                if not held and not writer.lost:
                     buffer.confirm()
             if writer.lost:
                 await self._begin_anew(writer, keeper, filler, carried())
+            if isinstance(item, Turn):
+                item.written()
 
-    def in_flight(self, writer: MarketWriter, filler: GapFiller) -> list[MarketBatch]:
+    def in_flight(self, writer: MarketWriter, filler: GapFiller) -> list[MarketBatch | Resumed]:
         """What was taken and the server may lack, but for what is asked of history again.
 
         A gap whose messages and closing marker are not written is open still, and is filled anew.
         """
         taken = (*self._taken_back, *writer.under_way, *islice(self._left, 1, None), *filler.held.batches)
-        return [batch for batch in taken if batch.marker not in (BACKFILLED, GapClosed.__name__)]
+        kept = (batch for batch in taken if batch.marker not in (BACKFILLED, GapClosed.__name__))
+        return [*kept, *([] if self._resumed is None else [self._resumed])]
+
+    async def _resume(
+        self, resumed: Resumed, writer: MarketWriter, keeper: LeaseKeeper, filler: GapFiller
+    ) -> None:
+        """Begin to fill gaps, once all before them is written; nothing where the server lost that."""
+        self._resumed = resumed
+        await _drain(writer, keeper)
+        closed = [] if writer.lost else await filler.resume(resumed)
+        self._resumed = None
+        await self._write_all(closed, writer, keeper)
 
     async def _tell_missing(
         self,
@@ -142,10 +158,8 @@ class FrameWriter:
         await _drain(writer, keeper)
         opened, resumed = await filler.lost(streams, missing.reason)
         await _write(opened, writer, keeper)
-        await _drain(writer, keeper)
         # Where the server lost something too, all is told from the end of each stream on.
-        if not writer.lost:
-            await self._write_all(await filler.resume(resumed), writer, keeper)
+        await self._resume(resumed, writer, keeper, filler)
 
     async def _write_all(
         self, batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper
@@ -163,10 +177,12 @@ class FrameWriter:
         while writer.lost:
             self._taken_back += (one for one in writer.taken_back() if one is not opened)
             opened, resumed = await filler.lost(carried, "the market-data server lost what it had confirmed")
+            self._resumed = resumed
             await _write(opened, writer, keeper)
             await _drain(writer, keeper)
         for batch in await filler.resume(resumed):
             await _write(batch, writer, keeper)
+        self._resumed = None
         while self._taken_back:
             for goes in filler.held.hold(self._taken_back[0]):
                 await _write(goes, writer, keeper)

@@ -5,17 +5,18 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from bus.connection import Client
-from bus.feed_kinds import kind_of
-from bus.market_messages import GapOpened
+from bus.feed_kinds import REST, kind_of
+from bus.market_messages import GapClosed, GapOpened
 from bus.streams import market, market_parts
 
 _AT_ONCE = 500
 
-# Entries read at once where the last is another feed's.
+# Entries read at once where the last does not say it.
 _PAGE = 1000
 
 Fields = dict[bytes, bytes]
 
+_gap_closed = msgspec.json.Decoder(GapClosed).decode
 _gap_opened = msgspec.json.Decoder(GapOpened).decode
 
 
@@ -35,9 +36,9 @@ async def whole_until_ns(client: Client, streams: Sequence[str], feeds: Collecti
         for stream, page in zip(some, await pipeline.execute(), strict=True):
             # Into a stream of one symbol one feed after another writes, and goes on where the last left off.
             own = names if market_parts(stream)[0] == "*" else None
-            fields = await _last_of(client, stream, page, own)
-            if fields is not None:
-                found[stream] = _until_ns(fields)
+            until_ns = await _until_ns(client, stream, page, own)
+            if until_ns is not None:
+                found[stream] = until_ns
     return found
 
 
@@ -55,23 +56,53 @@ async def brought_by_all(client: Client, kind: str, streams: Collection[str]) ->
     return found
 
 
-async def _last_of(
+class _End:
+    """The end of a stream, read backwards as far as it takes to know until when the stream is whole.
+
+    What came from history, and the last trade where only that is asked for, proves nothing: while history is
+    asked what comes live waits, and between two last trades others are missing. Mutable: `until_ns`, None
+    until it is known, and what was read.
+    """
+
+    def __init__(self) -> None:
+        self.until_ns: int | None = None
+        # Gaps that are closed: since when, and until when.
+        self._closed: dict[int, int] = {}
+        self._oldest_ns: int | None = None
+
+    def take(self, entry_id: bytes, fields: Fields) -> None:
+        """The entry before those that were taken."""
+        received_ns = int(fields.get(b"r", b"0"))
+        kind = fields.get(b"type")
+        if kind == b"GapClosed":
+            marker = _gap_closed(fields[b"d"])
+            self._closed.setdefault(marker.since_ns, marker.until_ns)
+        elif kind == b"GapOpened":
+            since_ns = _gap_opened(fields[b"d"]).since_ns
+            self.until_ns = max(self._closed.values()) if since_ns in self._closed else since_ns
+        elif b"b" in fields or fields.get(b"feed") == REST.encode():
+            self._oldest_ns = min(received_ns, int(entry_id.split(b"-")[0]) * 1_000_000)
+        else:
+            self.until_ns = max((received_ns, *self._closed.values()))
+
+    def where_nothing_is_before(self) -> int | None:
+        """The same at the beginning of the stream: nobody knows what was before; None: it is empty."""
+        return max(self._closed.values(), default=self._oldest_ns)
+
+
+async def _until_ns(
     client: Client, stream: str, page: list[tuple[bytes, Fields]], feeds: frozenset[bytes] | None
-) -> Fields | None:
-    """The last entry of these feeds, or of none; None: of any.
+) -> int | None:
+    """Until when a stream is whole, as far as these feeds wrote it; None: any. None without an entry.
 
     `page` holds the stream's last entries, newest first.
     """
+    end = _End()
     while page:
-        for _, fields in page:
+        for entry_id, fields in page:
             if feeds is None or b"feed" not in fields or fields[b"feed"] in feeds:
-                return fields
+                end.take(entry_id, fields)
+            if end.until_ns is not None:
+                return end.until_ns
         page = await client.xrevrange(stream, max=f"({page[-1][0].decode()}", count=_PAGE)
-    return None
-
-
-def _until_ns(fields: Fields) -> int:
-    """A gap that was still open goes on; anything else was received at its `r`."""
-    if fields.get(b"type") == b"GapOpened":
-        return _gap_opened(fields[b"d"]).since_ns
-    return int(fields.get(b"r", b"0"))
+    return end.where_nothing_is_before()

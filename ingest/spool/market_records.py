@@ -11,10 +11,10 @@ import msgspec
 
 from bus.clock import next_stamp_ns
 from bus.market_batch import MarketBatch
-from bus.market_messages import GapOpened
 from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
-from ingest.frames import Kept
+from ingest.frames import Kept, split
 from ingest.spool.dropping import Dropping
+from ingest.spool.left_off import LeftOff
 from ingest.spool.spool_records import Damaged
 
 _FRAME, _BATCH, _PASSED_OVER, _RESUMED, _TURN = b"F", b"B", b"P", b"R", b"T"
@@ -26,7 +26,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _batch = msgspec.msgpack.Decoder(tuple[list[str], list[int | bytes], int, str, str]).decode
 _passed_over = msgspec.msgpack.Decoder(tuple[str, int, str, bytes]).decode
 _resumed = msgspec.msgpack.Decoder(tuple[dict[str, int], int]).decode
-_since = msgspec.json.Decoder(GapOpened).decode
+
+
+class _Unreadable(ValueError):
+    """A record of which nothing can be written: why, and what is shown of it."""
+
+    def __init__(self, reason: str, payload: bytes) -> None:
+        super().__init__(reason)
+        self.payload = payload
 
 
 @dataclass(slots=True)
@@ -41,55 +48,42 @@ class SpooledFeed:
 class MarketRecords:
     """The records of one feed, and what is dropped where there is no room.
 
-    Mutable: the last stamp; of what an earlier process left, until when it is whole, and which gaps are open
-    at its end; how many records were damaged.
+    Mutable: the last stamp; until when streams are whole by what an earlier process left; how many records
+    were damaged.
     """
 
     def __init__(self, feed: str, dropping: Dropping, heard: Callable[[], set[str]]) -> None:
         self.damaged = 0
-        self.last_left_ns = 0
+        self.left_off = LeftOff()
         self._feed = feed
         self._dropping = dropping
         self._heard = heard
         self._stamp_ns = 0
         self._turns: dict[bytes, Turn] = {}
-        self._is_whole = True
-        self._whole_until_ns = 0
-        self._open_since_ns: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"records of {self._feed}, {self.damaged} damaged"
 
-    def whole_until(self, since_ns: dict[str, int]) -> dict[str, int]:
-        """The times until which streams are known to be whole, with what an earlier process left added."""
-        return {
-            stream: self._open_since_ns.get(stream, max(since, self._whole_until_ns))
-            for stream, since in since_ns.items()
-        }
-
     def left(self, found: bytes | Damaged) -> None:
         """A record that an earlier process left."""
-        if isinstance(found, Damaged):
-            self._is_whole = False
+        try:
+            item = self._decoded(found)
+        except _Unreadable:
+            self.left_off.damaged()
             return
-        kind, stamp_ns = found[:1], 0
-        if kind == _FRAME:
-            stamp_ns = int.from_bytes(found[1 : 1 + _STAMP_BYTES])
-        elif kind == _BATCH:
-            streams, values, stamp_ns, _, marker = _batch(found[1:])
-            for stream, value in zip(streams, values[1::2], strict=True):
-                if marker == GapOpened.__name__:
-                    self._open_since_ns[stream] = _since(value).since_ns  # type: ignore[arg-type]
-        elif kind == _RESUMED:
-            for stream in _resumed(found[1:])[0]:
-                self._open_since_ns.pop(stream, None)
-        self.last_left_ns = stamp_ns or self.last_left_ns
-        if self._is_whole:
-            self._whole_until_ns = self.last_left_ns
+        if isinstance(item, tuple):
+            feed, stamp_ns, frame = item
+            item = split(frame, stamp_ns, feed.wildcards, feed=feed.name).batch
+        if isinstance(item, MarketBatch):
+            self.left_off.take(item)
+        elif isinstance(item, Resumed):
+            self.left_off.resumed(item.since_ns, item.until_ns)
 
-    def copied(self, in_flight: Iterable[MarketBatch]) -> list[bytes]:
+    def copied(self, in_flight: Iterable[MarketBatch | Resumed]) -> list[bytes]:
         """The records of what the writer holds, under the stamps that it has given them."""
-        return [_batch_record(batch) for batch in in_flight]
+        return [
+            _batch_record(one) if isinstance(one, MarketBatch) else _resumed_record(one) for one in in_flight
+        ]
 
     def encoded(self, items: Iterable[Item], used: float) -> list[bytes]:
         """The records of these, less what is dropped where so much of the spool is used."""
@@ -108,7 +102,7 @@ class MarketRecords:
                 kept = item.feed, item.received_ns, item.kept.reason, item.kept.payload
                 records.append(_PASSED_OVER + _encode(kept))
             elif isinstance(item, Resumed):
-                records.append(_RESUMED + _encode((item.since_ns, item.until_ns)))
+                records.append(_resumed_record(item))
             elif isinstance(item, Turn):
                 number = uuid.uuid4().bytes
                 self._turns[number] = item
@@ -139,8 +133,16 @@ class MarketRecords:
         self._dropping.tell(self._stamp_ns, used)
 
     def _item(self, record: bytes | Damaged) -> Item:
+        try:
+            return self._decoded(record)
+        except _Unreadable as error:
+            self.damaged += 1
+            return PassedOver(self._feed, self._stamp_ns, Kept(str(error), error.payload))
+
+    def _decoded(self, record: bytes | Damaged) -> Item:
+        """The item of a record. Raises _Unreadable."""
         if isinstance(record, Damaged):
-            return self._kept(record.reason, record.payload)
+            raise _Unreadable(record.reason, record.payload)
         kind, rest = record[:1], record[1:]
         try:
             if kind == _FRAME:
@@ -160,14 +162,15 @@ class MarketRecords:
                 # Whoever asked for an earlier process's turn is gone.
                 return self._turns.pop(rest, None)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return self._kept(f"a record of the spool that cannot be read: {error}", record)
-        return self._kept(f"a record of the spool of unknown kind {kind!r}, as of another version", record)
-
-    def _kept(self, reason: str, payload: bytes) -> PassedOver:
-        self.damaged += 1
-        return PassedOver(self._feed, self._stamp_ns, Kept(reason, payload))
+            raise _Unreadable(f"a record of the spool that cannot be read: {error}", record) from error
+        reason = f"a record of the spool of unknown kind {kind!r}, as of another version"
+        raise _Unreadable(reason, record)
 
 
 def _batch_record(batch: MarketBatch) -> bytes:
     parts = batch.streams, batch.values, batch.received_ns, batch.feed, batch.marker
     return _BATCH + _encode(parts)
+
+
+def _resumed_record(resumed: Resumed) -> bytes:
+    return _RESUMED + _encode((resumed.since_ns, resumed.until_ns))

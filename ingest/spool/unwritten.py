@@ -81,7 +81,7 @@ class Unwritten:
         """The item where all of it is to be written, that part of it which is, or nothing."""
         lacking = [n for n, stream in enumerate(batch.streams) if not self._ends[stream].has(batch)]
         self.left_out += sum(
-            self._ends[stream].received_ns > self._records.last_left_ns for stream in batch.streams
+            self._ends[stream].received_ns > self._records.left_off.last_ns for stream in batch.streams
         )
         if len(lacking) == len(batch.streams):
             return [item]

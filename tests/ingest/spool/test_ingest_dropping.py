@@ -149,21 +149,6 @@ def test_a_turn_of_an_earlier_process_is_nobodys() -> None:
     assert MarketRecords("iex", _dropping([]), set).decoded(turn) == [None]
 
 
-def test_a_stream_is_whole_until_what_came_last_before_the_first_damage_or_an_open_gap() -> None:
-    writer, records = (MarketRecords("iex", _dropping([]), set) for _ in range(2))
-    opened = gap_entries.opened({TRADES: 15}, feed="iex", at_ns=20, reason="a break")
-    for record in writer.encoded([(FEED, 10, b"one"), opened, (FEED, 30, b"two")], 0):
-        records.left(record)
-    assert records.whole_until({TRADES: 3, QUOTES: 3, BARS: 99}) == {TRADES: 15, QUOTES: 30, BARS: 99}
-    for record in writer.encoded([Resumed({TRADES: 15}, 35)], 0):
-        records.left(record)
-    assert records.whole_until({TRADES: 3}) == {TRADES: 30}, "it is filled from here on"
-    records.left(Damaged("damaged", b"", 1, False))
-    for record in writer.encoded([(FEED, 40, b"three")], 0):
-        records.left(record)
-    assert records.whole_until({QUOTES: 3}) == {QUOTES: 30}
-
-
 async def test_a_full_spool_keeps_what_it_has_and_tells_of_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
