@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from ingest_run import running, settings_for
+from ingest_run import BROKE_ONCE, consecutive, running, settings_for
 from simulator import ROOT, Simulator
 from waiting import until
 
@@ -18,12 +18,6 @@ from bus.errors import InvalidInput
 from ingest.streams.tapped_stream import WEBSOCKET_PARAMS
 
 pytestmark = pytest.mark.integration
-
-
-def consecutive(messages):
-    ids = [message["i"] for message in messages]
-    assert ids == list(range(ids[0], ids[0] + len(ids)))
-    return len(ids)
 
 
 async def test_any_number_of_readers_share_one_connection_and_get_the_union(simulator, md_url, orders_url):
@@ -110,21 +104,12 @@ async def test_a_break_is_a_gap_in_the_streams_concerned_and_the_other_sockets_g
             await until(lambda stream=stream: _has(run, stream), stream)
         await until(lambda: run.ingest.updates.live)
         simulator.fault("disconnect", stream="stocks")
-
-        async def closed():
-            found = [await run.markers(stream) for stream in ("md:AAPL:trades", "md:MSFT:quotes")]
-            return all([kind for kind, _ in markers] == ["GapOpened", "GapClosed"] for markers in found)
-
-        await until(closed, "both gaps opened and closed")
+        for stream in ("md:AAPL:trades", "md:MSFT:quotes"):
+            await run.marked(stream, BROKE_ONCE)
         (_, opened), (_, shut) = await run.markers("md:AAPL:trades")
         assert opened["feed"] == "iex"
         assert opened["since_ns"] == shut["since_ns"] < shut["until_ns"]
-        seen = len(await run.messages("md:AAPL:trades"))
-
-        async def flows():
-            return len(await run.messages("md:AAPL:trades")) > seen
-
-        await until(flows, "trades after the gap")
+        await run.flowing("md:AAPL:trades", 1)
         assert run.stocks.feed.connects == 2
         assert run.stocks.feed.gaps == 1
         await run.stop()
@@ -149,7 +134,7 @@ async def test_a_restart_is_a_gap_too(simulator, md_url, orders_url):
         await until(lambda: run.stocks.writing.messages_in > 5)
 
         async def closed():
-            kinds = [kind for kind, _ in await run.markers("md:AAPL:trades")]
+            kinds = await run.marker_kinds("md:AAPL:trades")
             return kinds.count("GapOpened") == kinds.count("GapClosed") == 2
 
         await until(closed, "both gaps closed")
@@ -275,8 +260,7 @@ async def test_pings_find_a_peer_that_is_gone_without_a_word(simulator, md_url, 
         await until(lambda: run.stocks.feed.live and run.ingest.updates.live, "both back")
 
         async def told():
-            kinds = [kind for kind, _ in await run.markers("md:AAPL:trades")]
-            return kinds[:2] == ["GapOpened", "GapClosed"]
+            return (await run.marker_kinds("md:AAPL:trades"))[:2] == BROKE_ONCE
 
         await until(told, "the gap")
 

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import redis.asyncio
 from simulator import Simulator
+from waiting import until
 
 from bus.account_keys import confirm
 from bus.connection import connect
@@ -20,6 +21,16 @@ from ingest.service import Ingest
 from ingest.settings import IngestSettings
 
 WANTS_TTL_MS = 5000
+
+# The gap markers of a stream that broke once and is whole again.
+BROKE_ONCE = ["GapOpened", "GapClosed"]
+
+
+def consecutive(messages: Sequence[dict[str, Any]]) -> int:
+    """Hold that each message is there once and in order, by the simulator's numbers; how many they are."""
+    numbers = [message["i"] for message in messages]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return len(numbers)
 
 
 def settings_for(simulator: Simulator, md_url: str, orders_url: str, **changes: Any) -> IngestSettings:
@@ -108,6 +119,44 @@ class Running:
             for _, fields in await self.market.xrange(stream)
             if b"type" in fields
         ]
+
+    async def marker_kinds(self, stream: str) -> list[str]:
+        """GapOpened or GapClosed, for each gap marker in a market stream."""
+        return [kind for kind, _ in await self.markers(stream)]
+
+    async def filled(self, stream: str) -> list[dict[str, Any]]:
+        """The messages in a stream that came from history."""
+        return [json.loads(fields[b"d"]) for _, fields in await self.market.xrange(stream) if b"b" in fields]
+
+    async def flowing(self, stream: str, count: int = 20) -> None:
+        """Wait until so many more messages are in a market stream."""
+        before = len(await self.messages(stream))
+
+        async def grown() -> bool:
+            return len(await self.messages(stream)) >= before + count
+
+        await until(grown, f"{count} more of {stream}")
+
+    async def closed(self, stream: str, times: int = 1) -> dict[str, Any]:
+        """Wait until so many gaps of a stream were closed; its last marker."""
+
+        async def all_closed() -> bool:
+            return (await self.marker_kinds(stream)).count("GapClosed") >= times
+
+        await until(all_closed, f"{times} gaps of {stream} closed")
+        return (await self.markers(stream))[-1][1]
+
+    async def marked(self, stream: str, kinds: list[str]) -> None:
+        """Wait until the gap markers in a market stream are these."""
+
+        async def same() -> bool:
+            return await self.marker_kinds(stream) == kinds
+
+        await until(same, f"{', '.join(kinds)} in {stream}")
+
+    def codes(self, kind: str = STOCKS) -> set[str]:
+        """What is wrong with a feed, by its reasons in the heartbeat."""
+        return {reason.code for reason in self.details.feeds[kind].reasons}
 
     async def account_messages(self, account: str = "paper") -> list[tuple[str, dict[str, Any]]]:
         """Type and data of every entry in the account's stream."""

@@ -1,14 +1,12 @@
 """History from the data API: whole, each message once, as the streams have it; and where there is none."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
+from data_api import DataApi
 from ingest_run import running, settings_for
 from past_market import START, past_market
 from simulator import Simulator
@@ -146,42 +144,12 @@ async def test_nothing_asked_is_nothing_found(market: Simulator) -> None:
     assert await everything(past_history(market), "trades", ["AAPL"], END_NS, START_NS) == []
 
 
-class Api:
-    """A data API that answers as it is told to, the last answer for ever, and keeps what it was asked."""
-
-    def __init__(self, *answers: tuple[int, str, dict[str, str]]) -> None:
-        self.answers = list(answers)
-        self.asked: list[dict[str, str]] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """One answer."""
-        self.asked.append(dict(request.query))
-        status, text, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if status == 0:
-            await asyncio.Event().wait()
-        return web.Response(status=status, text=text, headers=headers)
-
-
-@contextlib.asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[str]:
-    """The API's address."""
-    application = web.Application()
-    application.router.add_get("/v2/stocks/trades", api.answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 async def asked_of(
-    api: Api, budget: RequestBudget, *, leaves_half: bool = False
+    api: DataApi, budget: RequestBudget, *, leaves_half: bool = False
 ) -> list[list[dict[str, Any]]]:
     """What comes of asking it for trades of AAPL."""
     clock = ManualClock(2 * DAY_NS)
-    async with serving(api) as url:
+    async with api.serving("/v2/stocks/trades") as url:
         history = History(
             "stocks", "delayed_sip", url, "key", "secret", budget, clock, leaves_half=leaves_half
         )
@@ -222,7 +190,7 @@ class Waits:
     ],
 )
 async def test_a_refusal_for_the_rate_is_waited_for_by_all(headers: dict[str, str], wait_s: float) -> None:
-    api, waits = Api((429, "too many requests", headers), (200, ONE, {})), Waits()
+    api, waits = DataApi((429, "too many requests", headers), (200, ONE, {})), Waits()
     ((message,),) = await asked_of(api, waits)  # type: ignore[arg-type]
     assert message["i"] == 1
     assert waits.paused_s == [pytest.approx(wait_s)]
@@ -247,7 +215,7 @@ async def test_no_usable_answer_is_for_later(
     answer: tuple[int, str, dict[str, str]], words: str, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alpaca_history, "PAGE_TIMEOUT_S", 0.2 if answer[0] == 0 else 5.0)
-    api = Api(answer)
+    api = DataApi(answer)
     with pytest.raises(DataUnreachable, match=words):
         await asked_of(api, Waits())  # type: ignore[arg-type]
     assert len(api.asked) == requests
@@ -258,7 +226,7 @@ async def test_one_that_is_not_urgent_leaves_half_of_the_limit_to_others(
     remaining: str, waits_s: list[float]
 ) -> None:
     left = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": remaining}
-    api, waits = Api((200, ONE, left | {"X-RateLimit-Reset": str(2 * 86_400 + 7)})), Waits()
+    api, waits = DataApi((200, ONE, left | {"X-RateLimit-Reset": str(2 * 86_400 + 7)})), Waits()
     await asked_of(api, waits, leaves_half=True)  # type: ignore[arg-type]
     assert waits.paused_s == [pytest.approx(wait_s) for wait_s in waits_s]
     await asked_of(api, urgent := Waits())  # type: ignore[arg-type]
@@ -267,7 +235,7 @@ async def test_one_that_is_not_urgent_leaves_half_of_the_limit_to_others(
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
 async def test_a_refusal_is_not_asked_again(code: int) -> None:
-    api = Api((code, "no", {}))
+    api = DataApi((code, "no", {}))
     with pytest.raises(NotGiven, match=f"status {code}: no") as given:
         await asked_of(api, Waits())  # type: ignore[arg-type]
     assert (given.value.code, given.value.text, len(api.asked)) == (code, "no", 1)

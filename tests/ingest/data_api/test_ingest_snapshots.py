@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from aiohttp import web
+from data_api import Answer, DataApi
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_run import running, settings_for
@@ -111,23 +111,15 @@ def test_what_is_written_already_is_not_written_again() -> None:
     assert state.batch({"AAPL": {"latestTrade": TRADE}}, 3, "iex").streams
 
 
-class Api:
-    """A market-data API that knows AAPL alone, and answers its first requests as it is told to."""
+class KnowsAapl(DataApi):
+    """Once its answers are given, it knows AAPL alone."""
 
-    def __init__(self, *answers: tuple[int, str]) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """One answer."""
-        self.asked.append(request.query["symbols"])
-        assert request.headers["APCA-API-KEY-ID"] == "key"
+    def next_answer(self, query: dict[str, str]) -> Answer:
         if self.answers:
-            status, text = self.answers.pop(0)
-            return web.Response(status=status, text=text)
-        if request.query["symbols"] != "AAPL":
-            return web.json_response({"message": "invalid symbol: NOSUCH"}, status=400)
-        return web.json_response({"AAPL": {"latestTrade": TRADE}})
+            return self.answers.pop(0)
+        if query["symbols"] != "AAPL":
+            return 400, '{"message": "invalid symbol: NOSUCH"}', {}
+        return 200, json.dumps({"AAPL": {"latestTrade": TRADE}}), {}
 
 
 def snapshots_of(feed: str, url: str, buffer: Buffer[Item]) -> alpaca_snapshots.Snapshots:
@@ -161,29 +153,20 @@ async def test_an_api_in_trouble_is_asked_again_later(monkeypatch: pytest.Monkey
     monkeypatch.setattr(alpaca_snapshots, "TROUBLE_S", 0.002)
     monkeypatch.setattr(alpaca_data, "UNTOLD_WAIT_S", 0.002)
     monkeypatch.setattr(snapshots, "EVERY_NS", 1_000_000)
-    api = Api((500, "broken"), (429, "too many requests"), (200, "<html>"), (200, "[]"), (403, "no"))
-    application = web.Application()
-    application.router.add_get("/v2/stocks/snapshots", api.answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    first = (500, "broken"), (429, "too many requests"), (200, "<html>"), (200, "[]"), (403, "no")
+    api = KnowsAapl(*((status, text, {}) for status, text in first))
     buffer: Buffer[Item] = Buffer(1_000_000)
-    asking = snapshots_of("iex", url, buffer)
-    asking.want(frozenset(("AAPL", "NOSUCH")))
-    task = asyncio.create_task(asking.run())
-    try:
+    async with api.serving("/v2/stocks/snapshots") as url:
+        asking = snapshots_of("iex", url, buffer)
+        asking.want(frozenset(("AAPL", "NOSUCH")))
+        task = asyncio.create_task(asking.run())
         batch = await asyncio.wait_for(buffer.take(), 10)
-        assert isinstance(batch, MarketBatch)
-        assert (batch.streams, batch.feed) == (["md:AAPL:snapshots"], "iex")
-        assert api.asked[:6] == ["AAPL,NOSUCH"] * 6
-        await runner.cleanup()
-        await until(lambda: "does not answer" in asking.trouble, "the trouble to be noticed")
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await runner.cleanup()
+    assert isinstance(batch, MarketBatch)
+    assert (batch.streams, batch.feed) == (["md:AAPL:snapshots"], "iex")
+    assert [asked["symbols"] for asked in api.asked[:6]] == ["AAPL,NOSUCH"] * 6
+    await until(lambda: "does not answer" in asking.trouble, "the trouble to be noticed")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def test_what_the_test_stream_plays_is_not_asked_for() -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_run import running, settings_for
+from ingest_run import BROKE_ONCE, consecutive, running, settings_for
 from simulator import Simulator
 from waiting import until
 
@@ -101,7 +101,7 @@ async def test_what_another_ingest_serves_is_waited_for_and_the_better_one_tried
         await until(lambda: run.stocks.waits and run.stocks.waits.code == "lease_held", "to wait")
         assert await feeds_of(run, "md:AAPL:trades") == []
         await until(serves(run, "sip"), "the return")
-        await until(lambda: _more(run, "md:AAPL:trades", 0), "trades")
+        await run.flowing("md:AAPL:trades", 6)
 
 
 @pytest.mark.integration
@@ -125,23 +125,13 @@ async def test_lost_in_the_session_it_falls_back_and_returns_and_no_trade_is_mis
         await until(serves(run, "sip"), "the return")
         await until(lambda: not run.stocks.reasons, "nothing to tell")
         stream = "md:AAPL:trades"
-
-        async def closed():
-            return [kind for kind, _ in await run.markers(stream)] == ["GapOpened", "GapClosed"] * 2
-
-        await until(closed, "both gaps to be closed")
-        before = len(await run.messages(stream))
-        await until(lambda: _more(run, stream, before), "trades after the return")
+        await run.marked(stream, BROKE_ONCE * 2)
+        await run.flowing(stream, 6)
         order = [one for one in await feeds_of(run, stream) if not one.startswith("(GapClosed")]
         assert order[:2] == ["sip", "(GapOpened sip)"]
         assert "iex" in order
         assert order[-1] == "sip"
-        ids = [message["i"] for message in await run.messages(stream)]
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
-
-
-async def _more(run, stream, before):
-    return len(await run.messages(stream)) > before + 5
+        consecutive(await run.messages(stream))
 
 
 @pytest.mark.integration
@@ -161,22 +151,18 @@ async def test_at_the_end_last_trades_are_asked_for_and_the_gap_stays_open_until
                 return "rest" in await feeds_of(run, stream)
 
             await until(polled, stream)
-        assert [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened"]
-        (opened,) = [told for _, told in await run.markers("md:AAPL:trades")]
+        ((kind, opened),) = await run.markers("md:AAPL:trades")
+        assert kind == "GapOpened"
         assert "only the last trade, quote and bar are asked for" in opened["reason"]
         refused = set(run.stocks.feed.subscription.refused)
         assert refused == {("statuses", "MSFT"), ("bars", "*")}
         told = json.loads(await run.orders.get("refused-wants:paper:other:stocks"))
         assert any("this cannot be asked for over HTTP" in sentence for sentence in told)
         await until(serves(run, "sip"), "the return")
-
-        async def closed():
-            return [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
-
-        await until(closed, "the gap to be closed")
+        await run.marked("md:AAPL:trades", BROKE_ONCE)
         # What was not asked for in time is there too, and what was is not there twice.
-        ids = sorted(message["i"] for message in await run.messages("md:AAPL:trades"))
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        messages = await run.messages("md:AAPL:trades")
+        consecutive(sorted(messages, key=lambda message: message["i"]))
 
 
 def told(price, at, **parts):

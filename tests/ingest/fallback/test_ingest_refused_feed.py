@@ -22,15 +22,6 @@ def free_plan():
         simulator.clear_faults()
 
 
-async def more(run, stream):
-    last = len(await run.messages(stream))
-
-    async def found():
-        return len(await run.messages(stream)) > last
-
-    await until(found, f"more in {stream}")
-
-
 def told(run, kind, state):
     """The reasons that the heartbeat has for a feed in this state."""
     feed = run.details.feeds.get(kind)
@@ -59,9 +50,9 @@ async def test_a_feed_that_the_plan_lacks_is_left_alone_and_said_and_stocks_go_o
             # Whose keys have it may serve it meanwhile.
             assert not await run.market.exists(market_lease("opra"))
             await until(lambda: reason in told(run, "options", "degraded"), "the heartbeat")
-            await more(run, "md:AAPL:trades")
+            await run.flowing("md:AAPL:trades", 1)
             await until(lambda: "again 1.2 s" in why(options), "another refusal")
-            await more(run, "md:AAPL:trades")
+            await run.flowing("md:AAPL:trades", 1)
         assert run.stocks.feed.connects == 1
 
 
@@ -78,7 +69,7 @@ async def test_one_connection_too_many_for_news_ends_news_alone_until_it_is_free
     ):
         news = run.ingest.feeds["news"]
         await until(lambda: "somebody holds it" in why(news), "the refusal")
-        await more(run, "md:BTC/USD:trades")
+        await run.flowing("md:BTC/USD:trades", 1)
         # No stocks were ever connected, and they are refused late: that ends nothing either.
         free_plan.fault("stream_error", stream="stocks", code=409, count=1)
         async with run.wanting("late", trades=["AAPL"]):

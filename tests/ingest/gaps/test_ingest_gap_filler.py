@@ -210,15 +210,7 @@ async def test_what_was_found_before_the_feed_broke_again_is_written_beside(mark
 async def test_two_gaps_of_a_stream_are_filled_each_with_its_own(market_client: Any) -> None:
     """What the first missed came shortly before the second, and is beside: it is not told twice."""
     await put(market_client, 1, 4)
-    hole = Hole(
-        stream=STREAM,
-        symbol="AAPL",
-        channel="trades",
-        since_ns=START_NS + S_NS,
-        until_ns=START_NS + 3 * S_NS,
-        after_ns=START_NS + S_NS,
-    )
-    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([hole])
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
     scene = Scene(market_client, Past([trade(number) for number in range(1, 7)]), hold_s=0)
     tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
     await scene.filler.resume(Resumed({STREAM: START_NS + 4 * S_NS}, START_NS + 6 * S_NS))

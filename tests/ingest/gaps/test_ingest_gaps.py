@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from dying_ingest import STEPS
-from ingest_run import running, settings_for
+from ingest_run import BROKE_ONCE, consecutive, running, settings_for
 from own_server import own_server
 from simulator import ROOT
 from waiting import until
@@ -23,45 +23,16 @@ def wanting_both(run):
     return run.wanting("reader", trades=["AAPL"], quotes=["AAPL"])
 
 
-def consecutive(messages):
-    ids = [message["i"] for message in messages]
-    assert ids == list(range(ids[0], ids[0] + len(ids)))
-
-
-async def flowing(run, stream=TRADES, count=20):
-    """Wait until so many more live messages were written."""
-    before = len(await run.messages(stream))
-
-    async def grown():
-        return len(await run.messages(stream)) >= before + count
-
-    await until(grown, f"{count} more of {stream}")
-
-
-async def closed(run, stream=TRADES, times=1):
-    """Wait until so many gaps of a stream were closed; returns the last marker."""
-
-    async def all_closed():
-        return [kind for kind, _ in await run.markers(stream)].count("GapClosed") >= times
-
-    await until(all_closed, f"{times} gaps of {stream} closed")
-    return (await run.markers(stream))[-1][1]
-
-
-async def filled(client, stream):
-    return [json.loads(fields[b"d"]) for _, fields in await client.xrange(stream) if b"b" in fields]
-
-
 @pytest.mark.parametrize("fault", ["disconnect", "slow_client"])
 async def test_what_a_break_lost_comes_from_history_in_order_and_once(simulator, md_url, orders_url, fault):
     async with running(settings_for(simulator, md_url, orders_url)) as run, wanting_both(run):
-        await flowing(run)
+        await run.flowing(TRADES)
         simulator.fault(fault, stream="stocks", **({"seconds": 1} if fault == "disconnect" else {}))
-        marker = await closed(run)
-        await flowing(run)
+        marker = await run.closed(TRADES)
+        await run.flowing(TRADES)
         await run.stop()
         consecutive(await run.messages(TRADES))
-        assert marker["backfilled"] == len(await filled(run.market, TRADES)) > 0
+        assert marker["backfilled"] == len(await run.filled(TRADES)) > 0
         quotes = await run.messages(QUOTES)
         assert len({json.dumps(quote, sort_keys=True) for quote in quotes}) == len(quotes)
         assert [quote["t"] for quote in quotes] == sorted(quote["t"] for quote in quotes)
@@ -71,31 +42,22 @@ async def test_what_a_break_lost_comes_from_history_in_order_and_once(simulator,
 async def test_what_history_is_too_slow_for_goes_beside_and_live_goes_on(simulator, md_url, orders_url):
     settings = settings_for(simulator, md_url, orders_url, ingest_hold_seconds=0.3)
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await flowing(run)
+        await run.flowing(TRADES)
         simulator.fault("latency", on="data", ms=1500)
         simulator.fault("disconnect", stream="stocks")
-
-        async def opened():
-            return [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened"]
-
-        await until(opened, "the gap to open")
-        await flowing(run)
-        assert await opened()
-        await until(lambda: "gap_open" in _codes(run), "the alert")
+        await run.marked(TRADES, ["GapOpened"])
+        await run.flowing(TRADES)
+        assert await run.marker_kinds(TRADES) == ["GapOpened"]
+        await until(lambda: "gap_open" in run.codes(), "the alert")
         simulator.clear_faults()
-        marker = await closed(run)
-        await until(lambda: "gap_open" not in _codes(run), "the alert to end")
+        marker = await run.closed(TRADES)
+        await until(lambda: "gap_open" not in run.codes(), "the alert to end")
         await run.stop()
-        assert await filled(run.market, TRADES) == []
-        beside = await filled(run.market, marker["history"])
+        assert await run.filled(TRADES) == []
+        beside = await run.filled(marker["history"])
         assert len(beside) == marker["backfilled"] > 0
-        ids = sorted(message["i"] for message in (await run.messages(TRADES)) + beside)
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        consecutive(_by_number(await run.messages(TRADES) + beside))
         assert not await run.market.exists("gaps:iex")
-
-
-def _codes(run):
-    return [reason.code for reason in run.details.feeds["stocks"].reasons]
 
 
 async def test_history_that_is_not_given_leaves_the_gap_open_and_is_asked_again_after_a_restart(
@@ -103,22 +65,25 @@ async def test_history_that_is_not_given_leaves_the_gap_open_and_is_asked_again_
 ):
     settings = settings_for(simulator, md_url, orders_url, ingest_hold_seconds=0.3)
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await flowing(run)
+        await run.flowing(TRADES)
         simulator.fault("http_error", status=422, on="data", count=1000)
         simulator.fault("disconnect", stream="stocks")
-        await until(lambda: "gap_open" in _codes(run), "the alert")
-        await flowing(run)
-        assert [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened"]
+        await until(lambda: "gap_open" in run.codes(), "the alert")
+        await run.flowing(TRADES)
+        assert await run.marker_kinds(TRADES) == ["GapOpened"]
         await run.stop()
     simulator.clear_faults()
     async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-        await closed(run, times=2)
-        await flowing(run)
+        await run.closed(TRADES, times=2)
+        await run.flowing(TRADES)
         await run.stop()
         markers = await run.markers(TRADES)
-        beside = [message for name in _beside(markers) for message in await filled(run.market, name)]
-        ids = sorted(message["i"] for message in (await run.messages(TRADES)) + beside)
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        beside = [message for name in _beside(markers) for message in await run.filled(name)]
+        consecutive(_by_number(await run.messages(TRADES) + beside))
+
+
+def _by_number(messages):
+    return sorted(messages, key=lambda message: message["i"])
 
 
 def _beside(markers):
@@ -131,12 +96,12 @@ async def test_a_reader_that_left_and_came_back_gets_what_it_missed(simulator, m
         run.wanting("other", bars=["SPY"]),
     ):
         async with run.wanting("reader", trades=["AAPL"]):
-            await flowing(run)
+            await run.flowing(TRADES)
         await until(lambda: "trades" not in run.subscribed(), "nobody wants it")
         async with run.wanting("reader", trades=["AAPL"]):
-            await closed(run)
-            await flowing(run)
-        assert [kind for kind, _ in await run.markers(TRADES)] == ["GapOpened", "GapClosed"]
+            await run.closed(TRADES)
+            await run.flowing(TRADES)
+        assert await run.marker_kinds(TRADES) == BROKE_ONCE
         await run.stop()
         consecutive(await run.messages(TRADES))
 
@@ -146,15 +111,15 @@ async def test_a_stream_that_all_symbols_brought_is_whole_until_they_are_not_wan
 ):
     async with running(settings_for(simulator, md_url, orders_url)) as run:
         async with run.wanting("all", trades=["*"]):
-            await flowing(run)
+            await run.flowing(TRADES)
             async with run.wanting("reader", trades=["AAPL"]):
                 await until(lambda: "AAPL" in run.subscribed()["trades"], "both")
-                await flowing(run)
+                await run.flowing(TRADES)
                 assert await run.markers(TRADES) == []
         await until(lambda: run.subscribed() == {}, "nothing wanted")
         async with run.wanting("reader", trades=["AAPL"]):
-            await closed(run)
-            await flowing(run)
+            await run.closed(TRADES)
+            await run.flowing(TRADES)
         await run.stop()
         consecutive(await run.messages(TRADES))
 
@@ -162,18 +127,18 @@ async def test_a_stream_that_all_symbols_brought_is_whole_until_they_are_not_wan
 async def test_what_all_symbols_brought_is_told_and_filled_symbol_by_symbol(simulator, md_url, orders_url):
     settings = settings_for(simulator, md_url, orders_url)
     async with running(settings) as run, run.wanting("all", trades=["*"]):
-        await flowing(run)
+        await run.flowing(TRADES)
         simulator.fault("disconnect", stream="stocks")
-        await closed(run)
-        await flowing(run)
+        await run.closed(TRADES)
+        await run.flowing(TRADES)
         await run.stop()
     async with running(settings) as run, run.wanting("all", trades=["*"]):
-        await closed(run, times=2)
-        await flowing(run)
+        await run.closed(TRADES, times=2)
+        await run.flowing(TRADES)
         await run.stop()
         consecutive(await run.messages(TRADES))
         for stream in streams.market_all_partitions("trades"):
-            kinds = [kind for kind, _ in await run.markers(stream)]
+            kinds = await run.marker_kinds(stream)
             assert kinds.count("GapOpened") == kinds.count("GapClosed") >= 1
 
 
@@ -183,17 +148,17 @@ async def test_a_server_that_lost_everything_has_it_again_from_history(simulator
             running(settings_for(simulator, server.url, orders_url)) as run,
             run.wanting("reader", trades=["AAPL"], statuses=["AAPL"]),
         ):
-            await flowing(run)
+            await run.flowing(TRADES)
             first = (await run.messages(TRADES))[0]["i"]
             await run.market.flushall()
-            marker = await closed(run)
+            marker = await run.closed(TRADES)
             assert marker["backfilled"] > 10
-            await flowing(run)
+            await run.flowing(TRADES)
             await run.stop()
             messages = await run.messages(TRADES)
             consecutive(messages)
             assert messages[0]["i"] <= first + 5
-            assert [kind for kind, _ in await run.markers("md:AAPL:statuses")] == ["GapOpened", "GapClosed"]
+            assert await run.marker_kinds("md:AAPL:statuses") == BROKE_ONCE
 
 
 async def test_what_a_damaged_spool_held_is_a_gap_in_its_place_and_comes_from_history(
@@ -202,7 +167,7 @@ async def test_what_a_damaged_spool_held_is_a_gap_in_its_place_and_comes_from_hi
     with own_server("market") as server:
         settings = settings_for(simulator, server.url, orders_url, ingest_spool_dir=tmp_path)
         async with running(settings) as run, run.wanting("reader", trades=["AAPL"]):
-            await flowing(run)
+            await run.flowing(TRADES)
             frames = run.stocks.frames
             server.pause()
             await until(lambda: frames.disk_items > 50, "a spool")
@@ -211,14 +176,14 @@ async def test_what_a_damaged_spool_held_is_a_gap_in_its_place_and_comes_from_hi
                 file.seek(1000)
                 file.write(bytes(1000))
             server.go_on()
-            marker = await closed(run)
-            assert marker["backfilled"] == len(await filled(run.market, TRADES)) > 0
-            await flowing(run)
+            marker = await run.closed(TRADES)
+            assert marker["backfilled"] == len(await run.filled(TRADES)) > 0
+            await run.flowing(TRADES)
             await until(lambda: not frames.disk_items, "the end of the spool")
             await run.stop()
             consecutive(await run.messages(TRADES))
-            kinds = [kind for kind, _ in await run.markers(TRADES)]
-            assert kinds == ["GapOpened", "GapClosed"]
+            kinds = await run.marker_kinds(TRADES)
+            assert kinds == BROKE_ONCE
 
 
 def dying(settings, step, simulator):
@@ -239,7 +204,7 @@ async def test_one_that_dies_at_any_step_of_filling_leaves_each_message_once_and
     settings = settings_for(simulator, md_url, orders_url)
     async with running(settings) as run:
         async with run.wanting("reader", trades=["AAPL"]):
-            await flowing(run)
+            await run.flowing(TRADES)
             await run.stop()
             for step in STEPS:
                 process = dying(settings, step, simulator)
@@ -252,18 +217,18 @@ async def test_one_that_dies_at_any_step_of_filling_leaves_each_message_once_and
                 await run.market.delete("lease:market:iex", "lease:market:crypto")
                 await run.orders.delete("account:{paper}:lease")
             async with running(settings) as last:
-                await flowing(last)
+                await last.flowing(TRADES)
                 await until(lambda: _none_open(last), "every gap closed")
-                await flowing(last)
+                await last.flowing(TRADES)
                 await last.stop()
         # What the dead one had begun to write may stand before or behind what its successor found beside.
         markers = await run.markers(TRADES)
-        beside = [message for name in set(_beside(markers)) for message in await filled(run.market, name)]
+        beside = [message for name in set(_beside(markers)) for message in await run.filled(name)]
         messages = await run.messages(TRADES)
         assert [one["i"] for one in messages] == sorted(one["i"] for one in messages)
-        consecutive(sorted(messages + beside, key=lambda message: message["i"]))
+        consecutive(_by_number(messages + beside))
 
 
 async def _none_open(run):
-    kinds = [kind for kind, _ in await run.markers(TRADES)]
+    kinds = await run.marker_kinds(TRADES)
     return kinds[-1:] == ["GapClosed"] and not await run.market.exists("gaps:iex")

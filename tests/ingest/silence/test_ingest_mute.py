@@ -23,10 +23,6 @@ def open_at_all_hours(simulator, md_url, orders_url):
     return settings_for(simulator, md_url, orders_url, ingest_hours="always")
 
 
-def codes(run, kind):
-    return {reason.code for reason in run.details.feeds[kind].reasons}
-
-
 SYMBOLS = {"stocks": "AAPL", "crypto": "BTC/USD"}
 
 
@@ -53,12 +49,12 @@ async def test_mute_sockets_are_found_made_anew_and_told_until_they_speak(
         # It is up again, and answers, and is not well.
         await until(each(lambda kind, _: run.details.feeds[kind].connected), "both connections")
         assert {run.details.feeds[kind].state for kind in SYMBOLS} == {"degraded"}
-        assert all("silent" in codes(run, kind) for kind in SYMBOLS)
+        assert all("silent" in run.codes(kind) for kind in SYMBOLS)
         assert "something came in" in run.ingest.service.why
         # The next wait is twice as long, so that there is no storm.
         assert all(feeds[kind].watch._silence._wait >= 18 for kind in SYMBOLS)
         simulator.clear_faults()
-        await until(each(lambda kind, _: "silent" not in codes(run, kind)), "the end of it")
+        await until(each(lambda kind, _: "silent" not in run.codes(kind)), "the end of it")
         await until(lambda: run.ingest.service.state == "ready", "no more trouble")
 
         async def told():

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ingest_run import running, settings_for
+from ingest_run import BROKE_ONCE, consecutive, running, settings_for
 from waiting import until
 
 from bus import embedded
@@ -144,7 +144,7 @@ async def test_a_feed_that_another_takes_over_stops_alone_and_waits_for_its_turn
         # The other one is gone: its lease runs out.
         await until(lambda: run.stocks.waits is None and run.stocks.feed.live, "its turn again")
         await until(lambda: _goes_on(run, last), "writing to go on")
-        assert [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
+        assert await run.marker_kinds("md:AAPL:trades") == BROKE_ONCE
         assert await run.markers("md:BTC/USD:trades") == []
 
 
@@ -172,7 +172,7 @@ async def test_a_feed_that_is_lost_is_said_with_its_reason(simulator, md_url, or
         await run.market.set(market_lease("iex"), "99:usurper")
         await until(lambda: _state(run, "stocks") == "waiting", "the state to be told")
         await until(lambda: "another ingest holds it" in run.ingest.service.why, "the reason")
-        assert [reason.code for reason in run.details.feeds["stocks"].reasons] == ["lease_held"]
+        assert run.codes() == {"lease_held"}
         assert run.ingest.service.state == "ready", "trade updates go on"
 
 
@@ -223,10 +223,7 @@ async def test_an_outage_of_the_market_server_loses_and_duplicates_nothing(
         seen = run.stocks.writing.messages_in
         await until(lambda: run.stocks.writing.messages_in > seen + 50, "what came afterwards")
         await run.stop()
-        messages = await run.messages("md:AAPL:trades")
-        ids = [message["i"] for message in messages]
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
-        assert len(ids) == run.stocks.writing.messages_in
+        assert consecutive(await run.messages("md:AAPL:trades")) == run.stocks.writing.messages_in
         assert await run.markers("md:AAPL:trades") == []
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from ingest_run import running, settings_for
+from ingest_run import BROKE_ONCE, running, settings_for
 from simulator import Simulator
 from waiting import until
 
@@ -73,11 +73,7 @@ async def test_a_subscription_that_goes_mute_later_costs_a_connection_and_no_mes
         # Sent, and lost on the way.
         assert run.stocks.feed.subscription.next_request(run.ingest.service.clock.monotonic_ns())
         await until(lambda: run.stocks.feed.connects == 2, "the next connection")
-
-        async def told():
-            return [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
-
-        await until(told, "the gap")
+        await run.marked("md:AAPL:trades", BROKE_ONCE)
         assert "answer a subscription" in (await run.markers("md:AAPL:trades"))[0][1]["reason"]
 
 
@@ -117,7 +113,7 @@ async def test_what_alpaca_refuses_or_forgets_is_named_to_who_wants_it_and_every
             return all(f"trades of {symbol}" in run.ingest.service.why for symbol in (*BAD, "SPY"))
 
         await until(shown, "the sentences of the status")
-        assert [kind for kind, _ in await run.markers("md:AAAA:trades")] == ["GapOpened"]
+        assert await run.marker_kinds("md:AAAA:trades") == ["GapOpened"]
         # Not asked again and again.
         struck = simulator.struck("refused_symbol")
         simulator.fault("disconnect", stream="stocks")
@@ -137,12 +133,7 @@ async def test_a_symbol_that_is_given_after_all_closes_the_gap(simulator, md_url
         await until(lambda: ("trades", "MSFT") in run.stocks.feed.subscription.refused, "the refusal")
         simulator.clear_faults()
         await until(lambda: run.subscribed() == {"trades": ["AAPL", "MSFT"]}, "both")
-
-        async def closed():
-            kinds = [kind for kind, _ in await run.markers("md:MSFT:trades")]
-            return kinds == ["GapOpened", "GapClosed"]
-
-        await until(closed, "the gap")
+        await run.marked("md:MSFT:trades", BROKE_ONCE)
         await until(lambda: run.ingest.service.state == "ready", "no more trouble")
         assert run.stocks.feed.connects == 1
         assert run.stocks.feed.gaps == 0
@@ -208,11 +199,7 @@ async def test_a_frame_that_is_too_long_is_kept_and_costs_no_connection(simulato
         [(_, fields)] = await run.orders.xrange("dead")
         assert b"a frame of 16,77" in fields[b"error"]
         assert len(fields[b"payload"]) < 100_000
-
-        async def closed():
-            return [kind for kind, _ in await run.markers("md:AAPL:trades")] == ["GapOpened", "GapClosed"]
-
-        await until(closed, "the gap closed")
+        await run.marked("md:AAPL:trades", BROKE_ONCE)
         assert run.stocks.feed.connects == 1
 
 
