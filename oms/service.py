@@ -32,6 +32,7 @@ from oms.journal.journal_head import JournalHead
 from oms.journal.snapshot_keeper import SnapshotKeeper
 from oms.limits.limits import Limits
 from oms.market_questions import MarketQuestions
+from oms.objections import Objections
 from oms.prices.prices import Prices
 from oms.reconciliation.heard_before import heard_before_ns
 from oms.registry import LOOK_S, WANT_S, Registry
@@ -74,9 +75,6 @@ TICK_S = 0.25
 
 # Orders hashed for the digest at each tick: some milliseconds. In a burst the heartbeat shows an older one.
 MOST_HASHED = 250
-
-_LEASE_LOST = Reason(code="lease_lost", message="this OMS does not hold its lease any more: not sent")
-_CONTROL_UNREAD = Reason(code="control_unread", message="the control stream is not readable: not sent")
 
 log = structlog.get_logger()
 
@@ -126,15 +124,17 @@ class Oms:
             on_difference=settings.oms_on_difference,
             halt_after=settings.halt_after(),
         )
+        self.objections = Objections(self.lease.lease, self.halts, self._rules_against)
         self.sender = Sender(
             broker,
             Bucket(clock.monotonic_ns(), settings.oms_requests_per_minute),
             clock,
             connections=settings.oms_connections,
             longest_wait_s=settings.oms_longest_wait_s,
+            until_known=self.objections.until_known,
         )
         self.actions = Actions(
-            broker, self.sender, self.client, clock, self.take, self.take_requests, self._objection
+            broker, self.sender, self.client, clock, self.take, self.take_requests, self.objections.against
         )
         self.throttle = RefusalThrottle(int(settings.oms_longest_wait_s * 1e9))
         self.halt_file = HaltFileWatch(settings.halt_file, account, self.halts, self.actions.put_in_force)
@@ -189,6 +189,8 @@ class Oms:
         if due := self.prices.due(symbols):
             await self.prices.refresh(due)
         prices = {symbol: known for symbol in symbols if (known := self.prices.known.get(symbol))}
+        if symbols:
+            await self.objections.until_control_is_read()
         await self._handed_to_journal(self.take(RequestsRead(read, self.halts.fresh(), prices)))
 
     async def read_account(self) -> None:
@@ -287,12 +289,7 @@ class Oms:
             self.halt_file.halt(message)
         self.actions.start(effects, self.clock.monotonic_ns() - taken_ns)
 
-    def _objection(self, approved: Approved) -> Reason | None:
-        """What stands against an approved order directly before its first byte leaves."""
-        if not self.lease.lease.held:
-            return _LEASE_LOST
-        if not approved.closes and not self.halts.fresh():
-            return _CONTROL_UNREAD
+    def _rules_against(self, approved: Approved) -> Reason | None:
         return self.engine.objection(approved, self.halt_file.state)
 
     # Observe.

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from functools import partial
 from itertools import chain, zip_longest
 
 from oms.broker.http_connection import Connection
@@ -11,7 +12,7 @@ from oms.broker.http_connection import Connection
 NEXT_ADDRESS_S = 0.25
 
 
-async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> Connection:
+async def connect(host: str, port: int, tls: ssl.SSLContext | None, unacknowledged_s: float) -> Connection:
     """Return the first connection to open. Raises the first OSError where no address lets us in.
 
     One address that answers nobody, as of a family that has no route, must not use up the time of the others.
@@ -22,7 +23,8 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> Connectio
     try:
         while waiting or under_way:
             if waiting:
-                under_way.add(asyncio.create_task(_attempt(waiting.pop(0), port, tls, host)))
+                attempt = _attempt(waiting.pop(0), port, tls, host, unacknowledged_s)
+                under_way.add(asyncio.create_task(attempt))
             wait_s = NEXT_ADDRESS_S if waiting else None
             done, _ = await asyncio.wait(under_way, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -39,10 +41,12 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> Connectio
             task.add_done_callback(_give_up)
 
 
-async def _attempt(address: str, port: int, tls: ssl.SSLContext | None, host: str) -> Connection:
+async def _attempt(
+    address: str, port: int, tls: ssl.SSLContext | None, host: str, unacknowledged_s: float
+) -> Connection:
     name = None if tls is None else host
     _, connection = await asyncio.get_running_loop().create_connection(
-        Connection, address, port, ssl=tls, server_hostname=name
+        partial(Connection, unacknowledged_s), address, port, ssl=tls, server_hostname=name
     )
     return connection
 

@@ -116,7 +116,7 @@ class HttpClient:
         if self._is_closed:
             raise BrokerUnreachable("the connections to the broker are closed; nothing was sent")
         try:
-            connection = await connect(self._host, self._port, self._ssl)
+            connection = await connect(self._host, self._port, self._ssl, self._timeout_s)
         except OSError as error:
             raise BrokerUnreachable(f"no connection to the broker; nothing was sent ({error})") from error
         if self._is_closed:

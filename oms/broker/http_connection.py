@@ -2,11 +2,17 @@
 
 import asyncio
 import select
+import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import h11
+
+# Closed with this, a connection drops what the peer's system has not taken yet. Else ours goes on sending it
+# for minutes: an order would arrive after it was given up.
+_DROP_UNSENT = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,13 @@ class _Exchange:
 class Connection(asyncio.Protocol):
     """An open connection, for one request at a time.
 
-    Mutable: the exchange under way, and whether another request may follow.
+    What was written and not acknowledged by the peer's system within `unacknowledged_s` ends the connection,
+    whether this process lives or not, where the system can do that. Mutable: the exchange under way, and
+    whether another request may follow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unacknowledged_s: float) -> None:
+        self._unacknowledged_ms = round(unacknowledged_s * 1000)
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -129,6 +138,10 @@ class Connection(asyncio.Protocol):
         # Not every loop's transports are classes of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._is_open = True
+        wire = transport.get_extra_info("socket")
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_UNSENT)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._unacknowledged_ms)
 
     def data_received(self, data: bytes) -> None:
         """Read on in the answer; close where nothing was asked."""

@@ -56,12 +56,17 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 
+async def _at_once(_: Approved) -> None:
+    """Wait for nothing."""
+
+
 class Sender:
     """Calls the broker when budget and a connection are free, in the order of `fair_queue.py`.
 
-    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes. While the broker
-    fails (`breaker.py`) nothing waits: only cancels are sent, and look-ups of our own, one at a time.
-    Mutable: its turns, the count of calls that are not done, what the kill switch wants, how the broker does.
+    An order waits at most `longest_wait_s`, one of the kill switch as long as it takes; in its turn it waits
+    for `until_known`, so that what stands against it is asked of what is known now. While the broker fails
+    (`breaker.py`) nothing waits: only cancels are sent, and look-ups of our own, one at a time. Mutable: its
+    turns, the count of calls that are not done, what the kill switch wants, how the broker does.
     """
 
     def __init__(
@@ -72,12 +77,14 @@ class Sender:
         *,
         connections: int = CONNECTIONS,
         longest_wait_s: float = LONGEST_WAIT_S,
+        until_known: Callable[[Approved], Awaitable[None]] = _at_once,
     ) -> None:
         self.bucket = bucket
         self._broker = broker
         self._clock = clock
         self._longest_wait_s = longest_wait_s
         self._longest_wait_ns = int(longest_wait_s * _NS)
+        self._until_known = until_known
         self.turns = Turns(bucket, clock, connections, self._too_late)
         self._calls = 0
         self._done = asyncio.Event()
@@ -289,12 +296,16 @@ class Sender:
 
     def begin(self, order: "_Order") -> None:
         """Send an order whose turn has come."""
-        approved = order.approved
-        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
-        sending = asyncio.ensure_future(send(approved, partial(order.objection, approved)))
+        sending = asyncio.ensure_future(self._send(order))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
         sending.add_done_callback(order.sent)
+
+    async def _send(self, order: "_Order") -> Outcome:
+        approved = order.approved
+        await self._until_known(approved)
+        send = self._broker.submit if approved.replaces_broker_id is None else self._broker.replace
+        return await send(approved, partial(order.objection, approved))
 
     def limited(self, error: RateLimited) -> None:
         """The broker answered 429."""

@@ -36,6 +36,7 @@ from bus.rfc3339 import time_ns
 from oms.broker.alpaca_broker import AlpacaBroker
 from oms.broker.alpaca_orders import resumes_ns
 from oms.broker.budget import Bucket
+from oms.broker.connect import connect
 from oms.broker.http_client import HttpClient
 from oms.broker.protocol import (
     Accepted,
@@ -183,6 +184,42 @@ async def test_permission_is_asked_with_the_connection_open_and_nothing_runs_bef
         await broker.close()
         accepted[0].close()
         assert seen == [b"", b"POST"]
+
+
+@with_loops
+async def test_what_the_network_has_not_taken_at_the_deadline_never_arrives() -> None:
+    """The system would go on sending it: an order of which nobody found anything would arrive after that."""
+    with socket.socket() as listener:
+        # So little that the rest of the request waits in our own system until the peer reads.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}", {}, CLOCK, timeout_s=0.2)
+        with pytest.raises(OutcomeUnknown):
+            await client.request("POST", "/v2/orders", b"x" * 30_000)
+        await client.close()
+        peer, _ = listener.accept()
+        with peer, pytest.raises(ConnectionResetError):
+            _read_to_the_end(peer)
+
+
+def _read_to_the_end(peer: socket.socket) -> None:
+    while peer.recv(65536):
+        pass
+
+
+@with_loops
+async def test_what_nobody_acknowledges_is_not_sent_for_longer_than_the_deadline() -> None:
+    """Also where this process stands still meanwhile."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("this system has no such bound")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = await connect(*listener.getsockname(), None, 0.25)
+        assert connection._transport is not None
+        wire = connection._transport.get_extra_info("socket")
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 250
+        connection.abort()
+        await connection.closed
 
 
 async def test_without_permission_no_byte_leaves_and_the_next_order_goes_out() -> None:

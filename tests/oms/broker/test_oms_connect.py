@@ -111,7 +111,7 @@ async def test_of_two_connections_that_open_at_once_one_is_kept_and_the_other_cl
     async with RawServer(says_ok) as server:
         beside = await asyncio.start_server(lambda _, writer: writers.append(writer), SILENT, server.port)
         resolve_to(monkeypatch, SERVING, SILENT)
-        connection = await connect("broker.test", server.port, None)
+        connection = await connect("broker.test", server.port, None, TIMEOUT_S)
         await until(
             lambda: [transport.is_closing() for transport in opened] in ([True, False], [False, True])
         )

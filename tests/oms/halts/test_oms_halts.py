@@ -158,39 +158,6 @@ async def test_an_oms_whose_lease_ran_out_takes_a_new_one_and_goes_on(md_url: st
         assert oms.oms.lease.lease.token == token + 1
 
 
-async def test_a_paused_oms_cannot_write_when_it_wakes(
-    md_url: str, orders_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Paused at the worst moment: the order is approved and durable, and is about to be sent."""
-    broker, successor, awake = FakeBroker(), FakeBroker(), asyncio.Event()
-    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
-        broker.gate.clear()
-        order_id = await algo.order(1, market_order("10"))
-        await algo.told(order_id, "OrderApproved")
-        lease = oms.oms.lease.lease
-        acquire = lease.acquire
-
-        async def acquire_once_awake() -> bool:
-            await awake.wait()
-            return await acquire()
-
-        monkeypatch.setattr(lease, "acquire", acquire_once_awake)
-        lease._valid_until_ns = 0
-        await oms.client.delete(streams.oms_lease(ACCOUNT))
-        quick = {"oms_send_timeout_s": 0.1, "oms_doubt_s": 0.1}
-        async with running(md_url, orders_url, successor, **quick) as second:
-            awake.set()
-            broker.gate.set()
-            await until(oms.task.done, "the first OMS to end")
-            with pytest.raises(Fenced):
-                oms.task.result()
-            refused = await algo.told(order_id, "OrderRefused")
-            assert (refused.by, refused.reasons[0].code) == ("oms", "never_sent")
-            assert [type(event).__name__ for event in await second.journal()].count("OrderRefused") == 1
-        assert broker.sent == []
-        assert successor.sent == []
-
-
 async def test_a_second_oms_waits_for_the_first(md_url: str, orders_url: str) -> None:
     async with running(md_url, orders_url) as first:
         waiting = asyncio.create_task(_enter(md_url, orders_url, first))
