@@ -43,10 +43,11 @@ LONGEST_S = 30.0
 # Tasks that run at any time, tick or not. `Oms.repeat` is all that an OMS does every so many seconds.
 BESIDE = frozenset(
     (
-        "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
-        "MarketFeed._request", "Oms.follow_registry", "Oms.redeliver_unseen", "Oms.repeat", "Oms.tick",
-        "Oms.want_prices", "Prices.keep", "Report.run", "Runner._live", "Runner._timers", "Runner._want",
-        "SnapshotKeeper.keep", "Snapshots.run", "_keep_head", "_watch_limits",
+        "GroupReader.lag", "HaltWatch.run", "Ingest._every", "LeaseKeeper.keep", "LeasedFeed._acknowledge",
+        "LeasedFeed._keep_counts", "LeasedFeed._receive", "MarketFeed._request", "Oms.follow_registry",
+        "Oms.redeliver_unseen", "Oms.repeat", "Oms.tick", "Oms.want_prices", "Prices.keep", "Report.run",
+        "Runner._live", "Runner._timers", "Runner._want", "SilenceWatch.run", "SnapshotKeeper.keep",
+        "Snapshots.run", "SpooledBuffer.run", "Trimmer.run", "_keep_head", "_watch_limits",
     )
 )  # fmt: skip
 
@@ -59,18 +60,21 @@ SMALL = {
     "bus/chain.py": "sum: the hash of an entry",
     "bus/clock.py": "look-up: the time",
     "bus/codec.py": "conversion: messages and the fields of entries",
+    "bus/cut_notes.py": "look-up: what was cut before a reader had it",
     "bus/entry_position.py": "conversion: an entry's id and two numbers",
     "bus/group_bookkeeping.py": "sum: what of a group's entries is acknowledged",
     "bus/halt.py": "look-up: whether the halt state is fresh",
     "bus/lease.py": "look-up: whether a lease is held",
     "bus/market_batch.py": "value: what is written at once",
     "bus/order_id.py": "sum: the client id of an order",
+    "bus/outage.py": "value: a trouble that is said once",
     "bus/rfc3339.py": "conversion: a time's text",
     "bus/streams.py": "look-up: the names of keys",
     "bus/symbols.py": "conversion: the one spelling of a symbol",
     "bus/trading_day.py": "look-up: the calendar",
     "ingest/buffer.py": "value: a queue with a bound",
     "ingest/frames.py": "conversion: a frame to entries",
+    "ingest/gaps/held_back.py": "one decision: which entries wait until a gap is filled",
     "ingest/spool/spooled_buffer.py": "value: a queue that goes on on disk",
     "oms/amounts.py": "sum: exact decimals",
     "oms/book/contracts.py": "conversion: a price to what one is worth",
@@ -96,6 +100,7 @@ SMALL = {
     "oms/limits/limits.py": "look-up: the tightest limits",
     "oms/prices/prices.py": "look-up: the last prices",
     "oms/prices/reference_price.py": "one decision: which price stands",
+    "oms/prices/tape_conditions.py": "look-up: whether a trade of these conditions sets a price",
     "oms/registry.py": "look-up: who leads",
     "oms/requests/readiness.py": "one decision: whether orders are taken",
     "oms/requests/refusal_throttle.py": "one decision: whether a request is let in",
@@ -237,7 +242,7 @@ def main() -> int:
         print(json.dumps({"files": len(files), "without_small_helpers": len(way), "names": list(files)}))
         return 0
     for path, functions in files.items():
-        print(f"{'  ' if path in SMALL else '> '}{path:28} {', '.join(sorted(functions))}"[:150])
+        print(f"{'  ' if path in SMALL else '> '}{path:32} {', '.join(sorted(functions))}"[:150])
     print(f"{len(files)} files, {len(way)} without small helpers (marked >)")
     return 0
 
