@@ -330,15 +330,26 @@ def test_the_readme_begins_with_two_commands() -> None:
             assert shlex.split(line)[1] in targets, line
 
 
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def test_documents_name_files_that_exist() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    """Every path in backticks is one from the root, whatever page it is on."""
     named_files = {
-        (str(page.relative_to(ROOT)), name)
-        for page in pages
-        for name in re.findall(rf"`((?:{'|'.join((*PACKAGES, *OTHERS))})/[\w/]+\.\w+)", page.read_text())
+        (named(page), name)
+        for page in PAGES
+        for name in re.findall(r"`([\w.-]+/[\w./-]*\.\w+)", page.read_text())
     }
-    assert len(named_files) > 30
+    assert len(named_files) > 200
     assert not sorted(one for one in named_files if not (ROOT / one[1]).exists())
+
+
+def test_links_of_documents_lead_to_files() -> None:
+    links = {(page, link) for page in PAGES for link in re.findall(r"\]\(([^)]+)\)", page.read_text())}
+    links = {(page, link) for page, link in links if "://" not in link}
+    assert len(links) > 40
+    gone = [(page, link) for page, link in links if not (page.parent / link.partition("#")[0]).exists()]
+    assert not sorted((named(page), link) for page, link in gone)
 
 
 def command_lines() -> list[list[str]]:
