@@ -131,7 +131,7 @@ def test_every_message_is_on_the_page_with_an_example_that_is_read_back() -> Non
 
 
 def test_every_entry_of_the_account_stream_is_on_the_page() -> None:
-    written = re.findall(r'\b_keep\(b"(\w+)"', (ROOT / "ingest" / "alpaca_account.py").read_text())
+    written = re.findall(r'\b_keep\(b"(\w+)"', (ROOT / "ingest/streams/alpaca_account.py").read_text())
     assert sorted(set(written)) == sorted(events_page.ACCOUNT)
 
 
