@@ -1,4 +1,4 @@
-"""Frames between receiving and writing: in order, bounded in bytes, and honest about being full."""
+"""What was received and is not written yet: in order, bounded in bytes; a full buffer stops the reading."""
 
 import asyncio
 from collections import deque

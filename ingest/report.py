@@ -35,8 +35,7 @@ class Report:
 
     `refused` says in sentences what of the wants no feed carries, `unasked` what of it Alpaca is not even
     asked for; `wants_trouble` is why the wants may not be those of now, `account_waits` why trade updates are
-    not served now; None while all is well. Mutable: these four, prices, and the
-    counts that a rate is made of.
+    not served now; None while all is well. Mutable: these four, prices, and what a rate is made of.
     """
 
     def __init__(

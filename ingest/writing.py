@@ -43,8 +43,9 @@ log = structlog.get_logger()
 class FrameWriter:
     """Writes what one market feed received, a script for each frame.
 
-    Mutable: the counts, which go on from turn to turn; the messages kept aside; a sample of what was written;
-    the names of the streams of each frame, until whoever watches for silence takes them.
+    Mutable: the counts, which go on from turn to turn; what was taken and is not written yet; the messages
+    kept aside; a sample of what was written; the names of the streams of each frame, until whoever watches
+    for silence takes them.
     """
 
     def __init__(self, bar_ns: int) -> None:

@@ -34,7 +34,8 @@ ASIDE_NS = 600_000_000_000
 class SnapshotState:
     """Whose snapshots one feed is to ask for.
 
-    Mutable: who is wanted, when each is to be asked for next, and what was given to be written of each, when.
+    Mutable: who is wanted, when each is to be asked for next, how many at once, and what was given to be
+    written of each, when.
     """
 
     def __init__(self, every_ns: int | None = None) -> None:

@@ -16,7 +16,8 @@ AGAIN_NS, MOST_AGAIN_NS = 60_000_000_000, 960_000_000_000
 class Fallback:
     """The feeds in the order in which they are wanted, and which of them is served.
 
-    Mutable: that, why each better one is not, and when these are asked for again.
+    Mutable: that, since when it is served or away, why each better one is not, and when these are asked for
+    again.
     """
 
     def __init__(self, feeds: Sequence[str], away_ns: int) -> None:

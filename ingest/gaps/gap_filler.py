@@ -66,7 +66,8 @@ class GapFiller:
 
     Live messages of a stream are held back for `hold_s` at most while history is asked; what takes longer
     goes to a stream of its own, which GapClosed names. A gap older than `longest_ns` is closed unfilled.
-    Mutable: `first`, the symbols whose gaps are filled first; what is held back; why gaps are open; counts.
+    Mutable: `first`, the symbols whose gaps are filled first; what is held back; what an earlier run left;
+    until when history is asked; why gaps are open; counts.
     """
 
     def __init__(

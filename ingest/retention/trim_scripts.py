@@ -1,4 +1,4 @@
-"""What the market-data server does at once when its streams are trimmed: scripts, each short."""
+"""Scripts that trim streams on the market-data server, each a short one: nothing else goes on meanwhile."""
 
 # What a stream is looked at for: how many entries, the first id and the last; nothing for an empty one.
 LOOK = """\

@@ -1,4 +1,4 @@
-"""What is said of messages that were received and are not written yet."""
+"""What the heartbeat says of messages that were received and are not written yet."""
 
 from collections.abc import Iterator, Mapping
 

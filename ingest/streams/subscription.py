@@ -71,7 +71,10 @@ class Refusal:
 
 
 class SubscriptionState:
-    """Wanted, acknowledged and refused, for one feed. Mutable: these, and the request under way."""
+    """Wanted, acknowledged and refused, for one feed.
+
+    Mutable: these, the request under way, and what is asked for after it, when, and how much of it at once.
+    """
 
     def __init__(self) -> None:
         self.wanted: Subscription = {}
