@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from own_server import own_server
 from proxy import Proxy
+from taking import take
 from waiting import until
 
 import bus.consume
@@ -52,19 +53,6 @@ async def add(market_client: Any, stream: str, *numbers: int) -> None:
 
 def seen(deliveries: list[Delivery]) -> list[tuple[str, int]]:
     return [(one.stream, int(one.fields[b"n"])) for one in deliveries]
-
-
-async def take(reader: GroupReader, count: int) -> list[Delivery]:
-    """Read until so many came."""
-    found: list[Delivery] = []
-
-    async def enough() -> bool:
-        found.extend(await reader.deliveries())
-        return len(found) >= count
-
-    await until(enough, f"{count} deliveries")
-    assert len(found) == count
-    return found
 
 
 async def nothing_more(reader: GroupReader) -> None:

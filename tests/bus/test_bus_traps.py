@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio
 from own_server import own_server
 from proxy import Proxy
+from taking import take
 from waiting import until
 
 import bus.connection
@@ -33,17 +34,6 @@ async def proxy(md_url: str) -> AsyncIterator[Proxy]:
 
 def numbers(deliveries: list[Delivery]) -> list[int]:
     return [int(one.fields[b"n"]) for one in deliveries]
-
-
-async def take(reader: GroupReader, count: int) -> list[Delivery]:
-    found: list[Delivery] = []
-
-    async def enough() -> bool:
-        found.extend(await reader.deliveries())
-        return len(found) >= count
-
-    await until(enough, f"{count} deliveries")
-    return found
 
 
 async def add(market_client: Any, *numbers: int, stream: str = "s") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from backbone import backbone, environment
 from fake_broker import FakeBroker
-from oms_run import ACCOUNT, limit_order, running, starting, trading
+from oms_run import ACCOUNT, bought, running, starting
 
 from bus import streams
 from bus.errors import InvalidInput
@@ -41,17 +41,6 @@ def here(monkeypatch: pytest.MonkeyPatch, md_url: str, orders_url: str, home: Pa
     return home
 
 
-async def traded(md_url: str, orders_url: str, broker: FakeBroker, number: int = 1) -> str:
-    """An account that has bought ten shares; the state's digest at its end."""
-    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
-        order = await algo.order(number, limit_order("99", "10"))
-        await algo.told(order, "OrderSent")
-        await oms.fill(order, "10", "98.5", f"e{number}")
-        await algo.told(order, "OrderFilled")
-        await oms.stop()
-        return oms.oms.engine.digest()
-
-
 async def folded(orders_url: str) -> str:
     """The digest of the journal's fold."""
     reader, state = JournalReader(orders_url, JOURNAL), State()
@@ -78,7 +67,7 @@ async def test_a_journal_is_exported_and_imported_byte_for_byte_and_the_state_is
     here: Path, md_url: str, orders_url: str, orders_client: Any
 ) -> None:
     broker = FakeBroker()
-    digest = await traded(md_url, orders_url, broker)
+    digest = await bought(md_url, orders_url, broker)
     first, rest, whole = (str(here / name) for name in ("first.jsonl.gz", "rest.jsonl", "whole.jsonl"))
     journal, events = await orders_client.xrange(JOURNAL), await orders_client.xrange(EVENTS)
     middle, following = journal[3][0].decode(), journal[4][0].decode()
@@ -115,7 +104,7 @@ async def test_a_journal_is_exported_and_imported_byte_for_byte_and_the_state_is
 async def test_an_import_needs_a_journal_that_is_what_was_written_and_an_account_that_has_none(
     here: Path, md_url: str, orders_url: str, orders_client: Any
 ) -> None:
-    await traded(md_url, orders_url, FakeBroker())
+    await bought(md_url, orders_url, FakeBroker())
     file = here / "journal.jsonl"
     await exported(str(file), "-", "+")
     before = await orders_client.xrange(JOURNAL)
@@ -144,7 +133,7 @@ async def test_a_damaged_entry_is_named_and_taken_as_it_is_only_with_a_reason(
     here: Path, md_url: str, orders_url: str, orders_client: Any, market_client: Any
 ) -> None:
     broker = FakeBroker()
-    await traded(md_url, orders_url, broker)
+    await bought(md_url, orders_url, broker)
     with pytest.raises(InvalidInput, match="every entry is what was written"):
         await begun("nothing is wrong")
     entries = await orders_client.xrange(JOURNAL)
@@ -173,7 +162,7 @@ async def test_a_damaged_entry_is_named_and_taken_as_it_is_only_with_a_reason(
 async def test_the_commands_as_they_are_typed(
     here: Path, md_url: str, orders_url: str, orders_client: Any
 ) -> None:
-    await traded(md_url, orders_url, FakeBroker())
+    await bought(md_url, orders_url, FakeBroker())
     within = environment(here, MD_REDIS_URL=md_url, ORDERS_REDIS_URL=orders_url, BACKBONE_ACCOUNT=ACCOUNT)
     out = backbone("journal", "export", "-", within=within)
     assert len(out.stdout.splitlines()) == await orders_client.xlen(JOURNAL)

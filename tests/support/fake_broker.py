@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+from engine_run import at_broker
+
 from bus.order_messages import Reason
 from oms.book.orders import TERMINAL
 from oms.broker.protocol import (
@@ -118,23 +120,7 @@ class FakeBroker:
         if reason is not None:
             return Rejected("oms", reason)
         sent_ns = time.time_ns()
-        terms = approved.terms
-        order = BrokerOrder(
-            id=f"broker-{approved.client_order_id}",
-            client_order_id=approved.client_order_id,
-            symbol=terms.symbol,
-            side=terms.side,
-            type=terms.type,
-            time_in_force=terms.time_in_force,
-            status="new",
-            quantity=terms.quantity,
-            notional=terms.notional,
-            limit_price=terms.limit_price,
-            stop_price=terms.stop_price,
-            filled_quantity=Decimal(0),
-            filled_average_price=None,
-            replaces=approved.replaces_broker_id,
-        )
+        order = at_broker(approved)
         self.sent.append(approved.client_order_id)
         if self._troubles:
             return self._troubles.popleft()(order)

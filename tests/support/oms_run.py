@@ -345,3 +345,14 @@ async def trading(url: str, name: str = "alpha") -> AsyncIterator[Trader]:
         yield trader
     finally:
         await trader.close()
+
+
+async def bought(md_url: str, orders_url: str, broker: FakeBroker, number: int = 1, **settings: Any) -> str:
+    """Run an OMS for as long as it takes to buy ten shares; the state's digest at its end."""
+    async with running(md_url, orders_url, broker, **settings) as oms, trading(orders_url) as algo:
+        order = await algo.order(number, limit_order("99", "10"))
+        await algo.told(order, "OrderSent")
+        await oms.fill(order, "10", "98.5", f"e{number}")
+        await algo.told(order, "OrderFilled")
+        await oms.stop()
+        return oms.oms.engine.digest()

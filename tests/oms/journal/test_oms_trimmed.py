@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fake_broker import FakeBroker
-from oms_run import ACCOUNT, limit_order, running, starting, trading
+from oms_run import ACCOUNT, bought, running, starting
 from own_server import own_server
 from waiting import until
 
@@ -26,17 +26,6 @@ pytestmark = pytest.mark.integration
 
 JOURNAL = streams.journal(ACCOUNT)
 _LATER_NS = 40 * 86_400 * 1_000_000_000
-
-
-async def bought(md_url: str, orders_url: str, broker: FakeBroker, number: int, **settings: Any) -> str:
-    """Run an OMS for as long as it takes to buy ten shares; the state's digest at its end."""
-    async with running(md_url, orders_url, broker, **settings) as oms, trading(orders_url) as algo:
-        order = await algo.order(number, limit_order("99", "10"))
-        await algo.told(order, "OrderSent")
-        await oms.fill(order, "10", "98.5", f"e{number}")
-        await algo.told(order, "OrderFilled")
-        await oms.stop()
-        return oms.oms.engine.digest()
 
 
 @pytest.fixture
