@@ -1,7 +1,7 @@
 """One market feed under a lease of its own: received, split and written for as long as the lease is ours."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
 
@@ -207,7 +207,11 @@ class LeasedFeed:
     def _make(self, *, connects: int = 0, before: ServedFeed | None = None) -> None:
         """New parts for the next turn; counts go on, and the gaps of the feed that was left in this turn."""
         settings, (key, secret) = self._settings, self._settings.keys()
-        self._dropping = Dropping(self._hold_gap, self._release_gap, self._bar_ns)
+        self._dropping = Dropping(
+            lambda since_ns, why: self.feed.hold_gap(since_ns, why),
+            lambda streams: self.feed.release_gap(streams),
+            self._bar_ns,
+        )
         self._records = MarketRecords(self.name, self._dropping, lambda: self.feed.heard)
         self._unwritten = Unwritten(self._client, self._records, self.name, self._bar_ns)
         self.frames: SpooledBuffer[Item] = SpooledBuffer(
@@ -241,13 +245,8 @@ class LeasedFeed:
         self._writer = MarketWriter(
             settings.md_redis_url, self._keeper.lease, name=f"{self._holder}-{self.name}"
         )
-        self.watch = SilenceWatch(self.feed, self.writing, self._writer, self._client, self._clock, settings)
-
-    def _hold_gap(self, since_ns: dict[str, int], reason: str) -> None:
-        self.feed.hold_gap(since_ns, reason)
-
-    def _release_gap(self, streams: Iterable[str]) -> None:
-        self.feed.release_gap(streams)
+        parts = self.feed, self.writing, self._writer, self._client, self._clock, settings
+        self.watch = SilenceWatch(*parts, archive=self._maker.archive(self.name))
 
     def _in_flight(self) -> list[MarketBatch | Resumed]:
         return self.writing.in_flight(self._writer, self.filler)

@@ -105,6 +105,15 @@ class IngestSettings(AlpacaSettings):
         "of which nothing was heard yet gets about twelve times as long",
     )
 
+    # News may be quiet for hours; the archive says whether they were.
+    ingest_news_seconds: int = Field(
+        default=300,
+        ge=60,
+        le=86_400,
+        description="seconds without an article after which Alpaca's archive of news is asked, by one "
+        "request, whether one should have come on the stream, which is mute then and is connected anew",
+    )
+
     ingest_hours: Literal["exchange", "always"] = Field(
         default="exchange",
         description="when shares are expected to trade: exchange is New York's calendar; always suits a "

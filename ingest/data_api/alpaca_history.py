@@ -1,18 +1,20 @@
 """Trades, quotes and minute bars of the past, page by page, from Alpaca's market-data API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import structlog
 
 from bus.clock import Clock
 from bus.errors import Unreadable
-from bus.feed_kinds import CRYPTO, STOCKS
+from bus.feed_kinds import CRYPTO, DELAYED, STOCKS
 from bus.rfc3339 import written
 from ingest.data_api.alpaca_data import DataApi, DataUnreachable, NotGiven, TooManyRequests
 from ingest.data_api.past_messages import CHANNELS, Page, read_page
 from ingest.data_api.request_budget import HISTORY, RequestBudget
+from ingest.wants import Subscription
 
 # The most that Alpaca gives, of all symbols together.
 MESSAGES_A_PAGE = 10_000
@@ -71,7 +73,7 @@ class History:
 
     async def pages(
         self, channel: str, symbols: Sequence[str], since_ns: int, until_ns: int
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Messages whose time is within both ends, each as a stream's entry has it, never an empty page.
 
         `channel` is trades, quotes or bars (of a minute; one that is not over is left out). Symbols come one
@@ -120,6 +122,23 @@ class History:
                     if page.next_token == query.get("page_token"):
                         raise DataUnreachable(f"{self._url} gives the same page of {channel} again and again")
                     query["page_token"] = page.next_token
+
+    async def any_of(self, subscription: Subscription, since_ns: int, until_ns: int) -> str | None:
+        """A message that the stream had to tell between these times, in words; "" without one.
+
+        None where that cannot be asked: of all symbols, or of what has no history. Raises as `pages`.
+        """
+        channels = {channel: subscription[channel] for channel in CHANNELS if subscription.get(channel)}
+        for channel, symbols in channels.items():
+            # What a delayed feed tells was traded a quarter of an hour ago, and a bar is told at its end.
+            told_ns = _DELAY_NS if self._feed in DELAYED else _BAR_NS if channel == "bars" else 0
+            some = sorted(symbols - {"*"})
+            pages = self.pages(channel, some, since_ns - told_ns, until_ns - told_ns)
+            async with contextlib.aclosing(pages):
+                async for page in pages:
+                    return f"{channel} of {page[0]['S']} of {written(page[0]['t'])}"
+        is_all = channels and not any("*" in symbols for symbols in channels.values())
+        return "" if is_all else None
 
     async def _page(self, api: DataApi, channel: str, query: dict[str, str]) -> Page:
         for refusal in range(1, MOST_REFUSALS + 1):

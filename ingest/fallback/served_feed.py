@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from bus.clock import Clock
-from bus.feed_kinds import REST
+from bus.feed_kinds import NEWS, REST
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item
+from ingest.data_api.alpaca_history import History
+from ingest.data_api.alpaca_news import NewsArchive
 from ingest.data_api.alpaca_snapshots import Snapshots
 from ingest.data_api.request_budget import RequestBudget
 from ingest.data_api.snapshots import SnapshotState
@@ -50,6 +52,12 @@ class FeedMaker:
             answer_s=settings.ingest_answer_seconds,
             open_gaps=open_gaps,
         )
+
+    def archive(self, name: str) -> History | NewsArchive:
+        """What was told of it, to be asked for over HTTP."""
+        settings = self._settings
+        asked = settings.data_api_url, *settings.keys(), self._budget, self._clock
+        return NewsArchive(*asked) if self._kind == NEWS else History(self._kind, name, *asked)
 
     def snapshots(self, name: str, frames: Buffer[Item], state: SnapshotState | None = None) -> Snapshots:
         """What asks for its snapshots."""

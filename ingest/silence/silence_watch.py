@@ -11,10 +11,12 @@ from bus.feed_kinds import STOCKS
 from bus.heartbeat import StateReason
 from bus.outage import Outage
 from bus.publish import MarketWriter
+from bus.service import run_together
 from bus.streams import market_channel, market_symbol
 from ingest.fallback.polled_feed import PolledFeed
 from ingest.settings import IngestSettings
 from ingest.silence.halted_symbols import halted
+from ingest.silence.history_watch import Archive, HistoryWatch
 from ingest.silence.market_hours import (
     BY_RULE,
     Calendar,
@@ -54,8 +56,10 @@ class SilenceWatch:
         client: Client,
         clock: Clock,
         settings: IngestSettings,
+        archive: Archive,
     ) -> None:
         self._feed = feed
+        self._history = HistoryWatch(feed, archive, clock, settings)
         self._writing = writing
         self._writer = writer
         self._client = client
@@ -82,6 +86,9 @@ class SilenceWatch:
             times = f"{silence.alarms} time{'s' if silence.alarms > 1 else ''}"
             sentence = f"{self._feed.name} is silent: {self._sentence()}; connected anew {times}"
             reasons.append(StateReason("silent", sentence))
+        elif isinstance(self._feed, MarketFeed) and self._feed.doubt:
+            sentence = f"{self._feed.name} fell silent, and nothing came since: {self._feed.doubt}"
+            reasons.append(StateReason("silent", sentence))
         if silence.streams:
             some = named([_words(stream) for stream in sorted(silence.streams)])
             sentence = f"silent for longer than chance explains, while others flow: {some}"
@@ -89,7 +96,10 @@ class SilenceWatch:
         return tuple(reasons)
 
     async def run(self) -> None:
-        """Look at every slice of time, until cancelled."""
+        """Look at every slice of time, and ask history where that does not say enough, until cancelled."""
+        await run_together(self._look_on(), self._history.run())
+
+    async def _look_on(self) -> None:
         while True:
             await asyncio.sleep(SLICE_S)
             await self._look()

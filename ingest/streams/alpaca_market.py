@@ -52,8 +52,8 @@ class MarketFeed:
 
     Frames and gap markers go to the buffer in the order in which they happened. An answer that takes longer
     than `answer_s` ends a connection; `open_gaps` were left by the feed before. Mutable: the subscription,
-    how the connection stands, the streams that `*` brought, and the gaps that are open until their streams
-    are carried again.
+    how the connection stands, `doubt`, why it may be mute though it stands ("": it is not doubted), the
+    streams that `*` brought, and the gaps that are open until their streams are carried again.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class MarketFeed:
         self.since_ns = clock.now_ns()
         self._live_since_ns = 0
         self.trouble: StateReason | None = None
+        self.doubt = ""
         self._buffer = buffer
         self._clock = clock
         self._now_ns = clock.now_ns
@@ -121,7 +122,8 @@ class MarketFeed:
     def open_gap(self, since_ns: dict[str, int], reason: str) -> None:
         """Say in these streams (each with the time of its last message) that messages may be missing.
 
-        A stream's gap is filled, and closed, when Alpaca acknowledges it again.
+        A stream's gap is filled, and closed, when Alpaca acknowledges it again; after a silence, when
+        something comes.
         """
         if self.marks.mark(since_ns, reason):
             self.gaps += 1
@@ -135,7 +137,7 @@ class MarketFeed:
         """These streams are whole again, or will be once the connection is."""
         released = self.marks.held.intersection(streams)
         self.marks.held -= released
-        if self.live:
+        if self.live and not self.doubt:
             self.marks.resume(released)
 
     async def run(self) -> None:
@@ -222,13 +224,16 @@ class MarketFeed:
         await self._buffer.room()
 
     def data(self, frame: bytes) -> None:
-        """A data frame: stamped and put into the buffer, nothing else."""
+        """A data frame: stamped and put into the buffer, behind what it says of a connection in doubt."""
         received_ns = self._last_data_ns = self._now_ns()
         self._stream._data_received = True
+        if self.doubt:
+            self.trust()
         self._buffer.add((self, received_ns, frame), len(frame))
 
     def too_long(self, size_bytes: int, begins: bytes) -> None:
         """A frame longer than we take was passed over: kept in part, and a gap for whatever was in it."""
+        self.doubt = ""
         kept = Kept(f"a frame of {size_bytes:,} bytes", begins)
         self._buffer.add(PassedOver(self.name, self._now_ns(), kept), len(begins))
         since_ns = self._last_data_ns or self.since_ns
@@ -260,10 +265,19 @@ class MarketFeed:
         log.info("market stream connected", feed=self.name, connects=self.connects)
 
     def silent(self, reason: str) -> None:
-        """Nothing comes where something should: the connection is closed, and made anew."""
+        """Nothing comes where something should: the connection is closed, and made anew.
+
+        The next one may be as mute: no gap is closed on it until something comes, or it is trusted.
+        """
         if self.live and not self._doomed:
+            self.doubt = reason
             self._doomed = f"silent: {reason}"
             self._changed.set()
+
+    def trust(self) -> None:
+        """What is acknowledged is carried: something came, or nothing was to be told."""
+        self.doubt = ""
+        self._close_gaps()
 
     def failed(self, reason: str) -> None:
         """A connection could not be made; alpaca-py tries again with a growing, jittered wait."""
@@ -287,7 +301,7 @@ class MarketFeed:
 
     def _close_gaps(self) -> None:
         """What is acknowledged is whole from here on: its gaps can be filled, and closed."""
-        if self.marks.open:
+        if self.marks.open and not self.doubt:
             self.marks.resume(gap_entries.streams(self.subscription.acknowledged, tuple(self.marks.open)))
 
     def _mark_refused(self) -> None:
