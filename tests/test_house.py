@@ -369,6 +369,33 @@ def test_the_readmes_commands_exist_and_take_these_options(words: list[str]) -> 
         pass
 
 
+def commands_named_in_text() -> dict[str, Path]:
+    """Each `backbone ...` of the documents, with a page that names it."""
+    return {
+        words: page for page in PAGES for words in re.findall(r"`backbone ([a-z][^`]*)`", page.read_text())
+    }
+
+
+def test_commands_and_options_named_in_text_exist() -> None:
+    """As far as its words are those of commands; `a | b` names several."""
+    found, top = commands_named_in_text(), typer.main.get_command(with_commands())
+    assert len(found) > 40
+    for words, page in found.items():
+        command = top
+        beginning, *others = words.split(" | ")
+        path = re.split(r" (?![a-z])", beginning)[0].split()
+        for number, word in enumerate(path):
+            if not hasattr(command, "commands"):
+                break
+            assert word in command.commands, f"{named(page)}: `backbone {' '.join(path[: number + 1])}`"
+            parent, command = command, command.commands[word]
+        if others:
+            names = [re.split(r"\W+(?![a-z-])", one)[0] for one in others]
+            assert set(names) <= parent.commands.keys(), f"{named(page)}: `backbone {words}`"
+        options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+        assert set(re.findall(r"--[a-z-]+", words)) <= options | {"--help"}, f"{named(page)}: `{words}`"
+
+
 def test_the_command_answers_for_itself() -> None:
     program = Path(sys.executable).with_name("backbone")
     run = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=False, timeout=60)
