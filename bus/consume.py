@@ -148,16 +148,18 @@ class GroupReader:
             behind += group.get(b"pending", 0) + await self._undelivered(stream, group)
         return behind
 
-    async def redeliver_unseen(self) -> None:
+    async def redeliver_unseen(self, *, at_rest: bool = False) -> None:
         """Have entries delivered that the group gave to this member a while ago and that never came here.
 
         A process that read as the same member before us, and was paused in that, may take some after us.
+        `at_rest`: no read of ours is under way, so what did not come is such, however lately it was given.
         Waits for a server that is away.
         """
+        idle_ms = 0 if at_rest else UNSEEN_MS
         for stream in list(self._book.streams):
             known = self._book.outstanding.get(stream, {})
             pending = await self._asked_aside(
-                "XPENDING", stream, self._group, "IDLE", UNSEEN_MS, "-", "+", len(known) + 1, self._member
+                "XPENDING", stream, self._group, "IDLE", idle_ms, "-", "+", len(known) + 1, self._member
             )
             if any(id_.decode() not in known for id_, *_ in pending or ()):
                 log.warning("entries that another process took come again", stream=stream)

@@ -24,7 +24,7 @@ local held = redis.call('GET', KEYS[1])
 if held then
   if string.match(held, ':(.*)') ~= ARGV[1] then
     -- Its server's clock was set back: it would run out as much later. Its holder, where it lives, renews it.
-    local most = 10 * tonumber(ARGV[2])
+    local most = 10 * tonumber(ARGV[3])
     if redis.call('PTTL', KEYS[1]) > most then redis.call('PEXPIRE', KEYS[1], most) end
     return false
   end
@@ -49,7 +49,8 @@ class Lease:
 
     `value` ("<token>:<holder>:<mark>") is what scripts compare; the mark is this object's own, however others
     are called. `held` is the local view: true only while the lease cannot have run out, counted from before
-    the last renewal was sent. Mutable: both.
+    the last renewal was sent. It is held for `ttl_ms` at a time, and for `first_ms` until it is shortened: so
+    long may a holder stand still that is not at work yet. Mutable: `value`, `held`, whether it was shortened.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Lease:
         holder: str,
         *,
         ttl_ms: int = TTL_MS,
+        first_ms: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.key = key
         self.value = ""
         self.ttl_ms = ttl_ms
+        self._held_for_ms = ttl_ms if first_ms is None else first_ms
         self._client = client
         self._holder = f"{holder}:{secrets.token_hex(_MARK_BYTES)}"
         self._clock = clock or SystemClock()
@@ -93,22 +96,31 @@ class Lease:
         Asked again after a lost reply, it returns what that question brought.
         """
         asked_ns = self._clock.monotonic_ns()
-        value = await self._client.eval(_ACQUIRE, 2, self.key, f"{self.key}:token", self._holder, self.ttl_ms)
+        held_for_ms = self._held_for_ms
+        value = await self._client.eval(
+            _ACQUIRE, 2, self.key, f"{self.key}:token", self._holder, held_for_ms, self.ttl_ms
+        )
         if value is None:
             return False
         self.value = value.decode()
-        self._extend(asked_ns)
+        self._extend(asked_ns, held_for_ms)
         return True
 
     async def renew(self) -> None:
         """Extend the lease. Raises Fenced when it has run out or is another's."""
-        asked_ns = self._clock.monotonic_ns()
+        asked_ns, held_for_ms = self._clock.monotonic_ns(), self._held_for_ms
+        # The reply may be lost, and what was left may be more than what is asked for now.
+        self._valid_until_ns = min(self._valid_until_ns, _after(asked_ns, held_for_ms))
         try:
-            await self._client.eval(_RENEW, 1, self.key, self.value, self.ttl_ms)
+            await self._client.eval(_RENEW, 1, self.key, self.value, held_for_ms)
         except Fenced as error:
             self.value = ""
             raise Fenced(f"the lease {self.key} is not ours any more: stop writing") from error
-        self._extend(asked_ns)
+        self._extend(asked_ns, held_for_ms)
+
+    def shorten(self) -> None:
+        """From the next renewal on, hold it for `ttl_ms` at a time."""
+        self._held_for_ms = self.ttl_ms
 
     async def release(self) -> None:
         """Give the lease back, if it is still ours."""
@@ -116,5 +128,9 @@ class Lease:
         if value:
             await self._client.eval(_RELEASE, 1, self.key, value)
 
-    def _extend(self, asked_ns: int) -> None:
-        self._valid_until_ns = asked_ns + self.ttl_ms * 1_000_000
+    def _extend(self, asked_ns: int, held_for_ms: int) -> None:
+        self._valid_until_ns = _after(asked_ns, held_for_ms)
+
+
+def _after(asked_ns: int, milliseconds: int) -> int:
+    return asked_ns + milliseconds * 1_000_000

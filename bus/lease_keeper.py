@@ -33,7 +33,7 @@ class LeaseKeeper:
       under way must not have an early one refused and a later one accepted.
 
     `other` names, in sentences, who else may hold it; the lease is asked for every `ask_s`. Mutable: the
-    lease, and the token it last had.
+    lease, the token it last had, and whether it was given back.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LeaseKeeper:
         self._regain: Regain = regain
         self._other = other
         self._token = 0
+        self._is_given_back = False
         self._turn = asyncio.Lock()
         self._not_renewed = Outage("lease not renewed", lease=lease.key)
 
@@ -81,7 +82,7 @@ class LeaseKeeper:
         while not stopping.is_set():
             if willing():
                 if await until_answered(self.lease.acquire, stopping=stopping, tell=away, away=_AWAY):
-                    self._token = self.lease.token
+                    self._token, self._is_given_back = self.lease.token, False
                     return True
                 held = f"waiting for {self.lease.key}: {self._other} holds it"
                 tell_once(StateReason("lease_held", held))
@@ -89,7 +90,10 @@ class LeaseKeeper:
         return False
 
     async def keep(self) -> None:
-        """Renew until cancelled. Raises Fenced when the lease is lost and `regain` does not bring it back."""
+        """Renew until cancelled. Raises Fenced when the lease is lost and `regain` does not bring it back.
+
+        A lease that is given back meanwhile is not missed.
+        """
         while True:
             await asyncio.sleep(self.lease.renewal_s)
             value = self.lease.value
@@ -100,32 +104,40 @@ class LeaseKeeper:
                 await self.lease.renew()
                 self._not_renewed.ended()
             except Fenced:
-                log.warning("lease ran out", lease=self.lease.key)
-                if self._regain == "at_once":
-                    await self.regain(value)
+                await self._missed(value)
             except _AWAY as error:
                 self._not_renewed.goes_on(error)
+
+    async def _missed(self, fenced: str) -> None:
+        if self._is_given_back:
+            return
+        log.warning("lease ran out", lease=self.lease.key)
+        if self._regain == "at_once":
+            await self.regain(fenced)
 
     async def regain(self, fenced: str) -> None:
         """Take the lease again after it ran out under the value `fenced`; waits for a server that is away.
 
         Raises Fenced when somebody else holds it or has held it in between: then what we had under way may
-        already be there from another hand.
+        already be there from another hand. And when we have given it back.
         """
         async with self._turn:
             if self.lease.held and self.lease.value not in ("", fenced):
                 return
             taken = await until_answered(self.lease.acquire, stopping=None, tell=self._not_yet, away=_AWAY)
-            if taken and self.lease.token in (self._token, self._token + 1):
+            is_ours = self.lease.token in (self._token, self._token + 1) and not self._is_given_back
+            if taken and is_ours:
                 self._token = self.lease.token
                 log.warning("lease regained after it had run out", lease=self.lease.key)
                 return
             if taken:
                 await self.lease.release()
-            raise Fenced(f"{self.lease.key} went to {self._other}: this one stops writing")
+            to = "was given back" if self._is_given_back else f"went to {self._other}"
+            raise Fenced(f"{self.lease.key} {to}: this one stops writing")
 
     async def give_back(self) -> None:
         """Release the lease, so that the next process need not wait for it to run out."""
+        self._is_given_back = True
         try:
             await self.lease.release()
         except _AWAY as error:

@@ -17,7 +17,6 @@ from bus.errors import ServerAway, ServerRefused
 from bus.heartbeat import State, StateReason
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
-from bus.order_messages import Reason
 from bus.outage import Outage
 from bus.service import Service
 from oms import heartbeat
@@ -37,7 +36,6 @@ from oms.prices.prices import Prices
 from oms.reconciliation.heard_before import heard_before_ns
 from oms.registry import LOOK_S, WANT_S, Registry
 from oms.requests.refusal_throttle import RefusalThrottle
-from oms.risk.approval import Approved
 from oms.settings import OmsSettings
 from oms.state.effects import Effects
 from oms.state.inputs import (
@@ -58,6 +56,11 @@ BLOCK_MS = 100
 # A standby takes over this long after the leader was last heard of. Renewed five times as often, it outlives
 # stalls of 400 ms on either side.
 LEASE_MS = 700
+
+# Until it takes orders it may stand still for so long: on a machine that is that slow two OMS would take the
+# lease from each other, and neither would ever come to the end of its start.
+STARTING_LEASE_MS = 3000
+
 LEASE_ASK_S = 0.02
 
 # How often a lease that may have run out is looked at, until its keeper has it again or gives up.
@@ -106,6 +109,7 @@ class Oms:
                 streams.oms_lease(account),
                 f"{service.process}-{service.instance}",
                 ttl_ms=LEASE_MS,
+                first_ms=STARTING_LEASE_MS,
                 clock=clock,
             ),
             other="another OMS",
@@ -124,7 +128,9 @@ class Oms:
             on_difference=settings.oms_on_difference,
             halt_after=settings.halt_after(),
         )
-        self.objections = Objections(self.lease.lease, self.halts, self._rules_against)
+        self.objections = Objections(
+            self.lease.lease, self.halts, lambda one: self.engine.objection(one, self.halt_file.state)
+        )
         self.sender = Sender(
             broker,
             Bucket(clock.monotonic_ns(), settings.oms_requests_per_minute),
@@ -288,9 +294,6 @@ class Oms:
         for message in effects.halts:
             self.halt_file.halt(message)
         self.actions.start(effects, self.clock.monotonic_ns() - taken_ns)
-
-    def _rules_against(self, approved: Approved) -> Reason | None:
-        return self.engine.objection(approved, self.halt_file.state)
 
     # Observe.
 

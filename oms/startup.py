@@ -158,6 +158,7 @@ def _require_its_own(oms: Oms, account: AccountRead, pinned: AccountPinned | Non
 async def _work(oms: Oms, account: AccountRead) -> None:
     if not await _start(oms, account):
         return
+    oms.lease.lease.shorten()
     log.info("ready", state=repr(oms.engine.state))
     for sentence in unmatched(oms.limits, oms.engine.state.registered, ()):
         log.warning("a name in the limits binds nothing", limits=str(oms.settings.oms_limits), name=sentence)
@@ -332,6 +333,8 @@ async def _take_backlog(oms: Oms, reader: GroupReader) -> None:
         if await reader.lag() <= held:
             # An empty read alone may be that of our own pending entries, with new ones behind it.
             return
+        # Or of what the OMS before us was given while it was taken over from: it will not answer that.
+        await reader.redeliver_unseen(at_rest=True)
 
 
 async def _last_answers(oms: Oms) -> None:

@@ -12,7 +12,7 @@ from waiting import until
 
 from bus.clock import ManualClock
 from bus.connection import connect
-from bus.errors import Fenced
+from bus.errors import Fenced, ReplyLost
 from bus.lease import Lease
 from bus.publish import Publisher
 
@@ -90,6 +90,35 @@ async def test_held_is_counted_from_before_the_question_was_asked(orders_client:
     assert not lease.held
     await lease.renew()
     assert lease.held
+
+
+async def test_one_that_is_longer_at_first_is_as_short_as_others_once_it_is_shortened(
+    orders_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    lease = Lease(orders_client, KEY, "holder", ttl_ms=500, first_ms=3000, clock=clock)
+    await lease.acquire()
+    assert 2500 < await orders_client.pttl(KEY) <= 3000
+    clock.advance(2_999_999_999)
+    assert lease.held
+    await lease.renew()
+    lease.shorten()
+    assert 2500 < await orders_client.pttl(KEY) <= 3000
+    evaluate = orders_client.eval
+
+    async def without_reply(*arguments: Any) -> None:
+        await evaluate(*arguments)
+        raise ReplyLost("the reply was lost")
+
+    # What was shortened without our hearing of it is not held for any longer.
+    monkeypatch.setattr(orders_client, "eval", without_reply)
+    with pytest.raises(ReplyLost):
+        await lease.renew()
+    assert await orders_client.pttl(KEY) <= 500
+    clock.advance(499_999_999)
+    assert lease.held
+    clock.advance(1)
+    assert not lease.held
 
 
 async def test_a_lease_whose_servers_clock_was_set_back_is_free_soon_after_its_holder_died(

@@ -188,3 +188,36 @@ async def test_giving_back_is_not_held_up_by_a_server_that_is_away() -> None:
         await keeper.give_back()
         assert not keeper.lease.held
         await client.aclose()
+
+
+async def test_a_lease_that_is_given_back_during_a_renewal_is_not_taken_again(
+    orders_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = Lease(orders_client, KEY, "holder", ttl_ms=50)
+    keeper = LeaseKeeper(lease)
+    assert await taken(keeper)
+    renew, renewing, given_back = lease.renew, asyncio.Event(), asyncio.Event()
+    renewed = 0
+
+    async def late() -> None:
+        nonlocal renewed
+        renewing.set()
+        await given_back.wait()
+        lease.value = held
+        try:
+            await renew()
+        finally:
+            renewed += 1
+
+    held = lease.value
+    monkeypatch.setattr(lease, "renew", late)
+    keeping = asyncio.ensure_future(keeper.keep())
+    await renewing.wait()
+    await keeper.give_back()
+    given_back.set()
+    await until(lambda: renewed == 1 or keeping.done())
+    await asyncio.wait({keeping}, timeout=0.05)
+    assert not keeping.done()
+    assert not lease.held
+    assert await orders_client.get(KEY) is None
+    keeping.cancel()

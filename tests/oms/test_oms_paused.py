@@ -2,19 +2,24 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
+import redis
 from engine_run import frame
 from fake_broker import FakeBroker
-from oms_run import limit_order, running, trading
+from oms_run import ACCOUNT, limit_order, running, starting, trading
 from own_server import own_server
 from waiting import until, wait_until
 
+from bus import streams
+from bus.consume import GroupReader
 from bus.errors import Fenced
 from bus.order_messages import Reason
-from oms.broker.protocol import MaySend, Outcome
+from oms.broker.protocol import MaySend, OrdersPage, OrdersQuery, Outcome
 from oms.risk.approval import Approved
+from oms.service import LEASE_MS
 
 pytestmark = pytest.mark.integration
 
@@ -160,3 +165,52 @@ async def test_where_control_stays_unread_one_order_waits_and_all_are_refused(
             assert [reason.code for reason in refused.reasons] == ["control_unread"]
         monkeypatch.undo()
         await algo.told(await algo.order(3, limit_order("99")), "OrderSent")
+
+
+async def test_an_oms_that_stands_still_in_its_start_keeps_its_lease(md_url: str, orders_url: str) -> None:
+    """Two of a machine so slow took it from each other, and neither came to the end of its start."""
+    key, over = streams.oms_lease(ACCOUNT), time.monotonic() + 60
+    with redis.Redis.from_url(orders_url) as rival:
+
+        def stood_still() -> bool:
+            rival.set(key, "2:rival:mark", nx=True)
+            return time.monotonic() > over
+
+        class SlowBroker(FakeBroker):
+            async def orders_page(self, query: OrdersQuery) -> OrdersPage:
+                nonlocal over
+                over = min(over, time.monotonic() + 2 * LEASE_MS / 1000)
+                wait_until(stood_still, "the stall to be over")
+                return await super().orders_page(query)
+
+        async with running(md_url, orders_url, SlowBroker()) as oms:
+            assert oms.oms.lease.lease.token == 1
+            # Once it is at work, its successor need not wait for longer than usual.
+            await until(lambda: rival.pttl(key) <= LEASE_MS, "the lease to be short")
+
+
+async def test_what_is_given_to_another_while_an_oms_starts_does_not_hold_it_up(
+    md_url: str, orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read of the OMS before it, which reads as the same member, may take entries after it has looked."""
+    broker = FakeBroker()
+    async with running(md_url, orders_url, broker) as oms, trading(orders_url) as algo:
+        order_id = await algo.order(1, limit_order("99"))
+        await algo.told(order_id, "OrderSent")
+    lag, taken = GroupReader.lag, list[object]()
+    async with starting(md_url, orders_url, broker) as oms:
+        account = streams.account(ACCOUNT)
+
+        async def lag_after_a_read_of_another(reader: GroupReader) -> int:
+            if not taken:
+                await oms.fill(order_id, "4", "98", "e1")
+                taken.extend(
+                    await oms.client.xreadgroup(streams.GROUP_OMS, streams.MEMBER, {account: ">"}, count=1)
+                )
+            return await lag(reader)
+
+        monkeypatch.setattr(GroupReader, "lag", lag_after_a_read_of_another)
+        await oms.ready()
+        assert len(taken) == 1
+        assert oms.book.position("AAPL", "alpha") == 4
+        assert await oms.account_acknowledged()
