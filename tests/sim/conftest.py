@@ -31,6 +31,13 @@ def client(simulator: Simulator) -> Iterator[TradingClient]:
 
 
 @pytest.fixture
+def no_faults(simulator: Simulator) -> Iterator[None]:
+    """Faults end with the test that began them."""
+    yield
+    simulator.clear_faults()
+
+
+@pytest.fixture
 def left_tidy(simulator: Simulator, client: TradingClient) -> Iterator[None]:
     """Neither orders nor positions are left behind."""
     yield

@@ -13,17 +13,13 @@ from waiting import until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+pytestmark = pytest.mark.usefixtures("no_faults")
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
     with Simulator.start() as started:
         yield started
-
-
-@pytest.fixture(autouse=True)
-def no_faults(simulator: Simulator) -> Iterator[None]:
-    yield
-    simulator.clear_faults()
 
 
 async def test_the_stock_stream_can_be_cut_and_its_place_taken(simulator: Simulator) -> None:

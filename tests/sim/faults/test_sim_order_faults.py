@@ -18,6 +18,8 @@ from alpaca.trading.stream import TradingStream
 from simulator import ROOT, Simulator, running
 from waiting import until
 
+pytestmark = pytest.mark.usefixtures("no_faults")
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
@@ -25,12 +27,6 @@ def simulator() -> Iterator[Simulator]:
     with Simulator.start(*arguments, "--symbols", "AAPL,BTC/USD") as started:
         yield started
         assert started.errors == ""
-
-
-@pytest.fixture(autouse=True)
-def no_faults(simulator: Simulator) -> Iterator[None]:
-    yield
-    simulator.clear_faults()
 
 
 @pytest.fixture

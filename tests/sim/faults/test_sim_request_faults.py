@@ -18,6 +18,8 @@ from alpaca.trading.models import Order
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from simulator import Simulator
 
+pytestmark = pytest.mark.usefixtures("no_faults")
+
 ARGUMENTS = ("--requests-per-minute", "100000", "--partial-chance", "0", "--accounts", "2", "--rate", "20")
 
 
@@ -26,12 +28,6 @@ def simulator() -> Iterator[Simulator]:
     with Simulator.start(*ARGUMENTS, "--fault", "rate_limit:count=1,api=data") as started:
         yield started
         assert started.errors == ""
-
-
-@pytest.fixture(autouse=True)
-def no_faults(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[None]:
-    yield
-    simulator.clear_faults()
 
 
 @pytest.fixture

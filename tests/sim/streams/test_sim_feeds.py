@@ -17,6 +17,8 @@ from waiting import until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+pytestmark = pytest.mark.usefixtures("no_faults")
+
 MOST_FRAME_BYTES = 256 * 1024
 
 
@@ -33,12 +35,6 @@ def busy() -> Iterator[Simulator]:
     arguments = ("--rate", "30000", "--frame-messages", "3000", "--slow-client-bytes", "1000000")
     with Simulator.start(*arguments) as started:
         yield started
-
-
-@pytest.fixture(autouse=True)
-def no_faults(simulator: Simulator) -> Iterator[None]:
-    yield
-    simulator.clear_faults()
 
 
 class Wire:

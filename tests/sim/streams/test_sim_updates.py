@@ -19,17 +19,13 @@ from waiting import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+pytestmark = pytest.mark.usefixtures("no_faults")
+
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
     with Simulator.start("--requests-per-minute", "100000", "--partial-chance", "0") as started:
         yield started
-
-
-@pytest.fixture(autouse=True)
-def no_faults(simulator: Simulator) -> Iterator[None]:
-    yield
-    simulator.clear_faults()
 
 
 @pytest.fixture
