@@ -372,7 +372,9 @@ def test_the_readmes_commands_exist_and_take_these_options(words: list[str]) -> 
 def commands_named_in_text() -> dict[str, Path]:
     """Each `backbone ...` of the documents, with a page that names it."""
     return {
-        words: page for page in PAGES for words in re.findall(r"`backbone ([a-z][^`]*)`", page.read_text())
+        " ".join(words.split()): page
+        for page in PAGES
+        for words in re.findall(r"`backbone\s+([a-z][^`]*)`", page.read_text())
     }
 
 
