@@ -21,6 +21,9 @@ Role = Literal["market", "orders"]
 # A server answers PING 10 to 50 ms after its start; ten seconds is a machine in trouble.
 START_TIMEOUT_S = 10.0
 
+# A unix socket's address has room for so many bytes on macOS, and for a few more on Linux.
+LONGEST_SOCKET_PATH = 103
+
 # A server that was killed may leave a child that still writes its file for a moment.
 LOCK_TIMEOUT_S = 2.0
 
@@ -102,10 +105,17 @@ def start(
     """Run a server of this role with its data in `directory`, on loopback and a unix socket.
 
     `port` None takes a free one. `before_exec` runs in the child, before the server. Raises InvalidInput
-    where a given port or the directory is in use, ServerUnreachable where the server does not answer in time.
+    where a given port or the directory is in use, or its path too long for a socket; ServerUnreachable where
+    the server does not answer in time.
     """
     # The server runs in its directory: what is relative would be looked for there.
     directory = directory.resolve()
+    excess = len(os.fsencode(_socket_path(directory))) - LONGEST_SOCKET_PATH
+    if excess > 0:
+        raise InvalidInput(
+            f"{directory} is {excess} characters too long a path for a server's socket: set BACKBONE_HOME, "
+            "or TMPDIR where it is a temporary one, to something shorter"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     binary = os.path.abspath(server_binary())
     with _locked(directory) as lock:
@@ -120,6 +130,10 @@ def start(
             if port is not None:
                 raise InvalidInput(f"port {port} is in use: choose another, or stop what listens there")
     raise ServerUnreachable(f"{binary} found no free port in five tries")
+
+
+def _socket_path(directory: Path) -> Path:
+    return directory / "server.sock"
 
 
 def _locked(directory: Path) -> IO[str]:
@@ -150,7 +164,7 @@ def _spawn(
     lock: IO[str],
     before_exec: Callable[[], None] | None,
 ) -> EmbeddedServer:
-    path = directory / "server.sock"
+    path = _socket_path(directory)
     config = directory / "server.conf"
     config.write_text(
         f'{_COMMON}{_BY_ROLE[role]}port {port}\ndir "{directory}"\nunixsocket "{path}"\nunixsocketperm 700\n'
@@ -171,7 +185,7 @@ def _spawn(
 
 
 def _answers(server: EmbeddedServer) -> bool:
-    path = str(server.directory / "server.sock")
+    path = str(_socket_path(server.directory))
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and server.process.poll() is None:
         try:

@@ -4,7 +4,6 @@ import subprocess
 from pathlib import Path
 
 from bus import embedded
-from bus.errors import InvalidInput
 from ops.parent_death import end_with_this_process
 from ops.run.supervise import Spec, Supervisor
 from ops.running import Servers
@@ -12,20 +11,12 @@ from ops.running import Servers
 MARKET = "redis-md"
 ORDERS = "redis-orders"
 
-# A unix socket's address may be about a hundred bytes long, the name after the directory included.
-_LONGEST_DIRECTORY = 80
-
 
 def start(supervisor: Supervisor, directory: Path, account: str) -> tuple[Servers, tuple[int, int]]:
     """Start both servers with their data under `directory`; returns their addresses and ports.
 
-    Raises InvalidInput where the directory's path is too long for a socket.
+    Raises InvalidInput and ServerUnreachable as `embedded.start` does.
     """
-    if len(str(directory)) > _LONGEST_DIRECTORY:
-        raise InvalidInput(
-            f"{directory} is too long a path for the servers' sockets: set BACKBONE_HOME to one of at most "
-            f"{_LONGEST_DIRECTORY - len(directory.name) - 1} characters"
-        )
     market = _start(supervisor, MARKET, "market", directory / "md")
     orders = _start(supervisor, ORDERS, "orders", directory / "orders")
     return Servers(market.url, orders.url, account), (market.port, orders.port)

@@ -88,6 +88,13 @@ def test_a_directory_has_one_server_at_a_time(directory: Path, monkeypatch: pyte
     embedded.start("market", directory).stop()
 
 
+def test_a_path_that_is_too_long_for_a_socket_says_by_how_much_and_what_to_set(directory: Path) -> None:
+    room = embedded.LONGEST_SOCKET_PATH - len(str(directory)) - len("//server.sock")
+    embedded.start("market", directory / ("x" * room)).stop()
+    with pytest.raises(InvalidInput, match=r"is 1 characters too long a path .* TMPDIR"):
+        embedded.start("market", directory / ("x" * (room + 1)))
+
+
 def test_a_relative_directory_is_taken_from_where_we_are(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
