@@ -34,8 +34,17 @@ class Position(NamedTuple):
     offset: int
 
 
+class Held(NamedTuple):
+    """What a spool holds: records that were not read, those that are not confirmed, read or not; its size."""
+
+    unread: int = 0
+    unconfirmed: int = 0
+    size_bytes: int = 0
+    is_read: bool = True
+
+
 class Spool:
-    """Records on disk, appended, read and confirmed by one process, from one thread at a time.
+    """Records on disk, appended, read and confirmed by one process, and by one thread.
 
     `each` is called with everything that an earlier process left, in order, before anything is read.
     `is_durable` has each append reach the disk before it returns, so that it outlives a power cut too; any
@@ -81,6 +90,11 @@ class Spool:
 
     def __repr__(self) -> str:
         return f"{self.unconfirmed} records in {len(self._sizes)} segments, {self.unread} unread"
+
+    @property
+    def held(self) -> Held:
+        """What it holds now, for other threads."""
+        return Held(self.unread, self.unconfirmed, self.size_bytes, self.is_read)
 
     @property
     def size_bytes(self) -> int:

@@ -15,7 +15,7 @@ import structlog
 from bus.connection import shown
 from bus.outage import Outage
 from ingest.buffer import Buffer
-from ingest.spool.spool import SEGMENT_BYTES, Spool
+from ingest.spool.spool import SEGMENT_BYTES, Held, Spool
 from ingest.spool.spool_records import Damaged
 
 # How often it is looked whether anything has to go to disk: this, and the time of one append, is what a kill
@@ -76,8 +76,10 @@ class SpooledBuffer(Buffer[T]):
     at that moment (`in_flight`) goes first, so that all is on disk that the server may lack. A record stays
     until the writer has confirmed it; `asking` has the item, where there is one, that lets it do so. A
     directory that does not do its part is told in `failing`, and this is what a Buffer is: full when memory
-    is. What an earlier process left comes first, as far as it is `unwritten`. Mutable: as of a Buffer; the
-    spool; `recovered`, how many items of an earlier process were given.
+    is. What an earlier process left comes first, as far as it is `unwritten`; `prepare` may see to the
+    directory before it is opened, and raises OSError as all that is done with it. A thread of its own does
+    that, one step at a time. Mutable: as of a Buffer; the spool; `recovered`, how many items of an earlier
+    process were given.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class SpooledBuffer(Buffer[T]):
         after_s: float,
         asking: tuple[T, ...] = (),
         is_durable: bool = False,
+        prepare: Callable[[Path], None] = lambda directory: None,
     ) -> None:
         super().__init__(bound_bytes)
         self.failing = Outage("spool not usable: what waits stays in memory", directory=str(directory))
@@ -104,7 +107,10 @@ class SpooledBuffer(Buffer[T]):
         self._after_looks = round(after_s / LOOK_S)
         self._asking = asking
         self._is_durable = is_durable
+        self._prepare = prepare
+        # The thread's: here it is only known whether there is one, and what it held after each step.
         self._spool: Spool | None = None
+        self._held = Held()
         # Records of an earlier process that are not read yet.
         self._left = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -123,17 +129,17 @@ class SpooledBuffer(Buffer[T]):
     @property
     def disk_unread(self) -> int:
         """Records on disk that are not in memory too."""
-        return 0 if self._spool is None else self._spool.unread
+        return self._held.unread
 
     @property
     def disk_items(self) -> int:
         """Records on disk that the server may lack."""
-        return 0 if self._spool is None else self._spool.unconfirmed
+        return self._held.unconfirmed
 
     @property
     def disk_bytes(self) -> int:
         """What the spool takes on disk."""
-        return 0 if self._spool is None else self._spool.size_bytes
+        return self._held.size_bytes
 
     @property
     def _used(self) -> float:
@@ -145,19 +151,13 @@ class SpooledBuffer(Buffer[T]):
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         try:
-            self._spool = await self._in_thread(self._opened)
+            await self._in_thread(self._open)
         except OSError as error:
             self._fails(error)
             return
         self.failing.ended()
-        self._is_behind = self._spool.size_bytes > 0
-        self._left = self._spool.unread
-        if self._spool.cut_bytes:
-            log.error(
-                "spool cut at its end: the last record was not written whole",
-                directory=str(self._directory),
-                size_bytes=self._spool.cut_bytes,
-            )
+        self._is_behind = self.disk_bytes > 0
+        self._left = self.disk_unread
 
     async def run(self) -> None:
         """Put on disk what waits too long, until cancelled."""
@@ -171,7 +171,7 @@ class SpooledBuffer(Buffer[T]):
                 self._spilling = asyncio.ensure_future(self._spill())
                 # Ended in the middle, nobody would know what is on disk.
                 await asyncio.shield(self._spilling)
-            elif self._is_behind and self._spool.is_read:
+            elif self._is_behind and self._held.is_read:
                 # Where the writer could not confirm it when it was asked, as it held something back.
                 self._is_asked = False
                 self._arrived.set()
@@ -183,8 +183,7 @@ class SpooledBuffer(Buffer[T]):
         if self._spool is not None:
             if keep and (self._items or (not self._is_behind and self._in_flight())):
                 await self._spill()
-            await self._in_thread(self._spool.close)
-            self._spool = None
+            await self._in_thread(self._close)
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
@@ -204,7 +203,7 @@ class SpooledBuffer(Buffer[T]):
             if self._asking and not self._is_asked:
                 self._is_asked = True
                 return list(self._asking)
-            if not self._spool.is_read:
+            if not self._held.is_read:
                 await self._load()
                 return []
         return await super()._older()
@@ -212,13 +211,25 @@ class SpooledBuffer(Buffer[T]):
     def _is_at_hand(self) -> bool:
         return bool(self._read) or super()._is_at_hand()
 
-    def _opened(self) -> Spool:
-        return Spool(
+    def _open(self) -> None:
+        self._prepare(self._directory)
+        self._spool = Spool(
             self._directory,
             each=self._codec.left,
             segment_bytes=min(SEGMENT_BYTES, self._most_bytes // _SEGMENTS),
             is_durable=self._is_durable,
         )
+        if self._spool.cut_bytes:
+            log.error(
+                "spool cut at its end: the last record was not written whole",
+                directory=str(self._directory),
+                size_bytes=self._spool.cut_bytes,
+            )
+
+    def _close(self) -> None:
+        assert self._spool is not None, "only what is open is closed"
+        self._spool.close()
+        self._spool = None
 
     def _must_spill(self) -> bool:
         if self._is_behind:
@@ -281,15 +292,18 @@ class SpooledBuffer(Buffer[T]):
         assert self._spool is not None, "only what is open is read"
         return self._codec.decoded(self._spool.read(CHUNK_BYTES))
 
-    async def _note_confirmed(self) -> None:
+    def _confirm(self) -> None:
         assert self._spool is not None, "only what is open is confirmed"
+        self._spool.confirm()
+
+    async def _note_confirmed(self) -> None:
         self._is_confirmed = False
         try:
-            await self._in_thread(self._spool.confirm)
+            await self._in_thread(self._confirm)
         except OSError as error:
             self._fails(error)
         if self._spilling is None or self._spilling.done():
-            self._is_behind = self._spool.size_bytes > 0
+            self._is_behind = self.disk_bytes > 0
             self._codec.noted(self._used)
 
     def _fails(self, error: OSError) -> None:
@@ -298,4 +312,11 @@ class SpooledBuffer(Buffer[T]):
 
     async def _in_thread(self, step: Callable[..., Any], *arguments: Any) -> Any:
         assert self._thread is not None, "only what is open has a thread"
-        return await asyncio.get_running_loop().run_in_executor(self._thread, step, *arguments)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._stepped, step, *arguments)
+
+    def _stepped(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        finally:
+            self._held = Held() if self._spool is None else self._spool.held

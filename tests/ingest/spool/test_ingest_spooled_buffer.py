@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from waiting import until
 
 from ingest.spool import spooled_buffer
+from ingest.spool.spool import Spool
 from ingest.spool.spool_records import Damaged
 from ingest.spool.spooled_buffer import SpooledBuffer
 
@@ -125,6 +127,30 @@ async def test_memory_first_then_disk_then_memory_again_in_order(tmp_path: Path)
         await until(lambda: len(writer.written) == 300 and buffer.idle, "all to be written")
         assert writer.written == list(range(300))
         assert _segments(tmp_path) == [], "what is written is removed"
+
+
+async def test_one_thread_alone_looks_at_what_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop asks how much there is while segments are removed: what it sees is of between two steps."""
+    threads: set[int] = set()
+
+    class Watched(Spool):
+        def __getattribute__(self, name: str) -> Any:
+            threads.add(threading.get_ident())
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(spooled_buffer, "Spool", Watched)
+    async with _at_work(tmp_path) as writer:
+        buffer = writer.buffer
+        writer.stands.clear()
+        for number in range(5):
+            buffer.add(number, 10)
+        await until(lambda: buffer.disk_items == 5 and buffer.disk_bytes > 0, "what waits to go to disk")
+        writer.stands.set()
+        await until(lambda: buffer.idle and not buffer.disk_items, "all to be written")
+        assert (len(writer.written), buffer.disk_unread, len(buffer)) == (5, 0, 0)
+    assert len(threads) == 1
 
 
 async def test_memory_that_is_half_full_goes_to_disk_at_once(tmp_path: Path) -> None:
