@@ -21,6 +21,15 @@ CHANNELS = {
 }
 
 
+# What entries call the feeds of options.
+_OF_OPTIONS = ("indicative", "opra")
+
+
+def kind_of_feed(name: str) -> str:
+    """The kind of the feed that entries call so: of stocks where it is none of the others."""
+    return name if name in (CRYPTO, NEWS) else OPTIONS if name in _OF_OPTIONS else STOCKS
+
+
 def kind_of(channel: str, symbol: str) -> str:
     """The kind of feed that carries this channel of this symbol, where any does.
 

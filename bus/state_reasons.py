@@ -43,6 +43,14 @@ STATE_REASONS: tuple[ReasonCode, ...] = (
         "bring the server back, or give the spool more room: `BACKBONE_INGEST_SPOOL_MB`",
     ),
     ReasonCode(
+        "spool_left",
+        ("ingest",),
+        "a directory beside ingest's spools holds messages for another server's address, another account or "
+        "another feed: no ingest that runs on this machine writes them",
+        "start ingest once with what it had then (`MD_REDIS_URL`, `ORDERS_REDIS_URL`, `BACKBONE_ACCOUNT`, "
+        "`BACKBONE_FEED`) and it writes them; or remove the directory: market data is filled from history",
+    ),
+    ReasonCode(
         "broker_unreachable",
         ("oms",),
         "the broker has not let the OMS in yet: it does not answer",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -12,13 +13,12 @@ from bus.feed_kinds import STOCKS
 from bus.heartbeat import StateReason, WaitingDetails
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
-from bus.market_batch import MarketBatch
 from bus.outage import Outage
 from bus.publish import MarketWriter
 from bus.retry import pause
 from bus.service import run_together, run_until
 from bus.streams import market_lease, market_parts
-from ingest.buffered_item import Item, Resumed
+from ingest.buffered_item import Item
 from ingest.data_api.alpaca_history import History
 from ingest.data_api.request_budget import RequestBudget
 from ingest.fallback.fallback import Fallback
@@ -32,9 +32,11 @@ from ingest.gaps.resume_point import brought_by_all, whole_until_ns
 from ingest.kept_counts import KeptCounts
 from ingest.settings import IngestSettings
 from ingest.silence.silence_watch import SilenceWatch
+from ingest.spool.adoption import market_prepared
+from ingest.spool.directories import market_directory
 from ingest.spool.dropping import Dropping
 from ingest.spool.market_records import MarketRecords
-from ingest.spool.spooled_buffer import SpooledBuffer, directory_of
+from ingest.spool.spooled_buffer import SpooledBuffer
 from ingest.spool.unwritten import Unwritten
 from ingest.spool.waiting import waiting_details, waiting_reasons
 from ingest.streams.alpaca_market import FeedRefused
@@ -216,13 +218,14 @@ class LeasedFeed:
         self._unwritten = Unwritten(self._client, self._records, self.name, self._bar_ns)
         self.frames: SpooledBuffer[Item] = SpooledBuffer(
             settings.ingest_buffer_mb * 1024 * 1024,
-            directory_of(settings.ingest_spool_dir, f"market-{self.name}", settings.md_redis_url),
+            market_directory(settings.ingest_spool_dir, self.name, settings.md_redis_url),
             self._records,
-            self._in_flight,
+            lambda: self.writing.in_flight(self._writer, self.filler),
             self._unwritten.of,
             most_bytes=settings.ingest_spool_mb * 1024 * 1024,
             after_s=SPOOL_AFTER_S,
             asking=(None,),
+            prepare=partial(market_prepared, settings.md_redis_url),
         )
         self.feed = self._maker.feed(self.name, self.frames, {} if before is None else before.marks.open)
         self.snapshots = self._maker.snapshots(self.name, self.frames)
@@ -247,9 +250,6 @@ class LeasedFeed:
         )
         parts = self.feed, self.writing, self._writer, self._client, self._clock, settings
         self.watch = SilenceWatch(*parts, archive=self._maker.archive(self.name))
-
-    def _in_flight(self) -> list[MarketBatch | Resumed]:
-        return self.writing.in_flight(self._writer, self.filler)
 
     def _wait(self, reason: StateReason) -> None:
         self.waits = reason

@@ -35,7 +35,8 @@ class Report:
 
     `refused` says in sentences what of the wants no feed carries, `unasked` what of it Alpaca is not even
     asked for; `wants_trouble` is why the wants may not be those of now, `account_waits` why trade updates are
-    not served now; None while all is well. Mutable: these four, prices, and what a rate is made of.
+    not served now; None while all is well. `left_spools` says what lies on disk and nobody writes. Mutable:
+    these five, prices, and what a rate is made of.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Report:
         self.unasked: tuple[str, ...] = ()
         self.wants_trouble: StateReason | None = None
         self.account_waits: StateReason | None = StateReason("starting", "trade updates have not begun")
+        self.left_spools: tuple[StateReason, ...] = ()
         self._feeds = feeds
         self._account_details = account_details
         self._trimmer = trimmer
@@ -63,7 +65,8 @@ class Report:
             leased.writing.recent.clear()
         feeds = self._feed_details()
         if not service.stopping.is_set():
-            service.tell(*overall(feeds, self.wants_trouble), *self._unasked(), *self._trimmer.reasons)
+            others = *self._unasked(), *self._trimmer.reasons, *self.left_spools
+            service.tell(*overall(feeds, self.wants_trouble), *others)
         service.details = IngestDetails(
             feeds=feeds,
             subscribed=self._subscribed(),

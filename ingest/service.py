@@ -32,7 +32,9 @@ from ingest.report import Report, feed_details, wants_trouble
 from ingest.retention.trimming import Trimmer
 from ingest.settings import IngestSettings
 from ingest.spool.account_records import AccountRecords
-from ingest.spool.spooled_buffer import LOOK_S, SpooledBuffer, directory_of
+from ingest.spool.directories import directory_of, market_directory, note_server, root_of
+from ingest.spool.left_behind import LeftSpools
+from ingest.spool.spooled_buffer import LOOK_S, SpooledBuffer
 from ingest.spool.waiting import waiting_details, waiting_reasons
 from ingest.streams.alpaca_account import AccountFeed, BrokerMessage
 from ingest.wants import Demand, united
@@ -56,6 +58,10 @@ _UNCONFIRMED = StateReason(
 
 # Connections of one process each count their own; a restart has a new token and so higher epochs.
 EPOCHS_PER_TOKEN = 1_000_000
+
+# When it is first looked for spools that nobody writes, and how often then: those that this process takes are
+# its own by then.
+LEFT_AFTER_S, LEFT_EVERY_S = 10.0, 60.0
 
 # Reports of unreadable messages written at a time: a flood of them must not become one on the orders server.
 KEPT_AT_ONCE = 50
@@ -87,6 +93,7 @@ class Ingest:
 
     def __init__(self, service: Service, settings: IngestSettings, market: Client, orders: Client) -> None:
         self.service = service
+        self._settings = settings
         self._orders = orders
         holder, clock = f"{service.process}-{service.instance}", service.clock
         key, secret = settings.keys()
@@ -96,10 +103,13 @@ class Ingest:
         self.feeds = {
             kind: LeasedFeed(kind, settings, market, clock, budget, holder=holder) for kind in FEED_KINDS
         }
+        self._spool_directory = directory_of(
+            settings.ingest_spool_dir, f"account-{settings.account}", settings.orders_redis_url
+        )
         self._records = AccountRecords("trade_updates", clock)
         self.messages: SpooledBuffer[BrokerMessage] = SpooledBuffer(
             settings.ingest_buffer_mb * 1024 * 1024,
-            directory_of(settings.ingest_spool_dir, f"account-{settings.account}", settings.orders_redis_url),
+            self._spool_directory,
             self._records,
             lambda: self.update_writer.under_way,
             self._unwritten,
@@ -107,6 +117,7 @@ class Ingest:
             # As soon as it is seen that the server has not taken it: nobody tells it a second time.
             after_s=LOOK_S,
             is_durable=True,
+            prepare=lambda directory: note_server(directory, settings.orders_redis_url),
         )
         self.account = LeaseKeeper(
             Lease(orders, account_lease(settings.account), holder), other="another ingest"
@@ -145,6 +156,7 @@ class Ingest:
             self._every(WANTS_S, self._follow_wants),
             self._every(WANTS_S, self._tell),
             self.trimmer.run(),
+            self._look_for_left(),
         )
         serving = [feed.run(stopping, self._is_start) for feed in self.feeds.values()]
         await run_all(run_until(stopping, tending), self._serve_account(), *serving)
@@ -276,6 +288,22 @@ class Ingest:
         self.report.refresh(self.service)
         for unreadable in (*(feed.writing.kept for feed in self.feeds.values()), self._records.kept):
             await self._keep(unreadable)
+
+    async def _look_for_left(self) -> None:
+        """Find spools that nobody writes any more, and have it said."""
+        settings = self._settings
+        spools = LeftSpools(root_of(settings.ingest_spool_dir))
+        served = [self._spool_directory] + [
+            market_directory(settings.ingest_spool_dir, name, settings.md_redis_url)
+            for kind in self.feeds
+            for name in settings.feed_names(kind)
+        ]
+        wait_s = LEFT_AFTER_S
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = LEFT_EVERY_S
+            found = await asyncio.to_thread(spools.look, served)
+            self.report.left_spools = tuple(one.reason for one in found)
 
     async def _keep(self, unreadable: deque[tuple[str, int, Kept]]) -> None:
         for _ in range(min(len(unreadable), KEPT_AT_ONCE)):

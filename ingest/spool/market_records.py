@@ -17,9 +17,13 @@ from ingest.spool.dropping import Dropping
 from ingest.spool.left_off import LeftOff
 from ingest.spool.spool_records import Damaged
 
-_FRAME, _BATCH, _PASSED_OVER, _RESUMED, _TURN = b"F", b"B", b"P", b"R", b"T"
+_FRAME, _BATCH, _PASSED_OVER, _RESUMED, _TURN = b"N", b"B", b"P", b"R", b"T"
 
-# Behind the kind of a frame's record: its stamp (ns), and how many bytes name the channels written for all.
+# A frame as it was written before it named its feed, which is the one whose spool it lies in.
+_UNNAMED_FRAME = b"F"
+
+# Behind the kind of a frame's record: its stamp (ns), and how many bytes name its feed and the channels that
+# are written for all.
 _STAMP_BYTES, _LENGTH_BYTES = 8, 2
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -92,9 +96,9 @@ class MarketRecords:
             if isinstance(item, tuple):
                 feed, received_ns, frame = item
                 self._stamp_ns = next_stamp_ns(received_ns, self._stamp_ns)
-                wildcards = ",".join(sorted(feed.wildcards)).encode()
-                head = self._stamp_ns.to_bytes(_STAMP_BYTES) + len(wildcards).to_bytes(_LENGTH_BYTES)
-                records.append(_FRAME + head + wildcards + frame)
+                names = ",".join((feed.name, *sorted(feed.wildcards))).encode()
+                head = self._stamp_ns.to_bytes(_STAMP_BYTES) + len(names).to_bytes(_LENGTH_BYTES)
+                records.append(_FRAME + head + names + frame)
             elif isinstance(item, MarketBatch):
                 self._stamp_ns = item.received_ns = next_stamp_ns(item.received_ns, self._stamp_ns)
                 records.append(_batch_record(item))
@@ -145,11 +149,13 @@ class MarketRecords:
             raise _Unreadable(record.reason, record.payload)
         kind, rest = record[:1], record[1:]
         try:
-            if kind == _FRAME:
+            if kind in (_FRAME, _UNNAMED_FRAME):
                 start = _STAMP_BYTES + _LENGTH_BYTES
                 end = start + int.from_bytes(rest[_STAMP_BYTES:start])
-                wildcards = frozenset(filter(None, rest[start:end].decode().split(",")))
-                feed = SpooledFeed(self._feed, wildcards, self._heard())
+                name, *wildcards = rest[start:end].decode().split(",")
+                if kind == _UNNAMED_FRAME:
+                    name, wildcards = self._feed, [name, *wildcards]
+                feed = SpooledFeed(name, frozenset(filter(None, wildcards)), self._heard())
                 return feed, int.from_bytes(rest[:_STAMP_BYTES]), rest[end:]
             if kind == _BATCH:
                 return MarketBatch(*_batch(rest))

@@ -9,7 +9,7 @@ less a record that was not written to its end.
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from ingest.spool.spool_records import Damaged
 SEGMENT_BYTES = 16 * 1024 * 1024
 
 _SUFFIX = ".spool"
-_POSITION, _LOCK = "position", "lock"
+POSITION, _LOCK = "position", "lock"
 
 
 class SpoolHeld(OSError):
@@ -32,6 +32,39 @@ class Position(NamedTuple):
 
     segment: int
     offset: int
+
+
+def segments(directory: Path) -> list[int]:
+    """The numbers of a directory's segments, in their order."""
+    return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}"))
+
+
+def segment_path(directory: Path, segment: int) -> Path:
+    """The file of a segment."""
+    return directory / f"{segment:012}{_SUFFIX}"
+
+
+def confirmed_until(directory: Path) -> Position:
+    """Until where a directory says that all is confirmed; the very beginning where that cannot be read."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        segment, offset = (directory / POSITION).read_text().split()
+        confirmed = Position(int(segment), int(offset))
+        file = segment_path(directory, confirmed.segment)
+        # Behind the end of its segment nothing can be: that was another segment of this number.
+        if not file.exists() or confirmed.offset <= file.stat().st_size:
+            return confirmed
+    return Position(0, 0)
+
+
+@contextlib.contextmanager
+def held_alone(directory: Path) -> Iterator[None]:
+    """Hold a directory, which is made where it is not there, for a while. Raises SpoolHeld and OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = _locked(directory / _LOCK)
+    try:
+        yield
+    finally:
+        os.close(file)
 
 
 class Held(NamedTuple):
@@ -74,8 +107,8 @@ class Spool:
         self._file = -1
         self._reading = -1, -1
         try:
-            self._sizes = {int(path.stem): path.stat().st_size for path in directory.glob(f"*{_SUFFIX}")}
-            self._confirmed = self._read_position()
+            self._sizes = {one: self._path(one).stat().st_size for one in segments(directory)}
+            self._confirmed = confirmed_until(directory)
             # Appending goes on in a new segment: a file that a kill left is not written again.
             self._number = max(self._sizes, default=self._confirmed.segment)
             self._read_to = self._confirmed
@@ -182,7 +215,7 @@ class Spool:
         return sorted(self._sizes)
 
     def _path(self, segment: int) -> Path:
-        return self._directory / f"{segment:012}{_SUFFIX}"
+        return segment_path(self._directory, segment)
 
     def _is_read(self, segment: int) -> bool:
         return Position(segment, self._sizes[segment]) <= self._read_to
@@ -252,18 +285,8 @@ class Spool:
             offset += used
         self.unconfirmed = self.unread
 
-    def _read_position(self) -> Position:
-        """What is confirmed; the very beginning where that cannot be read."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            segment, offset = (self._directory / _POSITION).read_text().split()
-            confirmed = Position(int(segment), int(offset))
-            # Behind the end of its segment nothing can be: that was another segment of this number.
-            if confirmed.offset <= self._sizes.get(confirmed.segment, confirmed.offset):
-                return confirmed
-        return Position(0, 0)
-
     def _write_position(self, position: Position) -> None:
-        new = self._directory / f"{_POSITION}.new"
+        new = self._directory / f"{POSITION}.new"
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             _write(file, b"%d %d\n" % position, 0)
@@ -271,7 +294,7 @@ class Spool:
                 os.fsync(file)
         finally:
             os.close(file)
-        os.replace(new, self._directory / _POSITION)
+        os.replace(new, self._directory / POSITION)
 
     def _remove_confirmed(self) -> None:
         """Remove the segments that are confirmed to their ends, the oldest first."""

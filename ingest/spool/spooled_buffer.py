@@ -1,8 +1,6 @@
 """A buffer that goes on on disk: what a server does not take is spooled, and comes back in order."""
 
 import asyncio
-import hashlib
-import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from bus.connection import shown
 from bus.outage import Outage
 from ingest.buffer import Buffer
 from ingest.spool.spool import SEGMENT_BYTES, Held, Spool
@@ -32,18 +29,9 @@ CHUNK_BYTES = 1024 * 1024
 # A spool has so many segments at least, so that room comes back bit by bit.
 _SEGMENTS = 16
 
-_DIGITS = 8
-
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-
-def directory_of(root: Path | None, what: str, server_url: str) -> Path:
-    """The spool of `what`, such as market-iex, for one server: what waits for another is never taken."""
-    home = Path(os.environ.get("BACKBONE_HOME") or Path.home() / ".backbone")
-    server = hashlib.sha256(shown(server_url).encode()).hexdigest()[:_DIGITS]
-    return (root or home / "spool") / f"{what}-{server}"
 
 
 class Codec(Protocol[T]):
@@ -274,23 +262,25 @@ class SpooledBuffer(Buffer[T]):
             self._spool.append(records)
 
     async def _load(self) -> None:
-        unread = self.disk_unread
         try:
-            items = await self._in_thread(self._loaded)
+            items, records = await self._in_thread(self._loaded)
         except OSError as error:
             self._fails(error)
             await asyncio.sleep(LOOK_S * LOOKS_BETWEEN_TRIES)
             return
         if self._left:
-            self._left -= unread - self.disk_unread
+            self._left -= records
             items = await self._unwritten(items)
             self.recovered += len(items)
         self._read.extend(items)
         self._is_asked = False
 
-    def _loaded(self) -> list[T]:
+    def _loaded(self) -> tuple[list[T], int]:
+        """What is read next, and how many records less are unread: others are appended between two steps."""
         assert self._spool is not None, "only what is open is read"
-        return self._codec.decoded(self._spool.read(CHUNK_BYTES))
+        unread = self._spool.unread
+        items = self._codec.decoded(self._spool.read(CHUNK_BYTES))
+        return items, unread - self._spool.unread
 
     def _confirm(self) -> None:
         assert self._spool is not None, "only what is open is confirmed"

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from bus.connection import Client
 from bus.errors import ServerAway, ServerRefused
+from bus.feed_kinds import REST
 from bus.market_batch import MarketBatch
 from bus.outage import Outage
 from bus.retry import until_answered
+from bus.streams import market_parts
 from ingest.buffered_item import Item, Missing
 from ingest.frames import split
 from ingest.spool.market_records import MarketRecords
@@ -41,7 +43,8 @@ class Unwritten:
         self.left_out = 0
         self._client = client
         self._records = records
-        self._feed = feed
+        # Those whose entries count in the streams of all symbols, into which feeds of other kinds write too.
+        self._feeds = {feed.encode()}
         self._bar_ns = bar_ns
         self._ends: dict[str, _End] = {}
         self._not_compared = Outage("spool of an earlier run not compared yet", feed=feed)
@@ -52,6 +55,7 @@ class Unwritten:
     async def of(self, items: Sequence[Item]) -> list[Item]:
         """What of these items is to be written; waits for a server that is away."""
         batches = [self._batch(item) for item in items]
+        self._feeds |= {batch.feed.encode() for batch in batches if batch is not None}
         streams = {stream for batch in batches if batch is not None for stream in batch.streams}
         if new := sorted(streams - self._ends.keys()):
             ends = await until_answered(
@@ -100,9 +104,13 @@ class Unwritten:
 
     async def _end(self, stream: str, page: Page) -> _End:
         markers: set[int] = set()
+        is_of_all = market_parts(stream)[0] == "*"
         while page:
             for _, fields in page:
-                if fields.get(b"feed", self._feed.encode()) != self._feed.encode():
+                feed = fields.get(b"feed", b"")
+                # Last trades that are asked for go on with nothing; any stream of a symbol's does.
+                is_others = feed and feed not in self._feeds
+                if is_others and (is_of_all or feed == REST.encode()):
                     continue
                 received_ns = int(fields.get(b"r", b"0"))
                 if b"type" not in fields and b"b" not in fields:

@@ -9,6 +9,7 @@ from ops.status.waiting import waiting_lines
 _CHECK = "spool"
 _DO_NOW = {
     "spool_unusable": "make room on that disk, or see to BACKBONE_INGEST_SPOOL_DIR",
+    "spool_left": "start ingest once with the settings that it had then, or remove that directory",
     "spool_full": "bring the server back, or raise BACKBONE_INGEST_SPOOL_MB",
 }
 

@@ -58,4 +58,7 @@ def test_the_doctor_says_what_to_do_where_a_spool_is_full_or_cannot_be_used() ->
     (full,) = spools([_beat(WaitingDetails(), StateReason("spool_full", "the spool is full"))])
     assert full.level == "problem"
     assert full.sentence.endswith("raise BACKBONE_INGEST_SPOOL_MB")
+    (left,) = spools([_beat(WaitingDetails(), StateReason("spool_left", "/spool/x holds 2 messages"))])
+    assert left.level == "problem"
+    assert left.sentence.endswith("or remove that directory")
     assert spools([]) == []

@@ -124,6 +124,14 @@ def test_all_that_waits_is_a_record_and_comes_back() -> None:
     assert found[3:] == others[:-1], "what only asks for something has no record"
 
 
+def test_a_frame_names_its_feed_and_one_of_an_earlier_version_is_of_its_spools(tmp_path: Path) -> None:
+    records = MarketRecords("sip", _dropping([]), set)
+    (named,) = records.encoded([(FEED, 10, b"one")], 0)
+    earlier = b"F" + (10).to_bytes(8) + (6).to_bytes(2) + b"quotes" + b"two"
+    (first, *_), (second, *_) = records.decoded([named, earlier])  # type: ignore[misc]
+    assert (first, second) == (FEED, SpooledFeed("sip", frozenset({"quotes"}), set()))
+
+
 def test_what_is_damaged_or_of_another_version_is_kept_aside() -> None:
     records = MarketRecords("iex", _dropping([]), set)
     for record in (Damaged("its checksum does not hold", b"raw", 3, False), b"Zanother", b"B\xff"):

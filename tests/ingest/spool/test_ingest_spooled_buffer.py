@@ -192,6 +192,30 @@ async def test_of_what_an_earlier_process_left_only_what_is_not_written_is_given
         assert writer.buffer.recovered == 3
 
 
+async def test_what_is_appended_just_before_what_was_left_is_read_is_not_compared(tmp_path: Path) -> None:
+    async with _at_work(tmp_path) as writer:
+        writer.stands.clear()
+        for number in range(3):
+            writer.buffer.add(number, 10)
+        await until(lambda: writer.buffer.disk_items == 3)
+
+    async def none_of(items: Sequence[int]) -> list[int]:
+        return []
+
+    class Late(SpooledBuffer[int]):
+        def _loaded(self) -> tuple[list[int], int]:
+            if self.disk_items == 3:
+                self._append([], [7])
+            return super()._loaded()
+
+    arguments = (1000, tmp_path, Numbers(), list, none_of)
+    buffer = Late(*arguments, most_bytes=1_000_000, after_s=0.01, asking=(-1,))
+    await buffer.open()
+    assert await buffer.take() == -1
+    assert await buffer.take() == 7
+    await buffer.close(keep=False)
+
+
 async def test_what_the_writer_holds_back_keeps_the_spool_until_it_is_written(tmp_path: Path) -> None:
     async with _at_work(tmp_path) as writer:
         buffer = writer.buffer
