@@ -113,8 +113,7 @@ class FrameWriter:
             elif isinstance(item, Missing):
                 await self._tell_missing(item, writer, keeper, filler, carried())
             elif isinstance(item, Turn):
-                await self._write_all(item.write(), writer, keeper)
-                await _drain(writer, keeper)
+                await self._write_all(item.write(), writer, keeper, one_by_one=True)
             elif isinstance(item, Resumed):
                 await self._resume(item, writer, keeper, filler)
             else:
@@ -163,11 +162,24 @@ class FrameWriter:
         await self._resume(resumed, writer, keeper, filler)
 
     async def _write_all(
-        self, batches: Iterable[MarketBatch], writer: MarketWriter, keeper: LeaseKeeper
+        self,
+        batches: Iterable[MarketBatch],
+        writer: MarketWriter,
+        keeper: LeaseKeeper,
+        *,
+        one_by_one: bool = False,
     ) -> None:
+        """Write these in their order.
+
+        `one_by_one`: each when the one before is there, and the last is there at the end. Of several under
+        way a server at its limit may refuse one and take the next: what was missed would stand behind what
+        came live, and behind its GapClosed.
+        """
         self._left = deque(batches)
         while self._left:
             await _write(self._left[0], writer, keeper)
+            if one_by_one:
+                await _drain(writer, keeper)
             self._left.popleft()
 
     async def _begin_anew(

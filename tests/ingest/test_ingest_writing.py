@@ -79,6 +79,20 @@ async def test_gaps_to_be_filled_are_in_hand_until_they_are_kept(scene: Scene) -
     await until(lambda: scene.in_flight() == [], "nothing in hand")
 
 
+async def test_what_fills_a_gap_goes_one_by_one_so_that_none_is_refused_and_the_next_is_taken(
+    scene: Scene,
+) -> None:
+    batches = [MarketBatch(["md:AAPL:trades"], [1, b"{}"], number, "iex", "b") for number in range(3)]
+    scene.server.answers.clear()
+    scene.buffer.add(Turn(lambda: batches, lambda: None), 0)
+    await until(lambda: scene.server.sent == batches[:1], "the first to be sent")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert scene.server.sent == batches[:1]
+    scene.server.answers.set()
+    await until(lambda: scene.server.sent == batches, "the others")
+
+
 async def test_a_turn_is_written_when_the_server_has_it_and_not_when_it_was_sent(scene: Scene) -> None:
     """What was asked for in it is forgotten then, by another connection."""
     batch, written = MarketBatch(["md:AAPL:trades"], [1, b"{}"], 3, "iex", "b"), deque[bool]()
