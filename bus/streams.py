@@ -162,6 +162,11 @@ def journal(account_name: str) -> str:
     return f"orders:{{{account_name}}}:journal"
 
 
+def journal_told(account_name: str) -> str:
+    """The id up to which what stands in the journal was told to the algorithms."""
+    return f"orders:{{{account_name}}}:told"
+
+
 def orders_dead(account_name: str) -> str:
     """Order traffic that could not be handled."""
     return f"orders:{{{account_name}}}:dead"

@@ -256,7 +256,7 @@ class Oms:
         effects = self.engine.take(taken, self.clock.now_ns())
         for note in effects.notes:
             getattr(log, note.level)(note.text, **note.about)
-        durable = self.journal.commit(effects.events, effects.acknowledge)
+        durable = self.journal.commit(effects.events, effects.acknowledge, tell_later=bool(effects.send))
         durable.add_done_callback(partial(self._carry_out, effects, taken_ns))
         return durable
 

@@ -215,6 +215,7 @@ async def _start(oms: Oms, account: AccountRead) -> bool:
     oms.halt_file.look()
     await oms.journal.fold(oms.engine.apply_all)
     _require_its_own(oms, account, oms.engine.state.pinned)
+    await oms.journal.find_untold()
     oms.journal.begin_chain(acting_user())
     oms.take(account)
     await oms.journal.flush()

@@ -1,81 +1,39 @@
 """The journal: what was decided and what the broker said, durable before anything follows from it.
 
 One script per batch appends to the journal and to the algorithms' events, and acknowledges what the batch
-answers. Whatever is handed in while a batch is under way makes the next one (group commit).
+answers. Whatever is handed in while a batch is under way makes the next one (group commit). Where orders wait
+for a batch to be durable, algorithms are told of it with the next one (`docs/decisions/0037-told-after.md`).
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bus.chain import NO_HASH, Chain, message_hash
+from bus.chain import NO_HASH, Chain, Entry, message_hash
 from bus.clock import Clock
 from bus.codec import Message
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
 from bus.errors import BackboneError, Fenced, RefusedForNow, ReplyLost
 from bus.journal_messages import ChainBegun
-from bus.lease import FENCE
 from bus.lease_keeper import LeaseKeeper
-from bus.link import Link, Script, is_unloaded
+from bus.link import Link, is_unloaded
 from bus.order_events import EntryDeadLettered
-from bus.streams import EXTERNAL, GROUP_OMS, events, journal, orders_dead
+from bus.pages import pages
+from bus.streams import EXTERNAL, GROUP_OMS, events, journal, journal_told, orders_dead
 from bus.wire import Sent, checked
-from oms.journal.journal_reader import EVENT_CODEC, JournalReader
+from oms.journal.journal_reader import EVENT_CODEC, JournalReader, read_event
+from oms.journal.journal_script import COMMIT
 
 # Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
 MOST_ENTRIES = 500
 
-# KEYS: lease, journal, then streams. ARGV: lease value, the id at which the journal must end before it,
-# the hash of that entry ("" for none), count of entries; for each entry its id, type, version, data, hash and
-# the number of its second stream in KEYS (0: none); count of dead letters; for each the number of its stream
-# in KEYS, the count of its names and values, these; then for each acknowledged stream its number in KEYS, the
-# count of ids, the ids; last the group.
-# A batch that was carried out already is recognized by the journal's last entry, whose hash covers all that
-# stands before it: it is never written twice.
-_COMMIT = Script(
-    FENCE
-    + """\
-local count, last, a = tonumber(ARGV[4]), ARGV[2], 5
-if count > 0 then
-  local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  local found, hash = tail and tail[1] or '0-0', tail and tail[2][8] or ''
-  local a = 5 + 6 * (count - 1)
-  if found == ARGV[a] and hash == ARGV[a + 4] then return found end
-  if found ~= last then
-    return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
-  end
-  if hash ~= ARGV[3] then
-    return redis.error_reply('MOVED the entry ' .. last .. ' is another than the one that was written')
-  end
-end
-for _ = 1, count do
-  local kind, version, data, second = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 5])
-  last = redis.call(
-    'XADD', KEYS[2], ARGV[a], 'type', kind, 'version', version, 'data', data, 'hash', ARGV[a + 4]
-  )
-  if second > 0 then
-    redis.call('XADD', KEYS[second], '*', 'type', kind, 'version', version, 'data', data)
-  end
-  a = a + 6
-end
-count, a = tonumber(ARGV[a]), a + 1
-for _ = 1, count do
-  local size = tonumber(ARGV[a + 1])
-  redis.call('XADD', KEYS[tonumber(ARGV[a])], '*', unpack(ARGV, a + 2, a + 1 + size))
-  a = a + 2 + size
-end
-while a < #ARGV do
-  local stream, last_id = KEYS[tonumber(ARGV[a])], a + 1 + tonumber(ARGV[a + 1])
-  -- Lua unpacks 8,000 values at the most, and a failure here would leave the batch written in part.
-  for first = a + 2, last_id, 1000 do
-    redis.call('XACK', stream, ARGV[#ARGV], unpack(ARGV, first, math.min(first + 999, last_id)))
-  end
-  a = last_id + 1
-end
-return last
-"""
-)
+# What an algorithm is to be told later leaves by itself after this, where no other batch takes it along: the
+# orders that waited are on their way to the broker by then.
+TELL_AFTER_S = 0.002
+
+# The stream of an algorithm's events, and the values of the fields type, version and data.
+_Told = tuple[str, bytes, bytes, bytes]
 
 
 class JournalMoved(BackboneError):
@@ -87,6 +45,7 @@ class _Pending:
     events: Sequence[Message]
     ids: list[str]
     acknowledged: Sequence[Delivery]
+    tell_later: bool
     done: asyncio.Future[None]
 
 
@@ -103,13 +62,8 @@ class _Batch:
     sent: Sent | None = None
 
     def ends_with(self, id_: bytes, fields: list[bytes]) -> bool:
-        """Whether this entry is the batch's last: its id alone might be another writer's."""
-        count = self.arguments[3]
-        assert isinstance(count, int), "packed so"
-        if not count:
-            return False
-        last = self.arguments[4 + 6 * (count - 1) : 4 + 6 * count]
-        return id_.decode() == last[0] and fields[-1] == last[4]
+        """Whether it has entries, of which this is the last: its id alone might be another writer's."""
+        return bool(self.arguments[3]) and (id_.decode(), fields[-1]) == (self.last_id, self.last_hash)
 
     def number(self, stream: str) -> int:
         """The place of a stream in KEYS, counted from 1."""
@@ -139,7 +93,7 @@ class Journal:
         self._clock = clock
         self._url = url
         self._reader = JournalReader(url, self._stream)
-        self._link = Link(url, name="oms-journal", scripts=(_COMMIT,))
+        self._link = Link(url, name="oms-journal", scripts=(COMMIT,))
         self._pending: list[_Pending] = []
         self._under_way: _Batch | None = None
         self._handed_in = asyncio.Event()
@@ -149,6 +103,9 @@ class Journal:
         self._packed_head = NO_HASH
         self._packed_hash = b""
         self._events: dict[str, str] = {}
+        # What is durable, or is in the batch under way, and is to be told with the next one.
+        self._untold: list[_Told] = []
+        self._telling: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<{self._stream}, up to {self.last_id}, {len(self._pending)} waiting>"
@@ -180,6 +137,26 @@ class Journal:
         self._packed_id, self._packed_head, self._packed_hash = chain.head_id, chain.head, chain.written
         self._assigned = await self._reader.last_generated()
 
+    async def find_untold(self) -> None:
+        """Have algorithms told what an OMS before this one wrote and did not tell, with the next batch.
+
+        After the last fold, under the lease. Waits while the server is away.
+        """
+        told = await self._link.asked("GET", journal_told(self._account))
+        if told is None:
+            return  # Earlier releases told everything in the batch that wrote it.
+        found: dict[str, list[_Told]] = {}
+        async for page in pages(self._link, self._stream, start=f"({told.decode()}"):
+            for entry in page:
+                if stream := self._beside(read_event(entry)):
+                    found.setdefault(stream, []).append(_told_of(stream, entry))
+        for stream, entries in found.items():
+            # An earlier release that led meanwhile told what it wrote, and noted nothing.
+            for last in await self._link.asked("XREVRANGE", stream, "+", "-", "COUNT", 1):
+                if (told_last := _told_of(stream, last)) in entries:
+                    del entries[: entries.index(told_last) + 1]
+            self._untold += entries
+
     def begin_chain(self, by: str) -> None:
         """Cover the entries of an earlier release, which have no hashes, with that of the next one."""
         if self.last_id != "0-0" and not self.last_hash:
@@ -192,15 +169,16 @@ class Journal:
             self.commit([begun])
 
     def commit(
-        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+        self, events: Sequence[Message], acknowledged: Sequence[Delivery] = (), *, tell_later: bool = False
     ) -> asyncio.Future[None]:
         """Hand in what belongs together; the future is done once it is durable.
 
-        It leaves at once where nothing else is under way. The future fails with Fenced when another OMS has
-        the lease or had it, and with JournalMoved when somebody else wrote.
+        It leaves at once where nothing else is under way. `tell_later`: algorithms need not hear of it before
+        it is durable, as of an approval, for whose order every moment counts until then. The future fails
+        with Fenced when another OMS has the lease or had it, and with JournalMoved when somebody else wrote.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(events, self._assign(len(events)), acknowledged, done))
+        self._pending.append(_Pending(events, self._assign(len(events)), acknowledged, tell_later, done))
         if self._under_way is None:
             self._begin()
         self._handed_in.set()
@@ -225,15 +203,21 @@ class Journal:
                     pending.done.set_result(None)
             if self._pending:
                 self._begin()
-            else:
-                self._handed_in.clear()
+                continue
+            self._handed_in.clear()
+            if self._untold and self._telling is None:
+                self._telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, self._tell)
 
     async def flush(self) -> None:
-        """Wait until everything handed in so far is durable."""
+        """Wait until everything handed in so far is durable, and told."""
         await self.commit(())
+        while self._untold:
+            await self.commit(())
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._telling is not None:
+            self._telling.cancel()
         await self._reader.close()
         await self._link.close()
 
@@ -247,6 +231,13 @@ class Journal:
             milliseconds, sequence = now_ms, -1
         self._assigned = milliseconds, sequence + count
         return [f"{milliseconds}-{sequence + number}" for number in range(1, count + 1)]
+
+    def _tell(self) -> None:
+        """Tell what no other batch took along."""
+        self._telling = None
+        if self._untold and self._under_way is None:
+            self._begin()
+            self._handed_in.set()
 
     def _begin(self) -> _Batch:
         """Pack what was handed in, and send it where there is a connection."""
@@ -265,7 +256,7 @@ class Journal:
     def _leave(self, batch: _Batch) -> None:
         wire = self._link.wire
         if wire is not None and batch.arguments:
-            batch.sent = wire.send(_COMMIT.packed(batch.keys, batch.arguments))
+            batch.sent = wire.send(COMMIT.packed(batch.keys, batch.arguments))
 
     async def _finish(self, batch: _Batch) -> None:
         """See a batch carried out, once, whatever is lost on the way."""
@@ -273,7 +264,7 @@ class Journal:
             sent, batch.sent = batch.sent, None
             try:
                 if sent is None:
-                    await self._link.run(_COMMIT, batch.keys, batch.arguments)
+                    await self._link.run(COMMIT, batch.keys, batch.arguments)
                 else:
                     (reply,) = await sent
                     if is_unloaded(reply):
@@ -299,26 +290,37 @@ class Journal:
 
     def _packed(self, group: list[_Pending]) -> _Batch:
         count = sum(len(pending.events) for pending in group)
-        batch = _Batch(group, [self._lease.key, self._stream], self._packed_id, self._packed_hash)
-        arguments = batch.arguments
+        keys = [self._lease.key, self._stream, journal_told(self._account)]
+        batch = _Batch(group, keys, self._packed_id, self._packed_hash)
+        entries: list[str | bytes | int] = []
         by_stream: dict[str, list[str]] = {}
         dead: list[EntryDeadLettered] = []
-        arguments += (self._lease.value, self._packed_id, self._packed_hash, count)
+        told, own = self._untold, list[_Told]()
+        tell_later = False
         encode, head = EVENT_CODEC.encode, self._packed_head
         for pending in group:
+            tell_later |= pending.tell_later
             for event, id_ in zip(pending.events, pending.ids, strict=True):
-                beside = self._beside(event)
                 kind, version, data = encode(event)
                 head = message_hash(head, id_.encode(), kind, version, data)
-                arguments += (id_, kind, version, data, head, batch.number(beside) if beside else 0)
+                entries += (id_, kind, version, data, head)
+                if beside := self._beside(event):
+                    own.append((beside, kind, version, data))
                 batch.last_id, batch.last_hash = id_, head
                 if type(event) is EntryDeadLettered:
                     dead.append(event)
             for delivery in pending.acknowledged:
                 by_stream.setdefault(delivery.stream, []).append(delivery.id)
-        if not count and not by_stream:
-            arguments.clear()
+        if not count and not by_stream and not told:
             return batch
+        self._untold, told_id = (own, self._packed_id) if tell_later else ([], batch.last_id)
+        if not tell_later:
+            told += own
+        arguments = batch.arguments
+        arguments += (self._lease.value, self._packed_id, self._packed_hash, count, told_id, len(told))
+        for stream, kind, version, data in told:
+            arguments += (batch.number(stream), kind, version, data)
+        arguments += entries
         arguments.append(len(dead))
         for letter in dead:
             fields = [part for item in _dead_letter(letter).items() for part in item]
@@ -345,6 +347,12 @@ class Journal:
         """After a lost reply: whether the journal ends with this batch. Waits for the server."""
         tail = await self._link.asked("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
         return bool(tail) and batch.ends_with(tail[0][0], tail[0][1])
+
+
+def _told_of(stream: str, entry: Entry) -> _Told:
+    _, values = entry
+    fields = dict(zip(values[::2], values[1::2], strict=True))
+    return stream, fields[b"type"], fields[b"version"], fields[b"data"]
 
 
 def _dead_letter(event: EntryDeadLettered) -> dict[str, bytes]:

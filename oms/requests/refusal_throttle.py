@@ -39,25 +39,27 @@ class RefusalThrottle:
 
     Nobody else waits for them, and cancels of open orders never wait. An order that waits longer than
     `longest_wait_ns` is marked as late: what it was asked for is past. Times are monotonic nanoseconds,
-    passed in. Mutable: the algorithms, and what is held of each.
+    passed in. Mutable: the algorithms, and those of which something is held.
     """
 
     def __init__(self, longest_wait_ns: int) -> None:
         self._longest_wait_ns = longest_wait_ns
         self._algorithms: dict[str, _Algorithm] = {}
+        # Whoever asks looks at these and at who asks alone, however many there are.
+        self._held: dict[str, _Algorithm] = {}
 
     def __repr__(self) -> str:
         return f"<refusal throttle: {sum(self.held().values())} requests held>"
 
     def held(self) -> dict[str, int]:
         """How many requests are held of each algorithm that is held back."""
-        return {name: len(algorithm.held) for name, algorithm in self._algorithms.items() if algorithm.held}
+        return {name: len(algorithm.held) for name, algorithm in self._held.items()}
 
     def full(self) -> set[str]:
         """The streams of which nothing more should be read for now."""
         return {
             algorithm.held[0][1].delivery.stream
-            for algorithm in self._algorithms.values()
+            for algorithm in self._held.values()
             if len(algorithm.held) >= MOST_HELD
         }
 
@@ -73,9 +75,10 @@ class RefusalThrottle:
         `refusals`: how often each algorithm was refused since the start. `is_open`: whether the order of an
         id may be canceled.
         """
-        for name in self._algorithms.keys() | {one.algorithm for one in read}:
+        asking = {one.algorithm for one in read}
+        for name in asking | self._held.keys():
             self._credit(name, refusals.get(name, 0), now_ns)
-        if all(algorithm.credit_ns > 0 and not algorithm.held for algorithm in self._algorithms.values()):
+        if not self._held and all(self._algorithms[name].credit_ns > 0 for name in asking):
             return list(read)
         now: list[RequestRead] = []
         for one in read:
@@ -86,7 +89,8 @@ class RefusalThrottle:
             elif one.delivery.id not in algorithm.ids:
                 algorithm.ids.add(one.delivery.id)
                 algorithm.held.append((now_ns, one))
-        for name in list(self._algorithms):
+                self._held[one.algorithm] = algorithm
+        for name in list(self._held):
             now += self._let_in(name, now_ns)
         return now
 
@@ -102,9 +106,7 @@ class RefusalThrottle:
 
     def _let_in(self, name: str, now_ns: int) -> list[RequestRead]:
         """A second's worth at once, so that refusals of one kind are told together."""
-        algorithm = self._algorithms[name]
-        if not algorithm.held:
-            return []
+        algorithm = self._held[name]
         room = max(0, algorithm.credit_ns) // _COST_NS
         if room < min(len(algorithm.held), REFUSALS_A_SECOND):
             return []
@@ -113,6 +115,8 @@ class RefusalThrottle:
             since_ns, one = algorithm.held.popleft()
             algorithm.ids.discard(one.delivery.id)
             let_in.append(self._marked(one, now_ns - since_ns))
+        if not algorithm.held:
+            del self._held[name]
         return let_in
 
     def _marked(self, one: RequestRead, waited_ns: int) -> RequestRead:

@@ -49,14 +49,18 @@ class Death:
 
         class DyingJournal(Journal):
             def commit(
-                self, events: Sequence[Message], acknowledged: Sequence[Delivery] = ()
+                self,
+                events: Sequence[Message],
+                acknowledged: Sequence[Delivery] = (),
+                *,
+                tell_later: bool = False,
             ) -> "asyncio.Future[None]":
                 for event in events:
                     if isinstance(event, OrderApproved):
                         reached("before_journal", *_kinds_of(event))
                     elif isinstance(event, FlattenEnded):
                         reached("before_journal", "flatten_end")
-                return super().commit(events, acknowledged)
+                return super().commit(events, acknowledged, tell_later=tell_later)
 
         return DyingJournal
 

@@ -11,6 +11,7 @@ from oms_run import ACCOUNT, EVENT_CODEC, FIRST_KINDS, limits_with, market_order
 from own_server import own_server
 from proxy import Proxy
 from risk_day import NOW_NS, Day, fill, request
+from waiting import until
 
 from bus import streams
 from bus.clock import ManualClock, SystemClock
@@ -20,7 +21,7 @@ from bus.delivery import Delivery
 from bus.errors import Fenced, Unreadable
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
-from bus.order_events import EntryDeadLettered, Registered
+from bus.order_events import EntryDeadLettered, PositionProtected, Registered
 from bus.pages import PAGE
 from oms.journal.journal import Journal, JournalMoved
 from oms.journal.journal_reader import JournalReader
@@ -101,6 +102,101 @@ async def test_each_entry_is_folded_once_wherever_a_page_ends(orders_url: str, c
         assert reader.entries == count + 1
         assert reader.chain.head.decode() == journal.last_hash.decode()
         assert gc.isenabled()
+
+
+async def told(url: str, algorithm: str = "alpha") -> list[int]:
+    """The numbers in an algorithm's events."""
+    return await written(url, streams.events(ACCOUNT, algorithm))
+
+
+def of_alpha(number: int) -> PositionProtected:
+    """An event of one algorithm, with a number."""
+    return PositionProtected(algorithm="alpha", symbol="AAPL", at_ns=NOW_NS + number)
+
+
+async def test_what_an_order_waits_for_is_told_afterwards_in_its_place(
+    orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        monkeypatch.setattr("oms.journal.journal.TELL_AFTER_S", 3600)
+        await journal.commit([of_alpha(1)])
+        await journal.commit([of_alpha(2)], tell_later=True)
+        assert await told(orders_url) == [1]
+        # With what comes next, or soon by itself.
+        await journal.commit([of_alpha(3)])
+        assert await told(orders_url) == [1, 2, 3]
+        await journal.commit([of_alpha(4)], tell_later=True)
+        assert await told(orders_url) == [1, 2, 3]
+        await journal.flush()
+        assert await told(orders_url) == [1, 2, 3, 4]
+
+
+async def test_what_no_batch_takes_along_is_told_soon(orders_url: str) -> None:
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        for number in range(1, 6):
+            await journal.commit([of_alpha(number)], tell_later=True)
+
+        async def all_told() -> bool:
+            return await told(orders_url) == [1, 2, 3, 4, 5]
+
+        await until(all_told, "all of it")
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "told by an earlier release"])
+async def test_what_an_oms_did_not_tell_before_it_ended_the_next_one_tells(
+    orders_url: str, noted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms.journal.journal.TELL_AFTER_S", 3600)
+    client = connect(orders_url, name="test")
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        await journal.commit([of_alpha(1), registered(2)])
+        noted_before = await client.get(streams.journal_told(ACCOUNT))
+        await journal.commit([of_alpha(3), registered(4), of_alpha(5)], tell_later=True)
+    assert await told(orders_url) == [1]
+    if not noted:
+        # It told what it wrote in the batch that wrote it, and knew of no note.
+        for event, algorithm in ((of_alpha(3), "alpha"), (registered(4), "algo-4"), (of_alpha(5), "alpha")):
+            kind, version, data = EVENT_CODEC.encode(event)
+            entry = {"type": kind, "version": version, "data": data}
+            await client.xadd(streams.events(ACCOUNT, algorithm), entry)
+        assert await client.get(streams.journal_told(ACCOUNT)) == noted_before
+    await client.delete(streams.oms_lease(ACCOUNT))
+    for _ in range(2):
+        async with writing(orders_url, orders_url) as (journal, lease, _):
+            await folded(journal)
+            await journal.find_untold()
+            await journal.flush()
+            assert (await told(orders_url), await told(orders_url, "algo-4")) == ([1, 3, 5], [4])
+            await lease.release()
+    await client.aclose()
+
+
+async def test_a_journal_of_an_earlier_release_is_told_already(orders_url: str) -> None:
+    client = connect(orders_url, name="test")
+    async with writing(orders_url, orders_url) as (journal, lease, _):
+        await journal.commit([of_alpha(1)])
+        await client.delete(streams.journal_told(ACCOUNT), streams.events(ACCOUNT, "alpha"))
+        await lease.release()
+    async with writing(orders_url, orders_url) as (journal, _, _):
+        await folded(journal)
+        await journal.find_untold()
+        await journal.flush()
+        assert await told(orders_url) == []
+    await client.aclose()
+
+
+@pytest.mark.parametrize("loss", ["reply", "request"])
+async def test_it_is_told_once_whatever_is_lost(orders_url: str, loss: str) -> None:
+    async with Proxy(orders_url) as proxy, writing(proxy.url, orders_url) as (journal, _, _):
+        lose = proxy.lose_reply if loss == "reply" else proxy.lose_request
+        for number in (1, 3, 5):
+            lose(b"EVALSHA")
+            await journal.commit([of_alpha(number)], tell_later=True)
+            # Of this batch, which has no entries.
+            lose(b"EVALSHA")
+            await journal.flush()
+            await journal.commit([of_alpha(number + 1)])
+        assert await told(orders_url) == [1, 2, 3, 4, 5, 6] == await written(orders_url)
 
 
 async def test_events_and_acknowledgements_are_one_write(orders_url: str) -> None:
