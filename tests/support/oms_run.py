@@ -160,7 +160,10 @@ class Trader:
         async def there() -> bool:
             return any(type(event).__name__ == kind for event in await self.events(order_id))
 
-        await until(there, f"{kind} of {order_id}")
+        try:
+            await until(there, f"{kind} of {order_id}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it was told {await self.events(order_id)}") from error
         return next(event for event in await self.events(order_id) if type(event).__name__ == kind)
 
     async def _told(self, kind: str) -> bool:

@@ -324,6 +324,8 @@ async def test_a_server_that_restarts_costs_time_and_nothing_else(md_url: str) -
             await algo.told(first, "OrderSent")
             server.kill()
             server.start_again()
+            # An order that comes before control is read again is refused.
+            await until(oms.oms.halts.fresh, "control to be read again")
             second = await algo.order(2, market_order("10"))
             await algo.told(second, "OrderSent")
             assert broker.sent == [first, second]
