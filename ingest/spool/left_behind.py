@@ -1,5 +1,6 @@
 """Spools that nobody writes any more: of a server's former address, another account, another feed."""
 
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 from bus.heartbeat import StateReason
 from ingest.spool import spool_records
 from ingest.spool.directories import noted_server
-from ingest.spool.spool import SpoolHeld, confirmed_until, held_alone, segment_path, segments
+from ingest.spool.spool import confirmed_until, held_alone, segment_path, segments
 from ingest.spool.spool_records import Damaged
 
 _MB = 1024 * 1024
@@ -51,14 +52,11 @@ class LeftSpools:
     def look(self, served: Collection[Path]) -> list[LeftBehind]:
         """What lies there beside what is `served`; what another process holds is in use."""
         found: dict[Path, LeftBehind] = {}
-        try:
-            others = sorted(path for path in self._root.iterdir() if path.is_dir() and path not in served)
-            for directory in others:
-                if (left := self._left(directory)) is not None:
+        for directory in sorted(self._root.glob("*/")):
+            # One that cannot be read is not known to hold anything.
+            with contextlib.suppress(OSError):
+                if directory not in served and (left := self._left(directory)) is not None:
                     found[directory] = left
-        except OSError:
-            # It cannot be read: whoever uses it says so. What was found is there still.
-            found = {**self._counted, **found}
         self._counted = found
         return [left for left in found.values() if left.records]
 
@@ -70,12 +68,10 @@ class LeftSpools:
         known = self._counted.get(directory)
         if known is not None and (known.size_bytes, known.last_ns) == (size_bytes, last_ns):
             return known
-        try:
-            with held_alone(directory):
-                server, records = noted_server(directory), _records(directory)
-                return LeftBehind(directory, server, records, size_bytes, last_ns)
-        except SpoolHeld:
-            return None
+        # SpoolHeld is an OSError.
+        with held_alone(directory):
+            server, records = noted_server(directory), _records(directory)
+            return LeftBehind(directory, server, records, size_bytes, last_ns)
 
 
 def _records(directory: Path) -> int:

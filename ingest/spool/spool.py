@@ -36,7 +36,7 @@ class Position(NamedTuple):
 
 def segments(directory: Path) -> list[int]:
     """The numbers of a directory's segments, in their order."""
-    return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}"))
+    return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
 
 
 def segment_path(directory: Path, segment: int) -> Path:

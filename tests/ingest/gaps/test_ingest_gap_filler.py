@@ -220,3 +220,18 @@ async def test_two_gaps_of_a_stream_are_filled_each_with_its_own(market_client: 
     await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(scene.numbers()) == [2, 3, 5, 6]
     assert [batch.marker for batch in scene.written].count("GapClosed") == 2
+
+
+async def test_a_trade_of_the_same_nanosecond_as_the_last_before_the_gap_is_filled_too(
+    market_client: Any,
+) -> None:
+    """Asked from just behind the last one's time, history would leave it out."""
+    await put(market_client, 0, 1)
+    scene = Scene(market_client, Past([trade(0), trade(1), trade(1) | {"i": 100}, trade(2)]), hold_s=2)
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
+    await until(scene.closed, "the gap closed")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert scene.numbers() == [100, 2]

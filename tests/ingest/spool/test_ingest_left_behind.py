@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,22 @@ def test_what_is_left_is_named_with_its_server_its_records_and_its_age(tmp_path:
     )
     put(directory, b"four")
     assert spools.look([of("iex", tmp_path)])[0].records == 3
+    shutil.rmtree(directory)
+    assert spools.look([of("iex", tmp_path)]) == [], "somebody removed it"
     assert LeftSpools(tmp_path / "nowhere").look([]) == []
+
+
+def test_what_is_no_spool_is_left_alone_and_hides_no_other(tmp_path: Path) -> None:
+    """Somebody's files, and what cannot be read, before one that is left."""
+    (tmp_path / "a-copy").mkdir()
+    (tmp_path / "a-copy" / "old.spool").write_text("kept by hand")
+    (tmp_path / "b-broken" / "000000000001.spool").mkdir(parents=True)
+    (tmp_path / "c-note").write_text("no directory")
+    put(of("iex", tmp_path), b"one")
+    (of("iex", tmp_path) / "copy.spool").write_text("kept by hand")
+    (found,) = LeftSpools(tmp_path).look([])
+    assert (found.directory, found.records) == (of("iex", tmp_path), 1)
+    assert held(of("iex", tmp_path)) == [b"one"]
 
 
 @pytest.mark.integration
