@@ -219,6 +219,16 @@ class AlpacaSettings(BusSettings):
     def _stream_address(cls, value: str | None) -> str | None:
         return _checked_address(value, ("ws", "wss"))
 
+    @property
+    def trading_host(self) -> str:
+        """Alpaca's own host of the trading API and the trade updates, of paper unless live was asked for."""
+        return "api.alpaca.markets" if self.trading == "live" else "paper-api.alpaca.markets"
+
+    @property
+    def trading_api_url(self) -> str:
+        """The trading API's address."""
+        return self.trading_url or f"https://{self.trading_host}"
+
     def keys(self) -> tuple[str, str]:
         """The API key and the secret key. Raises InvalidInput where one is missing."""
         if self.alpaca_api_key is None or self.alpaca_secret_key is None:

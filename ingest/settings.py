@@ -150,6 +150,5 @@ class IngestSettings(AlpacaSettings):
 
     @property
     def updates_url(self) -> str:
-        """The trade updates' address, paper unless live was asked for."""
-        host = "api" if self.trading == "live" else "paper-api"
-        return self.trading_stream_url or f"wss://{host}.alpaca.markets/stream"
+        """The trade updates' address."""
+        return self.trading_stream_url or f"wss://{self.trading_host}/stream"

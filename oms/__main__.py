@@ -83,7 +83,7 @@ def alpaca(settings: OmsSettings) -> AlpacaBroker:
         secret,
         SystemClock(),
         paper=settings.trading == "paper",
-        url=settings.trading_url,
+        url=settings.trading_api_url,
         timeout_s=settings.oms_send_timeout_s,
     )
 

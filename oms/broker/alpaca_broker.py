@@ -48,9 +48,6 @@ from oms.broker.protocol import (
 from oms.risk.approval import Approved
 from oms.risk.assets import UNKNOWN, Asset
 
-PAPER_URL = "https://paper-api.alpaca.markets"
-LIVE_URL = "https://api.alpaca.markets"
-
 # The most orders that Alpaca lists in one answer.
 PAGE = 500
 
@@ -81,7 +78,7 @@ class _Withheld(Exception):
 
 
 class AlpacaBroker:
-    """The broker protocol over Alpaca's trading API, paper or live; `url` stands in for Alpaca's own address.
+    """The broker protocol over Alpaca's trading API at `url`, of paper or live.
 
     `timeout_s` bounds each call as a whole. `page` is how many orders are asked for at once. Raises
     InvalidInput for keys or an address that no request could carry. Keys are never shown.
@@ -93,8 +90,8 @@ class AlpacaBroker:
         secret: str,
         clock: Clock,
         *,
+        url: str,
         paper: bool = True,
-        url: str | None = None,
         timeout_s: float = SEND_TIMEOUT_S,
         page: int = PAGE,
     ) -> None:
@@ -105,7 +102,7 @@ class AlpacaBroker:
         self._paper, self._page = paper, page
         self._watcher: Watcher | None = None
         self._client = HttpClient(
-            url or (PAPER_URL if paper else LIVE_URL),
+            url,
             {
                 "APCA-API-KEY-ID": key,
                 "APCA-API-SECRET-KEY": secret,

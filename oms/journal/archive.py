@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bus.chain import NO_HASH, Chain, Entry
 from bus.errors import InvalidInput, Unreadable
-from bus.journal_files import UNFINISHED, read, sync, written
+from bus.journal_files import read
 from bus.journal_lines import entries_of, entry_of, line_before, line_of, previous_of
+from bus.whole_file import UNFINISHED, sync, written
 from oms.journal.archive_segments import Segment, segments_in_order
 
 

@@ -1,6 +1,6 @@
 """What a backfill is asked for: symbols, channels, a stretch of time, a name. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -41,6 +41,16 @@ class Asked(msgspec.Struct, frozen=True):
     since_ns: int
     until_ns: int
     name: str
+
+
+def feed_of_setting(feed: str, history_of: Mapping[str, str]) -> str:
+    """The feed with the history of that of BACKBONE_FEED. Raises InvalidInput where there is none."""
+    found = history_of.get(feed, feed)
+    if found not in FEEDS:
+        raise InvalidInput(
+            f"BACKBONE_FEED={feed} has no history: say with --feed which to ask, one of {', '.join(FEEDS)}"
+        )
+    return found
 
 
 def asked(

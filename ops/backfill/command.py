@@ -84,7 +84,7 @@ async def _backfill(
     from ingest.data_api.alpaca_history import HISTORY_OF, History
     from ingest.data_api.request_budget import RequestBudget
     from ingest.settings import IngestSettings
-    from ops.backfill.asked import asked
+    from ops.backfill.asked import asked, feed_of_setting
     from ops.backfill.bringing import Bringing
     from ops.backfill.progress import BackfillProgress
 
@@ -92,7 +92,7 @@ async def _backfill(
     if into is not None and name is not None:
         raise InvalidInput("--name is of streams: give it, or --into")
     settings, clock = load(IngestSettings), SystemClock()
-    of_stocks = feed if feed is not None else HISTORY_OF.get(settings.feed, settings.feed)
+    of_stocks = feed_of_setting(settings.feed, HISTORY_OF) if feed is None else feed
     what = asked(symbols, channels, since, until, of_stocks, name, clock.now_ns())
     # Ingest may ask at the same time with the same keys, and has the other half.
     budget = RequestBudget(settings.data_requests_per_minute // 2)

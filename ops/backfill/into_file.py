@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bus import journal_files
+from bus import whole_file
 from bus.errors import InvalidInput, Unreadable
 from ops.backfill.asked import Part
 from ops.backfill.record import Message, Record
@@ -108,15 +108,15 @@ class IntoFile:
         except OSError as error:
             raise InvalidInput(f"{path.parent} cannot be made: {error.strerror}") from error
         if messages:
-            with journal_files.written(str(self._piece_path(part, after.pieces - 1))) as out:
+            with whole_file.written(str(self._piece_path(part, after.pieces - 1))) as out:
                 pq.write_table(_table(part, messages, self.schema), out)
-        with journal_files.written(str(path)) as out:
+        with whole_file.written(str(path)) as out:
             out.write(msgspec.json.encode(after))
 
     async def finish(self, parts: Sequence[Part]) -> None:
         """Put the file together from the pieces of these parts."""
         with (
-            journal_files.written(str(self._file)) as out,
+            whole_file.written(str(self._file)) as out,
             pq.ParquetWriter(out, self.schema) as writer,
         ):
             for part in parts:

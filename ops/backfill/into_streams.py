@@ -63,15 +63,15 @@ class IntoStreams:
         Raises InvalidInput where it holds something else than was brought into it.
         """
         stream = self.where(part)
-        text = await self._asked(self._client.get, self._record_key(part))
-        entries = int(await self._asked(self._client.xlen, stream))
+        text = await self._until_answered(self._client.get, self._record_key(part))
+        entries = int(await self._until_answered(self._client.xlen, stream))
         if text is None and not entries:
             return None
         if text is None:
             raise InvalidInput(f"{stream} is there, and by no backfill: give another --name")
         found = msgspec.json.decode(text, type=Record)
         if found.messages and not entries:
-            await self._asked(self._client.delete, self._record_key(part))
+            await self._until_answered(self._client.delete, self._record_key(part))
             return None
         if found.messages != entries:
             raise InvalidInput(
@@ -95,11 +95,11 @@ class IntoStreams:
             values += (at_least_ms, written(message))
         there = before.messages if before else 0
         arguments = (was, becomes, there, time.time_ns(), part.feed, *values)
-        answer = await self._asked(self._client.eval, _ADD, 2, stream, key, *arguments)
+        answer = await self._until_answered(self._client.eval, _ADD, 2, stream, key, *arguments)
         if answer == b"removed":
             raise BackboneError(f"{stream} was removed or trimmed meanwhile: run this again")
         # Asked again after a lost reply it finds what it wrote itself.
-        if answer == b"another" and await self._asked(self._client.get, key) != becomes:
+        if answer == b"another" and await self._until_answered(self._client.get, key) != becomes:
             raise BackboneError(f"another backfill writes {stream}: end it, or give another --name")
 
     async def finish(self, parts: Sequence[Part]) -> None:
@@ -108,7 +108,7 @@ class IntoStreams:
     def _record_key(self, part: Part) -> str:
         return history_record(part.symbol, part.channel, self._name)
 
-    async def _asked(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async def _until_answered(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """The answer to a command; waits for a server that is away or refuses for now, and says so."""
 
         def tell(trouble: str) -> None:
@@ -118,7 +118,7 @@ class IntoStreams:
 
     async def _require_room(self) -> None:
         """Raise BackboneError where ingest trims live data, or soon would: history must not push them out."""
-        memory = await self._asked(self._client.info, "memory")
+        memory = await self._until_answered(self._client.info, "memory")
         budget, used = policy_of(self._settings, memory).budget_bytes, used_bytes(memory)
         if budget and used > TRIM_TO * budget:
             raise BackboneError(

@@ -24,7 +24,7 @@ from ops.doctor.calendar_checks import calendar_findings
 from ops.doctor.retention_checks import retention_finding
 from ops.doctor.rules import Finding
 from ops.doctor.spool_rules import spools
-from ops.doctor.trading_api import NoAnswer, address, ask, has_keys
+from ops.doctor.trading_api import NoAnswer, ask, has_keys
 from ops.pinned_account import pinned_account
 from ops.running import Servers, given_servers, home, read
 from ops.status.heartbeat_reader import read_heartbeats
@@ -69,7 +69,7 @@ async def _keys(settings: AlpacaSettings) -> tuple[Finding, str]:
             sentence = "only one of ALPACA_API_KEY and ALPACA_SECRET_KEY is set: set both"
             return Finding("keys", "problem", sentence), ""
         return rules.keys(present=False, trading=settings.trading), ""
-    url = address(settings)
+    url = settings.trading_api_url
     try:
         code, body = await ask(settings, "/v2/account")
     except NoAnswer as error:

@@ -10,12 +10,6 @@ class NoAnswer(Exception):
     """Nobody answered; the message is the kind of the error."""
 
 
-def address(settings: AlpacaSettings) -> str:
-    """The trading API's address, of paper unless live was asked for."""
-    host = "api" if settings.trading == "live" else "paper-api"
-    return settings.trading_url or f"https://{host}.alpaca.markets"
-
-
 def has_keys(settings: AlpacaSettings) -> bool:
     """Whether there are keys to ask with."""
     try:
@@ -35,7 +29,7 @@ async def ask(settings: AlpacaSettings, path: str) -> tuple[int, bytes]:
         timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-            session.get(address(settings) + path) as answer,
+            session.get(settings.trading_api_url + path) as answer,
         ):
             return answer.status, await answer.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

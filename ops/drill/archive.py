@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bus import embedded, journal_files, streams
+from bus import embedded, streams, whole_file
 from bus.chain import Chain, Entry
 from bus.connection import connect
 from bus.errors import BackboneError
@@ -41,7 +41,7 @@ _SNAPSHOT = streams.snapshot(_ACCOUNT)
 _SNAPSHOT_ASIDE = f"{_SNAPSHOT}:aside"
 
 # Where a kill may find them: a line of these files.
-_FILES = {module.__file__ for module in (archive, archiving, trimming, journal_files)}
+_FILES = {module.__file__ for module in (archive, archiving, trimming, whole_file)}
 _ARCHIVING, _TRIMMING = "archiving", "trimming"
 
 # What changes something, by its function: killed there first.

@@ -10,8 +10,8 @@ from bus import streams
 from bus.chain import HASH, NO_HASH, Chain, Entry
 from bus.entry_position import entry_position
 from bus.errors import InvalidInput
-from bus.journal_files import written
 from bus.journal_lines import line_before, line_of
+from bus.whole_file import written
 from ops.account_server import AccountServer, server_of_account
 from ops.journal.progress import Progress
 from ops.journal.whole import WholeJournal, whole_journal

@@ -16,6 +16,7 @@ from waiting import until
 from bus import streams
 from bus.clock import SystemClock
 from oms.broker.alpaca_broker import AlpacaBroker
+from oms.prices.prices import Prices
 from oms.prices.reference_price import Price
 
 pytestmark = pytest.mark.e2e
@@ -235,9 +236,14 @@ async def test_a_symbol_in_which_nothing_happens_has_a_price_on_demand(md_url: s
             refused = await algo.told(await algo.order(1, market_order("7")), "OrderRefused")
             assert [reason.code for reason in refused.reasons] == ["no_price"]
             await until(lambda: _written(oms.market, streams.market("AAPL", "snapshots")), "the snapshot")
-            await until(lambda: isinstance(oms.oms.prices.known.get("AAPL"), Price), "the price")
+            # Seconds after an order was asked for nobody reads on, until the next one is.
+            await until(lambda: _priced(oms.oms.prices), "the price")
             await algo.told(await algo.order(2, market_order("7")), "OrderSent")
             assert not await oms.market.exists(streams.market("AAPL", "trades"))
+
+
+async def _priced(prices: Prices) -> bool:
+    return await prices.refresh(["AAPL"]) and isinstance(prices.known.get("AAPL"), Price)
 
 
 async def _written(market: Any, stream: str) -> bool:

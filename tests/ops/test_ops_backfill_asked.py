@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bus.errors import InvalidInput
 from bus.rfc3339 import time_ns
-from ops.backfill.asked import SETTLED_NS, asked
+from ingest.data_api.alpaca_history import HISTORY_OF
+from ops.backfill.asked import SETTLED_NS, asked, feed_of_setting
 from ops.backfill.moments import moment_ns, short, shown
 from ops.backfill.record import Record, StillMissing
 
@@ -113,6 +114,12 @@ def test_what_may_still_change_is_left_out() -> None:
 def test_bad_input_names_the_option_and_what_is_allowed(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         asked(**USUAL | change)
+
+
+def test_a_setting_without_history_is_named_and_not_an_option() -> None:
+    with pytest.raises(InvalidInput, match=r"BACKBONE_FEED=test has no history: say with --feed .* iex, sip"):
+        feed_of_setting("test", HISTORY_OF)
+    assert [feed_of_setting(one, HISTORY_OF) for one in ("iex", "delayed_sip")] == ["iex", "sip"]
 
 
 @pytest.mark.property

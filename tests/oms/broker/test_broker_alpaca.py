@@ -19,6 +19,7 @@ from submitting import submitted
 
 from bus.clock import SystemClock
 from bus.errors import InvalidInput
+from bus.settings import AlpacaSettings
 from oms.broker.alpaca_broker import AlpacaBroker
 from oms.broker.budget import Bucket
 from oms.broker.protocol import (
@@ -157,13 +158,14 @@ async def test_wrong_keys_are_said_and_never_shown(simulator: Simulator) -> None
 )
 def test_keys_that_no_header_can_carry_are_refused_and_not_shown(key: str, secret: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        AlpacaBroker(key, secret, CLOCK)
+        AlpacaBroker(key, secret, CLOCK, url="https://paper-api.alpaca.markets")
     assert repr(secret) not in str(caught.value)
 
 
 def test_alpacas_own_addresses_are_used_unless_another_is_given() -> None:
-    assert "https://paper-api.alpaca.markets" in repr(AlpacaBroker("key", "secret", CLOCK))
-    assert "https://api.alpaca.markets" in repr(AlpacaBroker("key", "secret", CLOCK, paper=False))
+    assert AlpacaSettings().trading_api_url == "https://paper-api.alpaca.markets"
+    assert AlpacaSettings(trading="live").trading_api_url == "https://api.alpaca.markets"
+    assert AlpacaSettings(trading_url="http://localhost:80").trading_api_url == "http://localhost:80"
     with pytest.raises(InvalidInput, match="trading_url"):
         AlpacaBroker("key", "secret", CLOCK, url="localhost:80")
 
