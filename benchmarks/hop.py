@@ -21,7 +21,7 @@ from bus.connection import connect
 from bus.consume import GroupReader
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
-from bus.publish import MarketWriter
+from bus.market_writer import MarketWriter
 from bus.streams import market_lease
 
 STREAM = "md:AAPL:trades"

@@ -20,7 +20,8 @@ from benchmarks.limit import RawConnection, scripts_and_cpu_seconds
 from benchmarks.processes import process, simulator, wait
 from benchmarks.row import Row
 from bus import embedded
-from bus.publish import MARKET_SCRIPT
+from bus.market_batch import MarketBatch
+from bus.market_writer import MARKET_SCRIPT, market_command
 
 SYMBOLS = ("AAPL", "MSFT", "SPY", "TSLA", "NVDA")
 # What the simulator is asked for, so that the sockets fill while ingest stands still.
@@ -127,10 +128,10 @@ def _loop(url: str, frame_messages: int) -> tuple[int, float]:
         await connection.call("SCRIPT", "LOAD", MARKET_SCRIPT.text)
         await connection.call("SET", "lease:bench", "1:bench")
         connection.close()
-        keys = ["lease:bench", *(["md:bench:quotes"] * frame_messages)]
-        head: list[str | bytes | int] = ["1:bench", time.time_ns(), "iex", ""]
-        values = head + [time.time_ns() // 1_000_000, MESSAGE] * frame_messages
-        command = MARKET_SCRIPT.packed(keys, values)
+        streams = ["md:bench:quotes"] * frame_messages
+        values: list[int | bytes] = [time.time_ns() // 1_000_000, MESSAGE]
+        frame = MarketBatch(streams, values * frame_messages, time.time_ns(), "iex")
+        command = market_command("lease:bench", "1:bench", [frame])
         count, cpu_s = await scripts_and_cpu_seconds(url, command, seconds=LIMIT_S)
         return count * frame_messages, cpu_s
 

@@ -18,7 +18,7 @@ from bus import embedded
 from bus.connection import Client, connect
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
-from bus.publish import MarketWriter
+from bus.market_writer import MarketWriter
 from bus.streams import alive, journal, market, market_lease
 
 START_S = 30.0

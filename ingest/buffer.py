@@ -33,6 +33,11 @@ class Buffer(Generic[T]):
         return len(self._items)
 
     @property
+    def next_item(self) -> T | None:
+        """What is taken next, where that is known without a wait; None where it is not."""
+        return self._items[0][0] if self._is_at_hand() else None
+
+    @property
     def idle(self) -> bool:
         """Whether everything was taken and the writer has come back for more."""
         return not self._items and not self._is_behind and not self._arrived.is_set()

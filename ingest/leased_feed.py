@@ -13,8 +13,8 @@ from bus.feed_kinds import STOCKS
 from bus.heartbeat import StateReason, WaitingDetails
 from bus.lease import Lease
 from bus.lease_keeper import LeaseKeeper
+from bus.market_writer import MarketWriter
 from bus.outage import Outage
-from bus.publish import MarketWriter
 from bus.retry import pause
 from bus.service import run_together, run_until
 from bus.streams import market_lease, market_parts

@@ -13,7 +13,8 @@ from bus.errors import Fenced
 from bus.lease_keeper import LeaseKeeper
 from bus.market_batch import BACKFILLED, MarketBatch
 from bus.market_messages import GapClosed, GapOpened
-from bus.publish import MarketWriter, Publisher
+from bus.market_writer import MarketWriter
+from bus.publish import Publisher
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Missing, PassedOver, Resumed, Turn
 from ingest.frames import Kept, split
@@ -41,7 +42,7 @@ log = structlog.get_logger()
 
 
 class FrameWriter:
-    """Writes what one market feed received, a script for each frame.
+    """Writes what one market feed received, in one script what waits together.
 
     Mutable: the counts, which go on from turn to turn; what was taken and is not written yet; the messages
     kept aside; a sample of what was written; the names of the streams of each frame, until whoever watches
@@ -99,7 +100,7 @@ class FrameWriter:
                     await self._write_all(held.hold(batch), writer, keeper)
                 else:
                     try:
-                        await write(batch)
+                        await write(batch, followed=type(buffer.next_item) is tuple)
                     except Fenced:
                         await _regain(writer, keeper)
                         await _write(batch, writer, keeper)

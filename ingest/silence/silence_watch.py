@@ -9,8 +9,8 @@ from bus.clock import Clock
 from bus.connection import Client
 from bus.feed_kinds import STOCKS
 from bus.heartbeat import StateReason
+from bus.market_writer import MarketWriter
 from bus.outage import Outage
-from bus.publish import MarketWriter
 from bus.service import run_together
 from bus.streams import market_channel, market_symbol
 from ingest.fallback.polled_feed import PolledFeed

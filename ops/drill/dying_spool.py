@@ -10,9 +10,12 @@ the COUNTth time, once without one.
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from bus.publish import MarketWriter
+from bus.market_batch import MarketBatch
+from bus.market_writer import MarketWriter
+from bus.wire import Sent
 from ingest.__main__ import main
 from ingest.spool.spool import Spool
 
@@ -60,8 +63,8 @@ def die_at(point: str, count: int) -> None:
             reached("before_removal")
         removed(self)
 
-    def dying_send(self: MarketWriter, batch: Any) -> Any:
-        sent = send(self, batch)
+    def dying_send(self: MarketWriter, batches: Sequence[MarketBatch]) -> Sent | None:
+        sent = send(self, batches)
         if has_read and sent is not None:
             reached("after_send")
         return sent

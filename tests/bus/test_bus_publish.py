@@ -9,12 +9,13 @@ from own_server import own_server
 from proxy import Proxy
 from waiting import until
 
-import bus.publish
+import bus.market_writer
 from bus.connection import connect
 from bus.errors import Fenced
 from bus.lease import Lease
 from bus.market_batch import BACKFILLED, MarketBatch
-from bus.publish import MARKET_SCRIPT, WINDOW, MarketWriter, Publisher
+from bus.market_writer import MARKET_SCRIPT, WINDOW, MarketWriter
+from bus.publish import Publisher
 
 pytestmark = pytest.mark.integration
 
@@ -150,7 +151,7 @@ async def test_a_clock_set_back_is_in_the_next_frames_and_what_is_lost_then_is_t
 async def test_large_frames_that_are_lost_are_found_however_far_back(
     proxy: Proxy, market_client: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus.publish, "READ_BACK", 7)
+    monkeypatch.setattr(bus.market_writer, "READ_BACK", 7)
     writer = MarketWriter(proxy.url, lease)
     await writer.write(batch(0))
     await writer.drain()

@@ -18,8 +18,9 @@ from bus.errors import AccessRefused, InvalidInput, RefusedForNow, ReplyLost
 from bus.lease import Lease
 from bus.link import Link, Script
 from bus.market_batch import MarketBatch
+from bus.market_writer import MarketWriter
 from bus.pages import pages
-from bus.publish import MarketWriter, Publisher
+from bus.publish import Publisher
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ import pytest
 from bus import replay
 from bus.lease import Lease
 from bus.market_batch import MarketBatch
-from bus.publish import MarketWriter
+from bus.market_writer import MarketWriter
 from bus.streams import market
 
 pytestmark = pytest.mark.integration

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import Any
 
-from bus.publish import MarketWriter
+from bus.market_writer import MarketWriter
 from ingest import __main__ as ingest
 from ingest.data_api.alpaca_history import History
 from ingest.gaps.held_back import HeldBack
