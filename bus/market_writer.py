@@ -208,7 +208,7 @@ class MarketWriter:
         return wire.send(market_command(self._lease.key, self._lease.value, batches))
 
     async def _confirm_oldest(self) -> None:
-        """Wait for the oldest frame's reply; where it is lost, find out and send what is missing."""
+        """Wait for the reply of the oldest frames; where it is lost, find out and send what is missing."""
         batch, sent = self._under_way[0]
         if sent is None:
             await self._recover()
@@ -231,9 +231,10 @@ class MarketWriter:
             await self._recover(one_at_first=True)
             return
         self._link.answered()
-        self._under_way.popleft()
-        self._remember(batch)
-        self.written += len(batch.streams)
+        while self._under_way and self._under_way[0][1] is sent:
+            batch, _ = self._under_way.popleft()
+            self._remember(batch)
+            self.written += len(batch.streams)
 
     def _remember(self, batch: MarketBatch) -> None:
         """What a server that lost nothing has; streams of history are removed whole where room is needed."""
