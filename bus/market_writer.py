@@ -102,16 +102,19 @@ class MarketWriter:
         self.written = 0
         self.lost = False
 
-    async def write(self, batch: MarketBatch, *, followed: bool = False) -> None:
-        """Send one frame; returns when it is under way, after waiting for a place in the window.
+    async def write(self, batch: MarketBatch) -> None:
+        """Send one frame with what was gathered; returns when it is under way, as `gather` and `leave` do."""
+        await self.gather(batch)
+        await self.leave()
 
-        `followed`: another is at hand and is written next, so that both may leave together. Raises Fenced
-        when the lease is lost, ServerRefused when the server will never take an earlier frame: then this one
-        was not taken. The earlier one goes first when writing goes on.
+    async def gather(self, batch: MarketBatch) -> None:
+        """Take one frame, after waiting for a place in the window; it leaves with those that come next.
+
+        Whoever has no further frame at hand calls `leave`. Raises Fenced when the lease is lost, and
+        ServerRefused when the server will never take an earlier frame: then this one was not taken. The
+        earlier one goes first when writing goes on.
         """
         if not batch.streams:
-            if self._gathered and not followed:
-                await self._leave()
             return
         if batch.received_ns > self._last_received_ns:
             self._last_received_ns = batch.received_ns
@@ -124,12 +127,21 @@ class MarketWriter:
             await self._confirm_oldest()
         gathered = self._gathered
         if gathered and (batch.feed != gathered[0].feed or batch.marker != gathered[0].marker):
-            await self._leave()
+            await self.leave()
         gathered.append(batch)
         self._gathered_entries += len(batch.streams)
         self._next = None
-        if not followed or self._gathered_entries >= ENTRIES_TOGETHER or len(gathered) >= FRAMES_TOGETHER:
-            await self._leave()
+        if self._gathered_entries >= ENTRIES_TOGETHER or len(gathered) >= FRAMES_TOGETHER:
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Send what was gathered; it is under way then, whatever comes of it."""
+        if not self._gathered:
+            return
+        sent = self._send(self._gathered) if not self.lost else None
+        self._under_way += ((batch, sent) for batch in self._take_gathered())
+        if sent is None:
+            await self._recover()
 
     @property
     def under_way(self) -> list[MarketBatch]:
@@ -144,8 +156,7 @@ class MarketWriter:
 
     async def drain(self) -> None:
         """Wait until everything written is acknowledged."""
-        if self._gathered:
-            await self._leave()
+        await self.leave()
         while self._under_way and not self.lost:
             await self._confirm_oldest()
 
@@ -187,13 +198,6 @@ class MarketWriter:
         _, sent = self._under_way[0]
         is_unsent = self._under_way[-1][1] is None
         return sent is None or sent.done or is_unsent or len(self._under_way) > most
-
-    async def _leave(self) -> None:
-        """Send what was gathered; it is under way then, whatever comes of it."""
-        sent = self._send(self._gathered) if not self.lost else None
-        self._under_way += ((batch, sent) for batch in self._take_gathered())
-        if sent is None:
-            await self._recover()
 
     def _take_gathered(self) -> list[MarketBatch]:
         batches = self._gathered[:]

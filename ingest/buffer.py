@@ -35,7 +35,7 @@ class Buffer(Generic[T]):
     @property
     def next_item(self) -> T | None:
         """What is taken next, where that is known without a wait; None where it is not."""
-        return self._items[0][0] if self._is_at_hand() else None
+        return self._items[0][0] if self._items and not self._is_behind else None
 
     @property
     def idle(self) -> bool:
@@ -73,7 +73,7 @@ class Buffer(Generic[T]):
     async def take_some(self, most: int) -> list[T]:
         """The oldest items, at most so many and as many as there are; waits for one."""
         found = [await self.take()]
-        while len(found) < most and self._is_at_hand():
+        while len(found) < most and self.next_item is not None:
             found.append(await self.take())
         return found
 
@@ -85,10 +85,6 @@ class Buffer(Generic[T]):
         self._arrived.clear()
         await self._arrived.wait()
         return []
-
-    def _is_at_hand(self) -> bool:
-        """Whether an item can be taken without a wait."""
-        return bool(self._items) and not self._is_behind
 
     def _make_room(self) -> None:
         if self.held_bytes <= self._bound_bytes // 2:

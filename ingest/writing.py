@@ -78,9 +78,11 @@ class FrameWriter:
         self._left.clear()
         self._taken_back.clear()
         self._resumed = None
-        take, write, held, bar_ns = buffer.take, writer.write, filler.held, self._bar_ns
+        take, gather, held, bar_ns = buffer.take, writer.gather, filler.held, self._bar_ns
         next_sample_ns, passed = 0, self.passed.append
         while True:
+            if type(buffer.next_item) is not tuple:
+                await writer.leave()
             item = await take()
             if type(item) is tuple:
                 feed, received_ns, frame = item
@@ -100,7 +102,7 @@ class FrameWriter:
                     await self._write_all(held.hold(batch), writer, keeper)
                 else:
                     try:
-                        await write(batch, followed=type(buffer.next_item) is tuple)
+                        await gather(batch)
                     except Fenced:
                         await _regain(writer, keeper)
                         await _write(batch, writer, keeper)

@@ -115,6 +115,11 @@ class SpooledBuffer(Buffer[T]):
         return len(self._items) + len(self._read) + self.disk_unread
 
     @property
+    def next_item(self) -> T | None:
+        """As of a Buffer; what was read from the disk is at hand too."""
+        return self._read[0] if self._read else super().next_item
+
+    @property
     def disk_unread(self) -> int:
         """Records on disk that are not in memory too."""
         return self._held.unread
@@ -195,9 +200,6 @@ class SpooledBuffer(Buffer[T]):
                 await self._load()
                 return []
         return await super()._older()
-
-    def _is_at_hand(self) -> bool:
-        return bool(self._read) or super()._is_at_hand()
 
     def _open(self) -> None:
         self._prepare(self._directory)

@@ -54,17 +54,17 @@ async def test_what_waits_together_is_one_script(md_url: str, market_client: Any
     await writer.drain()
     before = await scripts(market_client)
     for number in range(1, 5):
-        await writer.write(frame(number), followed=number < 4)
+        await (writer.gather if number < 4 else writer.write)(frame(number))
         assert len(writer.under_way) == number
     await writer.drain()
     assert await scripts(market_client) == before + 1
     assert await held(market_client) == [(number, number + 1) for number in range(5)]
     # So many frames, or entries, and no more; a marker is by itself.
     for number in range(5, 6 + FRAMES_TOGETHER):
-        await writer.write(frame(number), followed=True)
-    await writer.write(frame(30, entries=ENTRIES_TOGETHER // 2), followed=True)
-    await writer.write(frame(31), followed=True)
-    await writer.write(frame(32, marker="GapOpened"), followed=True)
+        await writer.gather(frame(number))
+    await writer.gather(frame(30, entries=ENTRIES_TOGETHER // 2))
+    await writer.gather(frame(31))
+    await writer.gather(frame(32, marker="GapOpened"))
     assert [one.received_ns for one in writer.under_way][-2:] == [32, 33]
     await writer.drain()
     assert await scripts(market_client) == before + 5
@@ -73,11 +73,11 @@ async def test_what_waits_together_is_one_script(md_url: str, market_client: Any
     await writer.close()
 
 
-async def test_a_frame_without_entries_lets_the_others_leave(
+async def test_a_frame_without_entries_takes_the_others_along(
     md_url: str, market_client: Any, lease: Lease
 ) -> None:
     writer = MarketWriter(md_url, lease)
-    await writer.write(frame(0), followed=True)
+    await writer.gather(frame(0))
     await writer.write(MarketBatch([], [], 2, feed="iex"))
     assert len(writer.under_way) == 1
     await writer._confirm_oldest()
@@ -95,7 +95,7 @@ async def test_whatever_is_lost_each_is_there_once_in_order_with_its_own_time(
     for number in range(300):
         entries = chance.choice((1, 1, 2, 9))
         expected += [(number, number + 1)] * entries
-        await writer.write(frame(number, entries), followed=chance.random() < 0.8)
+        await (writer.gather if chance.random() < 0.8 else writer.write)(frame(number, entries))
         fault = chance.random()
         if fault < 0.02:
             proxy.cut()
@@ -118,7 +118,7 @@ async def test_what_was_gathered_is_not_lost_with_the_lease(
     await market_client.set(KEY, "99:thief")
     await writer.write(frame(1))
     for number in range(2, 4):
-        await writer.write(frame(number), followed=True)
+        await writer.gather(frame(number))
     with pytest.raises(Fenced):
         await writer.drain()
     assert [one.received_ns for one in writer.under_way] == [2, 3, 4]
@@ -137,7 +137,7 @@ async def test_what_stands_before_a_frame_that_is_refused_for_good_is_there_once
     writer = MarketWriter(md_url, lease)
     await market_client.set("md:BAD:trades", "no stream")
     for number in range(3):
-        await writer.write(frame(number), followed=True)
+        await writer.gather(frame(number))
     await writer.write(frame(3, streams=("md:BAD:trades",)))
     with pytest.raises(ServerRefused, match="WRONGTYPE"):
         await writer.drain()
@@ -154,7 +154,7 @@ async def test_no_more_are_under_way_than_the_window_holds(
     writer = MarketWriter(md_url, lease)
     most = 0
     for number in range(300):
-        await writer.write(frame(number), followed=True)
+        await writer.gather(frame(number))
         most = max(most, len(writer.under_way))
     await writer.drain()
     assert most <= WINDOW + FRAMES_TOGETHER

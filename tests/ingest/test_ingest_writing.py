@@ -35,6 +35,11 @@ class Server:
         self.sent.append(batch)
         self.under_way.append(batch)
 
+    gather = write
+
+    async def leave(self) -> None:
+        """Each has left by itself."""
+
     async def drain(self) -> None:
         await self.answers.wait()
         self.under_way.clear()
