@@ -50,6 +50,7 @@ def measure(directory: Path, *, frame_messages: int) -> Row:
                 "MD_REDIS_URL": market.url,
                 "ORDERS_REDIS_URL": orders.url,
                 "BACKBONE_INGEST_HOURS": "always",
+                "BACKBONE_INGEST_SPOOL_DIR": str(directory / "spool"),
             }
             with process("ingest", directory=directory, environment=environment) as ingest:
                 value, limit = _rounds(market.url, orders.url, source.pid, ingest.pid, frame_messages)

@@ -19,8 +19,9 @@ from bus.wire import Sent, checked
 # reads, few enough to look for after a lost reply.
 WINDOW = 32
 
-# Frames that wait together leave in one script, of at most so many frames, and about so many entries: that
-# keeps the server busy for less than a millisecond.
+# Frames that wait together leave in one script (measured: frames of one message cost a third less CPU, frames
+# of 20 hardly less), of at most so many frames and about so many entries: that keeps the server busy for less
+# than a millisecond.
 FRAMES_TOGETHER = 12
 ENTRIES_TOGETHER = 200
 

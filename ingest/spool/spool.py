@@ -36,7 +36,8 @@ class Position(NamedTuple):
 
 def segments(directory: Path) -> list[int]:
     """The numbers of a directory's segments, in their order."""
-    return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+    files = (path for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal() and path.is_file())
+    return sorted(int(path.stem) for path in files)
 
 
 def segment_path(directory: Path, segment: int) -> Path:

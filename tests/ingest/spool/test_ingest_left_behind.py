@@ -43,6 +43,11 @@ def held(directory: Path) -> list[bytes]:
     return [one for one in found if isinstance(one, bytes)]
 
 
+def size(*payloads: bytes) -> int:
+    """What records of these take on disk."""
+    return len(spool_records.packed(payloads))
+
+
 def at(directory: Path, second: int) -> None:
     """Have it written last at this second."""
     for path in directory.glob("*.spool"):
@@ -92,7 +97,7 @@ def test_what_another_process_holds_is_its_own(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_what_is_left_is_named_with_its_server_its_records_and_its_age(tmp_path: Path) -> None:
+def test_what_is_left_is_named_with_its_server_its_size_and_its_age(tmp_path: Path) -> None:
     directory = of("iex", tmp_path, OTHER_URL)
     note_server(directory, "redis://:secret@127.0.0.1:6380/0")
     put(directory, b"one", b"two", b"three", confirmed=1)
@@ -100,16 +105,17 @@ def test_what_is_left_is_named_with_its_server_its_records_and_its_age(tmp_path:
     put(of("iex", tmp_path), b"served")
     put(of("sip", tmp_path), b"one", confirmed=1)
     spools = LeftSpools(tmp_path)
+    unwritten = size(b"two", b"three")
     for _ in range(2):
         (found,) = spools.look([of("iex", tmp_path)])
-        assert (found.directory, found.records) == (directory, 2)
+        assert (found.directory, found.unwritten_bytes) == (directory, unwritten)
     assert found.reason.code == "spool_left"
     assert found.reason.sentence == (
-        f"{directory} holds 2 messages (0.0 MB, the last of 2023-11-14 22:13:20 UTC) for "
+        f"{directory} holds messages of {unwritten} bytes, the last of 2023-11-14 22:13:20 UTC, for "
         "redis://127.0.0.1:6380/0, and nobody writes them"
     )
     put(directory, b"four")
-    assert spools.look([of("iex", tmp_path)])[0].records == 3
+    assert spools.look([of("iex", tmp_path)])[0].unwritten_bytes == unwritten + size(b"four")
     shutil.rmtree(directory)
     assert spools.look([of("iex", tmp_path)]) == [], "somebody removed it"
     assert LeftSpools(tmp_path / "nowhere").look([]) == []
@@ -124,7 +130,7 @@ def test_what_is_no_spool_is_left_alone_and_hides_no_other(tmp_path: Path) -> No
     put(of("iex", tmp_path), b"one")
     (of("iex", tmp_path) / "copy.spool").write_text("kept by hand")
     (found,) = LeftSpools(tmp_path).look([])
-    assert (found.directory, found.records) == (of("iex", tmp_path), 1)
+    assert (found.directory, found.unwritten_bytes) == (of("iex", tmp_path), size(b"one"))
     assert held(of("iex", tmp_path)) == [b"one"]
 
 
