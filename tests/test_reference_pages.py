@@ -61,8 +61,9 @@ def test_a_shared_setting_names_the_processes_that_use_it(field: str) -> None:
         own = ROOT / package / "settings.py"
         text = "".join(path.read_text() for path in (ROOT / package).rglob("*.py"))
         itself = own.read_text() if own.is_file() else ""
-        # One names the account that has no name, the other the address where none is given.
-        uses = [used, *{"trading": ["account"], "data_url": ["data_api_url"]}.get(field, [])]
+        # One names the account that has no name, the others the address where none is given.
+        also = {"trading": "account", "data_url": "data_api_url", "trading_url": "trading_api_url"}
+        uses = [used, also.get(field, used)]
         if any(re.search(rf"\bsettings\.{re.escape(one)}(?!\w)", text) for one in uses) or re.search(
             rf"\bself\.{field}\b", itself
         ):

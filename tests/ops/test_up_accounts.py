@@ -49,7 +49,7 @@ def _content(client: Any, key: bytes) -> Any:
     kind = client.type(key)
     if kind == b"stream":
         return client.xrange(key), client.xinfo_groups(key)
-    return client.hgetall(key) if kind == b"hash" else client.smembers(key)
+    return {b"hash": client.hgetall, b"set": client.smembers, b"string": client.get}[kind](key)
 
 
 def test_keys_of_another_account_are_refused_and_paper_and_live_are_apart(
