@@ -83,6 +83,8 @@ class FrameWriter:
         while True:
             if type(buffer.next_item) is not tuple:
                 await writer.leave()
+                if writer.lost:
+                    await self._begin_anew(writer, keeper, filler, carried())
             item = await take()
             if type(item) is tuple:
                 feed, received_ns, frame = item

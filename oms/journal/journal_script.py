@@ -16,11 +16,11 @@ COMMIT = Script(
     + """\
 local count, last, told, tell = tonumber(ARGV[4]), ARGV[2], ARGV[5], tonumber(ARGV[6])
 local a = 7 + 4 * tell
-if count > 0 then
+if count > 0 or tell > 0 then
   local tail = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local found, hash = tail and tail[1] or '0-0', tail and tail[2][8] or ''
   local final = a + 5 * (count - 1)
-  if found == ARGV[final] and hash == ARGV[final + 4] then return found end
+  if count > 0 and found == ARGV[final] and hash == ARGV[final + 4] then return found end
   if found ~= last then
     return redis.error_reply('MOVED the journal ends at ' .. found .. ', not at ' .. last)
   end

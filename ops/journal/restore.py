@@ -21,20 +21,19 @@ from ops.journal.segment_files import files_in_order
 # Entries written at once; the lease is renewed after each so many.
 _BATCH = 1000
 
-# KEYS: the lease, what is noted of a trimmed journal's beginning and of what was told, then names under
-# which streams were written, the journal's first, then the names that they get. ARGV: the lease's value. A
-# stream that is there already stays; where a journal is, nothing is done. The journal that is put in place
-# is whole.
+# KEYS: the lease, what is noted of a trimmed journal's beginning, then names under which streams were
+# written, the journal's first, then the names that they get. ARGV: the lease's value. A stream that is there
+# already stays; where a journal is, nothing is done. The journal that is put in place is whole.
 _PUT_IN_PLACE = (
     FENCE
     + """\
-local count = (#KEYS - 3) / 2
-if redis.call('EXISTS', KEYS[count + 4]) == 1 then
+local count = (#KEYS - 2) / 2
+if redis.call('EXISTS', KEYS[count + 3]) == 1 then
   return redis.error_reply('ERR there is a journal already')
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2])
 local placed = {}
-for number = 4, count + 3 do
+for number = 3, count + 2 do
   if redis.call('RENAMENX', KEYS[number], KEYS[count + number]) == 1 then
     placed[#placed + 1] = KEYS[count + number]
   end
@@ -105,8 +104,7 @@ async def _write(
             await batch.execute()
             await lease.renew()
     await batch.execute()
-    noted = streams.trimmed(account), streams.journal_told(account)
-    keys = (lease.key, *noted, *written.values(), *written)
+    keys = (lease.key, streams.trimmed(account), *written.values(), *written)
     placed = {key.decode() for key in await client.eval(_PUT_IN_PLACE, len(keys), *keys, lease.value)}
     prefix = streams.events(account, "")
     algorithms = sorted(name.removeprefix(prefix) for name in placed - {journal})

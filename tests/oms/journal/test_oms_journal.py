@@ -185,6 +185,22 @@ async def test_a_journal_of_an_earlier_release_is_told_already(orders_url: str) 
     await client.aclose()
 
 
+async def test_what_the_journal_lost_is_not_told(orders_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oms.journal.journal.TELL_AFTER_S", 3600)
+    client = connect(orders_url, name="test")
+    async with writing(orders_url, orders_url) as (journal, _, task):
+        await journal.commit([of_alpha(1)])
+        await journal.commit([of_alpha(2)], tell_later=True)
+        ((last_id, _),) = await client.xrevrange(streams.journal(ACCOUNT), count=1)
+        await client.xdel(streams.journal(ACCOUNT), last_id)
+        with pytest.raises(JournalMoved):
+            await journal.flush()
+        with pytest.raises(JournalMoved):
+            await task
+        assert await told(orders_url) == [1]
+    await client.aclose()
+
+
 @pytest.mark.parametrize("loss", ["reply", "request"])
 async def test_it_is_told_once_whatever_is_lost(orders_url: str, loss: str) -> None:
     async with Proxy(orders_url) as proxy, writing(proxy.url, orders_url) as (journal, _, _):
