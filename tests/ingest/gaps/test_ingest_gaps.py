@@ -218,7 +218,8 @@ async def test_one_that_dies_at_any_step_of_filling_leaves_each_message_once_and
                 await run.orders.delete("account:{paper}:lease")
             async with running(settings) as last:
                 await last.flowing(TRADES)
-                await until(lambda: _none_open(last), "every gap closed")
+                # History is asked again after 1, 2, 4, 8, 16 s where it does not answer in time.
+                await until(lambda: _none_open(last), "every gap closed", timeout_s=60)
                 await last.flowing(TRADES)
                 await last.stop()
         # What the dead one had begun to write may stand before or behind what its successor found beside.
