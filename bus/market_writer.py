@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from bus.error_answers import refusal
-from bus.errors import Fenced, RefusedForNow, ReplyLost, ServerAway
+from bus.errors import Fenced, RefusedForNow, ReplyLost, ServerAway, ServerRefused
 from bus.lease import FENCE, Lease
 from bus.link import Link, Script, is_unloaded
 from bus.market_batch import MarketBatch
@@ -79,8 +79,8 @@ def market_command(lease_key: str, lease_value: str, batches: Sequence[MarketBat
 class MarketWriter:
     """Writes the frames of one feed in order, a few of them under way at once, under that feed's lease.
 
-    Frames that wait together leave in one script, which is one write of the server's: all are there or none.
-    Each is a frame by itself all the same, with its own time of receipt, and is looked for by that.
+    Frames that wait together leave in one script. Each is a frame by itself all the same, with its own time
+    of receipt, and is looked for by that.
 
     A server that refuses for now is waited for, as one that is away is. When that begins, a frame that it
     refuses comes behind those under way that it takes; from then on one goes at a time. Mutable: the frames
@@ -100,6 +100,8 @@ class MarketWriter:
         self._next: MarketBatch | None = None
         self._last_received_ns = 0
         self._confirmed: MarketBatch | None = None
+        # Whether the server refused the oldest of them, and nobody has looked yet what of them is there.
+        self._is_refused = False
         self.written = 0
         self.lost = False
 
@@ -214,8 +216,8 @@ class MarketWriter:
 
     async def _confirm_oldest(self) -> None:
         """Wait for the reply of the oldest frames; where it is lost, find out and send what is missing."""
-        batch, sent = self._under_way[0]
-        if sent is None:
+        _, sent = self._under_way[0]
+        if sent is None or self._is_refused:
             await self._recover()
             return
         try:
@@ -226,9 +228,8 @@ class MarketWriter:
         if is_unloaded(reply):
             await self._recover()
             return
-        if isinstance(reply, Exception):
-            # Not written; it stays in front, to be sent again if the caller goes on.
-            self._under_way[0] = (batch, None)
+        # What is refused stays in front, to be looked for and sent again if the caller goes on.
+        self._is_refused = isinstance(reply, Exception)
         try:
             checked(reply)
         except RefusedForNow as error:
@@ -253,6 +254,7 @@ class MarketWriter:
         one that it does not; the rest follows once that one is there. Where the server has lost the last
         frame that it confirmed (FLUSHALL; killed within a second of its last sync), nothing is sent.
         """
+        self._is_refused = False
         while not self.lost:
             try:
                 if self._confirmed is not None and not await self._is_there(self._confirmed):
@@ -287,7 +289,10 @@ class MarketWriter:
         if is_unloaded(reply) or isinstance(refusal(str(reply)), RefusedForNow | Fenced):
             return False
         # Of frames that left together those before the one that is refused are there.
-        return await self._is_there(batch)
+        try:
+            return await self._is_there(batch)
+        except ServerRefused:
+            return False  # Its key is no stream.
 
     async def _is_there(self, batch: MarketBatch) -> bool:
         under_way = {one.received_ns for one, _ in self._under_way}

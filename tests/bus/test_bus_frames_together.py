@@ -135,15 +135,19 @@ async def test_what_stands_before_a_frame_that_is_refused_for_good_is_there_once
 ) -> None:
     """A key that is no stream: the script ends in its middle, and what it wrote stays."""
     writer = MarketWriter(md_url, lease)
+    await writer.write(frame(0))
+    await writer.drain()
     await market_client.set("md:BAD:trades", "no stream")
-    for number in range(3):
+    for number in range(1, 3):
         await writer.gather(frame(number))
-    await writer.write(frame(3, streams=("md:BAD:trades",)))
-    with pytest.raises(ServerRefused, match="WRONGTYPE"):
-        await writer.drain()
+    await writer.gather(frame(3, streams=("md:BAD:trades",)))
+    await writer.write(frame(4))
+    for _ in range(2):
+        with pytest.raises(ServerRefused, match="WRONGTYPE"):
+            await writer.drain()
     await market_client.delete("md:BAD:trades")
     await writer.drain()
-    assert await held(market_client) == [(number, number + 1) for number in range(3)]
+    assert await held(market_client) == [(number, number + 1) for number in (0, 1, 2, 4)]
     assert await held(market_client, "md:BAD:trades") == [(3, 4)]
     await writer.close()
 
