@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bus.chain import NO_HASH, Chain, Entry, message_hash
 from bus.clock import Clock
 from bus.codec import Message
+from bus.concerned_algorithm import concerned_algorithm
 from bus.dead_letter import dead_letter_fields, fields_to_put_back
 from bus.delivery import Delivery
 from bus.errors import BackboneError, Fenced, RefusedForNow, ReplyLost
@@ -22,7 +23,7 @@ from bus.order_events import EntryDeadLettered
 from bus.pages import pages
 from bus.streams import EXTERNAL, GROUP_OMS, events, journal, journal_told, orders_dead
 from bus.wire import Sent, checked
-from oms.journal.journal_reader import EVENT_CODEC, JournalReader, read_event
+from oms.journal.journal_reader import EVENT_CODEC, JournalReader
 from oms.journal.journal_script import COMMIT
 
 # Entries and acknowledgements of one script: bounds how long the server is busy with it (about 10 ms).
@@ -148,14 +149,13 @@ class Journal:
         found: dict[str, list[_Told]] = {}
         async for page in pages(self._link, self._stream, start=f"({told.decode()}"):
             for entry in page:
-                if stream := self._beside(read_event(entry)):
+                if stream := self._events_of(concerned_algorithm(entry)):
                     found.setdefault(stream, []).append(_told_of(stream, entry))
         for stream, entries in found.items():
             # An earlier release that led meanwhile told what it wrote, and noted nothing.
-            for last in await self._link.asked("XREVRANGE", stream, "+", "-", "COUNT", 1):
-                if (told_last := _told_of(stream, last)) in entries:
-                    del entries[: entries.index(told_last) + 1]
-            self._untold += entries
+            last = await self._link.asked("XREVRANGE", stream, "+", "-", "COUNT", len(entries))
+            there = [_told_of(stream, entry) for entry in last]
+            self._untold += (one for one in entries if one not in there)
 
     def begin_chain(self, by: str) -> None:
         """Cover the entries of an earlier release, which have no hashes, with that of the next one."""
@@ -304,7 +304,7 @@ class Journal:
                 kind, version, data = encode(event)
                 head = message_hash(head, id_.encode(), kind, version, data)
                 entries += (id_, kind, version, data, head)
-                if beside := self._beside(event):
+                if beside := self._events_of(getattr(event, "algorithm", "")):
                     own.append((beside, kind, version, data))
                 batch.last_id, batch.last_hash = id_, head
                 if type(event) is EntryDeadLettered:
@@ -333,14 +333,13 @@ class Journal:
         self._packed_head = head
         return batch
 
-    def _beside(self, event: Message) -> str:
-        """The stream that gets the same entry: the events of the algorithm that it concerns, "" for none."""
-        name: str = getattr(event, "algorithm", EXTERNAL)
-        if name == EXTERNAL:
+    def _events_of(self, algorithm: str) -> str:
+        """The stream of an algorithm's events, which gets what concerns it too; "" for none of ours."""
+        if algorithm in ("", EXTERNAL):
             return ""
-        stream = self._events.get(name)
+        stream = self._events.get(algorithm)
         if stream is None:
-            stream = self._events[name] = events(self._account, name)
+            stream = self._events[algorithm] = events(self._account, algorithm)
         return stream
 
     async def _carried_out(self, batch: _Batch) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from bus import halt, streams
 from bus.acting_user import acting_user
 from bus.chain import HASH, Chain, Entry
+from bus.concerned_algorithm import concerned_algorithm
 from bus.errors import InvalidInput, Unreadable
 from bus.journal_files import read
 from bus.journal_lines import entries_of
@@ -92,7 +93,7 @@ async def _write(
     batch = client.pipeline(transaction=False)
     for entry in _entries(files, chain):
         _add(batch, written[journal], entry)
-        name = _algorithm(entry)
+        name = concerned_algorithm(entry)
         if name:
             stream = streams.events(account, name)
             if stream not in written:
@@ -132,20 +133,6 @@ def _entries(files: Sequence[Path], chain: Chain) -> Iterator[Entry]:
 def _add(batch: Any, stream: str, entry: Entry) -> None:
     """As one command, so that names may stand there twice and in any order."""
     batch.execute_command("XADD", stream, entry[0], *entry[1])
-
-
-def _algorithm(entry: Entry) -> str:
-    """The algorithm that was told of an entry, "" for none."""
-    _, fields = entry
-    try:
-        data = msgspec.json.decode(fields[fields.index(b"data", 0) + 1], type=_Concerns)
-    except (ValueError, msgspec.DecodeError):
-        return ""
-    return "" if data.algorithm == streams.EXTERNAL else data.algorithm
-
-
-class _Concerns(msgspec.Struct):
-    algorithm: str = ""
 
 
 def _without_hash(fields: list[bytes]) -> list[bytes]:

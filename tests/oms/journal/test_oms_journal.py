@@ -171,6 +171,30 @@ async def test_what_an_oms_did_not_tell_before_it_ended_the_next_one_tells(
     await client.aclose()
 
 
+async def test_after_a_roll_back_and_forward_what_was_never_told_is_told_behind_what_was(
+    orders_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms.journal.journal.TELL_AFTER_S", 3600)
+    client, stream = connect(orders_url, name="test"), streams.events(ACCOUNT, "alpha")
+    newer = UnknownMessage(wire="OrderApproved", version=99, data=b'{"algorithm":"alpha","at_ns":7}')
+    async with writing(orders_url, orders_url) as (journal, lease, _):
+        await journal.commit([of_alpha(1)])
+        await journal.commit([of_alpha(2), newer, of_alpha(3)], tell_later=True)
+        kind, version, data = EVENT_CODEC.encode(of_alpha(3))
+        await client.xadd(stream, {"type": kind, "version": version, "data": data})
+        await lease.release()
+    for _ in range(2):
+        async with writing(orders_url, orders_url) as (journal, lease, _):
+            await folded(journal)
+            await journal.find_untold()
+            await journal.flush()
+            await lease.release()
+    entries = [fields[b"data"] for _, fields in await client.xrange(stream)]
+    one, two, three = (EVENT_CODEC.encode(of_alpha(number))[2] for number in (1, 2, 3))
+    assert entries == [one, three, two, newer.data]
+    await client.aclose()
+
+
 async def test_a_journal_of_an_earlier_release_is_told_already(orders_url: str) -> None:
     client = connect(orders_url, name="test")
     async with writing(orders_url, orders_url) as (journal, lease, _):
