@@ -118,6 +118,8 @@ class FrameWriter:
             elif isinstance(item, Missing):
                 await self._tell_missing(item, writer, keeper, filler, carried())
             elif isinstance(item, Turn):
+                # It may go by what the streams have.
+                await _drain(writer, keeper)
                 await self._write_all(item.write(), writer, keeper, one_by_one=True)
             elif isinstance(item, Resumed):
                 await self._resume(item, writer, keeper, filler)

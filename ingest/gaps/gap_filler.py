@@ -258,8 +258,9 @@ class GapFiller:
         log.warning("gaps not filled yet", feed=self._feed, gaps=len(group.fills), error=why)
         until_ns = self._asked_to_ns(group)
         await asyncio.sleep((until_ns + SETTLED_NS - self._clock.now_ns()) / 1e9)
+        # What came live meanwhile is in the stream after this turn, or held back for a later gap.
+        await self._turn(partial(self._note_held, group))
         for fill in group.fills.values():
-            # What came live meanwhile is in the stream, whether or not it waited.
             fill.came_live(await self._answered(partial(self._kept.messages_around, fill.hole, until_ns)))
         is_had = False
         for wait_s in waits_s(FIRST_AGAIN_S, LAST_AGAIN_S):
@@ -346,6 +347,11 @@ class GapFiller:
         """What was held back is written; what is missing will be written elsewhere."""
         group.live_ns = self.held.newest_ns
         return self.held.released([stream for stream in group.fills if self.held.by(stream) is group])
+
+    def _note_held(self, group: Group) -> Iterable[MarketBatch]:
+        for stream, fill in group.fills.items():
+            fill.came_live(self.held.live(stream))
+        return ()
 
     def _write_beside(self, group: Group) -> Iterable[MarketBatch]:
         found = [

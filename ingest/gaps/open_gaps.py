@@ -9,7 +9,7 @@ import structlog
 
 from bus.connection import Client
 from bus.streams import open_gaps
-from ingest.gaps.gap_fill import LOOK_BACK_NS, SETTLED_NS, Hole
+from ingest.gaps.gap_fill import LOOK_BACK_NS, Hole
 from ingest.gaps.resume_point import whole_until_ns
 
 # Entries read at once, and of one stream at most.
@@ -89,14 +89,19 @@ class OpenGaps:
         return {stream: self._messages(page) for stream, page in zip(begins, pages, strict=True)}
 
     async def messages_around(self, hole: Hole, until_ns: int) -> Messages:
-        """What a stream has from shortly before a gap until shortly after a time (ns)."""
-        begin_ms = max(0, hole.after_ns // _MS - self._look_back_ms)
-        position, end_ms = str(begin_ms), (until_ns + SETTLED_NS) // _MS
+        """What a stream has from shortly before a gap until a time of the market (ns).
+
+        What was held back or spooled has an entry id of when it was written: the messages' own times tell
+        where to end.
+        """
+        position = str(max(0, hole.after_ns // _MS - self._look_back_ms))
         found: Messages = []
         while len(found) < _MOST:
-            page = await self._client.xrange(hole.stream, position, end_ms, count=_PAGE)
-            found += self._messages(page)
-            if len(page) < _PAGE:
+            page = await self._client.xrange(hole.stream, position, count=_PAGE)
+            messages = self._messages(page)
+            found += [message for message in messages if message["t"] <= until_ns]
+            is_beyond = all(message["t"] > until_ns + LOOK_BACK_NS for message in messages)
+            if len(page) < _PAGE or (messages and is_beyond):
                 break
             position = f"({page[-1][0].decode()}"
         return found

@@ -41,7 +41,8 @@ class Server:
         """Each has left by itself."""
 
     async def drain(self) -> None:
-        await self.answers.wait()
+        if self.under_way:
+            await self.answers.wait()
         self.under_way.clear()
 
     async def resume(self, resumed: Resumed) -> list[MarketBatch]:
@@ -108,3 +109,16 @@ async def test_a_turn_is_written_when_the_server_has_it_and_not_when_it_was_sent
     assert not written
     scene.server.answers.set()
     await until(lambda: bool(written), "it to be said")
+
+
+async def test_a_turn_goes_by_what_the_streams_have_when_all_before_it_is_written(scene: Scene) -> None:
+    before, under_way = MarketBatch(["md:AAPL:trades"], [1, b"{}"], 3), deque[int]()
+
+    def nothing() -> list[MarketBatch]:
+        under_way.append(len(scene.server.under_way))
+        return []
+
+    scene.buffer.add(before, 0)
+    scene.buffer.add(Turn(nothing, lambda: None), 0)
+    await until(lambda: bool(under_way), "the turn")
+    assert (scene.server.sent, list(under_way)) == ([before], [0])

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import redis.asyncio
@@ -29,7 +31,11 @@ BROKE_ONCE = ["GapOpened", "GapClosed"]
 def consecutive(messages: Sequence[dict[str, Any]]) -> int:
     """Hold that each message is there once and in order, by the simulator's numbers; how many they are."""
     numbers = [message["i"] for message in messages]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
+    again = [number for number, times in Counter(numbers).items() if times > 1]
+    unordered = [pair for pair in pairwise(numbers) if pair[0] > pair[1]]
+    found = f"missing {missing}, more than once {again}, out of their order {unordered}"
+    assert not missing + again + unordered, found
     return len(numbers)
 
 

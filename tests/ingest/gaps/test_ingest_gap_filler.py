@@ -16,6 +16,7 @@ from ingest.buffered_item import Item, Resumed, Turn
 from ingest.data_api.alpaca_data import NotGiven
 from ingest.gaps.gap_fill import Hole
 from ingest.gaps.gap_filler import GapFiller
+from ingest.gaps.gap_group import Group
 from ingest.gaps.open_gaps import OpenGaps
 
 # Those that write into the streams; the second stands in for the first.
@@ -94,12 +95,11 @@ class Scene:
         return any(batch.marker == "GapClosed" for batch in self.written)
 
 
-async def put(client: Any, *numbers: int) -> None:
+async def put(client: Any, *numbers: int, id_ms: int | None = None) -> None:
     for number in numbers:
         one = trade(number)
-        await client.xadd(
-            STREAM, {"d": orjson.dumps(one), "r": one["t"], "feed": "iex"}, f"{one['t'] // 10**6}-*"
-        )
+        ms = one["t"] // 10**6 if id_ms is None else id_ms
+        await client.xadd(STREAM, {"d": orjson.dumps(one), "r": one["t"], "feed": "iex"}, f"{ms}-*")
 
 
 @pytest.mark.parametrize("hold_s", [0, 2, 10])
@@ -118,6 +118,39 @@ async def test_what_came_live_while_a_gap_was_open_is_not_written_beside_it_too(
     await asyncio.gather(*tasks, return_exceptions=True)
     asked_to = 3 + hold_s
     assert scene.numbers() == [one for one in range(2, 12) if one <= asked_to and one not in (4, 5, 11)]
+
+
+async def test_what_was_held_back_is_found_by_its_own_time_and_not_by_its_entry_s(market_client: Any) -> None:
+    """It stands behind the marker that it waited for, and has an id of that time."""
+    await put(market_client, 1)
+    for number in (4, 5):
+        await put(market_client, number, id_ms=trade(50)["t"] // 10**6)
+    await put(market_client, *range(51, 55))
+    scene = Scene(market_client, Past([trade(number) for number in range(12)]), hold_s=2)
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await until(lambda: _gone(market_client), "it is forgotten")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert scene.numbers() == [2, 3]
+
+
+async def test_what_is_held_back_for_a_later_gap_is_not_written_beside_an_earlier_one_too(
+    market_client: Any,
+) -> None:
+    await put(market_client, 1)
+    scene = Scene(market_client, Past([trade(number) for number in range(12)]), hold_s=2)
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
+    scene.filler.held.begin([STREAM], Group("trades", {}, 0))
+    live = orjson.dumps(trade(4))
+    scene.filler.held.hold(MarketBatch([STREAM], [trade(4)["t"] // 10**6, live], START_NS, "iex", ""))
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await until(lambda: _gone(market_client), "it is forgotten")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert scene.numbers() == [2, 3, 5]
 
 
 async def _gone(client: Any) -> bool:
