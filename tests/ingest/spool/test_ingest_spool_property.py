@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ingest.spool import spool as spool_module
 from ingest.spool import spool_records
-from ingest.spool.spool import Spool, SpoolHeld
+from ingest.spool.spool import Spool, SpoolHeld, confirmed_until, segment_path
 from ingest.spool.spool_records import Damaged
 
 # Small, so that a few records fill one.
@@ -107,11 +107,12 @@ class SpoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held and not self.damaged)
     @rule(cut=st.integers(1, 80))
     def tear(self, cut: int) -> None:
-        """The process ends while it writes: the end of the last segment is missing."""
+        """The process ends while it writes: the end of the last segment is missing, nothing confirmed is."""
         self.spool.close()
         last = max(self.directory.glob("*.spool"))
-        before = last.read_bytes()
-        whole = before[: max(len(before) - cut, 0)]
+        before, confirmed = last.read_bytes(), confirmed_until(self.directory)
+        least = confirmed.offset if segment_path(self.directory, confirmed.segment) == last else 0
+        whole = before[: max(len(before) - cut, least)]
         last.write_bytes(whole)
         kept = [one for one in self.held if one not in before or one in whole]
         torn = len(kept) < len(self.held)
@@ -148,6 +149,23 @@ def _ends_whole(data: bytes) -> bool:
 
 TestSpool = SpoolMachine.TestCase
 TestSpool.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_segment_that_ends_before_what_was_confirmed_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A power cut took its end, or it is another one of this number: the server is asked what it has."""
+    spool = Spool(tmp_path)
+    spool.append([b"first", b"second", b"third"])
+    whole, second = spool.size_bytes, len(spool_records.packed([b"first", b"second"]))
+    assert spool.read(second) == [b"first", b"second"]
+    spool.confirm()
+    spool.close()
+    assert confirmed_until(tmp_path).offset == second < whole
+    (segment,) = tmp_path.glob("*.spool")
+    os.truncate(segment, second - 1)
+    left: list[bytes | Damaged] = []
+    spool = Spool(tmp_path, each=left.append)
+    spool.close()
+    assert [one for one in left if not isinstance(one, Damaged)] == [b"first"]
 
 
 def _work(directory: Path, note: Callable[[str, list[bytes]], None]) -> None:
