@@ -8,6 +8,7 @@ import orjson
 import structlog
 
 from bus.connection import Client
+from bus.market_messages import GapClosed
 from bus.streams import open_gaps
 from ingest.gaps.gap_fill import LOOK_BACK_NS, Hole
 from ingest.gaps.resume_point import whole_until_ns
@@ -26,6 +27,7 @@ Messages = list[dict[str, Any]]
 log = structlog.get_logger()
 
 _hole = msgspec.json.Decoder(Hole).decode
+_gap_closed = msgspec.json.Decoder(GapClosed).decode
 
 
 class OpenGaps:
@@ -45,15 +47,34 @@ class OpenGaps:
         return f"<open gaps in {self._key}>"
 
     async def read(self) -> list[Hole]:
-        """The gaps that were not filled when an earlier run ended."""
+        """The gaps that were not filled when an earlier run ended.
+
+        One that it told as closed, and had no time to forget, is none: what is missing behind it is a gap of
+        its own.
+        """
         found: list[Hole] = []
         for name, text in (await self._client.hgetall(self._key)).items():
             try:
-                found.append(_hole(text))
+                hole = _hole(text)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 log.error("open gap not understood, dropped", gap=name.decode(), error=str(error))
                 await self._client.hdel(self._key, name)
+                continue
+            if await self._is_told_closed(hole):
+                await self._client.hdel(self._key, name)
+            else:
+                found.append(hole)
         return found
+
+    async def _is_told_closed(self, hole: Hole) -> bool:
+        """Whether its GapClosed is there; it stands near the stream's end where nobody lived to forget it."""
+        since_ms = hole.until_ns // _MS
+        for _, fields in await self._client.xrevrange(hole.stream, min=since_ms, count=_MOST):
+            if fields.get(b"type") == b"GapClosed":
+                closed = _gap_closed(fields[b"d"])
+                if (closed.since_ns, closed.until_ns) == (hole.since_ns, hole.until_ns):
+                    return True
+        return False
 
     async def add(self, holes: Sequence[Hole]) -> None:
         """Keep these."""

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from waiting import until
 
 from bus.clock import ManualClock
 from bus.market_batch import MarketBatch
+from bus.market_messages import GapClosed
 from bus.streams import open_gaps
 from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
@@ -253,6 +255,39 @@ async def test_two_gaps_of_a_stream_are_filled_each_with_its_own(market_client: 
     await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(scene.numbers()) == [2, 3, 5, 6]
     assert [batch.marker for batch in scene.written].count("GapClosed") == 2
+
+
+async def test_a_gap_that_was_told_closed_before_a_kill_is_no_open_one(market_client: Any) -> None:
+    """What is missing behind it is of the next gap, and stands in the stream before what comes live."""
+    await put(market_client, 1)
+    closed = GapClosed(feed="iex", since_ns=HOLE.since_ns, until_ns=HOLE.until_ns, backfilled=0)
+    marker = {"d": msgspec.json.encode(closed), "r": START_NS, "type": "GapClosed", "feed": "iex"}
+    await market_client.xadd(STREAM, marker, f"{HOLE.until_ns // 10**6}-*")
+    await put(market_client, 4)
+    kept = OpenGaps(market_client, FEEDS, 60 * S_NS)
+    await kept.add([HOLE, msgspec.structs.replace(HOLE, until_ns=HOLE.until_ns - 1)])
+    assert [hole.until_ns for hole in await kept.read()] == [HOLE.until_ns - 1]
+    await kept.remove(await kept.read())
+    assert await _gone(market_client)
+
+
+async def test_what_a_gap_that_was_closed_did_not_reach_is_filled_before_live(
+    market_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.gaps.gap_filler.LEFT_OPEN_AFTER_S", 60.0)
+    await put(market_client, 1, 2, 3)
+    closed = GapClosed(feed="iex", since_ns=HOLE.since_ns, until_ns=HOLE.until_ns, backfilled=2)
+    marker = {"d": msgspec.json.encode(closed), "r": START_NS, "type": "GapClosed", "feed": "iex"}
+    await market_client.xadd(STREAM, marker, f"{HOLE.until_ns // 10**6}-*")
+    await OpenGaps(market_client, FEEDS, 60 * S_NS).add([HOLE])
+    scene = Scene(market_client, Past([trade(number) for number in range(1, 6)]), hold_s=10)
+    tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
+    await scene.filler.resume(Resumed({STREAM: START_NS + 3 * S_NS}, START_NS + 5 * S_NS))
+    await until(scene.closed, "the gap closed")
+    assert scene.numbers() == [4, 5]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_trade_of_the_same_nanosecond_as_the_last_before_the_gap_is_filled_too(
