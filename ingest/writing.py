@@ -120,6 +120,8 @@ class FrameWriter:
             elif isinstance(item, Turn):
                 # It may go by what the streams have.
                 await _drain(writer, keeper)
+                if writer.lost:
+                    await self._begin_anew(writer, keeper, filler, carried())
                 await self._write_all(item.write(), writer, keeper, one_by_one=True)
             elif isinstance(item, Resumed):
                 await self._resume(item, writer, keeper, filler)

@@ -44,6 +44,11 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True):
     earlier_ns: int = 0
 
 
+def look_back_ns(channel: str, bar_ns: int) -> int:
+    """How far before the last message of a stream something may be that is told after it."""
+    return bar_ns + LOOK_BACK_NS if channel == "bars" else LOOK_BACK_NS
+
+
 def identity(message: Message) -> Hashable:
     """What two messages share that are the same one.
 
@@ -70,7 +75,7 @@ class StreamFill:
         self.hole = hole
         self.written = 0
         self._bar_ns = bar_ns
-        self._look_back_ns = bar_ns if hole.channel == "bars" else LOOK_BACK_NS
+        self._look_back_ns = look_back_ns(hole.channel, bar_ns)
         self._there: dict[Hashable, int] = {identity(message): message["t"] for message in there}
         # What was before the stream's first message was not missed: nobody had asked for it yet.
         first = min(self._there, key=self._there.__getitem__, default=None)
@@ -125,11 +130,20 @@ class StreamFill:
         self._there |= {identity(message): message["t"] for message in messages}
         self._found = [one for one in self._found if identity(one) not in self._there]
 
+    def is_beside(self, messages: Sequence[Message]) -> None:
+        """These, and no others, are in the stream of what was found."""
+        self.came_live(messages)
+        self.written = len(messages)
+
     def taken_out(self, until_ns: int | None = None) -> list[Message]:
-        """What was found since the last time, by the market's time; nothing that is later than `until_ns`."""
+        """What was found since the last time, by the market's time; nothing told later than `until_ns`.
+
+        A bar is told at the end of its minute.
+        """
         found = sorted(self._found, key=lambda message: message["t"])
         if until_ns is not None:
-            found = [message for message in found if message["t"] <= until_ns]
+            told_ns = until_ns - (self._bar_ns if self.hole.channel == "bars" else 0)
+            found = [message for message in found if message["t"] <= told_ns]
         self._found = []
         self.written += len(found)
         return found
@@ -140,11 +154,13 @@ def batches(
 ) -> list[MarketBatch]:
     """Entries of history, each with its stream, as one script after another writes them."""
     found: list[MarketBatch] = []
-    for start in range(0, len(messages), ENTRIES_AT_ONCE):
+    # Each has a time of receipt of its own: by that a batch whose reply was lost is looked for.
+    for number, start in enumerate(range(0, len(messages), ENTRIES_AT_ONCE)):
         some = messages[start : start + ENTRIES_AT_ONCE]
         values: list[int | bytes] = []
         for _, message in some:
             at_ns = message["t"] + (bar_ns if message["T"] == "b" else 0)
             values += (at_ns // 1_000_000, orjson.dumps(message))
-        found.append(MarketBatch([stream for stream, _ in some], values, received_ns, feed, BACKFILLED))
+        streams = [stream for stream, _ in some]
+        found.append(MarketBatch(streams, values, received_ns + number, feed, BACKFILLED))
     return found

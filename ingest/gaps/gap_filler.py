@@ -6,10 +6,9 @@ which a batch whose reply was lost is found again.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -26,6 +25,7 @@ from ingest.buffer import Buffer
 from ingest.buffered_item import Item, Resumed, Turn
 from ingest.data_api.alpaca_data import DataUnreachable, NotGiven
 from ingest.gaps import gap_entries
+from ingest.gaps.asking import History, asked
 from ingest.gaps.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
 from ingest.gaps.gap_group import Group, beside, grouped
 from ingest.gaps.held_back import HeldBack
@@ -40,6 +40,9 @@ FIRST_AGAIN_S, LAST_AGAIN_S = 1.0, 300.0
 # A gap that an earlier run left is filled so long after the start, unless the same gap goes on by then.
 LEFT_OPEN_AFTER_S = 5.0
 
+# What history has for so long came live by now, where it was to.
+ON_ITS_WAY_NS = 500_000_000
+
 # How long the end waits for what is held back to be written.
 LEAVE_S = 2.0
 
@@ -47,18 +50,6 @@ LEAVE_S = 2.0
 _ABOUT_A_SYMBOL = (400, 404, 422)
 
 log = structlog.get_logger()
-
-
-class History(Protocol):
-    """Messages of the past, as `ingest/data_api/alpaca_history.py` gets them."""
-
-    def pages(
-        self, channel: str, symbols: Sequence[str], since_ns: int, until_ns: int
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Messages of these symbols, page by page, each symbol's in order.
-
-        Raises NotGiven, DataUnreachable.
-        """
 
 
 class GapFiller:
@@ -95,7 +86,7 @@ class GapFiller:
         self._bar_ns = bar_ns
         self._began_ns = clock.now_ns()
         self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
-        # Those that an earlier run left, and until when those of this one are asked of history, by stream.
+        # Those that an earlier run left; and by stream until when what was missed is beside, or will be.
         self._left_open: list[Hole] = []
         self._is_read = asyncio.Event()
         self._asked_to: dict[str, int] = {}
@@ -208,7 +199,7 @@ class GapFiller:
                     # Not by our clock alone: where it is slow, what came live says more.
                     asked_ns = max(self._clock.now_ns(), self.held.newest_ns)
                     try:
-                        async for _ in self._asked(group, asked_ns):
+                        async for _ in asked(self._source, group, asked_ns, self._clock):
                             pass
                         await self._turn(partial(self._fill_held, group, asked_ns, closed))
                     except DataUnreachable as error:
@@ -233,8 +224,6 @@ class GapFiller:
     async def _forget(self, closed: list[Hole]) -> None:
         """These are closed, and need not be kept any more."""
         some = closed.copy()
-        for hole in some:
-            self._asked_to.pop(hole.stream, None)
         await self._answered(partial(self._kept.remove, some))
         del closed[: len(some)]
 
@@ -258,20 +247,19 @@ class GapFiller:
         log.warning("gaps not filled yet", feed=self._feed, gaps=len(group.fills), error=why)
         until_ns = self._asked_to_ns(group)
         await asyncio.sleep((until_ns + SETTLED_NS - self._clock.now_ns()) / 1e9)
-        # What came live meanwhile is in the stream after this turn, or held back for a later gap.
-        await self._turn(partial(self._note_held, group))
-        for fill in group.fills.values():
-            fill.came_live(await self._answered(partial(self._kept.messages_around, fill.hole, until_ns)))
         is_had = False
         for wait_s in waits_s(FIRST_AGAIN_S, LAST_AGAIN_S):
             self._open |= dict.fromkeys(group.fills, why)
             if self._clock.now_ns() - group.until_ns > self._longest_ns:
                 break
+            for fill in group.fills.values():
+                # An earlier run may have begun, or this one before it was asked to wait.
+                fill.is_beside(await self._answered(partial(self._kept.messages_beside, fill.hole)))
             try:
-                async for _ in self._asked(group, until_ns):
-                    await self._turn(partial(self._write_beside, group))
+                async for _ in asked(self._source, group, until_ns, self._clock):
+                    await self._write_missed_beside(group, until_ns)
                 # What was found while live messages waited, where there was nothing more to be found.
-                await self._turn(partial(self._write_beside, group))
+                await self._write_missed_beside(group, until_ns)
                 is_had = True
                 break
             except NotGiven as error:
@@ -285,24 +273,28 @@ class GapFiller:
             await asyncio.sleep(wait_s)
         await self._turn(partial(self._close_beside, group, is_had))
         await self._forget([fill.hole for fill in group.fills.values()])
+        if not is_had:
+            self._is_not_beside(fill.hole for fill in group.fills.values())
         for stream in group.fills:
             self._open.pop(stream, None)
+
+    async def _write_missed_beside(self, group: Group, until_ns: int) -> None:
+        """Write what was found, but for what came live by now: told late, or while history was not given."""
+        await self._turn(partial(self._note_held, group))
+        for fill in group.fills.values():
+            fill.came_live(await self._answered(partial(self._kept.messages_around, fill.hole, until_ns)))
+        await self._turn(partial(self._write_beside, group))
+
+    def _is_not_beside(self, holes: Iterable[Hole]) -> None:
+        """What these missed is in their streams, or not to be had: of later gaps nothing is beside."""
+        for hole in holes:
+            if self._asked_to.get(hole.stream, 0) <= self._asked_to_ns(hole):
+                self._asked_to[hole.stream] = hole.earlier_ns
 
     def _asked_to_ns(self, gap: Group | Hole) -> int:
         """Until when history is asked for what was not filled at once."""
         waited_ns = gap.until_ns + round(self._hold_s * 1e9)
         return max(waited_ns, gap.live_ns) if isinstance(gap, Group) else waited_ns
-
-    async def _asked(self, group: Group, until_ns: int) -> AsyncIterator[None]:
-        """Ask for what these streams miss; goes on after each page, which their fills have taken."""
-        fills = {fill.hole.symbol: fill for fill in group.fills.values()}
-        since_ns = min(fill.asked_from_ns for fill in fills.values())
-        async for page in self._source.pages(group.channel, list(fills), since_ns, until_ns):
-            now_ns = self._clock.now_ns()
-            for symbol, messages in groupby(page, key=lambda message: message["S"]):
-                if symbol in fills:
-                    fills[symbol].take(messages, now_ns)
-            yield
 
     def _halved(self, group: Group) -> list[Group]:
         """The same in two groups: one symbol is refused, and the others are to be had."""
@@ -332,16 +324,30 @@ class GapFiller:
             live = self.held.first_live(stream)
             if is_held and fill.is_complete(live, asked_ns):
                 fill.came_live(self.held.live(stream))
-                # What is later came live, or will: it may stand behind this turn still.
-                missed = fill.taken_out(group.until_ns if live is None else live["t"])
+                missed = fill.taken_out(self._missed_until_ns(group, stream, asked_ns))
                 found += ((stream, message) for message in missed)
                 markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
                 complete.append(stream)
-        closed += [group.fills.pop(stream).hole for stream in complete]
+        holes = [group.fills.pop(stream).hole for stream in complete]
+        self._is_not_beside(holes)
+        closed += holes
         self.backfilled += len(found)
         yield from batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
         yield from self._closed(markers)
         yield from self.held.released(complete)
+
+    def _missed_until_ns(self, group: Group, stream: str, asked_ns: int) -> int:
+        """What is told later than this came live, or will: it may stand behind this turn still.
+
+        Not the first that came live says so, which may be one that was told late. Where nothing came, what
+        is in history for so long would have, whatever the time is here.
+        """
+        if group.channel == "bars":
+            return group.until_ns
+        newest_ns = max(
+            (message["t"] for message in self.held.live(stream)), default=asked_ns - ON_ITS_WAY_NS
+        )
+        return max(group.until_ns, newest_ns)
 
     def _go_on(self, group: Group) -> Iterable[MarketBatch]:
         """What was held back is written; what is missing will be written elsewhere."""

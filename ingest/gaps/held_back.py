@@ -52,7 +52,7 @@ class HeldBack(Generic[Holder]):
         where the feed tells late it is when it came.
         """
         newest_ns = 0
-        for batch in self._batches[-1:]:
+        for batch in [one for one in self._batches if not one.marker][-1:]:
             for ms, data in zip(batch.values[::2], batch.values[1::2], strict=True):
                 message = orjson.loads(data)  # type: ignore[arg-type]
                 newest_ns = max(newest_ns, (int(ms) + 1) * _MS, message.get("t", 0))
@@ -102,6 +102,7 @@ class HeldBack(Generic[Holder]):
         return (
             orjson.loads(data)  # type: ignore[arg-type]
             for batch in self._batches
+            if not batch.marker
             for name, data in zip(batch.streams, batch.values[1::2], strict=True)
             if name == stream
         )

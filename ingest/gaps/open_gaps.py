@@ -9,8 +9,9 @@ import structlog
 
 from bus.connection import Client
 from bus.market_messages import GapClosed
-from bus.streams import open_gaps
-from ingest.gaps.gap_fill import LOOK_BACK_NS, Hole
+from bus.streams import market_channel, open_gaps
+from ingest.gaps.gap_fill import LOOK_BACK_NS, Hole, look_back_ns
+from ingest.gaps.gap_group import beside
 from ingest.gaps.resume_point import whole_until_ns
 
 # Entries read at once, and of one stream at most.
@@ -41,7 +42,7 @@ class OpenGaps:
         self._client = client
         self._key = open_gaps(feeds[0])
         self._feeds = frozenset(one.encode() for one in feeds)
-        self._look_back_ms = (LOOK_BACK_NS + bar_ns) // _MS
+        self._bar_ns = bar_ns
 
     def __repr__(self) -> str:
         return f"<open gaps in {self._key}>"
@@ -102,12 +103,18 @@ class OpenGaps:
         for stream, page in zip(streams, await pipeline.execute(), strict=True):
             last = next((id_ for id_, fields in page if self._is_message(fields)), None)
             if last is not None:
-                begins[stream] = max(0, min(_ms(last), since_ns[stream] // _MS) - self._look_back_ms)
+                begins[stream] = max(0, min(_ms(last), since_ns[stream] // _MS) - self._look_back_ms(stream))
         pipeline = self._client.pipeline(transaction=False)
         for stream, begin_ms in begins.items():
             pipeline.xrevrange(stream, min=begin_ms, count=_MOST)
         pages = await pipeline.execute() if begins else []
-        return {stream: self._messages(page) for stream, page in zip(begins, pages, strict=True)}
+        found = {stream: self._messages(page) for stream, page in zip(begins, pages, strict=True)}
+        for stream, page in zip(begins, pages, strict=True):
+            if len(page) == _MOST:
+                # History is asked from the first of them on, and not only from the first that was read.
+                first = await self._client.xrange(stream, min=begins[stream], count=1)
+                found[stream] += self._messages(first)
+        return found
 
     async def messages_around(self, hole: Hole, until_ns: int) -> Messages:
         """What a stream has from shortly before a gap until a time of the market (ns).
@@ -115,17 +122,25 @@ class OpenGaps:
         What was held back or spooled has an entry id of when it was written: the messages' own times tell
         where to end.
         """
-        position = str(max(0, hole.after_ns // _MS - self._look_back_ms))
+        since_ns = hole.after_ns - look_back_ns(hole.channel, self._bar_ns)
+        position = str(max(0, since_ns // _MS))
         found: Messages = []
         while len(found) < _MOST:
             page = await self._client.xrange(hole.stream, position, count=_PAGE)
             messages = self._messages(page)
-            found += [message for message in messages if message["t"] <= until_ns]
+            found += [message for message in messages if since_ns <= message["t"] <= until_ns]
             is_beyond = all(message["t"] > until_ns + LOOK_BACK_NS for message in messages)
             if len(page) < _PAGE or (messages and is_beyond):
                 break
             position = f"({page[-1][0].decode()}"
         return found
+
+    async def messages_beside(self, hole: Hole) -> Messages:
+        """What was found of it and is not in its stream: an earlier run may have begun, and got some."""
+        return self._messages(await self._client.xrange(beside(hole)))
+
+    def _look_back_ms(self, stream: str) -> int:
+        return look_back_ns(market_channel(stream), self._bar_ns) // _MS
 
     def _messages(self, page: Iterable[tuple[bytes, Fields]]) -> Messages:
         found = [_read(fields.get(b"d", b"")) for _, fields in page if self._is_message(fields)]

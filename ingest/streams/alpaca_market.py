@@ -138,7 +138,8 @@ class MarketFeed:
         released = self.marks.held.intersection(streams)
         self.marks.held -= released
         if self.live and not self.doubt:
-            self.marks.resume(released)
+            acknowledged = gap_entries.streams(self.subscription.acknowledged, self.heard)
+            self.marks.resume(released.intersection(acknowledged))
 
     async def run(self) -> None:
         """Stay connected and subscribed until cancelled; connects when something is first wanted.
