@@ -18,6 +18,12 @@ LOOK_BACK_NS = 2_000_000_000
 # came live since that would prove it.
 SETTLED_NS = 1_000_000_000
 
+# Of so many that come first not all are told late.
+FIRST_LIVE = 5
+
+# What history has for so long came live by now, where it was to.
+ON_ITS_WAY_NS = 500_000_000
+
 # One script takes so many entries: a longer one would keep the server from everybody else.
 ENTRIES_AT_ONCE = 200
 
@@ -147,6 +153,22 @@ class StreamFill:
         self._found = []
         self.written += len(found)
         return found
+
+
+def latest_of(live: Sequence[Message]) -> Message | None:
+    """Of the first that came live the latest by its time: one alone may have been told late."""
+    return max(live[:FIRST_LIVE], key=lambda message: message["t"], default=None)
+
+
+def missed_until_ns(hole: Hole, live: Sequence[Message], asked_ns: int) -> int:
+    """What is told later than this came live, or will: it may be on its way still.
+
+    Where nothing came live, what history has for a while would have come, whatever the time is here.
+    """
+    if hole.channel == "bars":
+        return hole.until_ns
+    newest_ns = max((message["t"] for message in live), default=asked_ns - ON_ITS_WAY_NS)
+    return max(hole.until_ns, newest_ns)
 
 
 def batches(

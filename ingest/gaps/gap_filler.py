@@ -26,7 +26,15 @@ from ingest.buffered_item import Item, Resumed, Turn
 from ingest.data_api.alpaca_data import DataUnreachable, NotGiven
 from ingest.gaps import gap_entries
 from ingest.gaps.asking import History, asked
-from ingest.gaps.gap_fill import CHANNELS, SETTLED_NS, Hole, StreamFill, batches
+from ingest.gaps.gap_fill import (
+    CHANNELS,
+    SETTLED_NS,
+    Hole,
+    StreamFill,
+    batches,
+    latest_of,
+    missed_until_ns,
+)
 from ingest.gaps.gap_group import Group, beside, grouped
 from ingest.gaps.held_back import HeldBack
 from ingest.gaps.open_gaps import OpenGaps
@@ -39,9 +47,6 @@ FIRST_AGAIN_S, LAST_AGAIN_S = 1.0, 300.0
 
 # A gap that an earlier run left is filled so long after the start, unless the same gap goes on by then.
 LEFT_OPEN_AFTER_S = 5.0
-
-# What history has for so long came live by now, where it was to.
-ON_ITS_WAY_NS = 500_000_000
 
 # How long the end waits for what is held back to be written.
 LEAVE_S = 2.0
@@ -86,7 +91,7 @@ class GapFiller:
         self._bar_ns = bar_ns
         self._began_ns = clock.now_ns()
         self._groups: asyncio.Queue[tuple[Group, float]] = asyncio.Queue()
-        # Those that an earlier run left; and by stream until when what was missed is beside, or will be.
+        # Those that an earlier run left; by stream until when what it missed is filled by an open gap.
         self._left_open: list[Hole] = []
         self._is_read = asyncio.Event()
         self._asked_to: dict[str, int] = {}
@@ -273,8 +278,7 @@ class GapFiller:
             await asyncio.sleep(wait_s)
         await self._turn(partial(self._close_beside, group, is_had))
         await self._forget([fill.hole for fill in group.fills.values()])
-        if not is_had:
-            self._is_not_beside(fill.hole for fill in group.fills.values())
+        self._are_closed(fill.hole for fill in group.fills.values())
         for stream in group.fills:
             self._open.pop(stream, None)
 
@@ -285,8 +289,8 @@ class GapFiller:
             fill.came_live(await self._answered(partial(self._kept.messages_around, fill.hole, until_ns)))
         await self._turn(partial(self._write_beside, group))
 
-    def _is_not_beside(self, holes: Iterable[Hole]) -> None:
-        """What these missed is in their streams, or not to be had: of later gaps nothing is beside."""
+    def _are_closed(self, holes: Iterable[Hole]) -> None:
+        """What later gaps miss is not filled by these any more."""
         for hole in holes:
             if self._asked_to.get(hole.stream, 0) <= self._asked_to_ns(hole):
                 self._asked_to[hole.stream] = hole.earlier_ns
@@ -319,35 +323,22 @@ class GapFiller:
         complete: list[str] = []
         found: list[tuple[str, Mapping[str, Any]]] = []
         markers: dict[str, GapClosed] = {}
+        live = self.held.live(group.fills)
         for stream, fill in group.fills.items():
             is_held = self.held.by(stream) is group
-            live = self.held.first_live(stream)
-            if is_held and fill.is_complete(live, asked_ns):
-                fill.came_live(self.held.live(stream))
-                missed = fill.taken_out(self._missed_until_ns(group, stream, asked_ns))
+            if is_held and fill.is_complete(latest_of(live[stream]), asked_ns):
+                fill.came_live(live[stream])
+                missed = fill.taken_out(missed_until_ns(fill.hole, live[stream], asked_ns))
                 found += ((stream, message) for message in missed)
                 markers[stream] = self._marker(fill.hole.since_ns, group.until_ns, backfilled=len(missed))
                 complete.append(stream)
         holes = [group.fills.pop(stream).hole for stream in complete]
-        self._is_not_beside(holes)
+        self._are_closed(holes)
         closed += holes
         self.backfilled += len(found)
         yield from batches(found, self._clock.now_ns(), self._feed, self._bar_ns)
         yield from self._closed(markers)
         yield from self.held.released(complete)
-
-    def _missed_until_ns(self, group: Group, stream: str, asked_ns: int) -> int:
-        """What is told later than this came live, or will: it may stand behind this turn still.
-
-        Not the first that came live says so, which may be one that was told late. Where nothing came, what
-        is in history for so long would have, whatever the time is here.
-        """
-        if group.channel == "bars":
-            return group.until_ns
-        newest_ns = max(
-            (message["t"] for message in self.held.live(stream)), default=asked_ns - ON_ITS_WAY_NS
-        )
-        return max(group.until_ns, newest_ns)
 
     def _go_on(self, group: Group) -> Iterable[MarketBatch]:
         """What was held back is written; what is missing will be written elsewhere."""
@@ -355,8 +346,8 @@ class GapFiller:
         return self.held.released([stream for stream in group.fills if self.held.by(stream) is group])
 
     def _note_held(self, group: Group) -> Iterable[MarketBatch]:
-        for stream, fill in group.fills.items():
-            fill.came_live(self.held.live(stream))
+        for stream, messages in self.held.live(group.fills).items():
+            group.fills[stream].came_live(messages)
         return ()
 
     def _write_beside(self, group: Group) -> Iterable[MarketBatch]:

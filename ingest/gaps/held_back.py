@@ -1,6 +1,6 @@
 """Live entries that wait until what their streams missed is written before them. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -90,22 +90,15 @@ class HeldBack(Generic[Holder]):
             self._bytes = 0
         return [released for _, released in divided if released.streams]
 
-    def first_live(self, stream: str) -> dict[str, Any] | None:
-        """The first message that came of a stream since it is held back."""
-        return next(self._messages(stream), None)
-
-    def live(self, stream: str) -> list[dict[str, Any]]:
-        """All messages that came of a stream since it is held back."""
-        return list(self._messages(stream))
-
-    def _messages(self, stream: str) -> Iterator[dict[str, Any]]:
-        return (
-            orjson.loads(data)  # type: ignore[arg-type]
-            for batch in self._batches
-            if not batch.marker
-            for name, data in zip(batch.streams, batch.values[1::2], strict=True)
-            if name == stream
-        )
+    def live(self, streams: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """All messages that came of these streams since they are held back, in their order."""
+        found: dict[str, list[dict[str, Any]]] = {stream: [] for stream in streams}
+        for batch in self._batches:
+            if not batch.marker:
+                for name, data in zip(batch.streams, batch.values[1::2], strict=True):
+                    if name in found:
+                        found[name].append(orjson.loads(data))  # type: ignore[arg-type]
+        return found
 
 
 def _divided(batch: MarketBatch, waiting: Mapping[str, Any]) -> tuple[MarketBatch, MarketBatch]:

@@ -94,7 +94,10 @@ class OpenGaps:
         return await whole_until_ns(self._client, streams, [one.decode() for one in self._feeds])
 
     async def last_messages(self, since_ns: Mapping[str, int]) -> dict[str, Messages]:
-        """What streams have from shortly before the times since which they miss messages, or their last."""
+        """What streams have from shortly before the times since which they miss messages, or their last.
+
+        With it what earlier gaps there missed and has its place beside, where their GapClosed names it.
+        """
         streams = list(since_ns)
         pipeline = self._client.pipeline(transaction=False)
         for stream in streams:
@@ -114,6 +117,8 @@ class OpenGaps:
                 # History is asked from the first of them on, and not only from the first that was read.
                 first = await self._client.xrange(stream, min=begins[stream], count=1)
                 found[stream] += self._messages(first)
+            for name in _named_beside(page):
+                found[stream] += self._messages(await self._client.xrevrange(name, count=_MOST))
         return found
 
     async def messages_around(self, hole: Hole, until_ns: int) -> Messages:
@@ -148,6 +153,12 @@ class OpenGaps:
 
     def _is_message(self, fields: Fields) -> bool:
         return b"type" not in fields and (b"feed" not in fields or fields[b"feed"] in self._feeds)
+
+
+def _named_beside(page: Iterable[tuple[bytes, Fields]]) -> set[str]:
+    """The streams that GapClosed entries name."""
+    closed = (_gap_closed(fields[b"d"]) for _, fields in page if fields.get(b"type") == b"GapClosed")
+    return {one.history for one in closed if one.history}
 
 
 def _read(text: bytes) -> dict[str, Any] | None:

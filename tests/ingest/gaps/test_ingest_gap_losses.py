@@ -41,6 +41,28 @@ async def test_a_late_trade_that_comes_live_first_does_not_cut_the_fill(market_c
     assert sorted(await scene.all()) == [float(n) for n in range(1, 12)]
 
 
+async def test_a_late_trade_that_comes_live_first_does_not_prove_that_history_is_whole(
+    market_client: Any,
+) -> None:
+    await put(market_client, trade(1))
+    past = Past([trade(n) for n in range(1, 5)])
+    scene = Scene(market_client, past, hold_s=2, now_s=10.5)
+
+    async def more_the_second_time() -> None:
+        if past.asked == 2:
+            past.known += [trade(n) for n in range(5, 12)]
+
+    past.before = more_the_second_time
+    filling = asyncio.create_task(scene.filler.run())
+    await scene.filler.resume(Resumed({STREAM: START + 1 * S}, START + 10 * S))
+    scene.filler.held.hold(live(trade(4), 10))
+    scene.filler.held.hold(live(trade(11), 11))
+    scene.tasks = [filling, asyncio.create_task(scene.write())]
+    await until(lambda: scene.closed() == 1, "closed")
+    await scene.stop()
+    assert sorted(await scene.all()) == [float(n) for n in range(1, 12)]
+
+
 async def test_frames_of_one_fill_are_told_apart_when_a_reply_is_lost(
     md_url: str, market_client: Any
 ) -> None:

@@ -252,15 +252,24 @@ async def test_killed_before_it_forgets_a_closed_gap_it_is_not_filled_again(mark
     assert sorted(await scene.all()) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
 async def test_a_quiet_stream_that_breaks_twice_has_what_the_first_break_missed_once(
-    market_client: Any,
+    market_client: Any, restarts: bool
 ) -> None:
     """It was filled beside: the stream's last message is of before the first break still."""
     await put(market_client, trade(1))
-    scene = Scene(market_client, Past([trade(n) for n in range(1, 10)]), hold_s=0)
+    past = Past([trade(n) for n in range(1, 10)])
+    scene = Scene(market_client, past, hold_s=0)
     scene.start()
-    for number, (since, to) in enumerate([(1, 5), (6, 9)], 1):
-        scene.buffer.add(Resumed({STREAM: START + since * S}, START + to * S), 0)
-        await until(lambda number=number: scene.closed() == number, "closed")  # type: ignore[misc]
+    scene.buffer.add(Resumed({STREAM: START + S}, START + 5 * S), 0)
+    await until(lambda: scene.closed() == 1, "closed")
+    await until(lambda: gone(market_client), "forgotten")
+    if restarts:
+        await scene.stop()
+        scene = Scene(market_client, past, hold_s=0)
+        scene.start()
+    closed = scene.closed()
+    scene.buffer.add(Resumed({STREAM: START + 6 * S}, START + 9 * S), 0)
+    await until(lambda: scene.closed() == closed + 1, "closed")
     await scene.stop()
     assert sorted(await scene.all()) == [float(n) for n in range(1, 10)]
