@@ -1,6 +1,7 @@
 """What the market-data server knows of gaps: the last messages before one, and which are still open."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -70,12 +71,9 @@ class OpenGaps:
     async def _is_told_closed(self, hole: Hole) -> bool:
         """Whether its GapClosed is there; it stands near the stream's end where nobody lived to forget it."""
         since_ms = hole.until_ns // _MS
-        for _, fields in await self._client.xrevrange(hole.stream, min=since_ms, count=_MOST):
-            if fields.get(b"type") == b"GapClosed":
-                closed = _gap_closed(fields[b"d"])
-                if (closed.since_ns, closed.until_ns) == (hole.since_ns, hole.until_ns):
-                    return True
-        return False
+        page = await self._client.xrevrange(hole.stream, min=since_ms, count=_MOST)
+        told = ((closed.since_ns, closed.until_ns) for closed in _told_closed(page))
+        return (hole.since_ns, hole.until_ns) in told
 
     async def add(self, holes: Sequence[Hole]) -> None:
         """Keep these."""
@@ -117,7 +115,7 @@ class OpenGaps:
                 # History is asked from the first of them on, and not only from the first that was read.
                 first = await self._client.xrange(stream, min=begins[stream], count=1)
                 found[stream] += self._messages(first)
-            for name in _named_beside(page):
+            for name in {closed.history for closed in _told_closed(page)} - {""}:
                 found[stream] += self._messages(await self._client.xrevrange(name, count=_MOST))
         return found
 
@@ -155,10 +153,12 @@ class OpenGaps:
         return b"type" not in fields and (b"feed" not in fields or fields[b"feed"] in self._feeds)
 
 
-def _named_beside(page: Iterable[tuple[bytes, Fields]]) -> set[str]:
-    """The streams that GapClosed entries name."""
-    closed = (_gap_closed(fields[b"d"]) for _, fields in page if fields.get(b"type") == b"GapClosed")
-    return {one.history for one in closed if one.history}
+def _told_closed(page: Iterable[tuple[bytes, Fields]]) -> Iterator[GapClosed]:
+    """The gaps that entries tell as closed; what somebody else wrote into the stream is passed over."""
+    for _, fields in page:
+        if fields.get(b"type") == b"GapClosed":
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                yield _gap_closed(fields.get(b"d", b""))
 
 
 def _read(text: bytes) -> dict[str, Any] | None:

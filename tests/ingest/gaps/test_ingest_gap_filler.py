@@ -189,6 +189,7 @@ async def test_what_somebody_else_wrote_into_a_stream_keeps_no_gap_open(
     await put(market_client, 1)
     await market_client.xadd(STREAM, {"d": text, "r": START_NS, "feed": "iex"}, f"{trade(1)['t'] // 10**6}-*")
     await market_client.xadd(STREAM, {"r": START_NS})
+    await market_client.xadd(STREAM, {"r": START_NS, "type": "GapClosed", "d": text, "feed": "iex"})
     scene = Scene(market_client, Past([trade(1), trade(2)]), hold_s=2)
     tasks = [asyncio.create_task(scene.filler.run()), asyncio.create_task(scene.write())]
     await scene.filler.resume(Resumed({STREAM: START_NS + S_NS}, START_NS + 3 * S_NS))
